@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+# Imported targets for everything the project links. Required: HDF5 (serial), zstd, jansson, PCRE2,
+# utf8proc, xxHash, a CBLAS, OpenMP, threads. Optional: MPI and CUDA, found or left out by themselves.
+
+set(TRACE_MPI AUTO CACHE STRING "MPI: AUTO, ON or OFF")
+set(TRACE_CUDA AUTO CACHE STRING "CUDA backend: AUTO, ON or OFF")
+
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+find_package(OpenMP REQUIRED COMPONENTS C)
+
+# trace_package(target::name pkg-config-module...): the first module that exists becomes the target.
+function(trace_package target)
+  string(REPLACE "::" "_" key ${target})
+  pkg_search_module(${key} REQUIRED IMPORTED_TARGET ${ARGN})
+  add_library(${target} INTERFACE IMPORTED GLOBAL)
+  target_link_libraries(${target} INTERFACE PkgConfig::${key})
+endfunction()
+
+trace_package(jansson::jansson jansson>=2.10)
+trace_package(pcre2::pcre2 libpcre2-8>=10.30)
+trace_package(utf8proc::utf8proc libutf8proc>=2.4)
+trace_package(zstd::zstd libzstd>=1.4)
+trace_package(xxhash::xxhash libxxhash>=0.8)
+trace_package(hdf5::hdf5 hdf5-serial hdf5) # serial by name: plain "hdf5" may be the MPI build
+
+# hdf5_hl holds the dimension scales; Debian's .pc names it only in some versions.
+find_library(TRACE_HDF5_HL NAMES hdf5_serial_hl hdf5_hl HINTS ${hdf5_hdf5_LIBRARY_DIRS} REQUIRED)
+target_link_libraries(hdf5::hdf5 INTERFACE ${TRACE_HDF5_HL})
+
+# BLIS first: its results do not depend on its thread count. The serial build first: products are
+# single-threaded calls under our own threads.
+find_library(TRACE_BLAS NAMES blis openblas
+  PATH_SUFFIXES blis-serial blis-openmp blis-pthread openblas-pthread openblas-serial REQUIRED)
+get_filename_component(trace_blas_folder ${TRACE_BLAS} DIRECTORY)
+get_filename_component(trace_blas_variant ${trace_blas_folder} NAME)
+find_path(TRACE_CBLAS_INCLUDE cblas.h PATH_SUFFIXES
+  ${trace_blas_variant} blis openblas x86_64-linux-gnu/${trace_blas_variant} REQUIRED)
+add_library(cblas::cblas INTERFACE IMPORTED GLOBAL)
+target_link_libraries(cblas::cblas INTERFACE ${TRACE_BLAS})
+target_include_directories(cblas::cblas SYSTEM INTERFACE ${TRACE_CBLAS_INCLUDE})
+message(STATUS "CBLAS: ${TRACE_BLAS}")
+
+if(NOT TRACE_MPI STREQUAL "OFF")
+  find_package(MPI COMPONENTS C)
+  if(NOT MPI_C_FOUND AND TRACE_MPI STREQUAL "ON")
+    message(FATAL_ERROR "TRACE_MPI=ON, but no MPI was found")
+  endif()
+endif()
+
+if(NOT TRACE_CUDA STREQUAL "OFF")
+  include(CheckLanguage)
+  check_language(CUDA)
+  if(CMAKE_CUDA_COMPILER)
+    enable_language(CUDA)
+    set(TRACE_HAS_CUDA TRUE)
+  elseif(TRACE_CUDA STREQUAL "ON")
+    message(FATAL_ERROR "TRACE_CUDA=ON, but no CUDA compiler was found")
+  endif()
+endif()
+message(STATUS "MPI: ${MPI_C_FOUND}, CUDA: ${TRACE_HAS_CUDA}")

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+# The two shapes of target in this project. A folder becomes one static library whose public include
+# path is the folder itself, so that a source can include only its own folder and what it links.
+
+option(TRACE_WERROR "Treat warnings as errors" ON)
+set(TRACE_SANITIZE "" CACHE STRING "Sanitizers for every target, e.g. address,undefined")
+option(TRACE_FUZZ "Build the libFuzzer targets (needs clang)" OFF)
+
+add_library(trace_options INTERFACE)
+target_compile_features(trace_options INTERFACE c_std_11)
+target_compile_definitions(trace_options INTERFACE _GNU_SOURCE)
+# FMA contraction stays on (GCC's default for GNU C): results are compared per build, never across
+# compilers. Fast-math stays off: non-finite values are counted, and importance lives on small bits.
+target_compile_options(trace_options INTERFACE
+  $<$<COMPILE_LANGUAGE:C>:-Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wvla
+  -Wno-sign-conversion>)
+if(TRACE_WERROR)
+  target_compile_options(trace_options INTERFACE $<$<COMPILE_LANGUAGE:C>:-Werror>)
+endif()
+if(TRACE_SANITIZE)
+  target_compile_options(trace_options INTERFACE
+    $<$<COMPILE_LANGUAGE:C>:-fsanitize=${TRACE_SANITIZE} -fno-omit-frame-pointer
+    -fno-sanitize-recover=all>)
+  target_link_options(trace_options INTERFACE -fsanitize=${TRACE_SANITIZE})
+endif()
+if(TRACE_FUZZ)
+  target_compile_options(trace_options INTERFACE $<$<COMPILE_LANGUAGE:C>:-fsanitize=fuzzer-no-link>)
+endif()
+
+# trace_library(name SOURCES file... [LINK target...] [PRIVATE_LINK target...])
+function(trace_library name)
+  cmake_parse_arguments(arg "" "" "SOURCES;LINK;PRIVATE_LINK" ${ARGN})
+  add_library(${name} STATIC ${arg_SOURCES})
+  target_include_directories(${name} PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
+  target_link_libraries(${name} PUBLIC ${arg_LINK} PRIVATE trace_options ${arg_PRIVATE_LINK})
+  set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE ON)
+endfunction()
+
+# trace_program(name SOURCES file... LINK target...): built into build/PRESET/bin and installed.
+function(trace_program name)
+  cmake_parse_arguments(arg "" "" "SOURCES;LINK" ${ARGN})
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE trace_options ${arg_LINK})
+  install(TARGETS ${name} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endfunction()

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef KN_KERNELS_H
+#define KN_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// The ops a transformer's forward pass is made of, behind one table per backend. A backend is a
+// filled table: plain-C reference entries are always present, a backend overrides what it does
+// better. This folder knows no layer, no model and no MPI.
+//
+// Conventions for every op:
+//  - output first, as in y = f(x); outputs must not alias inputs unless the op says "in place";
+//  - every pointer is memory of the backend (kn_alloc), matrices are row-major, one token a row;
+//  - rows of activations are tokens: row r of a batch is position r % seq_len of sequence
+//    r / seq_len;
+//  - all calls are asynchronous where the backend is; kn_sync waits. None is thread-safe per
+//    backend handle;
+//  - results depend neither on the number of threads nor on timing: work is cut on a fixed grid,
+//    each cell computed by one thread, partial results combined in a fixed order.
+
+enum kn_status {
+    KN_OK = 0,
+    KN_ENOMEM = -1,       // the backend has no memory left
+    KN_ESHAPE = -2,       // operands disagree in shape or type
+    KN_EUNSUPPORTED = -3, // the backend does not offer this type or option
+    KN_EDEVICE = -4,      // the device or its library failed; kn_error_text says how
+};
+
+enum kn_type { KN_F32, KN_F16, KN_BF16 };
+
+// Bytes of one element.
+size_t kn_type_size(enum kn_type type);
+
+// Converts `count` elements between types in host memory, rounding to nearest even.
+void kn_convert(void *to, enum kn_type to_type, const void *from, enum kn_type from_type,
+                int64_t count);
+
+// A row-major matrix in the backend's memory; `stride` is the distance of rows in elements.
+struct kn_matrix {
+    void *data;
+    enum kn_type type;
+    int64_t rows, cols, stride;
+};
+
+static inline struct kn_matrix kn_matrix(void *data, enum kn_type type, int64_t rows,
+                                         int64_t cols) {
+    return (struct kn_matrix){data, type, rows, cols, cols};
+}
+
+// y[n,m] = activation(x[n,k] * w[m,k]^T + bias[m]), accumulated in f32.
+// x and y have the backend's activation type (the CPU: f32), w any type, bias f32 or NULL.
+enum kn_activation { KN_IDENTITY, KN_SILU, KN_GELU_ERF, KN_GELU_TANH, KN_RELU };
+struct kn_product {
+    struct kn_matrix y, x, w;
+    const float *bias;
+    enum kn_activation activation;
+};
+
+// y[n,d] = normalise(x[n,d] + addend[n,d]) * weight[d] + bias[d]; the sum in f32.
+//   RMSNorm   (Zhang & Sennrich 2019): v / sqrt(mean(v^2) + epsilon)
+//   LayerNorm (Ba et al. 2016):        (v - mean(v)) / sqrt(var(v) + epsilon), population variance
+// addend.data may be NULL (no addend); weight and bias f32, NULL = ones and zeros. x and addend
+// are f32 (the residual stream), y has the activation type.
+enum kn_norm_kind { KN_RMS_NORM, KN_LAYER_NORM };
+struct kn_norm {
+    struct kn_matrix y, x, addend;
+    enum kn_norm_kind kind;
+    const float *weight, *bias;
+    float epsilon;
+};
+
+// In place: rotates `heads` heads of x[n, ...] (Su et al. 2021, RoFormer, eq. 34). Head h occupies
+// the columns first_col + h*head_dim + [0, head_dim); its first 2*pairs entries turn, the rest
+// pass. cos, sin: f32 [seq_len, pairs]. Half-split pairs entry i with i + pairs, interleaved pairs
+// 2i with 2i + 1.
+enum kn_rope_kind { KN_ROPE_HALF_SPLIT, KN_ROPE_INTERLEAVED };
+struct kn_rope {
+    struct kn_matrix x;
+    int64_t first_col, heads, head_dim, pairs, seq_len;
+    const float *cos, *sin;
+    enum kn_rope_kind kind;
+};
+
+// Causal grouped-query attention (Vaswani et al. 2017; Ainslie et al. 2023), sequence by sequence:
+//   y[i, h] = sum_{j <= i} softmax_j(scale * q[i,h] . k[j,g]) v[j,g],   g = h / (heads / kv_heads)
+// qkv[n, (heads + 2 kv_heads) * head_dim] holds the query heads, then the key heads, then the value
+// heads; y[n, heads * head_dim]. Scores exist only as a tile per thread (online softmax, Milakov &
+// Gimelshein 2018); n is a multiple of seq_len.
+struct kn_attention {
+    struct kn_matrix y, qkv;
+    int64_t heads, kv_heads, head_dim, seq_len;
+    float scale;
+};
+
+// y[n,f] = activation(x[n, 0:f]) * x[n, f:2f]  (GLU variants, Shazeer 2020). y may be x's first
+// half in place.
+struct kn_gate {
+    struct kn_matrix y, x;
+    enum kn_activation activation;
+};
+
+// The sufficient statistics of a residual add, per token, f64 accumulation of f32 values:
+//   v = x + x_addend,  e = delta + delta_addend  (each sum rounded to f32 as the stream itself is)
+//   xx[n] = v.v,  xd[n] = v.e,  dd[n] = e.e
+// addends may have data == NULL. x f32; delta f32.
+struct kn_statistics {
+    double *xx, *xd, *dd; // [n]
+    struct kn_matrix x, x_addend, delta, delta_addend;
+};
+
+// In place: x[n,d] += delta[n,d] + delta_addend[n,d] (data == NULL: absent); delta is summed first.
+struct kn_add {
+    struct kn_matrix x, delta, delta_addend;
+};
+
+// y[r,:] = table[ids[r] - first_id, :] for the rows whose id lies in [first_id, first_id +
+// table.rows); other rows are left as they are. y f32.
+struct kn_embed {
+    struct kn_matrix y, table;
+    const int32_t *ids; // [n]
+    int64_t first_id;
+};
+
+// One panel of the head, for the loss without ever holding all logits:
+//   z[r, c] = x[r,:] . w[c,:],  c in the panel's vocabulary rows [first_id, first_id + w.rows)
+//   maximum[r], sum[r]: running max and sum of exp(z - max) over the panels so far
+//   target[r]: z of targets[r] once its panel has passed; targets[r] < 0: no target
+// Start with maximum = -infinity, sum = 0, target = 0 (kn_loss_begin). After all panels
+//   loss = maximum + log(sum) - target.
+struct kn_loss {
+    double *maximum, *sum, *target; // [n]
+    struct kn_matrix x, w;
+    const float *bias;      // [w.rows] or NULL
+    const int32_t *targets; // [n]
+    int64_t first_id;
+};
+
+struct kn_backend;
+
+// The table. `self` is the handle; entries are never NULL.
+struct kn_ops {
+    const char *name;
+    // Memory of the backend, 64-byte aligned; upload and download copy from and to host memory.
+    enum kn_status (*alloc)(struct kn_backend *self, void **memory_p, size_t bytes);
+    void (*free)(struct kn_backend *self, void *memory);
+    enum kn_status (*upload)(struct kn_backend *self, void *to, const void *from, size_t bytes);
+    enum kn_status (*download)(struct kn_backend *self, void *to, const void *from, size_t bytes);
+    enum kn_status (*sync)(struct kn_backend *self);
+
+    enum kn_status (*product)(struct kn_backend *self, const struct kn_product *op);
+    enum kn_status (*norm)(struct kn_backend *self, const struct kn_norm *op);
+    enum kn_status (*rope)(struct kn_backend *self, const struct kn_rope *op);
+    enum kn_status (*attention)(struct kn_backend *self, const struct kn_attention *op);
+    enum kn_status (*gate)(struct kn_backend *self, const struct kn_gate *op);
+    enum kn_status (*statistics)(struct kn_backend *self, const struct kn_statistics *op);
+    enum kn_status (*add)(struct kn_backend *self, const struct kn_add *op);
+    enum kn_status (*embed)(struct kn_backend *self, const struct kn_embed *op);
+    enum kn_status (*loss)(struct kn_backend *self, const struct kn_loss *op);
+    void (*close)(struct kn_backend *self);
+};
+
+// A handle: the table first, so that callers write kn->ops->product(kn, &op).
+struct kn_backend {
+    const struct kn_ops *ops;
+    enum kn_type activation_type; // what norm, product, attention and gate write
+    bool unified;                 // backend memory is host memory: no upload needed
+    int threads;                  // host threads used, 1 on a device
+    char description[128];        // library, kernel family, version: recorded with the results
+    char error[256];              // the last KN_EDEVICE in words, "" if none
+};
+
+enum kn_kind { KN_REFERENCE, KN_CPU, KN_CUDA };
+
+// Opens a backend. threads: 0 = as many as the affinity mask allows. KN_EUNSUPPORTED when this
+// build lacks the kind. Close with kn->ops->close(kn).
+enum kn_status kn_open(struct kn_backend **kn_p, enum kn_kind kind, int threads);
+
+// Seconds that one f32 product y[n,m] = x[n,k] w[m,k]^T of this backend takes, the best of several
+// on random data: the ceiling that runs are compared with. Negative when it fails.
+double kn_product_seconds(struct kn_backend *kn, int64_t n, int64_t m, int64_t k);
+
+const char *kn_status_text(enum kn_status status);
+
+#endif

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef DIST_DIST_H
+#define DIST_DIST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "status.h"
+
+// The ranks of one job and how they talk: one header, two implementations (dist_mpi.c, the only
+// file that sees mpi.h, and dist_serial.c), chosen by the build. Everything a job needs from its
+// communicator is a request to rank 0 and an answer, a broadcast at the start, and an agreement at
+// the end, so that is all there is.
+
+struct dist;
+
+// Collective. Starts MPI when the program was built with it (alone, without mpirun, works too). The
+// communicator is a private copy of the world.
+enum tr_status dist_open(struct dist **dist_p, int *argc, char ***argv, struct tr_err *err);
+
+// Collective. Ends MPI. Accepts NULL.
+void dist_close(struct dist *dist);
+
+// Not collective. Ends all ranks of the job with this exit code; does not return.
+_Noreturn void dist_abort(struct dist *dist, int exit_code);
+
+int dist_rank(const struct dist *dist);
+int dist_size(const struct dist *dist);
+int dist_node_rank(const struct dist *dist); // among the ranks of this node
+int dist_node_size(const struct dist *dist);
+
+// Collective. Rank 0's bytes to everyone: *bytes_p is allocated on the other ranks (free()).
+enum tr_status dist_broadcast(struct dist *dist, void **bytes_p, size_t *size_p,
+                              struct tr_err *err);
+
+// Collective. Whether `ok` holds on every rank.
+bool dist_all_ok(struct dist *dist, bool ok);
+
+// Collective. Sum and maximum over the ranks, in place, the same on every rank.
+void dist_sum(struct dist *dist, double *values, int count);
+void dist_max(struct dist *dist, double *values, int count);
+
+// ---- requests to rank 0 ----------------------------------------------------------------------
+
+// Answers one request on rank 0: reads request[0, size) from rank `from` and appends the answer.
+// Never called concurrently with itself or with `tick`. `tick` is called about ten times a second
+// between requests (publishing, progress, signals).
+struct dist_service {
+    void *user;
+    enum tr_status (*answer)(void *user, int from, const void *request, size_t size,
+                             void **answer_p, size_t *answer_size_p, struct tr_err *err);
+    void (*tick)(void *user);
+};
+
+// Collective; `service` is used on rank 0 only and must live until dist_serve_end. Rank 0 answers
+// from a thread of its own when MPI offers MPI_THREAD_MULTIPLE, so that it computes too; the serial
+// build answers in place. *computes_p: false on rank 0 when it can only serve (the caller then
+// skips its share of the work and calls dist_serve_end at once, which serves until all are done).
+enum tr_status dist_serve_begin(struct dist *dist, const struct dist_service *service,
+                                bool *computes_p, struct tr_err *err);
+
+// Not collective; between begin and end; also on rank 0, also from another thread than the one that
+// called dist_serve_begin, but from one thread at a time. Sends a request and waits for the answer
+// (malloc'ed, NULL when empty). A failure of `answer` comes back as its status and sentence.
+enum tr_status dist_request(struct dist *dist, const void *request, size_t size, void **answer_p,
+                            size_t *answer_size_p, struct tr_err *err);
+
+// Collective. Waits until every rank is here, then ends the service.
+void dist_serve_end(struct dist *dist);
+
+#endif

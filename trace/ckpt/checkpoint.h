@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef TR_CHECKPOINT_H
+#define TR_CHECKPOINT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "digest.h"
+#include "status.h"
+
+// One checkpoint on disk: a folder with config.json and weights in some file format, seen as named
+// tensors. Opening reads headers only; every byte of them is checked before it is believed.
+
+enum tr_dtype {
+    TR_F64,
+    TR_F32,
+    TR_F16,
+    TR_BF16,        // the types weights may have
+    TR_OTHER_DTYPE, // legal in the file, not usable as a weight (I64, U8, F8 ...)
+};
+size_t tr_dtype_size(enum tr_dtype dtype); // bytes; 0 for TR_OTHER_DTYPE
+const char *tr_dtype_name(enum tr_dtype dtype);
+
+enum { TR_MAX_DIMS = 8 };
+
+struct tr_tensor {
+    const char *name;
+    enum tr_dtype dtype;
+    char dtype_text[16]; // as the file spells it
+    int dims;
+    int64_t shape[TR_MAX_DIMS];
+    int file;        // index into the checkpoint's files
+    uint64_t offset; // of the first byte, from the start of the file
+    uint64_t bytes;
+};
+
+struct tr_checkpoint; // open files and the table of tensors; not thread-safe
+
+// Opens `folder`: model.safetensors, or the shards of model.safetensors.index.json. The error
+// sentences name the file and, where there is one, the tensor. TR_EFORMAT for damaged files,
+// TR_EUNSUPPORTED for a folder in a format we do not read (naming it), TR_EIO otherwise.
+enum tr_status tr_checkpoint_open(struct tr_checkpoint **checkpoint_p, const char *folder,
+                                  struct tr_err *err);
+void tr_checkpoint_close(struct tr_checkpoint *checkpoint); // accepts NULL
+
+// The tensor of that exact name, NULL when there is none. Borrowed.
+const struct tr_tensor *tr_checkpoint_find(const struct tr_checkpoint *checkpoint,
+                                           const char *name);
+
+// All tensors, sorted by name (bytewise).
+int64_t tr_checkpoint_tensor_count(const struct tr_checkpoint *checkpoint);
+const struct tr_tensor *tr_checkpoint_tensor(const struct tr_checkpoint *checkpoint, int64_t index);
+
+// Reads bytes [begin, begin + size) of a tensor's data, which lies as the file stores it:
+// row-major, little-endian. Callers read in order and in pieces of several MiB.
+enum tr_status tr_checkpoint_read(struct tr_checkpoint *checkpoint, const struct tr_tensor *tensor,
+                                  uint64_t begin, void *bytes, size_t size, struct tr_err *err);
+
+// Tells the kernel that these bytes will be read soon (posix_fadvise); never fails.
+void tr_checkpoint_will_read(struct tr_checkpoint *checkpoint, const struct tr_tensor *tensor);
+
+// The path of a tensor's file, for messages. Borrowed.
+const char *tr_checkpoint_file(const struct tr_checkpoint *checkpoint,
+                               const struct tr_tensor *tensor);
+
+// Sum of the sizes of the weight files, in bytes.
+uint64_t tr_checkpoint_bytes(const struct tr_checkpoint *checkpoint);
+
+// config.json's bytes, 0-terminated, and its digest. Borrowed.
+const char *tr_checkpoint_config(const struct tr_checkpoint *checkpoint, size_t *size_p);
+const char *tr_checkpoint_config_digest(const struct tr_checkpoint *checkpoint);
+
+// What tells this checkpoint from another without reading its data: a digest over the weight
+// files' names, sizes, modification times and safetensors header bytes (D7).
+enum tr_status tr_checkpoint_identity(const struct tr_checkpoint *checkpoint,
+                                      char out[TR_DIGEST_MAX], struct tr_err *err);
+
+#endif

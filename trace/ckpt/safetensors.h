@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef TR_SAFETENSORS_H
+#define TR_SAFETENSORS_H
+
+#include <stdint.h>
+
+#include "checkpoint.h"
+
+// The safetensors header (https://github.com/huggingface/safetensors#format): u64 little-endian N,
+// N bytes of JSON, data. Stricter than the reference parser where two parsers could disagree:
+// duplicate keys are refused.
+
+enum { TR_SAFETENSORS_HEADER_LIMIT = 100000000 }; // bytes of JSON, as the reference parser has it
+
+// Parses the JSON header json[0, size) of a file of `file_size` bytes into *tensors_p [*count_p],
+// in order of their offsets; `offset` counts from the start of the file, `file` is 0. Names point
+// into *names_p. Both are freed with free(). Checked: types and shapes, overflow of products,
+// sizes against shapes, no holes, no overlaps, no trailing bytes. `path` opens each sentence.
+enum tr_status tr_safetensors_parse(const char *json, uint64_t size, uint64_t file_size,
+                                    const char *path, struct tr_tensor **tensors_p,
+                                    int64_t *count_p, char **names_p, struct tr_err *err);
+
+#endif

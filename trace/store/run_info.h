@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef TR_RUN_INFO_H
+#define TR_RUN_INFO_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "status.h"
+#include "variables.h"
+
+// What is true of a whole file: the layout, the calibration rows, and the root attributes.
+
+// How an attribute behaves when a run meets a file that is already there.
+enum tr_attribute_role {
+    TR_IDENTITY, // must be equal, else the run is refused with a sentence naming it
+    TR_RECORDED, // a difference is a warning; the newer value is written
+    TR_VOLATILE  // created, host, history ...: no part of "the same file"
+};
+
+struct tr_attribute {
+    char *name;
+    enum tr_attribute_role role;
+    bool is_number;
+    int64_t number; // when is_number
+    char *text;     // else
+};
+
+struct tr_run_info {
+    struct tr_layout layout;
+    struct tr_attribute *attributes; // [count], in the order added
+    int64_t count;
+    uint64_t capacity;
+    char **text;       // [layout.sequences] label of the calibration text of each sequence
+    char **ids_digest; // [layout.sequences]
+};
+
+enum tr_status tr_run_info_text(struct tr_run_info *info, enum tr_attribute_role role,
+                                const char *name, const char *text, struct tr_err *err);
+enum tr_status tr_run_info_number(struct tr_run_info *info, enum tr_attribute_role role,
+                                  const char *name, int64_t number, struct tr_err *err);
+// NULL when there is none.
+const struct tr_attribute *tr_run_info_find(const struct tr_run_info *info, const char *name);
+void tr_run_info_free(struct tr_run_info *info);
+
+#endif

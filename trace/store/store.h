@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef TR_STORE_H
+#define TR_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "row.h"
+#include "run_info.h"
+#include "status.h"
+
+// The time series on disk, netCDF-4-shaped HDF5 (the only folder that sees hdf5.h and zstd.h).
+//
+// A file that is open for writing is never the truth. The rank that completes a checkpoint commits
+// a one-checkpoint store OUT.parts/<key>.h5 (temporary name, fsync, rename, fsync of the folder).
+// OUT itself is never changed in place: the publisher writes a whole new file, rows sorted, chunks
+// copied compressed as they are, and renames it over OUT; then it deletes the parts it holds.
+// Readers always see a whole, unlocked file. All functions may be called from any thread; the
+// folder serialises its use of HDF5 by one lock.
+
+// ---- reading ---------------------------------------------------------------------------------
+
+struct tr_trace; // an open store, read-only
+
+// Opens a store or a part. TR_EFORMAT: not HDF5, not ours, or damaged; TR_EUNSUPPORTED: of a newer
+// schema version.
+enum tr_status tr_trace_open(struct tr_trace **trace_p, const char *path, struct tr_err *err);
+void tr_trace_close(struct tr_trace *trace); // accepts NULL
+
+int64_t tr_trace_rows(const struct tr_trace *trace);
+const struct tr_run_info *tr_trace_info(const struct tr_trace *trace); // borrowed
+
+// Whether the file has the variable (a file of an older minor version may lack a newer one).
+bool tr_trace_has(const struct tr_trace *trace, enum tr_variable_id id);
+
+// Rows [first, first + count) of a numeric variable into `values`, tr_variable_elements() each.
+enum tr_status tr_trace_read(const struct tr_trace *trace, enum tr_variable_id id, int64_t first,
+                             int64_t count, void *values, struct tr_err *err);
+
+// One string of a string variable; borrowed until the trace is closed.
+const char *tr_trace_string(const struct tr_trace *trace, enum tr_variable_id id, int64_t row);
+
+// One whole row; freed with tr_row_free.
+enum tr_status tr_trace_row(const struct tr_trace *trace, int64_t index, struct tr_row *row,
+                            struct tr_err *err);
+
+// Uncompressed bytes over bytes on disk of all variables, for trace-info.
+enum tr_status tr_trace_sizes(const struct tr_trace *trace, uint64_t *values_p, uint64_t *disk_p,
+                              struct tr_err *err);
+
+// ---- writing ---------------------------------------------------------------------------------
+
+// Commits one checkpoint's row to out_path.parts/: afterwards it survives any crash. Any rank.
+enum tr_status tr_store_commit(const char *out_path, const struct tr_run_info *info,
+                               const struct tr_row *row, struct tr_err *err);
+
+struct tr_store; // the publisher's handle: one per job, on rank 0
+
+// Opens out_path for a run that `info` describes: creates the .parts folder, locks it against a
+// second job (TR_ECONFLICT naming host and process), removes left-over temporary files, reads which
+// rows OUT and the parts hold. `fresh`: forgets and removes both first. TR_ECONFLICT when an
+// identity attribute or the layout differs, saying which, there and here. Differing TR_RECORDED
+// attributes are returned as sentences, one per line, in *warnings_p (NULL when none; free()).
+enum tr_status tr_store_open(struct tr_store **store_p, const char *out_path,
+                             const struct tr_run_info *info, bool fresh, char **warnings_p,
+                             struct tr_err *err);
+
+// What a committed row says of itself, for resuming: all borrowed until the next publish.
+struct tr_committed {
+    const char *name, *identity, *config_digest, *weights_digest, *backend;
+    enum tr_row_status status;
+};
+// False when no row of that name is committed.
+bool tr_store_find(const struct tr_store *store, const char *name, struct tr_committed *out);
+
+// Withdraws a committed row (its checkpoint changed on disk): it is left out of the next
+// publication, unless a new row of that name is committed.
+void tr_store_withdraw(struct tr_store *store, const char *name);
+
+// Publishes what is committed: a new OUT with the rows of the old one and of all parts (a part
+// replaces a row of the same name), sorted by stage, step, tokens, name. Nothing is written when
+// nothing is new. Seconds it took in *seconds_p (may be NULL).
+enum tr_status tr_store_publish(struct tr_store *store, double *seconds_p, struct tr_err *err);
+
+// Unlocks, removes the .parts folder when it is empty, frees. Accepts NULL.
+void tr_store_close(struct tr_store *store);
+
+#endif

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef TR_VARIABLES_H
+#define TR_VARIABLES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// The schema of a trace as data: which variables a store has, over which dimensions, of which type
+// and unit. Adding a variable is adding a row to tr_variables (and to the enum, same order).
+
+enum { TR_SCHEMA_VERSION = 1 };
+
+enum tr_module { TR_ATTN, TR_MLP, TR_BLOCK, TR_MODULES };
+extern const char *const tr_module_names[TR_MODULES]; // "attn", "mlp", "block"
+
+// importance_hist: 8 bins per decade of 1 - cos from 1e-12; the first takes less and zero, the last
+// takes more.
+enum { TR_BINS = 100 };
+int tr_bin(double importance);
+double tr_bin_start(int bin); // lower edge; 0 for the first
+
+// importance_pos: positions 0..15 singly, then 8 bins per octave: bin 16 + k starts at
+// ceil(16 * 2^(k/8)).
+int64_t tr_position_bin(int64_t position);
+int64_t tr_position_bin_start(int64_t bin);
+int64_t tr_position_bins(int64_t seq_len); // how many a row of seq_len tokens fills
+
+enum tr_dim {
+    TR_DIM_NONE,
+    TR_DIM_CHECKPOINT,
+    TR_DIM_LAYER,
+    TR_DIM_MODULE,
+    TR_DIM_SEQUENCE,
+    TR_DIM_BIN,
+    TR_DIM_POSITION_BIN,
+    TR_DIM_POSITION,
+    TR_DIM_COUNT
+};
+
+// What fixes the sizes of a file's dimensions.
+struct tr_layout {
+    int64_t layers, sequences, seq_len;
+    bool nll;       // the loss was measured
+    bool per_token; // importance_token is kept
+};
+int64_t tr_dim_size(enum tr_dim dim, const struct tr_layout *layout); // checkpoint: 1
+const char *tr_dim_name(enum tr_dim dim);
+
+enum tr_value_type {
+    TR_VALUE_F64,
+    TR_VALUE_F32,
+    TR_VALUE_U32,
+    TR_VALUE_I64,
+    TR_VALUE_U8,
+    TR_VALUE_STRING
+};
+
+// Variables over (checkpoint, ...). The scalars and strings of a checkpoint come first.
+enum tr_variable_id {
+    TR_V_STAGE,
+    TR_V_STEP,
+    TR_V_TOKENS_SEEN,
+    TR_V_NAME,
+    TR_V_CONFIG_DIGEST,
+    TR_V_WEIGHTS_DIGEST,
+    TR_V_IDENTITY,
+    TR_V_BACKEND,
+    TR_V_STATUS,
+    TR_V_ERROR,
+    TR_V_SIMILARITY,
+    TR_V_IMPORTANCE,
+    TR_V_UPDATE_RATIO,
+    TR_V_ALIGNMENT,
+    TR_V_STREAM_NORM,
+    TR_V_TOKEN_COUNT,
+    TR_V_IMPORTANCE_SEQ,
+    TR_V_UPDATE_RATIO_SEQ,
+    TR_V_ALIGNMENT_SEQ,
+    TR_V_XX_SEQ,
+    TR_V_XD_SEQ,
+    TR_V_DD_SEQ,
+    TR_V_IMPORTANCE_HIST,
+    TR_V_IMPORTANCE_POS,
+    TR_V_NONFINITE,
+    TR_V_NONFINITE_FIRST,
+    TR_V_NLL,
+    TR_V_IMPORTANCE_TOKEN,
+    TR_VARIABLES
+};
+
+enum { TR_VARIABLE_DIMS = 5 };
+
+struct tr_variable {
+    const char *name;
+    enum tr_value_type type;
+    enum tr_dim dims[TR_VARIABLE_DIMS]; // the first is TR_DIM_CHECKPOINT; TR_DIM_NONE ends
+    const char *units;                  // "1", "nat", "token"; NULL for strings
+    const char *long_name;
+    bool (*present)(const struct tr_layout *layout); // NULL: always
+};
+extern const struct tr_variable tr_variables[TR_VARIABLES];
+
+bool tr_variable_present(enum tr_variable_id id, const struct tr_layout *layout);
+size_t tr_value_size(enum tr_value_type type); // bytes; a string counts as a pointer
+// Elements that one checkpoint has of a variable (1 for scalars and strings).
+int64_t tr_variable_elements(enum tr_variable_id id, const struct tr_layout *layout);
+// The id of a variable by name, -1 when there is none.
+int tr_variable_find(const char *name);
+
+#endif

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef TR_CALIBRATION_H
+#define TR_CALIBRATION_H
+
+#include <stdint.h>
+
+#include "digest.h"
+#include "status.h"
+#include "tokenizer.h"
+
+// The calibration rows every checkpoint is run over: [sequences, seq_len] token ids, fixed for the
+// whole series.
+
+struct tr_calibration {
+    int32_t *ids; // [sequences, seq_len]
+    int64_t sequences, seq_len;
+    char *label;                    // which text: a file name, or "built-in"
+    char ids_digest[TR_DIGEST_MAX]; // of the ids as little-endian int32, row by row
+    int64_t spare_tokens;           // tokens of the text that were not used
+};
+
+// What was asked and what the model allows. 0 = not given: seq_len then becomes min(2048,
+// max_positions), samples as many rows as there are, at most 256. What was given and cannot be met
+// is TR_EUSAGE; so are ids outside [0, vocabulary).
+struct tr_calibration_options {
+    int64_t samples, seq_len; // 0 = not given
+    int64_t max_positions;    // of the model; 0 = unknown
+    int64_t vocabulary;       // rows of the embedding
+};
+
+// Token files by extension and magic: .npy (int32, int64 or uint16, [n, seq] or one stream, C
+// order, little-endian), .jsonl with "input_ids" (rows of equal length, or one stream of documents
+// as they are), .u16/.bin and .u32 (raw little-endian). A 2-D file fixes seq_len and samples: a
+// different explicit seq_len is TR_EUSAGE, explicit samples below its rows take the first ones.
+enum tr_status tr_calibration_from_tokens(struct tr_calibration *calibration, const char *path,
+                                          const struct tr_calibration_options *options,
+                                          struct tr_err *err);
+
+// Text files: .jsonl with "text", else plain text, whose documents are separated by lines that hold
+// only <|endoftext|>. Each document is tokenised without special tokens and followed by
+// `separator` (the model's end-of-sequence id; no BOS), all are concatenated and cut into rows; the
+// last incomplete row is dropped.
+enum tr_status tr_calibration_from_text(struct tr_calibration *calibration, const char *path,
+                                        const struct tr_tokenizer *tokenizer, int32_t separator,
+                                        const struct tr_calibration_options *options,
+                                        struct tr_err *err);
+
+// The same from the text built into the program.
+enum tr_status tr_calibration_from_builtin(struct tr_calibration *calibration,
+                                           const struct tr_tokenizer *tokenizer, int32_t separator,
+                                           const struct tr_calibration_options *options,
+                                           struct tr_err *err);
+
+void tr_calibration_free(struct tr_calibration *calibration);
+
+#endif
