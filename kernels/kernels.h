@@ -127,7 +127,7 @@ struct kn_embed {
 //   z[r, c] = x[r,:] . w[c,:],  c in the panel's vocabulary rows [first_id, first_id + w.rows)
 //   maximum[r], sum[r]: running max and sum of exp(z - max) over the panels so far
 //   target[r]: z of targets[r] once its panel has passed; targets[r] < 0: no target
-// Start with maximum = -infinity, sum = 0, target = 0 (kn_loss_begin). After all panels
+// kn_loss_begin sets maximum = -infinity, sum = 0, target = 0; after all panels
 //   loss = maximum + log(sum) - target.
 struct kn_loss {
     double *maximum, *sum, *target; // [n]
@@ -176,6 +176,9 @@ enum kn_kind { KN_REFERENCE, KN_CPU, KN_CUDA };
 // Opens a backend. threads: 0 = as many as the affinity mask allows. KN_EUNSUPPORTED when this
 // build lacks the kind. Close with kn->ops->close(kn).
 enum kn_status kn_open(struct kn_backend **kn_p, enum kn_kind kind, int threads);
+
+// The state of a loss before its first panel; reads op->x.rows and the three pointers. Waits.
+enum kn_status kn_loss_begin(struct kn_backend *kn, const struct kn_loss *op);
 
 // Seconds that one f32 product y[n,m] = x[n,k] w[m,k]^T of this backend takes, the best of several
 // on random data: the ceiling that runs are compared with. Negative when it fails.

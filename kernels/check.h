@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef KN_CHECK_H
+#define KN_CHECK_H
+
+#include "kernels.h"
+
+// Do the operands of an op agree? KN_OK or KN_ESHAPE; `type` is the backend's activation type.
+// Every entry of every backend asks first, so that the code behind it need not.
+enum kn_status kn_check_product(const struct kn_product *op, enum kn_type type);
+enum kn_status kn_check_norm(const struct kn_norm *op, enum kn_type type);
+enum kn_status kn_check_rope(const struct kn_rope *op, enum kn_type type);
+enum kn_status kn_check_attention(const struct kn_attention *op, enum kn_type type);
+enum kn_status kn_check_gate(const struct kn_gate *op, enum kn_type type);
+enum kn_status kn_check_statistics(const struct kn_statistics *op);
+enum kn_status kn_check_add(const struct kn_add *op);
+enum kn_status kn_check_embed(const struct kn_embed *op);
+enum kn_status kn_check_loss(const struct kn_loss *op, enum kn_type type);
+
+#endif

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+// The CPU backend: our own threads over fixed tiles, inside each tile a single-threaded CBLAS call
+// or a vectorised row op. So the bits depend on the shapes alone.
+#include "cpu.h"
+
+#include "reference.h"
+
+#include <limits.h>
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+// What BLIS and OpenBLAS offer beyond CBLAS; null where another library is linked.
+__attribute__((weak)) void bli_thread_set_num_threads(int64_t threads);
+__attribute__((weak)) const char *bli_info_get_version_str(void);
+__attribute__((weak)) void openblas_set_num_threads(int threads);
+__attribute__((weak)) const char *openblas_get_config(void);
+
+enum { HUGE_PAGE = 2 << 20 };
+
+// Large blocks ask for huge pages: a product walks rows that are kilobytes apart.
+static void *allocate(size_t bytes) {
+    size_t alignment = bytes >= 2 * HUGE_PAGE ? HUGE_PAGE : 64;
+    if (bytes > SIZE_MAX - alignment) {
+        return NULL;
+    }
+    void *memory = aligned_alloc(alignment, bytes ? (bytes + alignment - 1) & -alignment : 64);
+    if (memory && alignment == HUGE_PAGE) {
+        madvise(memory, bytes, MADV_HUGEPAGE);
+    }
+    return memory;
+}
+
+static enum kn_status cpu_alloc(struct kn_backend *self, void **memory_p, size_t bytes) {
+    (void)self;
+    void *memory = allocate(bytes);
+    if (!memory) {
+        return KN_ENOMEM;
+    }
+    *memory_p = memory;
+    return KN_OK;
+}
+
+enum kn_status cpu_reserve(struct kn_backend *self, struct cpu_scratch *scratch_p, size_t common,
+                           size_t each) {
+    struct cpu_backend *cpu = (struct cpu_backend *)self;
+    size_t threads = (size_t)self->threads, total;
+    common = (common + 63) & ~(size_t)63;
+    each = (each + 4095) & ~(size_t)4095;
+    if (__builtin_mul_overflow(each, threads, &total) ||
+        __builtin_add_overflow(common, total, &total)) {
+        return KN_ENOMEM;
+    }
+    if (total > cpu->scratch_size) {
+        free(cpu->scratch);
+        cpu->scratch = allocate(total);
+        cpu->scratch_size = cpu->scratch ? total : 0;
+    }
+    if (total && !cpu->scratch) {
+        return KN_ENOMEM;
+    }
+    *scratch_p = (struct cpu_scratch){cpu->scratch, (char *)cpu->scratch + common, each};
+    return KN_OK;
+}
+
+void *cpu_thread_scratch(const struct cpu_scratch *scratch) {
+    return scratch->each + (size_t)omp_get_thread_num() * scratch->each_size;
+}
+
+bool cpu_fits_blas(const struct kn_matrix *m) {
+    return m->rows <= INT_MAX && m->cols <= INT_MAX && m->stride <= INT_MAX;
+}
+
+static void cpu_close(struct kn_backend *self) {
+    struct cpu_backend *cpu = (struct cpu_backend *)self;
+    free(cpu->scratch);
+    free(cpu);
+}
+
+static void set_up_blas(struct kn_backend *kn) {
+    const char *blas = "CBLAS", *version = "";
+    if (bli_thread_set_num_threads) {
+        bli_thread_set_num_threads(1);
+        blas = "BLIS";
+        version = bli_info_get_version_str ? bli_info_get_version_str() : "";
+    } else if (openblas_set_num_threads) {
+        openblas_set_num_threads(1);
+        blas = "CBLAS";
+        version = openblas_get_config ? openblas_get_config() : "";
+    }
+    snprintf(kn->description, sizeof kn->description, "%s %s", blas, version);
+}
+
+enum kn_status kn_cpu_open(struct kn_backend **kn_p, int threads) {
+    struct cpu_backend *cpu = calloc(1, sizeof *cpu);
+    if (!cpu) {
+        return KN_ENOMEM;
+    }
+    cpu->table = kn_reference_ops;
+    cpu->table.name = "cpu";
+    cpu->table.alloc = cpu_alloc;
+    cpu->table.product = cpu_product;
+    cpu->table.norm = cpu_norm;
+    cpu->table.rope = cpu_rope;
+    cpu->table.attention = cpu_attention;
+    cpu->table.gate = cpu_gate;
+    cpu->table.statistics = cpu_statistics;
+    cpu->table.add = cpu_add;
+    cpu->table.embed = cpu_embed;
+    cpu->table.loss = cpu_loss;
+    cpu->table.close = cpu_close;
+    cpu->public.ops = &cpu->table;
+    cpu->public.activation_type = KN_F32;
+    cpu->public.unified = true;
+    cpu->public.threads = threads > 0 ? threads : omp_get_num_procs();
+    set_up_blas(&cpu->public);
+    *kn_p = &cpu->public;
+    return KN_OK;
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef KN_CPU_H
+#define KN_CPU_H
+
+#include "kernels.h"
+
+#include <cblas.h>
+
+// Row ops are compiled for several instruction sets; the loader picks one.
+#ifdef KN_HAS_TARGET_CLONES
+#define KN_CLONES __attribute__((target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")))
+#else
+#define KN_CLONES
+#endif
+
+// The handle: the public part first, then the table and the scratch, grown when an op needs more.
+struct cpu_backend {
+    struct kn_backend public;
+    struct kn_ops table;
+    void *scratch;
+    size_t scratch_size;
+};
+
+// Scratch of an op: `common` bytes for all and `each` bytes a thread, both 64-byte aligned, valid
+// until the next call. NULL when there is no memory.
+struct cpu_scratch {
+    char *common, *each;
+    size_t each_size;
+};
+enum kn_status cpu_reserve(struct kn_backend *self, struct cpu_scratch *scratch_p, size_t common,
+                           size_t each);
+
+// The calling OpenMP thread's share.
+void *cpu_thread_scratch(const struct cpu_scratch *scratch);
+
+static inline int64_t cpu_min(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+static inline int64_t cpu_divide_up(int64_t a, int64_t b) {
+    return (a + b - 1) / b;
+}
+
+static inline float *cpu_row(const struct kn_matrix *m, int64_t row) {
+    return m->data ? (float *)m->data + row * m->stride : NULL;
+}
+
+// Does every dimension of m fit the BLAS's integers?
+bool cpu_fits_blas(const struct kn_matrix *m);
+
+// y[rows, w_rows] = x[rows, k] * w[first_row + (0 ... w_rows - 1), k]^T by one BLAS call. w is
+// widened into `wide` [w_rows, k] unless it is f32.
+void cpu_tile_product(float *y, int64_t y_stride, const float *x, int64_t x_stride, int64_t rows,
+                      const struct kn_matrix *w, int64_t first_row, int64_t w_rows, float *wide);
+
+// to[count] = from[first ...], any type to f32.
+void cpu_widen(float *to, const void *from, enum kn_type type, int64_t first, int64_t count);
+
+// y[count] = activation(y + bias), bias may be NULL; and y = activation(gate) * up.
+void cpu_activate(float *y, const float *bias, int64_t count, enum kn_activation activation);
+
+enum kn_status cpu_product(struct kn_backend *self, const struct kn_product *op);
+enum kn_status cpu_norm(struct kn_backend *self, const struct kn_norm *op);
+enum kn_status cpu_rope(struct kn_backend *self, const struct kn_rope *op);
+enum kn_status cpu_attention(struct kn_backend *self, const struct kn_attention *op);
+enum kn_status cpu_gate(struct kn_backend *self, const struct kn_gate *op);
+enum kn_status cpu_statistics(struct kn_backend *self, const struct kn_statistics *op);
+enum kn_status cpu_add(struct kn_backend *self, const struct kn_add *op);
+enum kn_status cpu_embed(struct kn_backend *self, const struct kn_embed *op);
+enum kn_status cpu_loss(struct kn_backend *self, const struct kn_loss *op);
+
+#endif

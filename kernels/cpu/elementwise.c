@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// Activations, gates, the residual add.
+#include "cpu.h"
+
+#include "check.h"
+#include "vector_math.h"
+
+KN_INLINE void activate_row(float *y, const float *bias, int64_t count, enum kn_activation kind) {
+    if (bias) {
+#pragma omp simd
+        for (int64_t i = 0; i < count; i++) {
+            y[i] = kn_activate(kind, y[i] + bias[i]);
+        }
+    } else {
+#pragma omp simd
+        for (int64_t i = 0; i < count; i++) {
+            y[i] = kn_activate(kind, y[i]);
+        }
+    }
+}
+
+// y may be gate itself.
+KN_INLINE void gate_row(float *y, const float *gate, const float *up, int64_t count,
+                        enum kn_activation kind) {
+#pragma omp simd
+    for (int64_t i = 0; i < count; i++) {
+        y[i] = kn_activate(kind, gate[i]) * up[i];
+    }
+}
+
+// One loop an activation, so that the choice is made outside.
+#define KN_BY_ACTIVATION(kind, call)                                                               \
+    switch (kind) {                                                                                \
+    case KN_IDENTITY:                                                                              \
+        call(KN_IDENTITY);                                                                         \
+        return;                                                                                    \
+    case KN_SILU:                                                                                  \
+        call(KN_SILU);                                                                             \
+        return;                                                                                    \
+    case KN_GELU_ERF:                                                                              \
+        call(KN_GELU_ERF);                                                                         \
+        return;                                                                                    \
+    case KN_GELU_TANH:                                                                             \
+        call(KN_GELU_TANH);                                                                        \
+        return;                                                                                    \
+    case KN_RELU:                                                                                  \
+        call(KN_RELU);                                                                             \
+        return;                                                                                    \
+    }
+
+#define ACTIVATE_ROW(kind) activate_row(y, bias, count, kind)
+#define GATE_ROW(kind) gate_row(y, gate, up, count, kind)
+
+KN_CLONES void cpu_activate(float *y, const float *bias, int64_t count,
+                            enum kn_activation activation) {
+    if (!bias && activation == KN_IDENTITY) {
+        return;
+    }
+    KN_BY_ACTIVATION(activation, ACTIVATE_ROW)
+}
+
+KN_CLONES static void gate(float *y, const float *gate, const float *up, int64_t count,
+                           enum kn_activation activation) {
+    KN_BY_ACTIVATION(activation, GATE_ROW)
+}
+
+enum kn_status cpu_gate(struct kn_backend *self, const struct kn_gate *op) {
+    enum kn_status status = kn_check_gate(op, KN_F32);
+    if (status != KN_OK) {
+        return status;
+    }
+#pragma omp parallel for num_threads(self->threads)
+    for (int64_t r = 0; r < op->y.rows; r++) {
+        const float *x = cpu_row(&op->x, r);
+        gate(cpu_row(&op->y, r), x, x + op->y.cols, op->y.cols, op->activation);
+    }
+    return KN_OK;
+}
+
+KN_CLONES static void add_row(float *x, const float *delta, const float *addend, int64_t count) {
+    if (addend) {
+#pragma omp simd
+        for (int64_t i = 0; i < count; i++) {
+            x[i] += delta[i] + addend[i];
+        }
+    } else {
+#pragma omp simd
+        for (int64_t i = 0; i < count; i++) {
+            x[i] += delta[i];
+        }
+    }
+}
+
+enum kn_status cpu_add(struct kn_backend *self, const struct kn_add *op) {
+    enum kn_status status = kn_check_add(op);
+    if (status != KN_OK) {
+        return status;
+    }
+#pragma omp parallel for num_threads(self->threads)
+    for (int64_t r = 0; r < op->x.rows; r++) {
+        add_row(cpu_row(&op->x, r), cpu_row(&op->delta, r), cpu_row(&op->delta_addend, r),
+                op->x.cols);
+    }
+    return KN_OK;
+}

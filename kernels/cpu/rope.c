@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// Rotary position embedding.
+#include "cpu.h"
+
+#include "check.h"
+
+KN_CLONES static void turn_half_split(float *head, const float *cos, const float *sin,
+                                      int64_t pairs) {
+    float *other = head + pairs;
+#pragma omp simd
+    for (int64_t i = 0; i < pairs; i++) {
+        float a = head[i], b = other[i];
+        head[i] = a * cos[i] - b * sin[i];
+        other[i] = b * cos[i] + a * sin[i];
+    }
+}
+
+KN_CLONES static void turn_interleaved(float *head, const float *cos, const float *sin,
+                                       int64_t pairs) {
+#pragma omp simd
+    for (int64_t i = 0; i < pairs; i++) {
+        float a = head[2 * i], b = head[2 * i + 1];
+        head[2 * i] = a * cos[i] - b * sin[i];
+        head[2 * i + 1] = b * cos[i] + a * sin[i];
+    }
+}
+
+enum kn_status cpu_rope(struct kn_backend *self, const struct kn_rope *op) {
+    enum kn_status status = kn_check_rope(op, KN_F32);
+    if (status != KN_OK) {
+        return status;
+    }
+#pragma omp parallel for num_threads(self->threads)
+    for (int64_t r = 0; r < op->x.rows; r++) {
+        float *row = cpu_row(&op->x, r) + op->first_col;
+        int64_t angle = r % op->seq_len * op->pairs;
+        for (int64_t h = 0; h < op->heads; h++) {
+            if (op->kind == KN_ROPE_HALF_SPLIT) {
+                turn_half_split(row + h * op->head_dim, op->cos + angle, op->sin + angle,
+                                op->pairs);
+            } else {
+                turn_interleaved(row + h * op->head_dim, op->cos + angle, op->sin + angle,
+                                 op->pairs);
+            }
+        }
+    }
+    return KN_OK;
+}

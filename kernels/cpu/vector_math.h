@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef KN_VECTOR_MATH_H
+#define KN_VECTOR_MATH_H
+
+#include "convert.h"
+
+// Branch-free functions for loops that the compiler vectorises. NaN goes in and out.
+
+#define KN_INLINE static inline __attribute__((always_inline))
+
+// exp(high + low), |low| << 1, to about 1 ulp; underflows to 0, overflows to infinity.
+KN_INLINE float kn_exp_sum(float high, float low) {
+    const float shift = 0x1.8p23F; // adding it rounds to an integer, kept in the low bits
+    high = high > 89.F ? 89.F : high;
+    high = high < -104.F ? -104.F : high;
+    float shifted = high * 0x1.715476p0F + shift;
+    float n = shifted - shift;
+    float r = (high - n * 0x1.62e4p-1F) - n * 0x1.7f7d1cp-20F + low; // ln 2 in two parts
+    // exp(r) on [-ln 2 / 2, ln 2 / 2]
+    float p = 0x1.6a1a72p-10F;
+    p = p * r + 0x1.123fc6p-7F;
+    p = p * r + 0x1.555916p-5F;
+    p = p * r + 0x1.55548ap-3F;
+    p = p * r + 0x1.fffffcp-2F;
+    p = p * r + 1.F;
+    p = p * r + 1.F;
+    // 2^n in two factors: subnormal results come out rounded once
+    uint32_t exponent = kn_bits_of_float(shifted) - kn_bits_of_float(shift);
+    uint32_t half = (uint32_t)((int32_t)exponent >> 1);
+    return p * kn_float_of_bits((half + 127) << 23) *
+           kn_float_of_bits((exponent - half + 127) << 23);
+}
+
+KN_INLINE float kn_exp(float x) {
+    return kn_exp_sum(x, 0.F);
+}
+
+// x Phi(x), Phi the normal distribution. With a = |x| the tail is Phi(-a) = exp(-a^2 / 2) g(a);
+// g = erfcx(a / sqrt(2)) / 2 is a polynomial in t = 1 / (1 + 0.35 a), least relative error on
+// [0, 16]. a^2 is split into an exact square and a rest, so that no bit of the exponent is lost.
+KN_INLINE float kn_gelu_erf(float x) {
+    float a = x < 0.F ? -x : x;
+    a = a > 16.F ? 16.F : a;
+    float t = 1.F / (1.F + 0.35F * a);
+    float g = -0.028767267F;
+    g = g * t + 0.142017782F;
+    g = g * t - 0.25137949F;
+    g = g * t + 0.153764993F;
+    g = g * t - 0.0189402513F;
+    g = g * t + 0.103456452F;
+    g = g * t + 0.120474882F;
+    g = g * t + 0.139739051F;
+    g = g * t + 0.139634401F;
+    g = g * t - 5.79077607e-7F;
+    float head = kn_float_of_bits(kn_bits_of_float(a) & 0xfffff000);
+    float tail = kn_exp_sum(-0.5F * head * head, -0.5F * (a - head) * (a + head)) * g;
+    return x * (x < 0.F ? tail : 1.F - tail);
+}
+
+// (1 + tanh z) / 2 = 1 / (1 + exp(-2 z)), z = sqrt(2 / pi) (x + 0.044715 x^3).
+KN_INLINE float kn_gelu_tanh(float x) {
+    return x / (1.F + kn_exp(-1.59576912F * (x + 0.044715F * x * x * x)));
+}
+
+KN_INLINE float kn_silu(float x) {
+    return x / (1.F + kn_exp(-x));
+}
+
+KN_INLINE float kn_activate(enum kn_activation activation, float x) {
+    switch (activation) {
+    case KN_SILU:
+        return kn_silu(x);
+    case KN_GELU_ERF:
+        return kn_gelu_erf(x);
+    case KN_GELU_TANH:
+        return kn_gelu_tanh(x);
+    case KN_RELU:
+        return x < 0.F ? 0.F : x;
+    case KN_IDENTITY:
+        break;
+    }
+    return x;
+}
+
+#endif

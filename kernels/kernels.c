@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels.h"
+
+#include "convert.h"
+#include "reference.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum kn_status kn_open(struct kn_backend **kn_p, enum kn_kind kind, int threads) {
+    switch (kind) {
+    case KN_REFERENCE:
+        return kn_reference_open(kn_p);
+    case KN_CPU:
+        return kn_cpu_open(kn_p, threads);
+    case KN_CUDA:
+        break;
+    }
+#ifdef KN_HAS_CUDA
+    return kn_cuda_open(kn_p);
+#else
+    return KN_EUNSUPPORTED;
+#endif
+}
+
+size_t kn_type_size(enum kn_type type) {
+    return type == KN_F32 ? sizeof(float) : sizeof(uint16_t);
+}
+
+void kn_convert(void *to, enum kn_type to_type, const void *from, enum kn_type from_type,
+                int64_t count) {
+    if (to_type == from_type) {
+        memcpy(to, from, (size_t)count * kn_type_size(to_type));
+        return;
+    }
+    for (int64_t i = 0; i < count; i++) {
+        kn_store(to, to_type, i, kn_load(from, from_type, i));
+    }
+}
+
+enum kn_status kn_loss_begin(struct kn_backend *kn, const struct kn_loss *op) {
+    size_t bytes = (size_t)op->x.rows * sizeof(double);
+    double *value = malloc(bytes ? bytes : 1);
+    if (!value) {
+        return KN_ENOMEM;
+    }
+    for (int64_t r = 0; r < op->x.rows; r++) {
+        value[r] = -INFINITY;
+    }
+    enum kn_status status = kn->ops->upload(kn, op->maximum, value, bytes);
+    memset(value, 0, bytes);
+    if (status == KN_OK) {
+        status = kn->ops->upload(kn, op->sum, value, bytes);
+    }
+    if (status == KN_OK) {
+        status = kn->ops->upload(kn, op->target, value, bytes);
+    }
+    if (status == KN_OK) {
+        status = kn->ops->sync(kn);
+    }
+    free(value);
+    return status;
+}
+
+// A matrix of the backend with values in [-1, 1): zeros would multiply faster than data does.
+static enum kn_status random_matrix(struct kn_backend *kn, struct kn_matrix *m, enum kn_type type,
+                                    int64_t rows, int64_t cols) {
+    size_t count = (size_t)rows * (size_t)cols, bytes = count * kn_type_size(type);
+    char *host = malloc(bytes ? bytes : 1);
+    void *memory = NULL;
+    enum kn_status status = host ? kn->ops->alloc(kn, &memory, bytes) : KN_ENOMEM;
+    uint32_t state = 1;
+    for (size_t i = 0; status == KN_OK && i < count; i++) {
+        state = state * 1664525 + 1013904223; // Numerical Recipes' generator
+        kn_store(host, type, (int64_t)i, (float)(state >> 8) * 0x1p-23F - 1);
+    }
+    if (status == KN_OK) {
+        *m = kn_matrix(memory, type, rows, cols);
+        status = kn->ops->upload(kn, memory, host, bytes);
+    }
+    if (status == KN_OK) {
+        status = kn->ops->sync(kn);
+    }
+    free(host);
+    return status;
+}
+
+static double seconds_now(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+// The first call warms caches, threads and scratch.
+static double best_of(struct kn_backend *kn, const struct kn_product *op, int repeats) {
+    double best = INFINITY;
+    for (int i = 0; i <= repeats; i++) {
+        double begin = seconds_now();
+        if (kn->ops->product(kn, op) != KN_OK || kn->ops->sync(kn) != KN_OK) {
+            return -1;
+        }
+        double seconds = seconds_now() - begin;
+        best = i > 0 && seconds < best ? seconds : best;
+    }
+    return best;
+}
+
+double kn_product_seconds(struct kn_backend *kn, int64_t n, int64_t m, int64_t k) {
+    struct kn_product op = {0};
+    enum kn_type type = kn->activation_type;
+    double best = -1;
+    if (random_matrix(kn, &op.x, type, n, k) == KN_OK &&
+        random_matrix(kn, &op.w, KN_F32, m, k) == KN_OK &&
+        random_matrix(kn, &op.y, type, n, m) == KN_OK) {
+        best = best_of(kn, &op, 5);
+    }
+    kn->ops->free(kn, op.y.data);
+    kn->ops->free(kn, op.w.data);
+    kn->ops->free(kn, op.x.data);
+    return best;
+}
+
+const char *kn_status_text(enum kn_status status) {
+    switch (status) {
+    case KN_OK:
+        return "no error";
+    case KN_ENOMEM:
+        return "the backend has no memory left";
+    case KN_ESHAPE:
+        return "operands disagree in shape or type";
+    case KN_EUNSUPPORTED:
+        return "the backend does not offer this type or option";
+    case KN_EDEVICE:
+        return "the device or its library failed";
+    }
+    return "unknown status";
+}

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef KN_REFERENCE_H
+#define KN_REFERENCE_H
+
+#include "kernels.h"
+
+// The plain-C table: one thread, host memory, sums in f64. A backend starts from a copy of it.
+extern const struct kn_ops kn_reference_ops;
+
+// One constructor per kind; kn_open chooses. The last exists where the build defines KN_HAS_CUDA.
+enum kn_status kn_reference_open(struct kn_backend **kn_p);
+enum kn_status kn_cpu_open(struct kn_backend **kn_p, int threads);
+enum kn_status kn_cuda_open(struct kn_backend **kn_p);
+
+// activation(v) in f64.
+double kn_reference_activate(enum kn_activation activation, double v);
+
+// Attention of query row `row` (a row of the batch) and head `head` into y.
+void kn_reference_attend(const struct kn_attention *op, int64_t row, int64_t head);
+
+#endif
