@@ -37,7 +37,8 @@ enum tr_status dist_broadcast(struct dist *dist, void **bytes_p, size_t *size_p,
 // Collective. Whether `ok` holds on every rank.
 bool dist_all_ok(struct dist *dist, bool ok);
 
-// Collective. Sum and maximum over the ranks, in place, the same on every rank.
+// Collective. Sum and maximum over the ranks, in place, the same on every rank. Ends the job when
+// the ranks can no longer talk.
 void dist_sum(struct dist *dist, double *values, int count);
 void dist_max(struct dist *dist, double *values, int count);
 
@@ -45,7 +46,8 @@ void dist_max(struct dist *dist, double *values, int count);
 
 // Answers one request on rank 0: reads request[0, size) from rank `from` and appends the answer.
 // Never called concurrently with itself or with `tick`. `tick` is called about ten times a second
-// between requests (publishing, progress, signals).
+// between requests (publishing, progress, signals); where rank 0 has no thread for it (the serial
+// build, or one rank without MPI_THREAD_MULTIPLE), only after an answer, when 0.1 s have passed.
 struct dist_service {
     void *user;
     enum tr_status (*answer)(void *user, int from, const void *request, size_t size,
@@ -66,7 +68,7 @@ enum tr_status dist_serve_begin(struct dist *dist, const struct dist_service *se
 enum tr_status dist_request(struct dist *dist, const void *request, size_t size, void **answer_p,
                             size_t *answer_size_p, struct tr_err *err);
 
-// Collective. Waits until every rank is here, then ends the service.
+// Collective. Waits until every rank is here, without burning a core, then ends the service.
 void dist_serve_end(struct dist *dist);
 
 #endif

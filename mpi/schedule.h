@@ -8,8 +8,9 @@
 #include "status.h"
 
 // Who does what: a pure state machine without any communication, used by rank 0. An item is a whole
-// checkpoint while at least as many remain as there are workers; the checkpoints that remain then
-// are each split into equal contiguous ranges of micro-batches, at most one per worker.
+// checkpoint in every full round, one for each worker; the checkpoints that remain then (fewer than
+// workers) are each split into equal contiguous ranges of micro-batches, as many as end them
+// soonest, at most one per worker.
 
 struct dist_item {
     int64_t checkpoint; // index into the list of checkpoints to do; -1: no work is left
@@ -30,7 +31,7 @@ struct dist_item dist_schedule_next(struct dist_schedule *schedule);
 // How many items the whole schedule has.
 int64_t dist_schedule_items(int64_t checkpoints, int64_t micro_batches, int workers);
 
-// Notes that an item is done; true when it was the last one of its checkpoint.
+// Notes that an item, which `next` gave, is done; true when it was the last of its checkpoint.
 bool dist_schedule_done(struct dist_schedule *schedule, const struct dist_item *item);
 
 // Stops handing out (a signal came): next gives -1 from now on.

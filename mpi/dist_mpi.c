@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: Apache-2.0
+// The ranks over MPI. Waiting never spins: MPI's own blocking calls burn a core each, which the
+// ranks that still compute would miss, so everything that can take long is a non-blocking call that
+// is tested between short sleeps.
+//
+// A message is a fixed header (size, status), then the bytes in chunks. Requests and answers have
+// tags of their own; a rank has at most one request under way.
+#include "dist.h"
+
+#include <mpi.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "alloc.h"
+#include "clock.h"
+#include "service.h"
+
+enum { TAG_REQUEST = 1, TAG_REQUEST_BYTES, TAG_ANSWER, TAG_ANSWER_BYTES };
+enum { CHUNK = 1 << 20 };                                  // bytes
+static const double shortest_nap = 50e-6, wait_nap = 2e-3; // seconds, waiting for one message
+static const double busy_nap = 100e-6, idle_nap = 5e-3;    // seconds, polling for requests
+
+struct header {
+    uint64_t size;
+    int32_t status; // enum tr_status of an answer; its bytes are then the sentence
+    int32_t unused;
+};
+
+struct dist {
+    MPI_Comm comm; // a private copy of the world; errors return
+    int rank, size, node_rank, node_size;
+    bool threads;          // MPI_THREAD_MULTIPLE
+    char *scratch;         // [CHUNK] swallows bytes for which there is no memory
+    struct dist_host host; // on rank 0, between dist_serve_begin and dist_serve_end
+    pthread_t server;      // on rank 0 with threads
+    atomic_bool stop;      // ends the server
+};
+
+static enum tr_status check(int code, const char *what, struct tr_err *err) {
+    if (code == MPI_SUCCESS)
+        return TR_OK;
+    char text[MPI_MAX_ERROR_STRING] = "unknown error";
+    int length = 0;
+    MPI_Error_string(code, text, &length);
+    return tr_fail(err, TR_ENVIRONMENT, "MPI failed while %s: %s", what, text);
+}
+
+static void nap(double *seconds, double longest) {
+    tr_sleep(*seconds);
+    *seconds = *seconds * 1.25 < longest ? *seconds * 1.25 : longest;
+}
+
+// Waits for a request that a non-blocking call, which returned `code`, has made.
+static enum tr_status finish(int code, MPI_Request *request, const char *what, struct tr_err *err) {
+    TR_TRY(check(code, what, err));
+    double seconds = shortest_nap;
+    for (int done = 0;;) {
+        TR_TRY(check(MPI_Test(request, &done, MPI_STATUS_IGNORE), what, err));
+        if (done)
+            return TR_OK;
+        nap(&seconds, wait_nap);
+    }
+}
+
+// ---- the job ---------------------------------------------------------------------------------
+
+static enum tr_status find_places(struct dist *dist, struct tr_err *err) {
+    const char *what = "setting up the ranks";
+    MPI_Comm node = MPI_COMM_NULL;
+    TR_TRY(check(MPI_Comm_dup(MPI_COMM_WORLD, &dist->comm), what, err));
+    TR_TRY(check(MPI_Comm_set_errhandler(dist->comm, MPI_ERRORS_RETURN), what, err));
+    TR_TRY(check(MPI_Comm_rank(dist->comm, &dist->rank), what, err));
+    TR_TRY(check(MPI_Comm_size(dist->comm, &dist->size), what, err));
+    TR_TRY(check(
+        MPI_Comm_split_type(dist->comm, MPI_COMM_TYPE_SHARED, dist->rank, MPI_INFO_NULL, &node),
+        what, err));
+    MPI_Comm_rank(node, &dist->node_rank);
+    MPI_Comm_size(node, &dist->node_size);
+    MPI_Comm_free(&node);
+    return TR_OK;
+}
+
+enum tr_status dist_open(struct dist **dist_p, int *argc, char ***argv, struct tr_err *err) {
+    int provided = MPI_THREAD_SINGLE;
+    TR_TRY(check(MPI_Init_thread(argc, argv, MPI_THREAD_MULTIPLE, &provided), "starting", err));
+    struct dist *dist;
+    TR_TRY(TR_NEW(&dist, 1, "communicator", err));
+    dist->comm = MPI_COMM_NULL;
+    dist->threads = provided == MPI_THREAD_MULTIPLE;
+    enum tr_status status;
+    TR_GO(status, TR_NEW(&dist->scratch, CHUNK, "communicator", err), fail);
+    TR_GO(status, find_places(dist, err), fail);
+    *dist_p = dist;
+    return TR_OK;
+fail:
+    dist_close(dist);
+    return status;
+}
+
+void dist_close(struct dist *dist) {
+    if (!dist)
+        return;
+    if (dist->comm != MPI_COMM_NULL)
+        MPI_Comm_free(&dist->comm);
+    MPI_Finalize();
+    free(dist->scratch);
+    free(dist);
+}
+
+_Noreturn void dist_abort(struct dist *dist, int exit_code) {
+    MPI_Abort(dist->comm, exit_code);
+    exit(exit_code);
+}
+
+int dist_rank(const struct dist *dist) {
+    return dist->rank;
+}
+
+int dist_size(const struct dist *dist) {
+    return dist->size;
+}
+
+int dist_node_rank(const struct dist *dist) {
+    return dist->node_rank;
+}
+
+int dist_node_size(const struct dist *dist) {
+    return dist->node_size;
+}
+
+// ---- collectives -----------------------------------------------------------------------------
+
+static enum tr_status broadcast_chunk(struct dist *dist, void *bytes, size_t size,
+                                      struct tr_err *err) {
+    MPI_Request request;
+    int code = MPI_Ibcast(bytes, (int)size, MPI_BYTE, 0, dist->comm, &request);
+    return finish(code, &request, "broadcasting", err);
+}
+
+enum tr_status dist_broadcast(struct dist *dist, void **bytes_p, size_t *size_p,
+                              struct tr_err *err) {
+    uint64_t size = *size_p;
+    TR_TRY(broadcast_chunk(dist, &size, sizeof size, err));
+    char *bytes = *bytes_p;
+    enum tr_status status =
+        dist->rank == 0 ? TR_OK : TR_NEW(&bytes, size, "what rank 0 broadcasts", err);
+    if (!dist_all_ok(dist, status == TR_OK)) {
+        if (dist->rank != 0 && status == TR_OK)
+            free(bytes);
+        return status != TR_OK ? status
+                               : tr_fail(err, TR_ENOMEM, "a rank has no memory for %llu bytes",
+                                         (unsigned long long)size);
+    }
+    for (uint64_t done = 0; done < size && status == TR_OK; done += CHUNK)
+        status =
+            broadcast_chunk(dist, bytes + done, size - done < CHUNK ? size - done : CHUNK, err);
+    if (dist->rank == 0)
+        return status;
+    if (status != TR_OK) {
+        free(bytes);
+        return status;
+    }
+    *bytes_p = bytes;
+    *size_p = size;
+    return TR_OK;
+}
+
+static enum tr_status reduce(struct dist *dist, double *values, int count, MPI_Op op) {
+    MPI_Request request;
+    int code = MPI_Iallreduce(MPI_IN_PLACE, values, count, MPI_DOUBLE, op, dist->comm, &request);
+    return finish(code, &request, "combining values", NULL);
+}
+
+bool dist_all_ok(struct dist *dist, bool ok) {
+    double failed = !ok;
+    return reduce(dist, &failed, 1, MPI_MAX) == TR_OK && failed == 0.0;
+}
+
+void dist_sum(struct dist *dist, double *values, int count) {
+    if (reduce(dist, values, count, MPI_SUM) != TR_OK)
+        dist_abort(dist, 3);
+}
+
+void dist_max(struct dist *dist, double *values, int count) {
+    if (reduce(dist, values, count, MPI_MAX) != TR_OK)
+        dist_abort(dist, 3);
+}
+
+// ---- messages --------------------------------------------------------------------------------
+
+static enum tr_status send_piece(struct dist *dist, int to, int tag, const void *bytes, size_t size,
+                                 struct tr_err *err) {
+    MPI_Request request;
+    int code = MPI_Isend(bytes, (int)size, MPI_BYTE, to, tag, dist->comm, &request);
+    return finish(code, &request, "sending", err);
+}
+
+static enum tr_status receive_piece(struct dist *dist, int from, int tag, void *bytes, size_t size,
+                                    struct tr_err *err) {
+    MPI_Request request;
+    int code = MPI_Irecv(bytes, (int)size, MPI_BYTE, from, tag, dist->comm, &request);
+    return finish(code, &request, "receiving", err);
+}
+
+static enum tr_status send_message(struct dist *dist, int to, int tag, enum tr_status status,
+                                   const void *bytes, size_t size, struct tr_err *err) {
+    struct header header = {.size = size, .status = status};
+    TR_TRY(send_piece(dist, to, tag, &header, sizeof header, err));
+    for (size_t done = 0; done < size; done += CHUNK)
+        TR_TRY(send_piece(dist, to, tag + 1, (const char *)bytes + done,
+                          size - done < CHUNK ? size - done : CHUNK, err));
+    return TR_OK;
+}
+
+// TR_ENOMEM leaves the connection usable: the bytes are received all the same. *bytes_p is NULL
+// when there are none, else followed by a 0 that is not counted.
+static enum tr_status receive_message(struct dist *dist, int from, int tag,
+                                      enum tr_status *status_p, void **bytes_p, size_t *size_p,
+                                      struct tr_err *err) {
+    struct header header;
+    TR_TRY(receive_piece(dist, from, tag, &header, sizeof header, err));
+    char *bytes = NULL;
+    enum tr_status status = TR_OK;
+    if (header.size > 0)
+        status = TR_NEW(&bytes, header.size + 1, "a message between ranks", err);
+    for (size_t done = 0; done < header.size; done += CHUNK) {
+        size_t size = header.size - done < CHUNK ? header.size - done : CHUNK;
+        char *to = bytes ? bytes + done : dist->scratch;
+        enum tr_status received = receive_piece(dist, from, tag + 1, to, size, err);
+        if (received != TR_OK) {
+            free(bytes);
+            return received;
+        }
+    }
+    TR_TRY(status);
+    *status_p = (enum tr_status)header.status;
+    *bytes_p = bytes;
+    *size_p = header.size;
+    return TR_OK;
+}
+
+// ---- rank 0's service ------------------------------------------------------------------------
+
+static enum tr_status answer_one(struct dist *dist, int from, struct tr_err *err) {
+    void *request = NULL, *answer = NULL;
+    size_t size = 0, answer_size = 0;
+    enum tr_status unused;
+    enum tr_status status = receive_message(dist, from, TAG_REQUEST, &unused, &request, &size, err);
+    if (status == TR_ENVIRONMENT)
+        return status; // not received at all
+    if (status == TR_OK)
+        status = dist_host_answer(&dist->host, from, request, size, &answer, &answer_size, err);
+    free(request);
+    if (status != TR_OK)
+        return send_message(dist, from, TAG_ANSWER, status, err->text, strlen(err->text), err);
+    status = send_message(dist, from, TAG_ANSWER, TR_OK, answer, answer_size, err);
+    free(answer);
+    return status;
+}
+
+// Answers a request if one is there; whether one was.
+static bool serve_once(struct dist *dist) {
+    int waiting = 0;
+    MPI_Status probe;
+    struct tr_err err;
+    int code = MPI_Iprobe(MPI_ANY_SOURCE, TAG_REQUEST, dist->comm, &waiting, &probe);
+    enum tr_status status = check(code, "looking for requests", &err);
+    if (status == TR_OK && waiting)
+        status = answer_one(dist, probe.MPI_SOURCE, &err);
+    // Ranks that wait for an answer which can't be sent would wait forever.
+    if (status != TR_OK)
+        dist_abort(dist, 3);
+    dist_host_tick(&dist->host);
+    return waiting;
+}
+
+static void *serve(void *argument) {
+    struct dist *dist = argument;
+    double seconds = busy_nap;
+    while (!atomic_load(&dist->stop)) {
+        if (serve_once(dist))
+            seconds = busy_nap;
+        else
+            nap(&seconds, idle_nap);
+    }
+    return NULL;
+}
+
+static enum tr_status start_server(struct dist *dist, const struct dist_service *service,
+                                   struct tr_err *err) {
+    dist_host_init(&dist->host, service);
+    atomic_store(&dist->stop, false);
+    if (!dist->threads || pthread_create(&dist->server, NULL, serve, dist) == 0)
+        return TR_OK;
+    dist_host_destroy(&dist->host);
+    return tr_fail(err, TR_ENVIRONMENT, "cannot start the thread that answers the other ranks");
+}
+
+static void stop_server(struct dist *dist) {
+    atomic_store(&dist->stop, true);
+    if (dist->threads)
+        pthread_join(dist->server, NULL);
+    dist_host_destroy(&dist->host);
+}
+
+// The agreement also keeps a fast rank's first request from a service that is just being ended.
+enum tr_status dist_serve_begin(struct dist *dist, const struct dist_service *service,
+                                bool *computes_p, struct tr_err *err) {
+    enum tr_status status = TR_OK;
+    if (dist->rank == 0)
+        status = start_server(dist, service, err);
+    if (!dist_all_ok(dist, status == TR_OK)) {
+        if (status != TR_OK)
+            return status;
+        if (dist->rank == 0)
+            stop_server(dist);
+        return tr_fail(err, TR_ENVIRONMENT, "rank 0 cannot answer the other ranks");
+    }
+    *computes_p = dist->rank != 0 || dist->threads || dist->size == 1;
+    return TR_OK;
+}
+
+enum tr_status dist_request(struct dist *dist, const void *request, size_t size, void **answer_p,
+                            size_t *answer_size_p, struct tr_err *err) {
+    if (dist->rank == 0) {
+        enum tr_status status =
+            dist_host_answer(&dist->host, 0, request, size, answer_p, answer_size_p, err);
+        if (!dist->threads)
+            dist_host_tick(&dist->host);
+        return status;
+    }
+    enum tr_status status;
+    void *answer;
+    size_t answer_size;
+    TR_TRY(send_message(dist, 0, TAG_REQUEST, TR_OK, request, size, err));
+    TR_TRY(receive_message(dist, 0, TAG_ANSWER, &status, &answer, &answer_size, err));
+    if (status != TR_OK) {
+        tr_fail(err, status, "%s", (const char *)answer);
+        free(answer);
+        return status;
+    }
+    *answer_p = answer;
+    *answer_size_p = answer_size;
+    return TR_OK;
+}
+
+// A barrier ends the service: who is in it has all its answers.
+void dist_serve_end(struct dist *dist) {
+    MPI_Request barrier;
+    bool serves_here = dist->rank == 0 && !dist->threads;
+    int here = 0;
+    int code = MPI_Ibarrier(dist->comm, &barrier);
+    double seconds = busy_nap;
+    while (code == MPI_SUCCESS && !here) {
+        if (serves_here && serve_once(dist))
+            seconds = busy_nap;
+        else
+            nap(&seconds, idle_nap);
+        code = MPI_Test(&barrier, &here, MPI_STATUS_IGNORE);
+    }
+    if (dist->rank == 0)
+        stop_server(dist);
+}
