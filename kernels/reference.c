@@ -136,6 +136,8 @@ static enum kn_status reference_rope(struct kn_backend *self, const struct kn_ro
     return status;
 }
 
+enum { SUMS = 64 }; // columns of y summed at a time
+
 void kn_reference_attend(const struct kn_attention *op, int64_t row, int64_t head) {
     int64_t head_dim = op->head_dim, first = row - row % op->seq_len;
     int64_t group = head / (op->heads / op->kv_heads);
@@ -150,14 +152,19 @@ void kn_reference_attend(const struct kn_attention *op, int64_t row, int64_t hea
     for (int64_t j = first; j <= row; j++) {
         maximum = fmax(maximum, dot(q, &k, j) * (double)op->scale);
     }
-    for (int64_t c = 0; c < head_dim; c++) {
-        double total = 0, sum = 0;
+    for (int64_t c = 0; c < head_dim; c += SUMS) {
+        int64_t count = head_dim - c < SUMS ? head_dim - c : SUMS;
+        double total = 0, sums[SUMS] = {0};
         for (int64_t j = first; j <= row; j++) {
             double weight = exp(dot(q, &k, j) * (double)op->scale - maximum);
             total += weight;
-            sum += weight * (double)v[j * k.stride + c];
+            for (int64_t i = 0; i < count; i++) {
+                sums[i] += weight * (double)v[j * k.stride + c + i];
+            }
         }
-        y[c] = (float)(sum / total);
+        for (int64_t i = 0; i < count; i++) {
+            y[c + i] = (float)(sums[i] / total);
+        }
     }
 }
 

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "support.h"
+
+#include <math.h>
+
+static const enum kn_type types[] = {KN_F32, KN_F16, KN_BF16};
+
+static long double *product_truth(const struct matrix *x, const struct matrix *w, const float *bias,
+                                  enum kn_activation activation) {
+    int64_t n = x->m.rows, m = w->m.rows, k = x->m.cols;
+    long double *truth = host_new((size_t)(n * m) * sizeof *truth);
+    for (int64_t r = 0; r < n; r++) {
+        for (int64_t c = 0; c < m; c++) {
+            long double sum = bias ? (long double)bias[c] : 0;
+            for (int64_t i = 0; i < k; i++) {
+                sum += (long double)x->values[r * k + i] * (long double)w->values[c * k + i];
+            }
+            truth[r * m + c] = truth_activate(activation, sum);
+        }
+    }
+    return truth;
+}
+
+static void check_product(int64_t n, int64_t m, int64_t k, enum kn_type type, bool with_bias,
+                          enum kn_activation activation) {
+    struct matrix x = matrix_random(kn->activation_type, n, k, 3);
+    struct matrix w = matrix_random(type, m, k, 5);
+    struct matrix y = matrix_output(kn->activation_type, n, m, 7);
+    float *host = NULL, *bias = with_bias ? vector_random(&host, m) : NULL;
+    struct kn_product op = {y.m, x.m, w.m, bias, activation};
+    check_status(kn->ops->product(kn, &op));
+    matrix_read(&y);
+    check_close(OP_PRODUCT, y.m.type, y.values, product_truth(&x, &w, host, activation), n * m);
+}
+
+static void test_shapes(void **state) {
+    static const int64_t shapes[][3] = {{1, 1, 1},    {1, 7, 5},    {13, 17, 80},  {3, 400, 33},
+                                        {130, 9, 24}, {40, 1, 300}, {1030, 3, 16}, {5, 800, 8},
+                                        {0, 4, 4},    {4, 0, 4}};
+    for (size_t i = 0; i < TEST_ARRAY_SIZE(shapes); i++) {
+        for (size_t t = 0; t < TEST_ARRAY_SIZE(types); t++) {
+            check_product(shapes[i][0], shapes[i][1], shapes[i][2], types[t], i % 2, KN_IDENTITY);
+            buffers_free(state);
+        }
+    }
+}
+
+static void test_activations(void **state) {
+    (void)state;
+    for (int activation = KN_IDENTITY; activation <= KN_RELU; activation++) {
+        check_product(9, 21, 30, KN_F32, true, (enum kn_activation)activation);
+        check_product(9, 21, 30, KN_BF16, false, (enum kn_activation)activation);
+    }
+}
+
+static void test_nonfinite(void **state) {
+    (void)state;
+    const float x[] = {1, 2, NAN, 1, INFINITY, 1, -INFINITY, 1}, w[] = {1, 1, 1, 2};
+    struct matrix a = matrix_of(x, kn->activation_type, 4, 2, 0), b = matrix_of(w, KN_F32, 2, 2, 0);
+    struct matrix y = matrix_output(kn->activation_type, 4, 2, 0);
+    for (int activation = KN_IDENTITY; activation <= KN_RELU; activation++) {
+        struct kn_product op = {y.m, a.m, b.m, NULL, (enum kn_activation)activation};
+        check_status(kn->ops->product(kn, &op));
+        matrix_read(&y);
+        check_close(OP_PRODUCT, y.m.type, y.values, product_truth(&a, &b, NULL, op.activation), 8);
+    }
+}
+
+static void test_shape_errors(void **state) {
+    (void)state;
+    struct matrix x = matrix_random(kn->activation_type, 4, 6, 0);
+    struct matrix w = matrix_random(KN_F32, 5, 6, 0), narrow = matrix_random(KN_F32, 5, 5, 0);
+    struct matrix y = matrix_output(kn->activation_type, 4, 5, 0);
+    struct kn_product op = {y.m, x.m, narrow.m, NULL, KN_IDENTITY};
+    assert_int_equal(kn->ops->product(kn, &op), KN_ESHAPE);
+    op.w = w.m;
+    op.y.rows = 3;
+    assert_int_equal(kn->ops->product(kn, &op), KN_ESHAPE);
+    op.y = y.m;
+    op.x.stride = 5;
+    assert_int_equal(kn->ops->product(kn, &op), KN_ESHAPE);
+    op.x = x.m;
+    check_status(kn->ops->product(kn, &op));
+}
+
+static void test_ceiling(void **state) {
+    (void)state;
+    double seconds = kn_product_seconds(kn, 40, 50, 60);
+    assert_true(seconds > 0 && seconds < 10);
+}
+
+static void test_conversion(void **state) {
+    (void)state;
+    for (uint32_t i = 0; i < 65536; i++) { // every value of a 16-bit type survives the way there
+        for (size_t t = 1; t < TEST_ARRAY_SIZE(types); t++) { // and back, NaN as some NaN
+            uint16_t bits = (uint16_t)i, back;
+            float value;
+            kn_convert(&value, KN_F32, &bits, types[t], 1);
+            kn_convert(&back, types[t], &value, KN_F32, 1);
+            assert_true(isnan(value) ? (back & 0x7fff) > 0x7c00 : back == bits);
+        }
+    }
+    static const struct {
+        float value;
+        uint16_t f16, bf16;
+    } cases[] = {
+        {1.F, 0x3c00, 0x3f80},        {-2.F, 0xc000, 0xc000},       {65504.F, 0x7bff, 0x4780},
+        {65519.F, 0x7bff, 0x4780},    {65520.F, 0x7c00, 0x4780},    {0x1p-24F, 0x0001, 0x3380},
+        {0x1p-25F, 0x0000, 0x3300},   {0x1.8p-24F, 0x0002, 0x33c0}, {0x1.ffcp-15F, 0x0400, 0x3880},
+        {0x1.002p0F, 0x3c00, 0x3f80}, {0x1.006p0F, 0x3c02, 0x3f80}, {0x1.01p0F, 0x3c04, 0x3f80},
+        {0x1.03p0F, 0x3c0c, 0x3f82},  {3.4e38F, 0x7c00, 0x7f80},
+    };
+    for (size_t i = 0; i < TEST_ARRAY_SIZE(cases); i++) {
+        uint16_t f16, bf16;
+        kn_convert(&f16, KN_F16, &cases[i].value, KN_F32, 1);
+        kn_convert(&bf16, KN_BF16, &cases[i].value, KN_F32, 1);
+        assert_int_equal(f16, cases[i].f16);
+        assert_int_equal(bf16, cases[i].bf16);
+    }
+}
+
+int test_products(void) {
+    const struct CMUnitTest tests[] = {OPS_TEST(test_shapes),    OPS_TEST(test_activations),
+                                       OPS_TEST(test_nonfinite), OPS_TEST(test_shape_errors),
+                                       OPS_TEST(test_ceiling),   OPS_TEST(test_conversion)};
+    return cmocka_run_group_tests_name("product", tests, NULL, NULL);
+}

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// The same bits from 1, 2 and 3 threads: everything that a layer does, on shapes of several tiles.
+#include "support.h"
+
+#include <string.h>
+
+enum { ROWS = 1100, WIDTH = 48, VOCABULARY = 1700, HEAD_DIM = 16 };
+
+struct outputs {
+    float product[ROWS * VOCABULARY], attention[ROWS * WIDTH], norm[ROWS * WIDTH];
+    double statistics[3 * ROWS], loss[3 * ROWS];
+};
+
+static void run_matrices(struct outputs *out, const struct matrix *x, const struct matrix *w) {
+    struct matrix y = matrix_output(kn->activation_type, ROWS, VOCABULARY, 0);
+    struct kn_product product = {y.m, x->m, w->m, NULL, KN_GELU_ERF};
+    check_status(kn->ops->product(kn, &product));
+    matrix_read(&y);
+    memcpy(out->product, y.values, sizeof out->product);
+
+    struct matrix qkv = {.m = x->m}, heads = matrix_output(kn->activation_type, ROWS, 16, 0);
+    struct kn_attention attention = {heads.m, qkv.m, 1, 1, HEAD_DIM, ROWS / 2, 2};
+    check_status(kn->ops->attention(kn, &attention));
+    matrix_read(&heads);
+    memcpy(out->attention, heads.values, ROWS * HEAD_DIM * sizeof(float));
+}
+
+static void run_rows(struct outputs *out, const struct matrix *x, const struct matrix *stream,
+                     const struct matrix *w) {
+    struct matrix y = matrix_output(kn->activation_type, ROWS, WIDTH, 0);
+    struct kn_norm norm = {y.m, stream->m, {0}, KN_LAYER_NORM, NULL, NULL, 1e-5F};
+    check_status(kn->ops->norm(kn, &norm));
+    matrix_read(&y);
+    memcpy(out->norm, y.values, sizeof out->norm);
+
+    size_t bytes = ROWS * sizeof(double);
+    char *sums = buffer_new(NULL, 3 * bytes);
+    double *a = (double *)(void *)sums, *b = a + ROWS, *c = b + ROWS;
+    struct kn_statistics statistics = {a, b, c, stream->m, {0}, stream->m, stream->m};
+    check_status(kn->ops->statistics(kn, &statistics));
+    buffer_read(sums, out->statistics, 3 * bytes);
+
+    int32_t targets[ROWS];
+    for (int i = 0; i < ROWS; i++) {
+        targets[i] = i;
+    }
+    struct kn_loss loss = {a, b, c, x->m, w->m, NULL, buffer_new(targets, sizeof targets), 0};
+    check_status(kn_loss_begin(kn, &loss));
+    check_status(kn->ops->loss(kn, &loss));
+    buffer_read(sums, out->loss, 3 * bytes);
+}
+
+static void run_all(struct outputs *out, const float *x, const float *w) {
+    struct matrix activations = matrix_of(x, kn->activation_type, ROWS, WIDTH, 0);
+    struct matrix stream = matrix_of(x, KN_F32, ROWS, WIDTH, 0);
+    struct matrix weights = matrix_of(w, KN_BF16, VOCABULARY, WIDTH, 0);
+    run_matrices(out, &activations, &weights);
+    run_rows(out, &activations, &stream, &weights);
+}
+
+static void test_identical_bits(void **state) {
+    static float x[ROWS * WIDTH], w[VOCABULARY * WIDTH];
+    static struct outputs first, other;
+    struct kn_backend *shared = kn;
+    for (int i = 0; i < VOCABULARY * WIDTH; i++) {
+        w[i] = random_value();
+        x[i % (ROWS * WIDTH)] = random_value();
+    }
+    for (int threads = 1; threads <= 3; threads++) {
+        check_status(kn_open(&kn, test_kind, threads));
+        assert_int_equal(kn->threads, test_kind == KN_CPU ? threads : 1);
+        run_all(threads == 1 ? &first : &other, x, w);
+        assert_int_equal(buffers_free(state), 0);
+        kn->ops->close(kn);
+        if (threads > 1) {
+            assert_memory_equal(&first, &other, sizeof first);
+        }
+    }
+    kn = shared;
+}
+
+int test_threads(void) {
+    const struct CMUnitTest tests[] = {OPS_TEST(test_identical_bits)};
+    return cmocka_run_group_tests_name("threads", tests, NULL, NULL);
+}

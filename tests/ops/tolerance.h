@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef TOLERANCE_H
+#define TOLERANCE_H
+
+#include "kernels.h"
+
+// How far a result may lie from the truth, which is computed in long double from the same operands:
+//   |result - truth| <= relative * |truth| + scaled * max |truth| over the output.
+// One row per op and type of the output; a product's `scaled` covers cancellation in its sums.
+enum test_op {
+    OP_PRODUCT,
+    OP_NORM,
+    OP_ROPE,
+    OP_ATTENTION,
+    OP_GATE,
+    OP_STATISTICS,
+    OP_ADD,
+    OP_EMBED,
+    OP_LOSS,
+    OP_COUNT
+};
+
+struct tolerance {
+    double relative, scaled;
+};
+
+static const struct tolerance tolerances[OP_COUNT][3] = {
+    [OP_PRODUCT] = {[KN_F32] = {5e-7, 1e-6}, [KN_F16] = {1e-3, 1e-5}, [KN_BF16] = {8e-3, 1e-5}},
+    [OP_NORM] = {[KN_F32] = {1e-6, 1e-7}, [KN_F16] = {1e-3, 1e-5}, [KN_BF16] = {8e-3, 1e-5}},
+    [OP_ROPE] = {[KN_F32] = {2e-7, 1e-7}, [KN_F16] = {1e-3, 1e-3}, [KN_BF16] = {8e-3, 8e-3}},
+    [OP_ATTENTION] = {[KN_F32] = {2e-6, 2e-6}, [KN_F16] = {2e-3, 2e-3}, [KN_BF16] = {1e-2, 1e-2}},
+    [OP_GATE] = {[KN_F32] = {8e-7, 1e-30}, [KN_F16] = {1e-3, 1e-5}, [KN_BF16] = {8e-3, 1e-5}},
+    [OP_STATISTICS] = {[KN_F32] = {1e-14, 1e-14}},
+    [OP_ADD] = {[KN_F32] = {1.5e-7, 1.5e-7}},
+    [OP_EMBED] = {[KN_F32] = {0, 0}},
+    [OP_LOSS] = {[KN_F32] = {3e-7, 3e-7}},
+};
+
+#endif
