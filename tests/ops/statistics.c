@@ -100,6 +100,7 @@ static void check_importance(double along, double across) {
         fail_msg("importance %.12g, the truth is %.12Lg (along %g, across %g)", value, truth, along,
                  across);
     }
+    buffers_free(NULL);
 }
 
 static void test_importance(void **state) {
