@@ -72,7 +72,8 @@ const char *tr_checkpoint_config(const struct tr_checkpoint *checkpoint, size_t 
 const char *tr_checkpoint_config_digest(const struct tr_checkpoint *checkpoint);
 
 // What tells this checkpoint from another without reading its data: a digest over the weight
-// files' names, sizes, modification times and safetensors header bytes (D7).
+// files' names, sizes, modification times (in nanoseconds) and safetensors header bytes, the index
+// of shards included (D7). As they were when the checkpoint was opened.
 enum tr_status tr_checkpoint_identity(const struct tr_checkpoint *checkpoint,
                                       char out[TR_DIGEST_MAX], struct tr_err *err);
 

@@ -27,7 +27,7 @@ void tr_name_parse(const char *name, struct tr_name *out);
 
 struct tr_series_entry {
     char *path; // as given, without trailing slashes
-    char *name; // last component
+    char *name; // last component, or what the manifest calls it; unique in the series, UTF-8
     struct tr_name parsed;
 };
 
@@ -40,16 +40,19 @@ struct tr_series {
 };
 
 // Builds the series from paths as the shell expanded them. Plain files are skipped and counted; a
-// path that does not exist is TR_EUSAGE; two entries with the same name and directory (after
-// resolving) are TR_EUSAGE. Order: by stage (natural order of the stages' names), then by step when
-// all have one, else by tokens when all have them, else by natural order of the names.
+// path that does not exist is TR_EUSAGE, and so is a series without a folder. Entries with equal
+// names, even in different folders, are TR_EUSAGE naming both paths: a trace knows its rows by
+// name. Order: by stage (natural order of the stages' names), then by step when all have one, else
+// by tokens when all have them, else by natural order of the names; names break ties.
 // tokens_per_step > 0 fills unknown tokens of entries that have a step.
 enum tr_status tr_series_from_paths(struct tr_series *series, char *const *paths, int64_t count,
                                     int64_t tokens_per_step, struct tr_err *err);
 
-// Reads a manifest: CSV with a header naming at least `path`, optionally `step`, `tokens`, `stage`
-// (RFC 4180 quoting, any column order, empty = unknown). Relative paths are relative to the
-// manifest's folder. What the manifest gives overrides what the names tell. Same order rules.
+// Reads a manifest: CSV with a header naming at least `path`, optionally `name`, `stage`, `step`,
+// `tokens` (RFC 4180 quoting, any column order, any case; empty = not given; other columns are left
+// alone). Relative paths are relative to the manifest's folder. What the manifest gives overrides
+// what the names tell; `name` is the way out when folders of different runs have equal names. Same
+// rules and order as above.
 enum tr_status tr_series_from_manifest(struct tr_series *series, const char *manifest_path,
                                        int64_t tokens_per_step, struct tr_err *err);
 

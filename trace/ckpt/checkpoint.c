@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "checkpoint.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "alloc.h"
+#include "file.h"
+#include "reader.h"
+
+enum { CONFIG_LIMIT = 16 << 20 }; // bytes
+
+// The formats, in the order in which they are preferred; recognised by the presence of a file.
+static const struct {
+    const char *name;
+    tr_reader *read;
+} formats[] = {
+    {"model.safetensors", tr_read_safetensors},
+    {"model.safetensors.index.json", tr_read_safetensors_index},
+};
+enum { FORMATS = sizeof formats / sizeof *formats };
+
+static const struct {
+    const char *name;
+    size_t size;
+} dtypes[] = {[TR_F64] = {"f64", 8},
+              [TR_F32] = {"f32", 4},
+              [TR_F16] = {"f16", 2},
+              [TR_BF16] = {"bf16", 2},
+              [TR_OTHER_DTYPE] = {"other", 0}};
+
+size_t tr_dtype_size(enum tr_dtype dtype) {
+    return dtypes[dtype].size;
+}
+
+const char *tr_dtype_name(enum tr_dtype dtype) {
+    return dtypes[dtype].name;
+}
+
+enum tr_status tr_refuse_placeholder(const char *path, const void *bytes, size_t size,
+                                     struct tr_err *err) {
+    static const char pointer[] = "version https://git-lfs.github.com/spec/";
+    if (!size)
+        return tr_fail(err, TR_EFORMAT, "%s is empty: its download did not finish", path);
+    if (size >= sizeof pointer - 1 && !memcmp(bytes, pointer, sizeof pointer - 1))
+        return tr_fail(err, TR_EFORMAT,
+                       "%s is a git-LFS pointer, not the file itself: run `git lfs pull` in its "
+                       "repository",
+                       path);
+    return TR_OK;
+}
+
+static enum tr_status open_regular(struct tr_weight_file *file, struct tr_err *err) {
+    file->fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); // a FIFO must not hang us
+    if (file->fd < 0)
+        return tr_fail(err, TR_EIO, "cannot open %s: %s", file->path, strerror(errno));
+    if (fstat(file->fd, &file->info))
+        return tr_fail(err, TR_EIO, "cannot examine %s: %s", file->path, strerror(errno));
+    if (!S_ISREG(file->info.st_mode))
+        return tr_fail(err, TR_EFORMAT, "%s is not a regular file", file->path);
+    file->size = (uint64_t)file->info.st_size;
+    return TR_OK;
+}
+
+enum tr_status tr_checkpoint_add_file(struct tr_checkpoint *checkpoint, const char *name,
+                                      struct tr_weight_file **file_p, struct tr_err *err) {
+    TR_TRY(tr_grow((void **)&checkpoint->files, &checkpoint->file_capacity,
+                   (uint64_t)checkpoint->file_count + 1, sizeof *checkpoint->files,
+                   "the table of files", err));
+    struct tr_weight_file *file = &checkpoint->files[checkpoint->file_count++];
+    *file = (struct tr_weight_file){.fd = -1};
+    TR_TRY(tr_strdup(&file->name, name, err));
+    TR_TRY(tr_path_join(&file->path, checkpoint->folder, name, err));
+    TR_TRY(open_regular(file, err));
+    *file_p = file;
+    return TR_OK;
+}
+
+enum tr_status tr_checkpoint_add_tensors(struct tr_checkpoint *checkpoint,
+                                         const struct tr_tensor *tensors, int64_t count,
+                                         struct tr_err *err) {
+    TR_TRY(tr_grow((void **)&checkpoint->tensors, &checkpoint->tensor_capacity,
+                   (uint64_t)(checkpoint->tensor_count + count), sizeof *tensors,
+                   "the table of tensors", err));
+    for (int64_t i = 0; i < count; i++) {
+        struct tr_tensor *tensor = &checkpoint->tensors[checkpoint->tensor_count++];
+        *tensor = tensors[i];
+        tensor->file = checkpoint->file_count - 1;
+    }
+    return TR_OK;
+}
+
+static int compare_tensors(const void *a, const void *b) {
+    return strcmp(((const struct tr_tensor *)a)->name, ((const struct tr_tensor *)b)->name);
+}
+
+enum tr_status tr_checkpoint_sort(struct tr_checkpoint *checkpoint, struct tr_err *err) {
+    struct tr_tensor *tensors = checkpoint->tensors;
+    if (checkpoint->tensor_count)
+        qsort(tensors, (size_t)checkpoint->tensor_count, sizeof *tensors, compare_tensors);
+    for (int64_t i = 1; i < checkpoint->tensor_count; i++)
+        if (!strcmp(tensors[i - 1].name, tensors[i].name))
+            return tr_fail(err, TR_EFORMAT, "%s: tensor %s is in both %s and %s",
+                           checkpoint->folder, tensors[i].name,
+                           checkpoint->files[tensors[i - 1].file].name,
+                           checkpoint->files[tensors[i].file].name);
+    return TR_OK;
+}
+
+enum tr_status tr_checkpoint_stamp(struct tr_checkpoint *checkpoint, const char *name,
+                                   const struct stat *info, const void *bytes, size_t size,
+                                   struct tr_err *err) {
+    char digest[TR_DIGEST_MAX];
+    tr_digest_bytes(bytes, size, digest);
+    return tr_string_format(&checkpoint->stamps, err, "%s %lld %lld.%09ld %s\n", name,
+                            (long long)info->st_size, (long long)info->st_mtim.tv_sec,
+                            info->st_mtim.tv_nsec, digest);
+}
+
+// Whether the folder has an entry of that name, be it a broken link: opening it then says so.
+static enum tr_status has_entry(const char *folder, const char *name, bool *has_p,
+                                struct tr_err *err) {
+    char *path;
+    TR_TRY(tr_path_join(&path, folder, name, err));
+    *has_p = faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+    free(path);
+    return TR_OK;
+}
+
+static enum tr_status refuse(const char *folder, struct tr_err *err) {
+    struct tr_string names = {0};
+    enum tr_status status = TR_OK;
+    for (int i = 0; i < FORMATS && status == TR_OK; i++)
+        status = tr_string_format(&names, err, "%s%s", i ? " or " : "", formats[i].name);
+    if (status == TR_OK)
+        status = tr_refuse_folder(folder, names.data, err);
+    tr_string_free(&names);
+    return status;
+}
+
+static enum tr_status find_format(const char *folder, int *format_p, struct tr_err *err) {
+    for (int i = 0; i < FORMATS; i++) {
+        bool found;
+        TR_TRY(has_entry(folder, formats[i].name, &found, err));
+        if (found) {
+            *format_p = i;
+            return TR_OK;
+        }
+    }
+    return refuse(folder, err);
+}
+
+static enum tr_status load_config(struct tr_checkpoint *checkpoint, struct tr_err *err) {
+    bool found;
+    char *path;
+    TR_TRY(has_entry(checkpoint->folder, "config.json", &found, err));
+    if (!found)
+        return tr_fail(err, TR_EFORMAT, "%s has no config.json", checkpoint->folder);
+    TR_TRY(tr_path_join(&path, checkpoint->folder, "config.json", err));
+    enum tr_status status =
+        tr_file_load(path, CONFIG_LIMIT, &checkpoint->config, &checkpoint->config_size, err);
+    if (status == TR_OK)
+        status = tr_refuse_placeholder(path, checkpoint->config, checkpoint->config_size, err);
+    if (status == TR_OK)
+        tr_digest_bytes(checkpoint->config, checkpoint->config_size, checkpoint->config_digest);
+    free(path);
+    return status;
+}
+
+static enum tr_status open_folder(struct tr_checkpoint *checkpoint, const char *folder,
+                                  struct tr_err *err) {
+    int format = 0;
+    TR_TRY(tr_strdup(&checkpoint->folder, folder, err));
+    TR_TRY(find_format(folder, &format, err));
+    TR_TRY(load_config(checkpoint, err));
+    return formats[format].read(checkpoint, formats[format].name, err);
+}
+
+enum tr_status tr_checkpoint_open(struct tr_checkpoint **checkpoint_p, const char *folder,
+                                  struct tr_err *err) {
+    struct tr_checkpoint *checkpoint;
+    TR_TRY(TR_NEW(&checkpoint, 1, "a checkpoint", err));
+    enum tr_status status = open_folder(checkpoint, folder, err);
+    if (status == TR_OK)
+        *checkpoint_p = checkpoint;
+    else
+        tr_checkpoint_close(checkpoint);
+    return status;
+}
+
+void tr_checkpoint_close(struct tr_checkpoint *checkpoint) {
+    if (!checkpoint)
+        return;
+    for (int i = 0; i < checkpoint->file_count; i++) {
+        struct tr_weight_file *file = &checkpoint->files[i];
+        if (file->fd >= 0)
+            close(file->fd);
+        free(file->name);
+        free(file->path);
+        free(file->names);
+    }
+    free(checkpoint->files);
+    free(checkpoint->tensors);
+    free(checkpoint->config);
+    free(checkpoint->folder);
+    tr_string_free(&checkpoint->stamps);
+    free(checkpoint);
+}
+
+const struct tr_tensor *tr_checkpoint_find(const struct tr_checkpoint *checkpoint,
+                                           const char *name) {
+    struct tr_tensor key = {.name = name};
+    if (!checkpoint->tensor_count)
+        return NULL;
+    return bsearch(&key, checkpoint->tensors, (size_t)checkpoint->tensor_count, sizeof key,
+                   compare_tensors);
+}
+
+int64_t tr_checkpoint_tensor_count(const struct tr_checkpoint *checkpoint) {
+    return checkpoint->tensor_count;
+}
+
+const struct tr_tensor *tr_checkpoint_tensor(const struct tr_checkpoint *checkpoint,
+                                             int64_t index) {
+    return &checkpoint->tensors[index];
+}
+
+enum tr_status tr_checkpoint_read(struct tr_checkpoint *checkpoint, const struct tr_tensor *tensor,
+                                  uint64_t begin, void *bytes, size_t size, struct tr_err *err) {
+    const struct tr_weight_file *file = &checkpoint->files[tensor->file];
+    if (begin > tensor->bytes || size > tensor->bytes - begin)
+        return tr_fail(err, TR_EUSAGE,
+                       "%s: tensor %s has %" PRIu64 " bytes, %zu were asked for at %" PRIu64,
+                       file->path, tensor->name, tensor->bytes, size, begin);
+    return tr_file_read_at(file->fd, file->path, tensor->offset + begin, bytes, size, err);
+}
+
+void tr_checkpoint_will_read(struct tr_checkpoint *checkpoint, const struct tr_tensor *tensor) {
+    posix_fadvise(checkpoint->files[tensor->file].fd, (off_t)tensor->offset, (off_t)tensor->bytes,
+                  POSIX_FADV_WILLNEED);
+}
+
+const char *tr_checkpoint_file(const struct tr_checkpoint *checkpoint,
+                               const struct tr_tensor *tensor) {
+    return checkpoint->files[tensor->file].path;
+}
+
+uint64_t tr_checkpoint_bytes(const struct tr_checkpoint *checkpoint) {
+    uint64_t bytes = 0;
+    for (int i = 0; i < checkpoint->file_count; i++)
+        bytes += checkpoint->files[i].size;
+    return bytes;
+}
+
+const char *tr_checkpoint_config(const struct tr_checkpoint *checkpoint, size_t *size_p) {
+    *size_p = checkpoint->config_size;
+    return checkpoint->config;
+}
+
+const char *tr_checkpoint_config_digest(const struct tr_checkpoint *checkpoint) {
+    return checkpoint->config_digest;
+}
+
+enum tr_status tr_checkpoint_identity(const struct tr_checkpoint *checkpoint,
+                                      char out[TR_DIGEST_MAX], struct tr_err *err) {
+    (void)err; // the stamps were taken at opening: nothing can fail any more
+    tr_digest_bytes(checkpoint->stamps.data, checkpoint->stamps.size, out);
+    return TR_OK;
+}
