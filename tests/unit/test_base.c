@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "alloc.h"
+#include "digest.h"
+#include "json.h"
+#include "status.h"
+#include "text.h"
+
+static void sentences_hide_control_characters(void **state) {
+    (void)state;
+    struct tr_err err;
+    assert_int_equal(tr_fail(&err, TR_EFORMAT, "tensor %s\x1b[2J", "a\nb"), TR_EFORMAT);
+    assert_string_equal(err.text, "tensor a?b?[2J");
+    assert_int_equal(err.code, TR_EFORMAT);
+    assert_string_equal(tr_status_text(TR_EIO), "input or output failed");
+}
+
+static void sizes_do_not_wrap(void **state) {
+    (void)state;
+    uint64_t value;
+    assert_true(tr_mul(1 << 20, 1 << 20, &value));
+    assert_true(value == UINT64_C(1) << 40);
+    assert_false(tr_mul(UINT64_C(1) << 33, UINT64_C(1) << 33, &value));
+    assert_false(tr_add(UINT64_MAX, 1, &value));
+    void *memory;
+    struct tr_err err;
+    assert_int_equal(tr_alloc(&memory, UINT64_MAX, 8, "a giant", &err), TR_ENOMEM);
+    assert_non_null(strstr(err.text, "a giant"));
+    assert_int_equal(tr_alloc(&memory, 0, 8, "nothing", &err), TR_OK);
+    free(memory);
+}
+
+static void numbers_are_strict(void **state) {
+    (void)state;
+    int64_t i;
+    double f;
+    uint64_t bytes;
+    assert_true(tr_parse_i64("42", 0, 100, &i) && i == 42);
+    assert_false(tr_parse_i64("42 ", 0, 100, &i));
+    assert_false(tr_parse_i64(" 42", 0, 100, &i));
+    assert_false(tr_parse_i64("+42", 0, 100, &i));
+    assert_false(tr_parse_i64("101", 0, 100, &i));
+    assert_false(tr_parse_i64("99999999999999999999", 0, INT64_MAX, &i));
+    assert_false(tr_parse_i64("", 0, 100, &i));
+    assert_true(tr_parse_f64("-2.5e3", -1e9, 1e9, &f) && f == -2500);
+    assert_false(tr_parse_f64("nan", -1e9, 1e9, &f));
+    assert_false(tr_parse_f64("", -1e9, 1e9, &f));
+    assert_true(tr_parse_bytes("1.5G", &bytes) && bytes == 3 * (UINT64_C(1) << 29));
+    assert_true(tr_parse_bytes("64KiB", &bytes) && bytes == 65536);
+    assert_false(tr_parse_bytes("12 potatoes", &bytes));
+    assert_false(tr_parse_bytes("1e300T", &bytes));
+}
+
+static void people_read_three_digits(void **state) {
+    (void)state;
+    char out[TR_HUMAN_MAX];
+    assert_string_equal(tr_human_bytes(0, out), "0 B");
+    assert_string_equal(tr_human_bytes(1210000000, out), "1.21 GB");
+    assert_string_equal(tr_human_bytes(999600, out), "1.00 MB");
+    assert_string_equal(tr_human_count(12345, out), "12.3 k");
+    assert_string_equal(tr_human_count(7, out), "7");
+    assert_string_equal(tr_human_seconds(4.25, out), "4.2 s");
+    assert_string_equal(tr_human_seconds(3720 * 3, out), "3 h 06 min");
+}
+
+static void names_sort_as_people_count(void **state) {
+    (void)state;
+    assert_true(tr_natural_compare("step2000", "step10000") < 0);
+    assert_true(tr_natural_compare("step-2", "step-10") < 0);
+    assert_true(tr_natural_compare("a", "b") < 0);
+    assert_true(tr_natural_compare("ckpt", "ckpt_1") < 0);
+    assert_int_equal(tr_natural_compare("x007", "x007"), 0);
+    assert_true(tr_natural_compare("x07", "x7") != 0);
+    assert_true(tr_natural_compare("x99999999999999999999998", "x99999999999999999999999") < 0);
+}
+
+static void paths_are_joined_and_cut(void **state) {
+    (void)state;
+    char *text;
+    assert_int_equal(tr_path_name(&text, "a/b//", NULL), TR_OK);
+    assert_string_equal(text, "b");
+    free(text);
+    assert_int_equal(tr_path_join(&text, "a/", "b", NULL), TR_OK);
+    assert_string_equal(text, "a/b");
+    free(text);
+}
+
+static void utf8_is_checked(void **state) {
+    (void)state;
+    assert_true(tr_utf8_valid("\xc3\xa9\xf0\x9f\x98\x80", 6));
+    assert_false(tr_utf8_valid("\xc0\xaf", 2));         // overlong
+    assert_false(tr_utf8_valid("\xed\xa0\x80", 3));     // surrogate
+    assert_false(tr_utf8_valid("\xf4\x90\x80\x80", 4)); // past U+10FFFF
+    assert_false(tr_utf8_valid("\xe2\x82", 2));         // cut short
+}
+
+static void json_is_strict_but_knows_python(void **state) {
+    (void)state;
+    struct tr_err err;
+    json_t *value;
+    const char twice[] = "{\"a\": 1, \"a\": 2}";
+    assert_int_equal(tr_json_parse(&value, twice, strlen(twice), "x.json", &err), TR_EFORMAT);
+    assert_non_null(strstr(err.text, "x.json is not valid JSON"));
+    const char python[] = "{\"a\": NaN, \"b\": -Infinity, \"c\": \"NaN\", \"d\": 1e4, \"e\": true}";
+    assert_int_equal(tr_json_parse(&value, python, strlen(python), "x.json", &err), TR_OK);
+    assert_true(json_is_null(json_object_get(value, "b")));
+    assert_string_equal(json_string_value(json_object_get(value, "c")), "NaN");
+    int64_t number = 7;
+    assert_int_equal(tr_json_i64(value, "d", &number, "x.json", &err), TR_OK);
+    assert_true(number == 10000);
+    assert_int_equal(tr_json_i64(value, "absent", &number, "x.json", &err), TR_OK);
+    assert_true(number == 10000);
+    assert_int_equal(tr_json_i64(value, "e", &number, "x.json", &err), TR_EFORMAT);
+    assert_string_equal(err.text, "x.json: \"e\" must be an integer, it is true");
+    json_decref(value);
+}
+
+static void digests_are_xxh3(void **state) {
+    (void)state;
+    char at_once[TR_DIGEST_MAX], in_parts[TR_DIGEST_MAX];
+    struct tr_digest *digest;
+    assert_int_equal(tr_digest_new(&digest, NULL), TR_OK);
+    tr_digest_update(digest, "hello ", 6);
+    tr_digest_update(digest, "world", 5);
+    tr_digest_text(digest, in_parts);
+    tr_digest_free(digest);
+    tr_digest_bytes("hello world", 11, at_once);
+    assert_string_equal(at_once, in_parts);
+    tr_digest_bytes("", 0, at_once);
+    assert_string_equal(at_once, "99aa06d3014798d86001c324468d497f"); // XXH3-128 of nothing
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sentences_hide_control_characters),
+        cmocka_unit_test(sizes_do_not_wrap),
+        cmocka_unit_test(numbers_are_strict),
+        cmocka_unit_test(people_read_three_digits),
+        cmocka_unit_test(names_sort_as_people_count),
+        cmocka_unit_test(paths_are_joined_and_cut),
+        cmocka_unit_test(utf8_is_checked),
+        cmocka_unit_test(json_is_strict_but_knows_python),
+        cmocka_unit_test(digests_are_xxh3),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "coordinator.h"
+
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "alloc.h"
+#include "clock.h"
+#include "forward.h"
+#include "placement.h"
+#include "progress.h"
+#include "protocol.h"
+#include "sums.h"
+#include "worker.h"
+
+enum { EXIT_SOME_FAILED = 1, EXIT_ENVIRONMENT = 3, EXIT_STOPPED = 75 };
+enum { PUBLISH_SHARE = 50 }; // publishing costs at most 1/50 of the run
+
+// The pieces of one split checkpoint as they come in.
+struct assembly {
+    struct tr_sums *sums; // of all sequences; NULL before the first piece
+    struct tr_message message;
+};
+
+struct tr_coordinator {
+    const struct tr_job *job;
+    struct tr_store *store;
+    const char *backend;
+    int ranks;
+    struct dist_schedule *schedule;
+    struct assembly *assemblies; // [job->todo_count]
+    struct tr_hello *hellos;     // [ranks]
+    int hello_count;
+    struct tr_progress progress;
+    int64_t finished, failed; // checkpoints
+    bool stopped, dirty;      // a signal came; something is committed and not published
+    double last_publish, publish_seconds;
+    struct tr_err fatal; // code TR_OK: none
+};
+
+static volatile sig_atomic_t signals_seen;
+
+static void on_signal(int number) {
+    if (signals_seen++ && number == SIGINT) {
+        signal(SIGINT, SIG_DFL);
+        raise(SIGINT);
+    }
+}
+
+void tr_signals_catch(void) {
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGUSR1, &action, NULL);
+}
+
+enum tr_status tr_coordinator_new(struct tr_coordinator **coordinator_p, const struct tr_job *job,
+                                  struct tr_store *store, int ranks, const char *backend,
+                                  struct tr_err *err) {
+    struct tr_coordinator *c;
+    TR_TRY(TR_NEW(&c, 1, "the coordinator", err));
+    *c = (struct tr_coordinator){
+        .job = job, .store = store, .backend = backend, .ranks = ranks, .last_publish = tr_now()};
+    tr_progress_start(&c->progress, job);
+    enum tr_status status =
+        dist_schedule_new(&c->schedule, job->todo_count, job->micro_batches, ranks, err);
+    if (status == TR_OK)
+        status = TR_NEW(&c->assemblies, job->todo_count, "split checkpoints", err);
+    if (status == TR_OK)
+        status = TR_NEW(&c->hellos, ranks, "the ranks", err);
+    if (status != TR_OK) {
+        tr_coordinator_free(c);
+        return status;
+    }
+    *coordinator_p = c;
+    return TR_OK;
+}
+
+void tr_coordinator_free(struct tr_coordinator *c) {
+    if (!c)
+        return;
+    for (int64_t i = 0; c->assemblies && i < c->job->todo_count; i++)
+        tr_sums_free(c->assemblies[i].sums);
+    free(c->assemblies);
+    free(c->hellos);
+    dist_schedule_free(c->schedule);
+    free(c);
+}
+
+static void set_fatal(struct tr_coordinator *c, const struct tr_err *err) {
+    if (c->fatal.code == TR_OK)
+        c->fatal = *err;
+    dist_schedule_stop(c->schedule);
+}
+
+static void checkpoint_over(struct tr_coordinator *c, const struct tr_message *message) {
+    const struct tr_series_entry *entry =
+        &c->job->series.entries[c->job->todo[message->item.checkpoint]];
+    bool failed = message->status != TR_OK;
+    c->finished++;
+    c->failed += failed;
+    c->dirty = true;
+    tr_progress_checkpoint(&c->progress, entry->name, failed ? message->text : NULL);
+}
+
+// ---- pieces ------------------------------------------------------------------------------------
+
+static enum tr_status join_piece(struct tr_coordinator *c, const struct tr_message *message,
+                                 const void *bytes, size_t size, struct tr_err *err) {
+    struct assembly *a = &c->assemblies[message->item.checkpoint];
+    const struct tr_layout *layout = &c->job->info.layout;
+    int64_t micro = tr_micro_batch(layout->seq_len);
+    int64_t begin = message->item.begin * micro, end = message->item.end * micro;
+    end = end < layout->sequences ? end : layout->sequences;
+    if (!a->sums) {
+        TR_TRY(tr_sums_new(&a->sums, layout, 0, layout->sequences, err));
+        a->message = *message;
+    }
+    if (strcmp(a->message.weights_digest, message->weights_digest) && !*a->message.text)
+        snprintf(a->message.text, sizeof a->message.text,
+                 "two ranks read different weights: digests %s and %s", a->message.weights_digest,
+                 message->weights_digest);
+    return tr_sums_join(a->sums, begin, end, bytes, size, err);
+}
+
+static enum tr_status commit_assembly(struct tr_coordinator *c, const struct dist_item *item,
+                                      struct tr_err *err) {
+    struct assembly *a = &c->assemblies[item->checkpoint];
+    struct tr_row row;
+    a->message.item = *item;
+    if (*a->message.text && a->message.status == TR_OK)
+        a->message.status = TR_EIO;
+    TR_TRY(tr_row_new(&row, &c->job->info.layout, err));
+    enum tr_status status =
+        tr_row_describe(&row, c->job, item->checkpoint, &a->message, c->backend, err);
+    if (status == TR_OK && a->message.status == TR_OK)
+        tr_sums_finish(a->sums, &row);
+    if (status == TR_OK)
+        status = tr_store_commit(c->job->options->out, &c->job->info, &row, err);
+    tr_row_free(&row);
+    tr_sums_free(a->sums);
+    a->sums = NULL;
+    if (status == TR_OK)
+        checkpoint_over(c, &a->message);
+    return status;
+}
+
+static enum tr_status take_piece(struct tr_coordinator *c, const struct tr_message *message,
+                                 const void *bytes, size_t size, struct tr_err *err) {
+    struct assembly *a = &c->assemblies[message->item.checkpoint];
+    if (message->kind == TR_MSG_FAILED)
+        a->message = *message;
+    else if (a->message.kind != TR_MSG_FAILED)
+        TR_TRY(join_piece(c, message, bytes, size, err));
+    tr_progress_add(&c->progress, message);
+    if (dist_schedule_done(c->schedule, &message->item))
+        return commit_assembly(c, &message->item, err);
+    return TR_OK;
+}
+
+// ---- messages ----------------------------------------------------------------------------------
+
+static int by_host(const void *a, const void *b) {
+    return strcmp(((const struct tr_hello *)a)->host, ((const struct tr_hello *)b)->host);
+}
+
+// When all ranks have said where they run: advice once per node, and the machine's rate.
+static void take_hello(struct tr_coordinator *c, const void *bytes) {
+    memcpy(&c->hellos[c->hello_count++], bytes, sizeof *c->hellos);
+    if (c->hello_count < c->ranks)
+        return;
+    qsort(c->hellos, (size_t)c->ranks, sizeof *c->hellos, by_host);
+    for (int i = 0, first = 0; i < c->ranks; i++) {
+        char text[512];
+        c->progress.product_rate += c->hellos[i].product_rate;
+        if (i + 1 < c->ranks && strcmp(c->hellos[i].host, c->hellos[i + 1].host) == 0)
+            continue;
+        tr_placement_advice(c->hellos + first, i + 1 - first, text, sizeof text);
+        if (*text)
+            tr_progress_note(&c->progress, text);
+        first = i + 1;
+    }
+}
+
+static enum tr_status answer_next(struct tr_coordinator *c, void **answer_p, size_t *size_p,
+                                  struct tr_err *err) {
+    struct dist_item *item = malloc(sizeof *item);
+    if (!item)
+        return tr_fail(err, TR_ENOMEM, "no memory for an answer");
+    *item = dist_schedule_next(c->schedule);
+    *answer_p = item;
+    *size_p = sizeof *item;
+    return TR_OK;
+}
+
+static enum tr_status take_message(struct tr_coordinator *c, const struct tr_message *message,
+                                   const void *payload, size_t size, struct tr_err *err) {
+    struct tr_err fatal = {.code = message->status};
+    switch (message->kind) {
+    case TR_MSG_HELLO:
+        take_hello(c, payload);
+        return TR_OK;
+    case TR_MSG_WHOLE:
+        dist_schedule_done(c->schedule, &message->item);
+        tr_progress_add(&c->progress, message);
+        checkpoint_over(c, message);
+        return TR_OK;
+    case TR_MSG_FATAL:
+        strcpy(fatal.text, message->text);
+        set_fatal(c, &fatal);
+        return TR_OK;
+    default:
+        return take_piece(c, message, payload, size, err);
+    }
+}
+
+static enum tr_status answer(void *user, int from, const void *request, size_t size,
+                             void **answer_p, size_t *answer_size_p, struct tr_err *err) {
+    struct tr_coordinator *c = user;
+    struct tr_message message;
+    (void)from;
+    if (size < sizeof message)
+        return tr_fail(err, TR_EFORMAT, "a message of %zu bytes is too short", size);
+    memcpy(&message, request, sizeof message);
+    if (message.kind == TR_MSG_NEXT)
+        return answer_next(c, answer_p, answer_size_p, err);
+    enum tr_status status = take_message(c, &message, (const char *)request + sizeof message,
+                                         size - sizeof message, err);
+    if (status != TR_OK)
+        set_fatal(c, err);
+    return status;
+}
+
+// ---- between messages --------------------------------------------------------------------------
+
+static void publish(struct tr_coordinator *c) {
+    struct tr_err err;
+    if (tr_store_publish(c->store, &c->publish_seconds, &err) != TR_OK)
+        set_fatal(c, &err);
+    c->dirty = false;
+    c->last_publish = tr_now();
+}
+
+static void tick(void *user) {
+    struct tr_coordinator *c = user;
+    if (signals_seen && !c->stopped) {
+        c->stopped = true;
+        dist_schedule_stop(c->schedule);
+        tr_progress_note(&c->progress, "stopping: finishing what is in flight");
+    }
+    double interval =
+        fmax((double)c->job->options->publish_seconds, PUBLISH_SHARE * c->publish_seconds);
+    if (c->dirty && tr_now() - c->last_publish >= interval)
+        publish(c);
+    tr_progress_show(&c->progress);
+}
+
+struct dist_service tr_coordinator_service(struct tr_coordinator *c) {
+    return (struct dist_service){.user = c, .answer = answer, .tick = tick};
+}
+
+void tr_coordinator_finish(struct tr_coordinator *c, int *exit_p) {
+    publish(c);
+    tr_progress_end(&c->progress, c->finished, c->failed);
+    bool left = c->finished < c->job->todo_count;
+    *exit_p = c->failed ? EXIT_SOME_FAILED : 0;
+    if (left && c->stopped)
+        *exit_p = EXIT_STOPPED;
+    if (c->fatal.code != TR_OK) {
+        fprintf(stderr, "trace-ckpts: %s\n", c->fatal.text);
+        *exit_p = EXIT_ENVIRONMENT;
+    }
+}

@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: Apache-2.0
+// What rank 0 finds out before work starts: which checkpoints, over which tokens, into which store.
+#include "job.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "alloc.h"
+#include "clock.h"
+#include "file.h"
+#include "forward.h"
+#include "tokenizer.h"
+
+// What a sublayer is, in the words the store keeps (D2 of the definition: a residual add).
+static const char definition[] =
+    "x: residual stream entering the sublayer, before any norm; delta: everything the sublayer "
+    "adds to the stream; similarity: mean over tokens of cos(x, x + delta); importance: mean of 1 "
+    "- "
+    "cos; parallel residual: attn and mlp share x; block: delta is what attn and mlp add together";
+
+void tr_shape_text(const struct tr_config *c, char out[256]) {
+    snprintf(out, 256,
+             "%s layers=%lld hidden=%lld heads=%lld/%lld head_dim=%lld ffn=%lld vocabulary=%lld",
+             c->family->model_type, (long long)c->layers, (long long)c->hidden, (long long)c->heads,
+             (long long)c->kv_heads, (long long)c->head_dim, (long long)c->ffn,
+             (long long)c->vocabulary);
+}
+
+static enum tr_status find_series(struct tr_job *job, struct tr_string *notes, struct tr_err *err) {
+    const struct tr_options *o = job->options;
+    if (o->manifest)
+        TR_TRY(tr_series_from_manifest(&job->series, o->manifest, o->tokens_per_step, err));
+    else
+        TR_TRY(
+            tr_series_from_paths(&job->series, o->paths, o->path_count, o->tokens_per_step, err));
+    const struct tr_series *s = &job->series;
+    if (s->count == 0)
+        return tr_fail(err, TR_EUSAGE,
+                       "no checkpoint folder among the arguments (%lld plain files)",
+                       (long long)s->skipped_files);
+    if (s->skipped_files)
+        TR_TRY(tr_string_format(notes, err, "skipped %lld plain file%s (%s%s)\n",
+                                (long long)s->skipped_files, s->skipped_files == 1 ? "" : "s",
+                                s->first_skipped, s->skipped_files == 1 ? "" : ", ..."));
+    return tr_string_format(notes, err, "%lld checkpoint%s, %s, from %s to %s\n",
+                            (long long)s->count, s->count == 1 ? "" : "s", s->order,
+                            s->entries[0].name, s->entries[s->count - 1].name);
+}
+
+// The first checkpoint whose headers and config can be read gives the series' shape.
+static enum tr_status find_first(struct tr_job *job, int64_t *index_p, struct tr_err *err) {
+    struct tr_err first_err;
+    for (int64_t i = 0; i < job->series.count; i++) {
+        struct tr_err *to = i ? err : &first_err;
+        if (tr_loaded_examine(&job->first, job->series.entries[i].path, !job->options->no_nll,
+                              to) == TR_OK) {
+            *index_p = i;
+            return TR_OK;
+        }
+    }
+    return tr_fail(err, first_err.code,
+                   "none of the %lld checkpoints can be read; the first: %.800s",
+                   (long long)job->series.count, first_err.text);
+}
+
+// All tokenizer.json of the series must be the same file, or one text would be many.
+static enum tr_status check_tokenizers(const struct tr_job *job, const char *first_path,
+                                       const char *digest, struct tr_err *err) {
+    enum { LIMIT = 256 << 20 };
+    for (int64_t i = 0; i < job->series.count; i++) {
+        char *path, *bytes, other[TR_DIGEST_MAX];
+        size_t size;
+        TR_TRY(tr_path_join(&path, job->series.entries[i].path, "tokenizer.json", err));
+        bool same = true;
+        if (tr_file_exists(path) && tr_file_load(path, LIMIT, &bytes, &size, NULL) == TR_OK) {
+            tr_digest_bytes(bytes, size, other);
+            same = strcmp(other, digest) == 0;
+            free(bytes);
+        }
+        enum tr_status status =
+            same ? TR_OK
+                 : tr_fail(err, TR_EUSAGE,
+                           "the tokenizer changes within the series: %s differs from %s; give "
+                           "token ids with --tokens",
+                           path, first_path);
+        free(path);
+        TR_TRY(status);
+    }
+    return TR_OK;
+}
+
+static enum tr_status tokenize(struct tr_job *job, const char *path,
+                               const struct tr_calibration_options *options, struct tr_err *err) {
+    struct tr_tokenizer *tokenizer;
+    if (!tr_file_exists(path))
+        return tr_fail(err, TR_EUSAGE,
+                       "%s does not exist, so no text can be tokenised; give token "
+                       "ids with --tokens",
+                       path);
+    TR_TRY(tr_tokenizer_open(&tokenizer, path, err));
+    int32_t separator = job->first.config.end_of_sequence;
+    if (separator < 0)
+        separator = tr_tokenizer_id(tokenizer, "<|endoftext|>");
+    enum tr_status status = check_tokenizers(job, path, tr_tokenizer_digest(tokenizer), err);
+    if (status == TR_OK && separator < 0)
+        status =
+            tr_fail(err, TR_EUSAGE,
+                    "the model names no end-of-sequence token (eos_token_id in config.json) to "
+                    "put between documents; give token ids with --tokens");
+    if (status == TR_OK && job->options->text)
+        status = tr_calibration_from_text(&job->calibration, job->options->text, tokenizer,
+                                          separator, options, err);
+    else if (status == TR_OK)
+        status = tr_calibration_from_builtin(&job->calibration, tokenizer, separator, options, err);
+    if (status == TR_OK)
+        status = tr_run_info_text(&job->info, TR_RECORDED, "tokenizer_digest",
+                                  tr_tokenizer_digest(tokenizer), err);
+    tr_tokenizer_free(tokenizer);
+    return status;
+}
+
+static enum tr_status find_calibration(struct tr_job *job, int64_t first, struct tr_string *notes,
+                                       struct tr_err *err) {
+    const struct tr_options *o = job->options;
+    struct tr_calibration_options options = {.samples = o->samples,
+                                             .seq_len = o->seq_len,
+                                             .max_positions = job->first.config.positions,
+                                             .vocabulary = job->first.config.vocabulary};
+    if (o->tokens) {
+        TR_TRY(tr_calibration_from_tokens(&job->calibration, o->tokens, &options, err));
+    } else {
+        char *path;
+        TR_TRY(tr_path_join(&path, job->series.entries[first].path, "tokenizer.json", err));
+        enum tr_status status = tokenize(job, path, &options, err);
+        free(path);
+        TR_TRY(status);
+    }
+    const struct tr_calibration *c = &job->calibration;
+    return tr_string_format(notes, err, "calibration: %lld rows of %lld tokens from %s%s\n",
+                            (long long)c->sequences, (long long)c->seq_len, c->label,
+                            !o->text && !o->tokens ? " (no --text or --tokens given)" : "");
+}
+
+static enum tr_status host_name(char out[256]) {
+    if (gethostname(out, 255))
+        strcpy(out, "unknown");
+    return TR_OK;
+}
+
+// The attributes: what must agree for rows to be comparable, what is worth recording, and what is
+// true only of the moment.
+static enum tr_status describe(struct tr_job *job, const struct kn_backend *kn, const char *command,
+                               struct tr_err *err) {
+    struct tr_run_info *i = &job->info;
+    const struct tr_calibration *c = &job->calibration;
+    char host[256] = "", time[TR_TIME_MAX];
+    host_name(host);
+    struct tr_string history = {0};
+    TR_TRY(tr_string_format(&history, err, "%s: %s", tr_time_iso(time), command));
+    enum tr_status status;
+    TR_GO(status, tr_run_info_text(i, TR_IDENTITY, "definition", definition, err), out);
+    TR_GO(status, tr_run_info_text(i, TR_IDENTITY, "model", job->shape, err), out);
+    TR_GO(status, tr_run_info_text(i, TR_IDENTITY, "tokens_digest", c->ids_digest, err), out);
+    TR_GO(status,
+          tr_run_info_number(i, TR_IDENTITY, "micro_batch", tr_micro_batch(c->seq_len), err), out);
+    TR_GO(status, tr_run_info_text(i, TR_IDENTITY, "dtype", "f32", err), out);
+    TR_GO(status, tr_run_info_text(i, TR_IDENTITY, "device", kn->ops->name, err), out);
+    TR_GO(status,
+          tr_run_info_text(i, TR_RECORDED, "math",
+                           "f32 operands, f32 accumulation, f64 statistics; no fast-math", err),
+          out);
+    TR_GO(status, tr_run_info_text(i, TR_RECORDED, "library", kn->description, err), out);
+    TR_GO(status, tr_run_info_text(i, TR_RECORDED, "calibration", c->label, err), out);
+    TR_GO(status, tr_run_info_text(i, TR_RECORDED, "source", "trace-ckpts " TRACE_VERSION, err),
+          out);
+    TR_GO(status, tr_run_info_text(i, TR_VOLATILE, "created", time, err), out);
+    TR_GO(status, tr_run_info_text(i, TR_VOLATILE, "host", host, err), out);
+    TR_GO(status, tr_run_info_text(i, TR_VOLATILE, "history", history.data, err), out);
+out:
+    tr_string_free(&history);
+    return status;
+}
+
+static enum tr_status label_sequences(struct tr_job *job, struct tr_err *err) {
+    struct tr_run_info *info = &job->info;
+    const struct tr_calibration *c = &job->calibration;
+    TR_TRY(TR_NEW(&info->text, c->sequences, "sequence labels", err));
+    TR_TRY(TR_NEW(&info->ids_digest, c->sequences, "sequence digests", err));
+    for (int64_t s = 0; s < c->sequences; s++) {
+        char digest[TR_DIGEST_MAX];
+        tr_digest_bytes(c->ids + s * c->seq_len, (size_t)c->seq_len * 4, digest);
+        TR_TRY(tr_strdup(&info->text[s], c->label, err));
+        TR_TRY(tr_strdup(&info->ids_digest[s], digest, err));
+    }
+    return TR_OK;
+}
+
+enum tr_status tr_job_prepare(struct tr_job *job, const struct tr_options *options,
+                              const struct kn_backend *kn, const char *command,
+                              struct tr_string *notes, struct tr_err *err) {
+    *job = (struct tr_job){.options = options};
+    int64_t first = 0;
+    TR_TRY(find_series(job, notes, err));
+    TR_TRY(find_first(job, &first, err));
+    tr_shape_text(&job->first.config, job->shape);
+    TR_TRY(find_calibration(job, first, notes, err));
+    const struct tr_calibration *c = &job->calibration;
+    job->info.layout = (struct tr_layout){.layers = job->first.config.layers,
+                                          .sequences = c->sequences,
+                                          .seq_len = c->seq_len,
+                                          .nll = !options->no_nll,
+                                          .per_token = options->per_token};
+    int64_t micro = tr_micro_batch(c->seq_len);
+    job->micro_batches = (c->sequences + micro - 1) / micro;
+    TR_TRY(label_sequences(job, err));
+    return describe(job, kn, command, err);
+}
+
+// Reads all weights of a checkpoint without computing, for their digest.
+static enum tr_status digest_weights(const char *folder, bool head, char digest[TR_DIGEST_MAX],
+                                     struct tr_err *err) {
+    struct tr_reader *reader;
+    struct tr_loaded loaded;
+    TR_TRY(tr_reader_open(&reader, err));
+    enum tr_status status = tr_reader_push(reader, folder, head, err);
+    if (status == TR_OK)
+        status = tr_reader_begin(reader, &loaded, err);
+    if (status == TR_OK) {
+        const struct tr_slab *slab;
+        do
+            status = tr_reader_next(reader, &slab, err);
+        while (status == TR_OK && slab);
+        tr_reader_end(reader, digest);
+    }
+    tr_reader_close(reader);
+    return status;
+}
+
+// Whether the committed row still speaks of the checkpoint on disk; appends a note where it does
+// not.
+static enum tr_status still_valid(const struct tr_job *job, const struct tr_series_entry *entry,
+                                  const struct tr_committed *row, bool *valid_p,
+                                  struct tr_string *notes, struct tr_err *err) {
+    struct tr_loaded loaded;
+    struct tr_err reason;
+    bool head = !job->options->no_nll;
+    char digest[TR_DIGEST_MAX];
+    *valid_p = false;
+    if (row->status != TR_ROW_COMPLETE)
+        return TR_OK;
+    if (tr_loaded_examine(&loaded, entry->path, head, &reason) != TR_OK)
+        return tr_string_format(notes, err, "%s cannot be read any more and is traced again: %s\n",
+                                entry->name, reason.text);
+    if (strcmp(loaded.identity, row->identity) || strcmp(loaded.config_digest, row->config_digest))
+        return tr_string_format(notes, err,
+                                "%s changed on disk since it was traced and is traced again\n",
+                                entry->name);
+    if (job->options->verify) {
+        if (digest_weights(entry->path, head, digest, &reason) != TR_OK)
+            return tr_string_format(notes, err, "%s: %s\n", entry->name, reason.text);
+        if (strcmp(digest, row->weights_digest))
+            return tr_string_format(notes, err,
+                                    "%s: weights digest %s, the store has %s; it is traced again\n",
+                                    entry->name, digest, row->weights_digest);
+    }
+    *valid_p = true;
+    return TR_OK;
+}
+
+enum tr_status tr_job_resume(struct tr_job *job, struct tr_store *store, struct tr_string *notes,
+                             struct tr_err *err) {
+    TR_TRY(TR_NEW(&job->todo, job->series.count, "the list of checkpoints", err));
+    for (int64_t i = 0; i < job->series.count; i++) {
+        const struct tr_series_entry *entry = &job->series.entries[i];
+        struct tr_committed row;
+        bool valid = false;
+        bool known = store && tr_store_find(store, entry->name, &row);
+        if (known)
+            TR_TRY(still_valid(job, entry, &row, &valid, notes, err));
+        if (known && !valid)
+            tr_store_withdraw(store, entry->name);
+        if (valid)
+            job->done_count++;
+        else
+            job->todo[job->todo_count++] = i;
+    }
+    return TR_OK;
+}
+
+void tr_job_free(struct tr_job *job) {
+    tr_series_free(&job->series);
+    tr_calibration_free(&job->calibration);
+    tr_run_info_free(&job->info);
+    free(job->todo);
+    *job = (struct tr_job){0};
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef TR_OPTIONS_H
+#define TR_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "kernels.h"
+
+// trace-ckpts' command line.
+struct tr_options {
+    char **paths; // [path_count] --ckpts and what follows
+    int64_t path_count;
+    const char *manifest, *out, *text, *tokens;
+    int64_t samples, seq_len, tokens_per_step; // 0: not given
+    bool per_token, no_nll, fresh, verify, dry_run, quiet, verbose;
+    int64_t publish_seconds, progress_seconds;
+    enum kn_kind device;
+};
+
+// Parses argv. Prints usage errors and exits with 2, as argp does; with --help or --version prints
+// and exits with 0. `speaks`: only then anything is printed (rank 0).
+void tr_options_parse(struct tr_options *options, int argc, char **argv, bool speaks);
+
+// The command line as one string in history form, freed with free(); NULL without memory.
+char *tr_options_command(int argc, char **argv);
+
+#endif

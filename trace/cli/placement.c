@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "placement.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "text.h"
+
+static int online_processors(void) {
+    long online = sysconf(_SC_NPROCESSORS_ONLN);
+    return online > 0 ? (int)online : 1;
+}
+
+int tr_placement_threads(const struct dist *dist) {
+    int64_t wanted;
+    const char *variable = getenv("OMP_NUM_THREADS");
+    if (variable && tr_parse_i64(variable, 1, 4096, &wanted))
+        return (int)wanted;
+    cpu_set_t processors;
+    CPU_ZERO(&processors);
+    if (sched_getaffinity(0, sizeof processors, &processors))
+        return 1;
+    int allowed = CPU_COUNT(&processors);
+    if (allowed == online_processors())
+        allowed /= dist_node_size(dist);
+    return allowed > 0 ? allowed : 1;
+}
+
+void tr_placement_hello(struct tr_hello *hello) {
+    if (gethostname(hello->host, sizeof hello->host - 1))
+        strcpy(hello->host, "this node");
+    CPU_ZERO(&hello->processors);
+    sched_getaffinity(0, sizeof hello->processors, &hello->processors);
+    hello->online = online_processors();
+}
+
+void tr_placement_advice(const struct tr_hello *hellos, int count, char *text, size_t size) {
+    cpu_set_t used;
+    CPU_ZERO(&used);
+    int threads = 0;
+    for (int i = 0; i < count; i++) {
+        CPU_OR(&used, &used, &hellos[i].processors);
+        threads += hellos[i].threads;
+    }
+    const char *ranks = count == 1 ? "the rank" : "the ranks";
+    int reachable = CPU_COUNT(&used), online = hellos[0].online;
+    *text = 0;
+    if (reachable < online)
+        snprintf(
+            text, size,
+            "%s: %s may use %d of %d cores (%d rank%s bound by the launcher); %s uses them all",
+            hellos[0].host, ranks, reachable, online, count, count == 1 ? "" : "s",
+            count == 1 ? "mpirun --bind-to none" : "mpirun --map-by socket:PE=n");
+    else if (threads > online)
+        snprintf(text, size,
+                 "%s: %d threads share %d cores; set OMP_NUM_THREADS to %d, or start fewer ranks",
+                 hellos[0].host, threads, online, online / count > 0 ? online / count : 1);
+}

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef TR_PROGRESS_H
+#define TR_PROGRESS_H
+
+#include "job.h"
+#include "protocol.h"
+
+// What people see of a running job, on rank 0's stderr: a line that is rewritten on a terminal, a
+// line every --progress seconds elsewhere, one line per failed checkpoint, a summary at the end.
+struct tr_progress {
+    const struct tr_job *job;
+    bool terminal, line_shown;
+    double start, last_shown;
+    double product_rate; // FLOP/s of the machine's sgemm, all ranks
+    int64_t finished, failed;
+    double seconds, bytes, flops, tokens, waited; // summed over items
+};
+
+void tr_progress_start(struct tr_progress *progress, const struct tr_job *job);
+void tr_progress_add(struct tr_progress *progress, const struct tr_message *message);
+// A checkpoint is over; `failure` is NULL or its reason.
+void tr_progress_checkpoint(struct tr_progress *progress, const char *name, const char *failure);
+// Shows the progress line when it is due.
+void tr_progress_show(struct tr_progress *progress);
+// A remark of its own, above the progress line.
+void tr_progress_note(struct tr_progress *progress, const char *text);
+void tr_progress_end(struct tr_progress *progress, int64_t finished, int64_t failed);
+
+#endif

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+// trace-ckpts: every checkpoint of a training run over a calibration text, into a time series.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "coordinator.h"
+#include "file.h"
+#include "job.h"
+#include "placement.h"
+#include "plan.h"
+#include "worker.h"
+
+enum { EXIT_ALL_FAILED = 1, EXIT_USAGE = 2, EXIT_ENVIRONMENT = 3 };
+
+// Everything one rank holds from start to end.
+struct program {
+    struct tr_options options;
+    struct dist *dist;
+    struct kn_backend *kn;
+    double product_rate; // FLOP/s of this rank's sgemm
+    struct tr_job job;
+    struct tr_store *store;             // rank 0
+    struct tr_coordinator *coordinator; // rank 0
+};
+
+// Usage errors are printed by one rank only, before MPI starts: launchers tell the rank by
+// variable.
+static bool is_first_rank(void) {
+    static const char *const variables[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK",
+                                            "SLURM_PROCID"};
+    for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++)
+        if (getenv(variables[i]))
+            return strcmp(getenv(variables[i]), "0") == 0;
+    return true;
+}
+
+static int exit_code(enum tr_status status) {
+    switch (status) {
+    case TR_OK:
+        return 0;
+    case TR_EUSAGE:
+        return EXIT_USAGE;
+    case TR_EFORMAT:
+    case TR_EUNSUPPORTED:
+        return EXIT_ALL_FAILED;
+    default:
+        return EXIT_ENVIRONMENT;
+    }
+}
+
+static void say(const struct program *p, const struct tr_string *text) {
+    if (!p->options.quiet && text->data)
+        fputs(text->data, stderr);
+}
+
+static enum tr_status open_backend(struct program *p, struct tr_err *err) {
+    enum { SIDE = 1024 };
+    enum kn_status status = kn_open(&p->kn, p->options.device, tr_placement_threads(p->dist));
+    if (status != KN_OK)
+        return tr_fail(err, TR_ENVIRONMENT, "cannot open the %s backend: %s",
+                       p->options.device == KN_CUDA ? "cuda" : "cpu", kn_status_text(status));
+    p->product_rate = 2.0 * SIDE * SIDE * SIDE / kn_product_seconds(p->kn, SIDE, SIDE, SIDE);
+    return TR_OK;
+}
+
+// Rank 0 alone: the job, and the store it goes into.
+static enum tr_status prepare(struct program *p, const char *command, struct tr_err *err) {
+    struct tr_string notes = {0};
+    char *warnings = NULL;
+    enum tr_status status = tr_job_prepare(&p->job, &p->options, p->kn, command, &notes, err);
+    if (status == TR_OK && (!p->options.dry_run || tr_file_exists(p->options.out)))
+        status = tr_store_open(&p->store, p->options.out, &p->job.info,
+                               p->options.fresh && !p->options.dry_run, &warnings, err);
+    if (status == TR_OK)
+        status = tr_job_resume(&p->job, p->store, &notes, err);
+    say(p, &notes);
+    if (warnings)
+        fprintf(stderr, "%s\n", warnings);
+    free(warnings);
+    tr_string_free(&notes);
+    return status;
+}
+
+static enum tr_status say_plan(const struct program *p, struct tr_err *err) {
+    struct tr_string text = {0};
+    double rate = p->product_rate * dist_size(p->dist);
+    struct tr_plan plan =
+        tr_plan_make(&p->job, dist_size(p->dist), tr_plan_memory(dist_node_size(p->dist)), rate);
+    enum tr_status status = tr_plan_text(&plan, &p->job, p->options.dry_run, &text, err);
+    if (status == TR_OK && p->options.dry_run)
+        fputs(text.data, stdout);
+    else if (status == TR_OK)
+        say(p, &text);
+    tr_string_free(&text);
+    return status;
+}
+
+static enum tr_status say_hello(const struct program *p, struct tr_err *err) {
+    struct {
+        struct tr_message message;
+        struct tr_hello hello;
+    } hello = {.message = {.kind = TR_MSG_HELLO}};
+    void *answer = NULL;
+    size_t size;
+    tr_placement_hello(&hello.hello);
+    hello.hello.threads = p->kn->threads;
+    hello.hello.product_rate = p->product_rate;
+    TR_TRY(dist_request(p->dist, &hello, sizeof hello, &answer, &size, err));
+    free(answer);
+    return TR_OK;
+}
+
+// Collective: serves and works until nothing is left.
+static enum tr_status run(struct program *p, struct tr_err *err) {
+    struct dist_service service = {0};
+    bool computes = true;
+    if (p->coordinator)
+        service = tr_coordinator_service(p->coordinator);
+    TR_TRY(dist_serve_begin(p->dist, &service, &computes, err));
+    enum tr_status status = say_hello(p, err);
+    int64_t wave = tr_worker_wave(&p->job, tr_plan_memory(dist_node_size(p->dist)));
+    if (status == TR_OK && computes)
+        status = tr_worker_run(&p->job, p->kn, p->dist, wave, err);
+    dist_serve_end(p->dist);
+    return status;
+}
+
+// All ranks: true when rank 0 (and everyone) got this far.
+static bool agree(const struct program *p, enum tr_status status) {
+    return dist_all_ok(p->dist, status == TR_OK);
+}
+
+static enum tr_status run_job(struct program *p, int *exit_p, struct tr_err *err) {
+    enum tr_status status = tr_job_share(&p->job, &p->options, p->dist, err);
+    if (status == TR_OK && dist_rank(p->dist) == 0)
+        status = tr_coordinator_new(&p->coordinator, &p->job, p->store, dist_size(p->dist),
+                                    p->kn->description, err);
+    if (!agree(p, status))
+        return status;
+    tr_signals_catch();
+    status = run(p, err);
+    if (p->coordinator)
+        tr_coordinator_finish(p->coordinator, exit_p);
+    return TR_OK; // a worker's error has reached rank 0, who has said it
+}
+
+static enum tr_status whole(struct program *p, const char *command, int *exit_p,
+                            struct tr_err *err) {
+    enum tr_status status = open_backend(p, err);
+    if (status == TR_OK && dist_rank(p->dist) == 0)
+        status = prepare(p, command, err);
+    if (status == TR_OK && dist_rank(p->dist) == 0)
+        status = say_plan(p, err);
+    if (!agree(p, status) || p->options.dry_run)
+        return status;
+    return run_job(p, exit_p, err);
+}
+
+int main(int argc, char **argv) {
+    struct program p = {0};
+    struct tr_err err = {0};
+    int code = 0;
+    tr_options_parse(&p.options, argc, argv, is_first_rank());
+    char *command = tr_options_command(argc, argv);
+    if (dist_open(&p.dist, &argc, &argv, &err) != TR_OK) {
+        fprintf(stderr, "trace-ckpts: %s\n", err.text);
+        return EXIT_ENVIRONMENT;
+    }
+    enum tr_status status = whole(&p, command ? command : "trace-ckpts", &code, &err);
+    if (status != TR_OK && *err.text) {
+        fprintf(stderr, "trace-ckpts: %s\n", err.text);
+        code = exit_code(status);
+    }
+    tr_store_close(p.store);
+    tr_coordinator_free(p.coordinator);
+    tr_job_free(&p.job);
+    if (p.kn)
+        p.kn->ops->close(p.kn);
+    // Every rank leaves with rank 0's code, so that mpirun does too.
+    double shared = code;
+    dist_max(p.dist, &shared, 1);
+    dist_close(p.dist);
+    free(command);
+    free(p.options.paths);
+    return (int)shared;
+}

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "worker.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "alloc.h"
+#include "clock.h"
+#include "forward.h"
+#include "sums.h"
+
+struct worker {
+    const struct tr_job *job;
+    struct kn_backend *kn;
+    struct dist *dist;
+    struct tr_reader *reader;
+    struct tr_forward *forward; // NULL until the first item
+    struct tr_config shape;     // the forward's
+    int64_t wave;               // sequences at a time
+    struct dist_item item, next;
+    bool asked;         // `next` is known
+    int64_t last_slabs; // of the present checkpoint: when one of them begins, ask
+    bool last_wave;     // of the present item
+    struct tr_sums *sums;
+    struct tr_err asking; // why asking failed, code TR_OK if it did not
+};
+
+static double stream_bytes(const struct tr_job *job, int64_t sequences) {
+    const struct tr_config *c = &job->first.config;
+    return tr_forward_sequence_bytes(c, job->calibration.seq_len, job->info.layout.nll) *
+           (double)sequences;
+}
+
+double tr_worker_bytes(const struct tr_job *job, int64_t sequences) {
+    return 2 * (double)job->first.largest_slab + stream_bytes(job, sequences) +
+           tr_forward_scratch_bytes(&job->first.config, job->calibration.seq_len);
+}
+
+int64_t tr_worker_wave(const struct tr_job *job, double memory) {
+    int64_t micro = tr_micro_batch(job->calibration.seq_len), wave = job->calibration.sequences;
+    double room = memory - tr_worker_bytes(job, 0);
+    if (stream_bytes(job, wave) > room)
+        wave = (int64_t)fmax(room / stream_bytes(job, micro), 1) * micro;
+    return wave;
+}
+
+// ---- asking ------------------------------------------------------------------------------------
+
+static enum tr_status tell(struct worker *w, struct tr_message *message, const void *payload,
+                           size_t size, struct tr_err *err) {
+    struct tr_string bytes = {0};
+    enum tr_status status = tr_string_append(&bytes, message, sizeof *message, err);
+    if (status == TR_OK)
+        status = tr_string_append(&bytes, payload, size, err);
+    void *answer = NULL;
+    size_t answer_size;
+    if (status == TR_OK)
+        status = dist_request(w->dist, bytes.data, bytes.size, &answer, &answer_size, err);
+    if (status == TR_OK && message->kind == TR_MSG_NEXT)
+        memcpy(&w->next, answer, sizeof w->next);
+    free(answer);
+    tr_string_free(&bytes);
+    return status;
+}
+
+static void item_sequences(const struct worker *w, const struct dist_item *item, int64_t *begin_p,
+                           int64_t *end_p) {
+    int64_t micro = tr_micro_batch(w->job->calibration.seq_len);
+    int64_t end = item->end * micro, sequences = w->job->calibration.sequences;
+    *begin_p = item->begin * micro;
+    *end_p = end < sequences ? end : sequences;
+}
+
+static int64_t waves_of(const struct worker *w, const struct dist_item *item) {
+    int64_t begin, end;
+    item_sequences(w, item, &begin, &end);
+    return (end - begin + w->wave - 1) / w->wave;
+}
+
+static const struct tr_series_entry *entry_of(const struct tr_job *job, int64_t checkpoint) {
+    return &job->series.entries[job->todo[checkpoint]];
+}
+
+// Asks for the next item and lets the reader start on it; at most once per item.
+static enum tr_status ask(struct worker *w, struct tr_err *err) {
+    if (w->asked)
+        return TR_OK;
+    struct tr_message message = {.kind = TR_MSG_NEXT};
+    TR_TRY(tell(w, &message, NULL, 0, err));
+    w->asked = true;
+    if (w->next.checkpoint < 0)
+        return TR_OK;
+    const char *folder = entry_of(w->job, w->next.checkpoint)->path;
+    for (int64_t i = 0; i < waves_of(w, &w->next); i++)
+        TR_TRY(tr_reader_push(w->reader, folder, w->job->info.layout.nll, err));
+    return TR_OK;
+}
+
+// ---- one item ----------------------------------------------------------------------------------
+
+static void on_tap(void *user, const struct tr_tap *tap) {
+    tr_sums_tap(((struct worker *)user)->sums, tap);
+}
+
+static void on_loss(void *user, const struct tr_loss_tap *tap) {
+    tr_sums_loss(((struct worker *)user)->sums, tap);
+}
+
+static void on_slab(void *user, int64_t index) {
+    struct worker *w = user;
+    if (w->last_wave && index >= w->last_slabs && w->asking.code == TR_OK)
+        w->asking.code = ask(w, &w->asking);
+}
+
+static enum tr_status prepare_forward(struct worker *w, const struct tr_config *config,
+                                      const char *name, struct tr_err *err) {
+    char shape[256];
+    tr_shape_text(config, shape);
+    if (strcmp(shape, w->job->shape))
+        return tr_fail(err, TR_EFORMAT, "%s is another model than the series' first: %s, not %s",
+                       name, shape, w->job->shape);
+    if (w->forward && tr_config_same_shape(config, &w->shape))
+        return TR_OK;
+    tr_forward_free(w->forward);
+    w->forward = NULL;
+    w->shape = *config;
+    return tr_forward_new(&w->forward, w->kn, config, &w->job->calibration, w->wave,
+                          w->job->info.layout.nll, err);
+}
+
+// Runs one wave of the present item: one pass over the weights. The reader's checkpoint is begun
+// and ended here whatever happens.
+static enum tr_status run_wave(struct worker *w, int64_t begin, int64_t end,
+                               struct tr_message *message, struct tr_err *err) {
+    struct tr_loaded loaded;
+    char digest[TR_DIGEST_MAX];
+    TR_TRY(tr_reader_begin(w->reader, &loaded, err));
+    strcpy(message->identity, loaded.identity);
+    strcpy(message->config_digest, loaded.config_digest);
+    const char *name = entry_of(w->job, w->item.checkpoint)->name;
+    enum tr_status status = prepare_forward(w, &loaded.config, name, err);
+    w->last_slabs = loaded.slabs - 2;
+    struct tr_taps taps = {w, on_tap, on_loss, on_slab};
+    if (status == TR_OK)
+        status = tr_forward_run(w->forward, &loaded.config, w->reader, begin, end, &taps, err);
+    tr_reader_end(w->reader, digest);
+    TR_TRY(status);
+    double tokens = (double)((end - begin) * w->job->calibration.seq_len);
+    strcpy(message->weights_digest, digest);
+    message->tokens += tokens;
+    message->bytes += loaded.bytes_read;
+    message->flops += tr_config_flops(&loaded.config, tokens, w->job->calibration.seq_len,
+                                      w->job->info.layout.nll);
+    return TR_OK;
+}
+
+static enum tr_status run_waves(struct worker *w, int64_t begin, int64_t end,
+                                struct tr_message *message, struct tr_err *err) {
+    int64_t waves = waves_of(w, &w->item);
+    enum tr_status status = TR_OK;
+    for (int64_t i = 0; i < waves; i++) {
+        int64_t from = begin + i * w->wave, to = from + w->wave < end ? from + w->wave : end;
+        struct tr_err again;
+        w->last_wave = i + 1 == waves;
+        // A checkpoint that failed once is still begun and ended for the waves it was pushed for.
+        enum tr_status here = run_wave(w, from, to, message, status == TR_OK ? err : &again);
+        status = status == TR_OK ? here : status;
+    }
+    return status;
+}
+
+// Runs the present item into sums and says in the message what happened. An error of this rank
+// (not of the checkpoint) is returned.
+static enum tr_status run_item(struct worker *w, struct tr_message *message, struct tr_err *err) {
+    int64_t begin, end;
+    item_sequences(w, &w->item, &begin, &end);
+    TR_TRY(tr_sums_new(&w->sums, &w->job->info.layout, begin, end, err));
+    struct tr_err failure = {0};
+    double start = tr_now(), waited = tr_reader_waited(w->reader);
+    w->asked = false;
+    message->status = run_waves(w, begin, end, message, &failure);
+    message->seconds = tr_now() - start;
+    message->waited = tr_reader_waited(w->reader) - waited;
+    strcpy(message->text, message->status == TR_OK ? "" : failure.text);
+    if (message->status == TR_ENOMEM || message->status == TR_ENVIRONMENT) {
+        *err = failure;
+        return message->status;
+    }
+    if (w->asking.code != TR_OK) {
+        *err = w->asking;
+        return err->code;
+    }
+    return TR_OK;
+}
+
+// ---- results -----------------------------------------------------------------------------------
+
+enum tr_status tr_row_describe(struct tr_row *row, const struct tr_job *job, int64_t checkpoint,
+                               const struct tr_message *message, const char *backend,
+                               struct tr_err *err) {
+    const struct tr_series_entry *entry = entry_of(job, checkpoint);
+    *tr_row_i64(row, TR_V_STEP) = entry->parsed.step;
+    *tr_row_f64(row, TR_V_TOKENS_SEEN) = entry->parsed.tokens;
+    bool complete = message->status == TR_OK;
+    *tr_row_u8(row, TR_V_STATUS) = complete ? TR_ROW_COMPLETE : TR_ROW_FAILED;
+    TR_TRY(tr_row_set_string(row, TR_V_NAME, entry->name, err));
+    TR_TRY(tr_row_set_string(row, TR_V_STAGE, entry->parsed.stage, err));
+    TR_TRY(tr_row_set_string(row, TR_V_ERROR, message->text, err));
+    TR_TRY(tr_row_set_string(row, TR_V_IDENTITY, message->identity, err));
+    TR_TRY(tr_row_set_string(row, TR_V_CONFIG_DIGEST, message->config_digest, err));
+    TR_TRY(
+        tr_row_set_string(row, TR_V_WEIGHTS_DIGEST, complete ? message->weights_digest : "", err));
+    return tr_row_set_string(row, TR_V_BACKEND, backend, err);
+}
+
+static enum tr_status commit(const struct worker *w, const struct tr_message *message,
+                             struct tr_err *err) {
+    struct tr_row row;
+    TR_TRY(tr_row_new(&row, &w->job->info.layout, err));
+    enum tr_status status =
+        tr_row_describe(&row, w->job, w->item.checkpoint, message, w->kn->description, err);
+    if (status == TR_OK && message->status == TR_OK)
+        tr_sums_finish(w->sums, &row);
+    if (status == TR_OK)
+        status = tr_store_commit(w->job->options->out, &w->job->info, &row, err);
+    tr_row_free(&row);
+    return status;
+}
+
+static enum tr_status deliver(struct worker *w, struct tr_message *message, struct tr_err *err) {
+    message->item = w->item;
+    if (w->item.pieces == 1) {
+        message->kind = TR_MSG_WHOLE;
+        TR_TRY(commit(w, message, err));
+        return tell(w, message, NULL, 0, err);
+    }
+    const void *bytes = NULL;
+    size_t size = 0;
+    message->kind = message->status == TR_OK ? TR_MSG_PIECE : TR_MSG_FAILED;
+    if (message->status == TR_OK)
+        tr_sums_bytes(w->sums, &bytes, &size);
+    return tell(w, message, bytes, size, err);
+}
+
+static enum tr_status work(struct worker *w, struct tr_err *err) {
+    TR_TRY(ask(w, err));
+    while (w->next.checkpoint >= 0) {
+        struct tr_message message = {0};
+        w->item = w->next;
+        enum tr_status status = run_item(w, &message, err);
+        if (status == TR_OK)
+            status = deliver(w, &message, err);
+        tr_sums_free(w->sums);
+        w->sums = NULL;
+        TR_TRY(status);
+        TR_TRY(ask(w, err)); // when the item failed before its last slabs
+    }
+    return TR_OK;
+}
+
+enum tr_status tr_worker_run(const struct tr_job *job, struct kn_backend *kn, struct dist *dist,
+                             int64_t wave, struct tr_err *err) {
+    struct worker worker = {.job = job, .kn = kn, .dist = dist, .wave = wave};
+    TR_TRY(tr_reader_open(&worker.reader, err));
+    enum tr_status status = work(&worker, err);
+    tr_reader_close(worker.reader);
+    tr_forward_free(worker.forward);
+    if (status != TR_OK) {
+        struct tr_message message = {.kind = TR_MSG_FATAL, .status = status};
+        struct tr_err ignored;
+        strcpy(message.text, err->text);
+        tell(&worker, &message, NULL, 0, &ignored);
+    }
+    return status;
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef TR_SUMS_H
+#define TR_SUMS_H
+
+#include <stdint.h>
+
+#include "row.h"
+#include "status.h"
+#include "tap.h"
+
+// What a tap measures: per-token statistics derived, and reduced to sums per sequence, histograms
+// and profiles over positions, for a range of calibration sequences. Sums of neighbouring ranges
+// join exactly: per-sequence values are kept apart until the end and then combined in sequence
+// order, so that the result does not depend on how the sequences were shared out.
+//
+// Per token, with a = x.x, b = x.delta, e = delta.delta, y = x + delta:
+//   cos(x, y)      = (a + b) / sqrt(a (a + 2b + e))
+//   importance     = 1 - cos, without cancellation: sin^2 / (1 + cos) where cos >= 0, with
+//                    sin^2 = (a e - b^2) / (a (a + 2b + e))
+//   update ratio   = sqrt(e / a)
+//   alignment      = b / sqrt(a e); 0 where delta is exactly 0
+// (importance: He et al. 2024, arXiv 2406.15786, eq. 1-6). Tokens with a non-finite statistic, or
+// with x = 0 or y = 0, where there is no angle, are counted as non-finite and left out.
+
+struct tr_sums;
+
+// Empty sums for calibration sequences [begin, end) of the layout's.
+enum tr_status tr_sums_new(struct tr_sums **sums_p, const struct tr_layout *layout, int64_t begin,
+                           int64_t end, struct tr_err *err);
+void tr_sums_free(struct tr_sums *sums); // accepts NULL
+
+// Adds one tap's tokens; the taps of one (layer, module) come in order of sequences, within range.
+void tr_sums_tap(struct tr_sums *sums, const struct tr_tap *tap);
+void tr_sums_loss(struct tr_sums *sums, const struct tr_loss_tap *tap);
+
+// The sums as bytes, for sending: *bytes_p is borrowed.
+void tr_sums_bytes(const struct tr_sums *sums, const void **bytes_p, size_t *size_p);
+
+// Puts the sums of sequences [begin, end), sent as bytes, into sums that cover that range.
+// TR_EFORMAT when the size is not that of such sums.
+enum tr_status tr_sums_join(struct tr_sums *sums, int64_t begin, int64_t end, const void *bytes,
+                            size_t size, struct tr_err *err);
+
+// Fills a row's measured variables from the sums of all sequences. What has no finite token is NaN.
+void tr_sums_finish(const struct tr_sums *sums, struct tr_row *row);
+
+#endif

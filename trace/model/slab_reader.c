@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: Apache-2.0
+// The reader thread and its ring of two slabs. One mutex guards everything; the thread holds it
+// except while it reads from disk.
+#include "slab_reader.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "alloc.h"
+#include "clock.h"
+#include "slab_fill.h"
+
+enum { RING = 2 };
+
+enum job_state { QUEUED, READING, FAILED, READ };
+
+// One pushed checkpoint. After READING has begun, `loaded` and `plan` are fixed.
+struct job {
+    char *folder;
+    bool head;
+    enum job_state state;
+    bool cancelled; // the consumer wants no more of it
+    struct tr_checkpoint *checkpoint;
+    struct tr_loaded loaded;
+    struct tr_weight_plan plan;
+    char weights_digest[TR_DIGEST_MAX];
+    struct tr_err err; // when FAILED
+    struct job *next;
+};
+
+struct ring_entry {
+    struct tr_slab slab;
+    uint64_t capacity;     // of slab.memory
+    const struct job *job; // whose slab it is; NULL: free
+};
+
+struct tr_reader {
+    pthread_t thread;
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    bool closing;
+    struct job *first, *last; // pushed and not ended; the first is the consumer's
+    struct ring_entry ring[RING];
+    uint64_t filled, taken; // slabs put into and taken from the ring, ever
+    bool holding;           // the consumer uses ring[taken % RING]
+    int64_t consumed;       // slabs of the first job that the consumer has taken
+    double waited;
+    struct tr_filler *filler;
+};
+
+static enum tr_status open_checkpoint(struct tr_checkpoint **checkpoint_p, struct tr_loaded *loaded,
+                                      struct tr_weight_plan *plan, const char *folder, bool head,
+                                      struct tr_err *err) {
+    TR_TRY(tr_checkpoint_open(checkpoint_p, folder, err));
+    const struct tr_checkpoint *checkpoint = *checkpoint_p;
+    size_t size;
+    const char *json = tr_checkpoint_config(checkpoint, &size);
+    char path[512];
+    snprintf(path, sizeof path, "%s/config.json", folder);
+    TR_TRY(tr_config_parse(&loaded->config, json, size, path, err));
+    TR_TRY(tr_weight_plan_new(plan, &loaded->config, checkpoint, folder, head, err));
+    TR_TRY(tr_checkpoint_identity(checkpoint, loaded->identity, err));
+    strcpy(loaded->config_digest, tr_checkpoint_config_digest(checkpoint));
+    loaded->slabs = plan->count;
+    loaded->largest_slab = plan->largest;
+    loaded->bytes_read = plan->bytes_read;
+    loaded->bytes_stored = (double)tr_checkpoint_bytes(checkpoint);
+    return TR_OK;
+}
+
+enum tr_status tr_loaded_examine(struct tr_loaded *loaded, const char *folder, bool head,
+                                 struct tr_err *err) {
+    struct tr_checkpoint *checkpoint = NULL;
+    struct tr_weight_plan plan = {0};
+    struct tr_loaded found = {0};
+    enum tr_status status = open_checkpoint(&checkpoint, &found, &plan, folder, head, err);
+    if (status == TR_OK)
+        *loaded = found;
+    tr_weight_plan_free(&plan);
+    tr_checkpoint_close(checkpoint);
+    return status;
+}
+
+static void free_job(struct job *job) {
+    tr_weight_plan_free(&job->plan);
+    tr_checkpoint_close(job->checkpoint);
+    free(job->folder);
+    free(job);
+}
+
+static void set_state(struct tr_reader *reader, struct job *job, enum job_state state) {
+    job->state = state;
+    pthread_cond_broadcast(&reader->changed);
+}
+
+// Waits for room in the ring. False when the job is not wanted any more.
+static bool wait_for_room(struct tr_reader *reader, const struct job *job) {
+    while (!reader->closing && !job->cancelled && reader->ring[reader->filled % RING].job)
+        pthread_cond_wait(&reader->changed, &reader->mutex);
+    return !reader->closing && !job->cancelled;
+}
+
+static enum tr_status fill_entry(struct tr_reader *reader, struct job *job,
+                                 struct ring_entry *entry, int64_t index) {
+    const struct tr_slab_plan *plan = &job->plan.slabs[index];
+    if (plan->bytes > entry->capacity) {
+        free(entry->slab.memory);
+        entry->slab.memory = NULL;
+        entry->capacity = 0;
+        TR_TRY(TR_NEW(&entry->slab.memory, plan->bytes, "a slab of weights", &job->err));
+        entry->capacity = plan->bytes;
+    }
+    entry->slab.plan = plan;
+    const struct tr_slab_plan *ahead = index + 1 < job->plan.count ? plan + 1 : NULL;
+    for (int i = 0; ahead && i < ahead->placement_count; i++)
+        tr_checkpoint_will_read(job->checkpoint, ahead->placements[i].tensor);
+    return tr_filler_fill(reader->filler, job->checkpoint, plan, entry->slab.memory, &job->err);
+}
+
+// Reads one job's slabs into the ring. Called with the mutex held, which is released while reading.
+static void read_slabs(struct tr_reader *reader, struct job *job) {
+    enum tr_status status = TR_OK;
+    for (int64_t i = 0; i < job->plan.count && status == TR_OK; i++) {
+        if (!wait_for_room(reader, job)) {
+            set_state(reader, job, READ);
+            return;
+        }
+        struct ring_entry *entry = &reader->ring[reader->filled % RING];
+        pthread_mutex_unlock(&reader->mutex);
+        status = fill_entry(reader, job, entry, i);
+        if (status == TR_OK && i + 1 == job->plan.count)
+            status = tr_filler_digest(reader->filler, job->weights_digest, &job->err);
+        pthread_mutex_lock(&reader->mutex);
+        if (status != TR_OK)
+            break;
+        entry->job = job;
+        reader->filled++;
+        pthread_cond_broadcast(&reader->changed);
+    }
+    set_state(reader, job, status == TR_OK ? READ : FAILED);
+}
+
+static void run_job(struct tr_reader *reader, struct job *job) {
+    pthread_mutex_unlock(&reader->mutex);
+    enum tr_status status = open_checkpoint(&job->checkpoint, &job->loaded, &job->plan, job->folder,
+                                            job->head, &job->err);
+    tr_filler_start(reader->filler);
+    pthread_mutex_lock(&reader->mutex);
+    set_state(reader, job, status == TR_OK ? READING : FAILED);
+    if (status == TR_OK)
+        read_slabs(reader, job);
+}
+
+static struct job *next_queued(const struct tr_reader *reader) {
+    struct job *job = reader->first;
+    while (job && job->state != QUEUED)
+        job = job->next;
+    return job;
+}
+
+static void *reader_main(void *argument) {
+    struct tr_reader *reader = argument;
+    pthread_mutex_lock(&reader->mutex);
+    while (!reader->closing) {
+        struct job *job = next_queued(reader);
+        if (job)
+            run_job(reader, job);
+        else
+            pthread_cond_wait(&reader->changed, &reader->mutex);
+    }
+    pthread_mutex_unlock(&reader->mutex);
+    return NULL;
+}
+
+enum tr_status tr_reader_open(struct tr_reader **reader_p, struct tr_err *err) {
+    struct tr_reader *reader;
+    TR_TRY(TR_NEW(&reader, 1, "the reader", err));
+    enum tr_status status = tr_filler_new(&reader->filler, err);
+    if (status != TR_OK) {
+        free(reader);
+        return status;
+    }
+    pthread_mutex_init(&reader->mutex, NULL);
+    pthread_cond_init(&reader->changed, NULL);
+    if (pthread_create(&reader->thread, NULL, reader_main, reader)) {
+        tr_filler_free(reader->filler);
+        free(reader);
+        return tr_fail(err, TR_ENVIRONMENT, "cannot start the reader thread");
+    }
+    *reader_p = reader;
+    return TR_OK;
+}
+
+enum tr_status tr_reader_push(struct tr_reader *reader, const char *folder, bool head,
+                              struct tr_err *err) {
+    struct job *job;
+    TR_TRY(TR_NEW(&job, 1, "a checkpoint to read", err));
+    enum tr_status status = tr_strdup(&job->folder, folder, err);
+    if (status != TR_OK) {
+        free(job);
+        return status;
+    }
+    job->head = head;
+    pthread_mutex_lock(&reader->mutex);
+    if (reader->last)
+        reader->last->next = job;
+    else
+        reader->first = job;
+    reader->last = job;
+    pthread_cond_broadcast(&reader->changed);
+    pthread_mutex_unlock(&reader->mutex);
+    return TR_OK;
+}
+
+// Takes the first job off the list; the thread must have left it.
+static void drop_first(struct tr_reader *reader) {
+    struct job *job = reader->first;
+    for (int i = 0; i < RING; i++)
+        if (reader->ring[i].job == job)
+            reader->ring[i].job = NULL;
+    // Slabs of this job that were never taken leave the ring unseen.
+    reader->taken = reader->filled;
+    for (int i = 0; i < RING; i++)
+        if (reader->ring[i].job)
+            reader->taken--;
+    reader->first = job->next;
+    if (!reader->first)
+        reader->last = NULL;
+    reader->holding = false;
+    reader->consumed = 0;
+    free_job(job);
+    pthread_cond_broadcast(&reader->changed);
+}
+
+enum tr_status tr_reader_begin(struct tr_reader *reader, struct tr_loaded *loaded,
+                               struct tr_err *err) {
+    double start = tr_now();
+    pthread_mutex_lock(&reader->mutex);
+    struct job *job = reader->first;
+    while (job->state == QUEUED)
+        pthread_cond_wait(&reader->changed, &reader->mutex);
+    reader->waited += tr_now() - start;
+    enum tr_status status = TR_OK;
+    if (job->state == FAILED && job->plan.count == 0) { // failed to open
+        *err = job->err;
+        status = job->err.code;
+        drop_first(reader);
+    } else {
+        *loaded = job->loaded;
+    }
+    pthread_mutex_unlock(&reader->mutex);
+    return status;
+}
+
+static void release_held(struct tr_reader *reader) {
+    if (!reader->holding)
+        return;
+    reader->ring[reader->taken % RING].job = NULL;
+    reader->taken++;
+    reader->holding = false;
+    pthread_cond_broadcast(&reader->changed);
+}
+
+enum tr_status tr_reader_next(struct tr_reader *reader, const struct tr_slab **slab_p,
+                              struct tr_err *err) {
+    double start = tr_now();
+    pthread_mutex_lock(&reader->mutex);
+    release_held(reader);
+    struct job *job = reader->first;
+    struct ring_entry *entry = &reader->ring[reader->taken % RING];
+    enum tr_status status = TR_OK;
+    const struct tr_slab *slab = NULL;
+    if (reader->consumed < job->plan.count) {
+        while (entry->job != job && job->state != FAILED)
+            pthread_cond_wait(&reader->changed, &reader->mutex);
+        if (entry->job == job) {
+            slab = &entry->slab;
+            reader->holding = true;
+            reader->consumed++;
+        } else {
+            *err = job->err;
+            status = job->err.code;
+        }
+    }
+    reader->waited += tr_now() - start;
+    pthread_mutex_unlock(&reader->mutex);
+    if (status == TR_OK)
+        *slab_p = slab;
+    return status;
+}
+
+void tr_reader_end(struct tr_reader *reader, char weights_digest[TR_DIGEST_MAX]) {
+    pthread_mutex_lock(&reader->mutex);
+    release_held(reader);
+    struct job *job = reader->first;
+    job->cancelled = true;
+    pthread_cond_broadcast(&reader->changed);
+    while (job->state != READ && job->state != FAILED)
+        pthread_cond_wait(&reader->changed, &reader->mutex);
+    strcpy(weights_digest, reader->consumed == job->plan.count ? job->weights_digest : "");
+    drop_first(reader);
+    pthread_mutex_unlock(&reader->mutex);
+}
+
+double tr_reader_waited(const struct tr_reader *reader) {
+    return reader->waited;
+}
+
+void tr_reader_close(struct tr_reader *reader) {
+    if (!reader)
+        return;
+    pthread_mutex_lock(&reader->mutex);
+    reader->closing = true;
+    pthread_cond_broadcast(&reader->changed);
+    pthread_mutex_unlock(&reader->mutex);
+    pthread_join(reader->thread, NULL);
+    while (reader->first) {
+        struct job *job = reader->first;
+        reader->first = job->next;
+        free_job(job);
+    }
+    for (int i = 0; i < RING; i++)
+        free(reader->ring[i].slab.memory);
+    tr_filler_free(reader->filler);
+    pthread_cond_destroy(&reader->changed);
+    pthread_mutex_destroy(&reader->mutex);
+    free(reader);
+}
+
+struct kn_matrix tr_slab_matrix(const struct tr_slab_plan *plan, char *memory, enum tr_slot slot) {
+    const struct tr_slot_plan *at = &plan->slots[slot];
+    return kn_matrix(memory + at->offset, at->type, at->rows, at->cols);
+}
+
+const float *tr_slab_vector(const struct tr_slab_plan *plan, char *memory, enum tr_slot slot) {
+    const struct tr_slot_plan *at = &plan->slots[slot];
+    return at->rows ? (const float *)(const void *)(memory + at->offset) : NULL;
+}
