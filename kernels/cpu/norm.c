@@ -3,31 +3,77 @@
 #include "cpu.h"
 
 #include "check.h"
+#include "sums.h"
 
 #include <math.h>
+
+KN_INLINE double sum_row(const float *y, int64_t count) {
+    struct kn_sum sum = {0};
+    double rest = 0;
+    int64_t c = 0;
+    for (; c + KN_SUM_STEP <= count; c += KN_SUM_STEP) {
+        kn_float8 even, odd;
+        kn_load8(&even, y + c);
+        kn_load8(&odd, y + c + 8);
+        sum.even += __builtin_convertvector(even, kn_double8);
+        sum.odd += __builtin_convertvector(odd, kn_double8);
+    }
+    for (; c < count; c++) {
+        rest += (double)y[c];
+    }
+    return kn_sum_total(&sum, rest);
+}
+
+// The sum of (y - mean)^2, each difference rounded to f32.
+KN_INLINE double sum_squares(const float *y, float mean, int64_t count) {
+    struct kn_sum sum = {0};
+    double rest = 0;
+    int64_t c = 0;
+    for (; c + KN_SUM_STEP <= count; c += KN_SUM_STEP) {
+        kn_float8 even, odd;
+        kn_load8(&even, y + c);
+        kn_load8(&odd, y + c + 8);
+        kn_double8 a = __builtin_convertvector(even - mean, kn_double8);
+        kn_double8 b = __builtin_convertvector(odd - mean, kn_double8);
+        sum.even += a * a;
+        sum.odd += b * b;
+    }
+    for (; c < count; c++) {
+        double v = (double)(y[c] - mean);
+        rest += v * v;
+    }
+    return kn_sum_total(&sum, rest);
+}
 
 KN_CLONES static void normalise_row(float *y, const float *x, const float *addend,
                                     const struct kn_norm *op) {
     int64_t cols = op->x.cols;
     const float *weight = op->weight, *bias = op->bias;
-    double sum = 0, squares = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t c = 0; c < cols; c++) {
-        y[c] = addend ? x[c] + addend[c] : x[c];
-        sum += (double)y[c];
+    if (addend) {
+#pragma omp simd
+        for (int64_t c = 0; c < cols; c++) {
+            y[c] = x[c] + addend[c];
+        }
+        x = y;
     }
-    float mean = op->kind == KN_LAYER_NORM ? (float)(sum / (double)cols) : 0;
-#pragma omp simd reduction(+ : squares)
-    for (int64_t c = 0; c < cols; c++) {
-        double v = (double)(y[c] - mean);
-        squares += v * v;
-    }
+    float mean = op->kind == KN_LAYER_NORM ? (float)(sum_row(x, cols) / (double)cols) : 0;
+    double squares = sum_squares(x, mean, cols);
     float scale = 1 / sqrtf((float)(squares / (double)cols) + op->epsilon);
 #pragma omp simd
     for (int64_t c = 0; c < cols; c++) {
-        float v = (y[c] - mean) * scale;
-        v = weight ? v * weight[c] : v;
-        y[c] = bias ? v + bias[c] : v;
+        y[c] = (x[c] - mean) * scale;
+    }
+    if (weight) {
+#pragma omp simd
+        for (int64_t c = 0; c < cols; c++) {
+            y[c] *= weight[c];
+        }
+    }
+    if (bias) {
+#pragma omp simd
+        for (int64_t c = 0; c < cols; c++) {
+            y[c] += bias[c];
+        }
     }
 }
 

@@ -8,7 +8,7 @@
 
 #include <stddef.h>
 
-enum { TILE_ROWS = 1024, TILE_COLS = 384 };
+enum { TILE_ROWS = 512, TILE_COLS = 384 };
 
 KN_CLONES static void widen_bf16(float *to, const uint16_t *from, int64_t count) {
 #pragma omp simd

@@ -3,24 +3,55 @@
 #include "cpu.h"
 
 #include "check.h"
+#include "sums.h"
 
 struct statistics {
     double xx, xd, dd;
 };
 
+struct statistics_sums {
+    struct kn_sum xx, xd, dd;
+};
+
+// The f64 value of eight elements of a row plus its addend, the sum rounded to f32.
+KN_INLINE void load_sum(kn_double8 *to, const float *row, const float *addend, int64_t i) {
+    kn_float8 v, a;
+    kn_load8(&v, row + i);
+    if (addend) {
+        kn_load8(&a, addend + i);
+        v += a;
+    }
+    *to = __builtin_convertvector(v, kn_double8);
+}
+
 KN_CLONES static struct statistics row_statistics(const float *x, const float *x_addend,
                                                   const float *delta, const float *delta_addend,
                                                   int64_t count) {
+    struct statistics_sums sums = {0};
     double xx = 0, xd = 0, dd = 0;
-#pragma omp simd reduction(+ : xx, xd, dd)
-    for (int64_t i = 0; i < count; i++) {
-        double v = (double)(x_addend ? x[i] + x_addend[i] : x[i]);
-        double e = (double)(delta_addend ? delta[i] + delta_addend[i] : delta[i]);
-        xx += v * v;
-        xd += v * e;
-        dd += e * e;
+    kn_double8 v, e;
+    int64_t i = 0;
+    for (; i + KN_SUM_STEP <= count; i += KN_SUM_STEP) {
+        load_sum(&v, x, x_addend, i);
+        load_sum(&e, delta, delta_addend, i);
+        sums.xx.even += v * v;
+        sums.xd.even += v * e;
+        sums.dd.even += e * e;
+        load_sum(&v, x, x_addend, i + 8);
+        load_sum(&e, delta, delta_addend, i + 8);
+        sums.xx.odd += v * v;
+        sums.xd.odd += v * e;
+        sums.dd.odd += e * e;
     }
-    return (struct statistics){xx, xd, dd};
+    for (; i < count; i++) {
+        double value = (double)(x_addend ? x[i] + x_addend[i] : x[i]);
+        double change = (double)(delta_addend ? delta[i] + delta_addend[i] : delta[i]);
+        xx += value * value;
+        xd += value * change;
+        dd += change * change;
+    }
+    return (struct statistics){kn_sum_total(&sums.xx, xx), kn_sum_total(&sums.xd, xd),
+                               kn_sum_total(&sums.dd, dd)};
 }
 
 enum kn_status cpu_statistics(struct kn_backend *self, const struct kn_statistics *op) {
