@@ -16,30 +16,33 @@ struct tr_calibration {
     int64_t sequences, seq_len;
     char *label;                    // which text: a file name, or "built-in"
     char ids_digest[TR_DIGEST_MAX]; // of the ids as little-endian int32, row by row
-    int64_t spare_tokens;           // tokens of the text that were not used
+    int64_t spare_tokens;           // read but not used; reading stops once the rows are full
 };
 
 // What was asked and what the model allows. 0 = not given: seq_len then becomes min(2048,
-// max_positions), samples as many rows as there are, at most 256. What was given and cannot be met
-// is TR_EUSAGE; so are ids outside [0, vocabulary).
+// max_positions), samples as many rows as there are, at most 256. When neither was given and the
+// text is shorter than one row, it becomes one row of its own length. What was given and cannot be
+// met is TR_EUSAGE; so are ids outside [0, vocabulary) and a text without tokens.
 struct tr_calibration_options {
     int64_t samples, seq_len; // 0 = not given
     int64_t max_positions;    // of the model; 0 = unknown
-    int64_t vocabulary;       // rows of the embedding
+    int64_t vocabulary;       // rows of the embedding; 0 = unknown
 };
 
-// Token files by extension and magic: .npy (int32, int64 or uint16, [n, seq] or one stream, C
-// order, little-endian), .jsonl with "input_ids" (rows of equal length, or one stream of documents
-// as they are), .u16/.bin and .u32 (raw little-endian). A 2-D file fixes seq_len and samples: a
-// different explicit seq_len is TR_EUSAGE, explicit samples below its rows take the first ones.
+// Token files by extension and magic: .npy (int32, int64, uint16 or uint32, [n, seq] or one stream,
+// C order, little-endian), .jsonl with "input_ids" (rows of equal length when it has several lines,
+// else one stream of documents as they are), .u16/.bin and .u32 (raw little-endian). A 2-D file
+// fixes seq_len and samples: a different explicit seq_len is TR_EUSAGE, explicit samples below its
+// rows take the first ones.
 enum tr_status tr_calibration_from_tokens(struct tr_calibration *calibration, const char *path,
                                           const struct tr_calibration_options *options,
                                           struct tr_err *err);
 
 // Text files: .jsonl with "text", else plain text, whose documents are separated by lines that hold
-// only <|endoftext|>. Each document is tokenised without special tokens and followed by
-// `separator` (the model's end-of-sequence id; no BOS), all are concatenated and cut into rows; the
-// last incomplete row is dropped.
+// only <|endoftext|> (the line break before such a line is part of it). Each document that is not
+// empty is tokenised without special tokens and followed by `separator` (the model's
+// end-of-sequence id; no BOS), all are concatenated and cut into rows; the last incomplete row is
+// dropped. Compressed files are TR_EUSAGE with advice.
 enum tr_status tr_calibration_from_text(struct tr_calibration *calibration, const char *path,
                                         const struct tr_tokenizer *tokenizer, int32_t separator,
                                         const struct tr_calibration_options *options,

@@ -9,7 +9,8 @@
 #include "status.h"
 
 // A tokenizer.json of the Hugging Face tokenizers library, byte-level BPE models: text in, token
-// ids out, equal to that library's encode(text, add_special_tokens=False).
+// ids out, equal to that library's encode(text, add_special_tokens=False) with truncation and
+// padding off. Characters that came after Unicode 15 may be split differently.
 
 struct tr_tokenizer; // immutable once open
 

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tokenizers against the stored ids of tests/golden/tokenizer, and what is refused.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "json.h"
+#include "tokenizer.h"
+
+static struct tr_tokenizer *parse(const char *text) {
+    struct tr_tokenizer *tokenizer;
+    struct tr_err err = {0};
+    if (tr_tokenizer_parse(&tokenizer, text, strlen(text), "t.json", &err) != TR_OK)
+        fail_msg("%s", err.text);
+    return tokenizer;
+}
+
+static void refuse(const char *text, enum tr_status status, const char *sentence) {
+    struct tr_tokenizer *tokenizer = NULL;
+    struct tr_err err = {0};
+    assert_int_equal(tr_tokenizer_parse(&tokenizer, text, strlen(text), "t.json", &err), status);
+    assert_null(tokenizer);
+    assert_string_equal(err.text, sentence);
+}
+
+static void check_case(const struct tr_tokenizer *tokenizer, const json_t *string,
+                       const json_t *expected) {
+    struct tr_ids ids = {0};
+    struct tr_err err = {0};
+    const char *text = json_string_value(string);
+    assert_int_equal(tr_tokenizer_encode(tokenizer, text, json_string_length(string), &ids, &err),
+                     TR_OK);
+    for (int64_t i = 0; i < ids.count; i++)
+        if (ids.ids[i] != json_integer_value(json_array_get(expected, (size_t)i)))
+            fail_msg("\"%s\": id %d at %d", text, ids.ids[i], (int)i);
+    assert_int_equal(ids.count, json_array_size(expected));
+    free(ids.ids);
+}
+
+static void check_family(const char *name) {
+    char path[128];
+    struct tr_tokenizer *tokenizer;
+    struct tr_err err = {0};
+    json_t *cases;
+    snprintf(path, sizeof path, "tests/golden/tokenizer/%s.json", name);
+    assert_int_equal(tr_tokenizer_open(&tokenizer, path, &err), TR_OK);
+    snprintf(path, sizeof path, "tests/golden/tokenizer/%s.cases.json", name);
+    assert_int_equal(tr_json_load(&cases, path, 1 << 20, &err), TR_OK);
+    const json_t *strings = json_object_get(cases, "strings"), *ids = json_object_get(cases, "ids");
+    assert_true(json_array_size(strings) > 100);
+    for (size_t i = 0; i < json_array_size(strings); i++)
+        check_case(tokenizer, json_array_get(strings, i), json_array_get(ids, i));
+    json_decref(cases);
+    tr_tokenizer_free(tokenizer);
+}
+
+static void test_families(void **state) {
+    static const char *const names[] = {"gpt2",   "gpt2_prefix", "gpt_neox", "llama3",
+                                        "dolma2", "qwen2",       "smollm2",  "bloom"};
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        check_family(names[i]);
+}
+
+#define BYTE_LEVEL                                                                                 \
+    "\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":true},"
+#define NO_REGEX "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":false}"
+#define SMALL_MODEL                                                                                \
+    "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"ab\":2,\"aab\":3,\"c\":9},"          \
+    "\"merges\":[\"a b\",[\"a\",\"ab\"]]}"
+
+static void encode(const char *json, const char *text, const int32_t *expected, int64_t count) {
+    struct tr_tokenizer *tokenizer = parse(json);
+    struct tr_ids ids = {0};
+    struct tr_err err;
+    assert_int_equal(tr_tokenizer_encode(tokenizer, text, strlen(text), &ids, &err), TR_OK);
+    assert_int_equal(ids.count, count);
+    if (count)
+        assert_memory_equal(ids.ids, expected, (size_t)count * sizeof *expected);
+    free(ids.ids);
+    tr_tokenizer_free(tokenizer);
+}
+
+static void test_merges(void **state) {
+    (void)state;
+    encode("{" BYTE_LEVEL SMALL_MODEL "}", "aabacb", (int32_t[]){3, 0, 9, 1}, 4);
+    encode("{" BYTE_LEVEL SMALL_MODEL "}", "", NULL, 0);
+    // Bytes without a token are left out, as the library does.
+    encode("{" BYTE_LEVEL SMALL_MODEL "}", "a\xc3\xa9z", (int32_t[]){0}, 1);
+}
+
+static void test_ids(void **state) {
+    (void)state;
+    struct tr_tokenizer *tokenizer = parse("{" BYTE_LEVEL SMALL_MODEL "}");
+    assert_int_equal(tr_tokenizer_id(tokenizer, "aab"), 3);
+    assert_int_equal(tr_tokenizer_id(tokenizer, "aa"), -1);
+    assert_int_equal(tr_tokenizer_size(tokenizer), 10);
+    assert_int_equal(strlen(tr_tokenizer_digest(tokenizer)), 32);
+    tr_tokenizer_free(tokenizer);
+}
+
+#define ADDED(id, content, flags)                                                                  \
+    "{\"id\":" id ",\"content\":\"" content "\",\"special\":false" flags "}"
+
+static void test_added_tokens(void **state) {
+    (void)state;
+    // Five tokens in the model, so the first added one is 5. The raw ones are found first, the
+    // longest of those at one place; stripped spaces may hold another token.
+    encode(
+        "{\"added_tokens\":[" ADDED("5", "xx", "") "," ADDED("6", "xxx", "") "," ADDED(
+            "7", "xxxy",
+            ",\"normalized\":false") "," ADDED("0", "a",
+                                               ",\"single_word\":true") "]," BYTE_LEVEL SMALL_MODEL
+                                                                        "}",
+        "xxxxxy xxx ab a", (int32_t[]){5, 7, 6, 2, 0}, 5);
+}
+
+static void test_long_word(void **state) {
+    (void)state;
+    enum { SIZE = 1 << 20 };
+    struct tr_tokenizer *tokenizer = parse("{" BYTE_LEVEL SMALL_MODEL "}");
+    struct tr_ids ids = {0};
+    struct tr_err err;
+    char *word = malloc(SIZE);
+    assert_non_null(word);
+    for (int i = 0; i < SIZE; i++)
+        word[i] = "aab"[i % 3];
+    assert_int_equal(tr_tokenizer_encode(tokenizer, word, SIZE, &ids, &err), TR_OK);
+    assert_int_equal(ids.count, SIZE / 3 + 1);
+    assert_int_equal(ids.ids[0], 3);
+    free(word);
+    free(ids.ids);
+    tr_tokenizer_free(tokenizer);
+}
+
+static void test_invalid_utf8(void **state) {
+    (void)state;
+    struct tr_tokenizer *tokenizer = parse("{" BYTE_LEVEL SMALL_MODEL "}");
+    struct tr_ids ids = {0};
+    struct tr_err err;
+    assert_int_equal(tr_tokenizer_encode(tokenizer, "ab\xed\xa0\x80", 5, &ids, &err), TR_EFORMAT);
+    assert_string_equal(err.text, "the text is not UTF-8 at byte 2");
+    assert_int_equal(tr_tokenizer_encode(tokenizer, "\xc3\xa9\xe2\x82", 4, &ids, &err), TR_EFORMAT);
+    assert_string_equal(err.text, "the text is not UTF-8 at byte 2");
+    assert_int_equal(ids.count, 0);
+    free(ids.ids);
+    tr_tokenizer_free(tokenizer);
+}
+
+static void test_backtracking_limit(void **state) {
+    (void)state;
+    struct tr_tokenizer *tokenizer =
+        parse("{\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\","
+              "\"pattern\":{\"Regex\":\"(?:(?:a|b)*a*)*[cd]\"},\"behavior\":\"Isolated\","
+              "\"invert\":false}," NO_REGEX "]}," SMALL_MODEL "}");
+    struct tr_ids ids = {0};
+    struct tr_err err;
+    const char *text = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaae";
+    assert_int_equal(tr_tokenizer_encode(tokenizer, text, 60, &ids, &err), TR_EUNSUPPORTED);
+    assert_string_equal(err.text, "splitting 60 bytes of text into words stopped at byte 0: match "
+                                  "limit exceeded");
+    free(ids.ids);
+    tr_tokenizer_free(tokenizer);
+}
+
+#define WITH_SPLIT(pattern)                                                                        \
+    "{\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\","            \
+    "\"pattern\":{\"Regex\":\"" pattern                                                            \
+    "\"},\"behavior\":\"Isolated\",\"invert\":false}," NO_REGEX "]}," SMALL_MODEL "}"
+#define IN_PATTERN(what, byte)                                                                     \
+    "t.json: the split pattern holds " what " at byte " byte                                       \
+    ", which is not supported (pass token ids instead)"
+
+static void test_refused_patterns(void **state) {
+    static const struct {
+        const char *json, *sentence;
+    } rows[] = {
+        {WITH_SPLIT("a\\\\b"), IN_PATTERN("an escape that PCRE2 reads differently", "1")},
+        {WITH_SPLIT("(?<x>a)"), IN_PATTERN("an extended group", "0")},
+        {WITH_SPLIT("(*F)"), IN_PATTERN("an extended group", "0")},
+        {WITH_SPLIT("(?i:\\\\w)"), IN_PATTERN("an escape inside (?i:...)", "4")},
+        {WITH_SPLIT("(?i:ss)"), IN_PATTERN("letters with a ligature inside (?i:...)", "4")},
+        {WITH_SPLIT("(?i:\xc3\xa9)"), IN_PATTERN("more than letters inside (?i:...)", "4")},
+        {WITH_SPLIT("[a&&b]"), IN_PATTERN("an intersection of classes", "2")},
+        {WITH_SPLIT("[a[^b]]"), IN_PATTERN("a class inside a class", "2")},
+        {WITH_SPLIT("[[:alpha:]]"), IN_PATTERN("a class inside a class", "1")},
+        {WITH_SPLIT("[ab"), IN_PATTERN("a class that never closes", "3")},
+        {WITH_SPLIT("[]a]"), IN_PATTERN("a class that opens with ]", "1")},
+        {WITH_SPLIT("a{2,3}+"), IN_PATTERN("a quantifier after an interval", "6")},
+        {WITH_SPLIT("a{,3}"), IN_PATTERN("a brace that is no interval", "1")},
+        {WITH_SPLIT("\\\\p{Letter1}"), IN_PATTERN("an unknown property", "0")},
+        {WITH_SPLIT("\\\\xff"), IN_PATTERN("a code point we cannot read", "0")},
+        {WITH_SPLIT("(a"), "t.json: PCRE2 does not take the split pattern: missing closing "
+                           "parenthesis"},
+        {WITH_SPLIT(""), "t.json: an empty split pattern"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        refuse(rows[i].json, TR_EUNSUPPORTED, rows[i].sentence);
+}
+
+#define MODEL(fields) "{" BYTE_LEVEL "\"model\":{" fields "}}"
+#define VOCAB "\"vocab\":{\"a\":0,\"b\":1},"
+#define OPTION(name, value) MODEL("\"" name "\":" value "," VOCAB "\"merges\":[]")
+#define USES(name)                                                                                 \
+    "t.json: its BPE model uses \"" name "\"; byte-level BPE without it is what we tokenise "      \
+    "(pass token ids instead)"
+#define KNOWN_STEPS "known: ByteLevel, Split, Digits, Sequence (pass token ids instead)"
+
+static void test_refused(void **state) {
+    static const struct {
+        const char *json;
+        enum tr_status status;
+        const char *sentence;
+    } rows[] = {
+        {"[]", TR_EFORMAT, "t.json: no \"model\" object; not a tokenizer.json"},
+        {MODEL("\"type\":\"Unigram\""), TR_EUNSUPPORTED,
+         "t.json: the tokenizer model \"Unigram\" is not supported; known: BPE (pass token ids "
+         "instead)"},
+        {OPTION("unk_token", "\"a\""), TR_EUNSUPPORTED, USES("unk_token")},
+        {OPTION("byte_fallback", "true"), TR_EUNSUPPORTED, USES("byte_fallback")},
+        {OPTION("dropout", "0.1"), TR_EUNSUPPORTED, USES("dropout")},
+        {OPTION("continuing_subword_prefix", "\"##\""), TR_EUNSUPPORTED,
+         USES("continuing_subword_prefix")},
+        {OPTION("end_of_word_suffix", "\"</w>\""), TR_EUNSUPPORTED, USES("end_of_word_suffix")},
+        {MODEL(VOCAB "\"merges\":[\"a b\"]"), TR_EFORMAT,
+         "t.json: merge 0 needs the token \"ab\", which is not in the vocabulary"},
+        {MODEL(VOCAB "\"merges\":[\"a b c\"]"), TR_EFORMAT,
+         "t.json: merge 0 must be two tokens, as \"a b\" or [\"a\", \"b\"]"},
+        {MODEL("\"vocab\":{\"a\":-1},\"merges\":[]"), TR_EFORMAT,
+         "t.json: the id of token \"a\" must be an integer from 0 to 2147483646"},
+        {"{" SMALL_MODEL "}", TR_EUNSUPPORTED,
+         "t.json: the pre-tokenizer \"null\" is not supported; " KNOWN_STEPS},
+        {"{\"pre_tokenizer\":{\"type\":\"Metaspace\"}," SMALL_MODEL "}", TR_EUNSUPPORTED,
+         "t.json: the pre-tokenizer \"Metaspace\" is not supported; " KNOWN_STEPS},
+        {"{\"pre_tokenizer\":{\"type\":\"Digits\"}," SMALL_MODEL "}", TR_EUNSUPPORTED,
+         "t.json: without a ByteLevel pre-tokenizer it is not byte-level BPE, which is what we "
+         "tokenise (pass token ids instead)"},
+        {"{\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[" NO_REGEX
+         ",{\"type\":\"Digits\"}]}," SMALL_MODEL "}",
+         TR_EUNSUPPORTED, "t.json: a pre-tokenizer after ByteLevel is not supported"},
+        {"{\"normalizer\":{\"type\":\"Lowercase\"}," BYTE_LEVEL SMALL_MODEL "}", TR_EUNSUPPORTED,
+         "t.json: the normalizer \"Lowercase\" is not supported; known: at most 8 of NFC, NFD, "
+         "NFKC, NFKD, alone or in a Sequence (pass token ids instead)"},
+        {"{\"added_tokens\":[" ADDED("8", "xx", "") "]," BYTE_LEVEL SMALL_MODEL "}", TR_EFORMAT,
+         "t.json: the added token with id 8 would get id 5 from the Hugging Face library, which "
+         "numbers added tokens itself"},
+        {"{\"normalizer\":{\"type\":\"NFC\"},\"added_tokens\":[" ADDED(
+             "5", "\\u00e9", "") "," ADDED("6", "e\\u0301", "") "]," BYTE_LEVEL SMALL_MODEL "}",
+         TR_EFORMAT, "t.json: added tokens 5 and 6 match the same text"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        refuse(rows[i].json, rows[i].status, rows[i].sentence);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_families),
+        cmocka_unit_test(test_merges),
+        cmocka_unit_test(test_ids),
+        cmocka_unit_test(test_added_tokens),
+        cmocka_unit_test(test_long_word),
+        cmocka_unit_test(test_invalid_utf8),
+        cmocka_unit_test(test_refused_patterns),
+        cmocka_unit_test(test_backtracking_limit),
+        cmocka_unit_test(test_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+// Calibration rows: how many and how long, packing text into them, checking ids.
+#include "calibration.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "alloc.h"
+#include "documents.h"
+#include "file.h"
+#include "text.h"
+#include "token_file.h"
+
+enum { DEFAULT_SEQ_LEN = 2048, DEFAULT_SAMPLES = 256 };
+static const uint64_t text_limit = UINT64_C(4) << 30;
+
+extern const unsigned char tr_builtin_text[]; // calibration.txt, embedded by the build
+extern const size_t tr_builtin_text_size;
+
+static enum tr_status check_options(const struct tr_calibration_options *options,
+                                    struct tr_err *err) {
+    if (options->samples < 0 || options->seq_len < 0)
+        return tr_fail(err, TR_EUSAGE, "samples and sequence length must be positive");
+    if (options->max_positions > 0 && options->seq_len > options->max_positions)
+        return tr_fail(err, TR_EUSAGE, "sequence length %lld is above the model's %lld positions",
+                       (long long)options->seq_len, (long long)options->max_positions);
+    return TR_OK;
+}
+
+static int64_t wanted_seq_len(const struct tr_calibration_options *options) {
+    if (options->seq_len)
+        return options->seq_len;
+    return options->max_positions > 0 && options->max_positions < DEFAULT_SEQ_LEN
+               ? options->max_positions
+               : DEFAULT_SEQ_LEN;
+}
+
+// Tokens after which a stream need not be read on.
+static int64_t wanted_tokens(const struct tr_calibration_options *options) {
+    int64_t samples = options->samples ? options->samples : DEFAULT_SAMPLES, product;
+    return __builtin_mul_overflow(samples, wanted_seq_len(options), &product) ? INT64_MAX : product;
+}
+
+// Rows that a stream of `count` tokens gives.
+static enum tr_status shape_stream(struct tr_calibration *calibration, int64_t count,
+                                   const struct tr_calibration_options *options,
+                                   struct tr_err *err) {
+    int64_t seq_len = wanted_seq_len(options);
+    const char *label = calibration->label;
+    if (!count)
+        return tr_fail(err, TR_EUSAGE, "%s holds no tokens", label);
+    if (count < seq_len && !options->seq_len && !options->samples)
+        seq_len = count;
+    int64_t rows = count / seq_len;
+    if (!rows || rows < options->samples)
+        return tr_fail(err, TR_EUSAGE,
+                       "%s has %lld tokens, which fill %lld rows of %lld; %lld were asked for",
+                       label, (long long)count, (long long)rows, (long long)seq_len,
+                       (long long)(options->samples ? options->samples : 1));
+    int64_t most = rows < DEFAULT_SAMPLES ? rows : DEFAULT_SAMPLES;
+    calibration->sequences = options->samples ? options->samples : most;
+    calibration->seq_len = seq_len;
+    calibration->spare_tokens = count - calibration->sequences * seq_len;
+    return TR_OK;
+}
+
+// Rows of a file that has rows.
+static enum tr_status shape_rows(struct tr_calibration *calibration,
+                                 const struct tr_token_layout *layout,
+                                 const struct tr_calibration_options *options, struct tr_err *err) {
+    long long rows = layout->rows, columns = layout->columns;
+    if (options->seq_len && options->seq_len != columns)
+        return tr_fail(err, TR_EUSAGE,
+                       "%s has rows of %lld tokens; a sequence length of %lld was asked for",
+                       calibration->label, columns, (long long)options->seq_len);
+    if (options->max_positions > 0 && columns > options->max_positions)
+        return tr_fail(err, TR_EUSAGE,
+                       "%s has rows of %lld tokens, above the model's %lld positions",
+                       calibration->label, columns, (long long)options->max_positions);
+    if (options->samples > rows)
+        return tr_fail(err, TR_EUSAGE, "%s has %lld rows; %lld were asked for", calibration->label,
+                       rows, (long long)options->samples);
+    calibration->sequences = options->samples ? options->samples : rows;
+    calibration->seq_len = columns;
+    calibration->spare_tokens = (rows - calibration->sequences) * columns;
+    return TR_OK;
+}
+
+// Whether the id at `index` of the rows is one of the model's; as int32 into the rows.
+static enum tr_status put_id(struct tr_calibration *calibration, int64_t index, int64_t id,
+                             const struct tr_calibration_options *options, struct tr_err *err) {
+    int64_t limit = options->vocabulary > 0 ? options->vocabulary : INT32_MAX;
+    if (id < 0 || id >= limit)
+        return tr_fail(err, TR_EUSAGE,
+                       "%s: row %lld, position %lld has token id %lld, outside the model's "
+                       "vocabulary of %lld",
+                       calibration->label, (long long)(index / calibration->seq_len),
+                       (long long)(index % calibration->seq_len), (long long)id, (long long)limit);
+    calibration->ids[index] = (int32_t)id;
+    return TR_OK;
+}
+
+static int64_t used_tokens(const struct tr_calibration *calibration) {
+    return calibration->sequences * calibration->seq_len;
+}
+
+static enum tr_status make_rows(struct tr_calibration *calibration, struct tr_err *err) {
+    return TR_NEW(&calibration->ids, used_tokens(calibration), "the calibration rows", err);
+}
+
+// Hands the finished rows over, or frees what there is of them.
+static enum tr_status finish(struct tr_calibration *to, struct tr_calibration *made,
+                             enum tr_status status) {
+    if (status != TR_OK) {
+        tr_calibration_free(made);
+        return status;
+    }
+    tr_digest_bytes(made->ids, (size_t)used_tokens(made) * sizeof *made->ids, made->ids_digest);
+    *to = *made;
+    return TR_OK;
+}
+
+static enum tr_status fill_from_file(struct tr_calibration *calibration,
+                                     const struct tr_token_file *file,
+                                     const struct tr_calibration_options *options,
+                                     struct tr_err *err) {
+    enum { BLOCK = 16384 };
+    int64_t *block, total = used_tokens(calibration);
+    TR_TRY(TR_NEW(&block, BLOCK, "token ids", err));
+    enum tr_status status = TR_OK;
+    for (int64_t first = 0; first < total && status == TR_OK; first += BLOCK) {
+        int64_t count = total - first < BLOCK ? total - first : BLOCK;
+        status = tr_token_file_read(file, first, count, block, err);
+        for (int64_t i = 0; i < count && status == TR_OK; i++)
+            status = put_id(calibration, first + i, block[i], options, err);
+    }
+    free(block);
+    return status;
+}
+
+enum tr_status tr_calibration_from_tokens(struct tr_calibration *calibration, const char *path,
+                                          const struct tr_calibration_options *options,
+                                          struct tr_err *err) {
+    struct tr_calibration made = {0};
+    struct tr_token_file file;
+    TR_TRY(check_options(options, err));
+    TR_TRY(tr_token_file_open(&file, path, err));
+    enum tr_status status;
+    TR_GO(status, tr_path_name(&made.label, path, err), out);
+    if (file.layout.rows)
+        TR_GO(status, shape_rows(&made, &file.layout, options, err), out);
+    else
+        TR_GO(status, shape_stream(&made, file.layout.columns, options, err), out);
+    TR_GO(status, make_rows(&made, err), out);
+    status = fill_from_file(&made, &file, options, err);
+out:
+    tr_token_file_close(&file);
+    return finish(calibration, &made, status);
+}
+
+// Documents on their way into one stream of ids.
+struct packer {
+    const struct tr_tokenizer *tokenizer;
+    int32_t separator;
+    int64_t wanted;
+    struct tr_ids stream;
+};
+
+static enum tr_status pack(void *user, const char *text, size_t size, bool *more_p,
+                           struct tr_err *err) {
+    struct packer *p = user;
+    TR_TRY(tr_tokenizer_encode(p->tokenizer, text, size, &p->stream, err));
+    TR_TRY(tr_grow((void **)&p->stream.ids, &p->stream.capacity, (uint64_t)p->stream.count + 1,
+                   sizeof *p->stream.ids, "token ids", err));
+    p->stream.ids[p->stream.count++] = p->separator;
+    *more_p = p->stream.count < p->wanted;
+    return TR_OK;
+}
+
+static enum tr_status cut_rows(struct tr_calibration *calibration, const struct packer *packer,
+                               const struct tr_calibration_options *options, struct tr_err *err) {
+    TR_TRY(shape_stream(calibration, packer->stream.count, options, err));
+    TR_TRY(make_rows(calibration, err));
+    for (int64_t i = 0; i < used_tokens(calibration); i++)
+        TR_TRY(put_id(calibration, i, packer->stream.ids[i], options, err));
+    return TR_OK;
+}
+
+enum tr_status tr_calibration_from_text(struct tr_calibration *calibration, const char *path,
+                                        const struct tr_tokenizer *tokenizer, int32_t separator,
+                                        const struct tr_calibration_options *options,
+                                        struct tr_err *err) {
+    struct tr_calibration made = {0};
+    struct packer packer = {tokenizer, separator, wanted_tokens(options), {0}};
+    char *bytes;
+    size_t size;
+    TR_TRY(check_options(options, err));
+    TR_TRY(tr_refuse_compressed(path, err));
+    TR_TRY(tr_file_load(path, text_limit, &bytes, &size, err));
+    enum tr_status status;
+    TR_GO(status, tr_path_name(&made.label, path, err), out);
+    TR_GO(status,
+          (tr_has_extension(path, ".jsonl") ? tr_documents_jsonl : tr_documents_plain)(
+              bytes, size, path, pack, &packer, err),
+          out);
+    status = cut_rows(&made, &packer, options, err);
+out:
+    free(packer.stream.ids);
+    free(bytes);
+    return finish(calibration, &made, status);
+}
+
+enum tr_status tr_calibration_from_builtin(struct tr_calibration *calibration,
+                                           const struct tr_tokenizer *tokenizer, int32_t separator,
+                                           const struct tr_calibration_options *options,
+                                           struct tr_err *err) {
+    struct tr_calibration made = {0};
+    struct packer packer = {tokenizer, separator, wanted_tokens(options), {0}};
+    TR_TRY(check_options(options, err));
+    enum tr_status status;
+    TR_GO(status, tr_strdup(&made.label, "built-in", err), out);
+    TR_GO(status,
+          tr_documents_plain((const char *)tr_builtin_text, tr_builtin_text_size, "built-in", pack,
+                             &packer, err),
+          out);
+    status = cut_rows(&made, &packer, options, err);
+out:
+    free(packer.stream.ids);
+    return finish(calibration, &made, status);
+}
+
+void tr_calibration_free(struct tr_calibration *calibration) {
+    free(calibration->ids);
+    free(calibration->label);
+    *calibration = (struct tr_calibration){0};
+}
