@@ -20,6 +20,11 @@ struct tr_row {
 enum tr_status tr_row_new(struct tr_row *row, const struct tr_layout *layout, struct tr_err *err);
 void tr_row_free(struct tr_row *row);
 
+// The value of what is missing, `count` times: NaN, -1 for signed and 0 for unsigned integers.
+// Not for strings.
+void tr_values_fill(enum tr_value_type type, int64_t count, void *values);
+
+// Bytes that are not UTF-8 are escaped as %XX, as everywhere a name enters a store.
 enum tr_status tr_row_set_string(struct tr_row *row, enum tr_variable_id id, const char *text,
                                  struct tr_err *err);
 const char *tr_row_string(const struct tr_row *row, enum tr_variable_id id);

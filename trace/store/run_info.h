@@ -34,12 +34,23 @@ struct tr_run_info {
     char **ids_digest; // [layout.sequences]
 };
 
+// A second value for a name replaces the first. Names that the store writes itself (schema,
+// schema_version, Conventions, seq_len, identity_attributes) are TR_EUSAGE. Text that is not UTF-8
+// is escaped as in a row.
 enum tr_status tr_run_info_text(struct tr_run_info *info, enum tr_attribute_role role,
                                 const char *name, const char *text, struct tr_err *err);
 enum tr_status tr_run_info_number(struct tr_run_info *info, enum tr_attribute_role role,
                                   const char *name, int64_t number, struct tr_err *err);
 // NULL when there is none.
 const struct tr_attribute *tr_run_info_find(const struct tr_run_info *info, const char *name);
+
+// Allocates `text` and `ids_digest` for layout.sequences, every one "".
+enum tr_status tr_run_info_sequences(struct tr_run_info *info, struct tr_err *err);
+enum tr_status tr_run_info_sequence(struct tr_run_info *info, int64_t sequence, const char *text,
+                                    const char *ids_digest, struct tr_err *err);
+
+enum tr_status tr_run_info_copy(struct tr_run_info *copy, const struct tr_run_info *info,
+                                struct tr_err *err);
 void tr_run_info_free(struct tr_run_info *info);
 
 #endif

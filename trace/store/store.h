@@ -34,6 +34,7 @@ const struct tr_run_info *tr_trace_info(const struct tr_trace *trace); // borrow
 bool tr_trace_has(const struct tr_trace *trace, enum tr_variable_id id);
 
 // Rows [first, first + count) of a numeric variable into `values`, tr_variable_elements() each.
+// What the file lacks reads as missing (tr_values_fill).
 enum tr_status tr_trace_read(const struct tr_trace *trace, enum tr_variable_id id, int64_t first,
                              int64_t count, void *values, struct tr_err *err);
 
@@ -44,9 +45,9 @@ const char *tr_trace_string(const struct tr_trace *trace, enum tr_variable_id id
 enum tr_status tr_trace_row(const struct tr_trace *trace, int64_t index, struct tr_row *row,
                             struct tr_err *err);
 
-// Uncompressed bytes over bytes on disk of all variables, for trace-info.
-enum tr_status tr_trace_sizes(const struct tr_trace *trace, uint64_t *values_p, uint64_t *disk_p,
-                              struct tr_err *err);
+// Bytes of all compressed variables' values (those of more dimensions than the checkpoint's), and
+// what they take on disk, for trace-info.
+void tr_trace_sizes(const struct tr_trace *trace, uint64_t *values_p, uint64_t *disk_p);
 
 // ---- writing ---------------------------------------------------------------------------------
 

@@ -103,6 +103,7 @@ extern const struct tr_variable tr_variables[TR_VARIABLES];
 
 bool tr_variable_present(enum tr_variable_id id, const struct tr_layout *layout);
 size_t tr_value_size(enum tr_value_type type); // bytes; a string counts as a pointer
+int tr_variable_rank(enum tr_variable_id id);  // dimensions, the checkpoint's included
 // Elements that one checkpoint has of a variable (1 for scalars and strings).
 int64_t tr_variable_elements(enum tr_variable_id id, const struct tr_layout *layout);
 // The id of a variable by name, -1 when there is none.

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <stdio.h>
+#include <string.h>
+
+#include "store_state.h"
+
+enum { VALUE_MAX = 120 };
+static const char advice[] = "use another output file, or --fresh to start again";
+
+static enum tr_status differ(const char *path, const char *what, const char *there,
+                             const char *here, struct tr_err *err) {
+    return tr_fail(err, TR_ECONFLICT, "%s has %s = %s, this run has %s; %s", path, what, there,
+                   here, advice);
+}
+
+static enum tr_status compare_number(const char *path, const char *what, int64_t there,
+                                     int64_t here, struct tr_err *err) {
+    char a[VALUE_MAX], b[VALUE_MAX];
+    snprintf(a, sizeof a, "%lld", (long long)there);
+    snprintf(b, sizeof b, "%lld", (long long)here);
+    return there == here ? TR_OK : differ(path, what, a, b, err);
+}
+
+static enum tr_status compare_layout(const struct tr_layout *here, const struct tr_layout *there,
+                                     const char *path, struct tr_err *err) {
+    TR_TRY(compare_number(path, "layers", there->layers, here->layers, err));
+    TR_TRY(compare_number(path, "sequences", there->sequences, here->sequences, err));
+    TR_TRY(compare_number(path, "seq_len", there->seq_len, here->seq_len, err));
+    if (there->nll != here->nll)
+        return tr_fail(err, TR_ECONFLICT, "%s was traced %s nll, this run is %s; %s", path,
+                       there->nll ? "with" : "without", here->nll ? "with it" : "without it",
+                       advice);
+    if (there->per_token != here->per_token)
+        return tr_fail(err, TR_ECONFLICT, "%s was traced %s importance_token, this run is %s; %s",
+                       path, there->per_token ? "with" : "without",
+                       here->per_token ? "with it" : "without it", advice);
+    return TR_OK;
+}
+
+static void print_value(const struct tr_attribute *attribute, char out[VALUE_MAX]) {
+    if (!attribute)
+        snprintf(out, VALUE_MAX, "nothing");
+    else if (attribute->is_number)
+        snprintf(out, VALUE_MAX, "%lld", (long long)attribute->number);
+    else
+        snprintf(out, VALUE_MAX, "\"%.*s\"", VALUE_MAX - 3, attribute->text);
+}
+
+static bool equal(const struct tr_attribute *a, const struct tr_attribute *b) {
+    if (!a || !b || a->is_number != b->is_number)
+        return false;
+    return a->is_number ? a->number == b->number : !strcmp(a->text, b->text);
+}
+
+static enum tr_status compare_attribute(const struct tr_attribute *here,
+                                        const struct tr_attribute *there, const char *path,
+                                        struct tr_string *warnings, struct tr_err *err) {
+    const char *name = here ? here->name : there->name;
+    enum tr_attribute_role role = here ? here->role : there->role;
+    if (role == TR_VOLATILE || equal(here, there))
+        return TR_OK;
+    char a[VALUE_MAX], b[VALUE_MAX], sentence[3 * VALUE_MAX];
+    print_value(there, a);
+    print_value(here, b);
+    if (role == TR_IDENTITY)
+        return differ(path, name, a, b, err);
+    // The file's own name stays out, so that a hundred parts warn once.
+    snprintf(sentence, sizeof sentence, "%s was %s in rows traced before, this run has %s\n", name,
+             a, b);
+    if (warnings->data && strstr(warnings->data, sentence))
+        return TR_OK;
+    return tr_string_append(warnings, sentence, strlen(sentence), err);
+}
+
+static enum tr_status compare_sequences(const struct tr_run_info *here,
+                                        const struct tr_run_info *there, const char *path,
+                                        struct tr_err *err) {
+    for (int64_t i = 0; i < here->layout.sequences; i++)
+        if (strcmp(here->ids_digest[i], there->ids_digest[i]) ||
+            strcmp(here->text[i], there->text[i]))
+            return tr_fail(
+                err, TR_ECONFLICT,
+                "%s was traced over other tokens: its sequence %lld is of \"%.80s\" with "
+                "digest %s, here it is of \"%.80s\" with digest %s; %s",
+                path, (long long)i, there->text[i], there->ids_digest[i], here->text[i],
+                here->ids_digest[i], advice);
+    return TR_OK;
+}
+
+enum tr_status tr_store_compare(const struct tr_run_info *here, const struct tr_run_info *there,
+                                const char *path, struct tr_string *warnings, struct tr_err *err) {
+    TR_TRY(compare_layout(&here->layout, &there->layout, path, err));
+    for (int64_t i = 0; i < here->count; i++) {
+        const struct tr_attribute *attribute = &here->attributes[i];
+        TR_TRY(compare_attribute(attribute, tr_run_info_find(there, attribute->name), path,
+                                 warnings, err));
+    }
+    // What only the file has.
+    for (int64_t i = 0; i < there->count; i++) {
+        const struct tr_attribute *attribute = &there->attributes[i];
+        if (!tr_run_info_find(here, attribute->name))
+            TR_TRY(compare_attribute(NULL, attribute, path, warnings, err));
+    }
+    return compare_sequences(here, there, path, err);
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef TR_PARTS_H
+#define TR_PARTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "status.h"
+
+// The folder OUT.parts: committed one-checkpoint stores "<key>.h5", temporary files (names that
+// begin with a dot), and the lock of the job that publishes OUT.
+
+// OUT.parts for OUT, freed with free().
+enum tr_status tr_parts_path(char **path_p, const char *out_path, struct tr_err *err);
+
+// Makes the folder when it is not there, durably.
+enum tr_status tr_parts_create(const char *folder, struct tr_err *err);
+
+// The committed file of a checkpoint: its name, made harmless and short, and the name's digest.
+enum tr_status tr_part_path(char **path_p, const char *folder, const char *name,
+                            struct tr_err *err);
+
+// A name in the folder that no other process, host or thread uses.
+enum tr_status tr_part_temporary(char **path_p, const char *folder, struct tr_err *err);
+
+// The paths of all committed parts, sorted. No folder: none.
+struct tr_part_list {
+    char **paths; // [count]
+    int64_t count;
+    uint64_t capacity;
+};
+enum tr_status tr_parts_list(struct tr_part_list *list, const char *folder, struct tr_err *err);
+void tr_part_list_free(struct tr_part_list *list);
+
+// Removes what interrupted jobs left under temporary names; with `committed` the parts too.
+enum tr_status tr_parts_clean(const char *folder, bool committed, struct tr_err *err);
+
+// Locks the folder for this job. The lock goes with the process, however that ends. TR_ECONFLICT
+// naming the holder when another job has it.
+enum tr_status tr_parts_lock(int *fd_p, const char *folder, const char *out_path,
+                             struct tr_err *err);
+// Unlocks, and removes the folder when nothing else is in it.
+void tr_parts_unlock(int fd, const char *folder);
+
+#endif

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+// Committing a part and publishing OUT. Both write a whole file under a temporary name and rename
+// it; parts are removed only when the OUT that holds them is on disk.
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "file.h"
+#include "hdf5_util.h"
+#include "parts.h"
+#include "store_state.h"
+#include "trace_writer.h"
+
+// A written temporary file becomes `final`, or is removed.
+static enum tr_status publish_file(const char *temporary, const char *final, struct tr_err *err) {
+    enum tr_status status = tr_file_publish(temporary, final, err);
+    if (status != TR_OK)
+        unlink(temporary);
+    return status;
+}
+
+// ---- one checkpoint --------------------------------------------------------------------------
+
+static enum tr_status write_part(const char *path, const struct tr_run_info *info,
+                                 const struct tr_row *row, struct tr_err *err) {
+    struct tr_writer writer;
+    TR_TRY(tr_writer_open(&writer, path, info, 1, err));
+    enum tr_status status = tr_writer_row(&writer, 0, row, err);
+    if (status == TR_OK)
+        return tr_writer_close(&writer, err);
+    tr_writer_discard(&writer);
+    return status;
+}
+
+enum tr_status tr_store_commit(const char *out_path, const struct tr_run_info *info,
+                               const struct tr_row *row, struct tr_err *err) {
+    char *folder = NULL, *temporary = NULL, *final = NULL;
+    enum tr_status status;
+    TR_GO(status, tr_parts_path(&folder, out_path, err), out);
+    TR_GO(status, tr_parts_create(folder, err), out);
+    TR_GO(status, tr_part_temporary(&temporary, folder, err), out);
+    TR_GO(status, tr_part_path(&final, folder, tr_row_string(row, TR_V_NAME), err), out);
+    tr_hdf5_enter();
+    status = write_part(temporary, info, row, err);
+    tr_hdf5_leave();
+    if (status == TR_OK)
+        status = publish_file(temporary, final, err);
+out:
+    free(final);
+    free(temporary);
+    free(folder);
+    return status;
+}
+
+// ---- the whole file --------------------------------------------------------------------------
+
+static enum tr_status copy_record(struct tr_writer *writer, int64_t index,
+                                  const struct tr_store *store, const struct tr_record *record,
+                                  struct tr_err *err) {
+    if (!record->part)
+        return tr_writer_copy(writer, index, store->old, record->index, err);
+    struct tr_trace *part;
+    TR_TRY(tr_trace_open(&part, record->part, err));
+    enum tr_status status = tr_writer_copy(writer, index, part, record->index, err);
+    tr_trace_close(part);
+    return status;
+}
+
+static enum tr_status write_out(const struct tr_store *store, const char *path,
+                                struct tr_err *err) {
+    struct tr_writer writer;
+    TR_TRY(tr_writer_open(&writer, path, &store->info, store->records.count, err));
+    for (int64_t i = 0; i < store->records.count; i++) {
+        enum tr_status status = copy_record(&writer, i, store, &store->records.rows[i], err);
+        if (status != TR_OK) {
+            tr_writer_discard(&writer);
+            return status;
+        }
+    }
+    return tr_writer_close(&writer, err);
+}
+
+// Removes the parts that were published; one that was committed again meanwhile stays.
+static void remove_parts(const struct tr_store *store) {
+    for (int64_t i = 0; i < store->records.count; i++) {
+        const struct tr_record *record = &store->records.rows[i];
+        struct stat about;
+        if (record->part && !stat(record->part, &about) && about.st_ino == record->inode)
+            unlink(record->part);
+    }
+}
+
+static enum tr_status publish(struct tr_store *store, struct tr_err *err) {
+    struct tr_string warnings = {0};
+    enum tr_status status = tr_store_scan(store, &warnings, err);
+    tr_string_free(&warnings);
+    TR_TRY(status);
+    if (!store->new_rows && (!store->old || !store->withdrawn_count))
+        return TR_OK;
+    tr_records_sort(&store->records);
+    char *temporary;
+    TR_TRY(tr_part_temporary(&temporary, store->folder, err));
+    tr_hdf5_enter();
+    status = write_out(store, temporary, err);
+    tr_hdf5_leave();
+    if (status == TR_OK)
+        status = publish_file(temporary, store->out_path, err);
+    free(temporary);
+    if (status == TR_OK) {
+        remove_parts(store);
+        tr_store_forget_withdrawn(store);
+    }
+    return status;
+}
+
+enum tr_status tr_store_publish(struct tr_store *store, double *seconds_p, struct tr_err *err) {
+    double start = tr_now();
+    enum tr_status status = publish(store, err);
+    tr_trace_close(store->old);
+    store->old = NULL;
+    if (status == TR_OK && seconds_p)
+        *seconds_p = tr_now() - start;
+    return status;
+}

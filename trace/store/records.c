@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "records.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "alloc.h"
+#include "text.h"
+
+static void free_record(struct tr_record *record) {
+    for (int id = 0; id < TR_VARIABLES; id++)
+        free(record->strings[id]);
+    free(record->part);
+}
+
+void tr_records_free(struct tr_records *records) {
+    for (int64_t i = 0; i < records->count; i++)
+        free_record(&records->rows[i]);
+    free(records->rows);
+    *records = (struct tr_records){0};
+}
+
+struct tr_record *tr_records_find(const struct tr_records *records, const char *name) {
+    for (int64_t i = 0; i < records->count; i++)
+        if (!strcmp(records->rows[i].strings[TR_V_NAME], name))
+            return &records->rows[i];
+    return NULL;
+}
+
+void tr_records_remove(struct tr_records *records, struct tr_record *record) {
+    free_record(record);
+    *record = records->rows[--records->count];
+}
+
+static enum tr_status read_record(struct tr_record *record, const struct tr_trace *trace,
+                                  int64_t row, const char *part, struct tr_err *err) {
+    record->index = row;
+    for (enum tr_variable_id id = 0; id < TR_VARIABLES; id++)
+        if (tr_variables[id].type == TR_VALUE_STRING)
+            TR_TRY(tr_strdup(&record->strings[id], tr_trace_string(trace, id, row), err));
+    uint8_t status;
+    TR_TRY(tr_trace_read(trace, TR_V_STEP, row, 1, &record->step, err));
+    TR_TRY(tr_trace_read(trace, TR_V_TOKENS_SEEN, row, 1, &record->tokens, err));
+    TR_TRY(tr_trace_read(trace, TR_V_STATUS, row, 1, &status, err));
+    record->status = status == TR_ROW_COMPLETE ? TR_ROW_COMPLETE : TR_ROW_FAILED;
+    struct stat about;
+    if (!part)
+        return TR_OK;
+    record->inode = stat(part, &about) ? 0 : about.st_ino;
+    return tr_strdup(&record->part, part, err);
+}
+
+static enum tr_status add_row(struct tr_records *records, const struct tr_trace *trace, int64_t row,
+                              const char *part, struct tr_err *err) {
+    TR_TRY(tr_grow((void **)&records->rows, &records->capacity, (uint64_t)records->count + 1,
+                   sizeof *records->rows, "the rows of a store", err));
+    struct tr_record record = {0};
+    enum tr_status status = read_record(&record, trace, row, part, err);
+    if (status != TR_OK) {
+        free_record(&record);
+        return status;
+    }
+    struct tr_record *same = tr_records_find(records, record.strings[TR_V_NAME]);
+    if (same)
+        tr_records_remove(records, same);
+    records->rows[records->count++] = record;
+    return TR_OK;
+}
+
+enum tr_status tr_records_add(struct tr_records *records, const struct tr_trace *trace,
+                              const char *part, struct tr_err *err) {
+    for (int64_t row = 0; row < tr_trace_rows(trace); row++)
+        TR_TRY(add_row(records, trace, row, part, err));
+    return TR_OK;
+}
+
+// Unknown values, negative steps and NaN tokens, come last.
+static int compare_steps(int64_t a, int64_t b) {
+    if ((a < 0) != (b < 0))
+        return a < 0 ? 1 : -1;
+    return a < 0 ? 0 : (a > b) - (a < b);
+}
+
+static int compare_tokens(double a, double b) {
+    if (isnan(a) || isnan(b))
+        return !!isnan(a) - !!isnan(b);
+    return (a > b) - (a < b);
+}
+
+static int compare_records(const void *left, const void *right) {
+    const struct tr_record *a = left, *b = right;
+    int order = tr_natural_compare(a->strings[TR_V_STAGE], b->strings[TR_V_STAGE]);
+    if (!order)
+        order = compare_steps(a->step, b->step);
+    if (!order)
+        order = compare_tokens(a->tokens, b->tokens);
+    if (!order)
+        order = tr_natural_compare(a->strings[TR_V_NAME], b->strings[TR_V_NAME]);
+    return order ? order : strcmp(a->strings[TR_V_NAME], b->strings[TR_V_NAME]);
+}
+
+void tr_records_sort(struct tr_records *records) {
+    if (records->count)
+        qsort(records->rows, (size_t)records->count, sizeof *records->rows, compare_records);
+}

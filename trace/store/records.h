@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef TR_RECORDS_H
+#define TR_RECORDS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "store.h"
+
+// Where each committed row is, and what it says of itself.
+struct tr_record {
+    char *strings[TR_VARIABLES]; // of the string variables
+    int64_t step;
+    double tokens;
+    enum tr_row_status status;
+    char *part;    // the part's path; NULL: the row is in OUT
+    int64_t index; // the row in OUT
+    ino_t inode;   // the part's, when it was read
+};
+
+struct tr_records {
+    struct tr_record *rows; // [count]; names differ
+    int64_t count;
+    uint64_t capacity;
+};
+
+// Adds every row of an open trace; a row of the same name is replaced. `part`: its path, NULL for
+// OUT.
+enum tr_status tr_records_add(struct tr_records *records, const struct tr_trace *trace,
+                              const char *part, struct tr_err *err);
+// NULL when there is none.
+struct tr_record *tr_records_find(const struct tr_records *records, const char *name);
+void tr_records_remove(struct tr_records *records, struct tr_record *record);
+// By stage and name in natural order, step, tokens; the unknown last.
+void tr_records_sort(struct tr_records *records);
+void tr_records_free(struct tr_records *records);
+
+#endif

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "run_info.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "alloc.h"
+#include "utf8.h"
+
+static const char *const reserved[] = {"schema", "schema_version", "Conventions", "seq_len",
+                                       "identity_attributes"};
+
+bool tr_run_info_reserved(const char *name) {
+    for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++)
+        if (!strcmp(name, reserved[i]))
+            return true;
+    return false;
+}
+
+const struct tr_attribute *tr_run_info_find(const struct tr_run_info *info, const char *name) {
+    for (int64_t i = 0; i < info->count; i++)
+        if (!strcmp(info->attributes[i].name, name))
+            return &info->attributes[i];
+    return NULL;
+}
+
+// The attribute of that name, a new one at the end when there is none.
+static enum tr_status find_or_add(struct tr_run_info *info, const char *name,
+                                  struct tr_attribute **attribute_p, struct tr_err *err) {
+    if (tr_run_info_reserved(name) || !*name || strpbrk(name, " /"))
+        return tr_fail(err, TR_EUSAGE, "\"%s\" cannot be the name of an attribute of a run", name);
+    const struct tr_attribute *found = tr_run_info_find(info, name);
+    if (!found) {
+        TR_TRY(tr_grow((void **)&info->attributes, &info->capacity, (uint64_t)info->count + 1,
+                       sizeof *info->attributes, "attributes", err));
+        struct tr_attribute added = {0};
+        TR_TRY(tr_strdup(&added.name, name, err));
+        info->attributes[info->count] = added;
+        found = &info->attributes[info->count++];
+    }
+    *attribute_p = (struct tr_attribute *)found;
+    return TR_OK;
+}
+
+enum tr_status tr_run_info_text(struct tr_run_info *info, enum tr_attribute_role role,
+                                const char *name, const char *text, struct tr_err *err) {
+    char *copy;
+    TR_TRY(tr_utf8_copy(&copy, text, err));
+    struct tr_attribute *attribute;
+    enum tr_status status = find_or_add(info, name, &attribute, err);
+    if (status != TR_OK) {
+        free(copy);
+        return status;
+    }
+    free(attribute->text);
+    attribute->role = role;
+    attribute->is_number = false;
+    attribute->text = copy;
+    return TR_OK;
+}
+
+enum tr_status tr_run_info_number(struct tr_run_info *info, enum tr_attribute_role role,
+                                  const char *name, int64_t number, struct tr_err *err) {
+    struct tr_attribute *attribute;
+    TR_TRY(find_or_add(info, name, &attribute, err));
+    free(attribute->text);
+    attribute->role = role;
+    attribute->is_number = true;
+    attribute->number = number;
+    attribute->text = NULL;
+    return TR_OK;
+}
+
+enum tr_status tr_run_info_sequences(struct tr_run_info *info, struct tr_err *err) {
+    TR_TRY(TR_NEW(&info->text, info->layout.sequences, "the labels of sequences", err));
+    TR_TRY(TR_NEW(&info->ids_digest, info->layout.sequences, "the digests of sequences", err));
+    for (int64_t i = 0; i < info->layout.sequences; i++)
+        TR_TRY(tr_run_info_sequence(info, i, "", "", err));
+    return TR_OK;
+}
+
+enum tr_status tr_run_info_sequence(struct tr_run_info *info, int64_t sequence, const char *text,
+                                    const char *ids_digest, struct tr_err *err) {
+    char *label, *digest;
+    TR_TRY(tr_utf8_copy(&label, text, err));
+    enum tr_status status = tr_utf8_copy(&digest, ids_digest, err);
+    if (status != TR_OK) {
+        free(label);
+        return status;
+    }
+    free(info->text[sequence]);
+    free(info->ids_digest[sequence]);
+    info->text[sequence] = label;
+    info->ids_digest[sequence] = digest;
+    return TR_OK;
+}
+
+static enum tr_status copy_into(struct tr_run_info *copy, const struct tr_run_info *info,
+                                struct tr_err *err) {
+    copy->layout = info->layout;
+    for (int64_t i = 0; i < info->count; i++) {
+        const struct tr_attribute *from = &info->attributes[i];
+        if (from->is_number)
+            TR_TRY(tr_run_info_number(copy, from->role, from->name, from->number, err));
+        else
+            TR_TRY(tr_run_info_text(copy, from->role, from->name, from->text, err));
+    }
+    TR_TRY(tr_run_info_sequences(copy, err));
+    for (int64_t i = 0; i < info->layout.sequences; i++)
+        TR_TRY(tr_run_info_sequence(copy, i, info->text[i], info->ids_digest[i], err));
+    return TR_OK;
+}
+
+enum tr_status tr_run_info_copy(struct tr_run_info *copy, const struct tr_run_info *info,
+                                struct tr_err *err) {
+    struct tr_run_info made = {0};
+    enum tr_status status = copy_into(&made, info, err);
+    if (status != TR_OK)
+        tr_run_info_free(&made);
+    else
+        *copy = made;
+    return status;
+}
+
+static void free_strings(char **strings, int64_t count) {
+    for (int64_t i = 0; strings && i < count; i++)
+        free(strings[i]);
+    free(strings);
+}
+
+void tr_run_info_free(struct tr_run_info *info) {
+    for (int64_t i = 0; i < info->count; i++) {
+        free(info->attributes[i].name);
+        free(info->attributes[i].text);
+    }
+    free(info->attributes);
+    free_strings(info->text, info->layout.sequences);
+    free_strings(info->ids_digest, info->layout.sequences);
+    *info = (struct tr_run_info){0};
+}

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "alloc.h"
+#include "file.h"
+#include "parts.h"
+#include "store_state.h"
+#include "utf8.h"
+
+// ---- withdrawn rows --------------------------------------------------------------------------
+
+bool tr_store_withdrew(const struct tr_store *store, const char *name) {
+    for (int64_t i = 0; i < store->withdrawn_count; i++)
+        if (!strcmp(store->withdrawn[i], name))
+            return true;
+    return false;
+}
+
+void tr_store_forget_withdrawn(struct tr_store *store) {
+    while (store->withdrawn_count)
+        free(store->withdrawn[--store->withdrawn_count]);
+}
+
+// A part's withdrawal takes effect at once; a row of OUT is left out when OUT is next written.
+void tr_store_withdraw(struct tr_store *store, const char *name) {
+    char *stored, *part;
+    if (tr_utf8_copy(&stored, name, NULL) != TR_OK)
+        return;
+    struct tr_record *record = tr_records_find(&store->records, stored);
+    if (record)
+        tr_records_remove(&store->records, record);
+    if (tr_part_path(&part, store->folder, stored, NULL) == TR_OK) {
+        unlink(part);
+        free(part);
+    }
+    if (record && tr_grow((void **)&store->withdrawn, &store->withdrawn_capacity,
+                          (uint64_t)store->withdrawn_count + 1, sizeof *store->withdrawn,
+                          "withdrawn rows", NULL) == TR_OK)
+        store->withdrawn[store->withdrawn_count++] = stored;
+    else
+        free(stored);
+}
+
+// ---- what is there ---------------------------------------------------------------------------
+
+// `created` stays what it was, `history` goes on.
+static enum tr_status adopt_history(struct tr_store *store, struct tr_err *err) {
+    const struct tr_run_info *there = tr_trace_info(store->old);
+    const struct tr_attribute *created = tr_run_info_find(there, "created");
+    const struct tr_attribute *past = tr_run_info_find(there, "history");
+    const struct tr_attribute *present = tr_run_info_find(&store->info, "history");
+    if (created && !created->is_number)
+        TR_TRY(tr_run_info_text(&store->info, TR_VOLATILE, "created", created->text, err));
+    if (!past || past->is_number || !present || present->is_number)
+        return TR_OK;
+    struct tr_string joined = {0};
+    TR_TRY(tr_string_format(&joined, err, "%s\n%s", past->text, present->text));
+    enum tr_status status =
+        tr_run_info_text(&store->info, TR_VOLATILE, "history", joined.data, err);
+    tr_string_free(&joined);
+    return status;
+}
+
+static enum tr_status scan_out(struct tr_store *store, struct tr_string *warnings,
+                               struct tr_err *err) {
+    if (!tr_file_exists(store->out_path))
+        return TR_OK;
+    TR_TRY(tr_trace_open(&store->old, store->out_path, err));
+    TR_TRY(
+        tr_store_compare(&store->info, tr_trace_info(store->old), store->out_path, warnings, err));
+    TR_TRY(tr_records_add(&store->records, store->old, NULL, err));
+    for (int64_t i = store->records.count; i-- > 0;)
+        if (tr_store_withdrew(store, store->records.rows[i].strings[TR_V_NAME]))
+            tr_records_remove(&store->records, &store->records.rows[i]);
+    return TR_OK;
+}
+
+static enum tr_status scan_part(struct tr_store *store, const char *path,
+                                struct tr_string *warnings, struct tr_err *err) {
+    struct tr_trace *part;
+    struct tr_err cause = {0};
+    if (tr_trace_open(&part, path, &cause) != TR_OK)
+        return tr_fail(err, cause.code,
+                       "%s; remove that part to trace its checkpoint again, or start again with "
+                       "--fresh",
+                       cause.text);
+    enum tr_status status =
+        tr_store_compare(&store->info, tr_trace_info(part), path, warnings, err);
+    if (status == TR_OK)
+        status = tr_records_add(&store->records, part, path, err);
+    if (status == TR_OK)
+        store->new_rows += tr_trace_rows(part);
+    tr_trace_close(part);
+    return status;
+}
+
+enum tr_status tr_store_scan(struct tr_store *store, struct tr_string *warnings,
+                             struct tr_err *err) {
+    tr_records_free(&store->records);
+    tr_trace_close(store->old);
+    store->old = NULL;
+    store->new_rows = 0;
+    TR_TRY(scan_out(store, warnings, err));
+    struct tr_part_list parts;
+    TR_TRY(tr_parts_list(&parts, store->folder, err));
+    enum tr_status status = TR_OK;
+    for (int64_t i = 0; i < parts.count && status == TR_OK; i++)
+        status = scan_part(store, parts.paths[i], warnings, err);
+    tr_part_list_free(&parts);
+    return status;
+}
+
+// ---- opening and closing ---------------------------------------------------------------------
+
+static enum tr_status forget(const struct tr_store *store, struct tr_err *err) {
+    TR_TRY(tr_parts_clean(store->folder, true, err));
+    if (unlink(store->out_path) && errno != ENOENT)
+        return tr_fail(err, TR_EIO, "cannot remove %s: %s", store->out_path, strerror(errno));
+    return TR_OK;
+}
+
+static enum tr_status open_store(struct tr_store *store, const char *out_path,
+                                 const struct tr_run_info *info, bool fresh,
+                                 struct tr_string *warnings, struct tr_err *err) {
+    TR_TRY(tr_strdup(&store->out_path, out_path, err));
+    TR_TRY(tr_parts_path(&store->folder, out_path, err));
+    TR_TRY(tr_run_info_copy(&store->info, info, err));
+    TR_TRY(tr_parts_lock(&store->lock, store->folder, out_path, err));
+    TR_TRY(fresh ? forget(store, err) : tr_parts_clean(store->folder, false, err));
+    TR_TRY(tr_store_scan(store, warnings, err));
+    if (store->old)
+        TR_TRY(adopt_history(store, err));
+    tr_trace_close(store->old);
+    store->old = NULL;
+    return TR_OK;
+}
+
+enum tr_status tr_store_open(struct tr_store **store_p, const char *out_path,
+                             const struct tr_run_info *info, bool fresh, char **warnings_p,
+                             struct tr_err *err) {
+    struct tr_store *store;
+    struct tr_string warnings = {0};
+    TR_TRY(TR_NEW(&store, 1, "a store", err));
+    store->lock = -1;
+    enum tr_status status = open_store(store, out_path, info, fresh, &warnings, err);
+    if (status != TR_OK) {
+        tr_store_close(store);
+        tr_string_free(&warnings);
+        return status;
+    }
+    *store_p = store;
+    *warnings_p = warnings.data;
+    return TR_OK;
+}
+
+bool tr_store_find(const struct tr_store *store, const char *name, struct tr_committed *out) {
+    char *stored;
+    if (tr_utf8_copy(&stored, name, NULL) != TR_OK)
+        return false;
+    const struct tr_record *record = tr_records_find(&store->records, stored);
+    free(stored);
+    if (!record)
+        return false;
+    *out = (struct tr_committed){.name = record->strings[TR_V_NAME],
+                                 .identity = record->strings[TR_V_IDENTITY],
+                                 .config_digest = record->strings[TR_V_CONFIG_DIGEST],
+                                 .weights_digest = record->strings[TR_V_WEIGHTS_DIGEST],
+                                 .backend = record->strings[TR_V_BACKEND],
+                                 .status = record->status};
+    return true;
+}
+
+void tr_store_close(struct tr_store *store) {
+    if (!store)
+        return;
+    tr_trace_close(store->old);
+    if (store->lock >= 0)
+        tr_parts_unlock(store->lock, store->folder);
+    tr_records_free(&store->records);
+    tr_store_forget_withdrawn(store);
+    free(store->withdrawn);
+    tr_run_info_free(&store->info);
+    free(store->folder);
+    free(store->out_path);
+    free(store);
+}

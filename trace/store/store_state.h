@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef TR_STORE_STATE_H
+#define TR_STORE_STATE_H
+
+#include "records.h"
+#include "text.h"
+
+// The publisher's state, shared by opening (store.c) and publishing (publish.c).
+struct tr_store {
+    char *out_path, *folder; // OUT and OUT.parts
+    int lock;
+    struct tr_run_info info;
+    struct tr_trace *old; // OUT while it is being read; NULL when there is none
+    struct tr_records records;
+    int64_t new_rows; // rows of `records` that come from parts
+    char **withdrawn; // [withdrawn_count] names whose rows in OUT no longer count
+    int64_t withdrawn_count;
+    uint64_t withdrawn_capacity;
+};
+
+// Reads which rows OUT and the parts hold, and leaves OUT open in store->old. Warnings about
+// recorded attributes are appended to `warnings`.
+enum tr_status tr_store_scan(struct tr_store *store, struct tr_string *warnings,
+                             struct tr_err *err);
+bool tr_store_withdrew(const struct tr_store *store, const char *name);
+void tr_store_forget_withdrawn(struct tr_store *store);
+
+// Whether a file that is there can take rows of this run (compare.c): TR_ECONFLICT with a sentence
+// when its layout, its sequences or an identity attribute differ.
+enum tr_status tr_store_compare(const struct tr_run_info *here, const struct tr_run_info *there,
+                                const char *path, struct tr_string *warnings, struct tr_err *err);
+
+#endif

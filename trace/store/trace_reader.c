@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reading a store. Whatever the file claims is checked against the schema and against its own size
+// before anything is allocated; compressed values carry a checksum that HDF5 checks.
+#include "trace_reader.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "alloc.h"
+#include "hdf5_util.h"
+#include "run_info_file.h"
+#include "text.h"
+
+static enum tr_status damaged(const struct tr_trace *trace, const char *name, const char *how,
+                              struct tr_err *err) {
+    return tr_fail(err, TR_EFORMAT, "%s is damaged: %s %s", trace->path, name, how);
+}
+
+static enum tr_status read_failed(const struct tr_trace *trace, const char *name,
+                                  struct tr_err *err) {
+    return tr_hdf5_fail(err, TR_EFORMAT, "reading %s of %s failed", name, trace->path);
+}
+
+// ---- opening ---------------------------------------------------------------------------------
+
+static enum tr_status open_file(struct tr_trace *trace, struct tr_err *err) {
+    struct stat about;
+    if (stat(trace->path, &about))
+        return tr_fail(err, TR_EIO, "cannot open %s: %s", trace->path, strerror(errno));
+    if (!S_ISREG(about.st_mode))
+        return tr_fail(err, TR_EFORMAT, "%s is not a regular file", trace->path);
+    trace->bytes = (uint64_t)about.st_size;
+    hid_t access = tr_hdf5_access();
+    trace->file = access < 0 ? access : H5Fopen(trace->path, H5F_ACC_RDONLY, access);
+    enum tr_status status = TR_OK;
+    if (trace->file < 0)
+        status = tr_hdf5_fail(err, TR_EFORMAT, "cannot open %s as an HDF5 file", trace->path);
+    H5Pclose(access);
+    return status;
+}
+
+// Opens a dataset and checks its type and rank; its sizes go to size[rank].
+static enum tr_status open_dataset(const struct tr_trace *trace, const char *name,
+                                   enum tr_value_type type, int rank, hsize_t *size,
+                                   hid_t *dataset_p, struct tr_err *err) {
+    hid_t dataset = H5Dopen2(trace->file, name, H5P_DEFAULT);
+    if (dataset < 0)
+        return read_failed(trace, name, err);
+    hid_t found = H5Dget_type(dataset), space = H5Dget_space(dataset);
+    bool type_fits = type == TR_VALUE_STRING ? H5Tis_variable_str(found) > 0
+                                             : H5Tequal(found, tr_hdf5_file_type(type)) > 0;
+    bool rank_fits = H5Sget_simple_extent_ndims(space) == rank &&
+                     H5Sget_simple_extent_dims(space, size, NULL) == rank;
+    H5Sclose(space);
+    H5Tclose(found);
+    if (type_fits && rank_fits) {
+        *dataset_p = dataset;
+        return TR_OK;
+    }
+    H5Dclose(dataset);
+    return damaged(trace, name, type_fits ? "has another rank" : "has another type", err);
+}
+
+// The length of an axis. Each of its values takes at least a byte in the file.
+static enum tr_status axis_size(const struct tr_trace *trace, enum tr_dim dim, int64_t *size_p,
+                                struct tr_err *err) {
+    hsize_t size;
+    hid_t dataset;
+    const char *name = tr_dim_name(dim);
+    TR_TRY(open_dataset(trace, name, TR_VALUE_I64, 1, &size, &dataset, err));
+    H5Dclose(dataset);
+    if (size > trace->bytes)
+        return damaged(trace, name, "claims more values than the file has bytes", err);
+    *size_p = (int64_t)size;
+    return TR_OK;
+}
+
+static bool has(const struct tr_trace *trace, enum tr_variable_id id) {
+    return H5Lexists(trace->file, tr_variables[id].name, H5P_DEFAULT) > 0;
+}
+
+// No variable of this layout overflows when its bytes are counted.
+static bool layout_fits(const struct tr_layout *layout) {
+    for (enum tr_variable_id id = 0; id < TR_VARIABLES; id++) {
+        uint64_t bytes = tr_value_size(tr_variables[id].type);
+        for (int i = 0; i < tr_variable_rank(id) && tr_variable_present(id, layout); i++)
+            if (!tr_mul(bytes, (uint64_t)tr_dim_size(tr_variables[id].dims[i], layout), &bytes) ||
+                bytes > INT64_MAX / 2)
+                return false;
+    }
+    return true;
+}
+
+static enum tr_status read_layout(struct tr_trace *trace, struct tr_err *err) {
+    struct tr_layout *layout = &trace->info.layout;
+    TR_TRY(axis_size(trace, TR_DIM_CHECKPOINT, &trace->rows, err));
+    TR_TRY(axis_size(trace, TR_DIM_LAYER, &layout->layers, err));
+    TR_TRY(axis_size(trace, TR_DIM_SEQUENCE, &layout->sequences, err));
+    layout->nll = has(trace, TR_V_NLL);
+    layout->per_token = has(trace, TR_V_IMPORTANCE_TOKEN);
+    if (layout->layers < 1 || layout->sequences < 1 || layout->seq_len < 1 ||
+        layout->seq_len > INT32_MAX || !layout_fits(layout))
+        return tr_fail(err, TR_EFORMAT,
+                       "%s is damaged: it claims %lld layers and %lld sequences of %lld tokens",
+                       trace->path, (long long)layout->layers, (long long)layout->sequences,
+                       (long long)layout->seq_len);
+    return TR_OK;
+}
+
+static enum tr_status open_variable(struct tr_trace *trace, enum tr_variable_id id,
+                                    struct tr_err *err) {
+    const struct tr_variable *variable = &tr_variables[id];
+    int rank = tr_variable_rank(id);
+    hsize_t size[TR_VARIABLE_DIMS];
+    TR_TRY(
+        open_dataset(trace, variable->name, variable->type, rank, size, &trace->dataset[id], err));
+    for (int i = 0; i < rank; i++) {
+        int64_t expected = i ? tr_dim_size(variable->dims[i], &trace->info.layout) : trace->rows;
+        if (size[i] != (hsize_t)expected)
+            return damaged(trace, variable->name, "does not fit the file's dimensions", err);
+    }
+    return TR_OK;
+}
+
+// ---- strings ---------------------------------------------------------------------------------
+
+// Replaces what HDF5 allocated by strings of our own; what was never written reads as "".
+static enum tr_status own_strings(const struct tr_trace *trace, const char *name, char **strings,
+                                  int64_t count, struct tr_err *err) {
+    enum tr_status status = TR_OK;
+    for (int64_t i = 0; i < count; i++) {
+        char *read = strings[i] ? strings[i] : "", *copy = NULL;
+        if (status == TR_OK && !tr_utf8_valid(read, strlen(read)))
+            status = damaged(trace, name, "is not UTF-8", err);
+        if (status == TR_OK)
+            status = tr_strdup(&copy, read, err);
+        H5free_memory(strings[i]);
+        strings[i] = copy;
+    }
+    return status;
+}
+
+static void free_strings(char **strings, int64_t count) {
+    for (int64_t i = 0; strings && i < count; i++)
+        free(strings[i]);
+    free(strings);
+}
+
+static enum tr_status read_strings(const struct tr_trace *trace, const char *name, hid_t dataset,
+                                   int64_t count, char ***strings_p, struct tr_err *err) {
+    char **strings;
+    TR_TRY(TR_NEW(&strings, count, name, err));
+    enum tr_status status = TR_OK;
+    if (H5Dread(dataset, tr_hdf5_string_type(), H5S_ALL, H5S_ALL, H5P_DEFAULT, strings) < 0)
+        status = read_failed(trace, name, err);
+    enum tr_status owned = own_strings(trace, name, strings, count, status == TR_OK ? err : NULL);
+    if (status == TR_OK && owned == TR_OK) {
+        *strings_p = strings;
+        return TR_OK;
+    }
+    free_strings(strings, count);
+    return status != TR_OK ? status : owned;
+}
+
+static enum tr_status read_labels(struct tr_trace *trace, const char *name, char ***strings_p,
+                                  struct tr_err *err) {
+    hsize_t size;
+    hid_t dataset;
+    TR_TRY(open_dataset(trace, name, TR_VALUE_STRING, 1, &size, &dataset, err));
+    enum tr_status status = size == (hsize_t)trace->info.layout.sequences
+                                ? read_strings(trace, name, dataset, (int64_t)size, strings_p, err)
+                                : damaged(trace, name, "does not fit the file's dimensions", err);
+    H5Dclose(dataset);
+    return status;
+}
+
+static enum tr_status open_trace(struct tr_trace *trace, struct tr_err *err) {
+    TR_TRY(open_file(trace, err));
+    TR_TRY(tr_run_info_read(&trace->info, trace->file, trace->path, err));
+    TR_TRY(read_layout(trace, err));
+    TR_TRY(read_labels(trace, "text", &trace->info.text, err));
+    TR_TRY(read_labels(trace, "ids_digest", &trace->info.ids_digest, err));
+    for (enum tr_variable_id id = 0; id < TR_VARIABLES; id++) {
+        if (!has(trace, id))
+            continue;
+        TR_TRY(open_variable(trace, id, err));
+        if (tr_variables[id].type == TR_VALUE_STRING)
+            TR_TRY(read_strings(trace, tr_variables[id].name, trace->dataset[id], trace->rows,
+                                &trace->strings[id], err));
+    }
+    if (!trace->strings[TR_V_NAME])
+        return damaged(trace, "name", "is missing", err);
+    return TR_OK;
+}
+
+enum tr_status tr_trace_open(struct tr_trace **trace_p, const char *path, struct tr_err *err) {
+    struct tr_trace *trace;
+    TR_TRY(TR_NEW(&trace, 1, "a trace", err));
+    trace->file = H5I_INVALID_HID;
+    enum tr_status status = tr_strdup(&trace->path, path, err);
+    tr_hdf5_enter();
+    if (status == TR_OK)
+        status = open_trace(trace, err);
+    tr_hdf5_leave();
+    if (status == TR_OK)
+        *trace_p = trace;
+    else
+        tr_trace_close(trace);
+    return status;
+}
+
+void tr_trace_close(struct tr_trace *trace) {
+    if (!trace)
+        return;
+    tr_hdf5_enter();
+    if (trace->file >= 0)
+        H5Fclose(trace->file); // and every dataset in it
+    tr_hdf5_leave();
+    for (int id = 0; id < TR_VARIABLES; id++)
+        free_strings(trace->strings[id], trace->rows);
+    tr_run_info_free(&trace->info);
+    free(trace->path);
+    free(trace);
+}
+
+// ---- reading ---------------------------------------------------------------------------------
+
+int64_t tr_trace_rows(const struct tr_trace *trace) {
+    return trace->rows;
+}
+
+const struct tr_run_info *tr_trace_info(const struct tr_trace *trace) {
+    return &trace->info;
+}
+
+bool tr_trace_has(const struct tr_trace *trace, enum tr_variable_id id) {
+    return trace->dataset[id] > 0;
+}
+
+const char *tr_trace_string(const struct tr_trace *trace, enum tr_variable_id id, int64_t row) {
+    return trace->strings[id] ? trace->strings[id][row] : "";
+}
+
+static enum tr_status read_rows(const struct tr_trace *trace, enum tr_variable_id id, int64_t first,
+                                int64_t count, void *values, struct tr_err *err) {
+    const struct tr_variable *variable = &tr_variables[id];
+    int rank = tr_variable_rank(id);
+    hsize_t start[TR_VARIABLE_DIMS] = {(hsize_t)first}, size[TR_VARIABLE_DIMS];
+    for (int i = 0; i < rank; i++)
+        size[i] = (hsize_t)(i ? tr_dim_size(variable->dims[i], &trace->info.layout) : count);
+    hid_t memory = H5Screate_simple(rank, size, NULL), file = H5Dget_space(trace->dataset[id]);
+    enum tr_status status = TR_OK;
+    if (H5Sselect_hyperslab(file, H5S_SELECT_SET, start, NULL, size, NULL) < 0 ||
+        H5Dread(trace->dataset[id], tr_hdf5_memory_type(variable->type), memory, file, H5P_DEFAULT,
+                values) < 0)
+        status = read_failed(trace, variable->name, err);
+    H5Sclose(file);
+    H5Sclose(memory);
+    return status;
+}
+
+enum tr_status tr_trace_read(const struct tr_trace *trace, enum tr_variable_id id, int64_t first,
+                             int64_t count, void *values, struct tr_err *err) {
+    const struct tr_variable *variable = &tr_variables[id];
+    if (variable->type == TR_VALUE_STRING || first < 0 || count < 0 || first > trace->rows - count)
+        return tr_fail(err, TR_EUSAGE,
+                       "rows %lld to %lld of %s cannot be read from %s, which has %lld",
+                       (long long)first, (long long)(first + count), variable->name, trace->path,
+                       (long long)trace->rows);
+    if (!tr_trace_has(trace, id)) {
+        tr_values_fill(variable->type, count * tr_variable_elements(id, &trace->info.layout),
+                       values);
+        return TR_OK;
+    }
+    tr_hdf5_enter();
+    enum tr_status status = read_rows(trace, id, first, count, values, err);
+    tr_hdf5_leave();
+    return status;
+}
+
+static enum tr_status fill_row(const struct tr_trace *trace, int64_t index, struct tr_row *row,
+                               struct tr_err *err) {
+    for (enum tr_variable_id id = 0; id < TR_VARIABLES; id++) {
+        if (!row->data[id])
+            continue;
+        if (tr_variables[id].type == TR_VALUE_STRING)
+            TR_TRY(tr_row_set_string(row, id, tr_trace_string(trace, id, index), err));
+        else
+            TR_TRY(tr_trace_read(trace, id, index, 1, row->data[id], err));
+    }
+    return TR_OK;
+}
+
+enum tr_status tr_trace_row(const struct tr_trace *trace, int64_t index, struct tr_row *row,
+                            struct tr_err *err) {
+    struct tr_row made;
+    TR_TRY(tr_row_new(&made, &trace->info.layout, err));
+    enum tr_status status = fill_row(trace, index, &made, err);
+    if (status == TR_OK)
+        *row = made;
+    else
+        tr_row_free(&made);
+    return status;
+}
+
+void tr_trace_sizes(const struct tr_trace *trace, uint64_t *values_p, uint64_t *disk_p) {
+    *values_p = *disk_p = 0;
+    tr_hdf5_enter();
+    for (enum tr_variable_id id = 0; id < TR_VARIABLES; id++) {
+        if (!tr_trace_has(trace, id) || tr_variable_rank(id) == 1)
+            continue;
+        *values_p += (uint64_t)(trace->rows * tr_variable_elements(id, &trace->info.layout)) *
+                     tr_value_size(tr_variables[id].type);
+        *disk_p += H5Dget_storage_size(trace->dataset[id]);
+    }
+    tr_hdf5_leave();
+}

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a store looks like in HDF5: root attributes, one dimension scale per axis, one dataset per
+// variable with its attributes, as netCDF-4 has them.
+#include <hdf5_hl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "alloc.h"
+#include "hdf5_util.h"
+#include "run_info_file.h"
+#include "text.h"
+#include "trace_writer.h"
+#include "zstd_filter.h"
+
+enum { SCALAR_CHUNK = 256 }; // checkpoints per chunk of a 1-D variable
+
+static const uint64_t chunk_limit = (uint64_t)1 << 31; // bytes; HDF5 stops at 4 GiB
+
+static const struct {
+    enum tr_value_type type;
+    const char *long_name;
+} scales[TR_DIM_COUNT] = {
+    [TR_DIM_CHECKPOINT] = {TR_VALUE_I64, "index of the checkpoint in training order"},
+    [TR_DIM_LAYER] = {TR_VALUE_I64, "index of the layer, from the input"},
+    [TR_DIM_MODULE] = {TR_VALUE_STRING, "attention, MLP, or the whole block"},
+    [TR_DIM_SEQUENCE] = {TR_VALUE_I64, "index of the calibration sequence"},
+    [TR_DIM_BIN] = {TR_VALUE_F64, "lower edge of the importance bin"},
+    [TR_DIM_POSITION_BIN] = {TR_VALUE_I64, "first position of the position bin"},
+    [TR_DIM_POSITION] = {TR_VALUE_I64, "position in the sequence"},
+};
+
+static enum tr_status created(const struct tr_writer *writer, const char *name, hid_t dataset,
+                              hid_t *dataset_p, struct tr_err *err) {
+    if (dataset < 0)
+        return tr_hdf5_fail(err, TR_EIO, "creating %s in %s failed", name, writer->path);
+    *dataset_p = dataset;
+    return TR_OK;
+}
+
+// A dataset over `rank` dimensions; rank 1 over the checkpoints (`unlimited`) or over a fixed axis.
+// Without times, so that equal content makes equal files.
+static enum tr_status create(struct tr_writer *writer, const char *name, hid_t type, int rank,
+                             const hsize_t *size, const hsize_t *chunk, bool unlimited,
+                             hid_t properties, hid_t *dataset_p, struct tr_err *err) {
+    hsize_t limit[TR_VARIABLE_DIMS];
+    memcpy(limit, size, (size_t)rank * sizeof *size);
+    if (unlimited) {
+        limit[0] = H5S_UNLIMITED;
+        H5Pset_chunk(properties, rank, chunk);
+    }
+    H5Pset_obj_track_times(properties, false);
+    hid_t space = H5Screate_simple(rank, size, limit);
+    hid_t dataset =
+        H5Dcreate2(writer->file, name, type, space, H5P_DEFAULT, properties, H5P_DEFAULT);
+    enum tr_status status = created(writer, name, dataset, dataset_p, err);
+    H5Sclose(space);
+    return status;
+}
+
+static enum tr_status write_all(const struct tr_writer *writer, const char *name, hid_t dataset,
+                                enum tr_value_type type, const void *values, struct tr_err *err) {
+    if (H5Dwrite(dataset, tr_hdf5_memory_type(type), H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0)
+        return tr_hdf5_fail(err, TR_EIO, "writing %s of %s failed", name, writer->path);
+    return TR_OK;
+}
+
+// ---- dimension scales ------------------------------------------------------------------------
+
+static int64_t scale_size(const struct tr_writer *writer, enum tr_dim dim) {
+    return dim == TR_DIM_CHECKPOINT ? writer->rows : tr_dim_size(dim, &writer->layout);
+}
+
+static enum tr_status scale_values(const struct tr_writer *writer, enum tr_dim dim, void **values_p,
+                                   struct tr_err *err) {
+    int64_t size = scale_size(writer, dim);
+    void *values;
+    TR_TRY(tr_alloc(&values, (uint64_t)size, sizeof(int64_t), tr_dim_name(dim), err));
+    for (int64_t i = 0; i < size; i++) {
+        if (dim == TR_DIM_MODULE)
+            ((const char **)values)[i] = tr_module_names[i];
+        else if (dim == TR_DIM_BIN)
+            ((double *)values)[i] = tr_bin_start((int)i);
+        else
+            ((int64_t *)values)[i] = dim == TR_DIM_POSITION_BIN ? tr_position_bin_start(i) : i;
+    }
+    *values_p = values;
+    return TR_OK;
+}
+
+static enum tr_status fill_scale(struct tr_writer *writer, enum tr_dim dim, struct tr_err *err) {
+    hid_t dataset = writer->scale[dim];
+    const char *name = tr_dim_name(dim);
+    void *values;
+    TR_TRY(scale_values(writer, dim, &values, err));
+    enum tr_status status = write_all(writer, name, dataset, scales[dim].type, values, err);
+    free(values);
+    TR_TRY(status);
+    if (H5DSset_scale(dataset, name) < 0)
+        return tr_hdf5_fail(err, TR_EIO, "writing %s of %s failed", name, writer->path);
+    if (scales[dim].type != TR_VALUE_STRING)
+        TR_TRY(tr_hdf5_put_text(dataset, writer->path, "units", "1", err));
+    return tr_hdf5_put_text(dataset, writer->path, "long_name", scales[dim].long_name, err);
+}
+
+static enum tr_status create_scale(struct tr_writer *writer, enum tr_dim dim, struct tr_err *err) {
+    if (dim == TR_DIM_POSITION && !writer->layout.per_token)
+        return TR_OK;
+    hsize_t size = (hsize_t)scale_size(writer, dim), chunk = SCALAR_CHUNK;
+    hid_t properties = H5Pcreate(H5P_DATASET_CREATE);
+    enum tr_status status =
+        create(writer, tr_dim_name(dim), tr_hdf5_file_type(scales[dim].type), 1, &size, &chunk,
+               dim == TR_DIM_CHECKPOINT, properties, &writer->scale[dim], err);
+    H5Pclose(properties);
+    TR_TRY(status);
+    return fill_scale(writer, dim, err);
+}
+
+static enum tr_status attach(struct tr_writer *writer, const char *name, hid_t dataset,
+                             const enum tr_dim *dims, int rank, struct tr_err *err) {
+    for (int i = 0; i < rank; i++)
+        if (H5DSattach_scale(dataset, writer->scale[dims[i]], (unsigned)i) < 0)
+            return tr_hdf5_fail(err, TR_EIO, "writing the dimensions of %s of %s failed", name,
+                                writer->path);
+    return TR_OK;
+}
+
+// ---- variables -------------------------------------------------------------------------------
+
+// One checkpoint per chunk, split along the sequences, then the layers, when that is too large.
+static void chunk_shape(enum tr_variable_id id, const struct tr_layout *layout, hsize_t *chunk) {
+    static const enum tr_dim splits[] = {TR_DIM_SEQUENCE, TR_DIM_LAYER, TR_DIM_POSITION};
+    const struct tr_variable *variable = &tr_variables[id];
+    int rank = tr_variable_rank(id);
+    uint64_t bytes = tr_value_size(variable->type);
+    for (int i = 0; i < rank; i++) {
+        chunk[i] = i ? (hsize_t)tr_dim_size(variable->dims[i], layout) : 1;
+        bytes *= chunk[i];
+    }
+    for (size_t s = 0; s < sizeof splits / sizeof *splits; s++)
+        for (int i = 1; i < rank; i++)
+            while (variable->dims[i] == splits[s] && bytes > chunk_limit && chunk[i] > 1) {
+                bytes = bytes / chunk[i] * ((chunk[i] + 1) / 2);
+                chunk[i] = (chunk[i] + 1) / 2;
+            }
+    if (rank == 1)
+        chunk[0] = SCALAR_CHUNK;
+}
+
+static hid_t variable_properties(enum tr_variable_id id) {
+    static const unsigned level = TR_ZSTD_LEVEL;
+    enum tr_value_type type = tr_variables[id].type;
+    hid_t properties = H5Pcreate(H5P_DATASET_CREATE);
+    if (type != TR_VALUE_STRING) {
+        double fill; // large enough for every type
+        tr_values_fill(type, 1, &fill);
+        H5Pset_fill_value(properties, tr_hdf5_memory_type(type), &fill);
+    }
+    if (tr_variable_rank(id) > 1) {
+        H5Pset_shuffle(properties);
+        H5Pset_filter(properties, TR_ZSTD_FILTER, H5Z_FLAG_MANDATORY, 1, &level);
+        H5Pset_fletcher32(properties);
+    }
+    return properties;
+}
+
+// Zero counts are counts: only types whose fill value cannot be a value have a _FillValue.
+static enum tr_status describe_fill(const struct tr_writer *writer, enum tr_variable_id id,
+                                    hid_t dataset, struct tr_err *err) {
+    enum tr_value_type type = tr_variables[id].type;
+    if (type != TR_VALUE_F64 && type != TR_VALUE_F32 && type != TR_VALUE_I64)
+        return TR_OK;
+    double fill;
+    tr_values_fill(type, 1, &fill);
+    return tr_hdf5_put_values(dataset, writer->path, "_FillValue", type, 1, &fill, err);
+}
+
+static enum tr_status describe(const struct tr_writer *writer, enum tr_variable_id id,
+                               hid_t dataset, struct tr_err *err) {
+    static const uint8_t flags[] = {TR_ROW_COMPLETE, TR_ROW_FAILED};
+    const struct tr_variable *variable = &tr_variables[id];
+    const char *path = writer->path;
+    TR_TRY(tr_hdf5_put_text(dataset, path, "long_name", variable->long_name, err));
+    if (variable->units)
+        TR_TRY(tr_hdf5_put_text(dataset, path, "units", variable->units, err));
+    TR_TRY(describe_fill(writer, id, dataset, err));
+    if (id == TR_V_STATUS) {
+        TR_TRY(tr_hdf5_put_values(dataset, path, "flag_values", TR_VALUE_U8, 2, flags, err));
+        TR_TRY(tr_hdf5_put_text(dataset, path, "flag_meanings", "complete failed", err));
+    }
+    if (tr_variable_rank(id) > 1)
+        TR_TRY(tr_hdf5_put_text(dataset, path, "coordinates", "stage step tokens_seen name", err));
+    return TR_OK;
+}
+
+static enum tr_status create_variable(struct tr_writer *writer, enum tr_variable_id id,
+                                      hid_t *dataset_p, struct tr_err *err) {
+    const struct tr_variable *variable = &tr_variables[id];
+    int rank = tr_variable_rank(id);
+    hsize_t size[TR_VARIABLE_DIMS], chunk[TR_VARIABLE_DIMS];
+    for (int i = 0; i < rank; i++)
+        size[i] = (hsize_t)scale_size(writer, variable->dims[i]);
+    chunk_shape(id, &writer->layout, chunk);
+    hid_t properties = variable_properties(id);
+    enum tr_status status = create(writer, variable->name, tr_hdf5_file_type(variable->type), rank,
+                                   size, chunk, true, properties, dataset_p, err);
+    H5Pclose(properties);
+    TR_TRY(status);
+    TR_TRY(describe(writer, id, *dataset_p, err));
+    return attach(writer, variable->name, *dataset_p, variable->dims, rank, err);
+}
+
+static enum tr_status sequence_strings(struct tr_writer *writer, const char *name,
+                                       const char *long_name, char *const *strings,
+                                       struct tr_err *err) {
+    static const enum tr_dim dim = TR_DIM_SEQUENCE;
+    hsize_t size = (hsize_t)writer->layout.sequences;
+    hid_t dataset, properties = H5Pcreate(H5P_DATASET_CREATE);
+    enum tr_status status = create(writer, name, tr_hdf5_string_type(), 1, &size, NULL, false,
+                                   properties, &dataset, err);
+    H5Pclose(properties);
+    TR_TRY(status);
+    TR_TRY(write_all(writer, name, dataset, TR_VALUE_STRING, strings, err));
+    TR_TRY(tr_hdf5_put_text(dataset, writer->path, "long_name", long_name, err));
+    TR_TRY(attach(writer, name, dataset, &dim, 1, err));
+    H5Dclose(dataset);
+    return TR_OK;
+}
+
+enum tr_status tr_schema_create(struct tr_writer *writer, const struct tr_run_info *info,
+                                struct tr_err *err) {
+    TR_TRY(tr_run_info_write(info, writer->file, writer->path, err));
+    for (enum tr_dim dim = TR_DIM_CHECKPOINT; dim < TR_DIM_COUNT; dim++)
+        TR_TRY(create_scale(writer, dim, err));
+    TR_TRY(sequence_strings(writer, "text", "calibration text of the sequence", info->text, err));
+    TR_TRY(sequence_strings(writer, "ids_digest", "digest of the sequence's token ids",
+                            info->ids_digest, err));
+    for (enum tr_variable_id id = 0; id < TR_VARIABLES; id++)
+        if (tr_variable_rank(id) > 1 && tr_variable_present(id, &writer->layout))
+            TR_TRY(create_variable(writer, id, &writer->dataset[id], err));
+    return TR_OK;
+}
+
+enum tr_status tr_schema_scalars(struct tr_writer *writer, struct tr_err *err) {
+    for (enum tr_variable_id id = 0; id < TR_VARIABLES; id++) {
+        if (!writer->scalar[id])
+            continue;
+        hid_t dataset;
+        TR_TRY(create_variable(writer, id, &dataset, err));
+        TR_TRY(write_all(writer, tr_variables[id].name, dataset, tr_variables[id].type,
+                         writer->scalar[id], err));
+        H5Dclose(dataset);
+    }
+    return TR_OK;
+}

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+// Writing a store file. A write of HDF5 that fails leaves a file that cannot be closed while the
+// disk is full, so everything is flushed before closing, and a failed file is cut to nothing first:
+// then there is room for HDF5 to close it, and it is removed.
+#include "trace_writer.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "alloc.h"
+#include "hdf5_util.h"
+#include "trace_reader.h"
+
+static enum tr_status create_file(struct tr_writer *writer, struct tr_err *err) {
+    // All links and attributes of the root fit into its header: the plainest layout there is.
+    enum { LINKS_IN_HEADER = 256 };
+    hid_t access = tr_hdf5_access(), creation = H5Pcreate(H5P_FILE_CREATE);
+    H5Pset_link_phase_change(creation, LINKS_IN_HEADER, 0);
+    H5Pset_attr_phase_change(creation, LINKS_IN_HEADER, 0);
+    H5Pset_obj_track_times(creation, false);
+    writer->file = H5Fcreate(writer->path, H5F_ACC_TRUNC, creation, access);
+    enum tr_status status = TR_OK;
+    if (writer->file < 0)
+        status = tr_hdf5_fail(err, TR_EIO, "cannot create %s", writer->path);
+    H5Pclose(creation);
+    H5Pclose(access);
+    return status;
+}
+
+static enum tr_status new_scalars(struct tr_writer *writer, struct tr_err *err) {
+    for (enum tr_variable_id id = 0; id < TR_VARIABLES; id++) {
+        const struct tr_variable *variable = &tr_variables[id];
+        if (tr_variable_rank(id) != 1)
+            continue;
+        TR_TRY(tr_alloc(&writer->scalar[id], (uint64_t)writer->rows, tr_value_size(variable->type),
+                        variable->name, err));
+        if (variable->type != TR_VALUE_STRING)
+            tr_values_fill(variable->type, writer->rows, writer->scalar[id]);
+    }
+    return TR_OK;
+}
+
+static void free_writer(struct tr_writer *writer) {
+    for (enum tr_variable_id id = 0; id < TR_VARIABLES; id++) {
+        char **strings = writer->scalar[id];
+        if (strings && tr_variables[id].type == TR_VALUE_STRING)
+            for (int64_t i = 0; i < writer->rows; i++)
+                free(strings[i]);
+        free(writer->scalar[id]);
+    }
+    free(writer->chunk);
+    free(writer->path);
+    *writer = (struct tr_writer){.file = H5I_INVALID_HID};
+}
+
+void tr_writer_discard(struct tr_writer *writer) {
+    if (writer->file >= 0) {
+        // Whether cut or not, what remains to be done is the same.
+        if (truncate(writer->path, 0))
+            unlink(writer->path);
+        H5Fclose(writer->file);
+        unlink(writer->path);
+    }
+    free_writer(writer);
+}
+
+enum tr_status tr_writer_open(struct tr_writer *writer, const char *path,
+                              const struct tr_run_info *info, int64_t rows, struct tr_err *err) {
+    struct tr_writer made = {.file = H5I_INVALID_HID, .layout = info->layout, .rows = rows};
+    enum tr_status status;
+    TR_GO(status, tr_strdup(&made.path, path, err), out);
+    TR_GO(status, new_scalars(&made, err), out);
+    TR_GO(status, create_file(&made, err), out);
+    status = tr_schema_create(&made, info, err);
+out:
+    if (status == TR_OK)
+        *writer = made;
+    else
+        tr_writer_discard(&made);
+    return status;
+}
+
+// ---- rows from memory ------------------------------------------------------------------------
+
+// String variables are written last; until then the rows given are kept.
+static enum tr_status set_string(struct tr_writer *writer, enum tr_variable_id id, int64_t index,
+                                 const char *text, struct tr_err *err) {
+    char **slot = (char **)writer->scalar[id] + index;
+    char *copy;
+    TR_TRY(tr_strdup(&copy, text, err));
+    free(*slot);
+    *slot = copy;
+    return TR_OK;
+}
+
+static enum tr_status write_values(struct tr_writer *writer, enum tr_variable_id id, int64_t index,
+                                   const void *values, struct tr_err *err) {
+    const struct tr_variable *variable = &tr_variables[id];
+    int rank = tr_variable_rank(id);
+    hsize_t start[TR_VARIABLE_DIMS] = {(hsize_t)index}, size[TR_VARIABLE_DIMS] = {1};
+    for (int i = 1; i < rank; i++)
+        size[i] = (hsize_t)tr_dim_size(variable->dims[i], &writer->layout);
+    hid_t memory = H5Screate_simple(rank, size, NULL), file = H5Dget_space(writer->dataset[id]);
+    enum tr_status status = TR_OK;
+    if (H5Sselect_hyperslab(file, H5S_SELECT_SET, start, NULL, size, NULL) < 0 ||
+        H5Dwrite(writer->dataset[id], tr_hdf5_memory_type(variable->type), memory, file,
+                 H5P_DEFAULT, values) < 0)
+        status = tr_hdf5_fail(err, TR_EIO, "writing %s to %s failed", variable->name, writer->path);
+    H5Sclose(file);
+    H5Sclose(memory);
+    return status;
+}
+
+static void *scalar_at(const struct tr_writer *writer, enum tr_variable_id id, int64_t index) {
+    return (char *)writer->scalar[id] + (size_t)index * tr_value_size(tr_variables[id].type);
+}
+
+enum tr_status tr_writer_row(struct tr_writer *writer, int64_t index, const struct tr_row *row,
+                             struct tr_err *err) {
+    for (enum tr_variable_id id = 0; id < TR_VARIABLES; id++) {
+        if (!row->data[id])
+            continue;
+        if (tr_variables[id].type == TR_VALUE_STRING)
+            TR_TRY(set_string(writer, id, index, tr_row_string(row, id), err));
+        else if (writer->scalar[id])
+            memcpy(scalar_at(writer, id, index), row->data[id],
+                   tr_value_size(tr_variables[id].type));
+        else if (writer->dataset[id])
+            TR_TRY(write_values(writer, id, index, row->data[id], err));
+    }
+    return TR_OK;
+}
+
+// ---- rows from another file ------------------------------------------------------------------
+
+// Whether a compressed chunk means the same in both datasets. A file rewritten by other tools
+// (h5repack) may differ.
+static bool same_storage(hid_t a, hid_t b, int rank, hsize_t *chunk) {
+    hsize_t other[TR_VARIABLE_DIMS];
+    hid_t of_a = H5Dget_create_plist(a), of_b = H5Dget_create_plist(b);
+    bool same = H5Pget_layout(of_a) == H5D_CHUNKED && H5Pget_chunk(of_a, rank, other) == rank &&
+                H5Pget_chunk(of_b, rank, chunk) == rank &&
+                !memcmp(chunk, other, (size_t)rank * sizeof *chunk) &&
+                H5Pget_nfilters(of_a) == H5Pget_nfilters(of_b);
+    for (int i = 0; same && i < H5Pget_nfilters(of_a); i++) {
+        size_t no_values = 0;
+        same = H5Pget_filter2(of_a, (unsigned)i, NULL, &no_values, NULL, 0, NULL, NULL) ==
+               H5Pget_filter2(of_b, (unsigned)i, NULL, &no_values, NULL, 0, NULL, NULL);
+    }
+    H5Pclose(of_a);
+    H5Pclose(of_b);
+    return same;
+}
+
+static enum tr_status copy_chunk(struct tr_writer *writer, enum tr_variable_id id, hsize_t *to,
+                                 const struct tr_trace *trace, const hsize_t *from,
+                                 struct tr_err *err) {
+    const char *name = tr_variables[id].name;
+    hid_t source = trace->dataset[id], target = writer->dataset[id];
+    hsize_t bytes;
+    uint32_t skipped_filters;
+    if (H5Dget_chunk_storage_size(source, from, &bytes) < 0)
+        return tr_hdf5_fail(err, TR_EFORMAT, "reading %s of %s failed", name, trace->path);
+    if (bytes == 0)
+        return TR_OK; // never written: missing there and here
+    if (bytes > trace->bytes)
+        return tr_fail(err, TR_EFORMAT, "%s is damaged: a chunk of %s is larger than the file",
+                       trace->path, name);
+    TR_TRY(tr_grow(&writer->chunk, &writer->capacity, bytes, 1, "a compressed chunk", err));
+    if (H5Dread_chunk(source, H5P_DEFAULT, from, &skipped_filters, writer->chunk) < 0)
+        return tr_hdf5_fail(err, TR_EFORMAT, "reading %s of %s failed", name, trace->path);
+    if (H5Dwrite_chunk(target, H5P_DEFAULT, skipped_filters, to, (size_t)bytes, writer->chunk) < 0)
+        return tr_hdf5_fail(err, TR_EIO, "writing %s to %s failed", name, writer->path);
+    return TR_OK;
+}
+
+// Every chunk of a row: an odometer over the dimensions behind the checkpoint's.
+static enum tr_status copy_chunks(struct tr_writer *writer, enum tr_variable_id id, int64_t index,
+                                  const struct tr_trace *trace, int64_t row, const hsize_t *chunk,
+                                  struct tr_err *err) {
+    int rank = tr_variable_rank(id), axis;
+    hsize_t at[TR_VARIABLE_DIMS] = {0};
+    do {
+        hsize_t from[TR_VARIABLE_DIMS], to[TR_VARIABLE_DIMS];
+        memcpy(from, at, sizeof at);
+        memcpy(to, at, sizeof at);
+        from[0] = (hsize_t)row;
+        to[0] = (hsize_t)index;
+        TR_TRY(copy_chunk(writer, id, to, trace, from, err));
+        for (axis = rank - 1; axis > 0; axis--) {
+            at[axis] += chunk[axis];
+            if (at[axis] < (hsize_t)tr_dim_size(tr_variables[id].dims[axis], &writer->layout))
+                break;
+            at[axis] = 0;
+        }
+    } while (axis > 0);
+    return TR_OK;
+}
+
+static enum tr_status copy_values(struct tr_writer *writer, enum tr_variable_id id, int64_t index,
+                                  const struct tr_trace *trace, int64_t row, struct tr_err *err) {
+    void *values;
+    TR_TRY(tr_alloc(&values, (uint64_t)tr_variable_elements(id, &writer->layout),
+                    tr_value_size(tr_variables[id].type), tr_variables[id].name, err));
+    enum tr_status status = tr_trace_read(trace, id, row, 1, values, err);
+    if (status == TR_OK)
+        status = write_values(writer, id, index, values, err);
+    free(values);
+    return status;
+}
+
+enum tr_status tr_writer_copy(struct tr_writer *writer, int64_t index, const struct tr_trace *trace,
+                              int64_t from, struct tr_err *err) {
+    hsize_t chunk[TR_VARIABLE_DIMS];
+    for (enum tr_variable_id id = 0; id < TR_VARIABLES; id++) {
+        hid_t target = writer->dataset[id];
+        if (!tr_trace_has(trace, id))
+            continue;
+        if (tr_variables[id].type == TR_VALUE_STRING)
+            TR_TRY(set_string(writer, id, index, tr_trace_string(trace, id, from), err));
+        else if (writer->scalar[id])
+            TR_TRY(tr_trace_read(trace, id, from, 1, scalar_at(writer, id, index), err));
+        else if (same_storage(trace->dataset[id], target, tr_variable_rank(id), chunk))
+            TR_TRY(copy_chunks(writer, id, index, trace, from, chunk, err));
+        else
+            TR_TRY(copy_values(writer, id, index, trace, from, err));
+    }
+    return TR_OK;
+}
+
+// ---- the end ---------------------------------------------------------------------------------
+
+static enum tr_status finish(struct tr_writer *writer, struct tr_err *err) {
+    for (enum tr_variable_id id = 0; id < TR_VARIABLES; id++) {
+        char **strings = writer->scalar[id];
+        for (int64_t i = 0; strings && tr_variables[id].type == TR_VALUE_STRING && i < writer->rows;
+             i++)
+            if (!strings[i])
+                TR_TRY(set_string(writer, id, i, "", err));
+    }
+    TR_TRY(tr_schema_scalars(writer, err));
+    if (H5Fflush(writer->file, H5F_SCOPE_GLOBAL) < 0)
+        return tr_hdf5_fail(err, TR_EIO, "writing %s failed", writer->path);
+    hid_t file = writer->file;
+    if (H5Fclose(file) < 0)
+        return tr_hdf5_fail(err, TR_EIO, "closing %s failed", writer->path);
+    writer->file = H5I_INVALID_HID;
+    return TR_OK;
+}
+
+enum tr_status tr_writer_close(struct tr_writer *writer, struct tr_err *err) {
+    enum tr_status status = finish(writer, err);
+    if (status != TR_OK)
+        tr_writer_discard(writer);
+    else
+        free_writer(writer);
+    return status;
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef TR_TRACE_WRITER_H
+#define TR_TRACE_WRITER_H
+
+#include <hdf5.h>
+#include <stdint.h>
+
+#include "row.h"
+#include "run_info.h"
+#include "status.h"
+#include "store.h"
+
+// A new store file of a known number of rows, written under a temporary name; nothing of it counts
+// before tr_writer_close succeeded and the file is renamed. Callers hold the HDF5 lock.
+struct tr_writer {
+    char *path;
+    hid_t file;
+    struct tr_layout layout;
+    int64_t rows;
+    hid_t dataset[TR_VARIABLES]; // of variables of more dimensions than the checkpoint's
+    hid_t scale[TR_DIM_COUNT];   // the dimensions' own datasets; 0 when not in use
+    void *scalar[TR_VARIABLES];  // [rows] of the others, written at the end
+    void *chunk;                 // one compressed chunk on its way
+    uint64_t capacity;
+};
+
+enum tr_status tr_writer_open(struct tr_writer *writer, const char *path,
+                              const struct tr_run_info *info, int64_t rows, struct tr_err *err);
+enum tr_status tr_writer_row(struct tr_writer *writer, int64_t index, const struct tr_row *row,
+                             struct tr_err *err);
+// Row `from` of an open trace of the same layout; chunks are copied compressed as they are.
+enum tr_status tr_writer_copy(struct tr_writer *writer, int64_t index, const struct tr_trace *trace,
+                              int64_t from, struct tr_err *err);
+// Writes the rest and closes. On failure the file is gone.
+enum tr_status tr_writer_close(struct tr_writer *writer, struct tr_err *err);
+// Closes and removes the file; does nothing after tr_writer_close.
+void tr_writer_discard(struct tr_writer *writer);
+
+// The parts of tr_writer_open and tr_writer_close that describe the file (trace_schema.c).
+enum tr_status tr_schema_create(struct tr_writer *writer, const struct tr_run_info *info,
+                                struct tr_err *err);
+enum tr_status tr_schema_scalars(struct tr_writer *writer, struct tr_err *err);
+
+#endif

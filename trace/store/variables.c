@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+// The schema table, and the two fixed binnings. Bin edges are products of two table entries, so
+// that an edge computed twice is the same double and tr_bin agrees with tr_bin_start on every edge.
+#include "variables.h"
+
+#include <math.h>
+#include <string.h>
+
+const char *const tr_module_names[TR_MODULES] = {"attn", "mlp", "block"};
+
+static const char *const dim_names[TR_DIM_COUNT] = {
+    "", "checkpoint", "layer", "module", "sequence", "bin", "position_bin", "position"};
+
+enum { BINS_PER_DECADE = 8, BINS_PER_OCTAVE = 8, SINGLE_POSITIONS = 16 };
+
+// 10^(k/8) and 2^(k/8)
+static const double decade_eighths[BINS_PER_DECADE] = {
+    1.0,
+    1.3335214321633240,
+    1.7782794100389228,
+    2.3713737056616553,
+    3.1622776601683795,
+    4.2169650342858225,
+    5.6234132519034908,
+    7.4989420933245583,
+};
+static const double octave_eighths[BINS_PER_OCTAVE] = {
+    1.0,
+    1.0905077326652577,
+    1.1892071150027210,
+    1.2968395546510096,
+    1.4142135623730951,
+    1.5422108254079408,
+    1.6817928305074291,
+    1.8340080864093424,
+};
+static const double decades[] = {1e-12, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6,
+                                 1e-5,  1e-4,  1e-3,  1e-2, 1e-1, 1e0};
+
+double tr_bin_start(int bin) {
+    if (bin <= 0)
+        return 0;
+    return decades[bin / BINS_PER_DECADE] * decade_eighths[bin % BINS_PER_DECADE];
+}
+
+int tr_bin(double importance) {
+    if (!(importance >= decades[0]))
+        return 0;
+    if (importance >= tr_bin_start(TR_BINS - 1))
+        return TR_BINS - 1;
+    int bin = (int)(BINS_PER_DECADE * (log10(importance) + 12));
+    // The logarithm may round across an edge, by one bin at most.
+    if (importance < tr_bin_start(bin))
+        bin--;
+    else if (importance >= tr_bin_start(bin + 1))
+        bin++;
+    return bin;
+}
+
+int64_t tr_position_bin_start(int64_t bin) {
+    if (bin < SINGLE_POSITIONS)
+        return bin;
+    int64_t k = bin - SINGLE_POSITIONS;
+    return (int64_t)ceil(
+        ldexp(SINGLE_POSITIONS * octave_eighths[k % BINS_PER_OCTAVE], (int)(k / BINS_PER_OCTAVE)));
+}
+
+int64_t tr_position_bin(int64_t position) {
+    if (position < SINGLE_POSITIONS)
+        return position;
+    int64_t bin = SINGLE_POSITIONS + (int64_t)(BINS_PER_OCTAVE * log2((double)position / 16));
+    if (position < tr_position_bin_start(bin))
+        bin--;
+    else if (position >= tr_position_bin_start(bin + 1))
+        bin++;
+    return bin;
+}
+
+int64_t tr_position_bins(int64_t seq_len) {
+    return seq_len > 0 ? tr_position_bin(seq_len - 1) + 1 : 0;
+}
+
+int64_t tr_dim_size(enum tr_dim dim, const struct tr_layout *layout) {
+    switch (dim) {
+    case TR_DIM_LAYER:
+        return layout->layers;
+    case TR_DIM_MODULE:
+        return TR_MODULES;
+    case TR_DIM_SEQUENCE:
+        return layout->sequences;
+    case TR_DIM_BIN:
+        return TR_BINS;
+    case TR_DIM_POSITION_BIN:
+        return tr_position_bins(layout->seq_len);
+    case TR_DIM_POSITION:
+        return layout->seq_len;
+    default:
+        return 1;
+    }
+}
+
+const char *tr_dim_name(enum tr_dim dim) {
+    return dim_names[dim];
+}
+
+static bool nll_present(const struct tr_layout *layout) {
+    return layout->nll;
+}
+
+static bool token_present(const struct tr_layout *layout) {
+    return layout->per_token;
+}
+
+#define C TR_DIM_CHECKPOINT
+#define LM TR_DIM_CHECKPOINT, TR_DIM_LAYER, TR_DIM_MODULE
+#define LMS LM, TR_DIM_SEQUENCE
+
+const struct tr_variable tr_variables[TR_VARIABLES] = {
+    {"stage", TR_VALUE_STRING, {C}, NULL, "stage of training, empty when it has one stage", NULL},
+    {"step", TR_VALUE_I64, {C}, "1", "training step", NULL},
+    {"tokens_seen", TR_VALUE_F64, {C}, "token", "tokens seen in training", NULL},
+    {"name", TR_VALUE_STRING, {C}, NULL, "name of the checkpoint", NULL},
+    {"config_digest", TR_VALUE_STRING, {C}, NULL, "digest of the model's configuration", NULL},
+    {"weights_digest",
+     TR_VALUE_STRING,
+     {C},
+     NULL,
+     "XXH3-128 over name, dtype, shape and digest of all tensors used",
+     NULL},
+    {"identity",
+     TR_VALUE_STRING,
+     {C},
+     NULL,
+     "what the files looked like: names, sizes, times",
+     NULL},
+    {"backend", TR_VALUE_STRING, {C}, NULL, "device and libraries that computed the row", NULL},
+    {"status", TR_VALUE_U8, {C}, "1", "whether the checkpoint was traced", NULL},
+    {"error", TR_VALUE_STRING, {C}, NULL, "why the checkpoint failed, empty when it did not", NULL},
+    {"similarity", TR_VALUE_F64, {LM}, "1", "mean over tokens of cos(x, x + delta)", NULL},
+    {"importance", TR_VALUE_F64, {LM}, "1", "mean over tokens of 1 - cos(x, x + delta)", NULL},
+    {"update_ratio", TR_VALUE_F64, {LM}, "1", "mean over tokens of |delta| / |x|", NULL},
+    {"alignment", TR_VALUE_F64, {LM}, "1", "mean over tokens of cos(x, delta)", NULL},
+    {"stream_norm", TR_VALUE_F64, {LM}, "1", "mean over tokens of |x|", NULL},
+    {"token_count", TR_VALUE_U32, {LMS}, "token", "finite tokens counted", NULL},
+    {"importance_seq", TR_VALUE_F64, {LMS}, "1", "1 - cos(x, x + delta), mean of a sequence", NULL},
+    {"update_ratio_seq", TR_VALUE_F64, {LMS}, "1", "|delta| / |x|, mean of a sequence", NULL},
+    {"alignment_seq", TR_VALUE_F64, {LMS}, "1", "cos(x, delta), mean of a sequence", NULL},
+    {"xx_seq", TR_VALUE_F64, {LMS}, "1", "x.x, mean of a sequence", NULL},
+    {"xd_seq", TR_VALUE_F64, {LMS}, "1", "x.delta, mean of a sequence", NULL},
+    {"dd_seq", TR_VALUE_F64, {LMS}, "1", "delta.delta, mean of a sequence", NULL},
+    {"importance_hist",
+     TR_VALUE_U32,
+     {LM, TR_DIM_BIN},
+     "token",
+     "tokens by importance, in 1/8 decades; the first bin takes less, the last more",
+     NULL},
+    {"importance_pos",
+     TR_VALUE_F32,
+     {LM, TR_DIM_POSITION_BIN},
+     "1",
+     "mean importance by position in the sequence",
+     NULL},
+    {"nonfinite", TR_VALUE_U32, {LM}, "token", "tokens left out, their values not finite", NULL},
+    {"nonfinite_first", TR_VALUE_I64, {LM}, "1", "index of the first token left out", NULL},
+    {"nll",
+     TR_VALUE_F64,
+     {C, TR_DIM_SEQUENCE},
+     "nat",
+     "negative log-likelihood of the next token, mean of a sequence",
+     nll_present},
+    {"importance_token",
+     TR_VALUE_F32,
+     {LMS, TR_DIM_POSITION},
+     "1",
+     "1 - cos(x, x + delta) of each token",
+     token_present},
+};
+
+bool tr_variable_present(enum tr_variable_id id, const struct tr_layout *layout) {
+    return !tr_variables[id].present || tr_variables[id].present(layout);
+}
+
+size_t tr_value_size(enum tr_value_type type) {
+    static const size_t sizes[] = {sizeof(double),  sizeof(float),   sizeof(uint32_t),
+                                   sizeof(int64_t), sizeof(uint8_t), sizeof(char *)};
+    return sizes[type];
+}
+
+int tr_variable_rank(enum tr_variable_id id) {
+    int rank = 0;
+    while (rank < TR_VARIABLE_DIMS && tr_variables[id].dims[rank] != TR_DIM_NONE)
+        rank++;
+    return rank;
+}
+
+int64_t tr_variable_elements(enum tr_variable_id id, const struct tr_layout *layout) {
+    int64_t elements = 1;
+    for (int i = 0; i < tr_variable_rank(id); i++)
+        elements *= tr_dim_size(tr_variables[id].dims[i], layout);
+    return elements;
+}
+
+int tr_variable_find(const char *name) {
+    for (int id = 0; id < TR_VARIABLES; id++)
+        if (!strcmp(tr_variables[id].name, name))
+            return id;
+    return -1;
+}
