@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "heatmap.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { MARGIN = 8, WIDEST_CELL = 6, MOST_LEVELS = 10 };
+
+// From low to high importance.
+struct ramp {
+    int levels;
+    const char *cell[MOST_LEVELS];
+    const char *after; // each cell
+};
+
+static const struct ramp ascii = {10, {" ", ".", ":", "-", "=", "+", "*", "#", "%", "@"}, ""};
+static const struct ramp shades = {5, {" ", "░", "▒", "▓", "█"}, ""};
+static const struct ramp colours = {
+    10,
+    {"\033[48;5;53m ", "\033[48;5;54m ", "\033[48;5;60m ", "\033[48;5;61m ", "\033[48;5;31m ",
+     "\033[48;5;36m ", "\033[48;5;71m ", "\033[48;5;113m ", "\033[48;5;185m ", "\033[48;5;227m "},
+    "\033[0m"};
+
+struct map {
+    const double *values; // [checkpoints, layers]
+    int64_t checkpoints, layers;
+    int columns, cell; // columns shown, and how wide each is
+    double low, high;  // log10 of the least positive and of the highest value
+    bool absent;       // a shown value is missing
+    const struct ramp *ramp;
+};
+
+static int64_t shown(const struct map *map, int column) {
+    if (map->columns == 1)
+        return map->checkpoints - 1;
+    return column * (map->checkpoints - 1) / (map->columns - 1);
+}
+
+static double value(const struct map *map, int column, int64_t layer) {
+    return map->values[shown(map, column) * map->layers + layer];
+}
+
+// NaN when nothing positive is there.
+static void find_scale(struct map *map) {
+    map->low = map->high = NAN;
+    for (int column = 0; column < map->columns; column++)
+        for (int64_t layer = 0; layer < map->layers; layer++) {
+            double v = value(map, column, layer);
+            if (!isfinite(v)) {
+                map->absent = true;
+            } else if (v > 0.0) {
+                map->low = fmin(map->low, log10(v));
+                map->high = fmax(map->high, log10(v));
+            }
+        }
+}
+
+static const char *cell(const struct map *map, double v) {
+    if (!isfinite(v))
+        return "x";
+    int levels = map->ramp->levels, level = 0;
+    if (v > 0.0 && map->high > map->low)
+        level = (int)((log10(v) - map->low) / (map->high - map->low) * levels);
+    return map->ramp->cell[level < levels ? level : levels - 1];
+}
+
+// Labels where they fit, one space between them.
+static enum tr_status append_labels(struct tr_string *out, const struct map *map,
+                                    char *const *column, struct tr_err *err) {
+    TR_TRY(tr_string_format(out, err, "%*s", MARGIN, "step  "));
+    int at = 0;
+    for (int i = 0; i < map->columns; i++) {
+        const char *label = column[shown(map, i)];
+        int start = i * map->cell, length = (int)strlen(label);
+        if ((at > 0 && start <= at) || start + length > map->columns * map->cell + 1)
+            continue;
+        TR_TRY(tr_string_format(out, err, "%*s%s", start - at, "", label));
+        at = start + length;
+    }
+    return tr_string_append(out, "\n", 1, err);
+}
+
+static enum tr_status append_layer(struct tr_string *out, const struct map *map, int64_t layer,
+                                   struct tr_err *err) {
+    TR_TRY(tr_string_format(out, err, "%6lld  ", (long long)layer));
+    for (int i = 0; i < map->columns; i++) {
+        const char *text = cell(map, value(map, i, layer));
+        for (int repeat = 0; repeat < map->cell; repeat++)
+            TR_TRY(tr_string_format(out, err, "%s%s", text, map->ramp->after));
+    }
+    return tr_string_append(out, "\n", 1, err);
+}
+
+static enum tr_status append_legend(struct tr_string *out, const struct map *map,
+                                    struct tr_err *err) {
+    TR_TRY(tr_string_format(out, err, "%*s", MARGIN, ""));
+    if (map->high > map->low) {
+        TR_TRY(tr_string_format(out, err, "%.2g [", pow(10.0, map->low)));
+        for (int level = 0; level < map->ramp->levels; level++)
+            TR_TRY(tr_string_format(out, err, "%s%s", map->ramp->cell[level], map->ramp->after));
+        TR_TRY(tr_string_format(out, err, "] %.2g  1 - cos, log scale", pow(10.0, map->high)));
+    } else {
+        TR_TRY(tr_string_format(out, err, "all the same: no scale"));
+    }
+    if (map->absent)
+        TR_TRY(tr_string_format(out, err, "; x = not measured"));
+    TR_TRY(tr_string_append(out, "\n", 1, err));
+    if (map->columns < map->checkpoints)
+        TR_TRY(tr_string_format(out, err, "%*s%d of %lld checkpoints shown, evenly spaced\n",
+                                MARGIN, "", map->columns, (long long)map->checkpoints));
+    return TR_OK;
+}
+
+enum tr_status an_heatmap(struct tr_string *out, const double *values, int64_t checkpoints,
+                          int64_t layers, char *const *column, const struct an_style *style,
+                          struct tr_err *err) {
+    int room = style->width > MARGIN + 10 ? style->width - MARGIN - 1 : 10;
+    struct map map = {.values = values,
+                      .checkpoints = checkpoints,
+                      .layers = layers,
+                      .columns = checkpoints < room ? (int)checkpoints : room,
+                      .ramp = style->colour ? &colours
+                              : style->utf8 ? &shades
+                                            : &ascii};
+    map.cell = room / map.columns < WIDEST_CELL ? room / map.columns : WIDEST_CELL;
+    find_scale(&map);
+    TR_TRY(append_labels(out, &map, column, err));
+    for (int64_t layer = 0; layer < layers; layer++)
+        TR_TRY(append_layer(out, &map, layer, err));
+    return append_legend(out, &map, err);
+}

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+// trace-analyze on stores made here: its whole output against tests/cli/analyze/*.txt, which
+// TRACE_BLESS=1 writes anew, and its refusals. The argument is the program.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "file.h"
+#include "json.h"
+#include "store.h"
+#include "text.h"
+
+enum { LIMIT = 1 << 24 }; // bytes of a file
+
+static const char *program;
+static char folder[] = "/tmp/trace-analyze-XXXXXX";
+static struct tr_err err;
+
+static void ok(enum tr_status status) {
+    if (status != TR_OK)
+        fail_msg("%s", err.text);
+}
+
+// ---- stores ----------------------------------------------------------------------------------
+
+struct writing {
+    char path[128];
+    struct tr_run_info info;
+    struct tr_store *store;
+};
+
+static void begin_store(struct writing *writing, const char *name, int64_t layers,
+                        int64_t sequences, int64_t seq_len) {
+    *writing = (struct writing){
+        .info.layout = {.layers = layers, .sequences = sequences, .seq_len = seq_len}};
+    snprintf(writing->path, sizeof writing->path, "%s/%s", folder, name);
+    ok(tr_run_info_sequences(&writing->info, &err));
+    char *warnings = NULL;
+    ok(tr_store_open(&writing->store, writing->path, &writing->info, true, &warnings, &err));
+    free(warnings);
+}
+
+static void begin_row(struct writing *writing, struct tr_row *row, int64_t step, const char *stage,
+                      const char *name) {
+    ok(tr_row_new(row, &writing->info.layout, &err));
+    ok(tr_row_set_string(row, TR_V_NAME, name, &err));
+    ok(tr_row_set_string(row, TR_V_STAGE, stage, &err));
+    tr_row_i64(row, TR_V_STEP)[0] = step;
+    tr_row_u8(row, TR_V_STATUS)[0] = TR_ROW_COMPLETE;
+}
+
+static void end_row(struct writing *writing, struct tr_row *row) {
+    ok(tr_store_commit(writing->path, &writing->info, row, &err));
+    tr_row_free(row);
+}
+
+static void end_store(struct writing *writing) {
+    ok(tr_store_publish(writing->store, NULL, &err));
+    tr_store_close(writing->store);
+    tr_run_info_free(&writing->info);
+}
+
+// The importance of the demo series as its reference has it.
+static void make_demo(void) {
+    struct writing writing;
+    json_t *golden, *checkpoint;
+    const char *name;
+    ok(tr_json_load(&golden, "tests/series/demo/golden.json", LIMIT, &err));
+    begin_store(&writing, "demo.h5", 10, 16, 256);
+    json_object_foreach(json_object_get(golden, "checkpoints"), name, checkpoint) {
+        struct tr_row row;
+        begin_row(&writing, &row, strtoll(name + strlen("step_"), NULL, 10), "", name);
+        for (int module = 0; module < TR_MODULES; module++) {
+            const json_t *part = json_object_get(checkpoint, tr_module_names[module]);
+            const json_t *values = json_object_get(part, "importance");
+            assert_int_equal(json_array_size(values), 10);
+            for (size_t layer = 0; layer < 10; layer++)
+                tr_row_f64(&row, TR_V_IMPORTANCE)[layer * TR_MODULES + module] =
+                    json_real_value(json_array_get(values, layer));
+        }
+        end_row(&writing, &row);
+    }
+    json_decref(golden);
+    end_store(&writing);
+}
+
+static double *importance(struct tr_row *row, int64_t layer, enum tr_module module) {
+    return &tr_row_f64(row, TR_V_IMPORTANCE)[layer * TR_MODULES + module];
+}
+
+// Failed rows, absent layers, non-finite tokens, ties, no steady choice, an unknown step.
+static void make_faults(void) {
+    struct writing writing;
+    struct tr_row row;
+    begin_store(&writing, "faults.h5", 5, 4, 32);
+    for (int64_t c = 0; c < 4; c++) {
+        char name[32];
+        snprintf(name, sizeof name, "part%lld", (long long)c);
+        begin_row(&writing, &row, c < 3 ? c * 10 : -1, "", name);
+        for (int64_t layer = 0; layer < 4; layer++) {
+            *importance(&row, layer, TR_ATTN) = layer == 1 && c > 1 ? NAN : 0.1 * (double)layer;
+            *importance(&row, layer, TR_MLP) = layer < 3 && layer != c % 3 ? 0.5 : 0.25;
+        }
+        tr_row_u32(&row, TR_V_NONFINITE)[1 * TR_MODULES + TR_ATTN] = c == 1 ? 3 : c > 1 ? 128 : 0;
+        end_row(&writing, &row);
+    }
+    for (int64_t c = 0; c < 7; c++) {
+        char name[32];
+        snprintf(name, sizeof name, "broken%lld", (long long)c);
+        begin_row(&writing, &row, 100 + c, "", name);
+        tr_row_u8(&row, TR_V_STATUS)[0] = TR_ROW_FAILED;
+        ok(tr_row_set_string(&row, TR_V_ERROR,
+                             "broken/model.safetensors ends after 1024 of 2048 bytes, "
+                             "\033[31mor so it is said in many words",
+                             &err));
+        end_row(&writing, &row);
+    }
+    end_store(&writing);
+}
+
+// More checkpoints than columns, in two stages; layer 2 sinks below the others.
+static void make_long(void) {
+    struct writing writing;
+    begin_store(&writing, "long.h5", 3, 1, 8);
+    for (int64_t c = 0; c < 90; c++) {
+        struct tr_row row;
+        char name[32];
+        snprintf(name, sizeof name, "%lld", (long long)c);
+        begin_row(&writing, &row, (c % 60) * 1000, c < 60 ? "stage1" : "stage2", name);
+        for (int64_t layer = 0; layer < 3; layer++)
+            for (int module = 0; module < TR_MODULES; module++)
+                *importance(&row, layer, module) =
+                    layer == 2 ? exp(-0.08 * (double)c) : 0.1 * (double)(layer + 1);
+        end_row(&writing, &row);
+    }
+    end_store(&writing);
+}
+
+static void make_empty(void) {
+    struct writing writing;
+    struct tr_row row;
+    begin_store(&writing, "failed.h5", 2, 1, 8);
+    begin_row(&writing, &row, 7, "", "step7");
+    tr_row_u8(&row, TR_V_STATUS)[0] = TR_ROW_FAILED;
+    ok(tr_row_set_string(&row, TR_V_ERROR, "config.json is missing", &err));
+    end_row(&writing, &row);
+    end_store(&writing);
+    char path[64];
+    snprintf(path, sizeof path, "%s/text.h5", folder);
+    ok(tr_file_replace(path, "not a store\n", 12, &err));
+}
+
+// ---- runs ------------------------------------------------------------------------------------
+
+// Runs the program in the folder; its exit code, its output in the folder's out and err.
+static int run(const char *locale, const char *arguments) {
+    char command[512];
+    snprintf(command, sizeof command, "cd %s && LC_ALL=%s %s %s > out 2> err", folder, locale,
+             program, arguments);
+    int code = system(command);
+    assert_true(WIFEXITED(code));
+    return WEXITSTATUS(code);
+}
+
+static char *load(const char *name) {
+    char path[64], *text;
+    size_t size;
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    ok(tr_file_load(path, LIMIT, &text, &size, &err));
+    return text;
+}
+
+static void expect(const char *name, const char *locale, const char *arguments) {
+    char path[64], *expected;
+    size_t size;
+    int code = run(locale, arguments);
+    char *messages = load("err"), *out = load("out");
+    assert_string_equal(messages, "");
+    assert_int_equal(code, 0);
+    snprintf(path, sizeof path, "tests/cli/analyze/%s.txt", name);
+    if (getenv("TRACE_BLESS"))
+        ok(tr_file_replace(path, out, strlen(out), &err));
+    ok(tr_file_load(path, LIMIT, &expected, &size, &err));
+    assert_string_equal(out, expected);
+    free(expected);
+    free(messages);
+    free(out);
+}
+
+static void refuse(const char *arguments, int code, const char *sentence) {
+    int got = run("C", arguments);
+    char *out = load("out"), *messages = load("err");
+    assert_string_equal(out, "");
+    if (!strstr(messages, sentence))
+        fail_msg("\"%s\" is not in: %s", sentence, messages);
+    assert_int_equal(got, code);
+    free(out);
+    free(messages);
+}
+
+static void test_reports(void **state) {
+    (void)state;
+    expect("demo", "C.UTF-8", "demo.h5");
+    expect("demo-from-1024", "C", "demo.h5 --module attn --count 7 --from 1024");
+    expect("demo-one", "C", "demo.h5 -m mlp -n 1 -f 6418");
+    expect("faults", "C", "faults.h5");
+    expect("long", "C", "long.h5 --module block --count 1");
+}
+
+static void test_refusals(void **state) {
+    (void)state;
+    refuse("", 2, "trace-analyze: which FILE?");
+    refuse("a b", 2, "trace-analyze: one FILE, please");
+    refuse("demo.h5 --module joint", 2, "--module takes attn, mlp, block or all, not \"joint\"");
+    refuse("demo.h5 --count 0", 2, "--count takes a whole number from 1 on, not \"0\"");
+    refuse("demo.h5 --count 3x", 2, "--count takes a whole number from 1 on, not \"3x\"");
+    refuse("demo.h5 --from -1", 2, "--from takes a whole number from 0 on, not \"-1\"");
+    refuse("demo.h5 --count 11", 2,
+           "trace-analyze: --count 11 asks for more than the 10 layers there are\n");
+    refuse("demo.h5 --from 6419", 2,
+           "trace-analyze: demo.h5 has no complete checkpoint from step 6419 on, but 8 before\n");
+    refuse("failed.h5", 3,
+           "trace-analyze: failed.h5 has no complete checkpoint; the first of 1 failed, step7: "
+           "config.json is missing\n");
+    refuse("text.h5", 3, "text.h5");
+    refuse("none.h5", 3, "none.h5");
+}
+
+static int setup(void **state) {
+    (void)state;
+    if (!mkdtemp(folder))
+        return -1;
+    make_demo();
+    make_faults();
+    make_long();
+    make_empty();
+    return 0;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    char command[64];
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    return system(command);
+}
+
+int main(int argc, char **argv) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_reports),
+                                       cmocka_unit_test(test_refusals)};
+    if (argc != 2)
+        return 2;
+    program = argv[1];
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
