@@ -213,6 +213,14 @@ static void test_folders_without_a_checkpoint(void **state) {
                  cases[i].what, cases[i].file);
         assert_refused(folder, cases[i].code, expected);
     }
+    char *several = new_folder(); // the first row of the table wins, in whatever order files come
+    write_text(path_in(several, "a.gguf"), "x");
+    write_text(path_in(several, "pytorch_model.bin"), "x");
+    write_text(path_in(several, "z.gguf"), "x");
+    write_text(path_in(several, "model.pt"), "x");
+    assert_refused(several, TR_EUNSUPPORTED,
+                   "@ holds PyTorch pickles (pytorch_model.bin); what can be read is "
+                   "model.safetensors or model.safetensors.index.json");
     assert_refused(new_folder(), TR_EFORMAT,
                    "@ holds no checkpoint: there is no model.safetensors or "
                    "model.safetensors.index.json");
