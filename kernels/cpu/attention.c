@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Causal attention by blocks of queries and keys with an online softmax. A block's scores are one
-// product of the strided heads in place; the output is accumulated in y itself.
+// Causal attention by blocks of queries and keys with an online softmax. Scores are kept with the
+// queries along the vector lanes, so that neither keys nor scores need to be transposed:
+//   scores[key, query] = sum_i k[key, i] q[i, query]         queries packed once a block
+//   sum[query, column] = sum_key scores[key, query] v[key, column]
+// Both are sums of a scalar times a vector, six scalars at a time.
 #include "cpu.h"
 
 #include "check.h"
@@ -10,54 +13,170 @@
 #include <math.h>
 #include <stddef.h>
 
-// KEYS is a multiple of QUERIES: every query of a block sees at least one key of each key block.
-enum { QUERIES = 128, KEYS = 512 };
+typedef float kn_float16 __attribute__((vector_size(64)));
 
-// One block of queries of one head; positions count from the sequence's first token.
+enum { LANES = 16, GROUP = 6, QUERIES = 96, KEYS = 288, QUERY_COLUMNS = QUERIES / LANES };
+
+// One block of queries of one head, and the thread's scratch. Positions count from the sequence's
+// first token.
 struct block {
-    float *y, *q;       // the block's first query
-    const float *k, *v; // the sequence's first key
-    int64_t head_dim, y_stride, stride, first, queries;
-    float scale;
+    const float *q, *k, *v; // the block's first query, the sequence's first key and value
+    int64_t head_dim, columns, stride, first, queries;
+    kn_float16 *q_packed;            // [QUERY_COLUMNS][head_dim], times the scale
+    kn_float16 *v_packed;            // [columns][KEYS], zeros beyond head_dim
+    kn_float16 *sums;                // [columns][QUERIES]
+    float *scores;                   // [KEYS][QUERIES]
+    float *maximum, *total, *factor; // [QUERIES]
 };
 
-// The softmax of a query so far.
-struct softmax {
-    float maximum, sum;
-};
-
-// scores[visible] become exp(score - maximum), scores[visible ... count - 1] zero. Returns what
-// earlier exponentials are to be multiplied by.
-KN_CLONES static float softmax_row(struct softmax *state, float *scores, int64_t visible,
-                                   int64_t count) {
-    float maximum = state->maximum, sum = 0;
-#pragma omp simd reduction(max : maximum)
-    for (int64_t i = 0; i < visible; i++) {
-        maximum = scores[i] > maximum ? scores[i] : maximum;
+// out[r] += sum_i scalars[i * step + r * row_step] * vectors[i], r < rows.
+KN_INLINE void multiply(kn_float16 *out, int64_t out_step, const float *scalars, int64_t step,
+                        int64_t row_step, const kn_float16 *vectors, int64_t count, int rows) {
+    kn_float16 sum[GROUP];
+    for (int r = 0; r < rows; r++) {
+        sum[r] = out[r * out_step];
     }
-    float shift = maximum == -INFINITY ? 0 : maximum;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t i = 0; i < visible; i++) {
-        scores[i] = kn_exp(scores[i] - shift);
-        sum += scores[i];
-    }
-    for (int64_t i = visible; i < count; i++) {
-        scores[i] = 0;
-    }
-    float correction = expf(state->maximum - shift);
-    *state = (struct softmax){maximum, state->sum * correction + sum};
-    return correction;
-}
-
-KN_CLONES static void scale_row(float *y, float factor, int64_t count) {
-#pragma omp simd
     for (int64_t i = 0; i < count; i++) {
-        y[i] *= factor;
+        for (int r = 0; r < rows; r++) {
+            sum[r] += scalars[i * step + r * row_step] * vectors[i];
+        }
+    }
+    for (int r = 0; r < rows; r++) {
+        out[r * out_step] = sum[r];
     }
 }
 
-// Scores beyond a query's own position are computed with the block and set to zero, and zero times
-// a value is zero only if the value is finite.
+KN_CLONES static void pack_queries(const struct block *b, float scale) {
+    float *to = (float *)b->q_packed;
+    memset(to, 0, (size_t)(QUERIES * b->head_dim) * sizeof *to);
+    for (int64_t query = 0; query < b->queries; query++) {
+        float *column = to + query / LANES * LANES * b->head_dim + query % LANES;
+        for (int64_t i = 0; i < b->head_dim; i++) {
+            column[i * LANES] = b->q[query * b->stride + i] * scale;
+        }
+    }
+}
+
+KN_CLONES static void pack_values(const struct block *b, int64_t first_key, int64_t keys) {
+    int64_t whole = b->head_dim / LANES, rest = b->head_dim % LANES;
+    for (int64_t key = 0; key < keys; key++) {
+        const float *from = b->v + (first_key + key) * b->stride;
+        kn_float16 *to = b->v_packed + key;
+        for (int64_t c = 0; c < whole; c++) {
+            memcpy(&to[c * KEYS], from + c * LANES, sizeof *to);
+        }
+        if (rest) {
+            kn_float16 v = {0};
+            memcpy(&v, from + whole * LANES, (size_t)rest * sizeof *from);
+            to[whole * KEYS] = v;
+        }
+    }
+}
+
+// Columns of queries that come before all keys of the group are left out: they are masked next.
+KN_CLONES static void compute_scores(const struct block *b, int64_t first_key, int64_t keys) {
+    memset(b->scores, 0, (size_t)(keys * QUERIES) * sizeof(float));
+    for (int64_t key = 0; key < keys; key += GROUP) {
+        const float *k = b->k + (first_key + key) * b->stride;
+        int64_t hidden = first_key + key - b->first;
+        for (int64_t c = hidden > 0 ? hidden / LANES : 0; c < QUERY_COLUMNS; c++) {
+            kn_float16 *out = (kn_float16 *)(void *)(b->scores + key * QUERIES) + c;
+            const kn_float16 *q = b->q_packed + c * b->head_dim;
+            if (keys - key >= GROUP) {
+                multiply(out, QUERY_COLUMNS, k, 1, b->stride, q, b->head_dim, GROUP);
+                continue;
+            }
+            for (int64_t r = 0; r < keys - key; r++) {
+                multiply(out + r * QUERY_COLUMNS, 0, k + r * b->stride, 1, 0, q, b->head_dim, 1);
+            }
+        }
+    }
+}
+
+// A query sees the keys up to its own position.
+KN_CLONES static void mask_scores(const struct block *b, int64_t first_key, int64_t keys) {
+    for (int64_t key = 0; key < keys; key++) {
+        int64_t hidden = cpu_min(QUERIES, first_key + key - b->first);
+        for (int64_t query = 0; query < hidden; query++) {
+            b->scores[key * QUERIES + query] = -INFINITY;
+        }
+    }
+}
+
+// Scores become exp(score - maximum); factor is what earlier sums are to be multiplied by.
+KN_CLONES static void exponentiate(const struct block *b, int64_t keys) {
+    float maximum[QUERIES], shift[QUERIES], sum[QUERIES] = {0};
+    memcpy(maximum, b->maximum, sizeof maximum);
+    for (int64_t key = 0; key < keys; key++) {
+        const float *row = b->scores + key * QUERIES;
+#pragma omp simd
+        for (int i = 0; i < QUERIES; i++) {
+            maximum[i] = row[i] > maximum[i] ? row[i] : maximum[i];
+        }
+    }
+#pragma omp simd
+    for (int i = 0; i < QUERIES; i++) {
+        shift[i] = maximum[i] == -INFINITY ? 0.F : maximum[i];
+        b->factor[i] = kn_exp(b->maximum[i] - shift[i]);
+        b->maximum[i] = maximum[i];
+    }
+    for (int64_t key = 0; key < keys; key++) {
+        float *row = b->scores + key * QUERIES;
+#pragma omp simd
+        for (int i = 0; i < QUERIES; i++) {
+            row[i] = kn_exp(row[i] - shift[i]);
+            sum[i] += row[i];
+        }
+    }
+#pragma omp simd
+    for (int i = 0; i < QUERIES; i++) {
+        b->total[i] = b->total[i] * b->factor[i] + sum[i];
+    }
+}
+
+KN_CLONES static void add_values(const struct block *b, int64_t first_key, int64_t keys) {
+    for (int64_t query = 0; query < QUERIES; query += GROUP) {
+        int64_t visible = cpu_min(keys, b->first + query + GROUP - first_key);
+        for (int64_t c = 0; c < b->columns; c++) {
+            kn_float16 *out = b->sums + c * QUERIES + query;
+            for (int r = 0; r < GROUP; r++) {
+                out[r] *= b->factor[query + r];
+            }
+            multiply(out, 1, b->scores + query, QUERIES, 1, b->v_packed + c * KEYS, visible, GROUP);
+        }
+    }
+}
+
+static void attend_block(const struct block *b, float scale) {
+    for (int i = 0; i < QUERIES; i++) {
+        b->maximum[i] = -INFINITY;
+        b->total[i] = 0;
+    }
+    memset(b->sums, 0, (size_t)(b->columns * QUERIES) * sizeof *b->sums);
+    pack_queries(b, scale);
+    for (int64_t key = 0; key < b->first + b->queries; key += KEYS) {
+        int64_t keys = cpu_min(KEYS, b->first + b->queries - key);
+        pack_values(b, key, keys);
+        compute_scores(b, key, keys);
+        mask_scores(b, key, keys);
+        exponentiate(b, keys);
+        add_values(b, key, keys);
+    }
+}
+
+KN_CLONES static void write_block(const struct block *b, float *y, int64_t stride) {
+    for (int64_t query = 0; query < b->queries; query++) {
+        float scale = 1 / b->total[query];
+        for (int64_t c = 0; c < b->columns; c++) {
+            kn_float16 v = b->sums[c * QUERIES + query] * scale;
+            size_t count = (size_t)cpu_min(LANES, b->head_dim - c * LANES);
+            memcpy(y + query * stride + c * LANES, &v, count * sizeof(float));
+        }
+    }
+}
+
+// Weights beyond a query's own position are zero, and zero times a value is zero only if the value
+// is finite.
 KN_CLONES static bool is_finite(const float *v, int64_t stride, int64_t rows, int64_t cols) {
     float zero = 0;
     for (int64_t r = 0; r < rows; r++) {
@@ -69,55 +188,30 @@ KN_CLONES static bool is_finite(const float *v, int64_t stride, int64_t rows, in
     return zero == 0;
 }
 
-static void attend_keys(const struct block *b, int64_t first_key, float *scores,
-                        struct softmax *states) {
-    int64_t keys = cpu_min(KEYS, b->first + b->queries - first_key);
-    int queries = (int)b->queries, head_dim = (int)b->head_dim, stride = (int)b->stride;
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, queries, (int)keys, head_dim, b->scale,
-                b->q, stride, b->k + first_key * b->stride, stride, 0, scores, KEYS);
-    for (int64_t i = 0; i < b->queries; i++) {
-        int64_t visible = cpu_min(keys, b->first + i + 1 - first_key);
-        float correction = softmax_row(&states[i], scores + i * KEYS, visible, keys);
-        if (first_key > 0) {
-            scale_row(b->y + i * b->y_stride, correction, b->head_dim);
-        }
-    }
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, queries, head_dim, (int)keys, 1, scores,
-                KEYS, b->v + first_key * b->stride, stride, first_key > 0 ? 1 : 0, b->y,
-                (int)b->y_stride);
-}
-
-static void attend_block(const struct block *b, float *scores) {
-    struct softmax states[QUERIES];
-    for (int64_t i = 0; i < b->queries; i++) {
-        states[i] = (struct softmax){-INFINITY, 0};
-    }
-    for (int64_t key = 0; key < b->first + b->queries; key += KEYS) {
-        attend_keys(b, key, scores, states);
-    }
-    for (int64_t i = 0; i < b->queries; i++) {
-        scale_row(b->y + i * b->y_stride, 1 / states[i].sum, b->head_dim);
-    }
-}
-
 static void attend(const struct kn_attention *op, int64_t sequence, int64_t head, int64_t first,
-                   float *scores) {
+                   kn_float16 *scratch) {
     int64_t row = sequence * op->seq_len, group = head / (op->heads / op->kv_heads);
     const float *qkv = cpu_row(&op->qkv, row);
     struct block b = {
-        .y = cpu_row(&op->y, row + first) + head * op->head_dim,
         .q = cpu_row(&op->qkv, row + first) + head * op->head_dim,
         .k = qkv + (op->heads + group) * op->head_dim,
         .v = qkv + (op->heads + op->kv_heads + group) * op->head_dim,
         .head_dim = op->head_dim,
-        .y_stride = op->y.stride,
+        .columns = cpu_divide_up(op->head_dim, LANES),
         .stride = op->qkv.stride,
         .first = first,
         .queries = cpu_min(QUERIES, op->seq_len - first),
-        .scale = op->scale,
+        .q_packed = scratch,
     };
+    b.v_packed = b.q_packed + QUERY_COLUMNS * b.head_dim;
+    b.sums = b.v_packed + KEYS * b.columns;
+    b.scores = (float *)(b.sums + QUERIES * b.columns);
+    b.maximum = b.scores + KEYS * QUERIES;
+    b.total = b.maximum + QUERIES;
+    b.factor = b.total + QUERIES;
     if (is_finite(b.v + first * b.stride, b.stride, b.queries, b.head_dim)) {
-        attend_block(&b, scores);
+        attend_block(&b, op->scale);
+        write_block(&b, cpu_row(&op->y, row + first) + head * op->head_dim, op->y.stride);
         return;
     }
     for (int64_t i = 0; i < b.queries; i++) {
@@ -125,14 +219,17 @@ static void attend(const struct kn_attention *op, int64_t sequence, int64_t head
     }
 }
 
+static size_t scratch_bytes(int64_t head_dim) {
+    int64_t columns = cpu_divide_up(head_dim, LANES);
+    int64_t vectors = QUERY_COLUMNS * head_dim + (KEYS + QUERIES) * columns;
+    return (size_t)(vectors * LANES + (KEYS + 3) * QUERIES) * sizeof(float);
+}
+
 enum kn_status cpu_attention(struct kn_backend *self, const struct kn_attention *op) {
     struct cpu_scratch scratch;
     enum kn_status status = kn_check_attention(op, KN_F32);
-    if (status == KN_OK && !(cpu_fits_blas(&op->qkv) && cpu_fits_blas(&op->y))) {
-        status = KN_EUNSUPPORTED;
-    }
     if (status == KN_OK) {
-        status = cpu_reserve(self, &scratch, 0, QUERIES * KEYS * sizeof(float));
+        status = cpu_reserve(self, &scratch, 0, scratch_bytes(op->head_dim));
     }
     if (status != KN_OK) {
         return status;
