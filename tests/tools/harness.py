@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the tests of the programs share: running one, looking into a store, a folder of one's own.
+
+Programs come as NAME=PATH arguments (trace-ckpts=/path/trace-ckpts ...), see trace_python_test in
+tests/tools/CMakeLists.txt."""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+
+
+class Failure(Exception):
+    """A test found something wrong; the text says what."""
+
+
+def check(condition, *told):
+    if not condition:
+        raise Failure(" ".join(str(part) for part in told))
+
+
+class Result:
+    def __init__(self, command, code, out, err):
+        self.command, self.code, self.out, self.err = command, code, out, err
+
+    def __str__(self):
+        return f"{' '.join(self.command)}\nexit {self.code}\n{self.out}{self.err}"
+
+    def expect(self, code):
+        check(self.code == code, f"exit {code} was expected:", self)
+        return self
+
+
+def environment(threads=1, **more):
+    """The caller's, with so many threads (None: the program's own choice), in the C locale."""
+    env = dict(os.environ, LC_ALL="C.UTF-8", **more)
+    env.pop("OMP_NUM_THREADS", None)
+    if threads:
+        env["OMP_NUM_THREADS"] = str(threads)
+    return env
+
+
+def run(*command, env=None, cwd=None, timeout=240):
+    command = [str(part) for part in command]
+    done = subprocess.run(command, env=env or environment(), cwd=cwd, timeout=timeout, text=True,
+                          stdin=subprocess.DEVNULL, capture_output=True, errors="replace",
+                          check=False)
+    return Result(command, done.returncode, done.stdout, done.stderr)
+
+
+class Store:
+    """A store or part, read through the program store_json."""
+
+    def __init__(self, program, path, *variables):
+        whole = json.loads(run(program, path, *variables).expect(0).out)
+        self.layers, self.sequences, self.seq_len = (
+            whole["layers"], whole["sequences"], whole["seq_len"])
+        self.rows = whole["rows"]
+        self.names = [row["name"] for row in self.rows]
+
+    def row(self, name):
+        return self.rows[self.names.index(name)]
+
+
+def committed(store_json, out):
+    """Names of the checkpoints that are in OUT or in a part: what no later run computes again."""
+    paths = [out] if os.path.exists(out) else []
+    folder = out + ".parts"
+    if os.path.isdir(folder):
+        paths += [os.path.join(folder, name) for name in os.listdir(folder)
+                  if name.endswith(".h5") and not name.startswith(".")]
+    return {name for path in paths for name in Store(store_json, path).names}
+
+
+def summary(result):
+    """(traced, failed, already there) as the summary says."""
+    found = re.search(r"^traced (\d+) checkpoints? in [^,:\n]*(?:, (\d+) failed)?"
+                      r"(?:, (\d+) were already there)?", result.err, re.MULTILINE)
+    check(found, "no summary line:", result)
+    return tuple(int(group or 0) for group in found.groups())
+
+
+@contextlib.contextmanager
+def scratch(keep=False):
+    """A folder that is gone afterwards."""
+    folder = os.path.realpath(tempfile.mkdtemp(prefix="trace-test-"))
+    try:
+        yield folder
+    finally:
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def programs(arguments):
+    """NAME=PATH arguments as a dict; the paths made absolute."""
+    return {name: os.path.abspath(path) for name, _, path in
+            (argument.partition("=") for argument in arguments)}
+
+
+def run_cases(cases, chosen=""):
+    """Runs (name, function) pairs; prints one line each; the exit code for all."""
+    failed = 0
+    for name, case in cases:
+        if chosen not in name:
+            continue
+        try:
+            note = case()
+            print(f"ok      {name}{': ' + note if note else ''}", flush=True)
+        except Failure as failure:
+            failed += 1
+            print(f"FAILED  {name}\n    " + str(failure).replace("\n", "\n    "), flush=True)
+    print(f"{failed} failed" if failed else "all well")
+    return 1 if failed else 0

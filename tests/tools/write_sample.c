@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// write_sample OUT CHECKPOINTS LAYERS SEQUENCES SEQ_LEN: writes the made-up run of sample.h and
+// says how long committing and publishing took.
+#include <stdlib.h>
+
+#include "clock.h"
+#include "sample.h"
+#include "text.h"
+
+static enum tr_status write_sample(const char *out, int64_t checkpoints,
+                                   const struct tr_layout *layout, double *commit, double *publish,
+                                   struct tr_err *err) {
+    struct tr_run_info info;
+    struct tr_store *store;
+    char *warnings;
+    TR_TRY(sample_info(&info, layout, err));
+    TR_TRY(tr_store_open(&store, out, &info, true, &warnings, err));
+    double start = tr_now();
+    for (int64_t i = 0; i < checkpoints; i++)
+        TR_TRY(sample_commit(out, &info, i, 1000 * (i + 1), err));
+    *commit = tr_now() - start;
+    TR_TRY(tr_store_publish(store, publish, err));
+    tr_store_close(store);
+    tr_run_info_free(&info);
+    return TR_OK;
+}
+
+int main(int argc, char **argv) {
+    int64_t number[4];
+    if (argc != 6)
+        return 2;
+    for (int i = 0; i < 4; i++)
+        if (!tr_parse_i64(argv[2 + i], 1, 1000000, &number[i]))
+            return 2;
+    struct tr_layout layout = {.layers = number[1],
+                               .sequences = number[2],
+                               .seq_len = number[3],
+                               .nll = true,
+                               .per_token = number[3] <= 64};
+    double commit, publish;
+    struct tr_err err;
+    if (write_sample(argv[1], number[0], &layout, &commit, &publish, &err) != TR_OK) {
+        fprintf(stderr, "write_sample: %s\n", err.text);
+        return 1;
+    }
+    printf("committed %lld in %.2f s, published in %.2f s\n", (long long)number[0], commit,
+           publish);
+    return 0;
+}
