@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Random models as folders on disk, and the truth about them as transformers computes it.
+
+The truth uses the weights as saved, widened to float64, and float64 activations; what transformers
+itself does in float32 (norms, softmax, rotary angles) is left as it is.
+"""
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM
+
+MODULES = ("attn", "mlp", "block")
+
+
+@dataclass
+class Truth:
+    importance: np.ndarray  # [layer, module, sequence, position]
+    nll: np.ndarray  # [sequence], mean next-token loss in nats
+
+
+# ---- making a model ----------------------------------------------------------------------------
+
+
+def randomise(model, family, generator):
+    """Fills every parameter so that no term vanishes and importance spans orders of magnitude."""
+
+    def normal(shape):
+        return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+    def log_uniform(low, high):
+        return 10 ** (low + (high - low) * torch.rand((), generator=generator).item())
+
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "embed" in name and parameter.dim() == 2:
+                value = log_uniform(-1.0, 0.3) * normal(parameter.shape)
+            elif parameter.dim() == 2:
+                gain = log_uniform(-0.2, 0.2) / parameter.shape[1] ** 0.5
+                value = gain * normal(parameter.shape)
+            elif "norm" in name and name.endswith("weight"):
+                value = 1 + 0.3 * normal(parameter.shape)
+            else:
+                value = 0.2 * normal(parameter.shape)
+            if any(part in name for part in family.writes):
+                value *= log_uniform(-3.5, 0.3)
+            parameter.copy_(value)
+
+
+def rewrite_config(case, folder):
+    """Spells config.json as the case's style asks; what it means stays the same."""
+    if case.config_style == "new":
+        return
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    case.family.old_style(config)
+    if case.config_style == "omitted":
+        for key, default in case.family.defaults.items():
+            value = default(config) if callable(default) else default
+            if key in config and config[key] == value:
+                del config[key]
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+
+
+def make_model(case, folder):
+    """Writes the case's folder: config.json, weights, tokens.npy. Returns the token ids."""
+    generator = torch.Generator().manual_seed(case.seed)
+    config = AutoConfig.for_model(case.family.model_type, **case.config)
+    model = AutoModelForCausalLM.from_config(config)
+    randomise(model, case.family, generator)
+    model.to(getattr(torch, case.dtype))
+    model.save_pretrained(folder, max_shard_size=case.shard_size)
+    (folder / "generation_config.json").unlink(missing_ok=True)
+    rewrite_config(case, folder)
+    shape = (case.sequences, case.seq_len)
+    tokens = torch.randint(config.vocab_size, shape, generator=generator).numpy()
+    np.save(folder / "tokens.npy", tokens.astype(np.int32))
+    return tokens
+
+
+# ---- the truth ---------------------------------------------------------------------------------
+
+
+def importance(x, y):
+    """1 - cos(x, y) per token, without cancellation: half the squared distance of unit vectors."""
+    x = x / x.norm(dim=-1, keepdim=True)
+    y = y / y.norm(dim=-1, keepdim=True)
+    return (x - y).square().sum(dim=-1) / 2
+
+
+class Taps:
+    """Keeps, layer by layer, the stream that enters, what attention and MLP add, and what leaves."""
+
+    def __init__(self, model, family):
+        self.seen = {}
+        for index, layer in enumerate(model.get_submodule(family.layers)):
+            layer.register_forward_hook(self.keep_layer(index), with_kwargs=True)
+            for key, path in (("attn", family.attn), ("mlp", family.mlp)):
+                layer.get_submodule(path).register_forward_hook(self.keep((index, key)))
+
+    def keep_layer(self, index):
+        def hook(module, args, kwargs, output):
+            self.seen[index, "in"] = args[0] if args else kwargs["hidden_states"]
+            self.seen[index, "out"] = first(output)
+
+        return hook
+
+    def keep(self, key):
+        def hook(module, args, output):
+            self.seen[key] = first(output)
+
+        return hook
+
+    def importances(self, index, parallel):
+        """[module, sequence, position] of one layer."""
+        x, attn, mlp, y = (self.seen[index, key] for key in ("in", "attn", "mlp", "out"))
+        middle = x if parallel else x + attn
+        torch.testing.assert_close(x + attn + mlp, y, rtol=1e-9, atol=1e-9)
+        return torch.stack([importance(x, x + attn), importance(middle, middle + mlp),
+                            importance(x, y)])
+
+
+def first(output):
+    return output[0] if isinstance(output, tuple) else output
+
+
+def compute_truth(case, folder, tokens):
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.float64, attn_implementation="eager").eval()
+    for key, value in case.config.items():
+        if key != "rope_parameters" and getattr(model.config, key) != value:
+            raise ValueError(f"{folder}/config.json reads back as {key} = "
+                             f"{getattr(model.config, key)}, not {value}")
+    for key, value in case.config.get("rope_parameters", {}).items():
+        if model.config.rope_parameters[key] != value:
+            raise ValueError(f"{folder}/config.json reads back with another {key}")
+    taps = Taps(model, case.family)
+    ids = torch.as_tensor(tokens, dtype=torch.int64)
+    with torch.no_grad():
+        logits = model(ids, use_cache=False).logits
+    loss = torch.nn.functional.cross_entropy(
+        logits[:, :-1].transpose(1, 2), ids[:, 1:], reduction="none").mean(dim=1)
+    parallel = case.family.parallel(model.config)
+    layers = [taps.importances(index, parallel)
+              for index in range(model.config.num_hidden_layers)]
+    return Truth(torch.stack(layers).numpy(), loss.numpy())

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Traces random models of every family and compares each token with transformers in float64.
+
+    test_forward.py --trace build/release/bin/trace-ckpts [--count 10] [--seed 1] [--family llama]
+
+Per-token importance of attn, mlp and block must agree within 2e-5 relative + 1e-9, the loss of each
+sequence within 1e-5 nats.
+"""
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import h5py
+import hdf5plugin  # noqa: F401  registers the zstd filter
+import numpy as np
+import torch
+from transformers.utils import logging
+
+from families import FAMILIES, draw_cases
+from reference import MODULES, compute_truth, make_model
+
+RELATIVE, ABSOLUTE, NLL = 2e-5, 1e-9, 1e-5
+
+
+def read_store(path):
+    """(importance_token [layer, module, sequence, position], nll [sequence]) of the only row."""
+    with h5py.File(path) as store:
+        if store["status"][:].tolist() != [1]:
+            raise ValueError(f"the row is not complete: {store['error'].asstr()[0]}")
+        modules = store["module"].asstr()[:].tolist()
+        order = [modules.index(module) for module in MODULES]
+        return store["importance_token"][0][:, order], store["nll"][0]
+
+
+def trace(program, folder, store):
+    command = [program, "--ckpts", folder, "--tokens", folder / "tokens.npy", "--per-token",
+               "--fresh", "-q", "-o", store]
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise ValueError(f"trace-ckpts ended with {done.returncode}: {done.stderr.strip()}")
+
+
+def compare(found, truth):
+    """(worst error over its tolerance, where, the worst errors in words)."""
+    importance, nll = found
+    if importance.shape != truth.importance.shape or nll.shape != truth.nll.shape:
+        raise ValueError(f"the store has shape {importance.shape}, {nll.shape}, expected "
+                         f"{truth.importance.shape}, {truth.nll.shape}")
+    error = np.abs(importance.astype(np.float64) - truth.importance)
+    share = error / (RELATIVE * truth.importance + ABSOLUTE)
+    share[np.isnan(share)] = np.inf
+    at = np.unravel_index(np.argmax(share), share.shape)
+    nll_error = np.abs(nll - truth.nll).max()
+    nll_share = np.inf if np.isnan(nll_error) else nll_error / NLL
+    where = f"layer {at[0]} {MODULES[at[1]]} sequence {at[2]} position {at[3]}"
+    words = (f"importance {truth.importance.min():.1e}..{truth.importance.max():.1e}, off by "
+             f"{error[at]:.1e} at {truth.importance[at]:.1e} ({where}); nll off by {nll_error:.1e}")
+    return max(share[at], nll_share), words
+
+
+def describe(case):
+    shards = "sharded" if case.shard_size != "1GB" else "single"
+    keys = {key: value for key, value in case.config.items()
+            if key not in ("bos_token_id", "eos_token_id", "rope_parameters")}
+    keys |= case.config["rope_parameters"]
+    text = " ".join(f"{key}={value}" for key, value in keys.items() if key != "rope_type")
+    return (f"{case.family.model_type} {case.number}: {case.dtype} {shards}, config {case.config_style},"
+            f" {case.sequences} x {case.seq_len} tokens\n    {text}")
+
+
+def check(case, program, folder):
+    """Whether the case agrees; says how well."""
+    print(describe(case), flush=True)
+    model = folder / "model"
+    tokens = make_model(case, model)
+    truth = compute_truth(case, model, tokens)
+    try:
+        trace(program, model, folder / "trace.h5")
+        share, words = compare(read_store(folder / "trace.h5"), truth)
+    except (ValueError, KeyError, OSError) as problem:
+        print(f"    FAILED: {problem}", flush=True)
+        return False
+    ok = share <= 1
+    print(f"    {words}: {share:.3f} of the tolerance{'' if ok else '  FAILED'}", flush=True)
+    return ok
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--trace", required=True, type=Path, help="the trace-ckpts program")
+    parser.add_argument("--count", type=int, default=12, help="configurations a family (12)")
+    parser.add_argument("--seed", type=int, default=1, help="of the random configurations (1)")
+    parser.add_argument("--family", choices=sorted(FAMILIES), help="only this family")
+    options = parser.parse_args()
+    torch.set_num_threads(2)
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    print(f"seed {options.seed}, {options.count} configurations a family, torch {torch.__version__}")
+
+    failed, total = 0, 0
+    for family in FAMILIES.values():
+        if options.family in (None, family.model_type):
+            for case in draw_cases(family, options.count, options.seed):
+                with tempfile.TemporaryDirectory() as folder:
+                    failed += not check(case, options.trace, Path(folder))
+                total += 1
+    print(f"{total - failed} of {total} configurations agree")
+    sys.exit(1 if failed or not total else 0)
+
+
+if __name__ == "__main__":
+    main()
