@@ -15,7 +15,7 @@
 __attribute__((weak)) void bli_thread_set_num_threads(int64_t threads);
 __attribute__((weak)) const char *bli_info_get_version_str(void);
 __attribute__((weak)) void openblas_set_num_threads(int threads);
-__attribute__((weak)) const char *openblas_get_config(void);
+__attribute__((weak)) char *openblas_get_config(void);
 
 enum { HUGE_PAGE = 2 << 20 };
 
