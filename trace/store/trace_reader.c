@@ -67,7 +67,7 @@ static enum tr_status open_dataset(const struct tr_trace *trace, const char *nam
 static enum tr_status axis_size(const struct tr_trace *trace, enum tr_dim dim, int64_t *size_p,
                                 struct tr_err *err) {
     hsize_t size;
-    hid_t dataset;
+    hid_t dataset = H5I_INVALID_HID;
     const char *name = tr_dim_name(dim);
     TR_TRY(open_dataset(trace, name, TR_VALUE_I64, 1, &size, &dataset, err));
     H5Dclose(dataset);
@@ -167,7 +167,7 @@ static enum tr_status read_strings(const struct tr_trace *trace, const char *nam
 static enum tr_status read_labels(struct tr_trace *trace, const char *name, char ***strings_p,
                                   struct tr_err *err) {
     hsize_t size;
-    hid_t dataset;
+    hid_t dataset = H5I_INVALID_HID;
     TR_TRY(open_dataset(trace, name, TR_VALUE_STRING, 1, &size, &dataset, err));
     enum tr_status status = size == (hsize_t)trace->info.layout.sequences
                                 ? read_strings(trace, name, dataset, (int64_t)size, strings_p, err)

@@ -214,7 +214,7 @@ static enum tr_status sequence_strings(struct tr_writer *writer, const char *nam
                                        struct tr_err *err) {
     static const enum tr_dim dim = TR_DIM_SEQUENCE;
     hsize_t size = (hsize_t)writer->layout.sequences;
-    hid_t dataset, properties = H5Pcreate(H5P_DATASET_CREATE);
+    hid_t dataset = H5I_INVALID_HID, properties = H5Pcreate(H5P_DATASET_CREATE);
     enum tr_status status = create(writer, name, tr_hdf5_string_type(), 1, &size, NULL, false,
                                    properties, &dataset, err);
     H5Pclose(properties);
@@ -244,7 +244,7 @@ enum tr_status tr_schema_scalars(struct tr_writer *writer, struct tr_err *err) {
     for (enum tr_variable_id id = 0; id < TR_VARIABLES; id++) {
         if (!writer->scalar[id])
             continue;
-        hid_t dataset;
+        hid_t dataset = H5I_INVALID_HID;
         TR_TRY(create_variable(writer, id, &dataset, err));
         TR_TRY(write_all(writer, tr_variables[id].name, dataset, tr_variables[id].type,
                          writer->scalar[id], err));
