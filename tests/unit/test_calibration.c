@@ -221,6 +221,19 @@ static void test_refused_tokens(void **state) {
     }
 }
 
+static void test_negative_int32(void **state) {
+    static const char bytes[] = "\x93NUMPY\x01\0\x3c\0{'descr': '<i4', 'fortran_order': False, "
+                                "'shape': (1, 2), }\n\x05\0\0\0\xfe\xff\xff\xff";
+    (void)state;
+    struct tr_calibration c;
+    struct tr_err err = {0};
+    const char *path = write_file("n.npy", BYTES(bytes));
+    assert_int_equal(
+        tr_calibration_from_tokens(&c, path, &(struct tr_calibration_options){0}, &err), TR_EUSAGE);
+    assert_string_equal(err.text, "n.npy: row 0, position 1 has token id -2, outside the model's "
+                                  "vocabulary of 2147483647");
+}
+
 static void test_refused_compressed(void **state) {
     (void)state;
     struct tr_calibration c;
@@ -313,6 +326,8 @@ static void test_refused_npy(void **state) {
         {NPY("'<i4'", "False", "(0, 5)"), 0, TR_EUSAGE, "t.npy holds no tokens"},
         {NPY("'<i4'", "False", "(4,)"), 15, TR_EFORMAT,
          "t.npy: its shape says 4 x 1 ids of 4 bytes, but 15 bytes follow the header"},
+        {NPY("'<i4'", "False", "(4,)"), 17, TR_EFORMAT,
+         "t.npy: its shape says 4 x 1 ids of 4 bytes, but 17 bytes follow the header"},
         {NPY("'<i4'", "False", "(4611686018427387904, 4)"), 0, TR_EFORMAT,
          "t.npy: its shape says 4611686018427387904 x 4 ids of 4 bytes, but 0 bytes follow the "
          "header"},
@@ -325,7 +340,8 @@ static void test_refused_npy(void **state) {
         {NPY("'<i4", "False", "(4,)"), 16, TR_EFORMAT,
          "t.npy: malformed NumPy header: a string was expected"},
         {"{'descr': '<i4'}", 16, TR_EFORMAT, KEYS},
-        {"{'descr': '<i4', 'descr': '<i4'}", 16, TR_EFORMAT, KEYS},
+        {"{'descr': '<i4', 'descr': '<i4', 'fortran_order': False, 'shape': (4,)}", 16, TR_EFORMAT,
+         KEYS},
         {NPY("'<i4'", "False", "(4,)") " x", 16, TR_EFORMAT, KEYS},
         {"[]", 16, TR_EFORMAT, "t.npy: malformed NumPy header: a dictionary was expected"},
     };
@@ -372,17 +388,12 @@ static int remove_folder(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_series),
-        cmocka_unit_test(test_shapes),
-        cmocka_unit_test(test_at_most_256_rows),
-        cmocka_unit_test(test_raw_files),
-        cmocka_unit_test(test_documents),
-        cmocka_unit_test(test_refused_tokens),
-        cmocka_unit_test(test_refused_compressed),
-        cmocka_unit_test(test_refused_text),
-        cmocka_unit_test(test_npy),
-        cmocka_unit_test(test_refused_npy),
-        cmocka_unit_test(test_refused_npy_start),
+        cmocka_unit_test(test_series),           cmocka_unit_test(test_shapes),
+        cmocka_unit_test(test_at_most_256_rows), cmocka_unit_test(test_raw_files),
+        cmocka_unit_test(test_documents),        cmocka_unit_test(test_refused_tokens),
+        cmocka_unit_test(test_negative_int32),   cmocka_unit_test(test_refused_compressed),
+        cmocka_unit_test(test_refused_text),     cmocka_unit_test(test_npy),
+        cmocka_unit_test(test_refused_npy),      cmocka_unit_test(test_refused_npy_start),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

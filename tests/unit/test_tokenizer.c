@@ -120,6 +120,52 @@ static void test_added_tokens(void **state) {
         "xxxxxy xxx ab a", (int32_t[]){5, 7, 6, 2, 0}, 5);
 }
 
+#define SPACED_MODEL(options)                                                                      \
+    "\"model\":{" options                                                                          \
+    "\"vocab\":{\"\u0120\":0,\"a\":1,\"1\":2,\"2\":3,\"12\":4,\"\u0120a\":5,"                      \
+    "\"x\":6,\"xx\":7},\"merges\":[\"1 2\",[\"\u0120\",\"a\"]]}"
+#define STEPS(first, prefix)                                                                       \
+    "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[" first                           \
+    ",{\"type\":\"ByteLevel\",\"add_prefix_space\":" prefix ",\"use_regex\":false}]},"
+#define DIGITS(individual) "{\"type\":\"Digits\",\"individual_digits\":" individual "}"
+
+static void test_steps(void **state) {
+    (void)state;
+    encode("{" STEPS(DIGITS("true"), "false") SPACED_MODEL("") "}", "12 a", (int32_t[]){2, 3, 5},
+           3);
+    encode("{" STEPS(DIGITS("false"), "false") SPACED_MODEL("") "}", "12 a", (int32_t[]){4, 5}, 2);
+    // Each piece between the digits gets its space, unless it has one.
+    encode("{" STEPS(DIGITS("false"), "true") SPACED_MODEL("") "}", "a12a 1 a",
+           (int32_t[]){5, 0, 4, 5, 0, 0, 2, 5}, 8);
+    encode("{" STEPS("{\"type\":\"Split\",\"pattern\":{\"String\":\" \"},\"behavior\":"
+                     "\"Removed\",\"invert\":false}",
+                     "false") SPACED_MODEL("") "}",
+           "1 2 a  12", (int32_t[]){2, 3, 1, 4}, 4);
+}
+
+static void test_ignore_merges(void **state) {
+    (void)state;
+    encode("{" BYTE_LEVEL SPACED_MODEL("") "}", "xx", (int32_t[]){6, 6}, 2);
+    encode("{" BYTE_LEVEL SPACED_MODEL("\"ignore_merges\":true,") "}", "xx xxa",
+           (int32_t[]){7, 0, 6, 6, 1}, 5);
+}
+
+static void test_edges_of_added_tokens(void **state) {
+    (void)state;
+    // A joiner and a circled letter are part of a word, so two of these are no single words.
+    encode("{\"added_tokens\":[" ADDED("1", "a", "") "," ADDED(
+               "8", "y", ",\"single_word\":true") "]," BYTE_LEVEL SPACED_MODEL("") "}",
+           "y\xe2\x80\x8cy\xe2\x92\xb6y", NULL, 0);
+}
+
+static void test_stripped_spaces(void **state) {
+    (void)state;
+    // The spaces between them go to "x"; U+0085 is one; "a" cannot take them a second time.
+    encode("{\"added_tokens\":[" ADDED("6", "x", ",\"rstrip\":true") "," ADDED(
+               "1", "a", ",\"lstrip\":true") "]," BYTE_LEVEL SPACED_MODEL("") "}",
+           "x \xc2\x85 a 1x 1", (int32_t[]){6, 1, 0, 2, 6, 2}, 6);
+}
+
 static void test_long_word(void **state) {
     (void)state;
     enum { SIZE = 1 << 20 };
@@ -160,10 +206,11 @@ static void test_backtracking_limit(void **state) {
               "\"invert\":false}," NO_REGEX "]}," SMALL_MODEL "}");
     struct tr_ids ids = {0};
     struct tr_err err;
-    const char *text = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaae";
+    const char *text = "ccaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaae";
     assert_int_equal(tr_tokenizer_encode(tokenizer, text, 60, &ids, &err), TR_EUNSUPPORTED);
-    assert_string_equal(err.text, "splitting 60 bytes of text into words stopped at byte 0: match "
+    assert_string_equal(err.text, "splitting 60 bytes of text into words stopped at byte 2: match "
                                   "limit exceeded");
+    assert_int_equal(ids.count, 0); // what came before is taken back
     free(ids.ids);
     tr_tokenizer_free(tokenizer);
 }
@@ -266,6 +313,10 @@ int main(void) {
         cmocka_unit_test(test_ids),
         cmocka_unit_test(test_added_tokens),
         cmocka_unit_test(test_long_word),
+        cmocka_unit_test(test_steps),
+        cmocka_unit_test(test_ignore_merges),
+        cmocka_unit_test(test_edges_of_added_tokens),
+        cmocka_unit_test(test_stripped_spaces),
         cmocka_unit_test(test_invalid_utf8),
         cmocka_unit_test(test_refused_patterns),
         cmocka_unit_test(test_backtracking_limit),

@@ -6,7 +6,7 @@
 #include "text.h"
 
 // The patterns of a tokenizer.json are written for Oniguruma and run here by PCRE2. Appends to
-// `out` the PCRE2 spelling (for PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE, newline LF) of
+// `out` the PCRE2 spelling (for PCRE2_UTF | PCRE2_MULTILINE, newline LF) of
 // pattern[0, size). What would mean something else, or nothing, in PCRE2 is TR_EUNSUPPORTED by
 // name: only what is known to agree passes.
 enum tr_status tr_pattern_translate(const char *pattern, size_t size, struct tr_string *out,

@@ -27,9 +27,8 @@ static enum tr_status compile(struct parser *p, const struct tr_string *pattern,
     if (!context)
         return tr_fail(p->err, TR_ENOMEM, "no memory for a pattern");
     pcre2_set_newline(context, PCRE2_NEWLINE_LF);
-    pcre2_code *code =
-        pcre2_compile((PCRE2_SPTR)pattern->data, pattern->size,
-                      PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE, &error, &offset, context);
+    pcre2_code *code = pcre2_compile((PCRE2_SPTR)pattern->data, pattern->size,
+                                     PCRE2_UTF | PCRE2_MULTILINE, &error, &offset, context);
     pcre2_compile_context_free(context);
     if (!code) {
         PCRE2_UCHAR text[128];
