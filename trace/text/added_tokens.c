@@ -173,10 +173,8 @@ enum tr_status tr_added_split(const struct tr_added_set *set, const char *text, 
         if (token->single_word &&
             (tr_ends_with_word(text, start) || tr_starts_with_word(text + stop, size - stop)))
             continue;
-        if (token->lstrip) {
+        if (token->lstrip)
             start -= tr_spaces_at_end(text, start);
-            start = start < done ? done : start;
-        }
         if (token->rstrip)
             stop += tr_spaces_at_start(text + stop, size - stop);
         if (done < start)
