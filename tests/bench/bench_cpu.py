@@ -219,8 +219,7 @@ def bench_memory(options, work):
     checkpoint = make(name, options.cache / f"{name}-BF16", "BF16")
     tokens = write_tokens(work / "tokens.npy", 4, 512, SHAPES[name][4])
     seconds, resident, text = run_trace(options, [checkpoint], work)
-    print(text)
-    print(f"{name}: {seconds:.1f} s, {resident / 1e9:.3f} GB resident")
+    print(text + f"{name}: {seconds:.1f} s, {resident / 1e9:.3f} GB resident")
     yield row("memory", name, "BF16", tokens.size, options, "B", [resident], "limit", [limit], 1)
 
 
@@ -243,11 +242,12 @@ def main():
     parser.add_argument("--out", type=Path, help="the CSV (results/MACHINE.csv)")
     options = parser.parse_args()
     options.blas = options.blas or find_blas(options.trace)
+    options.cache.mkdir(parents=True, exist_ok=True)
     benches = {"speed": bench_speed, "memory": bench_memory}
     rows = []
     for bench, run in benches.items():
         if options.only in (None, bench):
-            with tempfile.TemporaryDirectory(dir=options.trace.resolve().parent) as work:
+            with tempfile.TemporaryDirectory(dir=options.cache) as work:
                 rows += run(options, Path(work))
     out = options.out or HERE / "results" / f"{machine_name(options.threads)}.csv"
     out.parent.mkdir(exist_ok=True)
