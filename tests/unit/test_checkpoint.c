@@ -188,16 +188,19 @@ static void test_seventy_two_shards(void **state) {
     tr_checkpoint_close(checkpoint);
 }
 
+#define FORMATS                                                                                    \
+    "model.safetensors, model.safetensors.index.json, pytorch_model.bin, "                         \
+    "pytorch_model.bin.index.json or model.pt"
+
 static void test_folders_without_a_checkpoint(void **state) {
     (void)state;
     static const struct {
         const char *file, *what;
         enum tr_status code;
     } cases[] = {
-        {"pytorch_model.bin", "PyTorch pickles", TR_EUNSUPPORTED},
-        {"pytorch_model-00001-of-00003.bin", "PyTorch pickles", TR_EUNSUPPORTED},
         {"adapter_model.safetensors", "an adapter, not a whole model", TR_EUNSUPPORTED},
         {ONE, "shards without their index", TR_EFORMAT},
+        {"pytorch_model-00001-of-00003.bin", "shards without their index", TR_EFORMAT},
         {"model.safetensors.incomplete", "an unfinished download", TR_EFORMAT},
         {"__0_0.distcp", "a PyTorch distributed checkpoint", TR_EUNSUPPORTED},
         {"mp_rank_00", "a Megatron or DeepSpeed checkpoint", TR_EUNSUPPORTED},
@@ -207,23 +210,19 @@ static void test_folders_without_a_checkpoint(void **state) {
         char *folder = new_folder(), expected[512];
         write_config(folder);
         write_text(path_in(folder, cases[i].file), "x");
-        snprintf(expected, sizeof expected,
-                 "@ holds %s (%s); what can be read is model.safetensors or "
-                 "model.safetensors.index.json",
+        snprintf(expected, sizeof expected, "@ holds %s (%s); what can be read is " FORMATS,
                  cases[i].what, cases[i].file);
         assert_refused(folder, cases[i].code, expected);
     }
     char *several = new_folder(); // the first row of the table wins, in whatever order files come
     write_text(path_in(several, "a.gguf"), "x");
-    write_text(path_in(several, "pytorch_model.bin"), "x");
+    write_text(path_in(several, "mp_rank_00"), "x");
     write_text(path_in(several, "z.gguf"), "x");
-    write_text(path_in(several, "model.pt"), "x");
+    write_text(path_in(several, "tf_model.h5"), "x");
     assert_refused(several, TR_EUNSUPPORTED,
-                   "@ holds PyTorch pickles (pytorch_model.bin); what can be read is "
-                   "model.safetensors or model.safetensors.index.json");
-    assert_refused(new_folder(), TR_EFORMAT,
-                   "@ holds no checkpoint: there is no model.safetensors or "
-                   "model.safetensors.index.json");
+                   "@ holds a Megatron or DeepSpeed checkpoint (mp_rank_00); what can be read "
+                   "is " FORMATS);
+    assert_refused(new_folder(), TR_EFORMAT, "@ holds no checkpoint: there is no " FORMATS);
     assert_refused(in_folder("nowhere"), TR_EIO,
                    "cannot open the folder @: No such file or directory");
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@
 #include "alloc.h"
 #include "file.h"
 #include "reader.h"
+#include "strided.h"
 
 enum { CONFIG_LIMIT = 16 << 20 }; // bytes
 
@@ -21,6 +23,9 @@ static const struct {
 } formats[] = {
     {"model.safetensors", tr_read_safetensors},
     {"model.safetensors.index.json", tr_read_safetensors_index},
+    {"pytorch_model.bin", tr_read_torch},
+    {"pytorch_model.bin.index.json", tr_read_torch_index},
+    {"model.pt", tr_read_torch},
 };
 enum { FORMATS = sizeof formats / sizeof *formats };
 
@@ -102,12 +107,16 @@ enum tr_status tr_checkpoint_sort(struct tr_checkpoint *checkpoint, struct tr_er
     struct tr_tensor *tensors = checkpoint->tensors;
     if (checkpoint->tensor_count)
         qsort(tensors, (size_t)checkpoint->tensor_count, sizeof *tensors, compare_tensors);
-    for (int64_t i = 1; i < checkpoint->tensor_count; i++)
-        if (!strcmp(tensors[i - 1].name, tensors[i].name))
-            return tr_fail(err, TR_EFORMAT, "%s: tensor %s is in both %s and %s",
-                           checkpoint->folder, tensors[i].name,
-                           checkpoint->files[tensors[i - 1].file].name,
-                           checkpoint->files[tensors[i].file].name);
+    for (int64_t i = 1; i < checkpoint->tensor_count; i++) {
+        if (strcmp(tensors[i - 1].name, tensors[i].name))
+            continue;
+        if (tensors[i - 1].file == tensors[i].file)
+            return tr_fail(err, TR_EFORMAT, "%s has two tensors %s",
+                           checkpoint->files[tensors[i].file].path, tensors[i].name);
+        return tr_fail(err, TR_EFORMAT, "%s: tensor %s is in both %s and %s", checkpoint->folder,
+                       tensors[i].name, checkpoint->files[tensors[i - 1].file].name,
+                       checkpoint->files[tensors[i].file].name);
+    }
     return TR_OK;
 }
 
@@ -135,7 +144,11 @@ static enum tr_status refuse(const char *folder, struct tr_err *err) {
     struct tr_string names = {0};
     enum tr_status status = TR_OK;
     for (int i = 0; i < FORMATS && status == TR_OK; i++)
-        status = tr_string_format(&names, err, "%s%s", i ? " or " : "", formats[i].name);
+        status = tr_string_format(&names, err, "%s%s",
+                                  !i                 ? ""
+                                  : i == FORMATS - 1 ? " or "
+                                                     : ", ",
+                                  formats[i].name);
     if (status == TR_OK)
         status = tr_refuse_folder(folder, names.data, err);
     tr_string_free(&names);
@@ -171,13 +184,37 @@ static enum tr_status load_config(struct tr_checkpoint *checkpoint, struct tr_er
     return status;
 }
 
+static bool all_begin_with(const struct tr_checkpoint *checkpoint, const char *prefix) {
+    size_t size = strlen(prefix);
+    for (int64_t i = 0; i < checkpoint->tensor_count; i++)
+        if (strncmp(checkpoint->tensors[i].name, prefix, size) ||
+            !checkpoint->tensors[i].name[size])
+            return false;
+    return checkpoint->tensor_count > 0;
+}
+
+// Takes off what DistributedDataParallel and torch.compile put before every name. The order of the
+// names stays.
+static void strip_wrappers(struct tr_checkpoint *checkpoint) {
+    static const char *const prefixes[] = {"module.", "_orig_mod."};
+    enum { PREFIXES = sizeof prefixes / sizeof *prefixes };
+    for (int p = 0; p < PREFIXES; p++)
+        if (all_begin_with(checkpoint, prefixes[p])) {
+            for (int64_t i = 0; i < checkpoint->tensor_count; i++)
+                checkpoint->tensors[i].name += strlen(prefixes[p]);
+            p = -1; // they may be nested in any order
+        }
+}
+
 static enum tr_status open_folder(struct tr_checkpoint *checkpoint, const char *folder,
                                   struct tr_err *err) {
     int format = 0;
     TR_TRY(tr_strdup(&checkpoint->folder, folder, err));
     TR_TRY(find_format(folder, &format, err));
     TR_TRY(load_config(checkpoint, err));
-    return formats[format].read(checkpoint, formats[format].name, err);
+    TR_TRY(formats[format].read(checkpoint, formats[format].name, err));
+    strip_wrappers(checkpoint);
+    return TR_OK;
 }
 
 enum tr_status tr_checkpoint_open(struct tr_checkpoint **checkpoint_p, const char *folder,
@@ -220,6 +257,19 @@ const struct tr_tensor *tr_checkpoint_find(const struct tr_checkpoint *checkpoin
                    compare_tensors);
 }
 
+const struct tr_tensor *tr_checkpoint_find_prefixed(const struct tr_checkpoint *checkpoint,
+                                                    const char *name, const char *prefix) {
+    char prefixed[256];
+    size_t size = strlen(prefix);
+    const struct tr_tensor *tensor = tr_checkpoint_find(checkpoint, name);
+    if (!tensor && !strncmp(name, prefix, size))
+        tensor = tr_checkpoint_find(checkpoint, name + size);
+    if (!tensor &&
+        (size_t)snprintf(prefixed, sizeof prefixed, "%s%s", prefix, name) < sizeof prefixed)
+        tensor = tr_checkpoint_find(checkpoint, prefixed);
+    return tensor;
+}
+
 int64_t tr_checkpoint_tensor_count(const struct tr_checkpoint *checkpoint) {
     return checkpoint->tensor_count;
 }
@@ -236,11 +286,14 @@ enum tr_status tr_checkpoint_read(struct tr_checkpoint *checkpoint, const struct
         return tr_fail(err, TR_EUSAGE,
                        "%s: tensor %s has %" PRIu64 " bytes, %zu were asked for at %" PRIu64,
                        file->path, tensor->name, tensor->bytes, size, begin);
+    if (tensor->strided)
+        return tr_strided_read(file->fd, file->path, tensor, begin, bytes, size, err);
     return tr_file_read_at(file->fd, file->path, tensor->offset + begin, bytes, size, err);
 }
 
 void tr_checkpoint_will_read(struct tr_checkpoint *checkpoint, const struct tr_tensor *tensor) {
-    posix_fadvise(checkpoint->files[tensor->file].fd, (off_t)tensor->offset, (off_t)tensor->bytes,
+    uint64_t bytes = tensor->strided ? tr_strided_span(tensor) : tensor->bytes;
+    posix_fadvise(checkpoint->files[tensor->file].fd, (off_t)tensor->offset, (off_t)bytes,
                   POSIX_FADV_WILLNEED);
 }
 

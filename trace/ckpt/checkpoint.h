@@ -27,19 +27,23 @@ enum { TR_MAX_DIMS = 8 };
 struct tr_tensor {
     const char *name;
     enum tr_dtype dtype;
-    char dtype_text[16]; // as the file spells it
+    char dtype_text[16]; // as safetensors spells it, whatever the format
     int dims;
     int64_t shape[TR_MAX_DIMS];
     int file;        // index into the checkpoint's files
     uint64_t offset; // of the first byte, from the start of the file
-    uint64_t bytes;
+    uint64_t bytes;  // as they are delivered, row-major
+    bool strided;    // whether the file has them in another order: then, and only then,
+    int64_t strides[TR_MAX_DIMS]; // elements of the file from one index to the next
 };
 
 struct tr_checkpoint; // open files and the table of tensors; not thread-safe
 
-// Opens `folder`: model.safetensors, or the shards of model.safetensors.index.json. The error
-// sentences name the file and, where there is one, the tensor. TR_EFORMAT for damaged files,
-// TR_EUNSUPPORTED for a folder in a format we do not read (naming it), TR_EIO otherwise.
+// Opens `folder`: the first there is of model.safetensors, model.safetensors.index.json and its
+// shards, pytorch_model.bin, pytorch_model.bin.index.json and its shards, model.pt. Wrappers'
+// prefixes ("module.", "_orig_mod.") that all names have are taken off. The error sentences name
+// the file and, where there is one, the tensor. TR_EFORMAT for damaged files, TR_EUNSUPPORTED for a
+// folder in a format we do not read (naming it), TR_EIO otherwise.
 enum tr_status tr_checkpoint_open(struct tr_checkpoint **checkpoint_p, const char *folder,
                                   struct tr_err *err);
 void tr_checkpoint_close(struct tr_checkpoint *checkpoint); // accepts NULL
@@ -48,12 +52,18 @@ void tr_checkpoint_close(struct tr_checkpoint *checkpoint); // accepts NULL
 const struct tr_tensor *tr_checkpoint_find(const struct tr_checkpoint *checkpoint,
                                            const char *name);
 
+// The same for files that may or may not put `prefix` ("transformer.") before their names: `name`
+// itself, with the prefix put before it, or with it taken off.
+const struct tr_tensor *tr_checkpoint_find_prefixed(const struct tr_checkpoint *checkpoint,
+                                                    const char *name, const char *prefix);
+
 // All tensors, sorted by name (bytewise).
 int64_t tr_checkpoint_tensor_count(const struct tr_checkpoint *checkpoint);
 const struct tr_tensor *tr_checkpoint_tensor(const struct tr_checkpoint *checkpoint, int64_t index);
 
-// Reads bytes [begin, begin + size) of a tensor's data, which lies as the file stores it:
-// row-major, little-endian. Callers read in order and in pieces of several MiB.
+// Reads bytes [begin, begin + size) of a tensor's data: row-major, little-endian, however the file
+// has it; in memory that does not depend on the tensor's size. Callers read in order and in pieces
+// of several MiB.
 enum tr_status tr_checkpoint_read(struct tr_checkpoint *checkpoint, const struct tr_tensor *tensor,
                                   uint64_t begin, void *bytes, size_t size, struct tr_err *err);
 
@@ -72,8 +82,9 @@ const char *tr_checkpoint_config(const struct tr_checkpoint *checkpoint, size_t 
 const char *tr_checkpoint_config_digest(const struct tr_checkpoint *checkpoint);
 
 // What tells this checkpoint from another without reading its data: a digest over the weight
-// files' names, sizes, modification times (in nanoseconds) and safetensors header bytes, the index
-// of shards included (D7). As they were when the checkpoint was opened.
+// files' names, sizes, modification times (in nanoseconds) and the bytes that describe the tensors
+// (safetensors header; directory and pickle of a .bin file), the index of shards included (D7). As
+// they were when the checkpoint was opened.
 enum tr_status tr_checkpoint_identity(const struct tr_checkpoint *checkpoint,
                                       char out[TR_DIGEST_MAX], struct tr_err *err);
 

@@ -13,11 +13,11 @@ static const struct {
     const char *what;
     enum tr_status code;
 } foreign[] = {
-    {"pytorch_model*.bin", "PyTorch pickles", TR_EUNSUPPORTED},
-    {"pytorch_model.bin.index.json", "PyTorch pickles", TR_EUNSUPPORTED},
     {"adapter_model.safetensors", "an adapter, not a whole model", TR_EUNSUPPORTED},
     {"model-*-of-*.safetensors", "shards without their index", TR_EFORMAT},
+    {"pytorch_model-*-of-*.bin", "shards without their index", TR_EFORMAT},
     {"*.safetensors.incomplete", "an unfinished download", TR_EFORMAT},
+    {"pytorch_model*.bin.incomplete", "an unfinished download", TR_EFORMAT},
     {"snapshots", "a Hugging Face cache: give a folder below snapshots", TR_EUNSUPPORTED},
     {"*.distcp", "a PyTorch distributed checkpoint", TR_EUNSUPPORTED},
     {"zero_pp_rank_*", "a DeepSpeed ZeRO checkpoint", TR_EUNSUPPORTED},
@@ -25,7 +25,6 @@ static const struct {
     {"mp_rank_*", "a Megatron or DeepSpeed checkpoint", TR_EUNSUPPORTED},
     {"*.gguf", "GGUF weights", TR_EUNSUPPORTED},
     {"consolidated.*.pth", "weights in Meta's own layout", TR_EUNSUPPORTED},
-    {"model.pt", "a PyTorch pickle", TR_EUNSUPPORTED},
     {"tf_model.h5", "TensorFlow weights", TR_EUNSUPPORTED},
     {"flax_model.msgpack", "Flax weights", TR_EUNSUPPORTED},
 };

@@ -39,6 +39,13 @@ typedef enum tr_status tr_reader(struct tr_checkpoint *checkpoint, const char *n
                                  struct tr_err *err);
 tr_reader tr_read_safetensors;
 tr_reader tr_read_safetensors_index;
+tr_reader tr_read_torch;
+tr_reader tr_read_torch_index;
+
+// The reader of the index `name`: calls `add` for each shard it names, which adds the file's
+// tensors, then makes sure that every tensor is where the index says.
+enum tr_status tr_read_shards(struct tr_checkpoint *checkpoint, const char *name, tr_reader *add,
+                              struct tr_err *err);
 
 // Adds the regular file `name`, opened for reading; *file_p is valid until the next call.
 enum tr_status tr_checkpoint_add_file(struct tr_checkpoint *checkpoint, const char *name,

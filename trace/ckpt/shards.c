@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// A checkpoint in several files, whose index says which tensor is where; the same for all formats.
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "file.h"
+#include "index.h"
+#include "reader.h"
+
+enum { INDEX_LIMIT = 100000000 }; // bytes; a few MB for the largest models
+
+static enum tr_status is_missing(const char *folder, const char *name, bool *missing_p,
+                                 struct tr_err *err) {
+    char *path;
+    TR_TRY(tr_path_join(&path, folder, name, err));
+    *missing_p = !tr_file_exists(path);
+    free(path);
+    return TR_OK;
+}
+
+// Says all at once which shards are missing: people fetch them in one go.
+static enum tr_status refuse_missing(const char *folder, const struct tr_index *index,
+                                     const char *path, struct tr_err *err) {
+    enum { NAMED = 4 };
+    struct tr_string names = {0};
+    int64_t count = 0;
+    enum tr_status status = TR_OK;
+    for (int64_t i = 0; i < index->shard_count && status == TR_OK; i++) {
+        bool missing = false;
+        status = is_missing(folder, index->shards[i], &missing, err);
+        count += missing;
+        if (status == TR_OK && missing && count <= NAMED)
+            status =
+                tr_string_format(&names, err, "%s%.80s", count > 1 ? ", " : "", index->shards[i]);
+    }
+    if (status == TR_OK && count)
+        status = tr_fail(err, TR_EFORMAT, "%s: %lld of %lld shards are missing: %s%s", path,
+                         (long long)count, (long long)index->shard_count, names.data,
+                         count > NAMED ? " ..." : "");
+    tr_string_free(&names);
+    return status;
+}
+
+// Every tensor must be where the index says, and nowhere else.
+static enum tr_status check_places(const struct tr_checkpoint *checkpoint,
+                                   const struct tr_index *index, const char *path,
+                                   struct tr_err *err) {
+    for (int64_t i = 0; i < index->count; i++) {
+        const struct tr_index_entry *entry = &index->entries[i];
+        const struct tr_tensor *tensor = tr_checkpoint_find(checkpoint, entry->tensor);
+        if (!tensor)
+            return tr_fail(err, TR_EFORMAT, "%s places tensor %s in %s, which does not have it",
+                           path, entry->tensor, entry->shard);
+        const char *shard = checkpoint->files[tensor->file].name;
+        if (strcmp(shard, entry->shard))
+            return tr_fail(err, TR_EFORMAT, "%s places tensor %s in %s, it is in %s", path,
+                           entry->tensor, entry->shard, shard);
+    }
+    return TR_OK;
+}
+
+static enum tr_status load_index(struct tr_checkpoint *checkpoint, const char *name,
+                                 const char *path, struct tr_index *index, struct tr_err *err) {
+    struct stat info;
+    char *bytes;
+    size_t size;
+    if (stat(path, &info))
+        return tr_fail(err, TR_EIO, "cannot examine %s: %s", path, strerror(errno));
+    TR_TRY(tr_file_load(path, INDEX_LIMIT, &bytes, &size, err));
+    enum tr_status status = tr_refuse_placeholder(path, bytes, size, err);
+    if (status == TR_OK)
+        status = tr_checkpoint_stamp(checkpoint, name, &info, bytes, size, err);
+    if (status == TR_OK)
+        status = tr_index_parse(index, bytes, size, path, err);
+    free(bytes);
+    return status;
+}
+
+enum tr_status tr_read_shards(struct tr_checkpoint *checkpoint, const char *name, tr_reader *add,
+                              struct tr_err *err) {
+    struct tr_index index = {0};
+    enum tr_status status;
+    char *path;
+    TR_TRY(tr_path_join(&path, checkpoint->folder, name, err));
+    TR_GO(status, load_index(checkpoint, name, path, &index, err), out);
+    TR_GO(status, refuse_missing(checkpoint->folder, &index, path, err), out);
+    for (int64_t i = 0; i < index.shard_count; i++)
+        TR_GO(status, add(checkpoint, index.shards[i], err), out);
+    TR_GO(status, tr_checkpoint_sort(checkpoint, err), out);
+    TR_GO(status, check_places(checkpoint, &index, path, err), out);
+out:
+    tr_index_free(&index);
+    free(path);
+    return status;
+}

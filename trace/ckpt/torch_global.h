@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef TR_TORCH_GLOBAL_H
+#define TR_TORCH_GLOBAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "checkpoint.h"
+
+// The values of a pickle, and the closed set of globals a state dict needs. Internal.
+
+struct tr_slice { // text within the pickle, UTF-8, not 0-terminated
+    const char *bytes;
+    size_t size;
+};
+
+enum tr_value_kind {
+    TR_VALUE_NONE,
+    TR_VALUE_BOOL,
+    TR_VALUE_INTEGER,
+    TR_VALUE_REAL,
+    TR_VALUE_TEXT,
+    TR_VALUE_TUPLE,
+    TR_VALUE_LIST,
+    TR_VALUE_DICT,
+    TR_VALUE_GLOBAL,
+    TR_VALUE_STORAGE,
+    TR_VALUE_TENSOR,
+};
+
+struct tr_value {
+    enum tr_value_kind kind;
+    union {
+        int64_t integer; // of bools too
+        double real;
+        struct tr_slice text;
+        struct {
+            struct tr_value **items; // [count]; a dict's are key, value, key, value ...
+            uint64_t count, capacity;
+        } sequence; // of tuples, lists and dicts
+        const struct tr_global *global;
+        struct {
+            const struct tr_global *type;
+            struct tr_slice key; // names the entry with the bytes
+            int64_t count;       // elements
+        } storage;
+        struct { // checked: it lies within its storage and has at most TR_MAX_DIMS dimensions
+            const struct tr_value *storage;
+            const struct tr_value *shape, *strides; // tuples of integers, strides in elements
+            int64_t offset;                         // elements
+        } tensor;
+    };
+};
+
+// What calling a global on `args`, a tuple, gives: NULL with *result set, or why it is refused.
+typedef const char *tr_constructor(const struct tr_value *args, struct tr_value *result);
+
+struct tr_global {
+    const char *module, *name;
+    tr_constructor *call;   // NULL for types
+    const char *dtype_text; // of a storage type, as safetensors spells it; NULL for others
+    enum tr_dtype dtype;
+    uint64_t size; // bytes of an element
+};
+
+// The row of `module`.`name`, NULL when it is not in the set.
+const struct tr_global *tr_global_find(struct tr_slice module, struct tr_slice name);
+
+bool tr_slice_is(struct tr_slice slice, const char *text);
+
+// What a value of that kind is called in sentences, with its article.
+const char *tr_value_name(const struct tr_value *value);
+
+// An empty OrderedDict: the one constructor that is a class.
+tr_constructor tr_construct_dict;
+
+// The storage that a persistent id, a tuple, stands for.
+tr_constructor tr_construct_storage;
+
+#endif

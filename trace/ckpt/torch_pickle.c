@@ -1,0 +1,583 @@
+// SPDX-License-Identifier: Apache-2.0
+// The machine: a stack of values, marks on it, a memo. One row for each opcode there is; those
+// without a function are refused. Opcodes are described in Python's Lib/pickletools.py.
+#include "torch_pickle.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "alloc.h"
+#include "text.h"
+
+enum { BLOCK_SIZE = 1 << 16, GLOBAL_LIMIT = 128 }; // bytes
+
+// Memory that lives as long as the pickle.
+struct tr_pickle_block {
+    struct tr_pickle_block *next;
+    size_t used, size;
+    max_align_t memory[]; // [size] bytes
+};
+
+struct machine {
+    const unsigned char *bytes; // [size]
+    size_t size, at;            // `at`: the next byte
+    size_t opcode_at;
+    const char *what;
+    struct tr_value **stack; // [height]
+    uint64_t height, capacity;
+    uint64_t marks[TR_PICKLE_NESTING_LIMIT]; // heights at which they were set
+    int mark_count;
+    struct tr_value **memo; // [memo_count]
+    uint64_t memo_count, memo_capacity;
+    struct tr_pickle_block *blocks;
+    size_t memory; // of all blocks
+    struct tr_value *root;
+};
+
+typedef enum tr_status operation(struct machine *m, struct tr_err *err);
+static const struct opcode {
+    const char *name;
+    operation *run; // NULL: refused
+} opcodes[256];
+
+static enum tr_status refuse(const struct machine *m, enum tr_status code, struct tr_err *err,
+                             const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+static enum tr_status refuse(const struct machine *m, enum tr_status code, struct tr_err *err,
+                             const char *format, ...) {
+    char reason[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(reason, sizeof reason, format, args);
+    va_end(args);
+    const char *name = opcodes[m->bytes[m->opcode_at]].name;
+    return tr_fail(err, code, "%s: the pickle's %s at byte %zu: %s", m->what, name, m->opcode_at,
+                   reason);
+}
+
+static enum tr_status allocate(struct machine *m, uint64_t size, void *memory_p,
+                               struct tr_err *err) {
+    size = (size + sizeof(max_align_t) - 1) / sizeof(max_align_t) * sizeof(max_align_t);
+    if (!m->blocks || size > m->blocks->size - m->blocks->used) {
+        uint64_t wanted = size > BLOCK_SIZE ? size : BLOCK_SIZE;
+        struct tr_pickle_block *block = NULL;
+        if (wanted > TR_PICKLE_VALUES_LIMIT - m->memory)
+            return refuse(m, TR_EUNSUPPORTED, err, "its values take more than %d MiB",
+                          TR_PICKLE_VALUES_LIMIT >> 20);
+        TR_TRY(tr_alloc((void **)&block, sizeof *block + wanted, 1, "values of a pickle", err));
+        block->next = m->blocks;
+        block->size = (size_t)wanted;
+        m->blocks = block;
+        m->memory += (size_t)wanted;
+    }
+    *(void **)memory_p = (char *)m->blocks->memory + m->blocks->used;
+    m->blocks->used += (size_t)size;
+    return TR_OK;
+}
+
+static enum tr_status push(struct machine *m, struct tr_value *value, struct tr_err *err) {
+    TR_TRY(tr_grow((void **)&m->stack, &m->capacity, m->height + 1, sizeof *m->stack,
+                   "the stack of a pickle", err));
+    m->stack[m->height++] = value;
+    return TR_OK;
+}
+
+static enum tr_status push_new(struct machine *m, struct tr_value value, struct tr_err *err) {
+    struct tr_value *copy = NULL;
+    TR_TRY(allocate(m, sizeof *copy, &copy, err));
+    *copy = value;
+    return push(m, copy, err);
+}
+
+// The value on top, which must lie above the last mark.
+static enum tr_status peek(const struct machine *m, struct tr_value **value_p, struct tr_err *err) {
+    uint64_t floor = m->mark_count ? m->marks[m->mark_count - 1] : 0;
+    if (m->height == floor)
+        return refuse(m, TR_EFORMAT, err, "there is nothing on the stack");
+    *value_p = m->stack[m->height - 1];
+    return TR_OK;
+}
+
+static enum tr_status pop(struct machine *m, struct tr_value **value_p, struct tr_err *err) {
+    TR_TRY(peek(m, value_p, err));
+    m->height--;
+    return TR_OK;
+}
+
+// Takes everything above the last mark off the stack; the items stay valid until the next push.
+static enum tr_status pop_mark(struct machine *m, struct tr_value ***items_p, uint64_t *count_p,
+                               struct tr_err *err) {
+    if (!m->mark_count)
+        return refuse(m, TR_EFORMAT, err, "there is no mark on the stack");
+    uint64_t floor = m->marks[--m->mark_count];
+    *items_p = m->stack + floor;
+    *count_p = m->height - floor;
+    m->height = floor;
+    return TR_OK;
+}
+
+static enum tr_status take(struct machine *m, size_t count, const unsigned char **bytes_p,
+                           struct tr_err *err) {
+    if (count > m->size - m->at)
+        return refuse(m, TR_EFORMAT, err, "it wants %zu bytes, the pickle has %zu left", count,
+                      m->size - m->at);
+    *bytes_p = m->bytes + m->at;
+    m->at += count;
+    return TR_OK;
+}
+
+// A little-endian number of up to 8 bytes.
+static enum tr_status take_number(struct machine *m, int count, uint64_t *value_p,
+                                  struct tr_err *err) {
+    const unsigned char *bytes = NULL;
+    uint64_t value = 0;
+    TR_TRY(take(m, (size_t)count, &bytes, err));
+    for (int i = count; i-- > 0;)
+        value = value << 8 | bytes[i];
+    *value_p = value;
+    return TR_OK;
+}
+
+static enum tr_status run_proto(struct machine *m, struct tr_err *err) {
+    uint64_t version = 0;
+    TR_TRY(take_number(m, 1, &version, err));
+    if (m->opcode_at)
+        return refuse(m, TR_EFORMAT, err, "it belongs at the beginning");
+    if (version != 2)
+        return refuse(m, TR_EUNSUPPORTED, err, "protocol %d; torch.save writes 2", (int)version);
+    return TR_OK;
+}
+
+static enum tr_status run_mark(struct machine *m, struct tr_err *err) {
+    if (m->mark_count == TR_PICKLE_NESTING_LIMIT)
+        return refuse(m, TR_EUNSUPPORTED, err, "nested more than %d deep", TR_PICKLE_NESTING_LIMIT);
+    m->marks[m->mark_count++] = m->height;
+    return TR_OK;
+}
+
+static enum tr_status run_stop(struct machine *m, struct tr_err *err) {
+    TR_TRY(pop(m, &m->root, err));
+    if (m->height || m->mark_count)
+        return refuse(m, TR_EFORMAT, err, "values are left on the stack");
+    if (m->at != m->size)
+        return refuse(m, TR_EFORMAT, err, "%zu bytes follow", m->size - m->at);
+    return TR_OK;
+}
+
+static enum tr_status run_none(struct machine *m, struct tr_err *err) {
+    return push_new(m, (struct tr_value){.kind = TR_VALUE_NONE}, err);
+}
+
+static enum tr_status run_true(struct machine *m, struct tr_err *err) {
+    return push_new(m, (struct tr_value){.kind = TR_VALUE_BOOL, .integer = 1}, err);
+}
+
+static enum tr_status run_false(struct machine *m, struct tr_err *err) {
+    return push_new(m, (struct tr_value){.kind = TR_VALUE_BOOL}, err);
+}
+
+// A signed integer of `count` bytes, 0 to 8.
+static enum tr_status push_integer(struct machine *m, int count, bool is_signed,
+                                   struct tr_err *err) {
+    uint64_t value = 0;
+    TR_TRY(take_number(m, count, &value, err));
+    if (is_signed && count && count < 8 && value >> (8 * count - 1))
+        value |= UINT64_MAX << 8 * count;
+    return push_new(m, (struct tr_value){.kind = TR_VALUE_INTEGER, .integer = (int64_t)value}, err);
+}
+
+static enum tr_status run_binint(struct machine *m, struct tr_err *err) {
+    return push_integer(m, 4, true, err);
+}
+
+static enum tr_status run_binint1(struct machine *m, struct tr_err *err) {
+    return push_integer(m, 1, false, err);
+}
+
+static enum tr_status run_binint2(struct machine *m, struct tr_err *err) {
+    return push_integer(m, 2, false, err);
+}
+
+static enum tr_status run_long1(struct machine *m, struct tr_err *err) {
+    uint64_t count = 0;
+    TR_TRY(take_number(m, 1, &count, err));
+    if (count > 8)
+        return refuse(m, TR_EUNSUPPORTED, err, "an integer of %d bytes", (int)count);
+    return push_integer(m, (int)count, true, err);
+}
+
+static enum tr_status run_binfloat(struct machine *m, struct tr_err *err) {
+    struct tr_value value = {.kind = TR_VALUE_REAL};
+    uint64_t bits = 0;
+    TR_TRY(take_number(m, 8, &bits, err));
+    bits = __builtin_bswap64(bits); // this opcode alone is big-endian
+    memcpy(&value.real, &bits, 8);
+    return push_new(m, value, err);
+}
+
+static enum tr_status push_text(struct machine *m, int count_bytes, struct tr_err *err) {
+    const unsigned char *bytes = NULL;
+    uint64_t count = 0;
+    TR_TRY(take_number(m, count_bytes, &count, err));
+    TR_TRY(take(m, (size_t)count, &bytes, err));
+    if (!tr_utf8_valid(bytes, (size_t)count))
+        return refuse(m, TR_EFORMAT, err, "a text that is not UTF-8");
+    return push_new(m,
+                    (struct tr_value){.kind = TR_VALUE_TEXT,
+                                      .text = {.bytes = (const char *)bytes, .size = count}},
+                    err);
+}
+
+static enum tr_status run_binunicode(struct machine *m, struct tr_err *err) {
+    return push_text(m, 4, err);
+}
+
+static enum tr_status run_short_binstring(struct machine *m, struct tr_err *err) {
+    return push_text(m, 1, err);
+}
+
+static enum tr_status run_empty_tuple(struct machine *m, struct tr_err *err) {
+    return push_new(m, (struct tr_value){.kind = TR_VALUE_TUPLE}, err);
+}
+
+static enum tr_status run_empty_list(struct machine *m, struct tr_err *err) {
+    return push_new(m, (struct tr_value){.kind = TR_VALUE_LIST}, err);
+}
+
+static enum tr_status run_empty_dict(struct machine *m, struct tr_err *err) {
+    return push_new(m, (struct tr_value){.kind = TR_VALUE_DICT}, err);
+}
+
+// Adds items to a list, a dict or a new tuple.
+static enum tr_status extend(struct machine *m, struct tr_value *to, struct tr_value *const *items,
+                             uint64_t count, struct tr_err *err) {
+    uint64_t wanted = to->sequence.count + count;
+    if (wanted > to->sequence.capacity) {
+        uint64_t capacity = 2 * to->sequence.capacity > wanted ? 2 * to->sequence.capacity : wanted;
+        struct tr_value **grown = NULL;
+        TR_TRY(allocate(m, capacity * sizeof *grown, &grown, err));
+        if (to->sequence.count)
+            memcpy(grown, to->sequence.items, to->sequence.count * sizeof *grown);
+        to->sequence.items = grown;
+        to->sequence.capacity = capacity;
+    }
+    if (count)
+        memcpy(to->sequence.items + to->sequence.count, items, count * sizeof *items);
+    to->sequence.count = wanted;
+    return TR_OK;
+}
+
+static enum tr_status push_tuple(struct machine *m, struct tr_value *const *items, uint64_t count,
+                                 struct tr_err *err) {
+    struct tr_value *tuple = NULL;
+    TR_TRY(allocate(m, sizeof *tuple, &tuple, err));
+    *tuple = (struct tr_value){.kind = TR_VALUE_TUPLE};
+    TR_TRY(extend(m, tuple, items, count, err));
+    return push(m, tuple, err);
+}
+
+static enum tr_status run_tuple(struct machine *m, struct tr_err *err) {
+    struct tr_value **items = NULL;
+    uint64_t count = 0;
+    TR_TRY(pop_mark(m, &items, &count, err));
+    return push_tuple(m, items, count, err);
+}
+
+static enum tr_status pop_tuple(struct machine *m, int count, struct tr_err *err) {
+    struct tr_value *items[3] = {0};
+    for (int i = count; i-- > 0;)
+        TR_TRY(pop(m, &items[i], err));
+    return push_tuple(m, items, (uint64_t)count, err);
+}
+
+static enum tr_status run_tuple1(struct machine *m, struct tr_err *err) {
+    return pop_tuple(m, 1, err);
+}
+
+static enum tr_status run_tuple2(struct machine *m, struct tr_err *err) {
+    return pop_tuple(m, 2, err);
+}
+
+static enum tr_status run_tuple3(struct machine *m, struct tr_err *err) {
+    return pop_tuple(m, 3, err);
+}
+
+// Adds items to the list or dict on top of the stack.
+static enum tr_status extend_top(struct machine *m, enum tr_value_kind kind,
+                                 struct tr_value *const *items, uint64_t count,
+                                 struct tr_err *err) {
+    struct tr_value *to = NULL;
+    TR_TRY(peek(m, &to, err));
+    if (to->kind != kind)
+        return refuse(m, TR_EFORMAT, err, "applied to %s", tr_value_name(to));
+    if (kind == TR_VALUE_DICT && count % 2)
+        return refuse(m, TR_EFORMAT, err, "a key without a value");
+    return extend(m, to, items, count, err);
+}
+
+static enum tr_status run_append(struct machine *m, struct tr_err *err) {
+    struct tr_value *item = NULL;
+    TR_TRY(pop(m, &item, err));
+    return extend_top(m, TR_VALUE_LIST, &item, 1, err);
+}
+
+static enum tr_status run_appends(struct machine *m, struct tr_err *err) {
+    struct tr_value **items = NULL;
+    uint64_t count = 0;
+    TR_TRY(pop_mark(m, &items, &count, err));
+    return extend_top(m, TR_VALUE_LIST, items, count, err);
+}
+
+static enum tr_status run_setitem(struct machine *m, struct tr_err *err) {
+    struct tr_value *pair[2] = {0};
+    TR_TRY(pop(m, &pair[1], err));
+    TR_TRY(pop(m, &pair[0], err));
+    return extend_top(m, TR_VALUE_DICT, pair, 2, err);
+}
+
+static enum tr_status run_setitems(struct machine *m, struct tr_err *err) {
+    struct tr_value **items = NULL;
+    uint64_t count = 0;
+    TR_TRY(pop_mark(m, &items, &count, err));
+    return extend_top(m, TR_VALUE_DICT, items, count, err);
+}
+
+// Attributes of an OrderedDict (a module's _metadata), which change none of its items.
+static enum tr_status run_build(struct machine *m, struct tr_err *err) {
+    struct tr_value *state = NULL, *object = NULL;
+    TR_TRY(pop(m, &state, err));
+    TR_TRY(peek(m, &object, err));
+    if (object->kind != TR_VALUE_DICT || state->kind != TR_VALUE_DICT)
+        return refuse(m, TR_EUNSUPPORTED, err, "applied to %s, with %s", tr_value_name(object),
+                      tr_value_name(state));
+    return TR_OK;
+}
+
+// Memo slots are filled in order, so that the memo is never longer than the pickle.
+static enum tr_status put(struct machine *m, int count_bytes, struct tr_err *err) {
+    struct tr_value *value = NULL;
+    uint64_t slot = 0;
+    TR_TRY(take_number(m, count_bytes, &slot, err));
+    TR_TRY(peek(m, &value, err));
+    if (slot != m->memo_count)
+        return refuse(m, TR_EFORMAT, err, "slot %d of the memo, of which %d are filled", (int)slot,
+                      (int)m->memo_count);
+    TR_TRY(tr_grow((void **)&m->memo, &m->memo_capacity, slot + 1, sizeof *m->memo,
+                   "the memo of a pickle", err));
+    m->memo[m->memo_count++] = value;
+    return TR_OK;
+}
+
+static enum tr_status get(struct machine *m, int count_bytes, struct tr_err *err) {
+    uint64_t slot = 0;
+    TR_TRY(take_number(m, count_bytes, &slot, err));
+    if (slot >= m->memo_count)
+        return refuse(m, TR_EFORMAT, err, "slot %u of the memo, of which %d are filled",
+                      (unsigned)slot, (int)m->memo_count);
+    return push(m, m->memo[slot], err);
+}
+
+static enum tr_status run_binput(struct machine *m, struct tr_err *err) {
+    return put(m, 1, err);
+}
+
+static enum tr_status run_long_binput(struct machine *m, struct tr_err *err) {
+    return put(m, 4, err);
+}
+
+static enum tr_status run_binget(struct machine *m, struct tr_err *err) {
+    return get(m, 1, err);
+}
+
+static enum tr_status run_long_binget(struct machine *m, struct tr_err *err) {
+    return get(m, 4, err);
+}
+
+static enum tr_status take_line(struct machine *m, struct tr_slice *line, struct tr_err *err) {
+    size_t left = m->size - m->at, limit = left < GLOBAL_LIMIT ? left : GLOBAL_LIMIT;
+    const char *bytes = (const char *)m->bytes + m->at;
+    const char *end = memchr(bytes, '\n', limit);
+    if (!end)
+        return refuse(m, TR_EFORMAT, err, "a name without an end");
+    *line = (struct tr_slice){.bytes = bytes, .size = (size_t)(end - bytes)};
+    m->at += line->size + 1;
+    return TR_OK;
+}
+
+static enum tr_status run_global(struct machine *m, struct tr_err *err) {
+    struct tr_slice module = {0}, name = {0};
+    TR_TRY(take_line(m, &module, err));
+    TR_TRY(take_line(m, &name, err));
+    const struct tr_global *global = tr_global_find(module, name);
+    if (!global)
+        return refuse(m, TR_EUNSUPPORTED, err,
+                      "it asks for %.*s.%.*s, which a state dict does not need; nothing of it "
+                      "was run",
+                      (int)module.size, module.bytes, (int)name.size, name.bytes);
+    return push_new(m, (struct tr_value){.kind = TR_VALUE_GLOBAL, .global = global}, err);
+}
+
+static enum tr_status construct(struct machine *m, tr_constructor *call,
+                                const struct tr_value *args, struct tr_err *err) {
+    struct tr_value result;
+    const char *reason = call(args, &result);
+    if (reason)
+        return refuse(m, TR_EFORMAT, err, "%s", reason);
+    return push_new(m, result, err);
+}
+
+// Pops arguments and the global they are for.
+static enum tr_status pop_call(struct machine *m, const struct tr_global **global_p,
+                               struct tr_value **args_p, struct tr_err *err) {
+    struct tr_value *args = NULL, *callee = NULL;
+    TR_TRY(pop(m, &args, err));
+    TR_TRY(pop(m, &callee, err));
+    if (callee->kind != TR_VALUE_GLOBAL || args->kind != TR_VALUE_TUPLE)
+        return refuse(m, TR_EFORMAT, err, "it calls %s with %s", tr_value_name(callee),
+                      tr_value_name(args));
+    *global_p = callee->global;
+    *args_p = args;
+    return TR_OK;
+}
+
+static enum tr_status run_reduce(struct machine *m, struct tr_err *err) {
+    const struct tr_global *global = NULL;
+    struct tr_value *args = NULL;
+    TR_TRY(pop_call(m, &global, &args, err));
+    if (!global->call)
+        return refuse(m, TR_EUNSUPPORTED, err, "it calls the type %s.%s", global->module,
+                      global->name);
+    return construct(m, global->call, args, err);
+}
+
+static enum tr_status run_newobj(struct machine *m, struct tr_err *err) {
+    const struct tr_global *global = NULL;
+    struct tr_value *args = NULL;
+    TR_TRY(pop_call(m, &global, &args, err));
+    if (global->call != tr_construct_dict)
+        return refuse(m, TR_EUNSUPPORTED, err, "it makes an object of %s.%s", global->module,
+                      global->name);
+    return construct(m, global->call, args, err);
+}
+
+static enum tr_status run_binpersid(struct machine *m, struct tr_err *err) {
+    struct tr_value *id = NULL;
+    TR_TRY(pop(m, &id, err));
+    if (id->kind != TR_VALUE_TUPLE)
+        return refuse(m, TR_EFORMAT, err, "the id of a storage is %s", tr_value_name(id));
+    return construct(m, tr_construct_storage, id, err);
+}
+
+static const struct opcode opcodes[256] = {
+    ['('] = {"MARK", run_mark},
+    ['.'] = {"STOP", run_stop},
+    ['0'] = {"POP", NULL},
+    ['1'] = {"POP_MARK", NULL},
+    ['2'] = {"DUP", NULL},
+    ['F'] = {"FLOAT", NULL},
+    ['I'] = {"INT", NULL},
+    ['J'] = {"BININT", run_binint},
+    ['K'] = {"BININT1", run_binint1},
+    ['L'] = {"LONG", NULL},
+    ['M'] = {"BININT2", run_binint2},
+    ['N'] = {"NONE", run_none},
+    ['P'] = {"PERSID", NULL},
+    ['Q'] = {"BINPERSID", run_binpersid},
+    ['R'] = {"REDUCE", run_reduce},
+    ['S'] = {"STRING", NULL},
+    ['T'] = {"BINSTRING", NULL},
+    ['U'] = {"SHORT_BINSTRING", run_short_binstring},
+    ['V'] = {"UNICODE", NULL},
+    ['X'] = {"BINUNICODE", run_binunicode},
+    ['a'] = {"APPEND", run_append},
+    ['b'] = {"BUILD", run_build},
+    ['c'] = {"GLOBAL", run_global},
+    ['d'] = {"DICT", NULL},
+    ['}'] = {"EMPTY_DICT", run_empty_dict},
+    ['e'] = {"APPENDS", run_appends},
+    ['g'] = {"GET", NULL},
+    ['h'] = {"BINGET", run_binget},
+    ['i'] = {"INST", NULL},
+    ['j'] = {"LONG_BINGET", run_long_binget},
+    ['l'] = {"LIST", NULL},
+    [']'] = {"EMPTY_LIST", run_empty_list},
+    ['o'] = {"OBJ", NULL},
+    ['p'] = {"PUT", NULL},
+    ['q'] = {"BINPUT", run_binput},
+    ['r'] = {"LONG_BINPUT", run_long_binput},
+    ['s'] = {"SETITEM", run_setitem},
+    ['t'] = {"TUPLE", run_tuple},
+    [')'] = {"EMPTY_TUPLE", run_empty_tuple},
+    ['u'] = {"SETITEMS", run_setitems},
+    ['B'] = {"BINBYTES", NULL},
+    ['C'] = {"SHORT_BINBYTES", NULL},
+    ['G'] = {"BINFLOAT", run_binfloat},
+    [0x80] = {"PROTO", run_proto},
+    [0x81] = {"NEWOBJ", run_newobj},
+    [0x82] = {"EXT1", NULL},
+    [0x83] = {"EXT2", NULL},
+    [0x84] = {"EXT4", NULL},
+    [0x85] = {"TUPLE1", run_tuple1},
+    [0x86] = {"TUPLE2", run_tuple2},
+    [0x87] = {"TUPLE3", run_tuple3},
+    [0x88] = {"NEWTRUE", run_true},
+    [0x89] = {"NEWFALSE", run_false},
+    [0x8a] = {"LONG1", run_long1},
+    [0x8b] = {"LONG4", NULL},
+    [0x8c] = {"SHORT_BINUNICODE", NULL},
+    [0x8d] = {"BINUNICODE8", NULL},
+    [0x8e] = {"BINBYTES8", NULL},
+    [0x8f] = {"EMPTY_SET", run_empty_list}, // never filled: ADDITEMS is refused
+    [0x90] = {"ADDITEMS", NULL},
+    [0x91] = {"FROZENSET", NULL},
+    [0x92] = {"NEWOBJ_EX", NULL},
+    [0x93] = {"STACK_GLOBAL", NULL},
+    [0x94] = {"MEMOIZE", NULL},
+    [0x95] = {"FRAME", NULL},
+    [0x96] = {"BYTEARRAY8", NULL},
+    [0x97] = {"NEXT_BUFFER", NULL},
+    [0x98] = {"READONLY_BUFFER", NULL},
+};
+
+static enum tr_status run(struct machine *m, struct tr_err *err) {
+    if (m->size < 2 || m->bytes[0] != 0x80)
+        return tr_fail(err, TR_EFORMAT, "%s: its pickle does not begin as one", m->what);
+    while (!m->root) {
+        if (m->at == m->size)
+            return tr_fail(err, TR_EFORMAT, "%s: its pickle ends without a STOP", m->what);
+        m->opcode_at = m->at++;
+        const struct opcode *opcode = &opcodes[m->bytes[m->opcode_at]];
+        if (!opcode->name)
+            return tr_fail(err, TR_EFORMAT, "%s: the pickle's byte %zu, 0x%02x, is no opcode",
+                           m->what, m->opcode_at, m->bytes[m->opcode_at]);
+        if (!opcode->run)
+            return refuse(m, TR_EUNSUPPORTED, err, "an opcode that a state dict does not need");
+        TR_TRY(opcode->run(m, err));
+    }
+    return TR_OK;
+}
+
+enum tr_status tr_pickle_read(struct tr_pickle *pickle, const void *bytes, size_t size,
+                              const char *what, struct tr_err *err) {
+    struct machine m = {.bytes = bytes, .size = size, .what = what};
+    enum tr_status status = run(&m, err);
+    struct tr_pickle read = {.root = m.root, .blocks = m.blocks};
+    free(m.stack);
+    free(m.memo);
+    if (status == TR_OK)
+        *pickle = read;
+    else
+        tr_pickle_free(&read);
+    return status;
+}
+
+void tr_pickle_free(struct tr_pickle *pickle) {
+    while (pickle->blocks) {
+        struct tr_pickle_block *next = pickle->blocks->next;
+        free(pickle->blocks);
+        pickle->blocks = next;
+    }
+    pickle->root = NULL;
+}
