@@ -198,15 +198,20 @@ static enum tr_status label_sequences(struct tr_job *job, struct tr_err *err) {
     return TR_OK;
 }
 
+// A malformed file that an option names is the option's fault, not a checkpoint's.
+static enum tr_status as_usage(enum tr_status status) {
+    return status == TR_EFORMAT || status == TR_EUNSUPPORTED ? TR_EUSAGE : status;
+}
+
 enum tr_status tr_job_prepare(struct tr_job *job, const struct tr_options *options,
                               const struct kn_backend *kn, const char *command,
                               struct tr_string *notes, struct tr_err *err) {
     *job = (struct tr_job){.options = options};
     int64_t first = 0;
-    TR_TRY(find_series(job, notes, err));
+    TR_TRY(as_usage(find_series(job, notes, err)));
     TR_TRY(find_first(job, &first, err));
     tr_shape_text(&job->first.config, job->shape);
-    TR_TRY(find_calibration(job, first, notes, err));
+    TR_TRY(as_usage(find_calibration(job, first, notes, err)));
     const struct tr_calibration *c = &job->calibration;
     job->info.layout = (struct tr_layout){.layers = job->first.config.layers,
                                           .sequences = c->sequences,

@@ -64,14 +64,22 @@ static enum tr_status open_backend(struct program *p, struct tr_err *err) {
     return TR_OK;
 }
 
+static enum tr_status open_store(struct program *p, char **warnings_p, struct tr_err *err) {
+    if (p->options.dry_run && !tr_file_exists(p->options.out))
+        return TR_OK;
+    enum tr_status status = tr_store_open(&p->store, p->options.out, &p->job.info,
+                                          p->options.fresh && !p->options.dry_run, warnings_p, err);
+    // What lies in the way at OUT is no failed checkpoint.
+    return status == TR_EFORMAT || status == TR_EUNSUPPORTED ? TR_ECONFLICT : status;
+}
+
 // Rank 0 alone: the job, and the store it goes into.
 static enum tr_status prepare(struct program *p, const char *command, struct tr_err *err) {
     struct tr_string notes = {0};
     char *warnings = NULL;
     enum tr_status status = tr_job_prepare(&p->job, &p->options, p->kn, command, &notes, err);
-    if (status == TR_OK && (!p->options.dry_run || tr_file_exists(p->options.out)))
-        status = tr_store_open(&p->store, p->options.out, &p->job.info,
-                               p->options.fresh && !p->options.dry_run, &warnings, err);
+    if (status == TR_OK)
+        status = open_store(p, &warnings, err);
     if (status == TR_OK)
         status = tr_job_resume(&p->job, p->store, &notes, err);
     say(p, &notes);
