@@ -169,8 +169,8 @@ int main(int argc, char **argv) {
     struct program p = {0};
     struct tr_err err = {0};
     int code = 0;
+    char *command = tr_options_command(argc, argv); // before getopt sorts it
     tr_options_parse(&p.options, argc, argv, is_first_rank());
-    char *command = tr_options_command(argc, argv);
     if (dist_open(&p.dist, &argc, &argv, &err) != TR_OK) {
         fprintf(stderr, "trace-ckpts: %s\n", err.text);
         return EXIT_ENVIRONMENT;

@@ -2,6 +2,7 @@
 #ifndef TR_FAMILY_H
 #define TR_FAMILY_H
 
+#include <math.h>
 #include <stdbool.h>
 
 #include "kernels.h"
@@ -31,9 +32,10 @@ enum tr_key {
     TR_KEYS
 };
 
-// A key without a name is fixed at its default. Defaults: a number, or one of these.
-#define TR_REQUIRED (-1.0) // config.json must have it
-#define TR_DERIVED (-2.0)  // computed from the others where absent
+// A key without a name is fixed at its default. Defaults: a number, or one of these, which JSON
+// cannot write.
+#define TR_REQUIRED (-INFINITY) // config.json must have it
+#define TR_DERIVED INFINITY     // computed from the others where absent
 
 struct tr_key_row {
     const char *json; // NULL: not in config.json

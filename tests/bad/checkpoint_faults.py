@@ -1,0 +1,334 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything that can be wrong with one checkpoint folder: a function that breaks a good one (tiny
+llama, F32) and the exact sentence that its row then carries. FOLDER stands for the folder, NAME for
+its name."""
+
+import json
+import os
+import struct
+
+import tiny_checkpoint as tiny
+
+POINTER = ("version https://git-lfs.github.com/spec/v1\n"
+           "oid sha256:0000000000000000000000000000000000000000000000000000000000000000\n"
+           "size 49152\n")
+SHARD = "model-00002-of-00003.safetensors"
+QUERY = "model.layers.0.self_attn.q_proj.weight"
+NORM = "model.norm.weight"
+
+
+# ---- ways to break ------------------------------------------------------------------------------
+
+def file_is(name, content):
+    def change(folder):
+        tiny.write(os.path.join(folder, name), content)
+    return change
+
+
+def removed(*names):
+    def change(folder):
+        for name in names:
+            os.remove(os.path.join(folder, name))
+    return change
+
+
+def bytes_of(name, edit):
+    def change(folder):
+        path = os.path.join(folder, name)
+        tiny.write(path, edit(tiny.read(path)))
+    return change
+
+
+def weights(edit):
+    return bytes_of("model.safetensors", edit)
+
+
+def header(edit):
+    """edit(header, data) changes the dict of the header in place."""
+    def rebuild(content):
+        entries, data = tiny.split_header(content)
+        edit(entries)
+        return tiny.join_header(json.dumps(entries), data)
+    return weights(rebuild)
+
+
+def header_text(edit):
+    def rebuild(content):
+        entries, data = tiny.split_header(content)
+        return tiny.join_header(edit(json.dumps(entries)), data)
+    return weights(rebuild)
+
+
+def tensors(edit):
+    """edit(tensors) changes the dict of random tensors; the file is written anew."""
+    def change(folder):
+        with open(os.path.join(folder, "config.json"), encoding="utf-8") as file:
+            all_tensors = tiny.random_tensors(json.load(file), 5)
+        edit(all_tensors)
+        tiny.write(os.path.join(folder, "model.safetensors"), tiny.safetensors(all_tensors))
+    return change
+
+
+def config(**changes):
+    def change(folder):
+        path = os.path.join(folder, "config.json")
+        merged = dict(json.loads(tiny.read(path)), **changes)
+        tiny.write(path, json.dumps({key: value for key, value in merged.items()
+                                     if value is not None}))
+    return change
+
+
+def shards(change=None):
+    """The same weights in three shards with an index, then `change`."""
+    def all_changes(folder):
+        made = tiny.random_tensors(json.loads(tiny.read(os.path.join(folder, "config.json"))), 5)
+        os.remove(os.path.join(folder, "model.safetensors"))
+        tiny.write_shards(folder, made, 3)
+        if change:
+            change(folder)
+    return all_changes
+
+
+def index(edit):
+    def change(folder):
+        path = os.path.join(folder, "model.safetensors.index.json")
+        whole = json.loads(tiny.read(path))
+        edit(whole["weight_map"])
+        tiny.write(path, json.dumps(whole))
+    return shards(change)
+
+
+def index_text(text):
+    return shards(file_is("model.safetensors.index.json", text))
+
+
+def shifted(name, begin=0, end=0):
+    def edit(entries):
+        offsets = entries[name]["data_offsets"]
+        entries[name]["data_offsets"] = [offsets[0] + begin, offsets[1] + end]
+    return header(edit)
+
+
+def member(name, key, value):
+    return header(lambda entries: entries[name].update({key: value}))
+
+
+def as_folder(folder):
+    path = os.path.join(folder, "model.safetensors")
+    os.remove(path)
+    os.mkdir(path)
+
+
+def as_broken_link(folder):
+    path = os.path.join(folder, "model.safetensors")
+    os.remove(path)
+    os.symlink("nowhere", path)
+
+
+def instead(*names):
+    """Other files instead of the weights."""
+    def change(folder):
+        os.remove(os.path.join(folder, "model.safetensors"))
+        for name in names:
+            tiny.write(os.path.join(folder, name), b"something")
+    return change
+
+
+def in_both_shards(folder):
+    first = os.path.join(folder, "model-00001-of-00003.safetensors")
+    second = os.path.join(folder, SHARD)
+    entries, data = tiny.split_header(tiny.read(first))
+    name = sorted(key for key in entries if key != "__metadata__")[0]
+    begin, end = entries[name]["data_offsets"]
+    more, more_data = tiny.split_header(tiny.read(second))
+    more[name] = dict(entries[name],
+                      data_offsets=[len(more_data), len(more_data) + end - begin])
+    tiny.write(second, tiny.join_header(json.dumps(more), more_data + data[begin:end]))
+
+
+def other_shape(folder):
+    for name in os.listdir(folder):
+        os.remove(os.path.join(folder, name))
+    os.rmdir(folder)
+    tiny.write_checkpoint(folder, hidden_size=32)
+
+
+# ---- the table ----------------------------------------------------------------------------------
+
+FILE = "FOLDER/model.safetensors"
+INDEX = "FOLDER/model.safetensors.index.json"
+CONFIG = "FOLDER/config.json"
+LFS = " is a git-LFS pointer, not the file itself: run `git lfs pull` in its repository"
+EMPTY = " is empty: its download did not finish"
+FORMATS = ("model.safetensors, model.safetensors.index.json, pytorch_model.bin, "
+           "pytorch_model.bin.index.json or model.pt")
+CAN_READ = "what can be read is " + FORMATS
+
+FAULTS = [
+    # A file of weights.
+    ("weights empty", file_is("model.safetensors", b""), FILE + EMPTY),
+    ("weights an LFS pointer", file_is("model.safetensors", POINTER), FILE + LFS),
+    ("weights of 5 bytes", file_is("model.safetensors", b"12345"),
+     FILE + " has 5 bytes, too few for a safetensors file"),
+    ("header above the cap", weights(lambda b: struct.pack("<Q", 2**63) + b[8:]),
+     FILE + " claims a header of 9223372036854775808 bytes, more than the 100000000 accepted: not "
+     "a safetensors file?"),
+    ("header truncated", weights(lambda b: b[:200]),
+     FILE + " claims a header of 2280 bytes, the file has only 200: it is truncated"),
+    ("header no JSON", header_text(lambda text: "{{" + text),
+     FILE + ": malformed JSON at byte 1: expected a string, found '{'"),
+    ("header not UTF-8", header_text(lambda text: b"\xff" + text.encode()),
+     FILE + ": the JSON is not UTF-8"),
+    ("header deeply nested", header_text(lambda text: '{"a": ' + "[" * 5000),
+     FILE + ": malformed JSON at byte 6: expected '{', found '['"),
+    ("metadata no map of strings", header(lambda e: e["__metadata__"].update(a=[1])),
+     FILE + ": malformed JSON at byte 39: expected a string, found '['"),
+    ("a tensor twice", header_text(lambda t: t[:-1] + ', "%s": {"dtype": "F32", "shape": [1], '
+                                   '"data_offsets": [0, 4]}}' % NORM),
+     FILE + ": the header has two tensors model.norm.weight"),
+    ("a member twice", header_text(lambda t: t.replace('"dtype"', '"shape": [1], "dtype"', 1)),
+     FILE + ': tensor model.embed_tokens.weight has two members "shape"'),
+    ("a member missing", header(lambda e: e[QUERY].pop("shape")),
+     FILE + ': tensor model.layers.0.self_attn.q_proj.weight has no "shape"'),
+    ("an unknown member", member(QUERY, "strides", [1, 16]),
+     FILE + ': tensor model.layers.0.self_attn.q_proj.weight has the unknown member "strides"'),
+    ("an unknown dtype", member(QUERY, "dtype", "F12"),
+     FILE + ': tensor model.layers.0.self_attn.q_proj.weight has the unknown dtype "F12"'),
+    ("a dimension no integer", member(QUERY, "shape", [16.5, 16]),
+     FILE + ": malformed JSON at byte 305: expected a whole number below 2^64, found '1'"),
+    ("a dimension negative", member(QUERY, "shape", [-16, -16]),
+     FILE + ": malformed JSON at byte 305: expected a whole number below 2^64, found '-'"),
+    ("a shape that overflows", member(QUERY, "shape", [2**40, 2**40]),
+     FILE + ": the shape of tensor model.layers.0.self_attn.q_proj.weight overflows"),
+    ("a shape of other bytes", member(QUERY, "shape", [16, 17]),
+     FILE + ": tensor model.layers.0.self_attn.q_proj.weight: its shape and dtype take 1088 "
+     "bytes, its offsets 1024"),
+    ("offsets reversed", member(QUERY, "data_offsets", [1024, 0]),
+     FILE + ": tensor model.layers.0.self_attn.q_proj.weight ends (0) before it begins (1024)"),
+    ("offsets with a hole", shifted("lm_head.weight", 4, 4),
+     FILE + ": tensor lm_head.weight begins at byte 32324 of the data, model.norm.weight ends at "
+     "32320: there is a hole"),
+    ("offsets overlapping", shifted(NORM, -4, -4),
+     FILE + ": tensor model.norm.weight begins at byte 32252 of the data, "
+     "model.layers.1.mlp.down_proj.weight ends at 32256: they overlap"),
+    ("data truncated", weights(lambda b: b[:-100]),
+     FILE + ": the header describes 48960 bytes of data, the file has 48860: it is truncated"),
+    ("data with a tail", weights(lambda b: b + b"tail"),
+     FILE + ": the header describes 48960 bytes of data, the file has 48964: it is followed by "
+     "something else"),
+    ("weights a folder", as_folder, FILE + " is not a regular file"),
+    ("weights a broken link", as_broken_link,
+     "cannot open FOLDER/model.safetensors: No such file or directory"),
+    # Shards.
+    ("index no JSON", index_text("weight_map"),
+     INDEX + ": malformed JSON at byte 0: expected '{', found 'w'"),
+    ("index an LFS pointer", index_text(POINTER), INDEX + LFS),
+    ("index empty", index_text(""), INDEX + EMPTY),
+    ("index without a map", index_text('{"metadata": {}}'), INDEX + ' has no "weight_map"'),
+    ("index deeply nested", index_text('{"metadata": ' + "[" * 5000),
+     INDEX + ": malformed JSON at byte 78: expected at most 64 levels of nesting, found '['"),
+    ("index with an empty map", index_text('{"weight_map": {}}'),
+     INDEX + ": malformed JSON at byte 16: expected a string, found '}'"),
+    ("index with a tensor twice", index_text(
+        '{"weight_map": {"a": "x.safetensors", "a": "y.safetensors"}}'),
+     INDEX + " places tensor a twice, in x.safetensors and in y.safetensors"),
+    ("index leading out of the folder", index(lambda m: m.update({NORM: "../x.safetensors"})),
+     INDEX + ': tensor model.norm.weight is placed in "../x.safetensors", which is not a plain '
+     'file name'),
+    ("index with an absolute path", index(lambda m: m.update({NORM: "/dev/zero"})),
+     INDEX + ': tensor model.norm.weight is placed in "/dev/zero", which is not a plain file name'),
+    ("index naming another shard", index(lambda m: m.update(
+        {NORM: "model-00001-of-00003.safetensors", QUERY: SHARD})),
+     INDEX + " places tensor model.layers.0.self_attn.q_proj.weight in "
+     "model-00002-of-00003.safetensors, it is in model-00003-of-00003.safetensors"),
+    ("index naming no tensor", index(lambda m: m.update({"model.extra": SHARD})),
+     INDEX + " places tensor model.extra in model-00002-of-00003.safetensors, which does not have "
+     "it"),
+    ("a shard missing", shards(removed(SHARD)),
+     INDEX + ": 1 of 3 shards are missing: model-00002-of-00003.safetensors"),
+    ("shards missing", shards(removed(SHARD, "model-00001-of-00003.safetensors")),
+     INDEX + ": 2 of 3 shards are missing: model-00001-of-00003.safetensors, "
+     "model-00002-of-00003.safetensors"),
+    ("a shard empty", shards(file_is(SHARD, b"")), "FOLDER/" + SHARD + EMPTY),
+    ("a shard an LFS pointer", shards(file_is(SHARD, POINTER)), "FOLDER/" + SHARD + LFS),
+    ("a shard truncated", shards(bytes_of(SHARD, lambda b: b[:-7])),
+     "FOLDER/model-00002-of-00003.safetensors: the header describes 4288 bytes of data, the file "
+     "has 4281: it is truncated"),
+    ("a tensor in two shards", shards(in_both_shards),
+     "FOLDER: tensor model.embed_tokens.weight is in both model-00001-of-00003.safetensors and "
+     "model-00002-of-00003.safetensors"),
+    ("shards without index", shards(removed("model.safetensors.index.json", SHARD,
+                                            "model-00003-of-00003.safetensors")),
+     "FOLDER holds shards without their index (model-00001-of-00003.safetensors); " + CAN_READ),
+    # Tensors against config.json.
+    ("a tensor missing", tensors(lambda all_: all_.pop(NORM)),
+     "FOLDER: tensor model.norm.weight is missing (config.json: llama with 2 layers)"),
+    ("a tensor of another shape", tensors(lambda all_: all_.update(
+        {QUERY: ("F32", [8, 32], bytes(1024))})),
+     FILE + ": tensor model.layers.0.self_attn.q_proj.weight has shape [8, 32], config.json asks "
+     "for [16, 16]"),
+    ("a tensor of other dimensions", tensors(lambda all_: all_.update(
+        {NORM: ("F32", [1, 16], bytes(64))})),
+     FILE + ": tensor model.norm.weight has shape [1, 16], config.json asks for [16]"),
+    ("an integer tensor", tensors(lambda all_: all_.update(
+        {QUERY: ("I32", [16, 16], bytes(1024))})),
+     FILE + ": tensor model.layers.0.self_attn.q_proj.weight has type I32; known: F64, F32, F16, "
+     "BF16"),
+    # config.json.
+    ("config missing", removed("config.json"), "FOLDER has no config.json"),
+    ("config empty", file_is("config.json", b""), CONFIG + EMPTY),
+    ("config an LFS pointer", file_is("config.json", POINTER), CONFIG + LFS),
+    ("config garbage", file_is("config.json", b"\x00\x01garbage"),
+     CONFIG + " is not valid JSON: line 1 column 1: '[' or '{' expected near end of file"),
+    ("config cut short", bytes_of("config.json", lambda b: b[:-10]),
+     CONFIG + ' is not valid JSON: line 1 column 279: premature end of input near \'"eos_token\''),
+    ("config a list", file_is("config.json", "[]"), CONFIG + " does not hold a JSON object"),
+    ("config with a key twice", file_is("config.json", '{"a": 1, "a": 2}'),
+     CONFIG + ' is not valid JSON: line 1 column 12: duplicate object key near \'"a"\''),
+    ("family missing", config(model_type=None), CONFIG + ': "model_type" is missing'),
+    ("family unknown", config(model_type="lama2"),
+     CONFIG + ': model_type "lama2" is not known; the nearest known one is llama, all are: llama, '
+     'gpt_neox'),
+    ("family no string", config(model_type=7),
+     CONFIG + ': "model_type" must be a string, it is an integer'),
+    ("rope type unknown", config(rope_scaling={"rope_type": "yarn", "factor": 4.0}),
+     CONFIG + ': rope type "yarn" is not supported; known: default'),
+    ("rope type unknown to an older file", config(rope_scaling={"type": "linear", "factor": 2.0}),
+     CONFIG + ': rope type "linear" is not supported; known: default'),
+    ("rope base zero", config(rope_theta=0),
+     CONFIG + ": rotary base 0 and fraction 1 of head size 8 make no sense"),
+    ("activation unknown", config(hidden_act="mish"),
+     CONFIG + ': activation "mish" is not supported'),
+    ("weights quantized", config(quantization_config={"quant_method": "gptq", "bits": 4}),
+     CONFIG + ': quantized weights ("quantization_config") are not supported'),
+    ("a size missing", config(hidden_size=None), CONFIG + ': "hidden_size" is missing'),
+    ("a size of zero", config(num_hidden_layers=0),
+     CONFIG + ': "num_hidden_layers" is 0, expected an integer from 1 to 4096'),
+    ("a size negative", config(num_attention_heads=-2),
+     CONFIG + ': "num_attention_heads" is -2, expected an integer from 1 to 65536'),
+    ("a size that may be left out negative", config(num_key_value_heads=-2),
+     CONFIG + ': "num_key_value_heads" is -2, expected an integer from 1 to 65536'),
+    ("a size a fraction", config(intermediate_size=24.5),
+     CONFIG + ': "intermediate_size" is 24.5, expected an integer from 1 to 16777216'),
+    ("a size beyond reason", config(hidden_size=10**12),
+     CONFIG + ': "hidden_size" is 1e+12, expected an integer from 1 to 16777216'),
+    ("a size a string", config(hidden_size="16"),
+     CONFIG + ': "hidden_size" must be a number, it is a string'),
+    ("heads that do not divide", config(num_attention_heads=3, num_key_value_heads=2),
+     CONFIG + ": 3 attention heads cannot share 2 key-value heads evenly"),
+    ("norm epsilon negative", config(rms_norm_eps=-1),
+     CONFIG + ": norm epsilon -1 makes no sense"),
+    ("another model", other_shape,
+     "NAME is another model than the series' first: llama layers=2 hidden=32 heads=2/1 "
+     "head_dim=16 ffn=24 vocabulary=260, not llama layers=2 hidden=16 heads=2/1 head_dim=8 "
+     "ffn=24 vocabulary=260"),
+    # Folders that hold something else.
+    ("an empty folder", removed("model.safetensors", "config.json", "tokenizer.json"),
+     "FOLDER holds no checkpoint: there is no " + FORMATS),
+    ("an adapter", instead("adapter_model.safetensors"),
+     "FOLDER holds an adapter, not a whole model (adapter_model.safetensors); " + CAN_READ),
+    ("a download cache", instead("snapshots"),
+     "FOLDER holds a Hugging Face cache: give a folder below snapshots (snapshots); " + CAN_READ),
+    ("an unfinished download", instead("model.safetensors.incomplete"),
+     "FOLDER holds an unfinished download (model.safetensors.incomplete); " + CAN_READ),
+]

@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything that can be wrong with a whole job: a function that prepares a folder which holds a
+good series (step_0, step_100) and the token file ids.jsonl (2 rows of 16), the arguments, the exit
+code and the sentence. ROOT stands for the folder, CKPTS for `--ckpts` and the series."""
+
+import json
+import os
+import struct
+
+import tiny_checkpoint as tiny
+from checkpoint_faults import FORMATS
+
+USAGE, ENVIRONMENT, FAILED = 2, 3, 1
+
+
+def nothing(_root):
+    pass
+
+
+def file_is(name, content):
+    def prepare(root):
+        tiny.write(os.path.join(root, name), content)
+    return prepare
+
+
+def both(*prepares):
+    def prepare(root):
+        for one in prepares:
+            one(root)
+    return prepare
+
+
+def folder_is(name):
+    def prepare(root):
+        os.makedirs(os.path.join(root, name))
+    return prepare
+
+
+def removed(*names):
+    def prepare(root):
+        for name in names:
+            os.remove(os.path.join(root, name))
+    return prepare
+
+
+def manifest(text):
+    return file_is("series.csv", text)
+
+
+def npy(descr, shape, data, order=False):
+    text = f"{{'descr': '{descr}', 'fortran_order': {order}, 'shape': {shape}, }}"
+    text += " " * (-(len(text) + 11) % 64) + "\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode() + data
+
+
+def tokenizer(folder, **changes):
+    def prepare(root):
+        tiny.write(os.path.join(root, folder, "tokenizer.json"),
+                   json.dumps(dict(tiny.byte_tokenizer(), **changes)))
+    return prepare
+
+
+def no_separator(root):
+    for name in ("step_0", "step_100"):
+        path = os.path.join(root, name, "config.json")
+        config = json.loads(tiny.read(path))
+        del config["eos_token_id"]
+        tiny.write(path, json.dumps(config))
+        path = os.path.join(root, name, "tokenizer.json")
+        whole = tiny.byte_tokenizer()
+        del whole["model"]["vocab"]["<|endoftext|>"]
+        whole["added_tokens"] = []
+        tiny.write(path, json.dumps(whole))
+
+
+def rows(*lists):
+    return "".join(json.dumps({"input_ids": ids}) + "\n" for ids in lists)
+
+
+IDS = "--tokens ROOT/ids.jsonl"
+OUT = "-o ROOT/out.h5"
+ALL = f"CKPTS {IDS} {OUT}"
+TEXT = f"CKPTS --text ROOT/text.txt {OUT}"
+CSV = f"-i ROOT/series.csv {IDS} {OUT}"
+TRY = "Try `trace-ckpts --help' or `trace-ckpts --usage' for more information."
+
+FAULTS = [
+    # Options.
+    ("no checkpoints", nothing, OUT, USAGE,
+     "which checkpoints? Give --ckpts DIR... or --input CSV"),
+    ("an unknown option", nothing, f"{ALL} --frobnicate", USAGE,
+     "unrecognized option '--frobnicate'"),
+    ("an option without its value", nothing, "CKPTS --samples", USAGE,
+     "option '--samples' requires an argument"),
+    ("samples zero", nothing, f"{ALL} --samples 0", USAGE,
+     '--samples takes a whole number from 1 on, not "0"'),
+    ("samples no number", nothing, f"{ALL} --samples 10x", USAGE,
+     '--samples takes a whole number from 1 on, not "10x"'),
+    ("samples a fraction", nothing, f"{ALL} --samples 1.5", USAGE,
+     '--samples takes a whole number from 1 on, not "1.5"'),
+    ("samples beyond 64 bits", nothing, f"{ALL} --samples 99999999999999999999", USAGE,
+     '--samples takes a whole number from 1 on, not "99999999999999999999"'),
+    ("seq-len negative", nothing, f"{ALL} --seq-len -4", USAGE,
+     '--seq-len takes a whole number from 1 on, not "-4"'),
+    ("publish negative", nothing, f"{ALL} --publish -1", USAGE,
+     '--publish takes a whole number from 0 on, not "-1"'),
+    ("an unknown dtype", nothing, f"{ALL} --dtype f8", USAGE,
+     '--dtype takes auto, f32, bf16 or f16, not "f8"'),
+    ("a dtype of devices", nothing, f"{ALL} --device cpu --dtype bf16", USAGE,
+     "--dtype bf16 needs a device; the CPU computes in f32"),
+    ("an unknown device", nothing, f"{ALL} --device tpu", USAGE,
+     '--device takes auto, cpu or cuda, not "tpu"'),
+    ("text and tokens", nothing, f"{ALL} --text x", USAGE,
+     "--text and --tokens exclude each other"),
+    ("folders and a manifest", nothing, f"{ALL} -i x.csv", USAGE,
+     "--ckpts and --input exclude each other"),
+    # The series.
+    ("a path that does not exist", nothing, f"CKPTS ROOT/step_7 {IDS} {OUT}", USAGE,
+     "cannot find the checkpoint folder ROOT/step_7: No such file or directory"),
+    ("plain files only", file_is("README.md", "x"),
+     f"--ckpts ROOT/README.md ROOT/ids.jsonl {IDS} {OUT}", USAGE,
+     "no checkpoint folder was given, only 2 plain files (the first is README.md)"),
+    ("two checkpoints of one name", lambda root: tiny.write_checkpoint(root + "/b/step_0"),
+     f"CKPTS ROOT/b/step_0 {IDS} {OUT}", USAGE,
+     'ROOT/step_0 and ROOT/b/step_0 have the same name, and a trace knows its checkpoints by '
+     'name: give them a "name" in a manifest'),
+    ("the same checkpoint twice", nothing, f"CKPTS ROOT/step_0/ {IDS} {OUT}", USAGE,
+     'ROOT/step_0 and ROOT/step_0 have the same name, and a trace knows its checkpoints by name: '
+     'give them a "name" in a manifest'),
+    ("no checkpoint at all", both(folder_is("x"), folder_is("y")),
+     f"--ckpts ROOT/x ROOT/y {IDS} {OUT}", FAILED,
+     "none of the 2 checkpoints can be read; the first: ROOT/x holds no checkpoint: there is no "
+     + FORMATS),
+    # A manifest.
+    ("manifest not there", nothing, CSV, ENVIRONMENT,
+     "cannot open ROOT/series.csv: No such file or directory"),
+    ("manifest empty", manifest(""), CSV, USAGE,
+     'ROOT/series.csv: the first line names no column "path"'),
+    ("manifest of a header alone", manifest("path,step\n"), CSV, USAGE,
+     "ROOT/series.csv names no checkpoint"),
+    ("manifest without paths", manifest("folder,step\nstep_0,1\n"), CSV, USAGE,
+     'ROOT/series.csv: the first line names no column "path"'),
+    ("manifest with two paths", manifest("path,path\nstep_0,step_1\n"), CSV, USAGE,
+     "ROOT/series.csv: there are two columns named path"),
+    ("manifest with an empty path", manifest("path,step\n,4\n"), CSV, USAGE,
+     'ROOT/series.csv: line 2: path must be a folder, it is ""'),
+    ("manifest with a step no number", manifest("path,step\nstep_0,four\n"), CSV, USAGE,
+     'ROOT/series.csv: line 2: step must be a whole number of at least 0, it is "four"'),
+    ("manifest with negative tokens", manifest("path,tokens\nstep_0,-4\n"), CSV, USAGE,
+     'ROOT/series.csv: line 2: tokens must be a number of at least 0, it is "-4"'),
+    ("manifest with a short row", manifest("path,step\nstep_0\n"), CSV, USAGE,
+     "ROOT/series.csv: line 2 has 1 fields, the first line has 2"),
+    ("manifest with an open quote", manifest('path,step\n"step_0,1\n'), CSV, USAGE,
+     "ROOT/series.csv: the quote opened in line 2 is never closed"),
+    ("manifest with a stray quote", manifest('path,step\nstep"_0,1\n'), CSV, USAGE,
+     "ROOT/series.csv: stray quote or text after a quote in line 2"),
+    ("manifest not UTF-8", manifest(b"path\nstep_\xff\n"), CSV, USAGE,
+     "ROOT/series.csv is not UTF-8 text"),
+    ("manifest of a folder not there", manifest("path\nstep_7\n"), CSV, USAGE,
+     "cannot find the checkpoint folder ROOT/step_7: No such file or directory"),
+    ("manifest with a name twice", manifest("path,name\nstep_0,a\nstep_100,a\n"), CSV, USAGE,
+     'ROOT/step_0 and ROOT/step_100 have the same name, and a trace knows its checkpoints by '
+     'name: give them a "name" in a manifest'),
+    # Tokens.
+    ("tokens not there", removed("ids.jsonl"), ALL, ENVIRONMENT,
+     "cannot open ROOT/ids.jsonl: No such file or directory"),
+    ("tokens of an unknown kind", file_is("ids.txt", "1 2"),
+     f"CKPTS --tokens ROOT/ids.txt {OUT}", USAGE,
+     "ROOT/ids.txt: token files end in .npy, .jsonl, .u16, .bin (uint16) or .u32"),
+    ("tokens compressed", file_is("ids.jsonl.zst", "x"),
+     f"CKPTS --tokens ROOT/ids.jsonl.zst {OUT}", USAGE,
+     "ROOT/ids.jsonl.zst is compressed; unpack it first: zstd -d ROOT/ids.jsonl.zst"),
+    ("tokens empty", file_is("ids.jsonl", ""), ALL, USAGE, "ROOT/ids.jsonl holds no tokens"),
+    ("tokens no JSON", file_is("ids.jsonl", '{"input_ids": [1, 2]}\nrubbish\n'), ALL, USAGE,
+     "ROOT/ids.jsonl, line 2 is not valid JSON: line 1 column 7: '[' or '{' expected near "
+     "'rubbish'"),
+    ("tokens without ids", file_is("ids.jsonl", '{"text": "a"}\n'), ALL, USAGE,
+     'ROOT/ids.jsonl, line 1 has no array "input_ids"'),
+    ("tokens no integers", file_is("ids.jsonl", rows([1, 2.5])), ALL, USAGE,
+     'ROOT/ids.jsonl, line 1: "input_ids" must be integers, item 1 is not'),
+    ("a token above the vocabulary", file_is("ids.jsonl", rows([1, 2], [3, 260])), ALL, USAGE,
+     "ids.jsonl: row 1, position 1 has token id 260, outside the model's vocabulary of 260"),
+    ("a token negative", file_is("ids.jsonl", rows([1, 2], [-1, 2])), ALL, USAGE,
+     "ids.jsonl: row 1, position 0 has token id -1, outside the model's vocabulary of 260"),
+    ("more samples than rows", nothing, f"{ALL} --samples 3", USAGE,
+     "ids.jsonl has 2 rows; 3 were asked for"),
+    ("another length than the rows'", nothing, f"{ALL} --seq-len 8", USAGE,
+     "ids.jsonl has rows of 16 tokens; a sequence length of 8 was asked for"),
+    ("rows above the positions", file_is("ids.jsonl", rows([1] * 40, [2] * 40)), ALL, USAGE,
+     "ids.jsonl has rows of 40 tokens, above the model's 32 positions"),
+    ("an npy of floats", file_is("ids.npy", npy("<f4", "(2, 4)", bytes(32))),
+     f"CKPTS --tokens ROOT/ids.npy {OUT}", USAGE,
+     "ROOT/ids.npy has dtype <f4; token ids are int32, int64, uint16 or uint32"),
+    ("an npy truncated", file_is("ids.npy", npy("<i4", "(2, 4)", bytes(30))),
+     f"CKPTS --tokens ROOT/ids.npy {OUT}", USAGE,
+     "ROOT/ids.npy: its shape says 2 x 4 ids of 4 bytes, but 30 bytes follow the header"),
+    ("an npy in Fortran order", file_is("ids.npy", npy("<i4", "(2, 4)", bytes(32), True)),
+     f"CKPTS --tokens ROOT/ids.npy {OUT}", USAGE,
+     "ROOT/ids.npy is in Fortran order; save it with numpy.ascontiguousarray"),
+    ("an npy of too many dimensions", file_is("ids.npy", npy("<i4", "(2, 2, 2)", bytes(32))),
+     f"CKPTS --tokens ROOT/ids.npy {OUT}", USAGE,
+     "ROOT/ids.npy has more than 2 dimensions; token ids are [n] or [rows, length]"),
+    ("an npy garbled", file_is("ids.npy", b"\x93NUMPY\x01\x00\x10\x00rubbish rubbish!"),
+     f"CKPTS --tokens ROOT/ids.npy {OUT}", USAGE,
+     "ROOT/ids.npy: malformed NumPy header: a dictionary was expected"),
+    ("raw ids of an odd size", file_is("ids.u16", b"123"),
+     f"CKPTS --tokens ROOT/ids.u16 {OUT}", USAGE,
+     "ROOT/ids.u16 has 3 bytes, which is no multiple of 2"),
+    ("ids with the header of llm.c",
+     file_is("ids.bin", struct.pack("<i", 20240520) + bytes(2044)),
+     f"CKPTS --tokens ROOT/ids.bin {OUT}", USAGE,
+     "ROOT/ids.bin has the header of llm.c; cut it off: tail -c +1025 ROOT/ids.bin > ids.u16"),
+    # Text.
+    ("text not there", nothing, TEXT, ENVIRONMENT,
+     "cannot open ROOT/text.txt: No such file or directory"),
+    ("text empty", file_is("text.txt", ""), TEXT, USAGE, "text.txt holds no tokens"),
+    ("text not UTF-8", file_is("text.txt", b"abc\xff"), TEXT, USAGE,
+     "ROOT/text.txt is not UTF-8 at byte 3"),
+    ("text too short for the length", file_is("text.txt", "abc"), f"{TEXT} --seq-len 8", USAGE,
+     "text.txt has 4 tokens, which fill 0 rows of 8; 1 were asked for"),
+    ("text too short for the samples", file_is("text.txt", "a" * 99), f"{TEXT} --samples 4", USAGE,
+     "text.txt has 100 tokens, which fill 3 rows of 32; 4 were asked for"),
+    ("seq-len above the positions", nothing, f"CKPTS {OUT} --seq-len 33", USAGE,
+     "sequence length 33 is above the model's 32 positions"),
+    ("jsonl without text", file_is("text.jsonl", "{}\n"), f"CKPTS --text ROOT/text.jsonl {OUT}",
+     USAGE,
+     'ROOT/text.jsonl, line 1 has no string "text"'),
+    ("tokenizer not there", removed("step_0/tokenizer.json"), f"CKPTS {OUT}", USAGE,
+     "ROOT/step_0/tokenizer.json does not exist, so no text can be tokenised; give token ids "
+     "with --tokens"),
+    ("tokenizer changing", tokenizer("step_100", normalizer={"type": "NFC"}), f"CKPTS {OUT}",
+     USAGE,
+     "the tokenizer changes within the series: ROOT/step_100/tokenizer.json differs from "
+     "ROOT/step_0/tokenizer.json; give token ids with --tokens"),
+    ("tokenizer no JSON", file_is("step_0/tokenizer.json", "garbage"), f"CKPTS {OUT}", USAGE,
+     "ROOT/step_0/tokenizer.json is not valid JSON: line 1 column 7: '[' or '{' expected near "
+     "'garbage'"),
+    ("tokenizer of another model", tokenizer("step_0", model={"type": "Unigram", "vocab": []}),
+     f"CKPTS {OUT}", USAGE,
+     'ROOT/step_0/tokenizer.json: the tokenizer model "Unigram" is not supported; known: BPE '
+     '(pass token ids instead)'),
+    ("tokenizer an LFS pointer", file_is("step_0/tokenizer.json",
+                                         "version https://git-lfs.github.com/spec/v1\n"),
+     f"CKPTS {OUT}", USAGE,
+     "ROOT/step_0/tokenizer.json is not valid JSON: line 1 column 7: '[' or '{' expected near "
+     "'version'"),
+    ("no end of sequence", no_separator, f"CKPTS {OUT}", USAGE,
+     "the model names no end-of-sequence token (eos_token_id in config.json) to put between "
+     "documents; give token ids with --tokens"),
+    # Where to.
+    ("output below a plain file", nothing, f"CKPTS {IDS} -o ROOT/ids.jsonl/out.h5", ENVIRONMENT,
+     "cannot create the folder ROOT/ids.jsonl/out.h5.parts: Not a directory"),
+    ("output into no folder", nothing, f"CKPTS {IDS} -o ROOT/x/out.h5", ENVIRONMENT,
+     "cannot create the folder ROOT/x/out.h5.parts: No such file or directory"),
+    ("output a folder", folder_is("out.h5"), ALL, ENVIRONMENT,
+     "ROOT/out.h5 is not a regular file"),
+    ("output no HDF5 file", file_is("out.h5", "something of mine"), ALL, ENVIRONMENT,
+     "cannot open ROOT/out.h5 as an HDF5 file: file signature not found"),
+    ("output an empty file", file_is("out.h5", ""), ALL, ENVIRONMENT,
+     "cannot open ROOT/out.h5 as an HDF5 file: file signature not found"),
+]
