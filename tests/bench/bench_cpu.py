@@ -26,7 +26,7 @@ from make_checkpoint import SHAPES, make
 HERE = Path(__file__).resolve().parent
 COLUMNS = ("bench", "shape", "dtype", "tokens", "threads", "unit", "ours_min", "ours_median",
            "reference", "reference_min", "reference_median", "ratio", "target")
-SERIES = 5  # checkpoints of the long run; one of the short: their difference has no start-up
+SERIES = 3  # checkpoints of the long run; one of the short: their difference has no start-up
 
 
 def write_tokens(path, rows, seq_len, vocabulary):
@@ -197,12 +197,12 @@ def bench_speed(options, work):
         measure["sgemm", mode] = lambda mode=mode: sgemm.seconds(shape, tokens.size, mode == "nll")
 
     times = {key: [] for key in measure}
-    for turn in range(options.rounds + 1):  # the first turn warms up and is not kept
+    for kind in kinds:  # warm up
+        peer.loss(kind)
+    for turn in range(options.rounds):
         for key, run in measure.items():
-            seconds = run()
-            print(f"round {turn} {' '.join(key)}: {seconds:.2f} s", flush=True)
-            if turn:
-                times[key].append(seconds)
+            times[key].append(run())
+            print(f"round {turn} {' '.join(key)}: {times[key][-1]:.2f} s", flush=True)
 
     for mode in modes:
         faster = min(kinds, key=lambda kind: statistics.median(times[mode, kind]))
