@@ -17,7 +17,7 @@ enum { BLOCK_SIZE = 1 << 16, GLOBAL_LIMIT = 128 }; // bytes
 struct tr_pickle_block {
     struct tr_pickle_block *next;
     size_t used, size;
-    max_align_t memory[]; // [size] bytes
+    uint64_t memory[]; // [size] bytes
 };
 
 struct machine {
@@ -59,7 +59,7 @@ static enum tr_status refuse(const struct machine *m, enum tr_status code, struc
 
 static enum tr_status allocate(struct machine *m, uint64_t size, void *memory_p,
                                struct tr_err *err) {
-    size = (size + sizeof(max_align_t) - 1) / sizeof(max_align_t) * sizeof(max_align_t);
+    size = (size + 7) / 8 * 8; // no value needs more alignment
     if (!m->blocks || size > m->blocks->size - m->blocks->used) {
         uint64_t wanted = size > BLOCK_SIZE ? size : BLOCK_SIZE;
         struct tr_pickle_block *block = NULL;
@@ -362,8 +362,8 @@ static enum tr_status put(struct machine *m, int count_bytes, struct tr_err *err
     TR_TRY(take_number(m, count_bytes, &slot, err));
     TR_TRY(peek(m, &value, err));
     if (slot != m->memo_count)
-        return refuse(m, TR_EFORMAT, err, "slot %d of the memo, of which %d are filled", (int)slot,
-                      (int)m->memo_count);
+        return refuse(m, TR_EFORMAT, err, "slot %u of the memo, of which %d are filled",
+                      (unsigned)slot, (int)m->memo_count);
     TR_TRY(tr_grow((void **)&m->memo, &m->memo_capacity, slot + 1, sizeof *m->memo,
                    "the memo of a pickle", err));
     m->memo[m->memo_count++] = value;
