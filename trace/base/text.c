@@ -79,6 +79,10 @@ char *tr_human_bytes(double bytes, char out[TR_HUMAN_MAX]) {
     return human(bytes, "B", out);
 }
 
+char *tr_human_unit(double value, const char *unit, char out[TR_HUMAN_MAX]) {
+    return human(value, unit, out);
+}
+
 char *tr_human_count(double count, char out[TR_HUMAN_MAX]) {
     return human(count, "", out);
 }

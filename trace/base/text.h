@@ -19,6 +19,7 @@ bool tr_parse_bytes(const char *text, uint64_t *bytes_p);
 enum { TR_HUMAN_MAX = 32 };
 char *tr_human_bytes(double bytes, char out[TR_HUMAN_MAX]);
 char *tr_human_count(double count, char out[TR_HUMAN_MAX]);
+char *tr_human_unit(double value, const char *unit, char out[TR_HUMAN_MAX]); // "539 GFLOP"
 char *tr_human_seconds(double seconds, char out[TR_HUMAN_MAX]);
 
 // Natural order: runs of digits compare as numbers, so that step2000 comes before step10000.

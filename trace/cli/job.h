@@ -39,11 +39,6 @@ enum tr_status tr_job_prepare(struct tr_job *job, const struct tr_options *optio
                               const struct kn_backend *kn, const char *command,
                               struct tr_string *notes, struct tr_err *err);
 
-// Rank 0 only: fills the list of checkpoints to do from what the store holds. With --verify,
-// re-reads what is done. Differences found are appended to `notes`.
-enum tr_status tr_job_resume(struct tr_job *job, struct tr_store *store, struct tr_string *notes,
-                             struct tr_err *err);
-
 // Collective. Rank 0's job to everyone.
 enum tr_status tr_job_share(struct tr_job *job, const struct tr_options *options, struct dist *dist,
                             struct tr_err *err);

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "forward.h"
@@ -22,6 +23,12 @@ static double available_memory(void) {
     return kib ? kib * 1024 : (double)sysconf(_SC_AVPHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
 }
 
+// What the program itself has taken so far: libraries, their buffers, the calibration; bytes.
+static double resident_memory(void) {
+    struct rusage usage;
+    return getrusage(RUSAGE_SELF, &usage) ? 0 : (double)usage.ru_maxrss * 1024;
+}
+
 double tr_plan_memory(int node_size) {
     return 0.7 * available_memory() / node_size;
 }
@@ -38,7 +45,7 @@ struct tr_plan tr_plan_make(const struct tr_job *job, int ranks, double memory,
     plan.sequences = plan.sequences < c->sequences ? plan.sequences : c->sequences;
     plan.wave = tr_worker_wave(job, memory);
     plan.wave = plan.wave < plan.sequences ? plan.wave : plan.sequences;
-    plan.memory = tr_worker_bytes(job, plan.wave);
+    plan.memory = tr_worker_bytes(job, plan.wave) + resident_memory();
     double passes = (double)((plan.sequences + plan.wave - 1) / plan.wave);
     if (checkpoints > 0)
         passes *= (double)plan.items / checkpoints;
@@ -62,12 +69,13 @@ static enum tr_status page(const struct tr_plan *plan, const struct tr_job *job,
                             tr_human_bytes(plan->bytes_read, read),
                             plan->bytes_stored > 0 ? plan->bytes_read / plan->bytes_stored : 0,
                             tr_human_bytes(plan->bytes_stored, stored)));
-    TR_TRY(tr_string_format(text, err,
-                            "  peak memory    %s a rank: two slabs of %s, streams, scratch\n",
-                            tr_human_bytes(plan->memory, memory),
-                            tr_human_bytes((double)job->first.largest_slab, slab)));
-    TR_TRY(tr_string_format(text, err, "  to compute     %sFLOP\n",
-                            tr_human_count(plan->flops, flops)));
+    TR_TRY(tr_string_format(
+        text, err,
+        "  peak memory    %s a rank: two slabs of %s, streams, scratch, results, the program\n",
+        tr_human_bytes(plan->memory, memory),
+        tr_human_bytes((double)job->first.largest_slab, slab)));
+    TR_TRY(tr_string_format(text, err, "  to compute     %s\n",
+                            tr_human_unit(plan->flops, "FLOP", flops)));
     if (plan->product_rate <= 0)
         return TR_OK;
     return tr_string_format(text, err,

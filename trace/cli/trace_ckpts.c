@@ -5,10 +5,10 @@
 #include <string.h>
 
 #include "coordinator.h"
-#include "file.h"
 #include "job.h"
 #include "placement.h"
 #include "plan.h"
+#include "resume.h"
 #include "worker.h"
 
 enum { EXIT_ALL_FAILED = 1, EXIT_USAGE = 2, EXIT_ENVIRONMENT = 3 };
@@ -65,10 +65,8 @@ static enum tr_status open_backend(struct program *p, struct tr_err *err) {
 }
 
 static enum tr_status open_store(struct program *p, char **warnings_p, struct tr_err *err) {
-    if (p->options.dry_run && !tr_file_exists(p->options.out))
-        return TR_OK;
-    enum tr_status status = tr_store_open(&p->store, p->options.out, &p->job.info,
-                                          p->options.fresh && !p->options.dry_run, warnings_p, err);
+    enum tr_status status =
+        tr_store_open(&p->store, p->options.out, &p->job.info, p->options.fresh, warnings_p, err);
     // What lies in the way at OUT is no failed checkpoint.
     return status == TR_EFORMAT || status == TR_EUNSUPPORTED ? TR_ECONFLICT : status;
 }
@@ -78,9 +76,11 @@ static enum tr_status prepare(struct program *p, const char *command, struct tr_
     struct tr_string notes = {0};
     char *warnings = NULL;
     enum tr_status status = tr_job_prepare(&p->job, &p->options, p->kn, command, &notes, err);
-    if (status == TR_OK)
+    if (status == TR_OK && p->options.dry_run)
+        status = tr_job_preview(&p->job, &notes, err);
+    else if (status == TR_OK)
         status = open_store(p, &warnings, err);
-    if (status == TR_OK)
+    if (status == TR_OK && p->store)
         status = tr_job_resume(&p->job, p->store, &notes, err);
     say(p, &notes);
     if (warnings)

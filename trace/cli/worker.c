@@ -33,7 +33,10 @@ static double stream_bytes(const struct tr_job *job, int64_t sequences) {
 }
 
 double tr_worker_bytes(const struct tr_job *job, int64_t sequences) {
-    return 2 * (double)job->first.largest_slab + stream_bytes(job, sequences) +
+    // The sums of the item, and the row they become with its compressed copy.
+    const struct tr_layout *layout = &job->info.layout;
+    double results = 3 * (double)tr_sums_size(layout, layout->sequences);
+    return 2 * (double)job->first.largest_slab + stream_bytes(job, sequences) + results +
            tr_forward_scratch_bytes(&job->first.config, job->calibration.seq_len);
 }
 

@@ -102,6 +102,13 @@ static void *at(const struct tr_sums *sums, enum field field, int64_t cell, int6
     return sums->block + sums->offset[field] + (size_t)elements * field_rows[field].size;
 }
 
+size_t tr_sums_size(const struct tr_layout *layout, int64_t sequences) {
+    size_t bytes = 0;
+    for (int field = 0; field < FIELDS; field++)
+        bytes += field_bytes(field, layout, sequences);
+    return bytes;
+}
+
 enum tr_status tr_sums_new(struct tr_sums **sums_p, const struct tr_layout *layout, int64_t begin,
                            int64_t end, struct tr_err *err) {
     struct tr_sums *sums;
@@ -237,9 +244,7 @@ static void join_cell(const struct tr_sums *sums, enum field field, int64_t cell
 enum tr_status tr_sums_join(struct tr_sums *sums, int64_t begin, int64_t end, const void *bytes,
                             size_t size, struct tr_err *err) {
     int64_t sequences = end - begin;
-    size_t expected = 0;
-    for (int field = 0; field < FIELDS; field++)
-        expected += field_bytes(field, &sums->layout, sequences);
+    size_t expected = tr_sums_size(&sums->layout, sequences);
     if (size != expected || begin < sums->begin || end > sums->end)
         return tr_fail(err, TR_EFORMAT,
                        "sums of sequences %lld to %lld have %zu bytes, expected %zu",

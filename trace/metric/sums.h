@@ -29,6 +29,9 @@ enum tr_status tr_sums_new(struct tr_sums **sums_p, const struct tr_layout *layo
                            int64_t end, struct tr_err *err);
 void tr_sums_free(struct tr_sums *sums); // accepts NULL
 
+// Bytes that sums over `sequences` sequences take.
+size_t tr_sums_size(const struct tr_layout *layout, int64_t sequences);
+
 // Adds one tap's tokens; the taps of one (layer, module) come in order of sequences, within range.
 void tr_sums_tap(struct tr_sums *sums, const struct tr_tap *tap);
 void tr_sums_loss(struct tr_sums *sums, const struct tr_loss_tap *tap);
