@@ -162,6 +162,7 @@ static void test_views_at_the_limit(void **state) {
         BYTES(PROTO REBUILD "(" STORAGE "K\0))\x89" HOOKS "}tR."),
         BYTES(PROTO REBUILD "(" STORAGE "K\0))\x89" HOOKS "NtR."),
         BYTES(PROTO ORDERED_DICT ")\x81."),
+        BYTES(PROTO "(t."), // nothing was pushed before
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct tr_pickle pickle;

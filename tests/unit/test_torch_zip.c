@@ -214,6 +214,10 @@ static void test_lies(void **state) {
         {{{END, 12, 4, ALL_32}, {END64, 40, 8, 109}},
          TR_EFORMAT,
          "z: its directory (109 bytes at 89) does not end at 199, where its record is"},
+        {{{END, 12, 8, UINT64_MAX}, {END64, 40, 8, 200}, {END64, 48, 8, UINT64_MAX}},
+         TR_EFORMAT,
+         "z: its directory (200 bytes at 18446744073709551615) does not end at 199, where its "
+         "record is"},
         {{{END, 8, 4, ALL_32}, {END64, 24, 8, 3000000000}, {END64, 32, 8, 3000000000}},
          TR_EFORMAT,
          "z claims 3000000000 entries in a directory of 110 bytes"},
@@ -245,6 +249,7 @@ static void test_lies(void **state) {
         {{{CENTRAL, 42, 4, 50}},
          TR_EFORMAT,
          "z: its entry s/data.pkl begins at 50, outside the file"},
+        {{{LOCAL, 0, 1, 'Q'}}, TR_EFORMAT, NOT_THE_SAME},
         {{{LOCAL, 8, 2, 8}}, TR_EFORMAT, NOT_THE_SAME},
         {{{LOCAL, 6, 2, 0x0809}}, TR_EFORMAT, NOT_THE_SAME},
         {{{LOCAL, 6, 2, 0x0800}}, TR_EFORMAT, NOT_THE_SAME},
@@ -287,6 +292,15 @@ static void test_same_names(void **state) {
     assert_refused(&built, TR_EFORMAT, "z: its entries s/data/0 and s/data/0 overlap");
 }
 
+static void test_a_name_beyond_reason(void **state) {
+    (void)state;
+    struct zip_builder built = {0};
+    char name[301] = {0};
+    zip_add(&built, memset(name, 'n', 300), "0", 1);
+    zip_finish(&built);
+    assert_refused(&built, TR_EUNSUPPORTED, "z: the name of an entry has 300 bytes");
+}
+
 static void test_a_directory_beyond_reason(void **state) {
     (void)state;
     struct zip_builder built;
@@ -322,9 +336,13 @@ static void test_truncation(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_entries),     cmocka_unit_test(test_no_entries),
-        cmocka_unit_test(test_zip64_sizes), cmocka_unit_test(test_lies),
-        cmocka_unit_test(test_same_names),  cmocka_unit_test(test_a_directory_beyond_reason),
+        cmocka_unit_test(test_entries),
+        cmocka_unit_test(test_no_entries),
+        cmocka_unit_test(test_zip64_sizes),
+        cmocka_unit_test(test_lies),
+        cmocka_unit_test(test_same_names),
+        cmocka_unit_test(test_a_name_beyond_reason),
+        cmocka_unit_test(test_a_directory_beyond_reason),
         cmocka_unit_test(test_truncation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

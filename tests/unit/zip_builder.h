@@ -2,9 +2,9 @@
 #ifndef TEST_ZIP_BUILDER_H
 #define TEST_ZIP_BUILDER_H
 
-// A ZIP archive as torch.save lays it out, whose fields a test then falsifies.
+// A ZIP archive as torch.save lays it out, whose fields a test then falsifies. To be included after
+// cmocka.h.
 
-#include <assert.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,7 +15,7 @@ struct zip_builder {
     unsigned char bytes[ZIP_BYTES];
     size_t size;
     struct {
-        char name[64];
+        char name[320];
         size_t size, local, central; // bytes of data; where its headers are
     } entries[ZIP_ENTRIES];
     int count;
@@ -29,7 +29,7 @@ static inline void zip_put(struct zip_builder *zip, size_t at, int width, uint64
 
 static inline size_t zip_append(struct zip_builder *zip, const void *bytes, size_t size) {
     size_t at = zip->size;
-    assert(size <= ZIP_BYTES - at);
+    assert_true(size <= ZIP_BYTES - at);
     if (bytes)
         memcpy(zip->bytes + at, bytes, size);
     else
@@ -41,7 +41,7 @@ static inline size_t zip_append(struct zip_builder *zip, const void *bytes, size
 static inline void zip_add(struct zip_builder *zip, const char *name, const void *data,
                            size_t size) {
     int i = zip->count++;
-    assert(i < ZIP_ENTRIES && strlen(name) < sizeof zip->entries[0].name);
+    assert_true(i < ZIP_ENTRIES && strlen(name) < sizeof zip->entries[0].name);
     strcpy(zip->entries[i].name, name);
     zip->entries[i].size = size;
     size_t at = zip->entries[i].local = zip_append(zip, NULL, 30);

@@ -544,6 +544,8 @@ static const struct opcode opcodes[256] = {
 static enum tr_status run(struct machine *m, struct tr_err *err) {
     if (m->size < 2 || m->bytes[0] != 0x80)
         return tr_fail(err, TR_EFORMAT, "%s: its pickle does not begin as one", m->what);
+    TR_TRY(tr_grow((void **)&m->stack, &m->capacity, 1, sizeof *m->stack, "the stack of a pickle",
+                   err)); // even of a pickle that pushes nothing before it pops a mark
     while (!m->root) {
         if (m->at == m->size)
             return tr_fail(err, TR_EFORMAT, "%s: its pickle ends without a STOP", m->what);
