@@ -2,7 +2,7 @@
 # The two shapes of target in this project. A folder becomes one static library whose public include
 # path is the folder itself, so that a source can include only its own folder and what it links.
 
-option(TRACE_WERROR "Treat warnings as errors" ON)
+option(TRACE_WERROR "Treat warnings as errors (scripts/test does)" OFF)
 set(TRACE_SANITIZE "" CACHE STRING "Sanitizers for every target, e.g. address,undefined")
 option(TRACE_FUZZ "Build the libFuzzer targets (needs clang)" OFF)
 

@@ -34,6 +34,7 @@ struct tr_coordinator {
     struct assembly *assemblies; // [job->todo_count]
     struct tr_hello *hellos;     // [ranks]
     int hello_count;
+    double *partial; // [ranks], tokens of the item that each rank is at
     struct tr_progress progress;
     int64_t finished, failed; // checkpoints
     bool stopped, dirty;      // a signal came; something is committed and not published
@@ -71,6 +72,8 @@ enum tr_status tr_coordinator_new(struct tr_coordinator **coordinator_p, const s
         status = TR_NEW(&c->assemblies, job->todo_count, "split checkpoints", err);
     if (status == TR_OK)
         status = TR_NEW(&c->hellos, ranks, "the ranks", err);
+    if (status == TR_OK)
+        status = TR_NEW(&c->partial, ranks, "the ranks", err);
     if (status != TR_OK) {
         tr_coordinator_free(c);
         return status;
@@ -86,6 +89,7 @@ void tr_coordinator_free(struct tr_coordinator *c) {
         tr_sums_free(c->assemblies[i].sums);
     free(c->assemblies);
     free(c->hellos);
+    free(c->partial);
     dist_schedule_free(c->schedule);
     free(c);
 }
@@ -196,10 +200,21 @@ static enum tr_status answer_next(struct tr_coordinator *c, void **answer_p, siz
     return TR_OK;
 }
 
-static enum tr_status take_message(struct tr_coordinator *c, const struct tr_message *message,
-                                   const void *payload, size_t size, struct tr_err *err) {
+static void set_partial(struct tr_coordinator *c, int rank, double tokens) {
+    c->partial[rank] = tokens;
+    c->progress.partial = 0;
+    for (int i = 0; i < c->ranks; i++)
+        c->progress.partial += c->partial[i];
+}
+
+static enum tr_status take_message(struct tr_coordinator *c, int from,
+                                   const struct tr_message *message, const void *payload,
+                                   size_t size, struct tr_err *err) {
     struct tr_err fatal = {.code = message->status};
+    set_partial(c, from, message->kind == TR_MSG_PROGRESS ? message->tokens : 0);
     switch (message->kind) {
+    case TR_MSG_PROGRESS:
+        return TR_OK;
     case TR_MSG_HELLO:
         take_hello(c, payload);
         return TR_OK;
@@ -221,13 +236,12 @@ static enum tr_status answer(void *user, int from, const void *request, size_t s
                              void **answer_p, size_t *answer_size_p, struct tr_err *err) {
     struct tr_coordinator *c = user;
     struct tr_message message;
-    (void)from;
     if (size < sizeof message)
         return tr_fail(err, TR_EFORMAT, "a message of %zu bytes is too short", size);
     memcpy(&message, request, sizeof message);
     if (message.kind == TR_MSG_NEXT)
         return answer_next(c, answer_p, answer_size_p, err);
-    enum tr_status status = take_message(c, &message, (const char *)request + sizeof message,
+    enum tr_status status = take_message(c, from, &message, (const char *)request + sizeof message,
                                          size - sizeof message, err);
     if (status != TR_OK)
         set_fatal(c, err);

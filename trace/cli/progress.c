@@ -54,11 +54,11 @@ void tr_progress_show(struct tr_progress *p) {
     // By tokens, so that the pieces of a split checkpoint count as they come.
     const struct tr_calibration *c = &p->job->calibration;
     double all = (double)p->job->todo_count * (double)(c->sequences * c->seq_len);
-    double speed = p->tokens / elapsed;
+    double done = p->tokens + p->partial, speed = done / elapsed;
     clear_line(p);
     fprintf(stderr, "[%s] %lld of %lld checkpoints, %s tokens/s, %s left%s", tr_time_iso(time),
             (long long)p->finished, (long long)p->job->todo_count, tr_human_count(speed, rate),
-            tr_human_seconds((all - p->tokens) / speed, left), p->terminal ? "" : "\n");
+            tr_human_seconds((all - done) / speed, left), p->terminal ? "" : "\n");
     p->line_shown = p->terminal;
 }
 

@@ -13,7 +13,8 @@ struct tr_progress {
     double start, last_shown;
     double product_rate; // FLOP/s of the machine's sgemm, all ranks
     int64_t finished, failed;
-    double seconds, bytes, flops, tokens, waited; // summed over items
+    double seconds, bytes, flops, tokens, waited; // summed over items that are over
+    double partial;                               // tokens of those under way
 };
 
 void tr_progress_start(struct tr_progress *progress, const struct tr_job *job);

@@ -12,12 +12,13 @@
 // answer is a struct dist_item to NEXT and empty to the others. All ranks run one program on one
 // kind of machine, so structs travel as they are.
 enum tr_message_kind {
-    TR_MSG_HELLO,  // the processors I may use (a struct tr_hello behind the message)
-    TR_MSG_NEXT,   // what shall I do next?
-    TR_MSG_WHOLE,  // I ran and committed a whole checkpoint, or recorded its failure
-    TR_MSG_PIECE,  // here are the sums of a piece
-    TR_MSG_FAILED, // a piece of a checkpoint that cannot be run; `text` says why
-    TR_MSG_FATAL,  // this rank cannot go on; `text` says why
+    TR_MSG_HELLO,    // the processors I may use (a struct tr_hello behind the message)
+    TR_MSG_PROGRESS, // `tokens` of the present item are done so far
+    TR_MSG_NEXT,     // what shall I do next?
+    TR_MSG_WHOLE,    // I ran and committed a whole checkpoint, or recorded its failure
+    TR_MSG_PIECE,    // here are the sums of a piece
+    TR_MSG_FAILED,   // a piece of a checkpoint that cannot be run; `text` says why
+    TR_MSG_FATAL,    // this rank cannot go on; `text` says why
 };
 
 // What a rank says of the place it runs in.

@@ -24,6 +24,9 @@ struct worker {
     bool last_wave;     // of the present item
     struct tr_sums *sums;
     struct tr_err asking; // why asking failed, code TR_OK if it did not
+    double item_tokens;   // of the present item's waves that are over
+    double wave_tokens;   // of the present wave
+    double last_told;     // when progress was last reported
 };
 
 static double stream_bytes(const struct tr_job *job, int64_t sequences) {
@@ -110,8 +113,21 @@ static void on_loss(void *user, const struct tr_loss_tap *tap) {
     tr_sums_loss(((struct worker *)user)->sums, tap);
 }
 
+// Reports how far the present item is, about once a second; a checkpoint may take minutes.
+static void tell_progress(struct worker *w, int64_t index) {
+    if (tr_now() - w->last_told < 1)
+        return;
+    w->last_told = tr_now();
+    double share = (double)index / (double)(w->last_slabs + 2);
+    struct tr_message message = {.kind = TR_MSG_PROGRESS,
+                                 .tokens = w->item_tokens + share * w->wave_tokens};
+    w->asking.code = tell(w, &message, NULL, 0, &w->asking);
+}
+
 static void on_slab(void *user, int64_t index) {
     struct worker *w = user;
+    if (w->asking.code == TR_OK)
+        tell_progress(w, index);
     if (w->last_wave && index >= w->last_slabs && w->asking.code == TR_OK)
         w->asking.code = ask(w, &w->asking);
 }
@@ -144,16 +160,17 @@ static enum tr_status run_wave(struct worker *w, int64_t begin, int64_t end,
     const char *name = entry_of(w->job, w->item.checkpoint)->name;
     enum tr_status status = prepare_forward(w, &loaded.config, name, err);
     w->last_slabs = loaded.slabs - 2;
+    w->item_tokens = message->tokens;
+    w->wave_tokens = (double)((end - begin) * w->job->calibration.seq_len);
     struct tr_taps taps = {w, on_tap, on_loss, on_slab};
     if (status == TR_OK)
         status = tr_forward_run(w->forward, &loaded.config, w->reader, begin, end, &taps, err);
     tr_reader_end(w->reader, digest);
     TR_TRY(status);
-    double tokens = (double)((end - begin) * w->job->calibration.seq_len);
     strcpy(message->weights_digest, digest);
-    message->tokens += tokens;
+    message->tokens += w->wave_tokens;
     message->bytes += loaded.bytes_read;
-    message->flops += tr_config_flops(&loaded.config, tokens, w->job->calibration.seq_len,
+    message->flops += tr_config_flops(&loaded.config, w->wave_tokens, w->job->calibration.seq_len,
                                       w->job->info.layout.nll);
     return TR_OK;
 }
