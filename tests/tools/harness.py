@@ -27,7 +27,10 @@ class Result:
         self.command, self.code, self.out, self.err = command, code, out, err
 
     def __str__(self):
-        return f"{' '.join(self.command)}\nexit {self.code}\n{self.out}{self.err}"
+        command = " ".join(self.command)
+        if len(command) > 400:
+            command = command[:200] + " ... " + command[-200:]
+        return f"{command}\nexit {self.code}\n{self.out}{self.err}"
 
     def expect(self, code):
         check(self.code == code, f"exit {code} was expected:", self)
@@ -55,7 +58,7 @@ class Store:
     """A store or part, read through the program store_json."""
 
     def __init__(self, program, path, *variables):
-        whole = json.loads(run(program, path, *variables).expect(0).out)
+        whole, = json.loads(run(program, path, "-v", *variables).expect(0).out)
         self.layers, self.sequences, self.seq_len = (
             whole["layers"], whole["sequences"], whole["seq_len"])
         self.rows = whole["rows"]
@@ -72,7 +75,8 @@ def committed(store_json, out):
     if os.path.isdir(folder):
         paths += [os.path.join(folder, name) for name in os.listdir(folder)
                   if name.endswith(".h5") and not name.startswith(".")]
-    return {name for path in paths for name in Store(store_json, path).names}
+    stores = json.loads(run(store_json, *paths).expect(0).out) if paths else []
+    return {row["name"] for store in stores for row in store["rows"]}
 
 
 def summary(result):

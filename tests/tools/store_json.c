@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// store_json FILE [VARIABLE...]: the rows of a store or part as JSON on stdout, for tests in
-// languages without HDF5: {"layers", "sequences", "seq_len", "rows": [{...}]}, in each row all
-// strings and scalars, and the variables named, flattened. What is not a number is null.
+// store_json FILE... [-v VARIABLE...]: the rows of stores or parts as JSON on stdout, for tests in
+// languages without HDF5: [{"layers", "sequences", "seq_len", "rows": [{...}]}, ...], in each row
+// all strings and scalars, and the variables named, flattened. What is not a number is null.
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,17 +90,30 @@ static enum tr_status print_trace(const struct tr_trace *trace, char **names, st
         print_row(&row, layout, names);
         tr_row_free(&row);
     }
-    printf("]}\n");
+    printf("]}");
     return TR_OK;
 }
 
-int main(int argc, char **argv) {
-    struct tr_trace *trace = NULL;
-    struct tr_err err = {.text = "usage: store_json FILE [VARIABLE...]"};
-    enum tr_status status = argc < 2 ? TR_EUSAGE : tr_trace_open(&trace, argv[1], &err);
-    if (status == TR_OK)
-        status = print_trace(trace, argv + 2, &err);
+static enum tr_status print_file(const char *path, char **names, struct tr_err *err) {
+    struct tr_trace *trace;
+    TR_TRY(tr_trace_open(&trace, path, err));
+    enum tr_status status = print_trace(trace, names, err);
     tr_trace_close(trace);
+    return status;
+}
+
+int main(int argc, char **argv) {
+    struct tr_err err = {.text = "usage: store_json FILE... [-v VARIABLE...]"};
+    int files = 0;
+    while (files + 1 < argc && strcmp(argv[files + 1], "-v"))
+        files++;
+    char **names = argv + files + 1 + (files + 1 < argc); // behind -v; argv ends in NULL
+    enum tr_status status = files ? TR_OK : TR_EUSAGE;
+    for (int i = 0; i < files && status == TR_OK; i++) {
+        printf(i ? "," : "[");
+        status = print_file(argv[i + 1], names, &err);
+    }
+    printf("]\n");
     if (status != TR_OK)
         fprintf(stderr, "store_json: %s\n", err.text);
     return status == TR_OK ? 0 : 1;

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a user types and reads: help, the plan, progress, the summary, signals.
+
+test_cli.py NAME=PATH... series=FOLDER [mpirun=PATH]: trace-ckpts, trace-info, trace-analyze,
+store_json, same_store."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+sys.path[:0] = [os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tools")]
+
+import harness
+import tiny_checkpoint as tiny
+from harness import check
+
+STOPPED = 75
+OPTIONS = ("--ckpts", "--input", "--output", "--text", "--tokens", "--samples", "--seq-len",
+           "--device", "--dtype", "--per-token", "--no-nll", "--tokens-per-step", "--publish",
+           "--dry-run", "--fresh", "--verify", "--progress", "--quiet", "--verbose")
+
+
+def has(result, stream, *patterns):
+    for pattern in patterns:
+        check(re.search(pattern, stream, re.MULTILINE), "no", repr(pattern), "in", result)
+
+
+class Cases:
+    def __init__(self, programs, root):
+        self.programs, self.root = programs, root
+        self.folders = tiny.write_series(root + "/series", 6)
+        self.many = tiny.write_series(root + "/many", 60)
+        tiny.write_tokens(root + "/ids.jsonl", 4, 16)
+        tiny.write(root + "/series/README.md", "notes")
+
+    def command(self, out, *more):
+        return [self.programs["trace-ckpts"], "--ckpts", *self.folders,
+                self.root + "/series/README.md", "-o", f"{self.root}/{out}.h5", "--tokens",
+                self.root + "/ids.jsonl", *more]
+
+    def run(self, out, *more, **options):
+        return harness.run(*self.command(out, *more), **options)
+
+    def help(self):
+        for program in ("trace-ckpts", "trace-info", "trace-analyze"):
+            ran = harness.run(self.programs[program], "--help").expect(0)
+            has(ran, ran.out, rf"^Usage: .*{program}")
+            check(not ran.err, ran)
+            ran = harness.run(self.programs[program], "--version").expect(0)
+            has(ran, ran.out, rf"^{program} \d+\.\d+\.\d+$")
+        ran = harness.run(self.programs["trace-ckpts"], "--help")
+        for option in OPTIONS:
+            check(option in ran.out, "no", option, "in", ran)
+        has(ran, ran.out, r"default: trace\.h5", r"default: 60", r"Exit status: 0 all well, 1")
+
+    def usage(self):
+        for program in ("trace-info", "trace-analyze"):
+            harness.run(self.programs[program]).expect(2)
+            ran = harness.run(self.programs[program], self.root + "/nothing.h5").expect(3)
+            check(ran.err == f"{program}: cannot open {self.root}/nothing.h5: No such file or "
+                             "directory\n", ran)
+
+    def dry_run(self):
+        ran = self.run("dry", "--dry-run").expect(0)
+        has(ran, ran.out,
+            r"^tracing 6 of 6 checkpoints \(llama layers=2 .*; 12\.2 k parameters\) over 4 x 16 "
+            r"tokens on 1 rank, at most [\d.]+ [kM]B each, into ",
+            r"^  items +6 for 1 rank; the largest has 4 sequences, 4 at a time$",
+            r"^  to read +[\d.]+ kB, [\d.]+ times what is stored \([\d.]+ kB\)$",
+            r"^  peak memory +[\d.]+ [kM]B a rank: two slabs of [\d.]+ [kM]B, "
+            r"streams, scratch.*$",
+            r"^  to compute +[\d.]+ MFLOP$",
+            r"^  time +.* at this machine's sgemm rate \([\d.]+ GFLOP/s\), if the disk keeps up$")
+        check(not os.path.exists(self.root + "/dry.h5"), "a dry run wrote")
+        check(not os.path.exists(self.root + "/dry.h5.parts"), "a dry run made a folder")
+
+    def summary_line(self):
+        ran = self.run("summary").expect(0)
+        has(ran, ran.err,
+            r"^skipped 1 plain file \(README\.md\)$",
+            r"^6 checkpoints, by step, from step_0 to step_500$",
+            r"^calibration: 4 rows of 16 tokens from ids\.jsonl$",
+            r"^traced 6 checkpoints in [^:]+: [\d.]+ k? ?tokens/s, [\d.]+ kB read, "
+            r"[\d.e-]+ GFLOP/s \(\d+ % of this machine's sgemm rate\), \d+ % waiting for the disk$",
+            rf"^{re.escape(self.root)}/summary\.h5$")
+        check(not ran.out, "stdout is for results:", ran)
+        ran = self.run("summary").expect(0)
+        has(ran, ran.err, r"^tracing 0 of 6",
+            r"^traced 0 checkpoints in [^:]+, 6 were already there$")
+
+    def quiet_and_verbose(self):
+        ran = self.run("quiet", "-q").expect(0)
+        check(not ran.err and not ran.out, ran)
+        ran = self.run("verbose", "-v").expect(0)
+        for i in range(6):
+            has(ran, ran.err, rf"^step_{100 * i} traced$")
+
+    def long_tokens(self):
+        """256 rows of 32 ids."""
+        path = self.root + "/long.u16"
+        tiny.write(path, b"".join(bytes([i % 256, 0]) for i in range(256 * 32)))
+        return path
+
+    def manifest(self):
+        tiny.write(self.root + "/series.csv",
+                   "path,step,tokens,stage\n" + "".join(
+                       f"series/step_{100 * i},{10 - i},{1000 * i},main\n" for i in range(3)))
+        out = self.root + "/manifest.h5"
+        harness.run(self.programs["trace-ckpts"], "-i", self.root + "/series.csv", "-o", out,
+                    "--tokens", self.root + "/ids.jsonl").expect(0)
+        rows = harness.Store(self.programs["store_json"], out).rows
+        check([(row["name"], row["step"], row["tokens_seen"], row["stage"]) for row in rows] ==
+              [("step_200", 8, 2000, "main"), ("step_100", 9, 1000, "main"),
+               ("step_0", 10, 0, "main")], rows)
+
+    def tokens_per_step(self):
+        self.run("unknown").expect(0)
+        self.run("known", "--tokens-per-step", "24576").expect(0)
+        read = [harness.Store(self.programs["store_json"], f"{self.root}/{name}.h5").rows[3]
+                for name in ("unknown", "known")]
+        check([row["tokens_seen"] for row in read] == [None, 300 * 24576], read)
+
+    def demo(self):
+        """The shipped series through all three programs, with a line of progress every second."""
+        series, out = self.programs["series"], self.root + "/demo.h5"
+        folders = [os.path.join(series, name) for name in os.listdir(series)]
+        ran = harness.run(self.programs["trace-ckpts"], "--ckpts", *folders, "-o", out,
+                          "--samples", "8", "--seq-len", "512", "--progress", "1").expect(0)
+        has(ran, ran.err,
+            r"^\[\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\] \d of 8 checkpoints, "
+            r"[\d.]+ k? ?tokens/s, .+ left$")
+        ran = harness.run(self.programs["trace-info"], out).expect(0)
+        has(ran, ran.out, r"^  series +8 checkpoints, steps 0 to 6418",
+            r"^  progress +8 complete", r"^  layers +10, each as attn, mlp and block$",
+            r"^  calibration +8 sequences of 512 tokens$", r"^  model \* +llama layers=10")
+        ran = harness.run(self.programs["trace-analyze"], out).expect(0)
+        has(ran, " ".join(ran.out.split()),
+            r"8 complete checkpoints, step 0 to step 6418; 10 layers; 8 sequences of 512 tokens\.")
+        has(ran, ran.out, r"^Attention, least important first$", r"^MLP, least important first$",
+            r"^ +0 +[\d.e-]+ +[\d.e-]+ +[\d.e-]+ +at \d of 8$")
+
+    def idle_cores(self):
+        """A rank bound to one of several cores: said once, with the option that helps."""
+        cores = sorted(os.sched_getaffinity(0))
+        if len(cores) < 2 or len(cores) != os.cpu_count():
+            return "skipped: this needs a machine of two cores or more"
+        bound = subprocess.run(self.command("idle"), env=harness.environment(None), check=True,
+                               preexec_fn=lambda: os.sched_setaffinity(0, cores[:1]), text=True,
+                               stdin=subprocess.DEVNULL, capture_output=True)
+        said = [line for line in bound.stderr.splitlines() if "--bind-to none" in line]
+        check(len(said) == 1, bound.stderr)
+        check(re.fullmatch(rf"\S+: the rank may use 1 of {len(cores)} cores \(1 rank bound by the "
+                           r"launcher\); mpirun --bind-to none uses them all", said[0]), said)
+        ran = self.run("free", env=harness.environment(None)).expect(0)
+        check("--bind-to" not in ran.err, ran)
+        return None
+
+    def stop(self, launcher, number):
+        """A signal in mid-series ends the run with 75; the same command goes on."""
+        out, count = f"{self.root}/stop-{number}-{len(launcher)}.h5", len(self.many)
+        command = [*launcher, self.programs["trace-ckpts"], "--ckpts", *self.many, "-o", out,
+                   "--tokens", self.long_tokens(), "-v"]
+        job = subprocess.Popen(command, env=harness.environment(), stdin=subprocess.DEVNULL,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        seen = []
+        for line in job.stderr:
+            seen.append(line)
+            if line == "step_0 traced\n":
+                job.send_signal(number)
+        job.wait()
+        ran = harness.Result(command, job.returncode, "", "".join(seen)).expect(STOPPED)
+        has(ran, ran.err, r"^stopping: finishing what is in flight$")
+        traced, failed, _ = harness.summary(ran)
+        check(0 < traced < count and not failed, ran)
+        check(len(harness.Store(self.programs["store_json"], out).rows) == traced, ran)
+        again = harness.run(*command).expect(0)
+        check(harness.summary(again) == (count - traced, 0, traced), again)
+
+    def signals(self):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+            self.stop([], number)
+        if "mpirun" in self.programs:
+            self.stop([self.programs["mpirun"], "-n", "2"], signal.SIGUSR1)
+
+
+def main():
+    programs = harness.programs(sys.argv[1:])
+    only = os.path.basename(programs.pop("only", ""))
+    names = ("help", "usage", "dry_run", "summary_line", "quiet_and_verbose", "manifest",
+             "tokens_per_step", "demo", "idle_cores", "signals")
+    with harness.scratch() as root:
+        cases = Cases(programs, root)
+        return harness.run_cases([(name.replace("_", " "), getattr(cases, name))
+                                  for name in names], only)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

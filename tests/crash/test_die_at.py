@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Dies at the n-th call that changes a file, and comes back.
+
+test_die_at.py NAME=PATH... samples=N: trace-ckpts, die_at (the library to preload), store_json,
+same_store. A run is killed at its n-th write, rename, truncate, fsync, unlink ... for N values of n
+(0: every one) spread over all calls that an undisturbed run makes. After each death OUT must be
+readable with final rows; the same command must then finish, compute nothing twice that was
+committed, and leave what an undisturbed run leaves."""
+
+import os
+import random
+import subprocess
+import sys
+
+sys.path[:0] = [os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tools")]
+
+import harness
+from harness import check
+from series import Series
+
+KILLED = -9
+
+
+def disturbed(series, programs, at):
+    """Runs with the library; dies at call `at`, 0 for never. (exit code, calls counted or None)"""
+    counted = series.root + "/calls"
+    env = harness.environment(LD_PRELOAD=programs["die_at"], DIE_BELOW=series.work, DIE_AT=str(at),
+                              DIE_COUNT=counted, ASAN_OPTIONS="verify_asan_link_order=0")
+    done = subprocess.run(series.command(series.out), env=env, check=False, timeout=240,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL)
+    return done.returncode, counted
+
+
+def count_calls(series, programs):
+    code, counted = disturbed(series, programs, 0)
+    check(code == 0, "the library itself disturbs: exit", code)
+    series.check_finished()
+    with open(counted, encoding="ascii") as file:
+        return int(file.read())
+
+
+def samples_of(calls, wanted):
+    """`wanted` numbers spread evenly over 1 ... calls (all of them when it is 0), shuffled so that
+    what a long run has done so far is spread evenly, too."""
+    wanted = min(wanted or calls, calls)
+    samples = [1 + i * (calls - 1) // max(wanted - 1, 1) for i in range(wanted)]
+    random.Random(0).shuffle(samples)
+    return samples
+
+
+def one_death(series, programs, at):
+    """True when the run died, False when it was over before its `at`-th call (the number of calls
+    depends on when the store is published)."""
+    series.start_anew()
+    code, _ = disturbed(series, programs, at)
+    check(code in (0, KILLED), f"death at call {at}: exit", code)
+    series.check_published()
+    done = series.committed()
+    try:
+        series.finish(done)
+    except harness.Failure as failure:
+        raise harness.Failure(f"after the death at call {at}: {failure}") from None
+    return code == KILLED
+
+
+def all_deaths(series, programs, wanted):
+    calls = count_calls(series, programs)
+    samples = samples_of(calls, wanted)
+    deaths = 0
+    for i, at in enumerate(samples):
+        deaths += one_death(series, programs, at)
+        if i % 100 == 99:
+            print(f"{i + 1} of {len(samples)}: {deaths} deaths", flush=True)
+    check(deaths >= 0.9 * len(samples), "only", deaths, "deaths in", len(samples), "runs")
+    return f"{deaths} deaths at {len(samples)} of {calls} calls"
+
+
+def main():
+    programs = harness.programs(sys.argv[1:])
+    wanted = int(os.path.basename(programs.get("samples", "40")))
+    with harness.scratch() as root:
+        series = Series(programs, root, 72, 2, 8, num_hidden_layers=1, hidden_size=8,
+                        num_attention_heads=1, intermediate_size=8)
+        return harness.run_cases([("crash", lambda: all_deaths(series, programs, wanted))])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
