@@ -20,10 +20,20 @@ struct tr_pickle_block {
     uint64_t memory[]; // [size] bytes
 };
 
+struct machine;
+typedef enum tr_status operation(struct machine *m, struct tr_err *err);
+
+struct opcode {
+    const char *name;
+    operation *run; // NULL: refused
+    int argument;   // what it means is up to `run`
+};
+
 struct machine {
     const unsigned char *bytes; // [size]
     size_t size, at;            // `at`: the next byte
     size_t opcode_at;
+    const struct opcode *opcode; // the present one
     const char *what;
     struct tr_value **stack; // [height]
     uint64_t height, capacity;
@@ -36,12 +46,6 @@ struct machine {
     struct tr_value *root;
 };
 
-typedef enum tr_status operation(struct machine *m, struct tr_err *err);
-static const struct opcode {
-    const char *name;
-    operation *run; // NULL: refused
-} opcodes[256];
-
 static enum tr_status refuse(const struct machine *m, enum tr_status code, struct tr_err *err,
                              const char *format, ...) __attribute__((format(printf, 4, 5)));
 
@@ -52,9 +56,8 @@ static enum tr_status refuse(const struct machine *m, enum tr_status code, struc
     va_start(args, format);
     vsnprintf(reason, sizeof reason, format, args);
     va_end(args);
-    const char *name = opcodes[m->bytes[m->opcode_at]].name;
-    return tr_fail(err, code, "%s: the pickle's %s at byte %zu: %s", m->what, name, m->opcode_at,
-                   reason);
+    return tr_fail(err, code, "%s: the pickle's %s at byte %zu: %s", m->what, m->opcode->name,
+                   m->opcode_at, reason);
 }
 
 static enum tr_status allocate(struct machine *m, uint64_t size, void *memory_p,
@@ -170,12 +173,9 @@ static enum tr_status run_none(struct machine *m, struct tr_err *err) {
     return push_new(m, (struct tr_value){.kind = TR_VALUE_NONE}, err);
 }
 
-static enum tr_status run_true(struct machine *m, struct tr_err *err) {
-    return push_new(m, (struct tr_value){.kind = TR_VALUE_BOOL, .integer = 1}, err);
-}
-
-static enum tr_status run_false(struct machine *m, struct tr_err *err) {
-    return push_new(m, (struct tr_value){.kind = TR_VALUE_BOOL}, err);
+static enum tr_status run_bool(struct machine *m, struct tr_err *err) {
+    return push_new(m, (struct tr_value){.kind = TR_VALUE_BOOL, .integer = m->opcode->argument},
+                    err);
 }
 
 // A signed integer of `count` bytes, 0 to 8.
@@ -188,16 +188,9 @@ static enum tr_status push_integer(struct machine *m, int count, bool is_signed,
     return push_new(m, (struct tr_value){.kind = TR_VALUE_INTEGER, .integer = (int64_t)value}, err);
 }
 
-static enum tr_status run_binint(struct machine *m, struct tr_err *err) {
-    return push_integer(m, 4, true, err);
-}
-
-static enum tr_status run_binint1(struct machine *m, struct tr_err *err) {
-    return push_integer(m, 1, false, err);
-}
-
-static enum tr_status run_binint2(struct machine *m, struct tr_err *err) {
-    return push_integer(m, 2, false, err);
+// Of as many bytes as the argument says; only the longest has a sign.
+static enum tr_status run_integer(struct machine *m, struct tr_err *err) {
+    return push_integer(m, m->opcode->argument, m->opcode->argument == 4, err);
 }
 
 static enum tr_status run_long1(struct machine *m, struct tr_err *err) {
@@ -217,10 +210,11 @@ static enum tr_status run_binfloat(struct machine *m, struct tr_err *err) {
     return push_new(m, value, err);
 }
 
-static enum tr_status push_text(struct machine *m, int count_bytes, struct tr_err *err) {
+// Its size has as many bytes as the argument says.
+static enum tr_status run_text(struct machine *m, struct tr_err *err) {
     const unsigned char *bytes = NULL;
     uint64_t count = 0;
-    TR_TRY(take_number(m, count_bytes, &count, err));
+    TR_TRY(take_number(m, m->opcode->argument, &count, err));
     TR_TRY(take(m, (size_t)count, &bytes, err));
     if (!tr_utf8_valid(bytes, (size_t)count))
         return refuse(m, TR_EFORMAT, err, "a text that is not UTF-8");
@@ -230,24 +224,9 @@ static enum tr_status push_text(struct machine *m, int count_bytes, struct tr_er
                     err);
 }
 
-static enum tr_status run_binunicode(struct machine *m, struct tr_err *err) {
-    return push_text(m, 4, err);
-}
-
-static enum tr_status run_short_binstring(struct machine *m, struct tr_err *err) {
-    return push_text(m, 1, err);
-}
-
-static enum tr_status run_empty_tuple(struct machine *m, struct tr_err *err) {
-    return push_new(m, (struct tr_value){.kind = TR_VALUE_TUPLE}, err);
-}
-
-static enum tr_status run_empty_list(struct machine *m, struct tr_err *err) {
-    return push_new(m, (struct tr_value){.kind = TR_VALUE_LIST}, err);
-}
-
-static enum tr_status run_empty_dict(struct machine *m, struct tr_err *err) {
-    return push_new(m, (struct tr_value){.kind = TR_VALUE_DICT}, err);
+// An empty tuple, list or dict.
+static enum tr_status run_empty(struct machine *m, struct tr_err *err) {
+    return push_new(m, (struct tr_value){.kind = (enum tr_value_kind)m->opcode->argument}, err);
 }
 
 // Adds items to a list, a dict or a new tuple.
@@ -285,63 +264,41 @@ static enum tr_status run_tuple(struct machine *m, struct tr_err *err) {
     return push_tuple(m, items, count, err);
 }
 
-static enum tr_status pop_tuple(struct machine *m, int count, struct tr_err *err) {
+// Of one to three values.
+static enum tr_status run_short_tuple(struct machine *m, struct tr_err *err) {
+    int count = m->opcode->argument;
     struct tr_value *items[3] = {0};
     for (int i = count; i-- > 0;)
         TR_TRY(pop(m, &items[i], err));
     return push_tuple(m, items, (uint64_t)count, err);
 }
 
-static enum tr_status run_tuple1(struct machine *m, struct tr_err *err) {
-    return pop_tuple(m, 1, err);
-}
-
-static enum tr_status run_tuple2(struct machine *m, struct tr_err *err) {
-    return pop_tuple(m, 2, err);
-}
-
-static enum tr_status run_tuple3(struct machine *m, struct tr_err *err) {
-    return pop_tuple(m, 3, err);
-}
-
-// Adds items to the list or dict on top of the stack.
-static enum tr_status extend_top(struct machine *m, enum tr_value_kind kind,
-                                 struct tr_value *const *items, uint64_t count,
+// Adds items to what is on top of the stack, which must be of the kind of the argument.
+static enum tr_status extend_top(struct machine *m, struct tr_value *const *items, uint64_t count,
                                  struct tr_err *err) {
     struct tr_value *to = NULL;
     TR_TRY(peek(m, &to, err));
-    if (to->kind != kind)
+    if ((int)to->kind != m->opcode->argument)
         return refuse(m, TR_EFORMAT, err, "applied to %s", tr_value_name(to));
-    if (kind == TR_VALUE_DICT && count % 2)
+    if (to->kind == TR_VALUE_DICT && count % 2)
         return refuse(m, TR_EFORMAT, err, "a key without a value");
     return extend(m, to, items, count, err);
 }
 
-static enum tr_status run_append(struct machine *m, struct tr_err *err) {
-    struct tr_value *item = NULL;
-    TR_TRY(pop(m, &item, err));
-    return extend_top(m, TR_VALUE_LIST, &item, 1, err);
+// One item of a list, or a key and its value.
+static enum tr_status run_add(struct machine *m, struct tr_err *err) {
+    struct tr_value *items[2] = {0};
+    int count = m->opcode->argument == TR_VALUE_DICT ? 2 : 1;
+    for (int i = count; i-- > 0;)
+        TR_TRY(pop(m, &items[i], err));
+    return extend_top(m, items, (uint64_t)count, err);
 }
 
-static enum tr_status run_appends(struct machine *m, struct tr_err *err) {
+static enum tr_status run_add_all(struct machine *m, struct tr_err *err) {
     struct tr_value **items = NULL;
     uint64_t count = 0;
     TR_TRY(pop_mark(m, &items, &count, err));
-    return extend_top(m, TR_VALUE_LIST, items, count, err);
-}
-
-static enum tr_status run_setitem(struct machine *m, struct tr_err *err) {
-    struct tr_value *pair[2] = {0};
-    TR_TRY(pop(m, &pair[1], err));
-    TR_TRY(pop(m, &pair[0], err));
-    return extend_top(m, TR_VALUE_DICT, pair, 2, err);
-}
-
-static enum tr_status run_setitems(struct machine *m, struct tr_err *err) {
-    struct tr_value **items = NULL;
-    uint64_t count = 0;
-    TR_TRY(pop_mark(m, &items, &count, err));
-    return extend_top(m, TR_VALUE_DICT, items, count, err);
+    return extend_top(m, items, count, err);
 }
 
 // Attributes of an OrderedDict (a module's _metadata), which change none of its items.
@@ -355,11 +312,12 @@ static enum tr_status run_build(struct machine *m, struct tr_err *err) {
     return TR_OK;
 }
 
-// Memo slots are filled in order, so that the memo is never longer than the pickle.
-static enum tr_status put(struct machine *m, int count_bytes, struct tr_err *err) {
+// The slot has as many bytes as the argument says. Slots are filled in order, so that the memo is
+// never longer than the pickle.
+static enum tr_status run_put(struct machine *m, struct tr_err *err) {
     struct tr_value *value = NULL;
     uint64_t slot = 0;
-    TR_TRY(take_number(m, count_bytes, &slot, err));
+    TR_TRY(take_number(m, m->opcode->argument, &slot, err));
     TR_TRY(peek(m, &value, err));
     if (slot != m->memo_count)
         return refuse(m, TR_EFORMAT, err, "slot %u of the memo, of which %d are filled",
@@ -370,29 +328,13 @@ static enum tr_status put(struct machine *m, int count_bytes, struct tr_err *err
     return TR_OK;
 }
 
-static enum tr_status get(struct machine *m, int count_bytes, struct tr_err *err) {
+static enum tr_status run_get(struct machine *m, struct tr_err *err) {
     uint64_t slot = 0;
-    TR_TRY(take_number(m, count_bytes, &slot, err));
+    TR_TRY(take_number(m, m->opcode->argument, &slot, err));
     if (slot >= m->memo_count)
         return refuse(m, TR_EFORMAT, err, "slot %u of the memo, of which %d are filled",
                       (unsigned)slot, (int)m->memo_count);
     return push(m, m->memo[slot], err);
-}
-
-static enum tr_status run_binput(struct machine *m, struct tr_err *err) {
-    return put(m, 1, err);
-}
-
-static enum tr_status run_long_binput(struct machine *m, struct tr_err *err) {
-    return put(m, 4, err);
-}
-
-static enum tr_status run_binget(struct machine *m, struct tr_err *err) {
-    return get(m, 1, err);
-}
-
-static enum tr_status run_long_binget(struct machine *m, struct tr_err *err) {
-    return get(m, 4, err);
 }
 
 static enum tr_status take_line(struct machine *m, struct tr_slice *line, struct tr_err *err) {
@@ -471,74 +413,74 @@ static enum tr_status run_binpersid(struct machine *m, struct tr_err *err) {
 }
 
 static const struct opcode opcodes[256] = {
-    ['('] = {"MARK", run_mark},
-    ['.'] = {"STOP", run_stop},
-    ['0'] = {"POP", NULL},
-    ['1'] = {"POP_MARK", NULL},
-    ['2'] = {"DUP", NULL},
-    ['F'] = {"FLOAT", NULL},
-    ['I'] = {"INT", NULL},
-    ['J'] = {"BININT", run_binint},
-    ['K'] = {"BININT1", run_binint1},
-    ['L'] = {"LONG", NULL},
-    ['M'] = {"BININT2", run_binint2},
-    ['N'] = {"NONE", run_none},
-    ['P'] = {"PERSID", NULL},
-    ['Q'] = {"BINPERSID", run_binpersid},
-    ['R'] = {"REDUCE", run_reduce},
-    ['S'] = {"STRING", NULL},
-    ['T'] = {"BINSTRING", NULL},
-    ['U'] = {"SHORT_BINSTRING", run_short_binstring},
-    ['V'] = {"UNICODE", NULL},
-    ['X'] = {"BINUNICODE", run_binunicode},
-    ['a'] = {"APPEND", run_append},
-    ['b'] = {"BUILD", run_build},
-    ['c'] = {"GLOBAL", run_global},
-    ['d'] = {"DICT", NULL},
-    ['}'] = {"EMPTY_DICT", run_empty_dict},
-    ['e'] = {"APPENDS", run_appends},
-    ['g'] = {"GET", NULL},
-    ['h'] = {"BINGET", run_binget},
-    ['i'] = {"INST", NULL},
-    ['j'] = {"LONG_BINGET", run_long_binget},
-    ['l'] = {"LIST", NULL},
-    [']'] = {"EMPTY_LIST", run_empty_list},
-    ['o'] = {"OBJ", NULL},
-    ['p'] = {"PUT", NULL},
-    ['q'] = {"BINPUT", run_binput},
-    ['r'] = {"LONG_BINPUT", run_long_binput},
-    ['s'] = {"SETITEM", run_setitem},
-    ['t'] = {"TUPLE", run_tuple},
-    [')'] = {"EMPTY_TUPLE", run_empty_tuple},
-    ['u'] = {"SETITEMS", run_setitems},
-    ['B'] = {"BINBYTES", NULL},
-    ['C'] = {"SHORT_BINBYTES", NULL},
-    ['G'] = {"BINFLOAT", run_binfloat},
-    [0x80] = {"PROTO", run_proto},
-    [0x81] = {"NEWOBJ", run_newobj},
-    [0x82] = {"EXT1", NULL},
-    [0x83] = {"EXT2", NULL},
-    [0x84] = {"EXT4", NULL},
-    [0x85] = {"TUPLE1", run_tuple1},
-    [0x86] = {"TUPLE2", run_tuple2},
-    [0x87] = {"TUPLE3", run_tuple3},
-    [0x88] = {"NEWTRUE", run_true},
-    [0x89] = {"NEWFALSE", run_false},
-    [0x8a] = {"LONG1", run_long1},
-    [0x8b] = {"LONG4", NULL},
-    [0x8c] = {"SHORT_BINUNICODE", NULL},
-    [0x8d] = {"BINUNICODE8", NULL},
-    [0x8e] = {"BINBYTES8", NULL},
-    [0x8f] = {"EMPTY_SET", run_empty_list}, // never filled: ADDITEMS is refused
-    [0x90] = {"ADDITEMS", NULL},
-    [0x91] = {"FROZENSET", NULL},
-    [0x92] = {"NEWOBJ_EX", NULL},
-    [0x93] = {"STACK_GLOBAL", NULL},
-    [0x94] = {"MEMOIZE", NULL},
-    [0x95] = {"FRAME", NULL},
-    [0x96] = {"BYTEARRAY8", NULL},
-    [0x97] = {"NEXT_BUFFER", NULL},
-    [0x98] = {"READONLY_BUFFER", NULL},
+    ['('] = {"MARK", run_mark, 0},
+    ['.'] = {"STOP", run_stop, 0},
+    ['0'] = {"POP", NULL, 0},
+    ['1'] = {"POP_MARK", NULL, 0},
+    ['2'] = {"DUP", NULL, 0},
+    ['F'] = {"FLOAT", NULL, 0},
+    ['I'] = {"INT", NULL, 0},
+    ['J'] = {"BININT", run_integer, 4},
+    ['K'] = {"BININT1", run_integer, 1},
+    ['L'] = {"LONG", NULL, 0},
+    ['M'] = {"BININT2", run_integer, 2},
+    ['N'] = {"NONE", run_none, 0},
+    ['P'] = {"PERSID", NULL, 0},
+    ['Q'] = {"BINPERSID", run_binpersid, 0},
+    ['R'] = {"REDUCE", run_reduce, 0},
+    ['S'] = {"STRING", NULL, 0},
+    ['T'] = {"BINSTRING", NULL, 0},
+    ['U'] = {"SHORT_BINSTRING", run_text, 1},
+    ['V'] = {"UNICODE", NULL, 0},
+    ['X'] = {"BINUNICODE", run_text, 4},
+    ['a'] = {"APPEND", run_add, TR_VALUE_LIST},
+    ['b'] = {"BUILD", run_build, 0},
+    ['c'] = {"GLOBAL", run_global, 0},
+    ['d'] = {"DICT", NULL, 0},
+    ['}'] = {"EMPTY_DICT", run_empty, TR_VALUE_DICT},
+    ['e'] = {"APPENDS", run_add_all, TR_VALUE_LIST},
+    ['g'] = {"GET", NULL, 0},
+    ['h'] = {"BINGET", run_get, 1},
+    ['i'] = {"INST", NULL, 0},
+    ['j'] = {"LONG_BINGET", run_get, 4},
+    ['l'] = {"LIST", NULL, 0},
+    [']'] = {"EMPTY_LIST", run_empty, TR_VALUE_LIST},
+    ['o'] = {"OBJ", NULL, 0},
+    ['p'] = {"PUT", NULL, 0},
+    ['q'] = {"BINPUT", run_put, 1},
+    ['r'] = {"LONG_BINPUT", run_put, 4},
+    ['s'] = {"SETITEM", run_add, TR_VALUE_DICT},
+    ['t'] = {"TUPLE", run_tuple, 0},
+    [')'] = {"EMPTY_TUPLE", run_empty, TR_VALUE_TUPLE},
+    ['u'] = {"SETITEMS", run_add_all, TR_VALUE_DICT},
+    ['B'] = {"BINBYTES", NULL, 0},
+    ['C'] = {"SHORT_BINBYTES", NULL, 0},
+    ['G'] = {"BINFLOAT", run_binfloat, 0},
+    [0x80] = {"PROTO", run_proto, 0},
+    [0x81] = {"NEWOBJ", run_newobj, 0},
+    [0x82] = {"EXT1", NULL, 0},
+    [0x83] = {"EXT2", NULL, 0},
+    [0x84] = {"EXT4", NULL, 0},
+    [0x85] = {"TUPLE1", run_short_tuple, 1},
+    [0x86] = {"TUPLE2", run_short_tuple, 2},
+    [0x87] = {"TUPLE3", run_short_tuple, 3},
+    [0x88] = {"NEWTRUE", run_bool, 1},
+    [0x89] = {"NEWFALSE", run_bool, 0},
+    [0x8a] = {"LONG1", run_long1, 0},
+    [0x8b] = {"LONG4", NULL, 0},
+    [0x8c] = {"SHORT_BINUNICODE", NULL, 0},
+    [0x8d] = {"BINUNICODE8", NULL, 0},
+    [0x8e] = {"BINBYTES8", NULL, 0},
+    [0x8f] = {"EMPTY_SET", run_empty, TR_VALUE_LIST}, // never filled: ADDITEMS is refused
+    [0x90] = {"ADDITEMS", NULL, 0},
+    [0x91] = {"FROZENSET", NULL, 0},
+    [0x92] = {"NEWOBJ_EX", NULL, 0},
+    [0x93] = {"STACK_GLOBAL", NULL, 0},
+    [0x94] = {"MEMOIZE", NULL, 0},
+    [0x95] = {"FRAME", NULL, 0},
+    [0x96] = {"BYTEARRAY8", NULL, 0},
+    [0x97] = {"NEXT_BUFFER", NULL, 0},
+    [0x98] = {"READONLY_BUFFER", NULL, 0},
 };
 
 static enum tr_status run(struct machine *m, struct tr_err *err) {
@@ -550,13 +492,13 @@ static enum tr_status run(struct machine *m, struct tr_err *err) {
         if (m->at == m->size)
             return tr_fail(err, TR_EFORMAT, "%s: its pickle ends without a STOP", m->what);
         m->opcode_at = m->at++;
-        const struct opcode *opcode = &opcodes[m->bytes[m->opcode_at]];
-        if (!opcode->name)
+        m->opcode = &opcodes[m->bytes[m->opcode_at]];
+        if (!m->opcode->name)
             return tr_fail(err, TR_EFORMAT, "%s: the pickle's byte %zu, 0x%02x, is no opcode",
                            m->what, m->opcode_at, m->bytes[m->opcode_at]);
-        if (!opcode->run)
+        if (!m->opcode->run)
             return refuse(m, TR_EUNSUPPORTED, err, "an opcode that a state dict does not need");
-        TR_TRY(opcode->run(m, err));
+        TR_TRY(m->opcode->run(m, err));
     }
     return TR_OK;
 }
