@@ -48,23 +48,37 @@ def link_series(checkpoint, folder):
     return folders
 
 
+def peak_memory(pid):
+    """Most bytes a running process has had resident since it was started; 0 once it has ended.
+
+    Not wait4's ru_maxrss: that begins with what this Python had when it forked."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    found = re.search(r"^VmHWM:\s*(\d+) kB$", status, re.MULTILINE)
+    return 1024 * int(found.group(1)) if found else 0
+
+
 def run_trace(options, folders, work, flags=()):
     """(seconds, peak resident bytes, output) of one run of the program."""
     command = [options.trace, "--tokens", work / "tokens.npy", "-o", work / "trace.h5", "--fresh",
                *flags, "--ckpts", *folders]
     environment = os.environ | {"OMP_NUM_THREADS": str(options.threads)}
+    resident = 0
     with open(work / "output.txt", "w+") as output:
         start = time.monotonic()
         child = subprocess.Popen([str(word) for word in command], env=environment, stdout=output,
                                  stderr=subprocess.STDOUT)
-        _, status, usage = os.wait4(child.pid, 0)
+        while child.poll() is None:
+            resident = max(resident, peak_memory(child.pid))
+            time.sleep(0.02)
         seconds = time.monotonic() - start
-        child.returncode = os.waitstatus_to_exitcode(status)
         output.seek(0)
         text = output.read()
     if child.returncode != 0:
         raise SystemExit(f"trace-ckpts ended with {child.returncode}:\n{text}")
-    return seconds, usage.ru_maxrss * 1024, text
+    return seconds, resident, text
 
 
 def seconds_per_checkpoint(options, folders, work, flags):

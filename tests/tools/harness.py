@@ -82,7 +82,7 @@ def committed(store_json, out):
 def summary(result):
     """(traced, failed, already there) as the summary says."""
     found = re.search(r"^traced (\d+) checkpoints? in [^,:\n]*(?:, (\d+) failed)?"
-                      r"(?:, (\d+) were already there)?", result.err, re.MULTILINE)
+                      r"(?:, (\d+) (?:was|were) already there)?", result.err, re.MULTILINE)
     check(found, "no summary line:", result)
     return tuple(int(group or 0) for group in found.groups())
 

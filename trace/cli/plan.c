@@ -3,7 +3,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "forward.h"
@@ -25,8 +24,13 @@ static double available_memory(void) {
 
 // What the program itself has taken so far: libraries, their buffers, the calibration; bytes.
 static double resident_memory(void) {
-    struct rusage usage;
-    return getrusage(RUSAGE_SELF, &usage) ? 0 : (double)usage.ru_maxrss * 1024;
+    FILE *file = fopen("/proc/self/statm", "r");
+    long long pages = 0;
+    if (file && fscanf(file, "%*d %lld", &pages) != 1)
+        pages = 0;
+    if (file)
+        fclose(file);
+    return (double)pages * (double)sysconf(_SC_PAGESIZE);
 }
 
 double tr_plan_memory(int node_size) {

@@ -73,7 +73,8 @@ void tr_progress_end(struct tr_progress *p, int64_t finished, int64_t failed) {
     if (failed)
         fprintf(stderr, ", %lld failed", (long long)failed);
     if (p->job->done_count)
-        fprintf(stderr, ", %lld were already there", (long long)p->job->done_count);
+        fprintf(stderr, ", %lld %s already there", (long long)p->job->done_count,
+                p->job->done_count == 1 ? "was" : "were");
     if (p->tokens > 0) {
         fprintf(stderr, ": %s tokens/s, %s read", tr_human_count(p->tokens / elapsed, rate),
                 tr_human_bytes(p->bytes, bytes));
