@@ -387,6 +387,22 @@ static void test_fresh(void **state) {
     assert_false(tr_file_exists(parts));
 }
 
+static void test_fresh_spares_other_files(void **state) {
+    (void)state;
+    struct tr_store *store;
+    char *warnings, expected[160];
+    FILE *file = fopen(out, "w");
+    assert_non_null(file);
+    assert_true(fputs("dear diary", file) >= 0);
+    fclose(file);
+    snprintf(expected, sizeof expected, "%s is no trace, and is not removed", out);
+    FAILS(tr_store_open(&store, out, &info, true, &warnings, &err), TR_ECONFLICT, expected);
+    assert_true(tr_file_exists(out));
+    assert_int_equal(truncate(out, 0), 0);
+    OK(tr_store_open(&store, out, &info, true, &warnings, &err));
+    tr_store_close(store);
+}
+
 // ---- refusals --------------------------------------------------------------------------------
 
 static const char *said(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -605,18 +621,31 @@ static void test_read_only_folder(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        STORE_TEST(test_round_trip),       STORE_TEST(test_without_options),
-        STORE_TEST(test_failed_row),       STORE_TEST(test_hostile_names),
-        STORE_TEST(test_merge_sorts),      STORE_TEST(test_order),
-        STORE_TEST(test_replaces_row),     STORE_TEST(test_withdraw),
-        STORE_TEST(test_nothing_new),      STORE_TEST(test_resume),
-        STORE_TEST(test_history),          STORE_TEST(test_fresh),
-        STORE_TEST(test_identity_differs), STORE_TEST(test_layout_differs),
-        STORE_TEST(test_part_differs),     STORE_TEST(test_recorded_differs),
-        STORE_TEST(test_reserved_names),   STORE_TEST(test_lock),
-        STORE_TEST(test_lock_of_the_dead), STORE_TEST(test_no_store),
-        STORE_TEST(test_truncated),        STORE_TEST(test_damaged_part),
-        STORE_TEST(test_foreign),          STORE_TEST(test_full_disk),
+        STORE_TEST(test_round_trip),
+        STORE_TEST(test_without_options),
+        STORE_TEST(test_failed_row),
+        STORE_TEST(test_hostile_names),
+        STORE_TEST(test_merge_sorts),
+        STORE_TEST(test_order),
+        STORE_TEST(test_replaces_row),
+        STORE_TEST(test_withdraw),
+        STORE_TEST(test_nothing_new),
+        STORE_TEST(test_resume),
+        STORE_TEST(test_history),
+        STORE_TEST(test_fresh),
+        STORE_TEST(test_fresh_spares_other_files),
+        STORE_TEST(test_identity_differs),
+        STORE_TEST(test_layout_differs),
+        STORE_TEST(test_part_differs),
+        STORE_TEST(test_recorded_differs),
+        STORE_TEST(test_reserved_names),
+        STORE_TEST(test_lock),
+        STORE_TEST(test_lock_of_the_dead),
+        STORE_TEST(test_no_store),
+        STORE_TEST(test_truncated),
+        STORE_TEST(test_damaged_part),
+        STORE_TEST(test_foreign),
+        STORE_TEST(test_full_disk),
         STORE_TEST(test_read_only_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

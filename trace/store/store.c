@@ -2,6 +2,7 @@
 #include "store.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -117,7 +118,22 @@ enum tr_status tr_store_scan(struct tr_store *store, struct tr_string *warnings,
 
 // ---- opening and closing ---------------------------------------------------------------------
 
+// --fresh may remove a store, whole, cut short or empty, but not somebody's other file.
+static enum tr_status check_removable(const char *path, struct tr_err *err) {
+    static const char signature[] = "\211HDF\r\n\032\n";
+    char found[sizeof signature - 1];
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        return TR_OK;
+    size_t size = fread(found, 1, sizeof found, file);
+    fclose(file);
+    if (memcmp(found, signature, size) == 0)
+        return TR_OK;
+    return tr_fail(err, TR_ECONFLICT, "%s is no trace, and is not removed", path);
+}
+
 static enum tr_status forget(const struct tr_store *store, struct tr_err *err) {
+    TR_TRY(check_removable(store->out_path, err));
     TR_TRY(tr_parts_clean(store->folder, true, err));
     if (unlink(store->out_path) && errno != ENOENT)
         return tr_fail(err, TR_EIO, "cannot remove %s: %s", store->out_path, strerror(errno));
