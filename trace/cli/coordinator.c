@@ -283,6 +283,9 @@ void tr_coordinator_finish(struct tr_coordinator *c, int *exit_p) {
     *exit_p = c->failed ? EXIT_SOME_FAILED : 0;
     if (left && c->stopped)
         *exit_p = EXIT_STOPPED;
+    else if (left && c->fatal.code == TR_OK)
+        tr_fail(&c->fatal, TR_ENVIRONMENT,
+                "a rank gave up without a reason; run the same command again");
     if (c->fatal.code != TR_OK) {
         fprintf(stderr, "trace-ckpts: %s\n", c->fatal.text);
         *exit_p = EXIT_ENVIRONMENT;

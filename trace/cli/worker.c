@@ -167,6 +167,9 @@ static enum tr_status run_wave(struct worker *w, int64_t begin, int64_t end,
         status = tr_forward_run(w->forward, &loaded.config, w->reader, begin, end, &taps, err);
     tr_reader_end(w->reader, digest);
     TR_TRY(status);
+    if (*message->weights_digest && strcmp(digest, message->weights_digest))
+        return tr_fail(err, TR_EIO, "%s changed while it was read: digests %s and %s", name,
+                       message->weights_digest, digest);
     strcpy(message->weights_digest, digest);
     message->tokens += w->wave_tokens;
     message->bytes += loaded.bytes_read;
@@ -264,6 +267,7 @@ static enum tr_status deliver(struct worker *w, struct tr_message *message, stru
 }
 
 static enum tr_status work(struct worker *w, struct tr_err *err) {
+    TR_TRY(tr_reader_open(&w->reader, err));
     TR_TRY(ask(w, err));
     while (w->next.checkpoint >= 0) {
         struct tr_message message = {0};
@@ -282,7 +286,6 @@ static enum tr_status work(struct worker *w, struct tr_err *err) {
 enum tr_status tr_worker_run(const struct tr_job *job, struct kn_backend *kn, struct dist *dist,
                              int64_t wave, struct tr_err *err) {
     struct worker worker = {.job = job, .kn = kn, .dist = dist, .wave = wave};
-    TR_TRY(tr_reader_open(&worker.reader, err));
     enum tr_status status = work(&worker, err);
     tr_reader_close(worker.reader);
     tr_forward_free(worker.forward);

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+// A rank with little memory passes its sequences through the model in waves: the same row, bit for
+// bit. And work that is left over is an error.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "coordinator.h"
+#include "folder.h"
+#include "forward.h"
+#include "resume.h"
+#include "worker.h"
+
+enum { SAMPLES = 7, SEQ_LEN = 512 };
+
+static struct tr_err err;
+
+#define OK(call) assert_ok((call), __LINE__)
+static void assert_ok(enum tr_status status, int line) {
+    if (status != TR_OK)
+        fail_msg("line %d: %s", line, err.text);
+}
+
+static void work(const struct tr_job *job, struct tr_store *store, struct kn_backend *kn,
+                 int64_t wave) {
+    struct tr_coordinator *coordinator;
+    struct dist *dist;
+    bool computes;
+    int code = -1;
+    OK(dist_open(&dist, NULL, NULL, &err));
+    OK(tr_coordinator_new(&coordinator, job, store, 1, "test", &err));
+    struct dist_service service = tr_coordinator_service(coordinator);
+    OK(dist_serve_begin(dist, &service, &computes, &err));
+    OK(tr_worker_run(job, kn, dist, wave, &err));
+    dist_serve_end(dist);
+    tr_coordinator_finish(coordinator, &code);
+    assert_int_equal(code, 0);
+    tr_coordinator_free(coordinator);
+    dist_close(dist);
+}
+
+// The row of one checkpoint, traced so many sequences at a time.
+static void trace(struct tr_row *row, struct tr_layout *layout, const char *out, int64_t wave) {
+    char *paths[] = {(char *)"tests/series/demo/step_512"};
+    struct tr_options options = {.paths = paths,
+                                 .path_count = 1,
+                                 .out = out,
+                                 .samples = SAMPLES,
+                                 .seq_len = SEQ_LEN,
+                                 .per_token = true,
+                                 .quiet = true,
+                                 .device = KN_CPU};
+    struct kn_backend *kn;
+    struct tr_job job;
+    struct tr_store *store;
+    struct tr_trace *published;
+    struct tr_string notes = {0};
+    char *warnings;
+    assert_int_equal(kn_open(&kn, KN_CPU, 1), KN_OK);
+    OK(tr_job_prepare(&job, &options, kn, "test", &notes, &err));
+    OK(tr_store_open(&store, out, &job.info, false, &warnings, &err));
+    OK(tr_job_resume(&job, store, &notes, &err));
+    work(&job, store, kn, wave);
+    tr_store_close(store);
+    OK(tr_trace_open(&published, out, &err));
+    OK(tr_trace_row(published, 0, row, &err));
+    *layout = job.info.layout;
+    tr_trace_close(published);
+    free(warnings);
+    tr_string_free(&notes);
+    tr_job_free(&job);
+    kn->ops->close(kn);
+}
+
+static void assert_same(const struct tr_row *a, const struct tr_row *b,
+                        const struct tr_layout *layout) {
+    for (enum tr_variable_id id = 0; id < TR_VARIABLES; id++) {
+        const struct tr_variable *variable = &tr_variables[id];
+        if (!a->data[id])
+            assert_null(b->data[id]);
+        else if (variable->type == TR_VALUE_STRING)
+            assert_string_equal(tr_row_string(a, id), tr_row_string(b, id));
+        else if (memcmp(a->data[id], b->data[id],
+                        (size_t)tr_variable_elements(id, layout) * tr_value_size(variable->type)))
+            fail_msg("%s differs", variable->name);
+    }
+}
+
+// Waves of one and of two micro-batches; the last wave of the second is shorter.
+static void waves_give_the_same_bits(void **state) {
+    (void)state;
+    struct tr_layout layout;
+    struct tr_row whole, row;
+    int64_t micro = tr_micro_batch(SEQ_LEN);
+    assert_true(SAMPLES > 2 * micro);
+    trace(&whole, &layout, in_folder("whole.h5"), SAMPLES);
+    assert_int_equal(*tr_row_u8(&whole, TR_V_STATUS), TR_ROW_COMPLETE);
+    for (int batches = 1; batches <= 2; batches++) {
+        trace(&row, &layout, in_folder(batches == 1 ? "one.h5" : "two.h5"), batches * micro);
+        assert_same(&whole, &row, &layout);
+        tr_row_free(&row);
+    }
+    tr_row_free(&whole);
+}
+
+// A multiple of the micro-batch, never less than one, everything when there is room.
+static void the_wave_follows_the_memory(void **state) {
+    (void)state;
+    char *paths[] = {(char *)"tests/series/demo/step_512"};
+    struct tr_options options = {
+        .paths = paths, .path_count = 1, .samples = SAMPLES, .seq_len = SEQ_LEN};
+    struct kn_backend *kn;
+    struct tr_job job;
+    struct tr_string notes = {0};
+    int64_t micro = tr_micro_batch(SEQ_LEN);
+    assert_int_equal(kn_open(&kn, KN_CPU, 1), KN_OK);
+    OK(tr_job_prepare(&job, &options, kn, "test", &notes, &err));
+    assert_int_equal(tr_worker_wave(&job, 0), micro);
+    assert_int_equal(tr_worker_wave(&job, tr_worker_bytes(&job, 2 * micro) + 1), 2 * micro);
+    assert_int_equal(tr_worker_wave(&job, tr_worker_bytes(&job, 3 * micro) - 1), 2 * micro);
+    assert_int_equal(tr_worker_wave(&job, 2 * tr_worker_bytes(&job, SAMPLES)), SAMPLES);
+    tr_string_free(&notes);
+    tr_job_free(&job);
+    kn->ops->close(kn);
+}
+
+// Work that is left without a signal or a reason is never "all well".
+static void left_over_work_is_an_error(void **state) {
+    (void)state;
+    int64_t todo[] = {0};
+    struct tr_options options = {.out = in_folder("left.h5"), .quiet = true};
+    struct tr_job job = {.options = &options, .todo = todo, .todo_count = 1, .micro_batches = 1};
+    struct tr_run_info info = {.layout = {.layers = 1, .sequences = 1, .seq_len = 1}};
+    struct tr_coordinator *coordinator;
+    struct tr_store *store;
+    char *warnings;
+    int code = 0;
+    OK(tr_run_info_sequences(&info, &err));
+    OK(tr_store_open(&store, options.out, &info, false, &warnings, &err));
+    OK(tr_coordinator_new(&coordinator, &job, store, 1, "test", &err));
+    tr_coordinator_finish(coordinator, &code);
+    assert_int_equal(code, 3);
+    tr_coordinator_free(coordinator);
+    tr_store_close(store);
+    tr_run_info_free(&info);
+}
+
+int main(void) {
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(waves_give_the_same_bits),
+        cmocka_unit_test(the_wave_follows_the_memory),
+        cmocka_unit_test(left_over_work_is_an_error),
+    };
+    return cmocka_run_group_tests(tests, folder_create, folder_remove);
+}
