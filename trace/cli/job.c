@@ -17,9 +17,9 @@
 // What a sublayer is, in the words the store keeps (D2 of the definition: a residual add).
 static const char definition[] =
     "x: residual stream entering the sublayer, before any norm; delta: everything the sublayer "
-    "adds to the stream; similarity: mean over tokens of cos(x, x + delta); importance: mean of 1 "
-    "- "
-    "cos; parallel residual: attn and mlp share x; block: delta is what attn and mlp add together";
+    "adds to the stream; similarity: mean over tokens of cos(x, x + delta); importance: mean of "
+    "1 - cos; parallel residual: attn and mlp share x; block: delta is what attn and mlp add "
+    "together";
 
 void tr_shape_text(const struct tr_config *c, char out[256]) {
     snprintf(out, 256,
@@ -45,9 +45,11 @@ static enum tr_status find_series(struct tr_job *job, struct tr_string *notes, s
         TR_TRY(tr_string_format(notes, err, "skipped %lld plain file%s (%s%s)\n",
                                 (long long)s->skipped_files, s->skipped_files == 1 ? "" : "s",
                                 s->first_skipped, s->skipped_files == 1 ? "" : ", ..."));
-    return tr_string_format(notes, err, "%lld checkpoint%s, %s, from %s to %s\n",
-                            (long long)s->count, s->count == 1 ? "" : "s", s->order,
-                            s->entries[0].name, s->entries[s->count - 1].name);
+    if (s->count == 1)
+        return tr_string_format(notes, err, "1 checkpoint, %s\n", s->entries[0].name);
+    return tr_string_format(notes, err, "%lld checkpoints, %s, from %s to %s\n",
+                            (long long)s->count, s->order, s->entries[0].name,
+                            s->entries[s->count - 1].name);
 }
 
 // The first checkpoint whose headers and config can be read gives the series' shape.
@@ -139,15 +141,10 @@ static enum tr_status find_calibration(struct tr_job *job, int64_t first, struct
         TR_TRY(status);
     }
     const struct tr_calibration *c = &job->calibration;
-    return tr_string_format(notes, err, "calibration: %lld rows of %lld tokens from %s%s\n",
-                            (long long)c->sequences, (long long)c->seq_len, c->label,
+    return tr_string_format(notes, err, "calibration: %lld row%s of %lld token%s from %s%s\n",
+                            (long long)c->sequences, c->sequences == 1 ? "" : "s",
+                            (long long)c->seq_len, c->seq_len == 1 ? "" : "s", c->label,
                             !o->text && !o->tokens ? " (no --text or --tokens given)" : "");
-}
-
-static enum tr_status host_name(char out[256]) {
-    if (gethostname(out, 255))
-        strcpy(out, "unknown");
-    return TR_OK;
 }
 
 // The attributes: what must agree for rows to be comparable, what is worth recording, and what is
@@ -157,7 +154,8 @@ static enum tr_status describe(struct tr_job *job, const struct kn_backend *kn, 
     struct tr_run_info *i = &job->info;
     const struct tr_calibration *c = &job->calibration;
     char host[256] = "", time[TR_TIME_MAX];
-    host_name(host);
+    if (gethostname(host, sizeof host - 1))
+        strcpy(host, "unknown");
     struct tr_string history = {0};
     TR_TRY(tr_string_format(&history, err, "%s: %s", tr_time_iso(time), command));
     enum tr_status status;
@@ -187,13 +185,11 @@ out:
 static enum tr_status label_sequences(struct tr_job *job, struct tr_err *err) {
     struct tr_run_info *info = &job->info;
     const struct tr_calibration *c = &job->calibration;
-    TR_TRY(TR_NEW(&info->text, c->sequences, "sequence labels", err));
-    TR_TRY(TR_NEW(&info->ids_digest, c->sequences, "sequence digests", err));
+    TR_TRY(tr_run_info_sequences(info, err));
     for (int64_t s = 0; s < c->sequences; s++) {
         char digest[TR_DIGEST_MAX];
         tr_digest_bytes(c->ids + s * c->seq_len, (size_t)c->seq_len * 4, digest);
-        TR_TRY(tr_strdup(&info->text[s], c->label, err));
-        TR_TRY(tr_strdup(&info->ids_digest[s], digest, err));
+        TR_TRY(tr_run_info_sequence(info, s, c->label, digest, err));
     }
     return TR_OK;
 }

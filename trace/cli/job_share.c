@@ -140,8 +140,10 @@ enum tr_status tr_job_share(struct tr_job *job, const struct tr_options *options
     enum tr_status status = walk.writes ? walk_job(&walk, job) : TR_OK;
     void *bytes = walk.bytes.data;
     size_t size = walk.bytes.size;
-    if (status == TR_OK)
+    if (dist_all_ok(dist, status == TR_OK))
         status = dist_broadcast(dist, &bytes, &size, err);
+    else if (!walk.writes)
+        status = tr_fail(err, TR_ENVIRONMENT, "rank 0 cannot share the job");
     if (status == TR_OK && !walk.writes) {
         walk.bytes = (struct tr_string){.data = bytes, .size = size};
         status = walk_job(&walk, job);
