@@ -2,6 +2,8 @@
 #ifndef TR_PROGRESS_H
 #define TR_PROGRESS_H
 
+#include <stdio.h>
+
 #include "job.h"
 #include "protocol.h"
 
@@ -16,6 +18,9 @@ struct tr_progress {
     double seconds, bytes, flops, tokens, waited; // summed over items that are over
     double partial;                               // tokens of those under way
 };
+
+// Prints text; where the stream is a terminal, in lines of at most its columns, never over 80.
+void tr_say(FILE *stream, const char *text);
 
 void tr_progress_start(struct tr_progress *progress, const struct tr_job *job);
 void tr_progress_add(struct tr_progress *progress, const struct tr_message *message);

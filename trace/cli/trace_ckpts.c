@@ -8,6 +8,7 @@
 #include "job.h"
 #include "placement.h"
 #include "plan.h"
+#include "progress.h"
 #include "resume.h"
 #include "worker.h"
 
@@ -51,7 +52,7 @@ static int exit_code(enum tr_status status) {
 
 static void say(const struct program *p, const struct tr_string *text) {
     if (!p->options.quiet && text->data)
-        fputs(text->data, stderr);
+        tr_say(stderr, text->data);
 }
 
 static enum tr_status open_backend(struct program *p, struct tr_err *err) {
@@ -64,11 +65,15 @@ static enum tr_status open_backend(struct program *p, struct tr_err *err) {
     return TR_OK;
 }
 
+// What lies in the way at OUT is no failed checkpoint.
+static enum tr_status in_the_way(enum tr_status status) {
+    return status == TR_EFORMAT || status == TR_EUNSUPPORTED ? TR_ECONFLICT : status;
+}
+
 static enum tr_status open_store(struct program *p, char **warnings_p, struct tr_err *err) {
     enum tr_status status =
         tr_store_open(&p->store, p->options.out, &p->job.info, p->options.fresh, warnings_p, err);
-    // What lies in the way at OUT is no failed checkpoint.
-    return status == TR_EFORMAT || status == TR_EUNSUPPORTED ? TR_ECONFLICT : status;
+    return in_the_way(status);
 }
 
 // Rank 0 alone: the job, and the store it goes into.
@@ -77,7 +82,7 @@ static enum tr_status prepare(struct program *p, const char *command, struct tr_
     char *warnings = NULL;
     enum tr_status status = tr_job_prepare(&p->job, &p->options, p->kn, command, &notes, err);
     if (status == TR_OK && p->options.dry_run)
-        status = tr_job_preview(&p->job, &notes, err);
+        status = in_the_way(tr_job_preview(&p->job, &notes, err));
     else if (status == TR_OK)
         status = open_store(p, &warnings, err);
     if (status == TR_OK && p->store)
@@ -97,7 +102,7 @@ static enum tr_status say_plan(const struct program *p, struct tr_err *err) {
         tr_plan_make(&p->job, dist_size(p->dist), tr_plan_memory(dist_node_size(p->dist)), rate);
     enum tr_status status = tr_plan_text(&plan, &p->job, p->options.dry_run, &text, err);
     if (status == TR_OK && p->options.dry_run)
-        fputs(text.data, stdout);
+        tr_say(stdout, text.data);
     else if (status == TR_OK)
         say(p, &text);
     tr_string_free(&text);
@@ -119,19 +124,20 @@ static enum tr_status say_hello(const struct program *p, struct tr_err *err) {
     return TR_OK;
 }
 
-// Collective: serves and works until nothing is left.
+// Collective: serves and works until nothing is left. A rank's own error has reached rank 0, whose
+// coordinator says it; returned is only that no work could begin.
 static enum tr_status run(struct program *p, struct tr_err *err) {
     struct dist_service service = {0};
     bool computes = true;
     if (p->coordinator)
         service = tr_coordinator_service(p->coordinator);
     TR_TRY(dist_serve_begin(p->dist, &service, &computes, err));
-    enum tr_status status = say_hello(p, err);
+    struct tr_err said;
     int64_t wave = tr_worker_wave(&p->job, tr_plan_memory(dist_node_size(p->dist)));
-    if (status == TR_OK && computes)
-        status = tr_worker_run(&p->job, p->kn, p->dist, wave, err);
+    if (say_hello(p, &said) == TR_OK && computes)
+        tr_worker_run(&p->job, p->kn, p->dist, wave, &said);
     dist_serve_end(p->dist);
-    return status;
+    return TR_OK;
 }
 
 // All ranks: true when rank 0 (and everyone) got this far.
@@ -147,10 +153,10 @@ static enum tr_status run_job(struct program *p, int *exit_p, struct tr_err *err
     if (!agree(p, status))
         return status;
     tr_signals_catch();
-    status = run(p, err);
+    TR_TRY(run(p, err));
     if (p->coordinator)
         tr_coordinator_finish(p->coordinator, exit_p);
-    return TR_OK; // a worker's error has reached rank 0, who has said it
+    return TR_OK;
 }
 
 static enum tr_status whole(struct program *p, const char *command, int *exit_p,
