@@ -6,21 +6,9 @@
 #include <unistd.h>
 
 #include "forward.h"
+#include "node_memory.h"
 #include "schedule.h"
 #include "worker.h"
-
-// MemAvailable of /proc/meminfo, else the free pages; bytes.
-static double available_memory(void) {
-    FILE *file = fopen("/proc/meminfo", "r");
-    char line[128];
-    double kib = 0;
-    while (file && !kib && fgets(line, sizeof line, file))
-        if (sscanf(line, "MemAvailable: %lf kB", &kib) != 1)
-            kib = 0;
-    if (file)
-        fclose(file);
-    return kib ? kib * 1024 : (double)sysconf(_SC_AVPHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
-}
 
 // What the program itself has taken so far: libraries, their buffers, the calibration; bytes.
 static double resident_memory(void) {
@@ -34,7 +22,7 @@ static double resident_memory(void) {
 }
 
 double tr_plan_memory(int node_size) {
-    return 0.7 * available_memory() / node_size;
+    return 0.7 * tr_node_memory() / node_size;
 }
 
 struct tr_plan tr_plan_make(const struct tr_job *job, int ranks, double memory,

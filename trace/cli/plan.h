@@ -18,7 +18,8 @@ struct tr_plan {
     double product_rate; // FLOP/s of all ranks' sgemm, 0: unknown
 };
 
-// Memory a rank may use, bytes: 70 % of what the node has free, shared by its ranks.
+// Memory a rank may use, bytes: 70 % of what the node or the job's limit leaves, shared by
+// the ranks of the node.
 double tr_plan_memory(int node_size);
 
 struct tr_plan tr_plan_make(const struct tr_job *job, int ranks, double memory,

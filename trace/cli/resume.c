@@ -38,16 +38,22 @@ static enum tr_status still_valid(const struct tr_job *job, const struct tr_seri
     *valid_p = false;
     if (row->status != TR_ROW_COMPLETE)
         return TR_OK;
-    if (tr_loaded_examine(&loaded, entry->path, head, &reason) != TR_OK)
-        return tr_string_format(notes, err, "%s cannot be read any more and is traced again: %s\n",
+    if (tr_loaded_examine(&loaded, entry->path, head, &reason) != TR_OK) {
+        // A file system that fails for a moment must not cost a good row.
+        *valid_p = true;
+        return tr_string_format(notes, err, "%s cannot be read now, its row is kept: %s\n",
                                 entry->name, reason.text);
+    }
     if (strcmp(loaded.identity, row->identity) || strcmp(loaded.config_digest, row->config_digest))
         return tr_string_format(notes, err,
                                 "%s changed on disk since it was traced and is traced again\n",
                                 entry->name);
     if (job->options->verify) {
-        if (digest_weights(entry->path, head, digest, &reason) != TR_OK)
-            return tr_string_format(notes, err, "%s: %s\n", entry->name, reason.text);
+        if (digest_weights(entry->path, head, digest, &reason) != TR_OK) {
+            *valid_p = true;
+            return tr_string_format(notes, err, "%s cannot be verified, its row is kept: %s\n",
+                                    entry->name, reason.text);
+        }
         if (strcmp(digest, row->weights_digest))
             return tr_string_format(notes, err,
                                     "%s: weights digest %s, the store has %s; it is traced again\n",
