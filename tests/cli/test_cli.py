@@ -84,7 +84,7 @@ class Cases:
             r"^6 checkpoints, by step, from step_0 to step_500$",
             r"^calibration: 4 rows of 16 tokens from ids\.jsonl$",
             r"^traced 6 checkpoints in [^:]+: [\d.]+ k? ?tokens/s, [\d.]+ kB read, "
-            r"[\d.e-]+ GFLOP/s \(\d+ % of this machine's sgemm rate\), \d+ % waiting for the disk$",
+            r"[\d.e-]+ GFLOP/s \(\d+ % of this machine's sgemm rate\), \d+ % waiting for weights$",
             rf"^{re.escape(self.root)}/summary\.h5$")
         check(not ran.out, "stdout is for results:", ran)
         ran = self.run("summary").expect(0)

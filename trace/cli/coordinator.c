@@ -224,7 +224,10 @@ static enum tr_status take_message(struct tr_coordinator *c, int from,
         checkpoint_over(c, message);
         return TR_OK;
     case TR_MSG_FATAL:
-        strcpy(fatal.text, message->text);
+        if (c->ranks > 1)
+            snprintf(fatal.text, sizeof fatal.text, "rank %d: %.900s", from, message->text);
+        else
+            strcpy(fatal.text, message->text);
         set_fatal(c, &fatal);
         return TR_OK;
     default:

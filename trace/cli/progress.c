@@ -133,7 +133,7 @@ static enum tr_status summary(const struct tr_progress *p, int64_t finished, int
         TR_TRY(tr_string_format(text, NULL, " (%.0f %% of this machine's sgemm rate)",
                                 100 * p->flops / elapsed / p->product_rate));
     if (p->tokens > 0 && p->seconds > 0)
-        TR_TRY(tr_string_format(text, NULL, ", %.0f %% waiting for the disk",
+        TR_TRY(tr_string_format(text, NULL, ", %.0f %% waiting for weights",
                                 100 * p->waited / p->seconds));
     return tr_string_format(text, NULL, "\n");
 }
