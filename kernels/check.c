@@ -19,6 +19,28 @@ static bool is_addend(const struct kn_matrix *m, const struct kn_matrix *x) {
     return !m->data || (is_typed(m, KN_F32) && is_alike(m, x));
 }
 
+// Of the activation type or f32.
+static bool is_activation(const struct kn_matrix *m, enum kn_type type) {
+    return is_matrix(m) && (m->type == type || m->type == KN_F32);
+}
+
+static bool is_heads(const struct kn_heads *h) {
+    int64_t room = h->x.cols - h->first_col - h->dim;
+    return is_matrix(&h->x) && h->first_col >= 0 && h->first_col <= h->x.cols && h->count >= 0 &&
+           h->dim >= 1 && (h->pitch == 0 || h->pitch >= h->dim) && (h->count == 0 || room >= 0) &&
+           (h->count == 0 || h->pitch == 0 || h->count - 1 <= room / h->pitch);
+}
+
+// Heads that may be written: no two of them are the same columns.
+static bool is_apart(const struct kn_heads *h) {
+    return is_heads(h) && (h->count <= 1 || h->pitch > 0);
+}
+
+// A factor's bound or a cap's: 0 or more, and a number.
+static bool is_bound(float value) {
+    return value >= 0;
+}
+
 static enum kn_status status_of(bool agrees) {
     return agrees ? KN_OK : KN_ESHAPE;
 }
@@ -26,31 +48,47 @@ static enum kn_status status_of(bool agrees) {
 enum kn_status kn_check_product(const struct kn_product *op, enum kn_type type) {
     return status_of(is_typed(&op->y, type) && is_typed(&op->x, type) && is_matrix(&op->w) &&
                      op->y.rows == op->x.rows && op->y.cols == op->w.rows &&
-                     op->x.cols == op->w.cols);
+                     op->x.cols == op->w.cols && (op->activation != KN_XIELU || op->parameters));
 }
 
 enum kn_status kn_check_norm(const struct kn_norm *op, enum kn_type type) {
-    return status_of(is_typed(&op->y, type) && is_typed(&op->x, KN_F32) &&
+    return status_of(is_activation(&op->y, type) && is_typed(&op->x, KN_F32) &&
                      is_addend(&op->addend, &op->x) && is_alike(&op->y, &op->x));
 }
 
 enum kn_status kn_check_rope(const struct kn_rope *op, enum kn_type type) {
-    return status_of(is_typed(&op->x, type) && op->first_col >= 0 && op->heads >= 0 &&
-                     op->head_dim >= 1 && op->pairs >= 0 && op->pairs <= op->head_dim / 2 &&
-                     op->seq_len >= 1 && op->first_col <= op->x.cols &&
-                     op->heads <= (op->x.cols - op->first_col) / op->head_dim);
+    return status_of(is_apart(&op->heads) && op->heads.x.type == type && op->pairs >= 0 &&
+                     op->pairs <= op->heads.dim / 2 && op->seq_len >= 1);
+}
+
+enum kn_status kn_check_head_norm(const struct kn_head_norm *op, enum kn_type type) {
+    return status_of(is_apart(&op->heads) && op->heads.x.type == type &&
+                     (op->weight_pitch == 0 || op->weight_pitch == op->heads.dim));
+}
+
+enum kn_status kn_check_copy_heads(const struct kn_copy_heads *op) {
+    const struct kn_heads *y = &op->y, *x = &op->x;
+    return status_of(is_apart(y) && is_heads(x) && y->x.type == x->x.type &&
+                     y->x.rows == x->x.rows && y->dim == x->dim &&
+                     (x->count == y->count || x->count == 1));
 }
 
 enum kn_status kn_check_attention(const struct kn_attention *op, enum kn_type type) {
-    int64_t heads = op->heads, kv_heads = op->kv_heads, head_dim = op->head_dim;
-    return status_of(is_typed(&op->y, type) && is_typed(&op->qkv, type) && heads >= 1 &&
-                     kv_heads >= 1 && head_dim >= 1 && op->seq_len >= 1 && heads % kv_heads == 0 &&
-                     op->y.rows == op->qkv.rows && op->y.rows % op->seq_len == 0 &&
-                     heads <= op->y.cols / head_dim && op->y.cols == heads * head_dim &&
-                     op->qkv.cols == (heads + 2 * kv_heads) * head_dim);
+    const struct kn_heads *q = &op->q, *k = &op->k, *v = &op->v;
+    bool is_grouped = is_heads(q) && is_heads(k) && is_heads(v) && k->count >= 1 && q->count >= 1 &&
+                      q->count % k->count == 0 && v->count == k->count && q->dim == k->dim;
+    bool is_same_type = q->x.type == type && k->x.type == type && v->x.type == type;
+    return status_of(is_grouped && is_same_type && is_typed(&op->y, type) && op->seq_len >= 1 &&
+                     op->y.rows % op->seq_len == 0 && op->y.rows == q->x.rows &&
+                     op->y.rows == k->x.rows && op->y.rows == v->x.rows &&
+                     q->count <= op->y.cols / v->dim && op->y.cols == q->count * v->dim &&
+                     op->window >= 0 && is_bound(op->softcap));
 }
 
 enum kn_status kn_check_gate(const struct kn_gate *op, enum kn_type type) {
+    if (op->activation == KN_XIELU) {
+        return KN_EUNSUPPORTED;
+    }
     return status_of(is_typed(&op->y, type) && is_typed(&op->x, type) && op->y.rows == op->x.rows &&
                      op->x.cols % 2 == 0 && op->y.cols == op->x.cols / 2);
 }
@@ -71,6 +109,20 @@ enum kn_status kn_check_embed(const struct kn_embed *op) {
                      op->y.cols == op->table.cols);
 }
 
+enum kn_status kn_check_scale(const struct kn_scale *op, enum kn_type type) {
+    return status_of(is_activation(&op->x, type) && is_bound(op->limit));
+}
+
+enum kn_status kn_check_gather(const struct kn_gather *op) {
+    return status_of(is_matrix(&op->y) && is_typed(&op->x, op->y.type) && op->y.cols == op->x.cols);
+}
+
+enum kn_status kn_check_scatter_add(const struct kn_scatter_add *op) {
+    return status_of(is_typed(&op->y, KN_F32) && is_typed(&op->x, KN_F32) &&
+                     op->y.cols == op->x.cols);
+}
+
 enum kn_status kn_check_loss(const struct kn_loss *op, enum kn_type type) {
-    return status_of(is_typed(&op->x, type) && is_matrix(&op->w) && op->x.cols == op->w.cols);
+    return status_of(is_typed(&op->x, type) && is_matrix(&op->w) && op->x.cols == op->w.cols &&
+                     is_bound(op->softcap));
 }

@@ -51,19 +51,24 @@ static inline struct kn_matrix kn_matrix(void *data, enum kn_type type, int64_t 
 
 // y[n,m] = activation(x[n,k] * w[m,k]^T + bias[m]), accumulated in f32.
 // x and y have the backend's activation type (the CPU: f32), w any type, bias f32 or NULL.
-enum kn_activation { KN_IDENTITY, KN_SILU, KN_GELU_ERF, KN_GELU_TANH, KN_RELU };
+// KN_XIELU (Huang & Schlag 2024, arXiv 2411.13010) has parameters p = {alpha_p, alpha_n, beta,
+// eps}, alpha_p and alpha_n already through their softplus:
+//   v > 0: alpha_p v^2 + beta v;   else: (expm1(min(v, eps)) - v) (beta + alpha_n) + beta v
+enum kn_activation { KN_IDENTITY, KN_SILU, KN_GELU_ERF, KN_GELU_TANH, KN_RELU, KN_XIELU };
 struct kn_product {
     struct kn_matrix y, x, w;
     const float *bias;
     enum kn_activation activation;
+    const float *parameters; // [4] of KN_XIELU, NULL otherwise; host memory
 };
 
 // y[n,d] = normalise(x[n,d] + addend[n,d]) * weight[d] + bias[d]; the sum in f32.
 //   RMSNorm   (Zhang & Sennrich 2019): v / sqrt(mean(v^2) + epsilon)
 //   LayerNorm (Ba et al. 2016):        (v - mean(v)) / sqrt(var(v) + epsilon), population variance
+//   no norm:                           v as it is, weight and bias unused
 // addend.data may be NULL (no addend); weight and bias f32, NULL = ones and zeros. x and addend
-// are f32 (the residual stream), y has the activation type.
-enum kn_norm_kind { KN_RMS_NORM, KN_LAYER_NORM };
+// are f32 (the residual stream), y has the activation type or is f32.
+enum kn_norm_kind { KN_RMS_NORM, KN_LAYER_NORM, KN_NO_NORM };
 struct kn_norm {
     struct kn_matrix y, x, addend;
     enum kn_norm_kind kind;
@@ -71,27 +76,54 @@ struct kn_norm {
     float epsilon;
 };
 
-// In place: rotates `heads` heads of x[n, ...] (Su et al. 2021, RoFormer, eq. 34). Head h occupies
-// the columns first_col + h*head_dim + [0, head_dim); its first 2*pairs entries turn, the rest
-// pass. cos, sin: f32 [seq_len, pairs]. Half-split pairs entry i with i + pairs, interleaved pairs
-// 2i with 2i + 1.
+// Heads lying side by side in a matrix: head h of a row is the columns first_col + h * pitch +
+// [0, dim). pitch >= dim; a pitch of 0 means that all heads are the same columns.
+struct kn_heads {
+    struct kn_matrix x;
+    int64_t first_col, count, pitch, dim;
+};
+
+// In place: rotates heads (Su et al. 2021, RoFormer, eq. 34). The first 2*pairs entries of each
+// head turn, the rest pass. cos, sin: f32 [seq_len, pairs]. Half-split pairs entry i with i +
+// pairs, interleaved pairs 2i with 2i + 1.
 enum kn_rope_kind { KN_ROPE_HALF_SPLIT, KN_ROPE_INTERLEAVED };
 struct kn_rope {
-    struct kn_matrix x;
-    int64_t first_col, heads, head_dim, pairs, seq_len;
+    struct kn_heads heads;
+    int64_t pairs, seq_len;
     const float *cos, *sin;
     enum kn_rope_kind kind;
 };
 
+// In place: normalises each head of each row on its own, with weight and bias [dim] shared by all
+// heads or, where weight_pitch == dim, one per head (f32; NULL = ones and zeros).
+struct kn_head_norm {
+    struct kn_heads heads;
+    enum kn_norm_kind kind;
+    const float *weight, *bias;
+    int64_t weight_pitch; // 0 or dim
+    float epsilon;
+};
+
+// y's heads = x's heads, entry by entry; where x has one head and y several, all get it. y and x
+// are different matrices; the counts of rows and dim agree.
+struct kn_copy_heads {
+    struct kn_heads y, x;
+};
+
 // Causal grouped-query attention (Vaswani et al. 2017; Ainslie et al. 2023), sequence by sequence:
-//   y[i, h] = sum_{j <= i} softmax_j(scale * q[i,h] . k[j,g]) v[j,g],   g = h / (heads / kv_heads)
-// qkv[n, (heads + 2 kv_heads) * head_dim] holds the query heads, then the key heads, then the value
-// heads; y[n, heads * head_dim]. Scores exist only as a tile per thread (online softmax, Milakov &
-// Gimelshein 2018); n is a multiple of seq_len.
+//   s_ij = scale * q[i,h] . k[j,g] + slopes[h] * (j - i),   g = h / (q.count / k.count)
+//   s_ij = softcap * tanh(s_ij / softcap)                   where softcap > 0 (Gemma 2)
+//   y[i,h] = sum_j softmax_j(s_ij) v[j,g],   j <= i and, where window > 0, j > i - window
+// slopes: ALiBi (Press et al. 2022), f32 [q.count] in host memory, NULL = none. y[n, q.count *
+// v.dim]; q.dim == k.dim, v.dim may differ (multi-head latent attention). Scores exist only as a
+// tile per thread (online softmax, Milakov & Gimelshein 2018); n is a multiple of seq_len. Keys
+// that no query of a tile sees are not computed.
 struct kn_attention {
-    struct kn_matrix y, qkv;
-    int64_t heads, kv_heads, head_dim, seq_len;
-    float scale;
+    struct kn_matrix y;
+    struct kn_heads q, k, v;
+    int64_t seq_len, window; // window 0: none
+    float scale, softcap;    // softcap 0: none
+    const float *slopes;
 };
 
 // y[n,f] = activation(x[n, 0:f]) * x[n, f:2f]  (GLU variants, Shazeer 2020). y may be x's first
@@ -115,16 +147,39 @@ struct kn_add {
     struct kn_matrix x, delta, delta_addend;
 };
 
-// y[r,:] = table[ids[r] - first_id, :] for the rows whose id lies in [first_id, first_id +
-// table.rows); other rows are left as they are. y f32.
+// y[r,:] = scale * table[ids[r] - first_id, :] for the rows whose id lies in [first_id, first_id +
+// table.rows), or y[r,:] += that where `accumulate`; other rows are left as they are. y f32.
 struct kn_embed {
     struct kn_matrix y, table;
     const int32_t *ids; // [n]
     int64_t first_id;
+    float scale;
+    bool accumulate;
+};
+
+// In place: x = min(max(factor * x, -limit), limit); limit INFINITY: no clamp. NaN stays NaN, but a
+// factor of 0 gives 0 whatever x was.
+struct kn_scale {
+    struct kn_matrix x;
+    float factor, limit;
+};
+
+// y[i,:] = x[rows[i],:] for i < y.rows (experts: the tokens routed to one of them). Any one type.
+struct kn_gather {
+    struct kn_matrix y, x;
+    const int32_t *rows; // [y.rows], backend memory
+};
+
+// In place: y[rows[i],:] += weights[i] * x[i,:] for i < x.rows; rows are distinct. y and x f32.
+struct kn_scatter_add {
+    struct kn_matrix y, x;
+    const int32_t *rows;  // [x.rows], backend memory
+    const float *weights; // [x.rows], backend memory
 };
 
 // One panel of the head, for the loss without ever holding all logits:
-//   z[r, c] = x[r,:] . w[c,:],  c in the panel's vocabulary rows [first_id, first_id + w.rows)
+//   z[r, c] = scale * (x[r,:] . w[c,:] + bias[c]),  c in the panel's vocabulary rows [first_id,
+//   first_id + w.rows);  z = softcap * tanh(z / softcap) where softcap > 0
 //   maximum[r], sum[r]: running max and sum of exp(z - max) over the panels so far
 //   target[r]: z of targets[r] once its panel has passed; targets[r] < 0: no target
 // kn_loss_begin sets maximum = -infinity, sum = 0, target = 0; after all panels
@@ -135,6 +190,7 @@ struct kn_loss {
     const float *bias;      // [w.rows] or NULL
     const int32_t *targets; // [n]
     int64_t first_id;
+    float scale, softcap; // softcap 0: none
 };
 
 struct kn_backend;
@@ -153,6 +209,11 @@ struct kn_ops {
     enum kn_status (*norm)(struct kn_backend *self, const struct kn_norm *op);
     enum kn_status (*rope)(struct kn_backend *self, const struct kn_rope *op);
     enum kn_status (*attention)(struct kn_backend *self, const struct kn_attention *op);
+    enum kn_status (*head_norm)(struct kn_backend *self, const struct kn_head_norm *op);
+    enum kn_status (*copy_heads)(struct kn_backend *self, const struct kn_copy_heads *op);
+    enum kn_status (*scale)(struct kn_backend *self, const struct kn_scale *op);
+    enum kn_status (*gather)(struct kn_backend *self, const struct kn_gather *op);
+    enum kn_status (*scatter_add)(struct kn_backend *self, const struct kn_scatter_add *op);
     enum kn_status (*gate)(struct kn_backend *self, const struct kn_gate *op);
     enum kn_status (*statistics)(struct kn_backend *self, const struct kn_statistics *op);
     enum kn_status (*add)(struct kn_backend *self, const struct kn_add *op);

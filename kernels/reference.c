@@ -54,7 +54,15 @@ static void reference_close(struct kn_backend *self) {
     free(self);
 }
 
-double kn_reference_activate(enum kn_activation activation, double v) {
+static double xielu(const float *p, double v) {
+    double alpha_p = (double)p[0], alpha_n = (double)p[1], beta = (double)p[2], eps = (double)p[3];
+    if (v > 0) {
+        return alpha_p * v * v + beta * v;
+    }
+    return (expm1(v > eps ? eps : v) - v) * (beta + alpha_n) + beta * v;
+}
+
+double kn_reference_activate(enum kn_activation activation, const float *parameters, double v) {
     const double sqrt_half = 0.70710678118654752440, sqrt_2_over_pi = 0.79788456080286535588;
     switch (activation) {
     case KN_SILU:
@@ -65,6 +73,8 @@ double kn_reference_activate(enum kn_activation activation, double v) {
         return v / (1 + exp(-2 * sqrt_2_over_pi * (v + 0.044715 * v * v * v)));
     case KN_RELU:
         return v < 0 ? 0 : v;
+    case KN_XIELU:
+        return xielu(parameters, v);
     case KN_IDENTITY:
         break;
     }
@@ -84,47 +94,64 @@ static enum kn_status reference_product(struct kn_backend *self, const struct kn
     for (int64_t r = 0; status == KN_OK && r < op->y.rows; r++) {
         for (int64_t c = 0; c < op->y.cols; c++) {
             double sum = dot(row_of(&op->x, r), &op->w, c) + (op->bias ? (double)op->bias[c] : 0);
-            out_row(&op->y, r)[c] = (float)kn_reference_activate(op->activation, sum);
+            out_row(&op->y, r)[c] =
+                (float)kn_reference_activate(op->activation, op->parameters, sum);
         }
     }
     return status;
 }
 
-static void normalise_row(const struct kn_norm *op, float *y, const float *x, const float *addend) {
-    int64_t cols = op->x.cols;
+// In place; weight and bias may be NULL.
+static void normalise(float *y, int64_t count, enum kn_norm_kind kind, const float *weight,
+                      const float *bias, float epsilon) {
+    if (kind == KN_NO_NORM) {
+        return;
+    }
     double sum = 0, squares = 0;
-    for (int64_t c = 0; c < cols; c++) {
-        y[c] = addend ? x[c] + addend[c] : x[c];
+    for (int64_t c = 0; c < count; c++) {
         sum += (double)y[c];
     }
-    double mean = op->kind == KN_LAYER_NORM ? sum / (double)cols : 0;
-    for (int64_t c = 0; c < cols; c++) {
+    double mean = kind == KN_LAYER_NORM ? sum / (double)count : 0;
+    for (int64_t c = 0; c < count; c++) {
         squares += ((double)y[c] - mean) * ((double)y[c] - mean);
     }
-    double scale = 1 / sqrt(squares / (double)cols + (double)op->epsilon);
-    for (int64_t c = 0; c < cols; c++) {
-        double v = ((double)y[c] - mean) * scale * (op->weight ? (double)op->weight[c] : 1);
-        y[c] = (float)(v + (op->bias ? (double)op->bias[c] : 0));
+    double scale = 1 / sqrt(squares / (double)count + (double)epsilon);
+    for (int64_t c = 0; c < count; c++) {
+        double v = ((double)y[c] - mean) * scale * (weight ? (double)weight[c] : 1);
+        y[c] = (float)(v + (bias ? (double)bias[c] : 0));
     }
 }
 
 static enum kn_status reference_norm(struct kn_backend *self, const struct kn_norm *op) {
     enum kn_status status = kn_check_norm(op, self->activation_type);
     for (int64_t r = 0; status == KN_OK && r < op->x.rows; r++) {
-        normalise_row(op, out_row(&op->y, r), row_of(&op->x, r), row_of(&op->addend, r));
+        const float *x = row_of(&op->x, r), *addend = row_of(&op->addend, r);
+        float *y = out_row(&op->y, r);
+        for (int64_t c = 0; c < op->x.cols; c++) {
+            y[c] = addend ? x[c] + addend[c] : x[c];
+        }
+        normalise(y, op->x.cols, op->kind, op->weight, op->bias, op->epsilon);
     }
     return status;
+}
+
+static int64_t head_col(const struct kn_heads *h, int64_t head) {
+    return h->first_col + head * h->pitch;
+}
+
+static float *head_of(const struct kn_heads *h, int64_t row, int64_t head) {
+    return out_row(&h->x, row) + head_col(h, head);
 }
 
 static enum kn_status reference_rope(struct kn_backend *self, const struct kn_rope *op) {
     enum kn_status status = kn_check_rope(op, self->activation_type);
     bool half_split = op->kind == KN_ROPE_HALF_SPLIT;
     int64_t step = half_split ? 1 : 2, distance = half_split ? op->pairs : 1;
-    for (int64_t r = 0; status == KN_OK && r < op->x.rows; r++) {
+    for (int64_t r = 0; status == KN_OK && r < op->heads.x.rows; r++) {
         const float *cos_row = op->cos + r % op->seq_len * op->pairs;
         const float *sin_row = op->sin + r % op->seq_len * op->pairs;
-        for (int64_t h = 0; h < op->heads; h++) {
-            float *head = out_row(&op->x, r) + op->first_col + h * op->head_dim;
+        for (int64_t h = 0; h < op->heads.count; h++) {
+            float *head = head_of(&op->heads, r, h);
             for (int64_t i = 0; i < op->pairs; i++) {
                 double a = (double)head[i * step], b = (double)head[i * step + distance];
                 double cosine = (double)cos_row[i], sine = (double)sin_row[i];
@@ -136,30 +163,80 @@ static enum kn_status reference_rope(struct kn_backend *self, const struct kn_ro
     return status;
 }
 
+static enum kn_status reference_head_norm(struct kn_backend *self, const struct kn_head_norm *op) {
+    enum kn_status status = kn_check_head_norm(op, self->activation_type);
+    for (int64_t r = 0; status == KN_OK && r < op->heads.x.rows; r++) {
+        for (int64_t h = 0; h < op->heads.count; h++) {
+            int64_t own = h * op->weight_pitch;
+            normalise(head_of(&op->heads, r, h), op->heads.dim, op->kind,
+                      op->weight ? op->weight + own : NULL, op->bias ? op->bias + own : NULL,
+                      op->epsilon);
+        }
+    }
+    return status;
+}
+
+// `count` elements of row y_row of y from column y_col on; y and x have the same type.
+static void copy(const struct kn_matrix *y, int64_t y_row, int64_t y_col, const struct kn_matrix *x,
+                 int64_t x_row, int64_t x_col, int64_t count) {
+    size_t size = kn_type_size(y->type);
+    char *to = (char *)y->data + (size_t)(y_row * y->stride + y_col) * size;
+    const char *from = (const char *)x->data + (size_t)(x_row * x->stride + x_col) * size;
+    if (count) {
+        memcpy(to, from, (size_t)count * size);
+    }
+}
+
+static enum kn_status reference_copy_heads(struct kn_backend *self,
+                                           const struct kn_copy_heads *op) {
+    (void)self;
+    enum kn_status status = kn_check_copy_heads(op);
+    for (int64_t r = 0; status == KN_OK && r < op->y.x.rows; r++) {
+        for (int64_t h = 0; h < op->y.count; h++) {
+            copy(&op->y.x, r, head_col(&op->y, h), &op->x.x, r,
+                 head_col(&op->x, op->x.count == 1 ? 0 : h), op->y.dim);
+        }
+    }
+    return status;
+}
+
 enum { SUMS = 64 }; // columns of y summed at a time
 
-void kn_reference_attend(const struct kn_attention *op, int64_t row, int64_t head) {
-    int64_t head_dim = op->head_dim, first = row - row % op->seq_len;
-    int64_t group = head / (op->heads / op->kv_heads);
-    const float *q = row_of(&op->qkv, row) + head * head_dim;
-    struct kn_matrix k = op->qkv;
-    k.cols = head_dim;
-    k.data = (float *)op->qkv.data + (op->heads + group) * head_dim;
-    const float *v = (const float *)k.data + op->kv_heads * head_dim;
-    float *y = out_row(&op->y, row) + head * head_dim;
+static double cap(double z, float softcap) {
+    return softcap > 0 ? (double)softcap * tanh(z / (double)softcap) : z;
+}
 
+static double score(const struct kn_attention *op, int64_t row, int64_t head, int64_t key) {
+    const float *q = head_of(&op->q, row, head);
+    const float *k = head_of(&op->k, key, head / (op->q.count / op->k.count));
+    double sum = 0;
+    for (int64_t i = 0; i < op->q.dim; i++) {
+        sum += (double)q[i] * (double)k[i];
+    }
+    sum *= (double)op->scale;
+    sum += op->slopes ? (double)op->slopes[head] * (double)(key - row) : 0;
+    return cap(sum, op->softcap);
+}
+
+void kn_reference_attend(const struct kn_attention *op, int64_t row, int64_t head) {
+    int64_t group = head / (op->q.count / op->k.count), first = row - row % op->seq_len;
+    float *y = out_row(&op->y, row) + head * op->v.dim;
+    if (op->window > 0 && op->window < row - first + 1) {
+        first = row - op->window + 1;
+    }
     double maximum = -INFINITY;
     for (int64_t j = first; j <= row; j++) {
-        maximum = fmax(maximum, dot(q, &k, j) * (double)op->scale);
+        maximum = fmax(maximum, score(op, row, head, j));
     }
-    for (int64_t c = 0; c < head_dim; c += SUMS) {
-        int64_t count = head_dim - c < SUMS ? head_dim - c : SUMS;
+    for (int64_t c = 0; c < op->v.dim; c += SUMS) {
+        int64_t count = op->v.dim - c < SUMS ? op->v.dim - c : SUMS;
         double total = 0, sums[SUMS] = {0};
         for (int64_t j = first; j <= row; j++) {
-            double weight = exp(dot(q, &k, j) * (double)op->scale - maximum);
+            double weight = exp(score(op, row, head, j) - maximum);
+            const float *v = head_of(&op->v, j, group) + c;
             total += weight;
             for (int64_t i = 0; i < count; i++) {
-                sums[i] += weight * (double)v[j * k.stride + c + i];
+                sums[i] += weight * (double)v[i];
             }
         }
         for (int64_t i = 0; i < count; i++) {
@@ -171,7 +248,7 @@ void kn_reference_attend(const struct kn_attention *op, int64_t row, int64_t hea
 static enum kn_status reference_attention(struct kn_backend *self, const struct kn_attention *op) {
     enum kn_status status = kn_check_attention(op, self->activation_type);
     for (int64_t r = 0; status == KN_OK && r < op->y.rows; r++) {
-        for (int64_t h = 0; h < op->heads; h++) {
+        for (int64_t h = 0; h < op->q.count; h++) {
             kn_reference_attend(op, r, h);
         }
     }
@@ -183,7 +260,7 @@ static enum kn_status reference_gate(struct kn_backend *self, const struct kn_ga
     for (int64_t r = 0; status == KN_OK && r < op->y.rows; r++) {
         const float *x = row_of(&op->x, r);
         for (int64_t c = 0; c < op->y.cols; c++) {
-            double gate = kn_reference_activate(op->activation, (double)x[c]);
+            double gate = kn_reference_activate(op->activation, NULL, (double)x[c]);
             out_row(&op->y, r)[c] = (float)(gate * (double)x[op->y.cols + c]);
         }
     }
@@ -234,7 +311,44 @@ static enum kn_status reference_embed(struct kn_backend *self, const struct kn_e
         }
         for (int64_t c = 0; c < op->y.cols; c++) {
             int64_t from = id * op->table.stride + c;
-            out_row(&op->y, r)[c] = kn_load(op->table.data, op->table.type, from);
+            float *y = out_row(&op->y, r) + c;
+            float value = op->scale * kn_load(op->table.data, op->table.type, from);
+            *y = op->accumulate ? *y + value : value;
+        }
+    }
+    return status;
+}
+
+static enum kn_status reference_scale(struct kn_backend *self, const struct kn_scale *op) {
+    enum kn_status status = kn_check_scale(op, self->activation_type);
+    for (int64_t r = 0; status == KN_OK && r < op->x.rows; r++) {
+        float *x = out_row(&op->x, r);
+        for (int64_t c = 0; c < op->x.cols; c++) {
+            float v = op->factor == 0 ? 0 : op->factor * x[c];
+            v = v > op->limit ? op->limit : v;
+            x[c] = v < -op->limit ? -op->limit : v;
+        }
+    }
+    return status;
+}
+
+static enum kn_status reference_gather(struct kn_backend *self, const struct kn_gather *op) {
+    (void)self;
+    enum kn_status status = kn_check_gather(op);
+    for (int64_t r = 0; status == KN_OK && r < op->y.rows; r++) {
+        copy(&op->y, r, 0, &op->x, op->rows[r], 0, op->y.cols);
+    }
+    return status;
+}
+
+static enum kn_status reference_scatter_add(struct kn_backend *self,
+                                            const struct kn_scatter_add *op) {
+    (void)self;
+    enum kn_status status = kn_check_scatter_add(op);
+    for (int64_t r = 0; status == KN_OK && r < op->x.rows; r++) {
+        float *y = out_row(&op->y, op->rows[r]);
+        for (int64_t c = 0; c < op->x.cols; c++) {
+            y[c] = (float)((double)y[c] + (double)op->weights[r] * (double)row_of(&op->x, r)[c]);
         }
     }
     return status;
@@ -255,6 +369,7 @@ static enum kn_status reference_loss(struct kn_backend *self, const struct kn_lo
         int64_t target = op->targets[r] < 0 ? -1 : op->targets[r] - op->first_id;
         for (int64_t c = 0; c < op->w.rows; c++) {
             double z = dot(row_of(&op->x, r), &op->w, c) + (op->bias ? (double)op->bias[c] : 0);
+            z = cap(z * (double)op->scale, op->softcap);
             loss_add(&op->maximum[r], &op->sum[r], z);
             if (c == target) {
                 op->target[r] = z;
@@ -275,6 +390,11 @@ const struct kn_ops kn_reference_ops = {
     .norm = reference_norm,
     .rope = reference_rope,
     .attention = reference_attention,
+    .head_norm = reference_head_norm,
+    .copy_heads = reference_copy_heads,
+    .scale = reference_scale,
+    .gather = reference_gather,
+    .scatter_add = reference_scatter_add,
     .gate = reference_gate,
     .statistics = reference_statistics,
     .add = reference_add,

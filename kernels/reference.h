@@ -12,8 +12,8 @@ enum kn_status kn_reference_open(struct kn_backend **kn_p);
 enum kn_status kn_cpu_open(struct kn_backend **kn_p, int threads);
 enum kn_status kn_cuda_open(struct kn_backend **kn_p);
 
-// activation(v) in f64.
-double kn_reference_activate(enum kn_activation activation, double v);
+// activation(v) in f64; parameters as in struct kn_product.
+double kn_reference_activate(enum kn_activation activation, const float *parameters, double v);
 
 // Attention of query row `row` (a row of the batch) and head `head` into y.
 void kn_reference_attend(const struct kn_attention *op, int64_t row, int64_t head);

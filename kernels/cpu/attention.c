@@ -21,9 +21,11 @@ enum { LANES = 16, GROUP = 6, QUERIES = 96, KEYS = 288, QUERY_COLUMNS = QUERIES 
 // first token.
 struct block {
     const float *q, *k, *v; // the block's first query, the sequence's first key and value
-    int64_t head_dim, columns, stride, first, queries;
-    kn_float16 *q_packed;            // [QUERY_COLUMNS][head_dim], times the scale
-    kn_float16 *v_packed;            // [columns][KEYS], zeros beyond head_dim
+    int64_t q_stride, k_stride, v_stride;
+    int64_t dim, v_dim, columns; // of queries and keys, of values; vectors of v_dim
+    int64_t first, queries, window;
+    kn_float16 *q_packed;            // [QUERY_COLUMNS][dim], times the scale
+    kn_float16 *v_packed;            // [columns][KEYS], zeros beyond v_dim
     kn_float16 *sums;                // [columns][QUERIES]
     float *scores;                   // [KEYS][QUERIES]
     float *maximum, *total, *factor; // [QUERIES]
@@ -48,19 +50,19 @@ KN_INLINE void multiply(kn_float16 *out, int64_t out_step, const float *scalars,
 
 KN_CLONES static void pack_queries(const struct block *b, float scale) {
     float *to = (float *)b->q_packed;
-    memset(to, 0, (size_t)(QUERIES * b->head_dim) * sizeof *to);
+    memset(to, 0, (size_t)(QUERIES * b->dim) * sizeof *to);
     for (int64_t query = 0; query < b->queries; query++) {
-        float *column = to + query / LANES * LANES * b->head_dim + query % LANES;
-        for (int64_t i = 0; i < b->head_dim; i++) {
-            column[i * LANES] = b->q[query * b->stride + i] * scale;
+        float *column = to + query / LANES * LANES * b->dim + query % LANES;
+        for (int64_t i = 0; i < b->dim; i++) {
+            column[i * LANES] = b->q[query * b->q_stride + i] * scale;
         }
     }
 }
 
 KN_CLONES static void pack_values(const struct block *b, int64_t first_key, int64_t keys) {
-    int64_t whole = b->head_dim / LANES, rest = b->head_dim % LANES;
+    int64_t whole = b->v_dim / LANES, rest = b->v_dim % LANES;
     for (int64_t key = 0; key < keys; key++) {
-        const float *from = b->v + (first_key + key) * b->stride;
+        const float *from = b->v + (first_key + key) * b->v_stride;
         kn_float16 *to = b->v_packed + key;
         for (int64_t c = 0; c < whole; c++) {
             memcpy(&to[c * KEYS], from + c * LANES, sizeof *to);
@@ -73,32 +75,66 @@ KN_CLONES static void pack_values(const struct block *b, int64_t first_key, int6
     }
 }
 
-// Columns of queries that come before all keys of the group are left out: they are masked next.
+// The columns of queries [first, end) that may see some key of a group: a query sees the keys up to
+// its own position, `window` of them. The rest is masked next.
+static int64_t first_column(const struct block *b, int64_t key) {
+    return key > b->first ? (key - b->first) / LANES : 0;
+}
+
+static int64_t end_column(const struct block *b, int64_t last_key) {
+    return cpu_min(QUERY_COLUMNS, cpu_divide_up(last_key + b->window - b->first, LANES));
+}
+
 KN_CLONES static void compute_scores(const struct block *b, int64_t first_key, int64_t keys) {
     memset(b->scores, 0, (size_t)(keys * QUERIES) * sizeof(float));
     for (int64_t key = 0; key < keys; key += GROUP) {
-        const float *k = b->k + (first_key + key) * b->stride;
-        int64_t hidden = first_key + key - b->first;
-        for (int64_t c = hidden > 0 ? hidden / LANES : 0; c < QUERY_COLUMNS; c++) {
+        const float *k = b->k + (first_key + key) * b->k_stride;
+        int64_t end = end_column(b, first_key + key + GROUP - 1);
+        for (int64_t c = first_column(b, first_key + key); c < end; c++) {
             kn_float16 *out = (kn_float16 *)(void *)(b->scores + key * QUERIES) + c;
-            const kn_float16 *q = b->q_packed + c * b->head_dim;
+            const kn_float16 *q = b->q_packed + c * b->dim;
             if (keys - key >= GROUP) {
-                multiply(out, QUERY_COLUMNS, k, 1, b->stride, q, b->head_dim, GROUP);
+                multiply(out, QUERY_COLUMNS, k, 1, b->k_stride, q, b->dim, GROUP);
                 continue;
             }
             for (int64_t r = 0; r < keys - key; r++) {
-                multiply(out + r * QUERY_COLUMNS, 0, k + r * b->stride, 1, 0, q, b->head_dim, 1);
+                multiply(out + r * QUERY_COLUMNS, 0, k + r * b->k_stride, 1, 0, q, b->dim, 1);
             }
         }
     }
 }
 
-// A query sees the keys up to its own position.
+// ALiBi: the farther a key lies behind the query, the less it counts.
+KN_CLONES static void add_slope(const struct block *b, float slope, int64_t first_key,
+                                int64_t keys) {
+    for (int64_t key = 0; key < keys; key++) {
+        float *row = b->scores + key * QUERIES;
+        float distance = (float)(first_key + key - b->first);
+#pragma omp simd
+        for (int i = 0; i < QUERIES; i++) {
+            row[i] += slope * (distance - (float)i);
+        }
+    }
+}
+
+KN_CLONES static void cap_scores(const struct block *b, float softcap, int64_t keys) {
+#pragma omp simd
+    for (int64_t i = 0; i < keys * QUERIES; i++) {
+        b->scores[i] = kn_cap(b->scores[i], softcap);
+    }
+}
+
 KN_CLONES static void mask_scores(const struct block *b, int64_t first_key, int64_t keys) {
     for (int64_t key = 0; key < keys; key++) {
-        int64_t hidden = cpu_min(QUERIES, first_key + key - b->first);
-        for (int64_t query = 0; query < hidden; query++) {
-            b->scores[key * QUERIES + query] = -INFINITY;
+        float *row = b->scores + key * QUERIES;
+        int64_t position = first_key + key - b->first;
+        int64_t before = cpu_min(QUERIES, position);
+        for (int64_t query = 0; query < before; query++) {
+            row[query] = -INFINITY;
+        }
+        int64_t after = position + b->window;
+        for (int64_t query = after > 0 ? after : 0; query < QUERIES; query++) {
+            row[query] = -INFINITY;
         }
     }
 }
@@ -134,30 +170,46 @@ KN_CLONES static void exponentiate(const struct block *b, int64_t keys) {
     }
 }
 
+// The first key that the block's first query sees.
+static int64_t first_visible(const struct block *b) {
+    int64_t key = b->first + 1 - b->window;
+    return key > 0 ? key : 0;
+}
+
 KN_CLONES static void add_values(const struct block *b, int64_t first_key, int64_t keys) {
     for (int64_t query = 0; query < QUERIES; query += GROUP) {
-        int64_t visible = cpu_min(keys, b->first + query + GROUP - first_key);
+        int64_t end = cpu_min(keys, b->first + query + GROUP - first_key);
+        int64_t begin = b->first + query + 1 - b->window - first_key;
+        begin = begin > 0 ? cpu_min(begin, end) : 0;
         for (int64_t c = 0; c < b->columns; c++) {
             kn_float16 *out = b->sums + c * QUERIES + query;
             for (int r = 0; r < GROUP; r++) {
                 out[r] *= b->factor[query + r];
             }
-            multiply(out, 1, b->scores + query, QUERIES, 1, b->v_packed + c * KEYS, visible, GROUP);
+            multiply(out, 1, b->scores + begin * QUERIES + query, QUERIES, 1,
+                     b->v_packed + c * KEYS + begin, end - begin, GROUP);
         }
     }
 }
 
-static void attend_block(const struct block *b, float scale) {
+static void attend_block(const struct block *b, const struct kn_attention *op, float slope) {
+    int64_t begin = first_visible(b), end = b->first + b->queries;
     for (int i = 0; i < QUERIES; i++) {
         b->maximum[i] = -INFINITY;
         b->total[i] = 0;
     }
     memset(b->sums, 0, (size_t)(b->columns * QUERIES) * sizeof *b->sums);
-    pack_queries(b, scale);
-    for (int64_t key = 0; key < b->first + b->queries; key += KEYS) {
-        int64_t keys = cpu_min(KEYS, b->first + b->queries - key);
+    pack_queries(b, op->scale);
+    for (int64_t key = begin; key < end; key += KEYS) {
+        int64_t keys = cpu_min(KEYS, end - key);
         pack_values(b, key, keys);
         compute_scores(b, key, keys);
+        if (slope != 0) {
+            add_slope(b, slope, key, keys);
+        }
+        if (op->softcap > 0) {
+            cap_scores(b, op->softcap, keys);
+        }
         mask_scores(b, key, keys);
         exponentiate(b, keys);
         add_values(b, key, keys);
@@ -169,49 +221,58 @@ KN_CLONES static void write_block(const struct block *b, float *y, int64_t strid
         float scale = 1 / b->total[query];
         for (int64_t c = 0; c < b->columns; c++) {
             kn_float16 v = b->sums[c * QUERIES + query] * scale;
-            size_t count = (size_t)cpu_min(LANES, b->head_dim - c * LANES);
+            size_t count = (size_t)cpu_min(LANES, b->v_dim - c * LANES);
             memcpy(y + query * stride + c * LANES, &v, count * sizeof(float));
         }
     }
 }
 
-// Weights beyond a query's own position are zero, and zero times a value is zero only if the value
-// is finite.
-KN_CLONES static bool is_finite(const float *v, int64_t stride, int64_t rows, int64_t cols) {
+KN_CLONES static bool is_finite(const struct block *b, int64_t first_key, int64_t end) {
     float zero = 0;
-    for (int64_t r = 0; r < rows; r++) {
+    for (int64_t key = first_key; key < end; key++) {
+        const float *v = b->v + key * b->v_stride;
 #pragma omp simd reduction(+ : zero)
-        for (int64_t c = 0; c < cols; c++) {
-            zero += v[r * stride + c] * 0;
+        for (int64_t c = 0; c < b->v_dim; c++) {
+            zero += v[c] * 0;
         }
     }
     return zero == 0;
 }
 
+// Keys that some query of the block sees and another does not weigh zero for the other, and zero
+// times a value is zero only if the value is finite.
+static bool is_partly_seen_finite(const struct block *b) {
+    int64_t last = b->first + b->queries;
+    return is_finite(b, first_visible(b), last - b->window) && is_finite(b, b->first, last);
+}
+
 static void attend(const struct kn_attention *op, int64_t sequence, int64_t head, int64_t first,
                    kn_float16 *scratch) {
-    int64_t row = sequence * op->seq_len, group = head / (op->heads / op->kv_heads);
-    const float *qkv = cpu_row(&op->qkv, row);
+    int64_t row = sequence * op->seq_len, group = head / (op->q.count / op->k.count);
     struct block b = {
-        .q = cpu_row(&op->qkv, row + first) + head * op->head_dim,
-        .k = qkv + (op->heads + group) * op->head_dim,
-        .v = qkv + (op->heads + op->kv_heads + group) * op->head_dim,
-        .head_dim = op->head_dim,
-        .columns = cpu_divide_up(op->head_dim, LANES),
-        .stride = op->qkv.stride,
+        .q = cpu_head(&op->q, row + first, head),
+        .k = cpu_head(&op->k, row, group),
+        .v = cpu_head(&op->v, row, group),
+        .q_stride = op->q.x.stride,
+        .k_stride = op->k.x.stride,
+        .v_stride = op->v.x.stride,
+        .dim = op->q.dim,
+        .v_dim = op->v.dim,
+        .columns = cpu_divide_up(op->v.dim, LANES),
         .first = first,
         .queries = cpu_min(QUERIES, op->seq_len - first),
+        .window = op->window > 0 ? cpu_min(op->window, op->seq_len) : op->seq_len,
         .q_packed = scratch,
     };
-    b.v_packed = b.q_packed + QUERY_COLUMNS * b.head_dim;
+    b.v_packed = b.q_packed + QUERY_COLUMNS * b.dim;
     b.sums = b.v_packed + KEYS * b.columns;
     b.scores = (float *)(b.sums + QUERIES * b.columns);
     b.maximum = b.scores + KEYS * QUERIES;
     b.total = b.maximum + QUERIES;
     b.factor = b.total + QUERIES;
-    if (is_finite(b.v + first * b.stride, b.stride, b.queries, b.head_dim)) {
-        attend_block(&b, op->scale);
-        write_block(&b, cpu_row(&op->y, row + first) + head * op->head_dim, op->y.stride);
+    if (is_partly_seen_finite(&b)) {
+        attend_block(&b, op, op->slopes ? op->slopes[head] : 0);
+        write_block(&b, cpu_row(&op->y, row + first) + head * op->v.dim, op->y.stride);
         return;
     }
     for (int64_t i = 0; i < b.queries; i++) {
@@ -219,28 +280,36 @@ static void attend(const struct kn_attention *op, int64_t sequence, int64_t head
     }
 }
 
-static size_t scratch_bytes(int64_t head_dim) {
-    int64_t columns = cpu_divide_up(head_dim, LANES);
-    int64_t vectors = QUERY_COLUMNS * head_dim + (KEYS + QUERIES) * columns;
+static size_t scratch_bytes(const struct kn_attention *op) {
+    int64_t columns = cpu_divide_up(op->v.dim, LANES);
+    int64_t vectors = QUERY_COLUMNS * op->q.dim + (KEYS + QUERIES) * columns;
     return (size_t)(vectors * LANES + (KEYS + 3) * QUERIES) * sizeof(float);
+}
+
+// Multiplications, about: half of the keys, or a window of them.
+static int64_t work_of(const struct kn_attention *op) {
+    int64_t keys = cpu_divide_up(op->seq_len, 2);
+    keys = op->window > 0 ? cpu_min(keys, op->window) : keys;
+    return op->y.rows * op->q.count * keys * (op->q.dim + op->v.dim);
 }
 
 enum kn_status cpu_attention(struct kn_backend *self, const struct kn_attention *op) {
     struct cpu_scratch scratch;
     enum kn_status status = kn_check_attention(op, KN_F32);
     if (status == KN_OK) {
-        status = cpu_reserve(self, &scratch, 0, scratch_bytes(op->head_dim));
+        status = cpu_reserve(self, &scratch, 0, scratch_bytes(op));
     }
     if (status != KN_OK) {
         return status;
     }
     int64_t blocks = cpu_divide_up(op->seq_len, QUERIES);
-    int64_t tasks = op->y.rows / op->seq_len * op->heads * blocks;
+    int64_t tasks = op->y.rows / op->seq_len * op->q.count * blocks;
+    int threads = tasks > 1 ? cpu_threads(self, work_of(op) / CPU_MULTIPLICATIONS) : 1;
     // The last queries see the most keys: they go first, so that threads end together.
-#pragma omp parallel for schedule(dynamic) num_threads(self->threads)
+#pragma omp parallel for schedule(dynamic) num_threads(threads)
     for (int64_t task = 0; task < tasks; task++) {
         int64_t pair = task % (tasks / blocks), block = blocks - 1 - task / (tasks / blocks);
-        attend(op, pair / op->heads, pair % op->heads, block * QUERIES,
+        attend(op, pair / op->q.count, pair % op->q.count, block * QUERIES,
                cpu_thread_scratch(&scratch));
     }
     return KN_OK;

@@ -104,6 +104,11 @@ enum kn_status kn_cpu_open(struct kn_backend **kn_p, int threads) {
     cpu->table.norm = cpu_norm;
     cpu->table.rope = cpu_rope;
     cpu->table.attention = cpu_attention;
+    cpu->table.head_norm = cpu_head_norm;
+    cpu->table.copy_heads = cpu_copy_heads;
+    cpu->table.scale = cpu_scale;
+    cpu->table.gather = cpu_gather;
+    cpu->table.scatter_add = cpu_scatter_add;
     cpu->table.gate = cpu_gate;
     cpu->table.statistics = cpu_statistics;
     cpu->table.add = cpu_add;

@@ -41,8 +41,26 @@ static inline int64_t cpu_divide_up(int64_t a, int64_t b) {
     return (a + b - 1) / b;
 }
 
+// The threads for an op of about `work` elements of a row op (a product's 16 multiplications cost
+// as much as one of those): a small op is done sooner by one than a team is woken up and awaited,
+// and far sooner where other programs hold the cores. Never in between: a team that shrinks has to
+// be built again.
+enum { CPU_SMALL_WORK = 32768, CPU_MULTIPLICATIONS = 16 };
+static inline int cpu_threads(const struct kn_backend *self, int64_t work) {
+    return work < CPU_SMALL_WORK ? 1 : self->threads;
+}
+
+// The same for ops that pass over the rows of m.
+static inline int cpu_row_threads(const struct kn_backend *self, const struct kn_matrix *m) {
+    return m->rows > 1 ? cpu_threads(self, m->rows * m->cols) : 1;
+}
+
 static inline float *cpu_row(const struct kn_matrix *m, int64_t row) {
     return m->data ? (float *)m->data + row * m->stride : NULL;
+}
+
+static inline float *cpu_head(const struct kn_heads *h, int64_t row, int64_t head) {
+    return cpu_row(&h->x, row) + h->first_col + head * h->pitch;
 }
 
 // Does every dimension of m fit the BLAS's integers?
@@ -56,11 +74,17 @@ void cpu_tile_product(float *y, int64_t y_stride, const float *x, int64_t x_stri
 // to[count] = from[first ...], any type to f32.
 void cpu_widen(float *to, const void *from, enum kn_type type, int64_t first, int64_t count);
 
-// y[count] = activation(y + bias), bias may be NULL; and y = activation(gate) * up.
-void cpu_activate(float *y, const float *bias, int64_t count, enum kn_activation activation);
+// y[count] = activation(y + bias), bias may be NULL; parameters as in struct kn_product.
+void cpu_activate(float *y, const float *bias, int64_t count, enum kn_activation activation,
+                  const float *parameters);
 
 enum kn_status cpu_product(struct kn_backend *self, const struct kn_product *op);
 enum kn_status cpu_norm(struct kn_backend *self, const struct kn_norm *op);
+enum kn_status cpu_head_norm(struct kn_backend *self, const struct kn_head_norm *op);
+enum kn_status cpu_copy_heads(struct kn_backend *self, const struct kn_copy_heads *op);
+enum kn_status cpu_scale(struct kn_backend *self, const struct kn_scale *op);
+enum kn_status cpu_gather(struct kn_backend *self, const struct kn_gather *op);
+enum kn_status cpu_scatter_add(struct kn_backend *self, const struct kn_scatter_add *op);
 enum kn_status cpu_rope(struct kn_backend *self, const struct kn_rope *op);
 enum kn_status cpu_attention(struct kn_backend *self, const struct kn_attention *op);
 enum kn_status cpu_gate(struct kn_backend *self, const struct kn_gate *op);

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Activations, gates, the residual add.
+// Activations, gates, the residual add, scale.
 #include "cpu.h"
 
 #include "check.h"
 #include "vector_math.h"
+
+#include <string.h>
 
 KN_INLINE void activate_row(float *y, const float *bias, int64_t count, enum kn_activation kind) {
     if (bias) {
@@ -28,7 +30,7 @@ KN_INLINE void gate_row(float *y, const float *gate, const float *up, int64_t co
     }
 }
 
-// One loop an activation, so that the choice is made outside.
+// One loop an activation, so that the choice is made outside; the one with parameters apart.
 #define KN_BY_ACTIVATION(kind, call)                                                               \
     switch (kind) {                                                                                \
     case KN_IDENTITY:                                                                              \
@@ -46,14 +48,27 @@ KN_INLINE void gate_row(float *y, const float *gate, const float *up, int64_t co
     case KN_RELU:                                                                                  \
         call(KN_RELU);                                                                             \
         return;                                                                                    \
+    case KN_XIELU:                                                                                 \
+        return;                                                                                    \
     }
 
 #define ACTIVATE_ROW(kind) activate_row(y, bias, count, kind)
 #define GATE_ROW(kind) gate_row(y, gate, up, count, kind)
 
+KN_CLONES static void xielu_row(float *y, const float *bias, int64_t count, const float *p) {
+#pragma omp simd
+    for (int64_t i = 0; i < count; i++) {
+        y[i] = kn_xielu(bias ? y[i] + bias[i] : y[i], p);
+    }
+}
+
 KN_CLONES void cpu_activate(float *y, const float *bias, int64_t count,
-                            enum kn_activation activation) {
+                            enum kn_activation activation, const float *parameters) {
     if (!bias && activation == KN_IDENTITY) {
+        return;
+    }
+    if (activation == KN_XIELU) {
+        xielu_row(y, bias, count, parameters);
         return;
     }
     KN_BY_ACTIVATION(activation, ACTIVATE_ROW)
@@ -69,7 +84,8 @@ enum kn_status cpu_gate(struct kn_backend *self, const struct kn_gate *op) {
     if (status != KN_OK) {
         return status;
     }
-#pragma omp parallel for num_threads(self->threads)
+    int threads = cpu_row_threads(self, &op->y);
+#pragma omp parallel for num_threads(threads)
     for (int64_t r = 0; r < op->y.rows; r++) {
         const float *x = cpu_row(&op->x, r);
         gate(cpu_row(&op->y, r), x, x + op->y.cols, op->y.cols, op->activation);
@@ -96,10 +112,37 @@ enum kn_status cpu_add(struct kn_backend *self, const struct kn_add *op) {
     if (status != KN_OK) {
         return status;
     }
-#pragma omp parallel for num_threads(self->threads)
+    int threads = cpu_row_threads(self, &op->x);
+#pragma omp parallel for num_threads(threads)
     for (int64_t r = 0; r < op->x.rows; r++) {
         add_row(cpu_row(&op->x, r), cpu_row(&op->delta, r), cpu_row(&op->delta_addend, r),
                 op->x.cols);
+    }
+    return KN_OK;
+}
+
+KN_CLONES static void scale_row(float *x, float factor, float limit, int64_t count) {
+    if (factor == 0) {
+        memset(x, 0, (size_t)count * sizeof *x);
+        return;
+    }
+#pragma omp simd
+    for (int64_t i = 0; i < count; i++) {
+        float v = factor * x[i];
+        v = v > limit ? limit : v;
+        x[i] = v < -limit ? -limit : v;
+    }
+}
+
+enum kn_status cpu_scale(struct kn_backend *self, const struct kn_scale *op) {
+    enum kn_status status = kn_check_scale(op, KN_F32);
+    if (status != KN_OK) {
+        return status;
+    }
+    int threads = cpu_row_threads(self, &op->x);
+#pragma omp parallel for num_threads(threads)
+    for (int64_t r = 0; r < op->x.rows; r++) {
+        scale_row(cpu_row(&op->x, r), op->factor, op->limit, op->x.cols);
     }
     return KN_OK;
 }

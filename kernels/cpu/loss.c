@@ -36,6 +36,25 @@ static void combine(double *maximum, double *sum, struct partial part) {
     *maximum = larger;
 }
 
+// z = scale * (z + bias), then the cap.
+KN_CLONES static void finish_logits(float *z, const float *bias, int64_t count,
+                                    const struct kn_loss *op) {
+    float scale = op->scale, softcap = op->softcap;
+    cpu_activate(z, bias, count, KN_IDENTITY, NULL);
+    if (scale != 1) {
+#pragma omp simd
+        for (int64_t i = 0; i < count; i++) {
+            z[i] *= scale;
+        }
+    }
+    if (softcap > 0) {
+#pragma omp simd
+        for (int64_t i = 0; i < count; i++) {
+            z[i] = kn_cap(z[i], softcap);
+        }
+    }
+}
+
 static void loss_tile(const struct kn_loss *op, int64_t row, int64_t rows, int64_t col,
                       int64_t cols, float *scratch, struct partial *parts) {
     float *logits = scratch, *wide = scratch + TILE_ROWS * TILE_COLS;
@@ -43,7 +62,7 @@ static void loss_tile(const struct kn_loss *op, int64_t row, int64_t rows, int64
                      wide);
     for (int64_t r = 0; r < rows; r++) {
         float *z = logits + r * TILE_COLS;
-        cpu_activate(z, op->bias ? op->bias + col : NULL, cols, KN_IDENTITY);
+        finish_logits(z, op->bias ? op->bias + col : NULL, cols, op);
         int64_t target = op->targets[row + r] - op->first_id - col;
         if (op->targets[row + r] >= 0 && target >= 0 && target < cols) {
             op->target[row + r] = (double)z[target];
@@ -69,8 +88,11 @@ enum kn_status cpu_loss(struct kn_backend *self, const struct kn_loss *op) {
         return status;
     }
     struct partial *parts = (struct partial *)(void *)scratch.common; // [col_tiles][rows]
-#pragma omp parallel for schedule(dynamic) num_threads(self->threads)
-    for (int64_t tile = 0; tile < row_tiles * col_tiles; tile++) {
+    int64_t tiles = row_tiles * col_tiles;
+    int64_t work = rows * op->w.rows / CPU_MULTIPLICATIONS * op->w.cols;
+    int threads = tiles > 1 ? cpu_threads(self, work) : 1;
+#pragma omp parallel for schedule(dynamic) num_threads(threads)
+    for (int64_t tile = 0; tile < tiles; tile++) {
         int64_t row = tile % row_tiles * TILE_ROWS, col = tile / row_tiles * TILE_COLS;
         loss_tile(op, row, cpu_min(TILE_ROWS, rows - row), col,
                   cpu_min(TILE_COLS, op->w.rows - col), cpu_thread_scratch(&scratch),

@@ -6,6 +6,7 @@
 #include "sums.h"
 
 #include <math.h>
+#include <string.h>
 
 KN_INLINE double sum_row(const float *y, int64_t count) {
     struct kn_sum sum = {0};
@@ -45,10 +46,16 @@ KN_INLINE double sum_squares(const float *y, float mean, int64_t count) {
     return kn_sum_total(&sum, rest);
 }
 
-KN_CLONES static void normalise_row(float *y, const float *x, const float *addend,
-                                    const struct kn_norm *op) {
-    int64_t cols = op->x.cols;
-    const float *weight = op->weight, *bias = op->bias;
+struct norm {
+    const float *weight, *bias; // or NULL
+    enum kn_norm_kind kind;
+    float epsilon;
+};
+
+// x may be y.
+KN_CLONES static void normalise_row(float *y, const float *x, const float *addend, int64_t cols,
+                                    struct norm norm) {
+    const float *weight = norm.weight, *bias = norm.bias;
     if (addend) {
 #pragma omp simd
         for (int64_t c = 0; c < cols; c++) {
@@ -56,9 +63,13 @@ KN_CLONES static void normalise_row(float *y, const float *x, const float *adden
         }
         x = y;
     }
-    float mean = op->kind == KN_LAYER_NORM ? (float)(sum_row(x, cols) / (double)cols) : 0;
+    if (norm.kind == KN_NO_NORM) {
+        memmove(y, x, (size_t)cols * sizeof *y);
+        return;
+    }
+    float mean = norm.kind == KN_LAYER_NORM ? (float)(sum_row(x, cols) / (double)cols) : 0;
     double squares = sum_squares(x, mean, cols);
-    float scale = 1 / sqrtf((float)(squares / (double)cols) + op->epsilon);
+    float scale = 1 / sqrtf((float)(squares / (double)cols) + norm.epsilon);
 #pragma omp simd
     for (int64_t c = 0; c < cols; c++) {
         y[c] = (x[c] - mean) * scale;
@@ -82,9 +93,32 @@ enum kn_status cpu_norm(struct kn_backend *self, const struct kn_norm *op) {
     if (status != KN_OK) {
         return status;
     }
-#pragma omp parallel for num_threads(self->threads)
+    struct norm norm = {op->weight, op->bias, op->kind, op->epsilon};
+    int threads = cpu_row_threads(self, &op->x);
+#pragma omp parallel for num_threads(threads)
     for (int64_t r = 0; r < op->x.rows; r++) {
-        normalise_row(cpu_row(&op->y, r), cpu_row(&op->x, r), cpu_row(&op->addend, r), op);
+        normalise_row(cpu_row(&op->y, r), cpu_row(&op->x, r), cpu_row(&op->addend, r), op->x.cols,
+                      norm);
+    }
+    return KN_OK;
+}
+
+enum kn_status cpu_head_norm(struct kn_backend *self, const struct kn_head_norm *op) {
+    enum kn_status status = kn_check_head_norm(op, KN_F32);
+    if (status != KN_OK) {
+        return status;
+    }
+    const struct kn_heads *heads = &op->heads;
+    int threads = cpu_threads(self, heads->x.rows * heads->count * heads->dim);
+#pragma omp parallel for num_threads(threads)
+    for (int64_t r = 0; r < heads->x.rows; r++) {
+        for (int64_t h = 0; h < heads->count; h++) {
+            float *head = cpu_head(heads, r, h);
+            int64_t own = h * op->weight_pitch;
+            struct norm norm = {op->weight ? op->weight + own : NULL,
+                                op->bias ? op->bias + own : NULL, op->kind, op->epsilon};
+            normalise_row(head, head, NULL, heads->dim, norm);
+        }
     }
     return KN_OK;
 }

@@ -70,8 +70,11 @@ enum kn_status cpu_product(struct kn_backend *self, const struct kn_product *op)
     }
     int64_t row_tiles = cpu_divide_up(op->y.rows, TILE_ROWS);
     int64_t col_tiles = cpu_divide_up(op->y.cols, TILE_COLS);
-#pragma omp parallel for schedule(dynamic) num_threads(self->threads)
-    for (int64_t tile = 0; tile < row_tiles * col_tiles; tile++) {
+    int64_t tiles = row_tiles * col_tiles;
+    int64_t work = op->y.rows * op->y.cols / CPU_MULTIPLICATIONS * op->w.cols;
+    int threads = tiles > 1 ? cpu_threads(self, work) : 1;
+#pragma omp parallel for schedule(dynamic) num_threads(threads)
+    for (int64_t tile = 0; tile < tiles; tile++) {
         int64_t row = tile % row_tiles * TILE_ROWS, col = tile / row_tiles * TILE_COLS;
         int64_t rows = cpu_min(TILE_ROWS, op->y.rows - row);
         int64_t cols = cpu_min(TILE_COLS, op->y.cols - col);
@@ -80,7 +83,7 @@ enum kn_status cpu_product(struct kn_backend *self, const struct kn_product *op)
                          cols, is_wide ? NULL : cpu_thread_scratch(&scratch));
         for (int64_t r = 0; r < rows; r++) {
             cpu_activate(y + r * op->y.stride, op->bias ? op->bias + col : NULL, cols,
-                         op->activation);
+                         op->activation, op->parameters);
         }
     }
     return KN_OK;

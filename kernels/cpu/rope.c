@@ -30,17 +30,17 @@ enum kn_status cpu_rope(struct kn_backend *self, const struct kn_rope *op) {
     if (status != KN_OK) {
         return status;
     }
-#pragma omp parallel for num_threads(self->threads)
-    for (int64_t r = 0; r < op->x.rows; r++) {
-        float *row = cpu_row(&op->x, r) + op->first_col;
+    const struct kn_heads *heads = &op->heads;
+    int threads = cpu_threads(self, heads->x.rows * heads->count * 2 * op->pairs);
+#pragma omp parallel for num_threads(threads)
+    for (int64_t r = 0; r < heads->x.rows; r++) {
         int64_t angle = r % op->seq_len * op->pairs;
-        for (int64_t h = 0; h < op->heads; h++) {
+        for (int64_t h = 0; h < heads->count; h++) {
+            float *head = cpu_head(heads, r, h);
             if (op->kind == KN_ROPE_HALF_SPLIT) {
-                turn_half_split(row + h * op->head_dim, op->cos + angle, op->sin + angle,
-                                op->pairs);
+                turn_half_split(head, op->cos + angle, op->sin + angle, op->pairs);
             } else {
-                turn_interleaved(row + h * op->head_dim, op->cos + angle, op->sin + angle,
-                                 op->pairs);
+                turn_interleaved(head, op->cos + angle, op->sin + angle, op->pairs);
             }
         }
     }

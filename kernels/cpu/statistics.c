@@ -59,7 +59,8 @@ enum kn_status cpu_statistics(struct kn_backend *self, const struct kn_statistic
     if (status != KN_OK) {
         return status;
     }
-#pragma omp parallel for num_threads(self->threads)
+    int threads = cpu_row_threads(self, &op->x);
+#pragma omp parallel for num_threads(threads)
     for (int64_t r = 0; r < op->x.rows; r++) {
         struct statistics row =
             row_statistics(cpu_row(&op->x, r), cpu_row(&op->x_addend, r), cpu_row(&op->delta, r),

@@ -8,6 +8,15 @@
 
 #define KN_INLINE static inline __attribute__((always_inline))
 
+// exp(r) = 1 + r + r^2 q(r) on [-ln 2 / 2, ln 2 / 2]: q.
+KN_INLINE float kn_exp_rest(float r) {
+    float p = 0x1.6a1a72p-10F;
+    p = p * r + 0x1.123fc6p-7F;
+    p = p * r + 0x1.555916p-5F;
+    p = p * r + 0x1.55548ap-3F;
+    return p * r + 0x1.fffffcp-2F;
+}
+
 // exp(high + low), |low| << 1, to about 1 ulp; underflows to 0, overflows to infinity.
 KN_INLINE float kn_exp_sum(float high, float low) {
     const float shift = 0x1.8p23F; // adding it rounds to an integer, kept in the low bits
@@ -16,13 +25,7 @@ KN_INLINE float kn_exp_sum(float high, float low) {
     float shifted = high * 0x1.715476p0F + shift;
     float n = shifted - shift;
     float r = (high - n * 0x1.62e4p-1F) - n * 0x1.7f7d1cp-20F + low; // ln 2 in two parts
-    // exp(r) on [-ln 2 / 2, ln 2 / 2]
-    float p = 0x1.6a1a72p-10F;
-    p = p * r + 0x1.123fc6p-7F;
-    p = p * r + 0x1.555916p-5F;
-    p = p * r + 0x1.55548ap-3F;
-    p = p * r + 0x1.fffffcp-2F;
-    p = p * r + 1.F;
+    float p = kn_exp_rest(r) * r + 1.F;
     p = p * r + 1.F;
     // 2^n in two factors: subnormal results come out rounded once
     uint32_t exponent = kn_bits_of_float(shifted) - kn_bits_of_float(shift);
@@ -33,6 +36,38 @@ KN_INLINE float kn_exp_sum(float high, float low) {
 
 KN_INLINE float kn_exp(float x) {
     return kn_exp_sum(x, 0.F);
+}
+
+// exp(x) - 1 for x <= 0, small x included: 2^n (exp(r) - 1) + (2^n - 1) with x = n ln 2 + r. For
+// x > 0 some number, so that loops may drop it.
+KN_INLINE float kn_expm1(float x) {
+    const float shift = 0x1.8p23F;
+    x = x < -30.F ? -30.F : x;
+    x = x > 0.F ? 0.F : x;
+    float shifted = x * 0x1.715476p0F + shift;
+    float n = shifted - shift;
+    float r = (x - n * 0x1.62e4p-1F) - n * 0x1.7f7d1cp-20F;
+    uint32_t exponent = kn_bits_of_float(shifted) - kn_bits_of_float(shift);
+    float power = kn_float_of_bits((exponent + 127) << 23);
+    return power * (kn_exp_rest(r) * r * r + r) + (power - 1.F);
+}
+
+// With e = exp(-2 |x|) - 1: tanh |x| = -e / (e + 2).
+KN_INLINE float kn_tanh(float x) {
+    float e = kn_expm1(-2.F * (x < 0.F ? -x : x));
+    float y = e / (e + 2.F);
+    return x < 0.F ? y : -y;
+}
+
+KN_INLINE float kn_cap(float x, float softcap) {
+    return softcap * kn_tanh(x / softcap);
+}
+
+// p as in struct kn_product.
+KN_INLINE float kn_xielu(float x, const float *p) {
+    float small = x > p[3] ? p[3] : x;
+    float negative = (kn_expm1(small) - x) * (p[2] + p[1]) + p[2] * x;
+    return x > 0.F ? p[0] * x * x + p[2] * x : negative;
 }
 
 // x Phi(x), Phi the normal distribution. With a = |x| the tail is Phi(-a) = exp(-a^2 / 2) g(a);
@@ -77,6 +112,7 @@ KN_INLINE float kn_activate(enum kn_activation activation, float x) {
     case KN_RELU:
         return x < 0.F ? 0.F : x;
     case KN_IDENTITY:
+    case KN_XIELU: // has parameters: kn_xielu
         break;
     }
     return x;

@@ -126,7 +126,10 @@ static void bench_products(enum kn_type type, const char *dtype) {
         int64_t m = products[i].m, k = products[i].k;
         struct kn_product op = {random_matrix(kn->activation_type, ROWS, m),
                                 random_matrix(kn->activation_type, ROWS, k),
-                                random_matrix(type, m, k), bias, products[i].activation};
+                                random_matrix(type, m, k),
+                                bias,
+                                products[i].activation,
+                                NULL};
         TIME(products[i].op, products[i].shape, dtype, 2.0 * ROWS * (double)m * (double)k, false,
              kn->ops->product(kn, &op));
         kn->ops->free(kn, op.y.data);
@@ -137,18 +140,31 @@ static void bench_products(enum kn_type type, const char *dtype) {
 }
 
 static void bench_attention(int64_t seq_len, const char *shape) {
-    struct kn_attention op = {random_matrix(kn->activation_type, 2 * seq_len, WIDTH),
-                              random_matrix(kn->activation_type, 2 * seq_len, 3 * WIDTH),
-                              HEADS,
-                              HEADS,
-                              HEAD_DIM,
-                              seq_len,
-                              0.125F};
+    float slopes[HEADS];
+    for (int h = 0; h < HEADS; h++) {
+        slopes[h] = 1.F / (float)(2 << h);
+    }
+    struct kn_matrix qkv = random_matrix(kn->activation_type, 2 * seq_len, 3 * WIDTH);
+    struct kn_attention op = {.y = random_matrix(kn->activation_type, 2 * seq_len, WIDTH),
+                              .q = {qkv, 0, HEADS, HEAD_DIM, HEAD_DIM},
+                              .k = {qkv, WIDTH, HEADS, HEAD_DIM, HEAD_DIM},
+                              .v = {qkv, 2 * WIDTH, HEADS, HEAD_DIM, HEAD_DIM},
+                              .seq_len = seq_len,
+                              .scale = 0.125F};
     double pairs = (double)seq_len * (double)(seq_len + 1) / 2; // the causal half only
-    TIME("attention", shape, "f32", 2 * HEADS * 4.0 * HEAD_DIM * pairs, false,
-         kn->ops->attention(kn, &op));
+    double work = 2 * HEADS * 4.0 * HEAD_DIM * pairs;
+    TIME("attention", shape, "f32", work, false, kn->ops->attention(kn, &op));
+    op.slopes = slopes;
+    TIME("attention alibi", shape, "f32", work, false, kn->ops->attention(kn, &op));
+    op.slopes = NULL;
+    op.softcap = 50;
+    TIME("attention softcap", shape, "f32", work, false, kn->ops->attention(kn, &op));
+    op.softcap = 0;
+    op.window = seq_len / 4;
+    work *= 1 - 0.75 * 0.75; // queries beyond the window's length see a window, the first fewer
+    TIME("attention window", shape, "f32", work, false, kn->ops->attention(kn, &op));
     kn->ops->free(kn, op.y.data);
-    kn->ops->free(kn, op.qkv.data);
+    kn->ops->free(kn, qkv.data);
 }
 
 static void bench_rows(void) {
@@ -170,8 +186,8 @@ static void bench_rows(void) {
     TIME("add", "1024x768", "f32", 4 * matrix, true, kn->ops->add(kn, &add));
 
     struct kn_matrix qkv = random_matrix(type, ROWS, 3 * WIDTH);
-    struct kn_rope rope = {qkv,     0,      2 * HEADS, HEAD_DIM,          HEAD_DIM / 8,
-                           SEQ_LEN, weight, weight,    KN_ROPE_HALF_SPLIT};
+    struct kn_heads heads = {qkv, 0, 2 * HEADS, HEAD_DIM, HEAD_DIM};
+    struct kn_rope rope = {heads, HEAD_DIM / 8, SEQ_LEN, NULL, NULL, KN_ROPE_HALF_SPLIT};
     rope.cos = rope.sin = random_memory(KN_F32, SEQ_LEN * HEAD_DIM / 8);
     TIME("rope", "1024x24x16", "f32", matrix, true, kn->ops->rope(kn, &rope));
     struct kn_matrix pair = random_matrix(type, ROWS, 2 * FEED),
@@ -190,11 +206,15 @@ static void bench_head(enum kn_type type, const char *dtype) {
     double *state = random_memory(KN_F32, 2 * 3 * ROWS);
     struct kn_matrix w = random_matrix(type, VOCABULARY, WIDTH),
                      y = random_matrix(KN_F32, ROWS, WIDTH);
-    struct kn_embed embed = {y, w, targets, 0};
+    struct kn_embed embed = {y, w, targets, 0, 1, false};
     TIME("embed", "1024x768", dtype, 2.0 * ROWS * WIDTH * 4, true, kn->ops->embed(kn, &embed));
-    struct kn_loss op = {
-        state, state + ROWS, state + 2 * ROWS, random_matrix(kn->activation_type, ROWS, WIDTH),
-        w,     NULL,         targets,          0};
+    struct kn_loss op = {.maximum = state,
+                         .sum = state + ROWS,
+                         .target = state + 2 * ROWS,
+                         .x = random_matrix(kn->activation_type, ROWS, WIDTH),
+                         .w = w,
+                         .targets = targets,
+                         .scale = 1};
     check(kn_loss_begin(kn, &op));
     TIME("loss", "1024x50304x768", dtype, 2.0 * ROWS * VOCABULARY * WIDTH, false,
          kn->ops->loss(kn, &op));

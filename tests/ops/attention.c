@@ -4,133 +4,244 @@
 #include <math.h>
 #include <string.h>
 
+// One matrix holds the query heads, then the key heads, then the value heads, as a fused projection
+// leaves them.
 struct shape {
-    int64_t sequences, seq_len, heads, kv_heads, head_dim;
+    int64_t sequences, seq_len, heads, kv_heads, head_dim, v_dim;
 };
 
-static void attend_truth(const struct shape *s, const float *qkv, float scale, int64_t row,
+struct options {
+    float scale, softcap;
+    int64_t window;
+    const float *slopes;
+};
+
+static int64_t width(const struct shape *s) {
+    return (s->heads + s->kv_heads) * s->head_dim + s->kv_heads * s->v_dim;
+}
+
+static struct kn_attention attention_of(const struct shape *s, const struct options *o,
+                                        struct kn_matrix y, struct kn_matrix qkv) {
+    int64_t k_col = s->heads * s->head_dim, v_col = k_col + s->kv_heads * s->head_dim;
+    return (struct kn_attention){.y = y,
+                                 .q = {qkv, 0, s->heads, s->head_dim, s->head_dim},
+                                 .k = {qkv, k_col, s->kv_heads, s->head_dim, s->head_dim},
+                                 .v = {qkv, v_col, s->kv_heads, s->v_dim, s->v_dim},
+                                 .seq_len = s->seq_len,
+                                 .window = o->window,
+                                 .scale = o->scale,
+                                 .softcap = o->softcap,
+                                 .slopes = o->slopes};
+}
+
+// Element i of a head, from the host's copy of the matrix.
+static long double element(const struct kn_heads *h, const float *values, int64_t row, int64_t head,
+                           int64_t i) {
+    return (long double)values[row * h->x.cols + h->first_col + head * h->pitch + i];
+}
+
+static long double score_truth(const struct kn_attention *op, const float *values, int64_t row,
+                               int64_t head, int64_t key) {
+    int64_t group = head / (op->q.count / op->k.count);
+    long double sum = 0, softcap = (long double)op->softcap;
+    for (int64_t i = 0; i < op->q.dim; i++) {
+        sum += element(&op->q, values, row, head, i) * element(&op->k, values, key, group, i);
+    }
+    sum *= (long double)op->scale;
+    sum += op->slopes ? (long double)op->slopes[head] * (long double)(key - row) : 0;
+    return softcap > 0 ? softcap * tanhl(sum / softcap) : sum;
+}
+
+static void attend_truth(const struct kn_attention *op, const float *values, int64_t row,
                          int64_t head, long double *y) {
-    int64_t cols = (s->heads + 2 * s->kv_heads) * s->head_dim, first = row - row % s->seq_len;
-    int64_t group = head / (s->heads / s->kv_heads);
-    const float *q = qkv + row * cols + head * s->head_dim;
-    const float *k = qkv + (s->heads + group) * s->head_dim, *v = k + s->kv_heads * s->head_dim;
-    long double *scores = host_new((size_t)s->seq_len * sizeof *scores), largest = -INFINITY;
+    int64_t first = row - row % op->seq_len, group = head / (op->q.count / op->k.count);
+    first = op->window > 0 && row - op->window + 1 > first ? row - op->window + 1 : first;
+    long double *scores = host_new((size_t)op->seq_len * sizeof *scores), largest = -INFINITY;
     for (int64_t j = first; j <= row; j++) {
-        long double sum = 0;
-        for (int64_t i = 0; i < s->head_dim; i++) {
-            sum += (long double)q[i] * (long double)k[j * cols + i];
-        }
-        scores[j - first] = sum * (long double)scale;
+        scores[j - first] = score_truth(op, values, row, head, j);
         largest = fmaxl(largest, scores[j - first]);
     }
     long double total = 0;
     for (int64_t j = first; j <= row; j++) {
         long double weight = expl(scores[j - first] - largest);
         total += weight;
-        for (int64_t i = 0; i < s->head_dim; i++) {
-            y[i] += weight * (long double)v[j * cols + i];
+        for (int64_t i = 0; i < op->v.dim; i++) {
+            y[i] += weight * element(&op->v, values, j, group, i);
         }
     }
-    for (int64_t i = 0; i < s->head_dim; i++) {
+    for (int64_t i = 0; i < op->v.dim; i++) {
         y[i] /= total;
     }
 }
 
-static void run(const struct shape *s, const struct matrix *qkv, float scale, struct matrix *y) {
-    struct kn_attention op = {y->m, qkv->m, s->heads, s->kv_heads, s->head_dim, s->seq_len, scale};
-    check_status(kn->ops->attention(kn, &op));
+// Runs and compares the rows with index % step == 0: the truth is slow.
+static void check_rows(const struct kn_attention *op, const float *values, struct matrix *y,
+                       int64_t step) {
+    check_status(kn->ops->attention(kn, op));
     matrix_read(y);
-}
-
-// Rows with index % step == 0 are compared: the truth is slow.
-static void check_rows(const struct shape *s, const struct matrix *qkv, float scale,
-                       const struct matrix *y, int64_t step) {
     for (int64_t row = 0; row < y->m.rows; row += row + step < y->m.rows ? step : 1) {
-        for (int64_t head = 0; head < s->heads; head++) {
+        for (int64_t head = 0; head < op->q.count; head++) {
             long double truth[512] = {0};
-            attend_truth(s, qkv->values, scale, row, head, truth);
-            check_close(OP_ATTENTION, y->m.type, y->values + row * y->m.cols + head * s->head_dim,
-                        truth, s->head_dim);
+            attend_truth(op, values, row, head, truth);
+            check_close(OP_ATTENTION, y->m.type, y->values + row * y->m.cols + head * op->v.dim,
+                        truth, op->v.dim);
         }
     }
 }
 
+static void check_shape(const struct shape *s, const struct options *options) {
+    int64_t n = s->sequences * s->seq_len;
+    struct matrix qkv = matrix_random(kn->activation_type, n, width(s), 3);
+    struct matrix y = matrix_output(kn->activation_type, n, s->heads * s->v_dim, 5);
+    struct kn_attention op = attention_of(s, options, y.m, qkv.m);
+    check_rows(&op, qkv.values, &y, s->seq_len > 100 ? 29 : 1);
+}
+
 static void test_shapes(void **state) {
     static const struct shape shapes[] = {
-        {1, 1, 1, 1, 1},    {2, 7, 3, 1, 24},    {1, 33, 4, 2, 80},  {3, 20, 6, 3, 96},
-        {2, 130, 2, 2, 16}, {1, 257, 2, 1, 256}, {1, 520, 4, 2, 64}, {2, 700, 1, 1, 24},
-        {1, 1100, 2, 1, 8}, {0, 5, 2, 1, 8},
+        {1, 1, 1, 1, 1, 1},     {2, 7, 3, 1, 24, 24},   {1, 33, 4, 2, 80, 80},
+        {3, 20, 6, 3, 96, 96},  {2, 130, 2, 2, 16, 16}, {1, 257, 2, 1, 256, 256},
+        {1, 520, 4, 2, 64, 64}, {2, 700, 1, 1, 24, 24}, {1, 1100, 2, 1, 8, 8},
+        {2, 40, 2, 1, 24, 16},  {1, 300, 2, 2, 8, 33},  {0, 5, 2, 1, 8, 8},
     };
+    const struct options options = {.scale = 1.5F};
     for (size_t i = 0; i < TEST_ARRAY_SIZE(shapes); i++) {
-        const struct shape *s = &shapes[i];
-        int64_t n = s->sequences * s->seq_len, kv = 2 * s->kv_heads;
-        struct matrix qkv = matrix_random(kn->activation_type, n, (s->heads + kv) * s->head_dim, 3);
-        struct matrix y = matrix_output(kn->activation_type, n, s->heads * s->head_dim, 5);
-        run(s, &qkv, 1.5F, &y);
-        check_rows(s, &qkv, 1.5F, &y, s->seq_len > 100 ? 29 : 1);
+        check_shape(&shapes[i], &options);
         buffers_free(state);
     }
+}
+
+// Windows shorter than a tile, of a tile, across tiles, and as long as the sequence or longer.
+static void test_window(void **state) {
+    static const struct shape shapes[] = {{2, 40, 2, 1, 24, 24}, {1, 700, 2, 2, 16, 16}};
+    static const int64_t windows[] = {1, 2, 7, 39, 40, 41, 96, 100, 288, 400, 699, 1000};
+    for (size_t i = 0; i < TEST_ARRAY_SIZE(shapes); i++) {
+        for (size_t w = 0; w < TEST_ARRAY_SIZE(windows); w++) {
+            const struct options options = {.scale = 1.5F, .window = windows[w]};
+            check_shape(&shapes[i], &options);
+            buffers_free(state);
+        }
+    }
+}
+
+static void test_options(void **state) {
+    static const struct shape shapes[] = {{2, 40, 4, 2, 24, 24}, {1, 700, 4, 1, 16, 20}};
+    static const float slopes[] = {0.25F, 0.0625F, 0, 0.7F};
+    static const struct options options[] = {{1.5F, 0, 0, slopes},
+                                             {1.5F, 2.F, 0, NULL},
+                                             {8.F, 3.F, 0, slopes},
+                                             {1.F, 1e6F, 0, NULL},
+                                             {1.5F, 2.F, 50, slopes}};
+    for (size_t i = 0; i < TEST_ARRAY_SIZE(shapes); i++) {
+        for (size_t o = 0; o < TEST_ARRAY_SIZE(options); o++) {
+            check_shape(&shapes[i], &options[o]);
+            buffers_free(state);
+        }
+    }
+}
+
+// Queries, keys and values in three matrices, gaps between heads, all key heads the same columns.
+static void test_placement(void **state) {
+    (void)state;
+    const int64_t n = 130;
+    struct matrix x = matrix_random(kn->activation_type, n, 90, 3);
+    struct matrix other = {x.m, x.values};
+    struct matrix y = matrix_output(kn->activation_type, n, 4 * 10, 2);
+    struct kn_attention op = {.y = y.m,
+                              .q = {x.m, 3, 4, 20, 12},
+                              .k = {other.m, 7, 2, 0, 12},
+                              .v = {other.m, 50, 2, 15, 10},
+                              .seq_len = 65,
+                              .scale = 1.5F};
+    check_rows(&op, x.values, &y, 1);
 }
 
 // Large scores: without the running maximum their exponentials overflow. Eighths keep the scores
 // exact, so that only the softmax can err.
 static void test_large_scores(void **state) {
     (void)state;
-    const struct shape s = {1, 600, 1, 1, 16};
+    const struct shape s = {1, 600, 1, 1, 16, 16};
     float values[600 * 48];
     for (int i = 0; i < 600 * 48; i++) {
         values[i] = roundf(random_value() * 8) / 8;
     }
     struct matrix qkv = matrix_of(values, kn->activation_type, 600, 48, 0);
     struct matrix y = matrix_output(kn->activation_type, 600, 16, 0);
-    run(&s, &qkv, 16.F, &y);
-    check_rows(&s, &qkv, 16.F, &y, 31);
-    run(&s, &qkv, 1e4F, &y); // a softmax that is all but one-hot: still finite
+    struct kn_attention op = attention_of(&s, &(struct options){.scale = 16.F}, y.m, qkv.m);
+    check_rows(&op, values, &y, 31);
+    op.scale = 1e4F; // a softmax that is all but one-hot: still finite
+    check_status(kn->ops->attention(kn, &op));
+    matrix_read(&y);
     for (int64_t i = 0; i < 600 * 16; i++) {
         assert_true(isfinite(y.values[i]));
     }
 }
 
-// A key or value that is not a number may touch its own and later queries only.
-static void test_nonfinite(void **state) {
-    (void)state;
-    const struct shape s = {2, 200, 2, 1, 8};
-    const int64_t cols = 32, bad = 150;
+// A key or value that is not a number may touch the queries that see it only.
+static void check_nonfinite(int64_t window, int64_t bad, int64_t col) {
+    const struct shape s = {2, 200, 2, 1, 8, 8};
+    const int64_t cols = 32, end = window && bad + window < 200 ? bad + window : 200;
+    const struct options options = {.scale = 1, .window = window};
     struct matrix clean = matrix_random(kn->activation_type, 400, cols, 0);
     struct matrix expected = matrix_output(kn->activation_type, 400, 16, 0);
     struct matrix y = matrix_output(kn->activation_type, 400, 16, 0);
-    run(&s, &clean, 1, &expected);
-    for (int64_t col = 16; col < 32; col += 8) { // a key, then a value
-        float *values = host_new((size_t)(400 * cols) * sizeof *values);
-        memcpy(values, clean.values, (size_t)(400 * cols) * sizeof *values);
-        values[bad * cols + col] = NAN;
-        struct matrix qkv = matrix_of(values, kn->activation_type, 400, cols, 0);
-        run(&s, &qkv, 1, &y);
-        for (int64_t row = 0; row < 400; row++) {
-            for (int64_t i = 0; i < 16; i++) {
-                bool touched = row >= bad && row < 200 && (col == 16 || i % 8 == 0);
-                float got = y.values[row * 16 + i], other = expected.values[row * 16 + i];
-                assert_true(touched ? isnan(got) : fabsf(got - other) <= 2e-6F);
-            }
+    struct kn_attention op = attention_of(&s, &options, expected.m, clean.m);
+    check_status(kn->ops->attention(kn, &op));
+    matrix_read(&expected);
+    clean.values[bad * cols + col] = NAN;
+    struct matrix qkv = matrix_of(clean.values, kn->activation_type, 400, cols, 0);
+    op = attention_of(&s, &options, y.m, qkv.m);
+    check_status(kn->ops->attention(kn, &op));
+    matrix_read(&y);
+    for (int64_t row = 0; row < 400; row++) {
+        for (int64_t i = 0; i < 16; i++) {
+            bool touched = row >= bad && row < end && (col == 16 || i % 8 == 0);
+            float got = y.values[row * 16 + i], other = expected.values[row * 16 + i];
+            assert_true(touched ? isnan(got) : fabsf(got - other) <= 2e-6F);
         }
+    }
+}
+
+static void test_nonfinite(void **state) {
+    for (int64_t col = 16; col < 32; col += 8) { // a key, then a value
+        check_nonfinite(0, 150, col);
+        check_nonfinite(20, 150, col);
+        check_nonfinite(20, 90, col);
+        check_nonfinite(130, 3, col);
+        buffers_free(state);
     }
 }
 
 static void test_shape_errors(void **state) {
     (void)state;
+    const struct shape s = {1, 6, 2, 1, 8, 8};
     struct matrix qkv = matrix_random(kn->activation_type, 6, 32, 0);
     struct matrix y = matrix_output(kn->activation_type, 6, 16, 0);
-    struct kn_attention op = {y.m, qkv.m, 2, 1, 8, 4, 1}; // 6 rows are no sequences of 4
-    assert_int_equal(kn->ops->attention(kn, &op), KN_ESHAPE);
-    op.seq_len = 3;
-    op.kv_heads = 2;
-    assert_int_equal(kn->ops->attention(kn, &op), KN_ESHAPE);
-    op.kv_heads = 1;
-    check_status(kn->ops->attention(kn, &op));
+    const struct kn_attention good = attention_of(&s, &(struct options){.scale = 1}, y.m, qkv.m);
+    struct kn_attention bad[10];
+    for (size_t i = 0; i < TEST_ARRAY_SIZE(bad); i++) {
+        bad[i] = good;
+    }
+    bad[0].seq_len = 4; // 6 rows are no sequences of 4
+    bad[1].k.count = bad[1].v.count = 0;
+    bad[2].q.count = 3; // past the columns of y
+    bad[3].v.count = 2;
+    bad[4].k.dim = 7;
+    bad[5].v.first_col = 25; // past the matrix
+    bad[6].window = -1;
+    bad[7].softcap = NAN;
+    bad[8].k.x.rows = 5;
+    bad[9].q.pitch = 7; // heads overlap
+    for (size_t i = 0; i < TEST_ARRAY_SIZE(bad); i++) {
+        assert_int_equal(kn->ops->attention(kn, &bad[i]), KN_ESHAPE);
+    }
+    check_status(kn->ops->attention(kn, &good));
 }
 
 int test_attention(void) {
-    const struct CMUnitTest tests[] = {OPS_TEST(test_shapes), OPS_TEST(test_large_scores),
-                                       OPS_TEST(test_nonfinite), OPS_TEST(test_shape_errors)};
+    const struct CMUnitTest tests[] = {OPS_TEST(test_shapes),       OPS_TEST(test_window),
+                                       OPS_TEST(test_options),      OPS_TEST(test_placement),
+                                       OPS_TEST(test_large_scores), OPS_TEST(test_nonfinite),
+                                       OPS_TEST(test_shape_errors)};
     return cmocka_run_group_tests_name("attention", tests, NULL, NULL);
 }

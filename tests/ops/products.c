@@ -21,13 +21,17 @@ static long double *product_truth(const struct matrix *x, const struct matrix *w
     return truth;
 }
 
+static const float *parameters_of(enum kn_activation activation) {
+    return activation == KN_XIELU ? xielu_parameters : NULL;
+}
+
 static void check_product(int64_t n, int64_t m, int64_t k, enum kn_type type, bool with_bias,
                           enum kn_activation activation) {
     struct matrix x = matrix_random(kn->activation_type, n, k, 3);
     struct matrix w = matrix_random(type, m, k, 5);
     struct matrix y = matrix_output(kn->activation_type, n, m, 7);
     float *host = NULL, *bias = with_bias ? vector_random(&host, m) : NULL;
-    struct kn_product op = {y.m, x.m, w.m, bias, activation};
+    struct kn_product op = {y.m, x.m, w.m, bias, activation, parameters_of(activation)};
     check_status(kn->ops->product(kn, &op));
     matrix_read(&y);
     check_close(OP_PRODUCT, y.m.type, y.values, product_truth(&x, &w, host, activation), n * m);
@@ -47,9 +51,31 @@ static void test_shapes(void **state) {
 
 static void test_activations(void **state) {
     (void)state;
-    for (int activation = KN_IDENTITY; activation <= KN_RELU; activation++) {
+    for (int activation = KN_IDENTITY; activation <= KN_XIELU; activation++) {
         check_product(9, 21, 30, KN_F32, true, (enum kn_activation)activation);
         check_product(9, 21, 30, KN_BF16, false, (enum kn_activation)activation);
+    }
+}
+
+// A product of width 1 passes its values on: from a half down to where an activation is all
+// cancellation unless it is written with care.
+static void test_activation_values(void **state) {
+    float values[4000];
+    for (int i = 0; i < 4000; i++) {
+        float size = powf(2.F, (float)(i / 2) * 0.016F - 33);
+        values[i] = i % 2 ? size : -size;
+    }
+    for (int activation = KN_IDENTITY; activation <= KN_XIELU; activation++) {
+        struct matrix x = matrix_of(values, kn->activation_type, 4000, 1, 0);
+        struct matrix w = matrix_of((float[]){1}, KN_F32, 1, 1, 0);
+        struct matrix y = matrix_output(kn->activation_type, 4000, 1, 0);
+        struct kn_product op = {.y = y.m, .x = x.m, .w = w.m};
+        op.activation = (enum kn_activation)activation;
+        op.parameters = parameters_of(op.activation);
+        check_status(kn->ops->product(kn, &op));
+        matrix_read(&y);
+        check_close(OP_GATE, y.m.type, y.values, product_truth(&x, &w, NULL, op.activation), 4000);
+        buffers_free(state);
     }
 }
 
@@ -58,8 +84,10 @@ static void test_nonfinite(void **state) {
     const float x[] = {1, 2, NAN, 1, INFINITY, 1, -INFINITY, 1}, w[] = {1, 1, 1, 2};
     struct matrix a = matrix_of(x, kn->activation_type, 4, 2, 0), b = matrix_of(w, KN_F32, 2, 2, 0);
     struct matrix y = matrix_output(kn->activation_type, 4, 2, 0);
-    for (int activation = KN_IDENTITY; activation <= KN_RELU; activation++) {
-        struct kn_product op = {y.m, a.m, b.m, NULL, (enum kn_activation)activation};
+    for (int activation = KN_IDENTITY; activation <= KN_XIELU; activation++) {
+        struct kn_product op = {.y = y.m, .x = a.m, .w = b.m};
+        op.activation = (enum kn_activation)activation;
+        op.parameters = parameters_of(op.activation);
         check_status(kn->ops->product(kn, &op));
         matrix_read(&y);
         check_close(OP_PRODUCT, y.m.type, y.values, product_truth(&a, &b, NULL, op.activation), 8);
@@ -71,7 +99,7 @@ static void test_shape_errors(void **state) {
     struct matrix x = matrix_random(kn->activation_type, 4, 6, 0);
     struct matrix w = matrix_random(KN_F32, 5, 6, 0), narrow = matrix_random(KN_F32, 5, 5, 0);
     struct matrix y = matrix_output(kn->activation_type, 4, 5, 0);
-    struct kn_product op = {y.m, x.m, narrow.m, NULL, KN_IDENTITY};
+    struct kn_product op = {y.m, x.m, narrow.m, NULL, KN_IDENTITY, NULL};
     assert_int_equal(kn->ops->product(kn, &op), KN_ESHAPE);
     op.w = w.m;
     op.y.rows = 3;
@@ -80,6 +108,9 @@ static void test_shape_errors(void **state) {
     op.x.stride = 5;
     assert_int_equal(kn->ops->product(kn, &op), KN_ESHAPE);
     op.x = x.m;
+    op.activation = KN_XIELU; // without parameters
+    assert_int_equal(kn->ops->product(kn, &op), KN_ESHAPE);
+    op.activation = KN_IDENTITY;
     check_status(kn->ops->product(kn, &op));
 }
 
@@ -120,8 +151,9 @@ static void test_conversion(void **state) {
 }
 
 int test_products(void) {
-    const struct CMUnitTest tests[] = {OPS_TEST(test_shapes),    OPS_TEST(test_activations),
-                                       OPS_TEST(test_nonfinite), OPS_TEST(test_shape_errors),
-                                       OPS_TEST(test_ceiling),   OPS_TEST(test_conversion)};
+    const struct CMUnitTest tests[] = {
+        OPS_TEST(test_shapes),    OPS_TEST(test_activations),  OPS_TEST(test_activation_values),
+        OPS_TEST(test_nonfinite), OPS_TEST(test_shape_errors), OPS_TEST(test_ceiling),
+        OPS_TEST(test_conversion)};
     return cmocka_run_group_tests_name("product", tests, NULL, NULL);
 }

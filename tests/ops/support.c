@@ -196,6 +196,16 @@ void check_close_f64(enum test_op op, const double *got, const long double *trut
     }
 }
 
+const float xielu_parameters[4] = {0.75F, 0.875F, 0.5F, -1e-6F};
+
+static long double xielu_truth(const float *p, long double v) {
+    long double beta = (long double)p[2], eps = (long double)p[3];
+    if (v > 0) {
+        return (long double)p[0] * v * v + beta * v;
+    }
+    return (expm1l(v > eps ? eps : v) - v) * (beta + (long double)p[1]) + beta * v;
+}
+
 long double truth_activate(enum kn_activation activation, long double v) {
     switch (activation) {
     case KN_SILU:
@@ -206,6 +216,8 @@ long double truth_activate(enum kn_activation activation, long double v) {
         return v / (1 + expl(-2 * sqrtl(2 / acosl(-1)) * (v + 0.044715L * v * v * v)));
     case KN_RELU:
         return isnan(v) || v > 0 ? v : 0;
+    case KN_XIELU:
+        return xielu_truth(xielu_parameters, v);
     case KN_IDENTITY:
         break;
     }

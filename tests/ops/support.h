@@ -42,6 +42,7 @@ void check_close(enum test_op op, enum kn_type type, const float *got, const lon
 void check_close_f64(enum test_op op, const double *got, const long double *truth, int64_t count);
 void check_status(enum kn_status status);
 
+extern const float xielu_parameters[4]; // KN_XIELU's in all tests
 long double truth_activate(enum kn_activation activation, long double v);
 
 #define TEST_ARRAY_SIZE(array) (sizeof(array) / sizeof(array)[0])
@@ -50,7 +51,10 @@ long double truth_activate(enum kn_activation activation, long double v);
 // The groups, each from its own file; they return the number of failed tests.
 int test_products(void);
 int test_attention(void);
-int test_rows(void);
+int test_norms(void);
+int test_heads(void);
+int test_elementwise(void);
+int test_moves(void);
 int test_statistics(void);
 int test_loss(void);
 int test_threads(void);

@@ -23,8 +23,9 @@ int main(int count, char **arguments) {
         fprintf(stderr, "%s: %s\n", names[kind], kn_status_text(status));
         return status == KN_EUNSUPPORTED ? 77 : 1;
     }
-    int failed = test_products() + test_attention() + test_rows() + test_statistics() +
-                 test_loss() + test_threads();
+    int failed = test_products() + test_attention() + test_norms() + test_heads() +
+                 test_elementwise() + test_moves() + test_statistics() + test_loss() +
+                 test_threads();
     kn->ops->close(kn);
     return failed != 0;
 }

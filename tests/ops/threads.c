@@ -13,13 +13,19 @@ struct outputs {
 
 static void run_matrices(struct outputs *out, const struct matrix *x, const struct matrix *w) {
     struct matrix y = matrix_output(kn->activation_type, ROWS, VOCABULARY, 0);
-    struct kn_product product = {y.m, x->m, w->m, NULL, KN_GELU_ERF};
+    struct kn_product product = {y.m, x->m, w->m, NULL, KN_GELU_ERF, NULL};
     check_status(kn->ops->product(kn, &product));
     matrix_read(&y);
     memcpy(out->product, y.values, sizeof out->product);
 
     struct matrix qkv = {.m = x->m}, heads = matrix_output(kn->activation_type, ROWS, 16, 0);
-    struct kn_attention attention = {heads.m, qkv.m, 1, 1, HEAD_DIM, ROWS / 2, 2};
+    struct kn_attention attention = {.y = heads.m,
+                                     .q = {qkv.m, 0, 1, HEAD_DIM, HEAD_DIM},
+                                     .k = {qkv.m, HEAD_DIM, 1, HEAD_DIM, HEAD_DIM},
+                                     .v = {qkv.m, 2 * HEAD_DIM, 1, HEAD_DIM, HEAD_DIM},
+                                     .seq_len = ROWS / 2,
+                                     .window = 300,
+                                     .scale = 2};
     check_status(kn->ops->attention(kn, &attention));
     matrix_read(&heads);
     memcpy(out->attention, heads.values, ROWS * HEAD_DIM * sizeof(float));
@@ -44,7 +50,7 @@ static void run_rows(struct outputs *out, const struct matrix *x, const struct m
     for (int i = 0; i < ROWS; i++) {
         targets[i] = i;
     }
-    struct kn_loss loss = {a, b, c, x->m, w->m, NULL, buffer_new(targets, sizeof targets), 0};
+    struct kn_loss loss = {a, b, c, x->m, w->m, NULL, buffer_new(targets, sizeof targets), 0, 1, 0};
     check_status(kn_loss_begin(kn, &loss));
     check_status(kn->ops->loss(kn, &loss));
     buffer_read(sums, out->loss, 3 * bytes);

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "support.h"
+
+static void rope_truth(const struct kn_rope *op, const float *cosine, const float *sine,
+                       int64_t row, long double *x) {
+    bool half_split = op->kind == KN_ROPE_HALF_SPLIT;
+    for (int64_t h = 0; h < op->heads.count; h++) {
+        for (int64_t i = 0; i < op->pairs; i++) {
+            long double *head = x + op->heads.first_col + h * op->heads.pitch;
+            long double *a = head + (half_split ? i : 2 * i);
+            long double *b = half_split ? head + i + op->pairs : a + 1;
+            int64_t angle = row % op->seq_len * op->pairs + i;
+            long double c = (long double)cosine[angle], s = (long double)sine[angle];
+            long double turned = *a * c - *b * s;
+            *b = *b * c + *a * s;
+            *a = turned;
+        }
+    }
+}
+
+static void check_rope(const int64_t shape[5], enum kn_rope_kind kind) {
+    const int64_t first_col = shape[0], count = shape[1], pitch = shape[2], dim = shape[3];
+    const int64_t pairs = shape[4], seq_len = 7, rows = 14, cols = first_col + count * pitch + 5;
+    struct matrix x = matrix_random(kn->activation_type, rows, cols, 3);
+    float *cosine, *sine;
+    struct kn_rope op = {{x.m, first_col, count, pitch, dim}, pairs, seq_len, NULL, NULL, kind};
+    op.cos = vector_random(&cosine, seq_len * pairs);
+    op.sin = vector_random(&sine, seq_len * pairs);
+    long double *truth = host_new((size_t)(rows * cols) * sizeof *truth);
+    for (int64_t i = 0; i < rows * cols; i++) {
+        truth[i] = (long double)x.values[i];
+    }
+    for (int64_t r = 0; r < rows; r++) {
+        rope_truth(&op, cosine, sine, r, truth + r * cols);
+    }
+    check_status(kn->ops->rope(kn, &op));
+    matrix_read(&x);
+    check_close(OP_ROPE, x.m.type, x.values, truth, rows * cols);
+}
+
+static void test_rope(void **state) {
+    static const int64_t cases[][5] = {// first column, count, pitch, dim, pairs
+                                       {0, 1, 2, 2, 1},    {0, 3, 24, 24, 12},  {48, 2, 80, 80, 10},
+                                       {5, 2, 64, 64, 32}, {0, 2, 7, 7, 3},     {0, 2, 8, 8, 0},
+                                       {3, 0, 8, 8, 4},    {16, 4, 96, 96, 24}, {5, 3, 50, 20, 10}};
+    for (size_t i = 0; i < TEST_ARRAY_SIZE(cases); i++) {
+        check_rope(cases[i], KN_ROPE_HALF_SPLIT);
+        check_rope(cases[i], KN_ROPE_INTERLEAVED);
+        buffers_free(state);
+    }
+}
+
+static void test_rope_errors(void **state) {
+    (void)state;
+    struct matrix x = matrix_random(kn->activation_type, 2, 20, 0);
+    float *angles, *device = vector_random(&angles, 20);
+    struct kn_rope op = {{x.m, 0, 2, 10, 10}, 6, 2, device, device, KN_ROPE_INTERLEAVED};
+    assert_int_equal(kn->ops->rope(kn, &op), KN_ESHAPE); // 12 entries of 10
+    op.pairs = 5;
+    op.heads.pitch = 0; // would turn the same columns twice
+    assert_int_equal(kn->ops->rope(kn, &op), KN_ESHAPE);
+    op.heads.pitch = 11;
+    assert_int_equal(kn->ops->rope(kn, &op), KN_ESHAPE);
+    op.heads.pitch = 10;
+    check_status(kn->ops->rope(kn, &op));
+}
+
+// y_heads: first column, count, pitch, dim; x_heads the same.
+static void check_copy_heads(enum kn_type type, const int64_t y_heads[4],
+                             const int64_t x_heads[4]) {
+    const int64_t rows = 5, cols = 70;
+    struct matrix x = matrix_random(type, rows, cols, 3), y = matrix_random(type, rows, cols, 2);
+    struct kn_copy_heads op = {{y.m, y_heads[0], y_heads[1], y_heads[2], y_heads[3]},
+                               {x.m, x_heads[0], x_heads[1], x_heads[2], x_heads[3]}};
+    long double *truth = host_new((size_t)(rows * cols) * sizeof *truth);
+    for (int64_t i = 0; i < rows * cols; i++) {
+        int64_t at = i % cols - op.y.first_col;
+        int64_t head = at >= 0 && op.y.pitch ? at / op.y.pitch : 0, c = at - head * op.y.pitch;
+        bool is_copied = at >= 0 && head < op.y.count && c < op.y.dim;
+        int64_t from = op.x.first_col + (op.x.count == 1 ? 0 : head) * op.x.pitch + c;
+        truth[i] = (long double)(is_copied ? x.values[i / cols * cols + from] : y.values[i]);
+    }
+    check_status(kn->ops->copy_heads(kn, &op));
+    matrix_read(&y);
+    check_close(OP_COPY, type, y.values, truth, rows * cols);
+}
+
+static void test_copy_heads(void **state) {
+    static const int64_t heads[][2][4] = {
+        {{0, 3, 20, 12}, {5, 3, 12, 12}}, // spread
+        {{12, 4, 14, 6}, {63, 1, 6, 6}},  // one head for all
+        {{12, 4, 14, 6}, {0, 1, 0, 6}},   // the same
+        {{0, 2, 30, 30}, {8, 2, 0, 30}},  // the same columns twice
+        {{69, 1, 0, 1}, {0, 1, 1, 1}},    {{0, 0, 8, 8}, {0, 1, 8, 8}},
+    };
+    for (size_t i = 0; i < TEST_ARRAY_SIZE(heads); i++) {
+        check_copy_heads(kn->activation_type, heads[i][0], heads[i][1]);
+        check_copy_heads(KN_F32, heads[i][0], heads[i][1]);
+        buffers_free(state);
+    }
+}
+
+static void test_copy_heads_errors(void **state) {
+    (void)state;
+    struct matrix x = matrix_random(KN_F32, 2, 20, 0), y = matrix_random(KN_F32, 2, 20, 0);
+    const struct kn_copy_heads good = {{y.m, 0, 4, 5, 5}, {x.m, 0, 4, 5, 5}};
+    struct kn_copy_heads bad[5] = {good, good, good, good, good};
+    bad[0].x.count = 2;
+    bad[1].x.dim = 4;
+    bad[2].y.pitch = 0;
+    bad[3].x.x.rows = 1;
+    bad[4].y.first_col = 1;
+    for (size_t i = 0; i < TEST_ARRAY_SIZE(bad); i++) {
+        assert_int_equal(kn->ops->copy_heads(kn, &bad[i]), KN_ESHAPE);
+    }
+    check_status(kn->ops->copy_heads(kn, &good));
+}
+
+int test_heads(void) {
+    const struct CMUnitTest tests[] = {OPS_TEST(test_rope), OPS_TEST(test_rope_errors),
+                                       OPS_TEST(test_copy_heads), OPS_TEST(test_copy_heads_errors)};
+    return cmocka_run_group_tests_name("heads", tests, NULL, NULL);
+}
