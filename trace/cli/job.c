@@ -25,8 +25,11 @@ void tr_shape_text(const struct tr_config *c, char out[256]) {
     snprintf(out, 256,
              "%s layers=%lld hidden=%lld heads=%lld/%lld head_dim=%lld ffn=%lld vocabulary=%lld",
              c->family->model_type, (long long)c->layers, (long long)c->hidden, (long long)c->heads,
-             (long long)c->kv_heads, (long long)c->head_dim, (long long)c->ffn,
+             (long long)c->kv_heads, (long long)c->qk_dim, (long long)c->ffn,
              (long long)c->vocabulary);
+    if (c->experts)
+        snprintf(out + strlen(out), 256 - strlen(out), " experts=%lld/%lld x %lld",
+                 (long long)c->experts_used, (long long)c->experts, (long long)c->expert_ffn);
 }
 
 static enum tr_status find_series(struct tr_job *job, struct tr_string *notes, struct tr_err *err) {

@@ -105,15 +105,14 @@ static enum tr_status info(struct walk *w, struct tr_run_info *i) {
     return strings(w, &i->ids_digest, i->layout.sequences);
 }
 
-// The config travels with its family as a name: pointers mean nothing on another rank.
+// The config travels with its family as a number: pointers mean nothing on another rank.
 static enum tr_status loaded(struct walk *w, struct tr_loaded *l) {
-    char *family = w->writes ? (char *)(uintptr_t)l->config.family->model_type : NULL;
-    TR_TRY(string(w, &family));
+    int64_t family = w->writes ? tr_family_index(l->config.family) : 0;
+    TR_TRY(number(w, &family));
     TR_TRY(raw(w, l, sizeof *l));
     if (w->writes)
         return TR_OK;
-    l->config.family = tr_family_find(family ? family : "");
-    free(family);
+    l->config.family = tr_family_at((int)family);
     return l->config.family ? TR_OK
                             : tr_fail(w->err, TR_EFORMAT, "the ranks run different programs");
 }

@@ -139,11 +139,11 @@ static enum tr_status prepare_forward(struct worker *w, const struct tr_config *
     if (strcmp(shape, w->job->shape))
         return tr_fail(err, TR_EFORMAT, "%s is another model than the series' first: %s, not %s",
                        name, shape, w->job->shape);
-    if (w->forward && tr_config_same_shape(config, &w->shape))
+    if (w->forward && memcmp(config, &w->shape, sizeof *config) == 0)
         return TR_OK;
     tr_forward_free(w->forward);
     w->forward = NULL;
-    w->shape = *config;
+    memcpy(&w->shape, config, sizeof *config);
     return tr_forward_new(&w->forward, w->kn, config, &w->job->calibration, w->wave,
                           w->job->info.layout.nll, err);
 }
@@ -164,7 +164,7 @@ static enum tr_status run_wave(struct worker *w, int64_t begin, int64_t end,
     w->wave_tokens = (double)((end - begin) * w->job->calibration.seq_len);
     struct tr_taps taps = {w, on_tap, on_loss, on_slab};
     if (status == TR_OK)
-        status = tr_forward_run(w->forward, &loaded.config, w->reader, begin, end, &taps, err);
+        status = tr_forward_run(w->forward, w->reader, begin, end, &taps, err);
     tr_reader_end(w->reader, digest);
     TR_TRY(status);
     if (*message->weights_digest && strcmp(digest, message->weights_digest))

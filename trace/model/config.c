@@ -7,7 +7,7 @@
 #include "json.h"
 
 // Bounds that no model reaches and below which no product of two sizes overflows.
-enum { MAX_LAYERS = 4096, MAX_HEADS = 1 << 16, MAX_SIZE = 1 << 24 };
+enum { MAX_HEADS = 1 << 16, MAX_SIZE = 1 << 24 };
 
 static const struct {
     const char *name;
@@ -15,7 +15,7 @@ static const struct {
 } activations[] = {
     {"silu", KN_SILU},          {"swish", KN_SILU},          {"gelu", KN_GELU_ERF},
     {"gelu_new", KN_GELU_TANH}, {"gelu_fast", KN_GELU_TANH}, {"gelu_pytorch_tanh", KN_GELU_TANH},
-    {"relu", KN_RELU},
+    {"relu", KN_RELU},          {"xielu", KN_XIELU},
 };
 
 struct source {
@@ -24,31 +24,68 @@ struct source {
     struct tr_err *err;
 };
 
-static enum tr_status find_family(struct tr_config *config, const struct source *from) {
+// ---- which row ---------------------------------------------------------------------------------
+
+static bool holds(const struct tr_condition *condition, const json_t *root) {
+    if (!condition->key)
+        return true;
+    const json_t *value = json_object_get(root, condition->key);
+    double found = condition->fallback;
+    if (json_is_boolean(value))
+        found = json_boolean_value(value);
+    else if (json_is_number(value))
+        found = json_number_value(value);
+    return found == condition->value;
+}
+
+static enum tr_status unknown_type(const char *type, const struct source *from) {
+    char known[768] = "";
+    for (int i = 0; tr_family_at(i); i++) {
+        const char *name = tr_family_at(i)->model_type;
+        if (tr_family_find(name) != tr_family_at(i))
+            continue;
+        strncat(known, i ? ", " : "", sizeof known - strlen(known) - 1);
+        strncat(known, name, sizeof known - strlen(known) - 1);
+    }
+    return tr_fail(
+        from->err, TR_EUNSUPPORTED,
+        "%s: model_type \"%.64s\" is not known; the nearest known one is %s, all are: %s "
+        "(a new one needs a row in families.c, see docs/adding-a-family.md)",
+        from->path, type, tr_family_nearest(type), known);
+}
+
+static enum tr_status find_family(struct tr_config *c, const struct source *from) {
     const char *type = NULL;
     TR_TRY(tr_json_string(from->root, "model_type", &type, from->path, from->err));
     if (!type)
         return tr_fail(from->err, TR_EFORMAT, "%s: \"model_type\" is missing", from->path);
-    config->family = tr_family_find(type);
-    if (config->family)
-        return TR_OK;
-    char known[512] = "";
-    for (int i = 0; tr_family_at(i); i++) {
-        strncat(known, i ? ", " : "", sizeof known - strlen(known) - 1);
-        strncat(known, tr_family_at(i)->model_type, sizeof known - strlen(known) - 1);
-    }
-    return tr_fail(
-        from->err, TR_EUNSUPPORTED,
-        "%s: model_type \"%.64s\" is not known; the nearest known one is %s, all are: %s",
-        from->path, type, tr_family_nearest(type), known);
+    for (int i = 0; tr_family_at(i) && !c->family; i++)
+        if (strcmp(tr_family_at(i)->model_type, type) == 0 &&
+            holds(&tr_family_at(i)->when, from->root))
+            c->family = tr_family_at(i);
+    if (!c->family)
+        return unknown_type(type, from);
+    for (int i = 0; i < TR_MAX_REFUSALS && c->family->refusals[i].reason; i++)
+        if (holds(&c->family->refusals[i].when, from->root))
+            return tr_fail(from->err, TR_EUNSUPPORTED, "%s: this %s is not supported: %s",
+                           from->path, type, c->family->refusals[i].reason);
+    if (json_is_object(json_object_get(from->root, "quantization_config")))
+        return tr_fail(from->err, TR_EUNSUPPORTED,
+                       "%s: quantized weights (\"quantization_config\") are not supported",
+                       from->path);
+    return TR_OK;
 }
 
-// The value of a key as a number (booleans as 0 and 1), its default when absent.
-static enum tr_status read_key(const struct tr_family *family, enum tr_key key, double *value_p,
-                               const struct source *from) {
-    const struct tr_key_row *row = &family->keys[key];
+// ---- keys --------------------------------------------------------------------------------------
+
+// The value of a key as a number (booleans as 0 and 1), its default when absent or null. `neutral`
+// is what a derived default comes to, and the value of a key that the family's row does not write.
+static enum tr_status number(const struct tr_config *c, enum tr_key key, double neutral,
+                             double *value_p, const struct source *from) {
+    const struct tr_key_row *row = &c->family->keys[key];
     const json_t *value = row->json ? json_object_get(from->root, row->json) : NULL;
-    *value_p = row->fallback;
+    bool unwritten = !row->json && row->fallback == 0;
+    *value_p = unwritten || row->fallback == TR_DERIVED ? neutral : row->fallback;
     if (value && json_is_boolean(value))
         *value_p = json_boolean_value(value);
     else if (value && !json_is_null(value))
@@ -58,84 +95,240 @@ static enum tr_status read_key(const struct tr_family *family, enum tr_key key, 
     return TR_OK;
 }
 
-static enum tr_status read_size(const struct tr_family *family, enum tr_key key, int64_t derived,
-                                int64_t limit, int64_t *size_p, const struct source *from) {
+static enum tr_status size(const struct tr_config *c, enum tr_key key, int64_t neutral, int64_t low,
+                           int64_t high, int64_t *size_p, const struct source *from) {
     double value;
-    TR_TRY(read_key(family, key, &value, from));
-    if (value == TR_DERIVED)
-        value = (double)derived;
-    if (!(value >= 1 && value <= (double)limit) || value != floor(value))
+    TR_TRY(number(c, key, (double)neutral, &value, from));
+    if (!(value >= (double)low && value <= (double)high) || value != floor(value))
         return tr_fail(from->err, TR_EFORMAT,
-                       "%s: \"%s\" is %g, expected an integer from 1 to %lld", from->path,
-                       family->keys[key].json ? family->keys[key].json : "head size", value,
-                       (long long)limit);
+                       "%s: \"%s\" is %g, expected an integer from %lld to %lld", from->path,
+                       c->family->keys[key].json ? c->family->keys[key].json : "head size", value,
+                       (long long)low, (long long)high);
     *size_p = (int64_t)value;
     return TR_OK;
 }
 
-static enum tr_status read_flag(const struct tr_family *family, enum tr_key key, bool *flag_p,
-                                const struct source *from) {
+static enum tr_status flag(const struct tr_config *c, enum tr_key key, bool *flag_p,
+                           const struct source *from) {
     double value;
-    TR_TRY(read_key(family, key, &value, from));
+    TR_TRY(number(c, key, 0, &value, from));
     *flag_p = value != 0;
     return TR_OK;
 }
 
+static enum tr_status real(const struct tr_config *c, enum tr_key key, double neutral,
+                           float *value_p, const struct source *from) {
+    double value;
+    TR_TRY(number(c, key, neutral, &value, from));
+    if (!(fabs(value) < 1e30))
+        return tr_fail(from->err, TR_EFORMAT, "%s: \"%s\" is %g, which makes no sense", from->path,
+                       c->family->keys[key].json, value);
+    *value_p = (float)value;
+    return TR_OK;
+}
+
+// ---- sizes -------------------------------------------------------------------------------------
+
+static enum tr_status read_latent(struct tr_config *c, const struct source *from) {
+    TR_TRY(size(c, TR_K_KV_RANK, 0, 0, MAX_SIZE, &c->kv_rank, from));
+    if (!c->kv_rank)
+        return TR_OK;
+    TR_TRY(size(c, TR_K_QUERY_RANK, 0, 0, MAX_SIZE, &c->query_rank, from));
+    TR_TRY(size(c, TR_K_NOPE_DIM, 0, 1, MAX_HEADS, &c->nope_dim, from));
+    TR_TRY(size(c, TR_K_ROPE_DIM, 0, 1, MAX_HEADS, &c->rope_dim, from));
+    TR_TRY(size(c, TR_K_VALUE_DIM, 0, 1, MAX_HEADS, &c->v_dim, from));
+    c->qk_dim = c->nope_dim + c->rope_dim;
+    c->kv_heads = c->heads; // every head gets its own key and value from the latent
+    return TR_OK;
+}
+
 static enum tr_status read_sizes(struct tr_config *c, const struct source *from) {
-    const struct tr_family *f = c->family;
-    TR_TRY(read_size(f, TR_K_LAYERS, 0, MAX_LAYERS, &c->layers, from));
-    TR_TRY(read_size(f, TR_K_HIDDEN, 0, MAX_SIZE, &c->hidden, from));
-    TR_TRY(read_size(f, TR_K_HEADS, 0, MAX_HEADS, &c->heads, from));
-    TR_TRY(read_size(f, TR_K_KV_HEADS, c->heads, MAX_HEADS, &c->kv_heads, from));
-    TR_TRY(read_size(f, TR_K_HEAD_DIM, c->hidden / c->heads, MAX_HEADS, &c->head_dim, from));
-    TR_TRY(read_size(f, TR_K_FFN, 4 * c->hidden, MAX_SIZE, &c->ffn, from));
-    TR_TRY(read_size(f, TR_K_VOCABULARY, 0, MAX_SIZE, &c->vocabulary, from));
-    TR_TRY(read_size(f, TR_K_POSITIONS, 0, INT32_MAX, &c->positions, from));
+    TR_TRY(size(c, TR_K_LAYERS, 0, 1, TR_MAX_LAYERS, &c->layers, from));
+    TR_TRY(size(c, TR_K_HIDDEN, 0, 1, MAX_SIZE, &c->hidden, from));
+    TR_TRY(size(c, TR_K_HEADS, 0, 1, MAX_HEADS, &c->heads, from));
+    TR_TRY(size(c, TR_K_KV_HEADS, c->heads, 1, MAX_HEADS, &c->kv_heads, from));
+    TR_TRY(size(c, TR_K_HEAD_DIM, c->hidden / c->heads, 1, MAX_HEADS, &c->qk_dim, from));
+    TR_TRY(size(c, TR_K_FFN, 4 * c->hidden, 1, MAX_SIZE, &c->ffn, from));
+    TR_TRY(size(c, TR_K_VOCABULARY, 0, 1, MAX_SIZE, &c->vocabulary, from));
+    TR_TRY(size(c, TR_K_POSITIONS, 0, 1, INT32_MAX, &c->positions, from));
+    c->v_dim = c->rope_dim = c->qk_dim;
+    TR_TRY(read_latent(c, from));
     if (c->heads % c->kv_heads)
         return tr_fail(from->err, TR_EFORMAT,
                        "%s: %lld attention heads cannot share %lld key-value heads evenly",
                        from->path, (long long)c->heads, (long long)c->kv_heads);
     if (tr_config_qkv_rows(c) > MAX_SIZE)
         return tr_fail(from->err, TR_EFORMAT, "%s: %lld heads of size %lld are too many",
-                       from->path, (long long)c->heads, (long long)c->head_dim);
+                       from->path, (long long)c->heads, (long long)c->qk_dim);
     return TR_OK;
 }
 
-// Transformers 5 writes rope_parameters {rope_type, rope_theta, partial_rotary_factor}; before,
-// there were top-level keys and rope_scaling. The nested spelling wins where both are present.
-static enum tr_status read_rope(struct tr_config *c, const struct source *from) {
-    double theta, fraction;
-    TR_TRY(read_key(c->family, TR_K_ROPE_THETA, &theta, from));
-    TR_TRY(read_key(c->family, TR_K_ROTARY_FRACTION, &fraction, from));
-    static const char *const objects[] = {"rope_scaling", "rope_parameters"};
-    for (int i = 0; i < 2; i++) {
-        const json_t *rope = json_object_get(from->root, objects[i]);
-        if (!json_is_object(rope))
-            continue;
-        const char *type = "default";
-        TR_TRY(tr_json_string(rope, "type", &type, from->path, from->err));
-        TR_TRY(tr_json_string(rope, "rope_type", &type, from->path, from->err));
-        if (strcmp(type, "default") != 0)
-            return tr_fail(from->err, TR_EUNSUPPORTED,
-                           "%s: rope type \"%.64s\" is not supported; known: default", from->path,
-                           type);
-        TR_TRY(tr_json_f64(rope, "rope_theta", &theta, from->path, from->err));
-        TR_TRY(tr_json_f64(rope, "partial_rotary_factor", &fraction, from->path, from->err));
-    }
-    int64_t turning =
-        fraction >= 0 && fraction <= 1 ? (int64_t)((double)c->head_dim * fraction) : -1;
-    if (turning < 0 || turning % 2 || !(theta > 0 && theta < 1e30))
-        return tr_fail(from->err, TR_EFORMAT,
-                       "%s: rotary base %g and fraction %g of head size %lld make no sense",
-                       from->path, theta, fraction, (long long)c->head_dim);
-    c->rope_theta = theta;
-    c->rotary_pairs = turning / 2;
+static enum tr_status read_experts(struct tr_config *c, const struct source *from) {
+    TR_TRY(size(c, TR_K_EXPERTS, 0, 0, MAX_HEADS, &c->experts, from));
+    if (!c->experts)
+        return TR_OK;
+    int64_t shared;
+    TR_TRY(size(c, TR_K_EXPERTS_USED, 0, 1, c->experts, &c->experts_used, from));
+    TR_TRY(size(c, TR_K_EXPERT_FFN, c->ffn, 1, MAX_SIZE, &c->expert_ffn, from));
+    TR_TRY(size(c, TR_K_SHARED_FFN, 0, 0, MAX_SIZE, &c->shared_ffn, from));
+    TR_TRY(size(c, TR_K_SHARED_EXPERTS, 0, 0, 1024, &shared, from));
+    TR_TRY(size(c, TR_K_GROUPS, 0, 0, c->experts, &c->groups, from));
+    TR_TRY(size(c, TR_K_GROUPS_USED, 0, 0, c->experts, &c->groups_used, from));
+    TR_TRY(flag(c, TR_K_NORMALISE_TOP, &c->normalise_top, from));
+    TR_TRY(real(c, TR_K_ROUTED_SCALE, 1, &c->routed_scale, from));
+    if (shared)
+        c->shared_ffn = shared * c->expert_ffn;
+    if (c->groups > 1 &&
+        (c->experts % c->groups || c->groups_used < 1 || c->groups_used > c->groups ||
+         c->groups_used * (c->experts / c->groups) < c->experts_used))
+        return tr_fail(
+            from->err, TR_EFORMAT,
+            "%s: %lld experts in %lld groups, %lld groups and %lld experts used, make no "
+            "sense",
+            from->path, (long long)c->experts, (long long)c->groups, (long long)c->groups_used,
+            (long long)c->experts_used);
     return TR_OK;
+}
+
+// ---- layers ------------------------------------------------------------------------------------
+
+static void mark(struct tr_config *c, int64_t layer, enum tr_layer_flag which, bool on) {
+    if (on)
+        c->layer[layer] |= (uint8_t)which;
+    else
+        c->layer[layer] &= (uint8_t)~which;
+}
+
+// Kinds by rule; lists in config.json override them.
+static enum tr_status mark_layers(struct tr_config *c, const struct source *from) {
+    double use_window;
+    int64_t period, start, still, dense, step;
+    TR_TRY(size(c, TR_K_WINDOW, 0, 0, INT32_MAX, &c->window, from));
+    TR_TRY(number(c, TR_K_USE_WINDOW, true, &use_window, from));
+    TR_TRY(size(c, TR_K_WINDOW_PERIOD, 0, 0, TR_MAX_LAYERS, &period, from));
+    TR_TRY(size(c, TR_K_WINDOW_START, 0, 0, INT32_MAX, &start, from));
+    TR_TRY(size(c, TR_K_NOPE_PERIOD, 0, 0, TR_MAX_LAYERS, &still, from));
+    TR_TRY(size(c, TR_K_DENSE_FIRST, 0, 0, INT32_MAX, &dense, from));
+    TR_TRY(size(c, TR_K_SPARSE_STEP, 1, 0, INT32_MAX, &step, from));
+    for (int64_t i = 0; i < c->layers; i++) {
+        bool full = period && (i + 1) % period == 0;
+        mark(c, i, TR_LAYER_WINDOWED, use_window != 0 && c->window && i >= start && !full);
+        mark(c, i, TR_LAYER_STILL, still && (i + 1) % still == 0);
+        mark(c, i, TR_LAYER_EXPERTS,
+             c->experts && i >= dense && step && (i + c->family->sparse_phase) % step == 0);
+    }
+    return TR_OK;
+}
+
+static enum tr_status wrong_list(const char *key, const struct source *from) {
+    return tr_fail(from->err, TR_EFORMAT, "%s: \"%s\" does not fit the layers", from->path, key);
+}
+
+// "layer_types": "sliding_attention" or "full_attention" for each layer.
+static enum tr_status read_layer_types(struct tr_config *c, const struct source *from) {
+    const json_t *list = json_object_get(from->root, "layer_types");
+    if (!json_is_array(list) || !c->family->keys[TR_K_WINDOW].json)
+        return TR_OK;
+    if ((int64_t)json_array_size(list) < c->layers)
+        return wrong_list("layer_types", from);
+    for (int64_t i = 0; i < c->layers; i++) {
+        const char *type = json_string_value(json_array_get(list, (size_t)i));
+        bool sliding = type && strcmp(type, "sliding_attention") == 0;
+        if (!sliding && (!type || strcmp(type, "full_attention") != 0))
+            return tr_fail(from->err, TR_EUNSUPPORTED, "%s: layer type \"%.64s\" is not supported",
+                           from->path, type ? type : "?");
+        mark(c, i, TR_LAYER_WINDOWED, sliding && c->window);
+    }
+    return TR_OK;
+}
+
+// "no_rope_layers": 1 where a layer rotates, 0 where not. "mlp_only_layers": indices of dense ones.
+static enum tr_status read_layer_lists(struct tr_config *c, const struct source *from) {
+    TR_TRY(read_layer_types(c, from));
+    const json_t *rotates = json_object_get(from->root, "no_rope_layers");
+    if (json_is_array(rotates) && c->family->keys[TR_K_NOPE_PERIOD].json) {
+        if ((int64_t)json_array_size(rotates) < c->layers)
+            return wrong_list("no_rope_layers", from);
+        for (int64_t i = 0; i < c->layers; i++)
+            mark(c, i, TR_LAYER_STILL, json_integer_value(json_array_get(rotates, (size_t)i)) == 0);
+    }
+    const json_t *dense = json_object_get(from->root, "mlp_only_layers");
+    for (size_t i = 0; i < json_array_size(dense); i++) {
+        json_int_t layer = json_integer_value(json_array_get(dense, i));
+        if (layer < 0 || layer >= c->layers)
+            return wrong_list("mlp_only_layers", from);
+        mark(c, layer, TR_LAYER_EXPERTS, false);
+    }
+    return TR_OK;
+}
+
+// ---- rotation, scales, the rest ----------------------------------------------------------------
+
+// rope_parameters (transformers 5) may be one object, or one for each type of layer; rope_scaling
+// is the older spelling, beside top-level keys.
+static enum tr_status read_rope(struct tr_config *c, const struct source *from) {
+    static const char *const kinds[] = {"full_attention", "sliding_attention"};
+    const json_t *nested = json_object_get(from->root, "rope_parameters");
+    const json_t *older = json_object_get(from->root, "rope_scaling");
+    double theta, local, fraction;
+    TR_TRY(number(c, TR_K_ROPE_THETA, 10000, &theta, from));
+    TR_TRY(number(c, TR_K_LOCAL_THETA, theta, &local, from));
+    TR_TRY(number(c, TR_K_ROTARY_FRACTION, 1, &fraction, from));
+    struct tr_rope_defaults defaults = {theta, fraction, c->rope_dim, c->positions, c->positions};
+    TR_TRY(tr_json_i64(from->root, "original_max_position_embeddings", &defaults.original_positions,
+                       from->path, from->err));
+    for (int i = 0; i < 2; i++) {
+        const json_t *mine = json_object_get(nested, kinds[i]);
+        const json_t *object = json_is_object(mine)     ? mine
+                               : json_is_object(nested) ? nested
+                                                        : older;
+        if (i && c->family->rope_full_layers_scaled && !json_is_object(mine))
+            object = NULL;
+        defaults.theta = i ? local : theta;
+        TR_TRY(tr_rope_read(&c->rope[i], object, &defaults, from->path, from->err));
+    }
+    return TR_OK;
+}
+
+static enum tr_status read_scales(struct tr_config *c, const struct source *from) {
+    float scalar, divisor, epsilon;
+    double dim = (double)c->qk_dim;
+    TR_TRY(real(c, TR_K_QUERY_SCALAR, c->family->score_per_dim ? dim * dim : dim, &scalar, from));
+    TR_TRY(real(c, TR_K_SCORE_SCALE, 1 / sqrt((double)scalar), &c->score_scale, from));
+    TR_TRY(real(c, TR_K_SCORE_SOFTCAP, 0, &c->score_softcap, from));
+    TR_TRY(flag(c, TR_K_LAYER_SCALE, &c->layer_scale, from));
+    TR_TRY(real(c, TR_K_EMBED_SCALE, 1, &c->embed_scale, from));
+    TR_TRY(real(c, TR_K_RESIDUAL_SCALE, 1, &c->residual_scale, from));
+    TR_TRY(real(c, TR_K_LOGIT_SCALE, 1, &c->logit_scale, from));
+    TR_TRY(real(c, TR_K_LOGIT_DIVISOR, 1, &divisor, from));
+    TR_TRY(real(c, TR_K_LOGIT_SOFTCAP, 0, &c->logit_softcap, from));
+    TR_TRY(real(c, TR_K_CLIP_QKV, 0, &c->clip_qkv, from));
+    TR_TRY(real(c, TR_K_EPSILON, 0, &epsilon, from));
+    c->logit_scale /= divisor;
+    if (c->family->embed_scale_sqrt)
+        c->embed_scale = (float)sqrt((double)c->hidden);
+    if (!(epsilon >= 0 && epsilon < 1) || !isfinite(c->logit_scale) || !isfinite(c->score_scale))
+        return tr_fail(from->err, TR_EFORMAT,
+                       "%s: norm epsilon %g, score scale %g or logit scale %g makes no sense",
+                       from->path, (double)epsilon, (double)c->score_scale, (double)c->logit_scale);
+    c->epsilon = epsilon;
+    return TR_OK;
+}
+
+static enum tr_status read_flags(struct tr_config *c, const struct source *from) {
+    TR_TRY(flag(c, TR_K_QKV_BIAS, &c->qkv_bias, from));
+    TR_TRY(flag(c, TR_K_OUT_BIAS, &c->out_bias, from));
+    TR_TRY(flag(c, TR_K_MLP_BIAS, &c->mlp_bias, from));
+    TR_TRY(flag(c, TR_K_HEAD_BIAS, &c->head_bias, from));
+    TR_TRY(flag(c, TR_K_PARALLEL, &c->parallel, from));
+    TR_TRY(flag(c, TR_K_QK_NORM, &c->qk_norm, from));
+    return flag(c, TR_K_TIED, &c->tied, from);
 }
 
 static enum tr_status read_activation(struct tr_config *c, const struct source *from) {
     const char *name = c->family->activation;
-    TR_TRY(tr_json_string(from->root, c->family->activation_key, &name, from->path, from->err));
+    if (c->family->activation_key)
+        TR_TRY(tr_json_string(from->root, c->family->activation_key, &name, from->path, from->err));
     for (size_t i = 0; i < sizeof activations / sizeof activations[0]; i++)
         if (strcmp(activations[i].name, name) == 0) {
             c->activation = activations[i].activation;
@@ -145,86 +338,87 @@ static enum tr_status read_activation(struct tr_config *c, const struct source *
                    from->path, name);
 }
 
-static enum tr_status read_end_of_sequence(struct tr_config *c, const struct source *from) {
+static void read_end_of_sequence(struct tr_config *c, const struct source *from) {
     const json_t *value = json_object_get(from->root, "eos_token_id");
     if (json_is_array(value))
         value = json_array_get(value, 0);
     json_int_t id = json_is_integer(value) ? json_integer_value(value) : -1;
     c->end_of_sequence = id >= 0 && id < c->vocabulary ? (int32_t)id : -1;
+}
+
+static enum tr_status parse_root(struct tr_config *c, const struct source *from) {
+    if (!json_is_object(from->root))
+        return tr_fail(from->err, TR_EFORMAT, "%s does not hold a JSON object", from->path);
+    TR_TRY(find_family(c, from));
+    TR_TRY(read_sizes(c, from));
+    TR_TRY(read_experts(c, from));
+    TR_TRY(mark_layers(c, from));
+    TR_TRY(read_layer_lists(c, from));
+    TR_TRY(read_rope(c, from));
+    TR_TRY(read_scales(c, from));
+    TR_TRY(read_flags(c, from));
+    TR_TRY(read_activation(c, from));
+    read_end_of_sequence(c, from);
     return TR_OK;
 }
 
-static enum tr_status read_rest(struct tr_config *c, const struct source *from) {
-    double epsilon;
-    TR_TRY(read_key(c->family, TR_K_EPSILON, &epsilon, from));
-    if (!(epsilon >= 0 && epsilon < 1))
-        return tr_fail(from->err, TR_EFORMAT, "%s: norm epsilon %g makes no sense", from->path,
-                       epsilon);
-    c->epsilon = (float)epsilon;
-    TR_TRY(read_flag(c->family, TR_K_ATTENTION_BIAS, &c->attention_bias, from));
-    TR_TRY(read_flag(c->family, TR_K_MLP_BIAS, &c->mlp_bias, from));
-    TR_TRY(read_flag(c->family, TR_K_PARALLEL, &c->parallel, from));
-    TR_TRY(read_flag(c->family, TR_K_TIED, &c->tied, from));
-    TR_TRY(read_rope(c, from));
-    TR_TRY(read_activation(c, from));
-    return read_end_of_sequence(c, from);
-}
-
-static enum tr_status parse_root(struct tr_config *config, const struct source *from) {
-    if (!json_is_object(from->root))
-        return tr_fail(from->err, TR_EFORMAT, "%s does not hold a JSON object", from->path);
-    TR_TRY(find_family(config, from));
-    if (json_is_object(json_object_get(from->root, "quantization_config")))
-        return tr_fail(from->err, TR_EUNSUPPORTED,
-                       "%s: quantized weights (\"quantization_config\") are not supported",
-                       from->path);
-    TR_TRY(read_sizes(config, from));
-    return read_rest(config, from);
-}
-
-enum tr_status tr_config_parse(struct tr_config *config_p, const char *json, size_t size,
+enum tr_status tr_config_parse(struct tr_config *config_p, const char *json, size_t bytes,
                                const char *path, struct tr_err *err) {
     json_t *root;
-    TR_TRY(tr_json_parse(&root, json, size, path, err));
-    struct tr_config config = {0};
+    TR_TRY(tr_json_parse(&root, json, bytes, path, err));
+    struct tr_config config;
+    memset(&config, 0, sizeof config); // compared as bytes
     struct source from = {root, path, err};
     enum tr_status status = parse_root(&config, &from);
     if (status == TR_OK)
-        *config_p = config;
+        memcpy(config_p, &config, sizeof config);
     json_decref(root);
     return status;
 }
 
-double tr_config_block_parameters(const struct tr_config *c) {
-    double attention = (double)(tr_config_qkv_rows(c) + c->heads * c->head_dim);
-    double mlp = (double)(tr_config_in_rows(c) + c->ffn);
-    return (attention + mlp) * (double)c->hidden;
+// ---- cost --------------------------------------------------------------------------------------
+
+static double attention_parameters(const struct tr_config *c) {
+    double hidden = (double)c->hidden, out = (double)tr_config_mixed_cols(c) * hidden;
+    if (!c->kv_rank)
+        return (double)tr_config_qkv_rows(c) * hidden + out;
+    double queries = (double)(c->heads * c->qk_dim);
+    double query = c->query_rank ? (double)c->query_rank * (hidden + queries) : hidden * queries;
+    return query + (double)(c->kv_rank + c->rope_dim) * hidden +
+           (double)(c->kv_rank * c->heads * (c->nope_dim + c->v_dim)) + out;
+}
+
+static double mlp_parameters(const struct tr_config *c, int64_t ffn) {
+    return (double)(tr_config_in_rows(c, ffn) + ffn) * (double)c->hidden;
+}
+
+double tr_config_block_parameters(const struct tr_config *c, bool used) {
+    double total = (double)c->layers * attention_parameters(c);
+    double experts = (double)(used ? c->experts_used : c->experts);
+    for (int i = 0; i < c->layers; i++)
+        total += tr_config_has(c, i, TR_LAYER_EXPERTS)
+                     ? experts * mlp_parameters(c, c->expert_ffn) +
+                           mlp_parameters(c, c->shared_ffn) + (double)c->experts * (double)c->hidden
+                     : mlp_parameters(c, c->ffn);
+    return total;
 }
 
 double tr_config_parameters(const struct tr_config *c) {
     double tables = c->tied ? 1 : 2;
     return tables * (double)c->vocabulary * (double)c->hidden +
-           (double)c->layers * tr_config_block_parameters(c);
+           tr_config_block_parameters(c, false);
 }
 
 double tr_config_flops(const struct tr_config *c, double tokens, int64_t seq_len, bool head) {
-    double weights = (double)c->layers * tr_config_block_parameters(c);
+    double weights = tr_config_block_parameters(c, true), scores = 0;
     if (head)
         weights += (double)c->vocabulary * (double)c->hidden;
-    // Scores and mixing: 2 + 2 operations per head entry and visible key, (seq_len + 1) / 2 keys.
-    double attention = 4 * (double)(c->layers * c->heads * c->head_dim) * (double)(seq_len + 1) / 2;
-    return tokens * (2 * weights + attention);
-}
-
-void tr_rope_tables(const struct tr_config *c, int64_t seq_len, float *cos_table,
-                    float *sin_table) {
-    for (int64_t i = 0; i < c->rotary_pairs; i++) {
-        float exponent = (float)(2 * i) / (float)(2 * c->rotary_pairs);
-        float frequency = 1.0f / (float)pow(c->rope_theta, exponent);
-        for (int64_t position = 0; position < seq_len; position++) {
-            float angle = (float)position * frequency;
-            cos_table[position * c->rotary_pairs + i] = (float)cos(angle);
-            sin_table[position * c->rotary_pairs + i] = (float)sin(angle);
-        }
+    // Scores and mixing: 2 operations per entry of a query and of a value head and visible key.
+    for (int i = 0; i < c->layers; i++) {
+        int64_t keys = tr_config_has(c, i, TR_LAYER_WINDOWED) && c->window < seq_len / 2
+                           ? c->window
+                           : (seq_len + 1) / 2;
+        scores += 2 * (double)(c->heads * (c->qk_dim + c->v_dim)) * (double)keys;
     }
+    return tokens * (2 * weights + scores);
 }

@@ -3,22 +3,47 @@
 #define TR_CONFIG_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "family.h"
+#include "rope.h"
 #include "status.h"
 
 // A model's shape, read from config.json through its family's row: everything the forward pass
-// needs to know besides the weights. All sizes are positive and their products checked.
+// needs to know besides the weights. Plain data: it may be copied and compared as bytes. All sizes
+// are positive and their products checked.
+
+enum { TR_MAX_LAYERS = 1024 };
+
+// What is special about one layer.
+enum tr_layer_flag {
+    TR_LAYER_WINDOWED = 1, // attention sees `window` tokens only
+    TR_LAYER_STILL = 2,    // no rotation
+    TR_LAYER_EXPERTS = 4   // the MLP is a mixture of experts
+};
+
 struct tr_config {
     const struct tr_family *family;
-    int64_t layers, hidden, heads, kv_heads, head_dim, ffn, vocabulary, positions;
+    int64_t layers, hidden, heads, kv_heads, ffn, vocabulary, positions;
+    int64_t qk_dim, v_dim; // entries of a query or key head, and of a value head
     float epsilon;
-    double rope_theta;
-    int64_t rotary_pairs; // pairs of entries of a head that turn
-    bool attention_bias, mlp_bias, parallel, tied;
+    bool qkv_bias, out_bias, mlp_bias, head_bias, parallel, tied, qk_norm;
+    float clip_qkv; // 0: none
+    int64_t window;
+    float score_scale, score_softcap;
+    bool layer_scale;
+    float embed_scale, residual_scale, logit_scale, logit_softcap;
+    // Latent attention (kv_rank > 0); rope_dim is the part of qk_dim that turns.
+    int64_t query_rank, kv_rank, nope_dim, rope_dim;
+    // Experts (experts > 0).
+    int64_t experts, experts_used, expert_ffn, shared_ffn, groups, groups_used;
+    bool normalise_top;
+    float routed_scale;
+    struct tr_rope rope[2]; // of layers that see everything, of windowed layers
     enum kn_activation activation;
     int32_t end_of_sequence; // the first eos_token_id, -1 when the file has none
+    uint8_t layer[TR_MAX_LAYERS];
 };
 
 // Parses config.json's bytes; `path` opens each sentence. TR_EUNSUPPORTED names what is not run
@@ -27,25 +52,28 @@ struct tr_config {
 enum tr_status tr_config_parse(struct tr_config *config, const char *json, size_t size,
                                const char *path, struct tr_err *err);
 
-// Rows of the fused query, key and value projection, and of the MLP's first product.
-static inline int64_t tr_config_qkv_rows(const struct tr_config *config) {
-    return (config->heads + 2 * config->kv_heads) * config->head_dim;
+// Columns of the query, key and value heads side by side, and of the attention's mixed values.
+static inline int64_t tr_config_qkv_rows(const struct tr_config *c) {
+    return (c->heads + c->kv_heads) * c->qk_dim + c->kv_heads * c->v_dim;
 }
-static inline int64_t tr_config_in_rows(const struct tr_config *config) {
-    return config->family->gated ? 2 * config->ffn : config->ffn;
+static inline int64_t tr_config_mixed_cols(const struct tr_config *c) {
+    return c->heads * c->v_dim;
+}
+// Rows of the first product of an MLP of inner width ffn.
+static inline int64_t tr_config_in_rows(const struct tr_config *c, int64_t ffn) {
+    return c->family->gated ? 2 * ffn : ffn;
+}
+static inline bool tr_config_has(const struct tr_config *c, int layer, enum tr_layer_flag flag) {
+    return (c->layer[layer] & flag) != 0;
 }
 
-// Parameters of one block's matrices, and of the whole model (embedding, blocks, head if untied).
-double tr_config_block_parameters(const struct tr_config *config);
+// Parameters of the matrices of all blocks; `used`: only those that one token meets (experts).
+double tr_config_block_parameters(const struct tr_config *config, bool used);
+// And of the whole model: embedding, blocks, head if untied.
 double tr_config_parameters(const struct tr_config *config);
 
 // Floating-point operations of the forward pass over `tokens` tokens in rows of `seq_len`: 2 per
-// weight and token, causal attention, the head when `head`.
+// weight met and token, causal attention within the windows, the head when `head`.
 double tr_config_flops(const struct tr_config *config, double tokens, int64_t seq_len, bool head);
-
-// Rotary tables cos, sin [seq_len, rotary_pairs], rounded to f32 where the reference
-// implementation rounds: the exponent, the frequency, the angle (Su et al. 2021, eq. 15).
-void tr_rope_tables(const struct tr_config *config, int64_t seq_len, float *cos_table,
-                    float *sin_table);
 
 #endif

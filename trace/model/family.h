@@ -11,41 +11,82 @@
 // sizes and which defaults its class has where the file omits a key, and how its tensors are
 // called. The forward pass reads flags and never asks which family it runs.
 
-// What config.json tells, by our name for it. Numbers and booleans only; the activation, which is a
-// string, and the rotary parameters, which come in two spellings, are read apart.
+// What config.json tells, by our name for it. Numbers and booleans only; the activation's name, the
+// rotary parameters and the kinds of layers are read apart.
 enum tr_key {
     TR_K_LAYERS,
     TR_K_HIDDEN,          // d, width of the residual stream
     TR_K_HEADS,           // query heads
     TR_K_KV_HEADS,        // key and value heads; absent: as many as query heads
     TR_K_HEAD_DIM,        // absent: hidden / heads
-    TR_K_FFN,             // inner width of the MLP
+    TR_K_FFN,             // inner width of the MLP; absent: 4 * hidden
     TR_K_VOCABULARY,      // rows of the embedding
     TR_K_POSITIONS,       // maximum sequence length
     TR_K_EPSILON,         // of the norms
     TR_K_ROPE_THETA,      // rotary base
+    TR_K_LOCAL_THETA,     // rotary base of windowed layers; absent: the same
     TR_K_ROTARY_FRACTION, // share of head_dim that turns
-    TR_K_ATTENTION_BIAS,  // q, k, v and o have biases
+    TR_K_QKV_BIAS,        // q, k and v have biases
+    TR_K_OUT_BIAS,        // the attention's output product has a bias
     TR_K_MLP_BIAS,        // the MLP's products have biases
+    TR_K_HEAD_BIAS,       // the head has a bias
     TR_K_PARALLEL,        // attention and MLP share one input
     TR_K_TIED,            // the head is the embedding
+    TR_K_QK_NORM,         // queries and keys are normed, as the family's qk_norm says
+    TR_K_CLIP_QKV,        // queries, keys and values are clamped to +-this; 0: not
+    TR_K_WINDOW,          // attention window in tokens, where a layer has one; 0: none
+    TR_K_USE_WINDOW,      // false: the window is ignored
+    TR_K_WINDOW_PERIOD,   // layer i sees everything where (i + 1) % period == 0; 0: none does
+    TR_K_WINDOW_START,    // first layer that may have a window
+    TR_K_NOPE_PERIOD,     // layer i has no rotation where (i + 1) % period == 0; 0: all rotate
+    TR_K_QUERY_SCALAR,    // scores are scaled by this^-1/2; absent: head_dim
+    TR_K_SCORE_SCALE,     // scores are scaled by this; absent: query scalar^-1/2
+    TR_K_SCORE_SOFTCAP,   // tanh cap of the scores; 0: none
+    TR_K_LAYER_SCALE,     // scores of layer i are also divided by i + 1
+    TR_K_EMBED_SCALE,     // the embedding is multiplied by this
+    TR_K_RESIDUAL_SCALE,  // what a sublayer adds is multiplied by this
+    TR_K_LOGIT_SCALE,     // logits are multiplied by this
+    TR_K_LOGIT_DIVISOR,   // logits are divided by this
+    TR_K_LOGIT_SOFTCAP,   // tanh cap of the logits; 0: none
+    TR_K_EXPERTS,         // routed experts; 0: a dense MLP
+    TR_K_EXPERTS_USED,    // of them, per token
+    TR_K_EXPERT_FFN,      // inner width of an expert; absent: ffn
+    TR_K_SHARED_FFN,      // inner width of the shared expert; 0: none
+    TR_K_SHARED_EXPERTS,  // shared experts, each as wide as a routed one; 0: none
+    TR_K_NORMALISE_TOP,   // the weights of the experts used are scaled to sum 1
+    TR_K_ROUTED_SCALE,    // the routed experts' weights are multiplied by this
+    TR_K_DENSE_FIRST,     // the first layers with a dense MLP
+    TR_K_SPARSE_STEP,     // layer i has experts where (i + sparse_phase) % step == 0
+    TR_K_GROUPS,          // groups of experts, of which few are eligible per token; 0 or 1: none
+    TR_K_GROUPS_USED,
+    TR_K_QUERY_RANK, // latent attention: rank of the query's latent; 0: q is projected at once
+    TR_K_KV_RANK,    // latent attention: rank of the key-value latent; 0: ordinary attention
+    TR_K_NOPE_DIM,   // latent attention: entries of a key that do not turn
+    TR_K_ROPE_DIM,   // latent attention: entries that do, shared by all key heads
+    TR_K_VALUE_DIM,  // latent attention: entries of a value head
     TR_KEYS
 };
 
-// A key without a name is fixed at its default. Defaults: a number, or one of these, which JSON
-// cannot write.
-#define TR_REQUIRED (-INFINITY) // config.json must have it
-#define TR_DERIVED INFINITY     // computed from the others where absent
+// A key without a name is fixed at its default; a key the row does not write at all is neutral (no
+// bias, no window, no softcap, scale 1, as many key heads as heads ...). Defaults: a number, or one
+// of these.
+#define TR_REQUIRED (-1e300) // config.json must have it
+#define TR_DERIVED (-2e300)  // computed from the others where absent
 
 struct tr_key_row {
     const char *json; // NULL: not in config.json
     double fallback;
 };
 
-// The tensors a family may have. Patterns hold one %d, the layer, where they belong to one; NULL:
-// the family has no such tensor. Biases of products exist when the config says so.
+// The tensors a family may have. Patterns hold one %d, the layer, where they belong to one, and a
+// second, the expert or head, where there are several; NULL: the family has no such tensor. Biases
+// of products exist when the config says so. Two roles may name one tensor (a norm that attention
+// and MLP share).
 enum tr_weight {
-    TR_W_EMBED, // [vocabulary, hidden]
+    TR_W_EMBED,      // [vocabulary, hidden]
+    TR_W_POSITIONS,  // [positions + position_offset, hidden], learned
+    TR_W_EMBED_NORM, // norm of the embedding
+    TR_W_EMBED_NORM_BIAS,
     TR_W_ATTN_NORM,
     TR_W_ATTN_NORM_BIAS,
     TR_W_QKV, // fused, see tr_qkv_layout
@@ -56,19 +97,43 @@ enum tr_weight {
     TR_W_K_BIAS,
     TR_W_V,
     TR_W_V_BIAS,
-    TR_W_O, // [hidden, heads * head_dim]
+    TR_W_Q_NORM, // see tr_qk_norm
+    TR_W_Q_NORM_BIAS,
+    TR_W_K_NORM,
+    TR_W_K_NORM_BIAS,
+    TR_W_Q_A,       // latent attention: [query_rank, hidden]
+    TR_W_Q_A_NORM,  // [query_rank]
+    TR_W_Q_B,       // [heads * (nope_dim + rope_dim), query_rank]
+    TR_W_KV_A,      // [kv_rank + rope_dim, hidden]
+    TR_W_KV_A_NORM, // [kv_rank]
+    TR_W_KV_B,      // [heads * (nope_dim + value_dim), kv_rank]
+    TR_W_O,         // [hidden, heads * head_dim]
     TR_W_O_BIAS,
+    TR_W_ATTN_POST_NORM, // of what attention adds
     TR_W_MLP_NORM,
     TR_W_MLP_NORM_BIAS,
-    TR_W_GATE, // [ffn, hidden], gated MLPs only
+    TR_W_GATE_UP, // fused: [gate | up], [2 * ffn, hidden]
+    TR_W_GATE,    // [ffn, hidden], gated MLPs only
     TR_W_GATE_BIAS,
     TR_W_UP, // [ffn, hidden]
     TR_W_UP_BIAS,
     TR_W_DOWN, // [hidden, ffn]
     TR_W_DOWN_BIAS,
+    TR_W_ALPHA_P, // xIELU's parameters, [1] or []
+    TR_W_ALPHA_N,
+    TR_W_ROUTER,      // [experts, hidden]
+    TR_W_EXPERT_GATE, // [expert_ffn, hidden]
+    TR_W_EXPERT_UP,
+    TR_W_EXPERT_DOWN, // [hidden, expert_ffn]
+    TR_W_SHARED_GATE, // [shared_ffn, hidden]
+    TR_W_SHARED_UP,
+    TR_W_SHARED_DOWN,
+    TR_W_SHARED_SWITCH, // [1, hidden]: the shared expert's output is multiplied by its sigmoid
+    TR_W_MLP_POST_NORM, // of what the MLP adds
     TR_W_FINAL_NORM,
     TR_W_FINAL_NORM_BIAS,
     TR_W_HEAD, // [vocabulary, hidden], unless tied
+    TR_W_HEAD_BIAS,
     TR_WEIGHTS
 };
 
@@ -81,23 +146,71 @@ enum tr_qkv_layout {
     TR_QKV_PER_KV_HEAD   // key head by key head [its q heads, k, v]
 };
 
+// How queries and keys are normed, where TR_K_QK_NORM says they are.
+enum tr_qk_norm {
+    TR_QK_PER_HEAD,     // each head alone, one weight [head_dim] for all
+    TR_QK_PER_HEAD_OWN, // each head alone, a weight [heads, head_dim]
+    TR_QK_EACH_TENSOR,  // as before, but a tensor [head_dim] for each head
+    TR_QK_FULL_WIDTH    // all heads together, weight [heads * head_dim]
+};
+
+// How the sequence's order enters.
+enum tr_position {
+    TR_ROTARY,           // queries and keys turn
+    TR_LEARNED,          // a table is added to the embedding
+    TR_ALIBI,            // scores fall with distance
+    TR_ALIBI_SCALED_BF16 // ALiBi added before the scores are scaled, slopes rounded to bf16
+};
+
+// A condition on config.json: the key's value (a number, or a boolean as 0 and 1) is `value`; an
+// absent key counts as `fallback`. key NULL: always true.
+struct tr_condition {
+    const char *key;
+    double value, fallback;
+};
+
+enum { TR_MAX_REFUSALS = 3 };
+
 struct tr_family {
-    const char *model_type;     // config.json's "model_type"
-    const char *series;         // published series of this type, for the docs
-    enum kn_norm_kind norm;     // of all norms
-    enum tr_qkv_layout qkv;     // layout of the query, key and value projection
-    bool gated;                 // the MLP is act(gate) * up, not act(up)
-    const char *activation_key; // config key of the activation's name
-    const char *activation;     // the class default
+    const char *model_type;   // config.json's "model_type"
+    const char *series;       // published series of this type, for the docs
+    struct tr_condition when; // which of several rows of one model_type applies
+    // Configurations that are refused, with the reason: what has no residual add we could measure.
+    struct {
+        struct tr_condition when;
+        const char *reason;
+    } refusals[TR_MAX_REFUSALS];
+    enum kn_norm_kind norm;    // of all norms but those of queries and keys
+    enum kn_norm_kind qk_kind; // of those
+    bool no_pre_norm;          // sublayers read the stream as it is (their output is normed)
+    bool norm_plus_one;        // norm weights are stored minus 1
+    enum tr_qk_norm qk_norm;
+    enum tr_qkv_layout qkv;
+    enum tr_position position;
+    int position_offset; // learned positions start at this row of their table
+    enum kn_rope_kind rope;
+    bool rope_full_layers_scaled; // rope scaling is for layers without a window only
+    bool gated;                   // the MLP is act(gate) * up, not act(up)
+    bool transposed;              // block matrices are stored [in, out]
+    bool unit_head_rows;          // the head's rows are scaled to length 1
+    bool score_per_dim;           // scores are divided by the head size, not by its root (muP)
+    bool embed_scale_sqrt;        // the embedding is multiplied by sqrt(hidden)
+    int sparse_phase;             // see TR_K_SPARSE_STEP
+    const char *activation_key;
+    const char *activation; // the class default
     struct tr_key_row keys[TR_KEYS];
     const char *weights[TR_WEIGHTS];
 };
 
-// The row of a model_type, NULL when there is none.
+// Row `index`, NULL past the last; for look-up, lists and docs. A model_type may have several rows,
+// tried in order of the table.
+const struct tr_family *tr_family_at(int index);
+
+// The first row of a model_type, NULL when there is none.
 const struct tr_family *tr_family_find(const char *model_type);
 
-// Row `index`, NULL past the last; for lists and docs.
-const struct tr_family *tr_family_at(int index);
+// The number of a row in the table.
+int tr_family_index(const struct tr_family *family);
 
 // The known model_type that is spelled most like `model_type`; never NULL.
 const char *tr_family_nearest(const char *model_type);

@@ -1,135 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
+// The run over slabs and micro-batches, the embedding and the head, and what the sublayers share.
 #include "forward.h"
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "alloc.h"
+#include "forward_state.h"
 
 enum { MICRO_BATCH_TOKENS = 1024 };
 
 int64_t tr_micro_batch(int64_t seq_len) {
     int64_t sequences = MICRO_BATCH_TOKENS / seq_len;
     return sequences ? sequences : 1;
-}
-
-struct tr_forward {
-    struct kn_backend *kn;
-    struct tr_config config; // whose sizes the memory was made for
-    const struct tr_calibration *calibration;
-    int64_t max_sequences;
-    bool head;
-    // Streams of the item, in the backend's memory; T = max_sequences * seq_len.
-    float *x, *delta;               // [T, hidden]
-    double *maximum, *sum, *target; // [T], the loss so far
-    int32_t *ids, *targets;         // [T]
-    // Scratch of one micro-batch of R tokens.
-    void *normed;       // [R, hidden]
-    void *wide;         // [R, qkv rows or the MLP's first product]
-    void *inner;        // [R, heads * head_dim or ffn]
-    float *mlp_delta;   // [R, hidden]
-    double *statistics; // [3, R]: xx, xd, dd
-    float *cos, *sin;   // [seq_len, rotary_pairs]
-    // On the host.
-    double *host; // [3, R]
-    // The slab on the device, when that is not the host's memory.
-    char *device_slab;
-    size_t device_slab_bytes;
-};
-
-// A status of the kernels as a sentence, once.
-static enum tr_status kernel_failed(const struct kn_backend *kn, enum kn_status status,
-                                    const char *doing, struct tr_err *err) {
-    return tr_fail(err, status == KN_ENOMEM ? TR_ENOMEM : TR_ENVIRONMENT, "%s on %s failed: %s%s%s",
-                   doing, kn->ops->name, kn_status_text(status), *kn->error ? ": " : "", kn->error);
-}
-
-#define KN_TRY(call, doing)                                                                        \
-    do {                                                                                           \
-        enum kn_status kn_try_status_ = (call);                                                    \
-        if (kn_try_status_ != KN_OK)                                                               \
-            return kernel_failed(f->kn, kn_try_status_, (doing), err);                             \
-    } while (0)
-
-static int64_t larger(int64_t a, int64_t b) {
-    return a > b ? a : b;
-}
-
-static int64_t wide_cols(const struct tr_config *c) {
-    return larger(tr_config_qkv_rows(c), tr_config_in_rows(c));
-}
-
-static int64_t inner_cols(const struct tr_config *c) {
-    return larger(c->heads * c->head_dim, c->ffn);
-}
-
-double tr_forward_scratch_bytes(const struct tr_config *c, int64_t seq_len) {
-    double rows = (double)(tr_micro_batch(seq_len) * seq_len);
-    double cols = (double)(2 * c->hidden + wide_cols(c) + inner_cols(c));
-    return rows * (cols * 4 + 6 * 8) + (double)(2 * seq_len * c->rotary_pairs) * 4;
-}
-
-double tr_forward_sequence_bytes(const struct tr_config *c, int64_t seq_len, bool head) {
-    return (double)seq_len * ((double)c->hidden * 8 + 8 + (head ? 24 : 0));
-}
-
-// One piece of the forward's memory; a table of these is all there is to allocate and free.
-struct buffer {
-    void **memory_p;
-    double bytes;
-};
-enum { BUFFERS = 14 };
-
-static int buffers_of(struct tr_forward *f, struct buffer buffers[BUFFERS]) {
-    const struct tr_config *c = &f->config;
-    int64_t seq_len = f->calibration->seq_len;
-    double tokens = (double)(f->max_sequences * seq_len);
-    double rows = (double)(tr_micro_batch(seq_len) * seq_len);
-    double act = (double)kn_type_size(f->kn->activation_type), hidden = (double)c->hidden;
-    double losses = f->head ? tokens : 0;
-    double rope = (double)(seq_len * c->rotary_pairs) * 4;
-    const struct buffer list[BUFFERS] = {{(void **)&f->x, tokens * hidden * 4},
-                                         {(void **)&f->delta, tokens * hidden * 4},
-                                         {(void **)&f->maximum, losses * 8},
-                                         {(void **)&f->sum, losses * 8},
-                                         {(void **)&f->target, losses * 8},
-                                         {(void **)&f->ids, tokens * 4},
-                                         {(void **)&f->targets, tokens * 4},
-                                         {&f->normed, rows * hidden * act},
-                                         {&f->wide, rows * (double)wide_cols(c) * act},
-                                         {&f->inner, rows * (double)inner_cols(c) * act},
-                                         {(void **)&f->mlp_delta, rows * hidden * 4},
-                                         {(void **)&f->statistics, rows * 3 * 8},
-                                         {(void **)&f->cos, rope},
-                                         {(void **)&f->sin, rope}};
-    memcpy(buffers, list, sizeof list);
-    return BUFFERS;
-}
-
-static enum tr_status upload_rope(struct tr_forward *f, struct tr_err *err) {
-    size_t count = (size_t)(f->calibration->seq_len * f->config.rotary_pairs);
-    float *tables;
-    TR_TRY(TR_NEW(&tables, 2 * count, "rotary tables", err));
-    tr_rope_tables(&f->config, f->calibration->seq_len, tables, tables + count);
-    enum kn_status status = f->kn->ops->upload(f->kn, f->cos, tables, count * 4);
-    if (status == KN_OK)
-        status = f->kn->ops->upload(f->kn, f->sin, tables + count, count * 4);
-    if (status == KN_OK)
-        status = f->kn->ops->sync(f->kn);
-    free(tables);
-    return status == KN_OK ? TR_OK : kernel_failed(f->kn, status, "copying rotary tables", err);
-}
-
-static enum tr_status allocate(struct tr_forward *f, struct tr_err *err) {
-    struct buffer buffers[BUFFERS];
-    int count = buffers_of(f, buffers);
-    for (int i = 0; i < count; i++)
-        KN_TRY(f->kn->ops->alloc(f->kn, buffers[i].memory_p, (size_t)buffers[i].bytes + 64),
-               "allocating the residual stream and scratch");
-    int64_t rows = tr_micro_batch(f->calibration->seq_len) * f->calibration->seq_len;
-    TR_TRY(TR_NEW(&f->host, 3 * rows, "statistics", err));
-    return upload_rope(f, err);
 }
 
 enum tr_status tr_forward_new(struct tr_forward **forward_p, struct kn_backend *kn,
@@ -143,7 +26,7 @@ enum tr_status tr_forward_new(struct tr_forward **forward_p, struct kn_backend *
     f->calibration = calibration;
     f->max_sequences = max_sequences;
     f->head = head;
-    enum tr_status status = allocate(f, err);
+    enum tr_status status = tr_forward_allocate(f, err);
     if (status != TR_OK) {
         tr_forward_free(f);
         return status;
@@ -155,98 +38,84 @@ enum tr_status tr_forward_new(struct tr_forward **forward_p, struct kn_backend *
 void tr_forward_free(struct tr_forward *f) {
     if (!f)
         return;
-    struct buffer buffers[BUFFERS];
-    int count = buffers_of(f, buffers);
-    for (int i = 0; i < count; i++)
-        f->kn->ops->free(f->kn, *buffers[i].memory_p);
-    f->kn->ops->free(f->kn, f->device_slab);
-    free(f->host);
+    tr_forward_release(f);
     free(f);
 }
 
-bool tr_config_same_shape(const struct tr_config *a, const struct tr_config *b) {
-    return a->family == b->family && a->layers == b->layers && a->hidden == b->hidden &&
-           a->heads == b->heads && a->kv_heads == b->kv_heads && a->head_dim == b->head_dim &&
-           a->ffn == b->ffn && a->vocabulary == b->vocabulary && a->rope_theta == b->rope_theta &&
-           a->rotary_pairs == b->rotary_pairs;
-}
+// ---- what the sublayers share ------------------------------------------------------------------
 
-// ---- one micro-batch ---------------------------------------------------------------------------
-
-// Where one micro-batch stands in one slab.
-struct batch {
-    const struct tr_config *config;
-    const struct tr_slab_plan *plan;
-    char *weights;                     // the slab, in the backend's memory
-    int64_t row, rows;                 // of the item's streams
-    int64_t first_sequence, sequences; // of the calibration
-    const struct tr_taps *taps;
-};
-
-static struct kn_matrix stream(const struct tr_forward *f, const struct batch *b, float *data) {
+struct kn_matrix tr_stream(const struct tr_forward *f, const struct tr_batch *b, float *data) {
     int64_t hidden = f->config.hidden;
     return kn_matrix(data + b->row * hidden, KN_F32, b->rows, hidden);
 }
 
-static struct kn_matrix scratch(const struct tr_forward *f, const struct batch *b, void *data,
-                                int64_t cols) {
+struct kn_matrix tr_scratch(const struct tr_forward *f, const struct tr_batch *b, void *data,
+                            int64_t cols) {
     return kn_matrix(data, f->kn->activation_type, b->rows, cols);
 }
 
-static const struct kn_matrix none = {0};
+struct kn_matrix tr_mlp_delta(const struct tr_forward *f, const struct tr_batch *b) {
+    return f->config.experts ? tr_stream(f, b, f->mlp_delta)
+                             : kn_matrix(f->mlp_delta, KN_F32, b->rows, f->config.hidden);
+}
 
-static enum tr_status normalise(struct tr_forward *f, const struct batch *b,
-                                struct kn_matrix addend, struct kn_matrix *normed_p,
-                                struct tr_err *err) {
-    struct kn_norm norm = {.y = scratch(f, b, f->normed, f->config.hidden),
-                           .x = stream(f, b, f->x),
+struct kn_matrix tr_mlp_entering(const struct tr_forward *f, const struct tr_batch *b) {
+    return f->config.parallel ? tr_no_matrix : tr_stream(f, b, f->delta);
+}
+
+enum tr_status tr_normalise(struct tr_forward *f, const struct tr_batch *b, struct kn_matrix y,
+                            struct kn_matrix addend, bool pre_norm, struct tr_err *err) {
+    struct kn_norm norm = {.y = y,
+                           .x = tr_stream(f, b, f->x),
                            .addend = addend,
-                           .kind = b->config->family->norm,
+                           .kind = pre_norm ? f->config.family->norm : KN_NO_NORM,
                            .weight = tr_slab_vector(b->plan, b->weights, TR_SLOT_NORM),
                            .bias = tr_slab_vector(b->plan, b->weights, TR_SLOT_NORM_BIAS),
-                           .epsilon = b->config->epsilon};
+                           .epsilon = f->config.epsilon};
     KN_TRY(f->kn->ops->norm(f->kn, &norm), "the norm");
-    *normed_p = norm.y;
     return TR_OK;
 }
 
-static enum tr_status multiply(struct tr_forward *f, const struct batch *b, struct kn_matrix y,
-                               struct kn_matrix x, enum tr_slot weight, enum tr_slot bias,
-                               enum kn_activation activation, struct tr_err *err) {
+enum tr_status tr_multiply(struct tr_forward *f, const struct tr_batch *b, struct kn_matrix y,
+                           struct kn_matrix x, enum tr_slot weight, enum tr_slot bias,
+                           struct tr_err *err) {
     struct kn_product product = {.y = y,
                                  .x = x,
                                  .w = tr_slab_matrix(b->plan, b->weights, weight),
-                                 .bias = tr_slab_vector(b->plan, b->weights, bias),
-                                 .activation = activation};
+                                 .bias = tr_slab_vector(b->plan, b->weights, bias)};
     KN_TRY(f->kn->ops->product(f->kn, &product), "a product");
     return TR_OK;
 }
 
-static enum tr_status rotate(struct tr_forward *f, const struct batch *b, struct kn_matrix qkv,
-                             struct tr_err *err) {
-    const struct tr_config *c = b->config;
-    if (!c->rotary_pairs)
+bool tr_has_post_norm(const struct tr_forward *f, enum tr_weight norm) {
+    return f->config.family->weights[norm] != NULL;
+}
+
+enum tr_status tr_finish_branch(struct tr_forward *f, const struct tr_batch *b,
+                                struct kn_matrix delta, struct kn_matrix branch,
+                                struct tr_err *err) {
+    if (delta.data != branch.data) {
+        struct kn_norm norm = {.y = delta,
+                               .x = branch,
+                               .kind = f->config.family->norm,
+                               .weight = tr_slab_vector(b->plan, b->weights, TR_SLOT_POST_NORM),
+                               .epsilon = f->config.epsilon};
+        KN_TRY(f->kn->ops->norm(f->kn, &norm), "the norm after a sublayer");
+    }
+    if (f->config.residual_scale == 1)
         return TR_OK;
-    struct kn_rope rope = {.x = qkv,
-                           .heads = c->heads + c->kv_heads, // queries and keys lie side by side
-                           .head_dim = c->head_dim,
-                           .pairs = c->rotary_pairs,
-                           .seq_len = f->calibration->seq_len,
-                           .cos = f->cos,
-                           .sin = f->sin,
-                           .kind = KN_ROPE_HALF_SPLIT};
-    KN_TRY(f->kn->ops->rope(f->kn, &rope), "rotary embedding");
+    struct kn_scale scale = {.x = delta, .factor = f->config.residual_scale, .limit = INFINITY};
+    KN_TRY(f->kn->ops->scale(f->kn, &scale), "the residual multiplier");
     return TR_OK;
 }
 
-// Measures one residual add (x + x_addend) + (delta + delta_addend) and hands it to the tap.
-static enum tr_status measure(struct tr_forward *f, const struct batch *b, enum tr_module module,
-                              struct kn_matrix x_addend, struct kn_matrix delta,
-                              struct kn_matrix delta_addend, struct tr_err *err) {
+enum tr_status tr_measure(struct tr_forward *f, const struct tr_batch *b, enum tr_module module,
+                          struct kn_matrix x_addend, struct kn_matrix delta,
+                          struct kn_matrix delta_addend, struct tr_err *err) {
     struct kn_statistics op = {.xx = f->statistics,
                                .xd = f->statistics + b->rows,
                                .dd = f->statistics + 2 * b->rows,
-                               .x = stream(f, b, f->x),
+                               .x = tr_stream(f, b, f->x),
                                .x_addend = x_addend,
                                .delta = delta,
                                .delta_addend = delta_addend};
@@ -266,89 +135,74 @@ static enum tr_status measure(struct tr_forward *f, const struct batch *b, enum 
     return TR_OK;
 }
 
+// ---- embedding and head ------------------------------------------------------------------------
+
 // x = embedding rows of the ids that lie in this panel.
-static enum tr_status embed(struct tr_forward *f, const struct batch *b, struct tr_err *err) {
-    struct kn_embed op = {.y = stream(f, b, f->x),
+static enum tr_status embed(struct tr_forward *f, const struct tr_batch *b, struct tr_err *err) {
+    struct kn_embed op = {.y = tr_stream(f, b, f->x),
                           .table = tr_slab_matrix(b->plan, b->weights, TR_SLOT_IN),
                           .ids = f->ids + b->row,
-                          .first_id = b->plan->first_id};
+                          .first_id = b->plan->first_id,
+                          .scale = f->config.embed_scale};
     KN_TRY(f->kn->ops->embed(f->kn, &op), "the embedding");
     return TR_OK;
 }
 
-// delta = W_o attention(rotate(W_qkv norm(x)))
-static enum tr_status attention(struct tr_forward *f, const struct batch *b, struct tr_err *err) {
-    const struct tr_config *c = b->config;
-    struct kn_matrix normed;
-    struct kn_matrix qkv = scratch(f, b, f->wide, tr_config_qkv_rows(c));
-    struct kn_matrix mixed = scratch(f, b, f->inner, c->heads * c->head_dim);
-    struct kn_matrix delta = stream(f, b, f->delta);
-    TR_TRY(normalise(f, b, none, &normed, err));
-    TR_TRY(multiply(f, b, qkv, normed, TR_SLOT_IN, TR_SLOT_IN_BIAS, KN_IDENTITY, err));
-    TR_TRY(rotate(f, b, qkv, err));
-    struct kn_attention op = {.y = mixed,
-                              .qkv = qkv,
-                              .heads = c->heads,
-                              .kv_heads = c->kv_heads,
-                              .head_dim = c->head_dim,
-                              .seq_len = f->calibration->seq_len,
-                              .scale = (float)(1 / sqrt((double)c->head_dim))};
-    KN_TRY(f->kn->ops->attention(f->kn, &op), "attention");
-    TR_TRY(multiply(f, b, delta, mixed, TR_SLOT_OUT, TR_SLOT_OUT_BIAS, KN_IDENTITY, err));
-    return measure(f, b, TR_ATTN, none, delta, none, err);
+// x += position rows.
+static enum tr_status add_positions(struct tr_forward *f, const struct tr_batch *b,
+                                    struct tr_err *err) {
+    struct kn_embed op = {.y = tr_stream(f, b, f->x),
+                          .table = tr_slab_matrix(b->plan, b->weights, TR_SLOT_IN),
+                          .ids = f->positions,
+                          .scale = 1,
+                          .accumulate = true};
+    KN_TRY(f->kn->ops->embed(f->kn, &op), "the position embedding");
+    return TR_OK;
 }
 
-// mlp_delta = W_down act(W_in norm(v)), v = x + delta or, in a parallel residual, x; then the
-// block's end: x += delta + mlp_delta.
-static enum tr_status mlp(struct tr_forward *f, const struct batch *b, struct tr_err *err) {
-    const struct tr_config *c = b->config;
-    struct kn_matrix normed, inner = scratch(f, b, f->inner, c->ffn);
-    struct kn_matrix attention_delta = stream(f, b, f->delta);
-    struct kn_matrix entering = c->parallel ? none : attention_delta;
-    struct kn_matrix delta = kn_matrix(f->mlp_delta, KN_F32, b->rows, c->hidden);
-    TR_TRY(normalise(f, b, entering, &normed, err));
-    if (c->family->gated) {
-        struct kn_matrix wide = scratch(f, b, f->wide, 2 * c->ffn);
-        TR_TRY(multiply(f, b, wide, normed, TR_SLOT_IN, TR_SLOT_IN_BIAS, KN_IDENTITY, err));
-        struct kn_gate gate = {.y = inner, .x = wide, .activation = c->activation};
-        KN_TRY(f->kn->ops->gate(f->kn, &gate), "the gate");
-    } else {
-        TR_TRY(multiply(f, b, inner, normed, TR_SLOT_IN, TR_SLOT_IN_BIAS, c->activation, err));
-    }
-    TR_TRY(multiply(f, b, delta, inner, TR_SLOT_OUT, TR_SLOT_OUT_BIAS, KN_IDENTITY, err));
-    TR_TRY(measure(f, b, TR_MLP, entering, delta, none, err));
-    TR_TRY(measure(f, b, TR_BLOCK, none, attention_delta, delta, err));
-    struct kn_add add = {.x = stream(f, b, f->x), .delta = attention_delta, .delta_addend = delta};
-    KN_TRY(f->kn->ops->add(f->kn, &add), "the residual add");
+// x = norm(x), through scratch.
+static enum tr_status norm_embedding(struct tr_forward *f, const struct tr_batch *b,
+                                     struct tr_err *err) {
+    struct kn_matrix x = tr_stream(f, b, f->x);
+    struct kn_matrix normed = kn_matrix(f->branch, KN_F32, b->rows, f->config.hidden);
+    TR_TRY(tr_normalise(f, b, normed, tr_no_matrix, true, err));
+    struct kn_copy_heads copy = {.y = {.x = x, .count = 1, .pitch = x.cols, .dim = x.cols},
+                                 .x = {.x = normed, .count = 1, .pitch = x.cols, .dim = x.cols}};
+    KN_TRY(f->kn->ops->copy_heads(f->kn, &copy), "the norm of the embedding");
     return TR_OK;
 }
 
 // One panel of the head over the normed stream.
-static enum tr_status head(struct tr_forward *f, const struct batch *b, struct tr_err *err) {
-    struct kn_matrix normed;
-    TR_TRY(normalise(f, b, none, &normed, err));
+static enum tr_status head(struct tr_forward *f, const struct tr_batch *b, struct tr_err *err) {
+    struct kn_matrix normed = tr_scratch(f, b, f->normed, f->config.hidden);
+    TR_TRY(tr_normalise(f, b, normed, tr_no_matrix, true, err));
     struct kn_loss op = {.maximum = f->maximum + b->row,
                          .sum = f->sum + b->row,
                          .target = f->target + b->row,
                          .x = normed,
                          .w = tr_slab_matrix(b->plan, b->weights, TR_SLOT_IN),
+                         .bias = tr_slab_vector(b->plan, b->weights, TR_SLOT_IN_BIAS),
                          .targets = f->targets + b->row,
-                         .first_id = b->plan->first_id};
+                         .first_id = b->plan->first_id,
+                         .scale = f->config.logit_scale,
+                         .softcap = f->config.logit_softcap};
     KN_TRY(f->kn->ops->loss(f->kn, &op), "the head");
     return TR_OK;
 }
 
-typedef enum tr_status (*step_func)(struct tr_forward *f, const struct batch *b,
-                                    struct tr_err *err);
-static const step_func steps[] = {[TR_SLAB_EMBED] = embed,
-                                  [TR_SLAB_ATTN] = attention,
-                                  [TR_SLAB_MLP] = mlp,
-                                  [TR_SLAB_HEAD] = head};
+static const tr_step steps[] = {[TR_SLAB_EMBED] = embed,
+                                [TR_SLAB_POSITIONS] = add_positions,
+                                [TR_SLAB_EMBED_NORM] = norm_embedding,
+                                [TR_SLAB_ATTN] = tr_step_attention,
+                                [TR_SLAB_MLP] = tr_step_mlp,
+                                [TR_SLAB_ROUTER] = tr_step_router,
+                                [TR_SLAB_EXPERTS] = tr_step_experts,
+                                [TR_SLAB_HEAD] = head};
 
 // ---- the run -----------------------------------------------------------------------------------
 
 // Calls one step for every micro-batch of sequences [begin, end).
-static enum tr_status for_batches(struct tr_forward *f, struct batch *b, step_func step,
+static enum tr_status for_batches(struct tr_forward *f, struct tr_batch *b, tr_step step,
                                   int64_t begin, int64_t end, struct tr_err *err) {
     int64_t seq_len = f->calibration->seq_len, micro = tr_micro_batch(seq_len);
     for (int64_t first = begin; first < end; first += micro) {
@@ -417,11 +271,12 @@ static enum tr_status start_item(struct tr_forward *f, int64_t begin, int64_t en
         status = ops->sync(f->kn);
     free(infinity);
     free(targets);
-    return status == KN_OK ? TR_OK : kernel_failed(f->kn, status, "copying token ids", err);
+    return status == KN_OK ? TR_OK : tr_kernel_failed(f->kn, status, "copying token ids", err);
 }
 
 // Gives the losses of one micro-batch to the tap: loss = maximum + log(sum) - target.
-static enum tr_status finish_loss(struct tr_forward *f, const struct batch *b, struct tr_err *err) {
+static enum tr_status finish_loss(struct tr_forward *f, const struct tr_batch *b,
+                                  struct tr_err *err) {
     double *maximum = f->host, *sum = f->host + b->rows, *target = f->host + 2 * b->rows;
     size_t bytes = (size_t)b->rows * 8;
     KN_TRY(f->kn->ops->download(f->kn, maximum, f->maximum + b->row, bytes), "copying losses");
@@ -435,10 +290,9 @@ static enum tr_status finish_loss(struct tr_forward *f, const struct batch *b, s
     return TR_OK;
 }
 
-enum tr_status tr_forward_run(struct tr_forward *f, const struct tr_config *config,
-                              struct tr_reader *reader, int64_t begin, int64_t end,
-                              const struct tr_taps *taps, struct tr_err *err) {
-    struct batch batch = {.config = config, .taps = taps};
+enum tr_status tr_forward_run(struct tr_forward *f, struct tr_reader *reader, int64_t begin,
+                              int64_t end, const struct tr_taps *taps, struct tr_err *err) {
+    struct tr_batch batch = {.taps = taps};
     TR_TRY(start_item(f, begin, end, err));
     for (int64_t index = 0;; index++) {
         const struct tr_slab *slab;
@@ -447,6 +301,7 @@ enum tr_status tr_forward_run(struct tr_forward *f, const struct tr_config *conf
             break;
         taps->slab(taps->user, index);
         batch.plan = slab->plan;
+        batch.host_weights = slab->memory;
         TR_TRY(slab_to_backend(f, slab, &batch.weights, err));
         TR_TRY(for_batches(f, &batch, steps[slab->plan->kind], begin, end, err));
     }

@@ -16,7 +16,8 @@
 //
 // Two f32 streams are kept for the item's tokens: x, the residual stream at the block's entry, and
 // delta, what attention added. The MLP reads x + delta (sequential residual) or x (parallel), so
-// that the block's own delta is a sum of deltas and never a difference of streams.
+// that the block's own delta is a sum of deltas and never a difference of streams. Models with
+// experts keep two more: the normed stream that the router saw, and what the experts add.
 
 // Sequences per micro-batch: a function of seq_len alone, because the bits of a result depend on
 // the rows of a product.
@@ -36,14 +37,15 @@ void tr_forward_free(struct tr_forward *forward); // accepts NULL
 double tr_forward_scratch_bytes(const struct tr_config *config, int64_t seq_len);
 double tr_forward_sequence_bytes(const struct tr_config *config, int64_t seq_len, bool head);
 
-// Whether the scratch made for one config serves another: the same sizes and flags.
-bool tr_config_same_shape(const struct tr_config *a, const struct tr_config *b);
-
 // Runs the begun checkpoint of `reader` over calibration sequences [begin, end), at most
 // max_sequences of them, begin a multiple of the micro-batch. The taps are called in order of
-// layers, and of sequences within a layer. `config` has the shape the scratch was made for.
-enum tr_status tr_forward_run(struct tr_forward *forward, const struct tr_config *config,
-                              struct tr_reader *reader, int64_t begin, int64_t end,
-                              const struct tr_taps *taps, struct tr_err *err);
+// layers, and of sequences within a layer. The checkpoint's config is the one the scratch was made
+// for.
+enum tr_status tr_forward_run(struct tr_forward *forward, struct tr_reader *reader, int64_t begin,
+                              int64_t end, const struct tr_taps *taps, struct tr_err *err);
+
+// Rows times experts that the routed products have worked on since tr_forward_new: with k experts
+// used per token, k times the tokens times the layers with experts, not all experts times that.
+int64_t tr_forward_routed_rows(const struct tr_forward *forward);
 
 #endif

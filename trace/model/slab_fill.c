@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "slab_fill.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,76 +10,73 @@
 
 enum { PIECE_BYTES = 8 << 20 }; // one pread
 
+// The digest of one tensor on its way: its bytes come in order, but pieces of several tensors may
+// alternate (panels of a table and of its bias), and a tensor may come twice (a tied table).
 struct tensor_digest {
-    const char *name; // borrowed from the checkpoint
-    char line[192];   // "type [shape] digest" of the tensor
+    const struct tr_tensor *tensor; // borrowed from the checkpoint
+    struct tr_digest *digest;       // NULL once all bytes have come
+    uint64_t bytes;                 // so far
+    char text[TR_DIGEST_MAX];
 };
 
 struct tr_filler {
     char *piece; // [PIECE_BYTES], file bytes on their way
     uint64_t piece_capacity;
-    struct tr_digest *digest;        // of the tensor being read
-    const struct tr_tensor *current; // that tensor, NULL between tensors
-    struct tensor_digest *done;
-    uint64_t done_count, done_capacity;
+    struct tensor_digest *tensors;
+    uint64_t count, capacity;
 };
 
 enum tr_status tr_filler_new(struct tr_filler **filler_p, struct tr_err *err) {
-    struct tr_filler *filler;
-    TR_TRY(TR_NEW(&filler, 1, "a slab reader", err));
-    enum tr_status status = tr_digest_new(&filler->digest, err);
-    if (status != TR_OK) {
-        tr_filler_free(filler);
-        return status;
-    }
-    *filler_p = filler;
-    return TR_OK;
+    return TR_NEW(filler_p, 1, "a slab reader", err);
+}
+
+void tr_filler_start(struct tr_filler *filler) {
+    for (uint64_t i = 0; i < filler->count; i++)
+        tr_digest_free(filler->tensors[i].digest);
+    filler->count = 0;
 }
 
 void tr_filler_free(struct tr_filler *filler) {
     if (!filler)
         return;
-    tr_digest_free(filler->digest);
-    free(filler->done);
+    tr_filler_start(filler);
+    free(filler->tensors);
     free(filler->piece);
     free(filler);
 }
 
-void tr_filler_start(struct tr_filler *filler) {
-    filler->current = NULL;
-    filler->done_count = 0;
-}
-
-// Writes down the digest of the tensor that was being read.
-static enum tr_status finish_tensor(struct tr_filler *filler, struct tr_err *err) {
-    const struct tr_tensor *tensor = filler->current;
-    if (!tensor)
-        return TR_OK;
-    TR_TRY(tr_grow((void **)&filler->done, &filler->done_capacity, filler->done_count + 1,
-                   sizeof *filler->done, "tensor digests", err));
-    struct tensor_digest *done = &filler->done[filler->done_count++];
-    done->name = tensor->name;
-    int at = snprintf(done->line, sizeof done->line, "%s [", tensor->dtype_text);
-    for (int i = 0; i < tensor->dims; i++)
-        at += snprintf(done->line + at, sizeof done->line - (size_t)at, i ? ",%lld" : "%lld",
-                       (long long)tensor->shape[i]);
-    char text[TR_DIGEST_MAX];
-    tr_digest_text(filler->digest, text);
-    snprintf(done->line + at, sizeof done->line - (size_t)at, "] %s", text);
-    filler->current = NULL;
+static enum tr_status digest_of(struct tr_filler *filler, const struct tr_tensor *tensor,
+                                struct tensor_digest **entry_p, struct tr_err *err) {
+    for (uint64_t i = filler->count; i-- > 0;)
+        if (filler->tensors[i].tensor == tensor) {
+            *entry_p = &filler->tensors[i];
+            return TR_OK;
+        }
+    TR_TRY(tr_grow((void **)&filler->tensors, &filler->capacity, filler->count + 1,
+                   sizeof *filler->tensors, "tensor digests", err));
+    struct tensor_digest *entry = &filler->tensors[filler->count];
+    *entry = (struct tensor_digest){.tensor = tensor};
+    TR_TRY(tr_digest_new(&entry->digest, err));
+    filler->count++;
+    *entry_p = entry;
     return TR_OK;
 }
 
-static enum tr_status digest_piece(struct tr_filler *filler, const struct tr_placement *placement,
-                                   const void *bytes, size_t size, struct tr_err *err) {
-    if (!placement->digested)
+// Digests a piece that starts at byte `begin` of the tensor, unless it has been seen before.
+static enum tr_status digest_piece(struct tr_filler *filler, const struct tr_tensor *tensor,
+                                   uint64_t begin, const void *bytes, size_t size,
+                                   struct tr_err *err) {
+    struct tensor_digest *entry;
+    TR_TRY(digest_of(filler, tensor, &entry, err));
+    if (!entry->digest || entry->bytes != begin)
         return TR_OK;
-    if (filler->current != placement->tensor) {
-        TR_TRY(finish_tensor(filler, err));
-        tr_digest_reset(filler->digest);
-        filler->current = placement->tensor;
-    }
-    tr_digest_update(filler->digest, bytes, size);
+    tr_digest_update(entry->digest, bytes, size);
+    entry->bytes += size;
+    if (entry->bytes < tensor->bytes)
+        return TR_OK;
+    tr_digest_text(entry->digest, entry->text);
+    tr_digest_free(entry->digest);
+    entry->digest = NULL;
     return TR_OK;
 }
 
@@ -111,57 +109,95 @@ static int64_t destination(const struct tr_placement *p, int64_t row, int64_t *r
     return p->segments[s].to + group * p->segments[s].rows + within;
 }
 
-// Puts rows [row, row + rows), which lie in `bytes`, into the slot.
+static void scale_to_unit(float *row, int64_t cols) {
+    double square = 0;
+    for (int64_t i = 0; i < cols; i++)
+        square += (double)row[i] * (double)row[i];
+    double length = fmax(sqrt(square), 1e-12);
+    for (int64_t i = 0; i < cols; i++)
+        row[i] = (float)((double)row[i] / length);
+}
+
+// What the transform makes of `rows` rows that were converted; they are f32 unless it is none.
+static void transform(enum tr_transform transform, char *values, int64_t rows, int64_t cols) {
+    float *f32 = (float *)(void *)values;
+    if (transform == TR_PLUS_ONE)
+        for (int64_t i = 0; i < rows * cols; i++)
+            f32[i] += 1;
+    if (transform == TR_UNIT_ROWS)
+        for (int64_t r = 0; r < rows; r++)
+            scale_to_unit(f32 + r * cols, cols);
+}
+
+// Puts rows [row, row + rows) of the placement, which lie in `bytes`, into the slot.
 static void scatter(const struct tr_placement *p, const struct tr_slot_plan *slot, char *memory,
                     int64_t row, int64_t rows, const char *bytes) {
     size_t from_size = tr_dtype_size(p->tensor->dtype), to_size = kn_type_size(slot->type);
     while (rows > 0) {
         int64_t run;
-        int64_t to = destination(p, row - p->first_row, &run);
+        char *to =
+            memory + slot->offset + (size_t)(destination(p, row, &run) * slot->cols) * to_size;
         run = run < rows ? run : rows;
-        convert(memory + slot->offset + (size_t)(to * slot->cols) * to_size, slot->type, bytes,
-                p->tensor->dtype, run * slot->cols);
+        convert(to, slot->type, bytes, p->tensor->dtype, run * slot->cols);
+        transform(p->transform, to, run, slot->cols);
         bytes += (size_t)(run * slot->cols) * from_size;
         row += run;
         rows -= run;
     }
 }
 
+// The same for a tensor stored [cols, rows]: bytes hold its stored rows [row, row + rows), each a
+// column of the slot.
+static void scatter_transposed(const struct tr_placement *p, const struct tr_slot_plan *slot,
+                               char *memory, int64_t row, int64_t rows, const char *bytes) {
+    size_t from_size = tr_dtype_size(p->tensor->dtype), to_size = kn_type_size(slot->type);
+    for (int64_t j = 0; j < p->rows; j++) {
+        int64_t run;
+        char *to =
+            memory + slot->offset + (size_t)(destination(p, j, &run) * slot->cols + row) * to_size;
+        for (int64_t k = 0; k < rows; k++)
+            convert(to + (size_t)k * to_size, slot->type,
+                    bytes + (size_t)(k * p->rows + j) * from_size, p->tensor->dtype, 1);
+    }
+}
+
 // Whether the tensor's bytes can be read straight into the slot.
 static bool is_direct(const struct tr_placement *p, const struct tr_slot_plan *slot) {
     static const enum tr_dtype same[] = {[KN_F32] = TR_F32, [KN_F16] = TR_F16, [KN_BF16] = TR_BF16};
-    return p->segment_count == 1 && same[slot->type] == p->tensor->dtype;
+    return p->segment_count == 1 && p->transform == TR_AS_STORED &&
+           same[slot->type] == p->tensor->dtype;
 }
 
 static enum tr_status fill_slot(struct tr_filler *filler, struct tr_checkpoint *checkpoint,
                                 const struct tr_placement *p, const struct tr_slot_plan *slot,
                                 char *memory, struct tr_err *err) {
-    size_t row_bytes = (size_t)slot->cols * tr_dtype_size(p->tensor->dtype);
-    int64_t piece_rows = (int64_t)(PIECE_BYTES / row_bytes);
-    piece_rows = piece_rows ? piece_rows : 1;
+    // Rows as the file has them.
+    bool transposed = p->transform == TR_TRANSPOSED;
+    int64_t rows = transposed ? slot->cols : p->rows, cols = transposed ? p->rows : slot->cols;
+    size_t row_bytes = (size_t)cols * tr_dtype_size(p->tensor->dtype);
+    int64_t each = (int64_t)(PIECE_BYTES / row_bytes);
+    each = each < 1 ? 1 : each > rows ? rows : each;
     bool direct = is_direct(p, slot);
     if (!direct)
-        TR_TRY(tr_grow((void **)&filler->piece, &filler->piece_capacity,
-                       (uint64_t)piece_rows * row_bytes, 1, "a piece of a file", err));
-    for (int64_t done = 0; done < p->rows; done += piece_rows) {
-        int64_t rows = p->rows - done < piece_rows ? p->rows - done : piece_rows;
-        int64_t row = p->first_row + done;
-        size_t size = (size_t)rows * row_bytes;
-        char *bytes = direct
-                          ? memory + slot->offset + (size_t)(p->segments[0].to + done) * row_bytes
-                          : filler->piece;
-        TR_TRY(
-            tr_checkpoint_read(checkpoint, p->tensor, (uint64_t)row * row_bytes, bytes, size, err));
-        TR_TRY(digest_piece(filler, p, bytes, size, err));
+        TR_TRY(tr_grow((void **)&filler->piece, &filler->piece_capacity, (uint64_t)each * row_bytes,
+                       1, "a piece of a file", err));
+    for (int64_t row = 0; row < rows; row += each) {
+        int64_t here = rows - row < each ? rows - row : each;
+        size_t size = (size_t)here * row_bytes;
+        uint64_t begin = (uint64_t)(p->first_row + row) * row_bytes;
+        char *bytes = direct ? memory + slot->offset + (size_t)(p->segments[0].to + row) * row_bytes
+                             : filler->piece;
+        TR_TRY(tr_checkpoint_read(checkpoint, p->tensor, begin, bytes, size, err));
+        TR_TRY(digest_piece(filler, p->tensor, begin, bytes, size, err));
         if (!direct)
-            scatter(p, slot, memory, row, rows, bytes);
+            (transposed ? scatter_transposed : scatter)(p, slot, memory, row, here, bytes);
     }
     return TR_OK;
 }
 
 enum tr_status tr_filler_fill(struct tr_filler *filler, struct tr_checkpoint *checkpoint,
                               const struct tr_slab_plan *plan, char *memory, struct tr_err *err) {
-    for (int i = 0; i < plan->placement_count; i++) {
+    for (uint64_t i = 0; i < plan->placement_count; i++) {
         const struct tr_placement *p = &plan->placements[i];
         TR_TRY(fill_slot(filler, checkpoint, p, &plan->slots[p->slot], memory, err));
     }
@@ -169,19 +205,31 @@ enum tr_status tr_filler_fill(struct tr_filler *filler, struct tr_checkpoint *ch
 }
 
 static int by_name(const void *a, const void *b) {
-    return strcmp(((const struct tensor_digest *)a)->name, ((const struct tensor_digest *)b)->name);
+    const struct tensor_digest *left = a, *right = b;
+    return strcmp(left->tensor->name, right->tensor->name);
+}
+
+// "name type [shape] digest" of one tensor, each part ended by 0 or a space.
+static void digest_line(struct tr_digest *digest, const struct tensor_digest *entry) {
+    const struct tr_tensor *tensor = entry->tensor;
+    char line[256];
+    int at = snprintf(line, sizeof line, "%s [", tensor->dtype_text);
+    for (int i = 0; i < tensor->dims; i++)
+        at += snprintf(line + at, sizeof line - (size_t)at, i ? ",%lld" : "%lld",
+                       (long long)tensor->shape[i]);
+    snprintf(line + at, sizeof line - (size_t)at, "] %s", entry->text);
+    tr_digest_update(digest, tensor->name, strlen(tensor->name) + 1);
+    tr_digest_update(digest, line, strlen(line) + 1);
 }
 
 enum tr_status tr_filler_digest(struct tr_filler *filler, char out[TR_DIGEST_MAX],
                                 struct tr_err *err) {
-    TR_TRY(finish_tensor(filler, err));
-    qsort(filler->done, filler->done_count, sizeof *filler->done, by_name);
-    tr_digest_reset(filler->digest);
-    for (uint64_t i = 0; i < filler->done_count; i++) {
-        const struct tensor_digest *done = &filler->done[i];
-        tr_digest_update(filler->digest, done->name, strlen(done->name) + 1);
-        tr_digest_update(filler->digest, done->line, strlen(done->line) + 1);
-    }
-    tr_digest_text(filler->digest, out);
+    struct tr_digest *digest;
+    TR_TRY(tr_digest_new(&digest, err));
+    qsort(filler->tensors, filler->count, sizeof *filler->tensors, by_name);
+    for (uint64_t i = 0; i < filler->count; i++)
+        digest_line(digest, &filler->tensors[i]);
+    tr_digest_text(digest, out);
+    tr_digest_free(digest);
     return TR_OK;
 }

@@ -114,7 +114,7 @@ static enum tr_status fill_entry(struct tr_reader *reader, struct job *job,
     }
     entry->slab.plan = plan;
     const struct tr_slab_plan *ahead = index + 1 < job->plan.count ? plan + 1 : NULL;
-    for (int i = 0; ahead && i < ahead->placement_count; i++)
+    for (uint64_t i = 0; ahead && i < ahead->placement_count; i++)
         tr_checkpoint_will_read(job->checkpoint, ahead->placements[i].tensor);
     return tr_filler_fill(reader->filler, job->checkpoint, plan, entry->slab.memory, &job->err);
 }
@@ -335,6 +335,8 @@ struct kn_matrix tr_slab_matrix(const struct tr_slab_plan *plan, char *memory, e
 }
 
 const float *tr_slab_vector(const struct tr_slab_plan *plan, char *memory, enum tr_slot slot) {
+    if (slot == TR_SLOTS)
+        return NULL;
     const struct tr_slot_plan *at = &plan->slots[slot];
     return at->rows ? (const float *)(const void *)(memory + at->offset) : NULL;
 }

@@ -60,7 +60,7 @@ double tr_reader_waited(const struct tr_reader *reader);
 void tr_reader_close(struct tr_reader *reader); // accepts NULL
 
 // A slot of a slab as a matrix (rows == 0: absent) and as a vector (NULL: absent), in the memory
-// that starts at `memory`.
+// that starts at `memory`. TR_SLOTS is a vector that no slab has.
 struct kn_matrix tr_slab_matrix(const struct tr_slab_plan *plan, char *memory, enum tr_slot slot);
 const float *tr_slab_vector(const struct tr_slab_plan *plan, char *memory, enum tr_slot slot);
 

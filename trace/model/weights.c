@@ -6,14 +6,15 @@
 
 #include "alloc.h"
 
-// Elements of a panel of the embedding or head: 64 MiB in f32. Fixed, because the loss is combined
-// panel by panel and its last bits must not depend on the machine.
+// Elements of a panel of the embedding or head, and of a group of experts: 64 MiB in f32. Fixed,
+// because the loss is combined panel by panel and its last bits must not depend on the machine.
 enum { PANEL_ELEMENTS = 1 << 24 };
 
 struct binder {
     const struct tr_config *config;
     const struct tr_checkpoint *checkpoint;
     const char *folder;
+    struct tr_weight_plan *plan;
     struct tr_err *err;
 };
 
@@ -24,23 +25,34 @@ static void shape_text(const int64_t *shape, int dims, char out[128]) {
     snprintf(out + at, 128 - (size_t)at, "]");
 }
 
-// The tensor of a role in a layer; cols == 1 asks for a vector [rows], else for [rows, cols].
+static int64_t product(const int64_t *shape, int dims) {
+    int64_t count = 1;
+    for (int i = 0; i < dims; i++)
+        count *= shape[i];
+    return count;
+}
+
+// Whether the tensor is [rows, cols], or for cols == 1 holds just rows values in any shape.
+static bool fits(const struct tr_tensor *tensor, int64_t rows, int64_t cols) {
+    if (cols == 1)
+        return product(tensor->shape, tensor->dims) == rows;
+    return tensor->dims == 2 && tensor->shape[0] == rows && tensor->shape[1] == cols;
+}
+
+// The tensor of a role in a layer (`index`: the expert or head); cols == 1 asks for a vector.
 static enum tr_status find_tensor(const struct binder *b, enum tr_weight weight, int layer,
-                                  int64_t rows, int64_t cols, const struct tr_tensor **tensor_p) {
+                                  int64_t index, int64_t rows, int64_t cols,
+                                  const struct tr_tensor **tensor_p) {
     char name[256], expected[128], found[128];
-    snprintf(name, sizeof name, b->config->family->weights[weight], layer);
+    snprintf(name, sizeof name, b->config->family->weights[weight], layer, (int)index);
     const struct tr_tensor *tensor = tr_checkpoint_find(b->checkpoint, name);
     if (!tensor)
         return tr_fail(b->err, TR_EFORMAT,
                        "%s: tensor %s is missing (config.json: %s with %lld layers)", b->folder,
                        name, b->config->family->model_type, (long long)b->config->layers);
-    int dims = cols == 1 ? 1 : 2;
-    const int64_t shape[2] = {rows, cols};
-    bool fits = tensor->dims == dims;
-    for (int i = 0; fits && i < dims; i++)
-        fits = tensor->shape[i] == shape[i];
-    if (!fits) {
-        shape_text(shape, dims, expected);
+    if (!fits(tensor, rows, cols)) {
+        const int64_t shape[2] = {rows, cols};
+        shape_text(shape, cols == 1 ? 1 : 2, expected);
         shape_text(tensor->shape, tensor->dims, found);
         return tr_fail(b->err, TR_EFORMAT, "%s: tensor %s has shape %s, config.json asks for %s",
                        tr_checkpoint_file(b->checkpoint, tensor), name, found, expected);
@@ -57,49 +69,73 @@ static enum kn_type bound_type(enum tr_dtype dtype) {
     return dtype == TR_F16 ? KN_F16 : dtype == TR_BF16 ? KN_BF16 : KN_F32;
 }
 
-// Adds the tensor's rows to a slot at row `to`; the slot grows to hold them and takes the common
-// type of its tensors. The caller refines the segments of a fused tensor.
-static struct tr_placement *place(struct tr_slab_plan *slab, enum tr_slot slot,
-                                  const struct tr_tensor *tensor, int64_t rows, int64_t cols,
-                                  int64_t to) {
+// Adds the tensor as rows [to, to + rows) of a slot; the slot grows to hold them and takes the
+// common type of its tensors. The caller refines the segments of a fused tensor.
+static enum tr_status place(struct tr_slab_plan *slab, enum tr_slot slot,
+                            const struct tr_tensor *tensor, int64_t rows, int64_t cols, int64_t to,
+                            struct tr_placement **placement_p, struct tr_err *err) {
+    TR_TRY(tr_grow((void **)&slab->placements, &slab->placement_capacity, slab->placement_count + 1,
+                   sizeof *slab->placements, "the plan of the weights", err));
     struct tr_slot_plan *at = &slab->slots[slot];
     enum kn_type type = cols == 1 ? KN_F32 : bound_type(tensor->dtype);
     at->type = at->rows == 0 || at->type == type ? type : KN_F32;
     at->cols = cols;
     at->rows = at->rows > to + rows ? at->rows : to + rows;
-    struct tr_placement *placement = &slab->placements[slab->placement_count++];
-    *placement = (struct tr_placement){.tensor = tensor,
-                                       .slot = slot,
-                                       .rows = rows,
-                                       .group_rows = rows,
-                                       .segment_count = 1,
-                                       .segments = {{rows, to}},
-                                       .digested = true};
-    return placement;
+    *placement_p = &slab->placements[slab->placement_count++];
+    **placement_p = (struct tr_placement){.tensor = tensor,
+                                          .slot = slot,
+                                          .rows = rows,
+                                          .group_rows = rows,
+                                          .segment_count = 1,
+                                          .segments = {{rows, to}}};
+    return TR_OK;
 }
 
 // Binds one role as rows [to, to + rows) of a slot. Roles the family lacks are skipped.
-static enum tr_status bind(const struct binder *b, struct tr_slab_plan *slab, enum tr_slot slot,
-                           enum tr_weight weight, int64_t rows, int64_t cols, int64_t to) {
+static enum tr_status bind_index(const struct binder *b, struct tr_slab_plan *slab,
+                                 enum tr_slot slot, enum tr_weight weight, int64_t index,
+                                 int64_t rows, int64_t cols, int64_t to,
+                                 struct tr_placement **placement_p) {
+    bool transposed = b->config->family->transposed && cols > 1;
+    const struct tr_tensor *tensor;
+    *placement_p = NULL;
     if (!b->config->family->weights[weight])
         return TR_OK;
-    const struct tr_tensor *tensor;
-    TR_TRY(find_tensor(b, weight, slab->layer, rows, cols, &tensor));
-    place(slab, slot, tensor, rows, cols, to);
+    TR_TRY(find_tensor(b, weight, slab->layer, index, transposed ? cols : rows,
+                       transposed ? rows : cols, &tensor));
+    TR_TRY(place(slab, slot, tensor, rows, cols, to, placement_p, b->err));
+    if (transposed)
+        (*placement_p)->transform = TR_TRANSPOSED;
     return TR_OK;
 }
+
+static enum tr_status bind(const struct binder *b, struct tr_slab_plan *slab, enum tr_slot slot,
+                           enum tr_weight weight, int64_t rows, int64_t cols, int64_t to) {
+    struct tr_placement *placement;
+    return bind_index(b, slab, slot, weight, 0, rows, cols, to, &placement);
+}
+
+static enum tr_status bind_norm(const struct binder *b, struct tr_slab_plan *slab,
+                                enum tr_slot slot, enum tr_weight weight, int64_t size) {
+    struct tr_placement *placement;
+    TR_TRY(bind_index(b, slab, slot, weight, 0, size, 1, 0, &placement));
+    if (placement && b->config->family->norm_plus_one)
+        placement->transform = TR_PLUS_ONE;
+    return TR_OK;
+}
+
+// ---- attention ---------------------------------------------------------------------------------
 
 // Binds a fused query, key and value tensor: its groups' parts go to [q heads | k heads | v heads].
 static enum tr_status bind_fused_qkv(const struct binder *b, struct tr_slab_plan *slab,
                                      enum tr_slot slot, enum tr_weight weight, int64_t cols) {
     const struct tr_config *c = b->config;
-    int64_t q_rows = c->heads * c->head_dim, kv_rows = c->kv_heads * c->head_dim;
+    int64_t q_rows = c->heads * c->qk_dim, kv_rows = c->kv_heads * c->qk_dim;
     int64_t groups = c->family->qkv == TR_QKV_PER_HEAD      ? c->heads
                      : c->family->qkv == TR_QKV_PER_KV_HEAD ? c->kv_heads
                                                             : 1;
-    const struct tr_tensor *tensor;
-    TR_TRY(find_tensor(b, weight, slab->layer, q_rows + 2 * kv_rows, cols, &tensor));
-    struct tr_placement *p = place(slab, slot, tensor, q_rows + 2 * kv_rows, cols, 0);
+    struct tr_placement *p;
+    TR_TRY(bind_index(b, slab, slot, weight, 0, q_rows + 2 * kv_rows, cols, 0, &p));
     p->group_rows = p->rows / groups;
     p->segment_count = 3;
     p->segments[0].rows = q_rows / groups;
@@ -112,7 +148,7 @@ static enum tr_status bind_fused_qkv(const struct binder *b, struct tr_slab_plan
 static enum tr_status bind_qkv(const struct binder *b, struct tr_slab_plan *slab, enum tr_slot slot,
                                bool bias) {
     const struct tr_config *c = b->config;
-    int64_t q_rows = c->heads * c->head_dim, kv_rows = c->kv_heads * c->head_dim;
+    int64_t q_rows = c->heads * c->qk_dim, kv_rows = c->kv_heads * c->qk_dim;
     int64_t cols = bias ? 1 : c->hidden;
     if (c->family->qkv != TR_QKV_SEPARATE)
         return bind_fused_qkv(b, slab, slot, bias ? TR_W_QKV_BIAS : TR_W_QKV, cols);
@@ -121,26 +157,73 @@ static enum tr_status bind_qkv(const struct binder *b, struct tr_slab_plan *slab
     return bind(b, slab, slot, bias ? TR_W_V_BIAS : TR_W_V, kv_rows, cols, q_rows + kv_rows);
 }
 
+static enum tr_status bind_latent(const struct binder *b, struct tr_slab_plan *slab) {
+    const struct tr_config *c = b->config;
+    int64_t queries = c->heads * c->qk_dim, rank = c->query_rank, kv = c->kv_rank;
+    if (rank) {
+        TR_TRY(bind(b, slab, TR_SLOT_Q_LATENT, TR_W_Q_A, rank, c->hidden, 0));
+        TR_TRY(bind_norm(b, slab, TR_SLOT_Q_LATENT_NORM, TR_W_Q_A_NORM, rank));
+        TR_TRY(bind(b, slab, TR_SLOT_IN, TR_W_Q_B, queries, rank, 0));
+    } else {
+        TR_TRY(bind(b, slab, TR_SLOT_IN, TR_W_Q, queries, c->hidden, 0));
+    }
+    TR_TRY(bind(b, slab, TR_SLOT_KV_LATENT, TR_W_KV_A, kv + c->rope_dim, c->hidden, 0));
+    TR_TRY(bind_norm(b, slab, TR_SLOT_KV_LATENT_NORM, TR_W_KV_A_NORM, kv));
+    return bind(b, slab, TR_SLOT_KV, TR_W_KV_B, c->heads * (c->nope_dim + c->v_dim), kv, 0);
+}
+
+static enum tr_status bind_qk_norm(const struct binder *b, struct tr_slab_plan *slab,
+                                   enum tr_slot slot, enum tr_weight weight, int64_t heads) {
+    const struct tr_config *c = b->config;
+    switch (c->family->qk_norm) {
+    case TR_QK_PER_HEAD:
+        return bind_norm(b, slab, slot, weight, c->qk_dim);
+    case TR_QK_PER_HEAD_OWN:
+    case TR_QK_FULL_WIDTH:
+        return bind_norm(b, slab, slot, weight, heads * c->qk_dim);
+    case TR_QK_EACH_TENSOR:
+        break;
+    }
+    struct tr_placement *placement;
+    for (int64_t head = 0; head < heads; head++)
+        TR_TRY(bind_index(b, slab, slot, weight, head, c->qk_dim, 1, head * c->qk_dim, &placement));
+    return TR_OK;
+}
+
 static enum tr_status plan_attention(const struct binder *b, struct tr_slab_plan *slab) {
     const struct tr_config *c = b->config;
-    TR_TRY(bind(b, slab, TR_SLOT_NORM, TR_W_ATTN_NORM, c->hidden, 1, 0));
+    TR_TRY(bind_norm(b, slab, TR_SLOT_NORM, TR_W_ATTN_NORM, c->hidden));
     TR_TRY(bind(b, slab, TR_SLOT_NORM_BIAS, TR_W_ATTN_NORM_BIAS, c->hidden, 1, 0));
-    TR_TRY(bind_qkv(b, slab, TR_SLOT_IN, false));
-    TR_TRY(bind(b, slab, TR_SLOT_OUT, TR_W_O, c->hidden, c->heads * c->head_dim, 0));
-    if (!c->attention_bias)
-        return TR_OK;
-    TR_TRY(bind_qkv(b, slab, TR_SLOT_IN_BIAS, true));
-    return bind(b, slab, TR_SLOT_OUT_BIAS, TR_W_O_BIAS, c->hidden, 1, 0);
+    TR_TRY(c->kv_rank ? bind_latent(b, slab) : bind_qkv(b, slab, TR_SLOT_IN, false));
+    TR_TRY(bind(b, slab, TR_SLOT_OUT, TR_W_O, c->hidden, tr_config_mixed_cols(c), 0));
+    TR_TRY(bind_norm(b, slab, TR_SLOT_POST_NORM, TR_W_ATTN_POST_NORM, c->hidden));
+    if (c->qk_norm) {
+        TR_TRY(bind_qk_norm(b, slab, TR_SLOT_Q_NORM, TR_W_Q_NORM, c->heads));
+        TR_TRY(bind_qk_norm(b, slab, TR_SLOT_K_NORM, TR_W_K_NORM, c->kv_heads));
+        TR_TRY(bind(b, slab, TR_SLOT_Q_NORM_BIAS, TR_W_Q_NORM_BIAS, c->qk_dim, 1, 0));
+        TR_TRY(bind(b, slab, TR_SLOT_K_NORM_BIAS, TR_W_K_NORM_BIAS, c->qk_dim, 1, 0));
+    }
+    if (c->qkv_bias)
+        TR_TRY(bind_qkv(b, slab, TR_SLOT_IN_BIAS, true));
+    if (c->out_bias)
+        TR_TRY(bind(b, slab, TR_SLOT_OUT_BIAS, TR_W_O_BIAS, c->hidden, 1, 0));
+    return TR_OK;
 }
+
+// ---- MLP and experts ---------------------------------------------------------------------------
 
 static enum tr_status plan_mlp(const struct binder *b, struct tr_slab_plan *slab) {
     const struct tr_config *c = b->config;
     int64_t up = c->family->gated ? c->ffn : 0; // the up rows follow the gate's
-    TR_TRY(bind(b, slab, TR_SLOT_NORM, TR_W_MLP_NORM, c->hidden, 1, 0));
+    TR_TRY(bind_norm(b, slab, TR_SLOT_NORM, TR_W_MLP_NORM, c->hidden));
     TR_TRY(bind(b, slab, TR_SLOT_NORM_BIAS, TR_W_MLP_NORM_BIAS, c->hidden, 1, 0));
+    TR_TRY(bind(b, slab, TR_SLOT_IN, TR_W_GATE_UP, 2 * c->ffn, c->hidden, 0));
     TR_TRY(bind(b, slab, TR_SLOT_IN, TR_W_GATE, c->ffn, c->hidden, 0));
     TR_TRY(bind(b, slab, TR_SLOT_IN, TR_W_UP, c->ffn, c->hidden, up));
     TR_TRY(bind(b, slab, TR_SLOT_OUT, TR_W_DOWN, c->hidden, c->ffn, 0));
+    TR_TRY(bind(b, slab, TR_SLOT_ALPHAS, TR_W_ALPHA_P, 1, 1, 0));
+    TR_TRY(bind(b, slab, TR_SLOT_ALPHAS, TR_W_ALPHA_N, 1, 1, 1));
+    TR_TRY(bind_norm(b, slab, TR_SLOT_POST_NORM, TR_W_MLP_POST_NORM, c->hidden));
     if (!c->mlp_bias)
         return TR_OK;
     TR_TRY(bind(b, slab, TR_SLOT_IN_BIAS, TR_W_GATE_BIAS, c->ffn, 1, 0));
@@ -148,35 +231,86 @@ static enum tr_status plan_mlp(const struct binder *b, struct tr_slab_plan *slab
     return bind(b, slab, TR_SLOT_OUT_BIAS, TR_W_DOWN_BIAS, c->hidden, 1, 0);
 }
 
-// One panel of the embedding or head table: vocabulary rows [first_id, first_id + rows).
-static enum tr_status plan_panel(const struct binder *b, struct tr_slab_plan *slab, int64_t rows) {
+static enum tr_status plan_router(const struct binder *b, struct tr_slab_plan *slab) {
     const struct tr_config *c = b->config;
-    bool head = slab->kind == TR_SLAB_HEAD;
-    if (head) {
-        TR_TRY(bind(b, slab, TR_SLOT_NORM, TR_W_FINAL_NORM, c->hidden, 1, 0));
-        TR_TRY(bind(b, slab, TR_SLOT_NORM_BIAS, TR_W_FINAL_NORM_BIAS, c->hidden, 1, 0));
-        for (int i = 0; i < slab->placement_count; i++)
-            slab->placements[i].digested = slab->first_id == 0;
+    int64_t ffn = c->shared_ffn;
+    TR_TRY(bind_norm(b, slab, TR_SLOT_NORM, TR_W_MLP_NORM, c->hidden));
+    TR_TRY(bind(b, slab, TR_SLOT_NORM_BIAS, TR_W_MLP_NORM_BIAS, c->hidden, 1, 0));
+    TR_TRY(bind(b, slab, TR_SLOT_ROUTER, TR_W_ROUTER, c->experts, c->hidden, 0));
+    if (!ffn)
+        return TR_OK;
+    TR_TRY(bind(b, slab, TR_SLOT_IN, TR_W_SHARED_GATE, ffn, c->hidden, 0));
+    TR_TRY(bind(b, slab, TR_SLOT_IN, TR_W_SHARED_UP, ffn, c->hidden, c->family->gated ? ffn : 0));
+    TR_TRY(bind(b, slab, TR_SLOT_OUT, TR_W_SHARED_DOWN, c->hidden, ffn, 0));
+    return bind(b, slab, TR_SLOT_SWITCH, TR_W_SHARED_SWITCH, 1, c->hidden, 0);
+}
+
+static enum tr_status plan_experts(const struct binder *b, struct tr_slab_plan *slab) {
+    const struct tr_config *c = b->config;
+    int64_t ffn = c->expert_ffn, in_rows = tr_config_in_rows(c, ffn);
+    struct tr_placement *p;
+    for (int64_t e = slab->first_id; e < slab->last_id; e++) {
+        int64_t at = (e - slab->first_id) * in_rows, up = c->family->gated ? ffn : 0;
+        TR_TRY(bind_index(b, slab, TR_SLOT_IN, TR_W_EXPERT_GATE, e, ffn, c->hidden, at, &p));
+        TR_TRY(bind_index(b, slab, TR_SLOT_IN, TR_W_EXPERT_UP, e, ffn, c->hidden, at + up, &p));
+        TR_TRY(bind_index(b, slab, TR_SLOT_OUT, TR_W_EXPERT_DOWN, e, c->hidden, ffn,
+                          (e - slab->first_id) * c->hidden, &p));
     }
-    const struct tr_tensor *table;
-    enum tr_weight weight = head && !c->tied ? TR_W_HEAD : TR_W_EMBED;
-    TR_TRY(find_tensor(b, weight, 0, c->vocabulary, c->hidden, &table));
-    struct tr_placement *placement = place(slab, TR_SLOT_IN, table, rows, c->hidden, 0);
-    placement->first_row = slab->first_id;
-    placement->digested = !(head && c->tied);
+    return bind_norm(b, slab, TR_SLOT_POST_NORM, TR_W_MLP_POST_NORM, c->hidden);
+}
+
+// ---- embedding and head ------------------------------------------------------------------------
+
+// One panel of the embedding or head table: vocabulary rows [first_id, last_id).
+static enum tr_status plan_panel(const struct binder *b, struct tr_slab_plan *slab) {
+    const struct tr_config *c = b->config;
+    bool head = slab->kind == TR_SLAB_HEAD, own = head && !c->tied;
+    const struct tr_tensor *table, *bias;
+    struct tr_placement *p;
+    int64_t rows = slab->last_id - slab->first_id;
+    if (head) {
+        TR_TRY(bind_norm(b, slab, TR_SLOT_NORM, TR_W_FINAL_NORM, c->hidden));
+        TR_TRY(bind(b, slab, TR_SLOT_NORM_BIAS, TR_W_FINAL_NORM_BIAS, c->hidden, 1, 0));
+    }
+    TR_TRY(find_tensor(b, own ? TR_W_HEAD : TR_W_EMBED, 0, 0, c->vocabulary, c->hidden, &table));
+    TR_TRY(place(slab, TR_SLOT_IN, table, rows, c->hidden, 0, &p, b->err));
+    p->first_row = slab->first_id;
+    if (head && c->family->unit_head_rows) {
+        p->transform = TR_UNIT_ROWS;
+        slab->slots[TR_SLOT_IN].type = KN_F32;
+    }
+    if (!head || !c->head_bias)
+        return TR_OK;
+    TR_TRY(find_tensor(b, TR_W_HEAD_BIAS, 0, 0, c->vocabulary, 1, &bias));
+    TR_TRY(place(slab, TR_SLOT_IN_BIAS, bias, rows, 1, 0, &p, b->err));
+    p->first_row = slab->first_id;
     return TR_OK;
 }
 
-static enum tr_status plan_slab(const struct binder *b, struct tr_slab_plan *slab, int64_t rows) {
-    switch (slab->kind) {
-    case TR_SLAB_ATTN:
-        return plan_attention(b, slab);
-    case TR_SLAB_MLP:
-        return plan_mlp(b, slab);
-    default:
-        return plan_panel(b, slab, rows);
-    }
+static enum tr_status plan_positions(const struct binder *b, struct tr_slab_plan *slab) {
+    const struct tr_config *c = b->config;
+    int64_t rows = c->positions + c->family->position_offset;
+    return bind(b, slab, TR_SLOT_IN, TR_W_POSITIONS, rows, c->hidden, 0);
 }
+
+static enum tr_status plan_embed_norm(const struct binder *b, struct tr_slab_plan *slab) {
+    TR_TRY(bind_norm(b, slab, TR_SLOT_NORM, TR_W_EMBED_NORM, b->config->hidden));
+    return bind(b, slab, TR_SLOT_NORM_BIAS, TR_W_EMBED_NORM_BIAS, b->config->hidden, 1, 0);
+}
+
+// ---- all slabs ---------------------------------------------------------------------------------
+
+typedef enum tr_status (*plan_func)(const struct binder *b, struct tr_slab_plan *slab);
+static const plan_func planners[] = {
+    [TR_SLAB_EMBED] = plan_panel,
+    [TR_SLAB_POSITIONS] = plan_positions,
+    [TR_SLAB_EMBED_NORM] = plan_embed_norm,
+    [TR_SLAB_ATTN] = plan_attention,
+    [TR_SLAB_MLP] = plan_mlp,
+    [TR_SLAB_ROUTER] = plan_router,
+    [TR_SLAB_EXPERTS] = plan_experts,
+    [TR_SLAB_HEAD] = plan_panel,
+};
 
 static void lay_out(struct tr_slab_plan *slab) {
     for (int s = 0; s < TR_SLOTS; s++) {
@@ -187,49 +321,69 @@ static void lay_out(struct tr_slab_plan *slab) {
     }
 }
 
-static void account(struct tr_weight_plan *plan, const struct tr_slab_plan *slab) {
-    if (slab->bytes > plan->largest)
-        plan->largest = slab->bytes;
-    for (int i = 0; i < slab->placement_count; i++) {
-        const struct tr_placement *p = &slab->placements[i];
-        double share = (double)p->rows / (double)p->tensor->shape[0];
-        plan->bytes_read += share * (double)p->tensor->bytes;
-    }
-}
-
-// The slabs' kinds in order: panels of the embedding, attention and MLP by layer, panels of the
-// head.
-static enum tr_status plan_all(struct tr_weight_plan *plan, const struct binder *b, int64_t panels,
-                               int64_t panel_rows) {
-    int64_t head_start = panels + 2 * b->config->layers;
-    for (int64_t i = 0; i < plan->count; i++) {
-        struct tr_slab_plan *slab = &plan->slabs[i];
-        int64_t rows = 0;
-        if (i >= panels && i < head_start) {
-            slab->kind = (i - panels) % 2 ? TR_SLAB_MLP : TR_SLAB_ATTN;
-            slab->layer = (int)((i - panels) / 2);
-        } else {
-            slab->kind = i < panels ? TR_SLAB_EMBED : TR_SLAB_HEAD;
-            slab->first_id = (i < panels ? i : i - head_start) * panel_rows;
-            rows = b->config->vocabulary - slab->first_id;
-            rows = rows < panel_rows ? rows : panel_rows;
-        }
-        TR_TRY(plan_slab(b, slab, rows));
-        lay_out(slab);
-        account(plan, slab);
+static enum tr_status add_slab(const struct binder *b, struct tr_slab_plan slab) {
+    struct tr_weight_plan *plan = b->plan;
+    TR_TRY(tr_grow((void **)&plan->slabs, &plan->capacity, (uint64_t)plan->count + 1,
+                   sizeof *plan->slabs, "the plan of the weights", b->err));
+    struct tr_slab_plan *added = &plan->slabs[plan->count++];
+    *added = slab;
+    TR_TRY(planners[slab.kind](b, added));
+    lay_out(added);
+    plan->largest = added->bytes > plan->largest ? added->bytes : plan->largest;
+    for (uint64_t i = 0; i < added->placement_count; i++) {
+        const struct tr_placement *p = &added->placements[i];
+        double all = (double)product(p->tensor->shape, p->tensor->dims);
+        double used = (double)(p->rows * added->slots[p->slot].cols);
+        plan->bytes_read += used / all * (double)p->tensor->bytes;
     }
     return TR_OK;
+}
+
+// Slabs of one kind that share rows [0, total) by at most `each`.
+static enum tr_status add_panels(const struct binder *b, enum tr_slab_kind kind, int layer,
+                                 int64_t total, int64_t row_elements) {
+    int64_t each = PANEL_ELEMENTS / row_elements;
+    each = each > 1 ? each : 1;
+    for (int64_t first = 0; first < total; first += each) {
+        int64_t last = total - first < each ? total : first + each;
+        TR_TRY(add_slab(b, (struct tr_slab_plan){.kind = kind,
+                                                 .layer = layer,
+                                                 .first_id = first,
+                                                 .last_id = last,
+                                                 .closes = last == total}));
+    }
+    return TR_OK;
+}
+
+static enum tr_status add_block(const struct binder *b, int layer) {
+    const struct tr_config *c = b->config;
+    TR_TRY(add_slab(b, (struct tr_slab_plan){.kind = TR_SLAB_ATTN, .layer = layer}));
+    if (!tr_config_has(c, layer, TR_LAYER_EXPERTS))
+        return add_slab(b,
+                        (struct tr_slab_plan){.kind = TR_SLAB_MLP, .layer = layer, .closes = true});
+    TR_TRY(add_slab(b, (struct tr_slab_plan){.kind = TR_SLAB_ROUTER, .layer = layer}));
+    int64_t expert = (tr_config_in_rows(c, c->expert_ffn) + c->expert_ffn) * c->hidden;
+    return add_panels(b, TR_SLAB_EXPERTS, layer, c->experts, expert);
+}
+
+static enum tr_status add_all(const struct binder *b, bool head) {
+    const struct tr_config *c = b->config;
+    TR_TRY(add_panels(b, TR_SLAB_EMBED, 0, c->vocabulary, c->hidden));
+    if (c->family->weights[TR_W_POSITIONS])
+        TR_TRY(add_slab(b, (struct tr_slab_plan){.kind = TR_SLAB_POSITIONS}));
+    if (c->family->weights[TR_W_EMBED_NORM])
+        TR_TRY(add_slab(b, (struct tr_slab_plan){.kind = TR_SLAB_EMBED_NORM}));
+    for (int layer = 0; layer < c->layers; layer++)
+        TR_TRY(add_block(b, layer));
+    return head ? add_panels(b, TR_SLAB_HEAD, 0, c->vocabulary, c->hidden) : TR_OK;
 }
 
 enum tr_status tr_weight_plan_new(struct tr_weight_plan *plan_p, const struct tr_config *config,
                                   const struct tr_checkpoint *checkpoint, const char *folder,
                                   bool head, struct tr_err *err) {
-    struct binder binder = {config, checkpoint, folder, err};
-    int64_t panel_rows = PANEL_ELEMENTS / config->hidden;
-    int64_t panels = (config->vocabulary + panel_rows - 1) / panel_rows;
-    struct tr_weight_plan plan = {.count = panels * (head ? 2 : 1) + 2 * config->layers};
-    TR_TRY(TR_NEW(&plan.slabs, plan.count, "the plan of the weights", err));
-    enum tr_status status = plan_all(&plan, &binder, panels, panel_rows);
+    struct tr_weight_plan plan = {0};
+    struct binder binder = {config, checkpoint, folder, &plan, err};
+    enum tr_status status = add_all(&binder, head);
     if (status != TR_OK) {
         tr_weight_plan_free(&plan);
         return status;
@@ -239,6 +393,8 @@ enum tr_status tr_weight_plan_new(struct tr_weight_plan *plan_p, const struct tr
 }
 
 void tr_weight_plan_free(struct tr_weight_plan *plan) {
+    for (int64_t i = 0; i < plan->count; i++)
+        free(plan->slabs[i].placements);
     free(plan->slabs);
     *plan = (struct tr_weight_plan){0};
 }

@@ -10,16 +10,31 @@
 #include "status.h"
 
 // How a checkpoint's tensors become slabs. A slab is one sublayer's weights (or a panel of the
-// embedding or of the head) in one piece of memory, in the one layout the forward pass knows:
+// embedding or of the head, or a group of experts) in one piece of memory, in the one layout the
+// forward pass knows:
 //
-//   attention: norm, in = [q heads | k heads | v heads] x hidden, out = hidden x heads*head_dim
+//   attention: norm, in = [q heads | k heads | v heads] x hidden, out = hidden x heads*v_dim
+//              latent: in = the query's projection (or its first half), see the slots below
 //   MLP:       norm, in = [gate | up] or up x hidden,             out = hidden x ffn
+//   router:    norm, router = experts x hidden, in and out of the shared expert if there is one
+//   experts:   in = expert by expert [gate | up] x hidden, out = expert by expert hidden x ffn
 //   embedding: in = a panel of vocabulary rows x hidden
-//   head:      norm (the final one), in = a panel of vocabulary rows x hidden
+//   positions: in = seq_len rows of the position table; and the norm of the embedding
+//   head:      norm (the final one), in = a panel of vocabulary rows x hidden, bias
 //
 // Matrices keep their stored type (f64 and mixed types become f32); vectors become f32.
 
-enum tr_slab_kind { TR_SLAB_EMBED, TR_SLAB_ATTN, TR_SLAB_MLP, TR_SLAB_HEAD };
+enum tr_slab_kind {
+    TR_SLAB_EMBED,
+    TR_SLAB_POSITIONS,
+    TR_SLAB_EMBED_NORM,
+    TR_SLAB_ATTN,
+    TR_SLAB_MLP,
+    TR_SLAB_ROUTER,
+    TR_SLAB_EXPERTS,
+    TR_SLAB_HEAD
+};
+
 enum tr_slot {
     TR_SLOT_NORM,
     TR_SLOT_NORM_BIAS,
@@ -27,6 +42,19 @@ enum tr_slot {
     TR_SLOT_IN_BIAS,
     TR_SLOT_OUT,
     TR_SLOT_OUT_BIAS,
+    TR_SLOT_POST_NORM,
+    TR_SLOT_Q_NORM, // [qk_dim], [heads * qk_dim]
+    TR_SLOT_Q_NORM_BIAS,
+    TR_SLOT_K_NORM,
+    TR_SLOT_K_NORM_BIAS,
+    TR_SLOT_Q_LATENT,      // latent attention: [query_rank, hidden]; in = [.., query_rank] then
+    TR_SLOT_Q_LATENT_NORM, // [query_rank]
+    TR_SLOT_KV_LATENT,     // [kv_rank + rope_dim, hidden]
+    TR_SLOT_KV_LATENT_NORM,
+    TR_SLOT_KV,     // [heads * (nope_dim + v_dim), kv_rank]
+    TR_SLOT_ALPHAS, // xIELU: [2]
+    TR_SLOT_ROUTER, // [experts, hidden]
+    TR_SLOT_SWITCH, // [1, hidden]
     TR_SLOTS
 };
 
@@ -37,35 +65,45 @@ struct tr_slot_plan {
     size_t offset; // bytes from the slab's start, a multiple of 64
 };
 
-// Which rows of which tensor go where. The rows come in groups of group_rows; within a group,
-// segment s holds segments[s].rows rows, and those of group g go to segments[s].to + g * rows of
-// the slot. A plain tensor is one group with one segment.
-enum { TR_MAX_SEGMENTS = 3, TR_MAX_PLACEMENTS = 12 };
+// What happens to a tensor's values on the way into the slab.
+enum tr_transform {
+    TR_AS_STORED,
+    TR_TRANSPOSED, // the tensor is [cols, rows]
+    TR_PLUS_ONE,   // a norm weight stored minus 1
+    TR_UNIT_ROWS   // every row is scaled to length 1
+};
+
+// Which rows of which tensor go where. The rows (of a transposed tensor: its columns) come in
+// groups of group_rows; within a group, segment s holds segments[s].rows rows, and those of group g
+// go to segments[s].to + g * rows of the slot. A plain tensor is one group with one segment.
+enum { TR_MAX_SEGMENTS = 3 };
 struct tr_placement {
     const struct tr_tensor *tensor;
     enum tr_slot slot;
-    int64_t first_row, rows; // of the tensor
+    enum tr_transform transform;
+    int64_t first_row, rows; // of the slot's rows that this tensor gives
     int64_t group_rows;
     int segment_count;
     struct {
         int64_t rows, to;
     } segments[TR_MAX_SEGMENTS];
-    bool digested; // this reading counts for the weights digest (a tied table is read twice)
 };
 
 struct tr_slab_plan {
     enum tr_slab_kind kind;
-    int layer;        // attention and MLP
-    int64_t first_id; // embedding and head: the panel's first vocabulary row
+    int layer;                 // of sublayers
+    int64_t first_id, last_id; // embedding and head: vocabulary rows; experts: which; [first, last)
+    bool closes;               // the block ends with this slab
     struct tr_slot_plan slots[TR_SLOTS];
-    struct tr_placement placements[TR_MAX_PLACEMENTS];
-    int placement_count;
+    struct tr_placement *placements; // [placement_count]
+    uint64_t placement_count, placement_capacity;
     size_t bytes;
 };
 
 struct tr_weight_plan {
     struct tr_slab_plan *slabs; // [count] in the order of the forward pass
     int64_t count;
+    uint64_t capacity;
     size_t largest;    // bytes of the largest slab
     double bytes_read; // from disk, for all slabs
 };

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+// The attention sublayer: norm, projections, norms and rotation of queries and keys, attention,
+// output product. A flat list of steps over the config's flags.
+#include "forward_state.h"
+
+// Queries, keys and values, wherever they lie.
+struct heads {
+    struct kn_heads q, k, v;
+};
+
+static struct kn_heads heads_of(struct kn_matrix x, int64_t first_col, int64_t count, int64_t pitch,
+                                int64_t dim) {
+    return (struct kn_heads){
+        .x = x, .first_col = first_col, .count = count, .pitch = pitch, .dim = dim};
+}
+
+// One product for all three: [q heads | k heads | v heads].
+static enum tr_status project(struct tr_forward *f, const struct tr_batch *b,
+                              struct kn_matrix normed, struct heads *heads, struct tr_err *err) {
+    const struct tr_config *c = &f->config;
+    int64_t dim = c->qk_dim;
+    struct kn_matrix qkv = tr_scratch(f, b, f->wide, tr_config_qkv_rows(c));
+    TR_TRY(tr_multiply(f, b, qkv, normed, TR_SLOT_IN, TR_SLOT_IN_BIAS, err));
+    if (c->clip_qkv > 0) {
+        struct kn_scale clip = {.x = qkv, .factor = 1, .limit = c->clip_qkv};
+        KN_TRY(f->kn->ops->scale(f->kn, &clip), "the clamp of queries, keys and values");
+    }
+    heads->q = heads_of(qkv, 0, c->heads, dim, dim);
+    heads->k = heads_of(qkv, c->heads * dim, c->kv_heads, dim, dim);
+    heads->v = heads_of(qkv, (c->heads + c->kv_heads) * dim, c->kv_heads, dim, dim);
+    return TR_OK;
+}
+
+static enum tr_status norm_heads(struct tr_forward *f, const struct tr_batch *b,
+                                 struct kn_heads heads, int64_t weight_pitch,
+                                 enum kn_norm_kind kind, enum tr_slot weight, enum tr_slot bias,
+                                 struct tr_err *err) {
+    struct kn_head_norm norm = {.heads = heads,
+                                .kind = kind,
+                                .weight = tr_slab_vector(b->plan, b->weights, weight),
+                                .bias = tr_slab_vector(b->plan, b->weights, bias),
+                                .weight_pitch = weight_pitch,
+                                .epsilon = f->config.epsilon};
+    KN_TRY(f->kn->ops->head_norm(f->kn, &norm), "the norm of queries and keys");
+    return TR_OK;
+}
+
+static enum tr_status norm_queries_and_keys(struct tr_forward *f, const struct tr_batch *b,
+                                            struct heads heads, struct tr_err *err) {
+    const struct tr_family *family = f->config.family;
+    if (!f->config.qk_norm)
+        return TR_OK;
+    int64_t pitch = family->qk_norm == TR_QK_PER_HEAD ? 0 : heads.q.dim;
+    if (family->qk_norm == TR_QK_FULL_WIDTH) { // all heads as one
+        heads.q.dim *= heads.q.count;
+        heads.k.dim *= heads.k.count;
+        heads.q.pitch = heads.q.dim;
+        heads.k.pitch = heads.k.dim;
+        heads.q.count = heads.k.count = 1;
+        pitch = 0;
+    }
+    TR_TRY(norm_heads(f, b, heads.q, pitch, family->qk_kind, TR_SLOT_Q_NORM, TR_SLOT_Q_NORM_BIAS,
+                      err));
+    return norm_heads(f, b, heads.k, pitch, family->qk_kind, TR_SLOT_K_NORM, TR_SLOT_K_NORM_BIAS,
+                      err);
+}
+
+static enum tr_status rotate(struct tr_forward *f, const struct tr_batch *b, struct kn_heads heads,
+                             struct tr_err *err) {
+    const struct tr_config *c = &f->config;
+    int which = tr_config_has(c, b->plan->layer, TR_LAYER_WINDOWED);
+    if (c->family->position != TR_ROTARY || !c->rope[which].pairs ||
+        tr_config_has(c, b->plan->layer, TR_LAYER_STILL))
+        return TR_OK;
+    struct kn_rope rope = {.heads = heads,
+                           .pairs = c->rope[which].pairs,
+                           .seq_len = f->calibration->seq_len,
+                           .cos = f->cos[which],
+                           .sin = f->sin[which],
+                           .kind = c->family->rope};
+    KN_TRY(f->kn->ops->rope(f->kn, &rope), "rotary embedding");
+    return TR_OK;
+}
+
+static enum tr_status copy_heads(struct tr_forward *f, struct kn_heads y, struct kn_heads x,
+                                 struct tr_err *err) {
+    struct kn_copy_heads copy = {.y = y, .x = x};
+    KN_TRY(f->kn->ops->copy_heads(f->kn, &copy), "gathering latent keys");
+    return TR_OK;
+}
+
+// Multi-head latent attention (DeepSeek-AI 2024, arXiv 2405.04434, section 2.1): queries, and keys
+// with values, are projected through latents of low rank; a part of each key turns and is shared by
+// all heads. Heads come out rotated: a key is [unrotated | shared rotated].
+static enum tr_status project_latent(struct tr_forward *f, const struct tr_batch *b,
+                                     struct kn_matrix normed, struct heads *heads,
+                                     struct tr_err *err) {
+    const struct tr_config *c = &f->config;
+    int64_t queries = c->heads * c->qk_dim, pair = c->nope_dim + c->v_dim, nope = c->nope_dim;
+    char *at = f->wide;
+    size_t size = kn_type_size(f->kn->activation_type) * (size_t)b->rows;
+    struct kn_matrix q = tr_scratch(f, b, at, queries);
+    struct kn_matrix k = tr_scratch(f, b, at += size * (size_t)queries, queries);
+    struct kn_matrix kv = tr_scratch(f, b, at += size * (size_t)queries, c->heads * pair);
+    at += size * (size_t)(c->heads * pair);
+    struct kn_matrix query_input = normed;
+    if (c->query_rank) {
+        query_input = tr_scratch(f, b, at, c->query_rank);
+        TR_TRY(tr_multiply(f, b, query_input, normed, TR_SLOT_Q_LATENT, TR_SLOTS, err));
+        TR_TRY(norm_heads(f, b, heads_of(query_input, 0, 1, c->query_rank, c->query_rank), 0,
+                          KN_RMS_NORM, TR_SLOT_Q_LATENT_NORM, TR_SLOTS, err));
+    }
+    TR_TRY(tr_multiply(f, b, q, query_input, TR_SLOT_IN, TR_SLOTS, err));
+    struct kn_matrix latent = tr_scratch(f, b, at, c->kv_rank + c->rope_dim);
+    struct kn_matrix values = latent;
+    values.cols = c->kv_rank;
+    TR_TRY(tr_multiply(f, b, latent, normed, TR_SLOT_KV_LATENT, TR_SLOTS, err));
+    TR_TRY(norm_heads(f, b, heads_of(latent, 0, 1, c->kv_rank, c->kv_rank), 0, KN_RMS_NORM,
+                      TR_SLOT_KV_LATENT_NORM, TR_SLOTS, err));
+    TR_TRY(tr_multiply(f, b, kv, values, TR_SLOT_KV, TR_SLOTS, err));
+    struct kn_heads shared = heads_of(latent, c->kv_rank, 1, c->rope_dim, c->rope_dim);
+    TR_TRY(rotate(f, b, heads_of(q, nope, c->heads, c->qk_dim, c->rope_dim), err));
+    TR_TRY(rotate(f, b, shared, err));
+    TR_TRY(copy_heads(f, heads_of(k, 0, c->heads, c->qk_dim, nope),
+                      heads_of(kv, 0, c->heads, pair, nope), err));
+    TR_TRY(copy_heads(f, heads_of(k, nope, c->heads, c->qk_dim, c->rope_dim), shared, err));
+    heads->q = heads_of(q, 0, c->heads, c->qk_dim, c->qk_dim);
+    heads->k = heads_of(k, 0, c->heads, c->qk_dim, c->qk_dim);
+    heads->v = heads_of(kv, nope, c->heads, pair, c->v_dim);
+    return TR_OK;
+}
+
+static enum tr_status attend(struct tr_forward *f, const struct tr_batch *b, struct kn_matrix mixed,
+                             const struct heads *heads, struct tr_err *err) {
+    const struct tr_config *c = &f->config;
+    int layer = b->plan->layer;
+    struct kn_attention op = {.y = mixed,
+                              .q = heads->q,
+                              .k = heads->k,
+                              .v = heads->v,
+                              .seq_len = f->calibration->seq_len,
+                              .window = tr_config_has(c, layer, TR_LAYER_WINDOWED) ? c->window : 0,
+                              .scale = c->layer_scale ? c->score_scale / (float)(layer + 1)
+                                                      : c->score_scale,
+                              .softcap = c->score_softcap,
+                              .slopes = f->slopes};
+    KN_TRY(f->kn->ops->attention(f->kn, &op), "attention");
+    return TR_OK;
+}
+
+// delta = residual scale * post-norm(W_o attention(rotate(norm(W_qkv norm(x)))))
+enum tr_status tr_step_attention(struct tr_forward *f, const struct tr_batch *b,
+                                 struct tr_err *err) {
+    const struct tr_config *c = &f->config;
+    struct heads heads;
+    struct kn_matrix normed = tr_scratch(f, b, f->normed, c->hidden);
+    struct kn_matrix mixed = tr_scratch(f, b, f->inner, tr_config_mixed_cols(c));
+    struct kn_matrix delta = tr_stream(f, b, f->delta);
+    bool post = tr_has_post_norm(f, TR_W_ATTN_POST_NORM);
+    struct kn_matrix branch = post ? kn_matrix(f->branch, KN_F32, b->rows, c->hidden) : delta;
+    TR_TRY(tr_normalise(f, b, normed, tr_no_matrix, !c->family->no_pre_norm, err));
+    if (c->kv_rank) {
+        TR_TRY(project_latent(f, b, normed, &heads, err));
+    } else {
+        TR_TRY(project(f, b, normed, &heads, err));
+        TR_TRY(norm_queries_and_keys(f, b, heads, err));
+        TR_TRY(rotate(f, b, heads.q, err));
+        TR_TRY(rotate(f, b, heads.k, err));
+    }
+    TR_TRY(attend(f, b, mixed, &heads, err));
+    TR_TRY(tr_multiply(f, b, branch, mixed, TR_SLOT_OUT, TR_SLOT_OUT_BIAS, err));
+    TR_TRY(tr_finish_branch(f, b, delta, branch, err));
+    return tr_measure(f, b, TR_ATTN, tr_no_matrix, delta, tr_no_matrix, err);
+}
