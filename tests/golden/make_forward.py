@@ -3,7 +3,7 @@
 
     python3 tests/golden/make_forward.py [--seed 7] [--family llama]
 
-The models come from the oracle's table (tests/oracle/families.py) and so does the truth; the folder
+The models come from the oracle's table (tests/oracle/families) and so does the truth; the folder
 is committed, so that a machine without PyTorch checks the forward pass of every family too.
 """
 import argparse
@@ -19,7 +19,8 @@ from transformers.utils import logging
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "oracle"))
 
-from families import FAMILIES, draw_cases  # noqa: E402
+from families import FAMILIES  # noqa: E402
+from family import draw_cases  # noqa: E402
 from reference import MODULES, compute_truth, make_model  # noqa: E402
 
 CASES = 4

@@ -18,7 +18,8 @@ import numpy as np
 import torch
 from transformers.utils import logging
 
-from families import FAMILIES, draw_cases
+from families import FAMILIES
+from family import draw_cases
 from reference import MODULES, compute_truth, make_model
 
 RELATIVE, ABSOLUTE, NLL = 2e-5, 1e-9, 1e-5
@@ -64,7 +65,7 @@ def describe(case):
     shards = "sharded" if case.shard_size != "1GB" else "single"
     keys = {key: value for key, value in case.config.items()
             if key not in ("bos_token_id", "eos_token_id", "rope_parameters")}
-    keys |= case.config["rope_parameters"]
+    keys |= case.config.get("rope_parameters") or {}
     text = " ".join(f"{key}={value}" for key, value in keys.items() if key != "rope_type")
     return (f"{case.family.model_type} {case.number}: {case.dtype} {shards}, config {case.config_style},"
             f" {case.sequences} x {case.seq_len} tokens\n    {text}")
