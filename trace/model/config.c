@@ -78,18 +78,22 @@ static enum tr_status find_family(struct tr_config *c, const struct source *from
 
 // ---- keys --------------------------------------------------------------------------------------
 
-// The value of a key as a number (booleans as 0 and 1), its default when absent or null. `neutral`
-// is what a derived default comes to, and the value of a key that the family's row does not write.
+// The value of a key as a number (booleans as 0 and 1), its default when absent. `neutral` is what
+// null says (Python's None overrides a default), what a derived default comes to, and the value of
+// a key that the family's row does not write.
 static enum tr_status number(const struct tr_config *c, enum tr_key key, double neutral,
                              double *value_p, const struct source *from) {
     const struct tr_key_row *row = &c->family->keys[key];
-    const json_t *value = row->json ? json_object_get(from->root, row->json) : NULL;
-    bool unwritten = !row->json && row->fallback == 0;
-    *value_p = unwritten || row->fallback == TR_DERIVED ? neutral : row->fallback;
-    if (value && json_is_boolean(value))
+    bool other = row->other && json_object_get(from->root, row->other);
+    const char *name = other ? row->other : row->json;
+    const json_t *value = name ? json_object_get(from->root, name) : NULL;
+    bool unwritten = !name && row->fallback == 0;
+    bool plain = !unwritten && row->fallback != TR_DERIVED && !json_is_null(value);
+    *value_p = plain ? row->fallback : neutral;
+    if (json_is_boolean(value))
         *value_p = json_boolean_value(value);
     else if (value && !json_is_null(value))
-        TR_TRY(tr_json_f64(from->root, row->json, value_p, from->path, from->err));
+        TR_TRY(tr_json_f64(from->root, name, value_p, from->path, from->err));
     else if (row->fallback == TR_REQUIRED)
         return tr_fail(from->err, TR_EFORMAT, "%s: \"%s\" is missing", from->path, row->json);
     return TR_OK;

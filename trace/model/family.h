@@ -68,14 +68,15 @@ enum tr_key {
 };
 
 // A key without a name is fixed at its default; a key the row does not write at all is neutral (no
-// bias, no window, no softcap, scale 1, as many key heads as heads ...). Defaults: a number, or one
-// of these.
+// bias, no window, no softcap, scale 1, as many key heads as heads ...), and so is a null.
+// Defaults: a number, or one of these.
 #define TR_REQUIRED (-1e300) // config.json must have it
 #define TR_DERIVED (-2e300)  // computed from the others where absent
 
 struct tr_key_row {
     const char *json; // NULL: not in config.json
     double fallback;
+    const char *other; // a second spelling, which wins where both are there
 };
 
 // The tensors a family may have. Patterns hold one %d, the layer, where they belong to one, and a
