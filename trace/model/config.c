@@ -205,18 +205,19 @@ static void mark(struct tr_config *c, int64_t layer, enum tr_layer_flag which, b
 
 // Kinds by rule; lists in config.json override them.
 static enum tr_status mark_layers(struct tr_config *c, const struct source *from) {
-    double use_window;
-    int64_t period, start, still, dense, step;
+    int64_t used, period, start, end, still, dense, step;
     TR_TRY(size(c, TR_K_WINDOW, 0, 0, INT32_MAX, &c->window, from));
-    TR_TRY(number(c, TR_K_USE_WINDOW, true, &use_window, from));
+    TR_TRY(size(c, TR_K_USE_WINDOW, true, 0, 1, &used, from));
     TR_TRY(size(c, TR_K_WINDOW_PERIOD, 0, 0, TR_MAX_LAYERS, &period, from));
     TR_TRY(size(c, TR_K_WINDOW_START, 0, 0, INT32_MAX, &start, from));
+    TR_TRY(size(c, TR_K_WINDOW_END, c->layers, 0, INT32_MAX, &end, from));
     TR_TRY(size(c, TR_K_NOPE_PERIOD, 0, 0, TR_MAX_LAYERS, &still, from));
     TR_TRY(size(c, TR_K_DENSE_FIRST, 0, 0, INT32_MAX, &dense, from));
     TR_TRY(size(c, TR_K_SPARSE_STEP, 1, 0, INT32_MAX, &step, from));
+    c->window *= used;
     for (int64_t i = 0; i < c->layers; i++) {
         bool full = period && (i + 1) % period == 0;
-        mark(c, i, TR_LAYER_WINDOWED, use_window != 0 && c->window && i >= start && !full);
+        mark(c, i, TR_LAYER_WINDOWED, c->window && i >= start && i < end && !full);
         mark(c, i, TR_LAYER_STILL, still && (i + 1) % still == 0);
         mark(c, i, TR_LAYER_EXPERTS,
              c->experts && i >= dense && step && (i + c->family->sparse_phase) % step == 0);

@@ -26,6 +26,7 @@ enum tr_key {
     TR_K_ROPE_THETA,      // rotary base
     TR_K_LOCAL_THETA,     // rotary base of windowed layers; absent: the same
     TR_K_ROTARY_FRACTION, // share of head_dim that turns
+    TR_K_ROTARY_DIM,      // entries of a head that may turn; absent: head_dim
     TR_K_QKV_BIAS,        // q, k and v have biases
     TR_K_OUT_BIAS,        // the attention's output product has a bias
     TR_K_MLP_BIAS,        // the MLP's products have biases
@@ -38,6 +39,7 @@ enum tr_key {
     TR_K_USE_WINDOW,      // false: the window is ignored
     TR_K_WINDOW_PERIOD,   // layer i sees everything where (i + 1) % period == 0; 0: none does
     TR_K_WINDOW_START,    // first layer that may have a window
+    TR_K_WINDOW_END,      // first layer behind those that may; absent: the number of layers
     TR_K_NOPE_PERIOD,     // layer i has no rotation where (i + 1) % period == 0; 0: all rotate
     TR_K_QUERY_SCALAR,    // scores are scaled by this^-1/2; absent: head_dim
     TR_K_SCORE_SCALE,     // scores are scaled by this; absent: query scalar^-1/2
@@ -46,6 +48,7 @@ enum tr_key {
     TR_K_EMBED_SCALE,     // the embedding is multiplied by this
     TR_K_RESIDUAL_SCALE,  // what a sublayer adds is multiplied by this
     TR_K_LOGIT_SCALE,     // logits are multiplied by this
+    TR_K_LOGIT_WIDTH,     // logits are multiplied by this too (muP's width multiplier)
     TR_K_LOGIT_DIVISOR,   // logits are divided by this
     TR_K_LOGIT_SOFTCAP,   // tanh cap of the logits; 0: none
     TR_K_EXPERTS,         // routed experts; 0: a dense MLP
@@ -170,7 +173,13 @@ struct tr_condition {
     double value, fallback;
 };
 
-enum { TR_MAX_REFUSALS = 3 };
+// A key of config.json with a word, of which the family runs one value: another is refused by name.
+// An absent key counts as `fallback`.
+struct tr_word {
+    const char *key, *value, *fallback;
+};
+
+enum { TR_MAX_REFUSALS = 3, TR_MAX_WORDS = 2 };
 
 struct tr_family {
     const char *model_type;   // config.json's "model_type"
@@ -181,6 +190,7 @@ struct tr_family {
         struct tr_condition when;
         const char *reason;
     } refusals[TR_MAX_REFUSALS];
+    struct tr_word words[TR_MAX_WORDS];
     enum kn_norm_kind norm;    // of all norms but those of queries and keys
     enum kn_norm_kind qk_kind; // of those
     bool no_pre_norm;          // sublayers read the stream as it is (their output is normed)
@@ -190,13 +200,13 @@ struct tr_family {
     enum tr_position position;
     int position_offset; // learned positions start at this row of their table
     enum kn_rope_kind rope;
-    bool rope_full_layers_scaled; // rope scaling is for layers without a window only
-    bool gated;                   // the MLP is act(gate) * up, not act(up)
-    bool transposed;              // block matrices are stored [in, out]
-    bool unit_head_rows;          // the head's rows are scaled to length 1
-    bool score_per_dim;           // scores are divided by the head size, not by its root (muP)
-    bool embed_scale_sqrt;        // the embedding is multiplied by sqrt(hidden)
-    int sparse_phase;             // see TR_K_SPARSE_STEP
+    bool rope_full_layers_scaled;  // rope scaling is for layers without a window only
+    bool gated;                    // the MLP is act(gate) * up, not act(up)
+    bool transposed;               // block matrices are stored [in, out]
+    struct tr_condition unit_head; // where it holds, the head's rows are scaled to length 1
+    bool score_per_dim;            // scores are divided by the head size, not by its root (muP)
+    bool embed_scale_sqrt;         // the embedding is multiplied by sqrt(hidden)
+    int sparse_phase;              // see TR_K_SPARSE_STEP
     const char *activation_key;
     const char *activation; // the class default
     struct tr_key_row keys[TR_KEYS];
