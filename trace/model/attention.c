@@ -21,10 +21,6 @@ static enum tr_status project(struct tr_forward *f, const struct tr_batch *b,
     int64_t dim = c->qk_dim;
     struct kn_matrix qkv = tr_scratch(f, b, f->wide, tr_config_qkv_rows(c));
     TR_TRY(tr_multiply(f, b, qkv, normed, TR_SLOT_IN, TR_SLOT_IN_BIAS, err));
-    if (c->clip_qkv > 0) {
-        struct kn_scale clip = {.x = qkv, .factor = 1, .limit = c->clip_qkv};
-        KN_TRY(f->kn->ops->scale(f->kn, &clip), "the clamp of queries, keys and values");
-    }
     heads->q = heads_of(qkv, 0, c->heads, dim, dim);
     heads->k = heads_of(qkv, c->heads * dim, c->kv_heads, dim, dim);
     heads->v = heads_of(qkv, (c->heads + c->kv_heads) * dim, c->kv_heads, dim, dim);
@@ -63,6 +59,13 @@ static enum tr_status norm_queries_and_keys(struct tr_forward *f, const struct t
                       err));
     return norm_heads(f, b, heads.k, pitch, family->qk_kind, TR_SLOT_K_NORM, TR_SLOT_K_NORM_BIAS,
                       err);
+}
+
+static enum tr_status clip(struct tr_forward *f, const struct heads *heads, struct tr_err *err) {
+    struct kn_scale op = {.x = heads->q.x, .factor = 1, .limit = f->config.clip_qkv};
+    if (f->config.clip_qkv > 0)
+        KN_TRY(f->kn->ops->scale(f->kn, &op), "the clamp of queries, keys and values");
+    return TR_OK;
 }
 
 static enum tr_status rotate(struct tr_forward *f, const struct tr_batch *b, struct kn_heads heads,
@@ -164,6 +167,7 @@ enum tr_status tr_step_attention(struct tr_forward *f, const struct tr_batch *b,
     } else {
         TR_TRY(project(f, b, normed, &heads, err));
         TR_TRY(norm_queries_and_keys(f, b, heads, err));
+        TR_TRY(clip(f, &heads, err));
         TR_TRY(rotate(f, b, heads.q, err));
         TR_TRY(rotate(f, b, heads.k, err));
     }

@@ -34,7 +34,7 @@ enum tr_key {
     TR_K_PARALLEL,        // attention and MLP share one input
     TR_K_TIED,            // the head is the embedding
     TR_K_QK_NORM,         // queries and keys are normed, as the family's qk_norm says
-    TR_K_CLIP_QKV,        // queries, keys and values are clamped to +-this; 0: not
+    TR_K_CLIP_QKV,        // (normed) queries, keys and values are clamped to +-this; 0: not
     TR_K_WINDOW,          // attention window in tokens, where a layer has one; 0: none
     TR_K_USE_WINDOW,      // false: the window is ignored
     TR_K_WINDOW_PERIOD,   // layer i sees everything where (i + 1) % period == 0; 0: none does
