@@ -54,6 +54,19 @@ static enum tr_status unknown_type(const char *type, const struct source *from) 
         from->path, type, tr_family_nearest(type), known);
 }
 
+static enum tr_status check_words(const struct tr_family *family, const struct source *from) {
+    for (int i = 0; i < TR_MAX_WORDS && family->words[i].key; i++) {
+        const struct tr_word *word = &family->words[i];
+        const char *found = word->fallback;
+        TR_TRY(tr_json_string(from->root, word->key, &found, from->path, from->err));
+        if (strcmp(found, word->value) != 0)
+            return tr_fail(from->err, TR_EUNSUPPORTED,
+                           "%s: \"%s\" is \"%.64s\"; for %s only \"%s\" is supported", from->path,
+                           word->key, found, family->model_type, word->value);
+    }
+    return TR_OK;
+}
+
 static enum tr_status find_family(struct tr_config *c, const struct source *from) {
     const char *type = NULL;
     TR_TRY(tr_json_string(from->root, "model_type", &type, from->path, from->err));
@@ -69,6 +82,7 @@ static enum tr_status find_family(struct tr_config *c, const struct source *from
         if (holds(&c->family->refusals[i].when, from->root))
             return tr_fail(from->err, TR_EUNSUPPORTED, "%s: this %s is not supported: %s",
                            from->path, type, c->family->refusals[i].reason);
+    TR_TRY(check_words(c->family, from));
     if (json_is_object(json_object_get(from->root, "quantization_config")))
         return tr_fail(from->err, TR_EUNSUPPORTED,
                        "%s: quantized weights (\"quantization_config\") are not supported",
@@ -276,10 +290,12 @@ static enum tr_status read_rope(struct tr_config *c, const struct source *from) 
     const json_t *nested = json_object_get(from->root, "rope_parameters");
     const json_t *older = json_object_get(from->root, "rope_scaling");
     double theta, local, fraction;
+    int64_t turning;
     TR_TRY(number(c, TR_K_ROPE_THETA, 10000, &theta, from));
     TR_TRY(number(c, TR_K_LOCAL_THETA, theta, &local, from));
     TR_TRY(number(c, TR_K_ROTARY_FRACTION, 1, &fraction, from));
-    struct tr_rope_defaults defaults = {theta, fraction, c->rope_dim, c->positions, c->positions};
+    TR_TRY(size(c, TR_K_ROTARY_DIM, c->rope_dim, 0, c->rope_dim, &turning, from));
+    struct tr_rope_defaults defaults = {theta, fraction, turning, c->positions, c->positions};
     TR_TRY(tr_json_i64(from->root, "original_max_position_embeddings", &defaults.original_positions,
                        from->path, from->err));
     for (int i = 0; i < 2; i++) {
@@ -296,7 +312,7 @@ static enum tr_status read_rope(struct tr_config *c, const struct source *from) 
 }
 
 static enum tr_status read_scales(struct tr_config *c, const struct source *from) {
-    float scalar, divisor, epsilon;
+    float scalar, width, divisor, epsilon;
     double dim = (double)c->qk_dim;
     TR_TRY(real(c, TR_K_QUERY_SCALAR, c->family->score_per_dim ? dim * dim : dim, &scalar, from));
     TR_TRY(real(c, TR_K_SCORE_SCALE, 1 / sqrt((double)scalar), &c->score_scale, from));
@@ -305,11 +321,12 @@ static enum tr_status read_scales(struct tr_config *c, const struct source *from
     TR_TRY(real(c, TR_K_EMBED_SCALE, 1, &c->embed_scale, from));
     TR_TRY(real(c, TR_K_RESIDUAL_SCALE, 1, &c->residual_scale, from));
     TR_TRY(real(c, TR_K_LOGIT_SCALE, 1, &c->logit_scale, from));
+    TR_TRY(real(c, TR_K_LOGIT_WIDTH, 1, &width, from));
     TR_TRY(real(c, TR_K_LOGIT_DIVISOR, 1, &divisor, from));
     TR_TRY(real(c, TR_K_LOGIT_SOFTCAP, 0, &c->logit_softcap, from));
     TR_TRY(real(c, TR_K_CLIP_QKV, 0, &c->clip_qkv, from));
     TR_TRY(real(c, TR_K_EPSILON, 0, &epsilon, from));
-    c->logit_scale /= divisor;
+    c->logit_scale *= width / divisor;
     if (c->family->embed_scale_sqrt)
         c->embed_scale = (float)sqrt((double)c->hidden);
     if (!(epsilon >= 0 && epsilon < 1) || !isfinite(c->logit_scale) || !isfinite(c->score_scale))
@@ -327,6 +344,7 @@ static enum tr_status read_flags(struct tr_config *c, const struct source *from)
     TR_TRY(flag(c, TR_K_HEAD_BIAS, &c->head_bias, from));
     TR_TRY(flag(c, TR_K_PARALLEL, &c->parallel, from));
     TR_TRY(flag(c, TR_K_QK_NORM, &c->qk_norm, from));
+    c->unit_head = c->family->unit_head.key && holds(&c->family->unit_head, from->root);
     return flag(c, TR_K_TIED, &c->tied, from);
 }
 

@@ -45,7 +45,10 @@ static enum tr_status find_tensor(const struct binder *b, enum tr_weight weight,
                                   const struct tr_tensor **tensor_p) {
     char name[256], expected[128], found[128];
     snprintf(name, sizeof name, b->config->family->weights[weight], layer, (int)index);
-    const struct tr_tensor *tensor = tr_checkpoint_find(b->checkpoint, name);
+    const char *prefix = b->config->family->prefix;
+    const struct tr_tensor *tensor = prefix
+                                         ? tr_checkpoint_find_prefixed(b->checkpoint, name, prefix)
+                                         : tr_checkpoint_find(b->checkpoint, name);
     if (!tensor)
         return tr_fail(b->err, TR_EFORMAT,
                        "%s: tensor %s is missing (config.json: %s with %lld layers)", b->folder,
@@ -215,8 +218,10 @@ static enum tr_status plan_attention(const struct binder *b, struct tr_slab_plan
 static enum tr_status plan_mlp(const struct binder *b, struct tr_slab_plan *slab) {
     const struct tr_config *c = b->config;
     int64_t up = c->family->gated ? c->ffn : 0; // the up rows follow the gate's
-    TR_TRY(bind_norm(b, slab, TR_SLOT_NORM, TR_W_MLP_NORM, c->hidden));
-    TR_TRY(bind(b, slab, TR_SLOT_NORM_BIAS, TR_W_MLP_NORM_BIAS, c->hidden, 1, 0));
+    bool shared = c->parallel && c->family->parallel_shares_norm;
+    TR_TRY(bind_norm(b, slab, TR_SLOT_NORM, shared ? TR_W_ATTN_NORM : TR_W_MLP_NORM, c->hidden));
+    TR_TRY(bind(b, slab, TR_SLOT_NORM_BIAS, shared ? TR_W_ATTN_NORM_BIAS : TR_W_MLP_NORM_BIAS,
+                c->hidden, 1, 0));
     TR_TRY(bind(b, slab, TR_SLOT_IN, TR_W_GATE_UP, 2 * c->ffn, c->hidden, 0));
     TR_TRY(bind(b, slab, TR_SLOT_IN, TR_W_GATE, c->ffn, c->hidden, 0));
     TR_TRY(bind(b, slab, TR_SLOT_IN, TR_W_UP, c->ffn, c->hidden, up));
@@ -275,7 +280,7 @@ static enum tr_status plan_panel(const struct binder *b, struct tr_slab_plan *sl
     TR_TRY(find_tensor(b, own ? TR_W_HEAD : TR_W_EMBED, 0, 0, c->vocabulary, c->hidden, &table));
     TR_TRY(place(slab, TR_SLOT_IN, table, rows, c->hidden, 0, &p, b->err));
     p->first_row = slab->first_id;
-    if (head && c->family->unit_head_rows) {
+    if (head && c->unit_head) {
         p->transform = TR_UNIT_ROWS;
         slab->slots[TR_SLOT_IN].type = KN_F32;
     }
@@ -289,8 +294,11 @@ static enum tr_status plan_panel(const struct binder *b, struct tr_slab_plan *sl
 
 static enum tr_status plan_positions(const struct binder *b, struct tr_slab_plan *slab) {
     const struct tr_config *c = b->config;
+    const struct tr_tensor *table; // never transposed
+    struct tr_placement *p;
     int64_t rows = c->positions + c->family->position_offset;
-    return bind(b, slab, TR_SLOT_IN, TR_W_POSITIONS, rows, c->hidden, 0);
+    TR_TRY(find_tensor(b, TR_W_POSITIONS, 0, 0, rows, c->hidden, &table));
+    return place(slab, TR_SLOT_IN, table, rows, c->hidden, 0, &p, b->err);
 }
 
 static enum tr_status plan_embed_norm(const struct binder *b, struct tr_slab_plan *slab) {
