@@ -77,7 +77,8 @@ struct kn_norm {
 };
 
 // Heads lying side by side in a matrix: head h of a row is the columns first_col + h * pitch +
-// [0, dim). pitch >= dim; a pitch of 0 means that all heads are the same columns.
+// [0, dim). pitch >= dim; a pitch of 0 means that all heads are the same columns, which only ops
+// that read them take (KN_ESHAPE where two heads would be written).
 struct kn_heads {
     struct kn_matrix x;
     int64_t first_col, count, pitch, dim;
@@ -105,7 +106,7 @@ struct kn_head_norm {
 };
 
 // y's heads = x's heads, entry by entry; where x has one head and y several, all get it. y and x
-// are different matrices; the counts of rows and dim agree.
+// are different matrices of one type, any; the counts of rows and dim agree.
 struct kn_copy_heads {
     struct kn_heads y, x;
 };
@@ -127,7 +128,7 @@ struct kn_attention {
 };
 
 // y[n,f] = activation(x[n, 0:f]) * x[n, f:2f]  (GLU variants, Shazeer 2020). y may be x's first
-// half in place.
+// half in place. Not KN_XIELU.
 struct kn_gate {
     struct kn_matrix y, x;
     enum kn_activation activation;
@@ -158,7 +159,7 @@ struct kn_embed {
 };
 
 // In place: x = min(max(factor * x, -limit), limit); limit INFINITY: no clamp. NaN stays NaN, but a
-// factor of 0 gives 0 whatever x was.
+// factor of 0 gives 0 whatever x was. x has the activation type or is f32.
 struct kn_scale {
     struct kn_matrix x;
     float factor, limit;

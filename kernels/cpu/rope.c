@@ -35,8 +35,9 @@ enum kn_status cpu_rope(struct kn_backend *self, const struct kn_rope *op) {
 #pragma omp parallel for num_threads(threads)
     for (int64_t r = 0; r < heads->x.rows; r++) {
         int64_t angle = r % op->seq_len * op->pairs;
+        float *first = cpu_head(heads, r, 0);
         for (int64_t h = 0; h < heads->count; h++) {
-            float *head = cpu_head(heads, r, h);
+            float *head = first + h * heads->pitch;
             if (op->kind == KN_ROPE_HALF_SPLIT) {
                 turn_half_split(head, op->cos + angle, op->sin + angle, op->pairs);
             } else {

@@ -60,7 +60,7 @@ KN_INLINE float kn_tanh(float x) {
 }
 
 KN_INLINE float kn_cap(float x, float softcap) {
-    return softcap * kn_tanh(x / softcap);
+    return softcap * kn_tanh(x * (1.F / softcap));
 }
 
 // p as in struct kn_product.

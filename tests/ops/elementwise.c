@@ -82,7 +82,7 @@ static void check_scale(enum kn_type type, int64_t rows, int64_t cols, float fac
     long double *truth = host_new((size_t)(rows * cols) * sizeof *truth);
     for (int64_t i = 0; i < rows * cols; i++) {
         long double v = (long double)x.values[i] * (long double)factor, end = (long double)limit;
-        truth[i] = isnan(v) ? v : fminl(fmaxl(v, -end), end);
+        truth[i] = factor == 0 ? 0 : isnan(v) ? v : fminl(fmaxl(v, -end), end);
     }
     struct kn_scale op = {x.m, factor, limit};
     check_status(kn->ops->scale(kn, &op));
@@ -91,9 +91,9 @@ static void check_scale(enum kn_type type, int64_t rows, int64_t cols, float fac
 }
 
 static void test_scale(void **state) {
-    static const float factors[] = {1, -0.3F, 45.25F};
+    static const float factors[] = {1, -0.3F, 45.25F, 0};
     static const float limits[] = {INFINITY, 2, 0.125F};
-    for (int i = 0; i < 9; i++) {
+    for (int i = 0; i < 12; i++) {
         check_scale(KN_F32, 4, 33, factors[i / 3], limits[i % 3]);
         check_scale(kn->activation_type, 130, 300, factors[i / 3], limits[i % 3]);
         check_scale(KN_F32, 1, 1, factors[i / 3], limits[i % 3]);
