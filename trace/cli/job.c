@@ -132,7 +132,7 @@ static enum tr_status find_calibration(struct tr_job *job, int64_t first, struct
     const struct tr_options *o = job->options;
     struct tr_calibration_options options = {.samples = o->samples,
                                              .seq_len = o->seq_len,
-                                             .max_positions = job->first.config.positions,
+                                             .max_positions = tr_config_longest(&job->first.config),
                                              .vocabulary = job->first.config.vocabulary};
     if (o->tokens) {
         TR_TRY(tr_calibration_from_tokens(&job->calibration, o->tokens, &options, err));

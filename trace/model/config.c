@@ -283,27 +283,34 @@ static enum tr_status read_layer_lists(struct tr_config *c, const struct source 
 
 // ---- rotation, scales, the rest ----------------------------------------------------------------
 
-// rope_parameters (transformers 5) may be one object, or one for each type of layer; rope_scaling
-// is the older spelling, beside top-level keys.
-static enum tr_status read_rope(struct tr_config *c, const struct source *from) {
+// The rope object of one kind of layer. rope_parameters (transformers 5) may be one object, or one
+// for each kind; rope_scaling is the older spelling, beside top-level keys. `fallback` is the
+// class's own where the file has neither.
+static const json_t *rope_object(const json_t *root, const char *kind, const json_t *fallback,
+                                 bool *own_p) {
+    const json_t *parameters = json_object_get(root, "rope_parameters");
+    const json_t *mine = json_object_get(parameters, kind);
+    const json_t *older = json_object_get(root, "rope_scaling");
+    *own_p = json_is_object(mine);
+    return *own_p ? mine : json_is_object(parameters) ? parameters : older ? older : fallback;
+}
+
+static enum tr_status read_ropes(struct tr_config *c, const json_t *fallback,
+                                 const struct source *from) {
     static const char *const kinds[] = {"full_attention", "sliding_attention"};
-    const json_t *nested = json_object_get(from->root, "rope_parameters");
-    const json_t *older = json_object_get(from->root, "rope_scaling");
     double theta, local, fraction;
     int64_t turning;
     TR_TRY(number(c, TR_K_ROPE_THETA, 10000, &theta, from));
     TR_TRY(number(c, TR_K_LOCAL_THETA, theta, &local, from));
     TR_TRY(number(c, TR_K_ROTARY_FRACTION, 1, &fraction, from));
     TR_TRY(size(c, TR_K_ROTARY_DIM, c->rope_dim, 0, c->rope_dim, &turning, from));
-    struct tr_rope_defaults defaults = {theta, fraction, turning, c->positions, c->positions};
+    struct tr_rope_defaults defaults = {theta, fraction, turning, c->positions, 0};
     TR_TRY(tr_json_i64(from->root, "original_max_position_embeddings", &defaults.original_positions,
                        from->path, from->err));
     for (int i = 0; i < 2; i++) {
-        const json_t *mine = json_object_get(nested, kinds[i]);
-        const json_t *object = json_is_object(mine)     ? mine
-                               : json_is_object(nested) ? nested
-                                                        : older;
-        if (i && c->family->rope_full_layers_scaled && !json_is_object(mine))
+        bool own;
+        const json_t *object = rope_object(from->root, kinds[i], fallback, &own);
+        if (i && c->family->rope_full_layers_scaled && !own)
             object = NULL;
         defaults.theta = i ? local : theta;
         TR_TRY(tr_rope_read(&c->rope[i], object, &defaults, from->path, from->err));
@@ -340,6 +347,16 @@ static enum tr_status read_scales(struct tr_config *c, const struct source *from
 static enum tr_status read_flags(struct tr_config *c, const struct source *from) {
     TR_TRY(flag(c, TR_K_QKV_BIAS, &c->qkv_bias, from));
     TR_TRY(flag(c, TR_K_OUT_BIAS, &c->out_bias, from));
+static enum tr_status read_rope(struct tr_config *c, const struct source *from) {
+    const char *text = c->family->rope_fallback;
+    json_t *fallback = text ? json_loads(text, 0, NULL) : NULL;
+    if (text && !fallback)
+        return tr_fail(from->err, TR_ENOMEM, "%s: no memory for the rope object", from->path);
+    enum tr_status status = read_ropes(c, fallback, from);
+    json_decref(fallback);
+    return status;
+}
+
     TR_TRY(flag(c, TR_K_MLP_BIAS, &c->mlp_bias, from));
     TR_TRY(flag(c, TR_K_HEAD_BIAS, &c->head_bias, from));
     TR_TRY(flag(c, TR_K_PARALLEL, &c->parallel, from));
@@ -399,7 +416,13 @@ enum tr_status tr_config_parse(struct tr_config *config_p, const char *json, siz
     return status;
 }
 
-// ---- cost --------------------------------------------------------------------------------------
+// ---- length and cost ---------------------------------------------------------------------------
+
+int64_t tr_config_longest(const struct tr_config *c) {
+    if (c->family->position != TR_ROTARY || c->rope[0].type != TR_ROPE_DYNAMIC)
+        return c->positions;
+    return (int64_t)fmin((double)c->positions * c->rope[0].factor, INT32_MAX);
+}
 
 static double attention_parameters(const struct tr_config *c) {
     double hidden = (double)c->hidden, out = (double)tr_config_mixed_cols(c) * hidden;

@@ -70,6 +70,9 @@ static inline bool tr_config_has(const struct tr_config *c, int layer, enum tr_l
 
 // Parameters of the matrices of all blocks; `used`: only those that one token meets (experts).
 double tr_config_block_parameters(const struct tr_config *config, bool used);
+// Tokens of the longest sequence: all positions, times the factor where rope scaling is dynamic.
+int64_t tr_config_longest(const struct tr_config *config);
+
 // And of the whole model: embedding, blocks, head if untied.
 double tr_config_parameters(const struct tr_config *config);
 

@@ -203,6 +203,8 @@ struct tr_family {
     bool rope_full_layers_scaled;  // rope scaling is for layers without a window only
     bool gated;                    // the MLP is act(gate) * up, not act(up)
     bool transposed;               // block matrices are stored [in, out]
+    const char *rope_fallback;     // the class's rope object, as JSON, where config.json has none
+    bool window_where_still;       // only layers without rotation have a window
     struct tr_condition unit_head; // where it holds, the head's rows are scaled to length 1
     bool score_per_dim;            // scores are divided by the head size, not by its root (muP)
     bool embed_scale_sqrt;         // the embedding is multiplied by sqrt(hidden)

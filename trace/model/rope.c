@@ -64,6 +64,14 @@ static double default_scale(const struct tr_rope *rope, double mscale, double ms
     return 1;
 }
 
+// YaRN and LongRoPE stretch the original positions to the present ones where no factor is given;
+// the other types have nothing to derive it from.
+static double default_factor(const struct tr_rope *rope) {
+    return rope->type == TR_ROPE_YARN || rope->type == TR_ROPE_LONG
+               ? (double)rope->positions / (double)rope->original_positions
+               : 0;
+}
+
 static enum tr_status read_scaling(struct tr_rope *rope, const json_t *object,
                                    const struct tr_rope_defaults *defaults, const char *path,
                                    struct tr_err *err) {
@@ -79,11 +87,14 @@ static enum tr_status read_scaling(struct tr_rope *rope, const json_t *object,
     TR_TRY(tr_json_bool(object, "truncate", &rope->truncate, path, err));
     TR_TRY(tr_json_i64(object, "original_max_position_embeddings", &rope->original_positions, path,
                        err));
+    if (defaults->original_positions)
+        rope->original_positions = defaults->original_positions;
     if (rope->type == TR_ROPE_LONG) {
         TR_TRY(read_factors(rope->short_factors, rope->pairs, object, "short_factor", path, err));
         TR_TRY(read_factors(rope->long_factors, rope->pairs, object, "long_factor", path, err));
-        rope->factor = (double)defaults->positions / (double)rope->original_positions;
     }
+    if (rope->original_positions >= 1 && rope->factor == 0)
+        rope->factor = default_factor(rope);
     if (!(rope->factor > 0) || rope->original_positions < 1 ||
         (rope->type == TR_ROPE_LLAMA3 && !(rope->high_factor > rope->low_factor)))
         return tr_fail(err, TR_EFORMAT, "%s: the rope scaling makes no sense (factor %g)", path,
@@ -96,14 +107,13 @@ enum tr_status tr_rope_read(struct tr_rope *rope_p, const json_t *object,
                             const struct tr_rope_defaults *defaults, const char *path,
                             struct tr_err *err) {
     struct tr_rope rope = {.theta = defaults->theta,
-                           .factor = 1,
                            .low_factor = 1,
                            .high_factor = 4,
                            .beta_fast = 32,
                            .beta_slow = 1,
                            .scale = 1,
                            .positions = defaults->positions,
-                           .original_positions = defaults->original_positions,
+                           .original_positions = defaults->positions,
                            .truncate = true};
     double fraction = defaults->fraction;
     if (json_is_object(object)) {
@@ -135,63 +145,73 @@ static double correction_pair(const struct tr_rope *rope, double rotations) {
 }
 
 // YaRN's ramp: the share of pair i that is interpolated.
-static double yarn_ramp(const struct tr_rope *rope, int64_t i) {
+static float yarn_ramp(const struct tr_rope *rope, int64_t i) {
     double low = correction_pair(rope, rope->beta_fast);
     double high = correction_pair(rope, rope->beta_slow);
     low = fmax(rope->truncate ? floor(low) : low, 0);
     high = fmin(rope->truncate ? ceil(high) : high, 2 * (double)rope->pairs - 1);
     if (low == high)
         high += 0.001;
-    return fmin(fmax(((double)i - low) / (high - low), 0), 1);
+    return fminf(fmaxf(((float)i - (float)low) / (float)(high - low), 0), 1);
 }
 
-static double llama3_frequency(const struct tr_rope *rope, double frequency) {
-    double turns = (double)rope->original_positions * frequency / (2 * M_PI);
-    if (turns < rope->low_factor)
-        return frequency / rope->factor;
-    if (turns > rope->high_factor)
+static float yarn_frequency(const struct tr_rope *rope, int64_t i, float power) {
+    float kept = 1 - yarn_ramp(rope, i);
+    return 1 / ((float)rope->factor * power) * (1 - kept) + 1 / power * kept;
+}
+
+// Low frequencies, whose waves are longer than the original positions, are divided.
+static float llama3_frequency(const struct tr_rope *rope, float frequency) {
+    double positions = (double)rope->original_positions;
+    float wave = 1 / frequency * (float)(2 * M_PI), factor = (float)rope->factor;
+    float low = (float)rope->low_factor, span = (float)(rope->high_factor - rope->low_factor);
+    if (wave > (float)(positions / rope->low_factor))
+        return frequency / factor;
+    if (wave < (float)(positions / rope->high_factor))
         return frequency;
-    double smooth = (turns - rope->low_factor) / (rope->high_factor - rope->low_factor);
-    return (1 - smooth) * frequency / rope->factor + smooth * frequency;
+    float smooth = (1 / wave * (float)positions - low) / span;
+    return (1 - smooth) * frequency / factor + smooth * frequency;
 }
 
-static double base_of(const struct tr_rope *rope, int64_t seq_len) {
+static float base_of(const struct tr_rope *rope, int64_t seq_len) {
+    float theta = (float)rope->theta, factor = (float)rope->factor;
     if (rope->type != TR_ROPE_DYNAMIC || seq_len <= rope->positions)
-        return rope->theta;
-    double dim = 2 * (double)rope->pairs, length = (double)seq_len / (double)rope->positions;
-    return rope->theta * pow(rope->factor * length - (rope->factor - 1), dim / (dim - 2));
+        return theta;
+    double dim = 2 * (double)rope->pairs;
+    float length = factor * (float)seq_len / (float)rope->positions;
+    return theta * powf(length - (float)(rope->factor - 1), (float)(dim / (dim - 2)));
 }
 
 static float frequency_of(const struct tr_rope *rope, int64_t i, int64_t seq_len) {
     float exponent = (float)(2 * i) / (float)(2 * rope->pairs);
-    float power = (float)pow(base_of(rope, seq_len), exponent);
-    double frequency = 1.0f / power;
+    float power = (float)pow((double)base_of(rope, seq_len), (double)exponent);
+    const float *factors =
+        seq_len > rope->original_positions ? rope->long_factors : rope->short_factors;
     switch (rope->type) {
     case TR_ROPE_LINEAR:
-        return (float)(frequency / rope->factor);
-    case TR_ROPE_YARN: {
-        double ramp = yarn_ramp(rope, i);
-        return (float)(frequency / rope->factor * ramp + frequency * (1 - ramp));
-    }
-    case TR_ROPE_LONG: {
-        bool is_long = seq_len > rope->original_positions;
-        return 1.0f / ((is_long ? rope->long_factors : rope->short_factors)[i] * power);
-    }
+        return 1 / power / (float)rope->factor;
+    case TR_ROPE_YARN:
+        return yarn_frequency(rope, i, power);
+    case TR_ROPE_LONG:
+        return 1 / (factors[i] * power);
     case TR_ROPE_LLAMA3:
-        return (float)llama3_frequency(rope, frequency);
-    default:
-        return (float)frequency;
+        return llama3_frequency(rope, 1 / power);
+    case TR_ROPE_DEFAULT:
+    case TR_ROPE_DYNAMIC:
+        break;
     }
 }
 
 void tr_rope_tables(const struct tr_rope *rope, int64_t seq_len, float *cos_table,
+    return 1 / power;
                     float *sin_table) {
     for (int64_t i = 0; i < rope->pairs; i++) {
         float frequency = frequency_of(rope, i, seq_len);
         for (int64_t position = 0; position < seq_len; position++) {
+    float scale = (float)rope->scale;
             float angle = (float)position * frequency;
-            cos_table[position * rope->pairs + i] = (float)(cos(angle) * rope->scale);
-            sin_table[position * rope->pairs + i] = (float)(sin(angle) * rope->scale);
+            cos_table[position * rope->pairs + i] = (float)cos((double)angle) * scale;
+            sin_table[position * rope->pairs + i] = (float)sin((double)angle) * scale;
         }
     }
 }

@@ -34,7 +34,8 @@ struct tr_rope {
 struct tr_rope_defaults {
     double theta, fraction;
     int64_t dim; // entries of a head, or of its part that may turn
-    int64_t positions, original_positions;
+    int64_t positions;
+    int64_t original_positions; // given beside the rope object, where it wins; 0: not
 };
 
 // Reads one rope object in either spelling (rope_parameters of transformers 5, rope_scaling
