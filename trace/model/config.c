@@ -161,8 +161,10 @@ static enum tr_status read_latent(struct tr_config *c, const struct source *from
 }
 
 static enum tr_status read_sizes(struct tr_config *c, const struct source *from) {
+    int64_t embed_dim;
     TR_TRY(size(c, TR_K_LAYERS, 0, 1, TR_MAX_LAYERS, &c->layers, from));
     TR_TRY(size(c, TR_K_HIDDEN, 0, 1, MAX_SIZE, &c->hidden, from));
+    TR_TRY(size(c, TR_K_EMBED_DIM, c->hidden, 1, MAX_SIZE, &embed_dim, from));
     TR_TRY(size(c, TR_K_HEADS, 0, 1, MAX_HEADS, &c->heads, from));
     TR_TRY(size(c, TR_K_KV_HEADS, c->heads, 1, MAX_HEADS, &c->kv_heads, from));
     TR_TRY(size(c, TR_K_HEAD_DIM, c->hidden / c->heads, 1, MAX_HEADS, &c->qk_dim, from));
@@ -171,6 +173,12 @@ static enum tr_status read_sizes(struct tr_config *c, const struct source *from)
     TR_TRY(size(c, TR_K_POSITIONS, 0, 1, INT32_MAX, &c->positions, from));
     c->v_dim = c->rope_dim = c->qk_dim;
     TR_TRY(read_latent(c, from));
+    if (embed_dim != c->hidden)
+        return tr_fail(from->err, TR_EUNSUPPORTED,
+                       "%s: \"%s\" is %lld, not the hidden size %lld: embeddings that are "
+                       "projected are not supported",
+                       from->path, c->family->keys[TR_K_EMBED_DIM].json, (long long)embed_dim,
+                       (long long)c->hidden);
     if (c->heads % c->kv_heads)
         return tr_fail(from->err, TR_EFORMAT,
                        "%s: %lld attention heads cannot share %lld key-value heads evenly",

@@ -16,6 +16,7 @@
 enum tr_key {
     TR_K_LAYERS,
     TR_K_HIDDEN,          // d, width of the residual stream
+    TR_K_EMBED_DIM,       // width of the embedding's rows, refused unless it is hidden; absent: is
     TR_K_HEADS,           // query heads
     TR_K_KV_HEADS,        // key and value heads; absent: as many as query heads
     TR_K_HEAD_DIM,        // absent: hidden / heads
@@ -184,6 +185,7 @@ enum { TR_MAX_REFUSALS = 3, TR_MAX_WORDS = 2 };
 struct tr_family {
     const char *model_type;   // config.json's "model_type"
     const char *series;       // published series of this type, for the docs
+    const char *prefix;       // that files may put before the tensors' names or not; NULL: none
     struct tr_condition when; // which of several rows of one model_type applies
     // Configurations that are refused, with the reason: what has no residual add we could measure.
     struct {
@@ -193,6 +195,7 @@ struct tr_family {
     struct tr_word words[TR_MAX_WORDS];
     enum kn_norm_kind norm;    // of all norms but those of queries and keys
     enum kn_norm_kind qk_kind; // of those
+    bool parallel_shares_norm; // in a parallel residual the MLP reads what attention's norm gives
     bool no_pre_norm;          // sublayers read the stream as it is (their output is normed)
     bool norm_plus_one;        // norm weights are stored minus 1
     enum tr_qk_norm qk_norm;
