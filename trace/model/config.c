@@ -39,6 +39,11 @@ static bool holds(const struct tr_condition *condition, const json_t *root) {
 }
 
 static enum tr_status unknown_type(const char *type, const struct source *from) {
+    if (json_is_object(json_object_get(from->root, "text_config")))
+        return tr_fail(from->err, TR_EUNSUPPORTED,
+                       "%s: model_type \"%.64s\" holds a \"text_config\" among others; models of "
+                       "more than text are not supported",
+                       from->path, type);
     char known[768] = "";
     for (int i = 0; tr_family_at(i); i++) {
         const char *name = tr_family_at(i)->model_type;
@@ -269,16 +274,28 @@ static enum tr_status read_layer_types(struct tr_config *c, const struct source 
     return TR_OK;
 }
 
-// "no_rope_layers": 1 where a layer rotates, 0 where not. "mlp_only_layers": indices of dense ones.
-static enum tr_status read_layer_lists(struct tr_config *c, const struct source *from) {
-    TR_TRY(read_layer_types(c, from));
+// "no_rope_layers": 1 where a layer rotates, 0 where not.
+static enum tr_status read_still_layers(struct tr_config *c, const struct source *from) {
     const json_t *rotates = json_object_get(from->root, "no_rope_layers");
-    if (json_is_array(rotates) && c->family->keys[TR_K_NOPE_PERIOD].json) {
-        if ((int64_t)json_array_size(rotates) < c->layers)
+    bool listed = json_is_array(rotates) && c->family->keys[TR_K_NOPE_PERIOD].json;
+    if (listed && (int64_t)json_array_size(rotates) < c->layers)
+        return wrong_list("no_rope_layers", from);
+    for (int64_t i = 0; i < c->layers; i++) {
+        const json_t *value = json_array_get(rotates, (size_t)i);
+        if (listed && !json_is_integer(value))
             return wrong_list("no_rope_layers", from);
-        for (int64_t i = 0; i < c->layers; i++)
-            mark(c, i, TR_LAYER_STILL, json_integer_value(json_array_get(rotates, (size_t)i)) == 0);
+        if (listed)
+            mark(c, i, TR_LAYER_STILL, json_integer_value(value) == 0);
+        if (c->family->window_where_still && !(c->layer[i] & TR_LAYER_STILL))
+            mark(c, i, TR_LAYER_WINDOWED, false);
     }
+    return TR_OK;
+}
+
+// "mlp_only_layers": indices of dense layers.
+static enum tr_status read_layer_lists(struct tr_config *c, const struct source *from) {
+    TR_TRY(read_still_layers(c, from));
+    TR_TRY(read_layer_types(c, from));
     const json_t *dense = json_object_get(from->root, "mlp_only_layers");
     for (size_t i = 0; i < json_array_size(dense); i++) {
         json_int_t layer = json_integer_value(json_array_get(dense, i));
@@ -326,6 +343,16 @@ static enum tr_status read_ropes(struct tr_config *c, const json_t *fallback,
     return TR_OK;
 }
 
+static enum tr_status read_rope(struct tr_config *c, const struct source *from) {
+    const char *text = c->family->rope_fallback;
+    json_t *fallback = text ? json_loads(text, 0, NULL) : NULL;
+    if (text && !fallback)
+        return tr_fail(from->err, TR_ENOMEM, "%s: no memory for the rope object", from->path);
+    enum tr_status status = read_ropes(c, fallback, from);
+    json_decref(fallback);
+    return status;
+}
+
 static enum tr_status read_scales(struct tr_config *c, const struct source *from) {
     float scalar, width, divisor, epsilon;
     double dim = (double)c->qk_dim;
@@ -355,16 +382,6 @@ static enum tr_status read_scales(struct tr_config *c, const struct source *from
 static enum tr_status read_flags(struct tr_config *c, const struct source *from) {
     TR_TRY(flag(c, TR_K_QKV_BIAS, &c->qkv_bias, from));
     TR_TRY(flag(c, TR_K_OUT_BIAS, &c->out_bias, from));
-static enum tr_status read_rope(struct tr_config *c, const struct source *from) {
-    const char *text = c->family->rope_fallback;
-    json_t *fallback = text ? json_loads(text, 0, NULL) : NULL;
-    if (text && !fallback)
-        return tr_fail(from->err, TR_ENOMEM, "%s: no memory for the rope object", from->path);
-    enum tr_status status = read_ropes(c, fallback, from);
-    json_decref(fallback);
-    return status;
-}
-
     TR_TRY(flag(c, TR_K_MLP_BIAS, &c->mlp_bias, from));
     TR_TRY(flag(c, TR_K_HEAD_BIAS, &c->head_bias, from));
     TR_TRY(flag(c, TR_K_PARALLEL, &c->parallel, from));
@@ -377,6 +394,11 @@ static enum tr_status read_activation(struct tr_config *c, const struct source *
     const char *name = c->family->activation;
     if (c->family->activation_key)
         TR_TRY(tr_json_string(from->root, c->family->activation_key, &name, from->path, from->err));
+    if (c->family->gelu_is_tanh && strcmp(name, "gelu") == 0)
+        name = "gelu_pytorch_tanh";
+    if (c->family->activation_override)
+        TR_TRY(tr_json_string(from->root, c->family->activation_override, &name, from->path,
+                              from->err));
     for (size_t i = 0; i < sizeof activations / sizeof activations[0]; i++)
         if (strcmp(activations[i].name, name) == 0) {
             c->activation = activations[i].activation;

@@ -204,16 +204,18 @@ struct tr_family {
     int position_offset; // learned positions start at this row of their table
     enum kn_rope_kind rope;
     bool rope_full_layers_scaled;  // rope scaling is for layers without a window only
-    bool gated;                    // the MLP is act(gate) * up, not act(up)
-    bool transposed;               // block matrices are stored [in, out]
     const char *rope_fallback;     // the class's rope object, as JSON, where config.json has none
     bool window_where_still;       // only layers without rotation have a window
+    bool gated;                    // the MLP is act(gate) * up, not act(up)
+    bool transposed;               // block matrices are stored [in, out]
     struct tr_condition unit_head; // where it holds, the head's rows are scaled to length 1
     bool score_per_dim;            // scores are divided by the head size, not by its root (muP)
     bool embed_scale_sqrt;         // the embedding is multiplied by sqrt(hidden)
     int sparse_phase;              // see TR_K_SPARSE_STEP
     const char *activation_key;
-    const char *activation; // the class default
+    const char *activation;          // the class default
+    bool gelu_is_tanh;               // "gelu" under that key means the tanh form
+    const char *activation_override; // a key that wins where it is not null
     struct tr_key_row keys[TR_KEYS];
     const char *weights[TR_WEIGHTS];
 };

@@ -200,15 +200,15 @@ static float frequency_of(const struct tr_rope *rope, int64_t i, int64_t seq_len
     case TR_ROPE_DYNAMIC:
         break;
     }
+    return 1 / power;
 }
 
 void tr_rope_tables(const struct tr_rope *rope, int64_t seq_len, float *cos_table,
-    return 1 / power;
                     float *sin_table) {
+    float scale = (float)rope->scale;
     for (int64_t i = 0; i < rope->pairs; i++) {
         float frequency = frequency_of(rope, i, seq_len);
         for (int64_t position = 0; position < seq_len; position++) {
-    float scale = (float)rope->scale;
             float angle = (float)position * frequency;
             cos_table[position * rope->pairs + i] = (float)cos((double)angle) * scale;
             sin_table[position * rope->pairs + i] = (float)sin((double)angle) * scale;
