@@ -92,6 +92,19 @@ static enum tr_status copy_heads(struct tr_forward *f, struct kn_heads y, struct
     return TR_OK;
 }
 
+// In place: the norm of a latent, whose epsilon is its own, whatever config.json says of the
+// others.
+static enum tr_status norm_latent(struct tr_forward *f, const struct tr_batch *b,
+                                  struct kn_matrix latent, enum tr_slot weight,
+                                  struct tr_err *err) {
+    struct kn_head_norm norm = {.heads = heads_of(latent, 0, 1, latent.cols, latent.cols),
+                                .kind = KN_RMS_NORM,
+                                .weight = tr_slab_vector(b->plan, b->weights, weight),
+                                .epsilon = 1e-6f};
+    KN_TRY(f->kn->ops->head_norm(f->kn, &norm), "the norm of a latent");
+    return TR_OK;
+}
+
 // Multi-head latent attention (DeepSeek-AI 2024, arXiv 2405.04434, section 2.1): queries, and keys
 // with values, are projected through latents of low rank; a part of each key turns and is shared by
 // all heads. Heads come out rotated: a key is [unrotated | shared rotated].
@@ -110,16 +123,14 @@ static enum tr_status project_latent(struct tr_forward *f, const struct tr_batch
     if (c->query_rank) {
         query_input = tr_scratch(f, b, at, c->query_rank);
         TR_TRY(tr_multiply(f, b, query_input, normed, TR_SLOT_Q_LATENT, TR_SLOTS, err));
-        TR_TRY(norm_heads(f, b, heads_of(query_input, 0, 1, c->query_rank, c->query_rank), 0,
-                          KN_RMS_NORM, TR_SLOT_Q_LATENT_NORM, TR_SLOTS, err));
+        TR_TRY(norm_latent(f, b, query_input, TR_SLOT_Q_LATENT_NORM, err));
     }
     TR_TRY(tr_multiply(f, b, q, query_input, TR_SLOT_IN, TR_SLOTS, err));
     struct kn_matrix latent = tr_scratch(f, b, at, c->kv_rank + c->rope_dim);
     struct kn_matrix values = latent;
     values.cols = c->kv_rank;
     TR_TRY(tr_multiply(f, b, latent, normed, TR_SLOT_KV_LATENT, TR_SLOTS, err));
-    TR_TRY(norm_heads(f, b, heads_of(latent, 0, 1, c->kv_rank, c->kv_rank), 0, KN_RMS_NORM,
-                      TR_SLOT_KV_LATENT_NORM, TR_SLOTS, err));
+    TR_TRY(norm_latent(f, b, values, TR_SLOT_KV_LATENT_NORM, err));
     TR_TRY(tr_multiply(f, b, kv, values, TR_SLOT_KV, TR_SLOTS, err));
     struct kn_heads shared = heads_of(latent, c->kv_rank, 1, c->rope_dim, c->rope_dim);
     TR_TRY(rotate(f, b, heads_of(q, nope, c->heads, c->qk_dim, c->rope_dim), err));

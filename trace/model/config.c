@@ -194,6 +194,29 @@ static enum tr_status read_sizes(struct tr_config *c, const struct source *from)
     return TR_OK;
 }
 
+// "topk_method": DeepSeek's word for whether groups limit the choice of experts.
+static enum tr_status read_groups(struct tr_config *c, const struct source *from) {
+    const char *method = "greedy";
+    if (!c->family->keys[TR_K_GROUPS].json)
+        return TR_OK;
+    TR_TRY(tr_json_string(from->root, "topk_method", &method, from->path, from->err));
+    if (strcmp(method, "greedy") == 0)
+        return TR_OK;
+    if (strcmp(method, "group_limited_greedy") != 0)
+        return tr_fail(from->err, TR_EUNSUPPORTED, "%s: topk_method \"%.64s\" is not supported",
+                       from->path, method);
+    TR_TRY(size(c, TR_K_GROUPS, 1, 1, TR_MAX_EXPERT_GROUPS, &c->groups, from));
+    TR_TRY(size(c, TR_K_GROUPS_USED, 1, 1, c->groups, &c->groups_used, from));
+    if (c->experts % c->groups || c->groups_used * (c->experts / c->groups) < c->experts_used)
+        return tr_fail(
+            from->err, TR_EFORMAT,
+            "%s: %lld experts in %lld groups, %lld groups and %lld experts used, make no "
+            "sense",
+            from->path, (long long)c->experts, (long long)c->groups, (long long)c->groups_used,
+            (long long)c->experts_used);
+    return TR_OK;
+}
+
 static enum tr_status read_experts(struct tr_config *c, const struct source *from) {
     TR_TRY(size(c, TR_K_EXPERTS, 0, 0, MAX_HEADS, &c->experts, from));
     if (!c->experts)
@@ -203,22 +226,11 @@ static enum tr_status read_experts(struct tr_config *c, const struct source *fro
     TR_TRY(size(c, TR_K_EXPERT_FFN, c->ffn, 1, MAX_SIZE, &c->expert_ffn, from));
     TR_TRY(size(c, TR_K_SHARED_FFN, 0, 0, MAX_SIZE, &c->shared_ffn, from));
     TR_TRY(size(c, TR_K_SHARED_EXPERTS, 0, 0, 1024, &shared, from));
-    TR_TRY(size(c, TR_K_GROUPS, 0, 0, c->experts, &c->groups, from));
-    TR_TRY(size(c, TR_K_GROUPS_USED, 0, 0, c->experts, &c->groups_used, from));
     TR_TRY(flag(c, TR_K_NORMALISE_TOP, &c->normalise_top, from));
     TR_TRY(real(c, TR_K_ROUTED_SCALE, 1, &c->routed_scale, from));
     if (shared)
         c->shared_ffn = shared * c->expert_ffn;
-    if (c->groups > 1 &&
-        (c->experts % c->groups || c->groups_used < 1 || c->groups_used > c->groups ||
-         c->groups_used * (c->experts / c->groups) < c->experts_used))
-        return tr_fail(
-            from->err, TR_EFORMAT,
-            "%s: %lld experts in %lld groups, %lld groups and %lld experts used, make no "
-            "sense",
-            from->path, (long long)c->experts, (long long)c->groups, (long long)c->groups_used,
-            (long long)c->experts_used);
-    return TR_OK;
+    return read_groups(c, from);
 }
 
 // ---- layers ------------------------------------------------------------------------------------
@@ -358,6 +370,8 @@ static enum tr_status read_scales(struct tr_config *c, const struct source *from
     double dim = (double)c->qk_dim;
     TR_TRY(real(c, TR_K_QUERY_SCALAR, c->family->score_per_dim ? dim * dim : dim, &scalar, from));
     TR_TRY(real(c, TR_K_SCORE_SCALE, 1 / sqrt((double)scalar), &c->score_scale, from));
+    if (c->family->scores_follow_rope)
+        c->score_scale *= (float)c->rope[0].score_scale;
     TR_TRY(real(c, TR_K_SCORE_SOFTCAP, 0, &c->score_softcap, from));
     TR_TRY(flag(c, TR_K_LAYER_SCALE, &c->layer_scale, from));
     TR_TRY(real(c, TR_K_EMBED_SCALE, 1, &c->embed_scale, from));

@@ -14,7 +14,7 @@
 // needs to know besides the weights. Plain data: it may be copied and compared as bytes. All sizes
 // are positive and their products checked.
 
-enum { TR_MAX_LAYERS = 1024 };
+enum { TR_MAX_LAYERS = 1024, TR_MAX_EXPERT_GROUPS = 1024 };
 
 // What is special about one layer.
 enum tr_layer_flag {
@@ -68,11 +68,11 @@ static inline bool tr_config_has(const struct tr_config *c, int layer, enum tr_l
     return (c->layer[layer] & flag) != 0;
 }
 
-// Parameters of the matrices of all blocks; `used`: only those that one token meets (experts).
-double tr_config_block_parameters(const struct tr_config *config, bool used);
 // Tokens of the longest sequence: all positions, times the factor where rope scaling is dynamic.
 int64_t tr_config_longest(const struct tr_config *config);
 
+// Parameters of the matrices of all blocks; `used`: only those that one token meets (experts).
+double tr_config_block_parameters(const struct tr_config *config, bool used);
 // And of the whole model: embedding, blocks, head if untied.
 double tr_config_parameters(const struct tr_config *config);
 

@@ -19,11 +19,12 @@ static void softmax(float *values, int64_t count) {
         values[i] = (float)(exp((double)values[i] - (double)highest) / total);
 }
 
-// The index of the highest value, the lowest index among equals.
+// The index of the highest value, the lowest index among equals. NaN counts as highest, so that
+// chosen experts, marked -1, are distinct in a broken model too.
 static int64_t highest_of(const float *values, int64_t count) {
     int64_t best = 0;
     for (int64_t i = 1; i < count; i++)
-        if (values[i] > values[best])
+        if (values[i] > values[best] || (isnan(values[i]) && !isnan(values[best])))
             best = i;
     return best;
 }
@@ -31,22 +32,13 @@ static int64_t highest_of(const float *values, int64_t count) {
 // Group-limited choice: experts outside the best groups, by their best member, are set to 0.
 static void limit_groups(const struct tr_config *c, float *probabilities) {
     int64_t size = c->experts / c->groups;
-    bool kept[1 << 10] = {0};
-    for (int64_t k = 0; k < c->groups_used; k++) {
-        int64_t best = -1;
-        float score = -1;
-        for (int64_t g = 0; g < c->groups && g < (1 << 10); g++) {
-            float here = probabilities[g * size + highest_of(probabilities + g * size, size)];
-            if (!kept[g] && here > score) {
-                best = g;
-                score = here;
-            }
-        }
-        if (best >= 0)
-            kept[best] = true;
-    }
+    float best[TR_MAX_EXPERT_GROUPS];
+    for (int64_t g = 0; g < c->groups; g++)
+        best[g] = probabilities[g * size + highest_of(probabilities + g * size, size)];
+    for (int64_t k = 0; k < c->groups_used; k++)
+        best[highest_of(best, c->groups)] = -1;
     for (int64_t e = 0; e < c->experts; e++)
-        if (!kept[e / size])
+        if (best[e / size] >= 0)
             probabilities[e] = 0;
 }
 

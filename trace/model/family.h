@@ -209,6 +209,7 @@ struct tr_family {
     bool gated;                    // the MLP is act(gate) * up, not act(up)
     bool transposed;               // block matrices are stored [in, out]
     struct tr_condition unit_head; // where it holds, the head's rows are scaled to length 1
+    bool scores_follow_rope;       // scores are multiplied by rope's score_scale (DeepSeek's YaRN)
     bool score_per_dim;            // scores are divided by the head size, not by its root (muP)
     bool embed_scale_sqrt;         // the embedding is multiplied by sqrt(hidden)
     int sparse_phase;              // see TR_K_SPARSE_STEP

@@ -99,6 +99,8 @@ static enum tr_status read_scaling(struct tr_rope *rope, const json_t *object,
         (rope->type == TR_ROPE_LLAMA3 && !(rope->high_factor > rope->low_factor)))
         return tr_fail(err, TR_EFORMAT, "%s: the rope scaling makes no sense (factor %g)", path,
                        rope->factor);
+    if (mscale_all_dim != 0)
+        rope->score_scale = pow(tr_rope_mscale(rope->factor, mscale_all_dim), 2);
     rope->scale = scale > 0 ? scale : default_scale(rope, mscale, mscale_all_dim);
     return TR_OK;
 }
@@ -112,6 +114,7 @@ enum tr_status tr_rope_read(struct tr_rope *rope_p, const json_t *object,
                            .beta_fast = 32,
                            .beta_slow = 1,
                            .scale = 1,
+                           .score_scale = 1,
                            .positions = defaults->positions,
                            .original_positions = defaults->positions,
                            .truncate = true};

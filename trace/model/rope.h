@@ -24,7 +24,8 @@ struct tr_rope {
     enum tr_rope_type type;
     int64_t pairs; // of entries of a head that turn
     double theta, factor, low_factor, high_factor, beta_fast, beta_slow;
-    double scale; // of cos and sin
+    double scale;       // of cos and sin
+    double score_scale; // of the scores, mscale_all_dim of the two vectors that meet in one
     int64_t positions, original_positions;
     bool truncate;
     float short_factors[TR_MAX_PAIRS], long_factors[TR_MAX_PAIRS]; // TR_ROPE_LONG

@@ -38,4 +38,11 @@
     [TR_W_DOWN] = "model.layers.%d.mlp.down_proj.weight",                                          \
     [TR_W_DOWN_BIAS] = "model.layers.%d.mlp.down_proj.bias"
 
+// model.layers.N.mlp.gate and model.layers.N.mlp.experts.E.{gate,up,down}_proj.
+#define TR_EXPERTS_AS_QWEN                                                                         \
+    [TR_W_ROUTER] = "model.layers.%d.mlp.gate.weight",                                             \
+    [TR_W_EXPERT_GATE] = "model.layers.%d.mlp.experts.%d.gate_proj.weight",                        \
+    [TR_W_EXPERT_UP] = "model.layers.%d.mlp.experts.%d.up_proj.weight",                            \
+    [TR_W_EXPERT_DOWN] = "model.layers.%d.mlp.experts.%d.down_proj.weight"
+
 #endif
