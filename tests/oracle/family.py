@@ -39,6 +39,8 @@ class Family:
     parallel: Callable  # of the config: whether both sublayers read the layer's input
     old_style: Callable  # rewrites config.json as transformers 4 spelled it
     defaults: dict  # keys that old files omit: the class's default, or a function of the config
+    base: str = ""  # the part of the model whose own files have names without its prefix
+    attention: str = "eager"  # transformers' implementation that is taken for the truth
 
 
 def common_config(deck):

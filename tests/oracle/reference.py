@@ -39,7 +39,7 @@ def randomise(model, family, generator):
             elif parameter.dim() == 2:
                 gain = log_uniform(-0.2, 0.2) / parameter.shape[1] ** 0.5
                 value = gain * normal(parameter.shape)
-            elif "norm" in name and name.endswith("weight"):
+            elif parameter.dim() == 1 and name.endswith("weight"):  # of a norm
                 value = 1 + 0.3 * normal(parameter.shape)
             else:
                 value = 0.2 * normal(parameter.shape)
@@ -63,6 +63,12 @@ def rewrite_config(case, folder):
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
+def to_save(model, case):
+    """Of every other case without a head of its own only the base, whose names have no prefix."""
+    bare = case.family.base and case.number % 2 and model.config.tie_word_embeddings
+    return model.get_submodule(case.family.base) if bare else model
+
+
 def make_model(case, folder):
     """Writes the case's folder: config.json, weights, tokens.npy. Returns the token ids."""
     generator = torch.Generator().manual_seed(case.seed)
@@ -70,7 +76,7 @@ def make_model(case, folder):
     model = AutoModelForCausalLM.from_config(config)
     randomise(model, case.family, generator)
     model.to(getattr(torch, case.dtype))
-    model.save_pretrained(folder, max_shard_size=case.shard_size)
+    to_save(model, case).save_pretrained(folder, max_shard_size=case.shard_size)
     (folder / "generation_config.json").unlink(missing_ok=True)
     rewrite_config(case, folder)
     shape = (case.sequences, case.seq_len)
@@ -108,13 +114,14 @@ class Taps:
 
     def keep(self, key):
         def hook(module, args, output):
-            self.seen[key] = first(output)
+            self.seen[key] = first(output).clone()  # some add to it in place
 
         return hook
 
     def importances(self, index, parallel):
         """[module, sequence, position] of one layer."""
         x, attn, mlp, y = (self.seen[index, key] for key in ("in", "attn", "mlp", "out"))
+        attn, mlp = attn.view_as(x), mlp.view_as(x)
         middle = x if parallel else x + attn
         torch.testing.assert_close(x + attn + mlp, y, rtol=1e-9, atol=1e-9)
         return torch.stack([importance(x, x + attn), importance(middle, middle + mlp),
@@ -127,7 +134,7 @@ def first(output):
 
 def compute_truth(case, folder, tokens):
     model = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=torch.float64, attn_implementation="eager").eval()
+        folder, dtype=torch.float64, attn_implementation=case.family.attention).eval()
     for key, value in case.config.items():
         if key != "rope_parameters" and getattr(model.config, key) != value:
             raise ValueError(f"{folder}/config.json reads back as {key} = "
