@@ -356,6 +356,8 @@ static enum tr_status read_ropes(struct tr_config *c, const json_t *fallback,
 }
 
 static enum tr_status read_rope(struct tr_config *c, const struct source *from) {
+    if (c->family->position != TR_ROTARY)
+        return TR_OK;
     const char *text = c->family->rope_fallback;
     json_t *fallback = text ? json_loads(text, 0, NULL) : NULL;
     if (text && !fallback)
