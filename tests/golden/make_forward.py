@@ -26,11 +26,17 @@ from reference import MODULES, compute_truth, make_model  # noqa: E402
 CASES = 4
 
 
+def reference(family):
+    if family.model:
+        return f"tests/oracle/ours/{family.model_type}.py, written from the published description"
+    return f"transformers {transformers.__version__}, attn eager"
+
+
 def expected(case, truth):
     return {
         "provenance": {
-            "reference": f"transformers {transformers.__version__}, torch {torch.__version__}, "
-                         "attn eager, weights as saved, computed in float64",
+            "reference": f"{reference(case.family)}, torch {torch.__version__}, weights as saved, "
+                         "computed in float64",
             "made_by": "tests/golden/make_forward.py",
             "weights": case.dtype,
             "config": case.config_style,

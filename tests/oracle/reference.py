@@ -63,6 +63,19 @@ def rewrite_config(case, folder):
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
+def new_model(family, config):
+    if family.model:
+        return family.model(config)
+    return AutoModelForCausalLM.from_config(AutoConfig.for_model(family.model_type, **config))
+
+
+def load_model(family, folder):
+    if family.model:
+        return family.model.from_pretrained(folder, torch.float64)
+    return AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.float64, attn_implementation=family.attention).eval()
+
+
 def to_save(model, case):
     """Of every other case without a head of its own only the base, whose names have no prefix."""
     bare = case.family.base and case.number % 2 and model.config.tie_word_embeddings
@@ -72,15 +85,14 @@ def to_save(model, case):
 def make_model(case, folder):
     """Writes the case's folder: config.json, weights, tokens.npy. Returns the token ids."""
     generator = torch.Generator().manual_seed(case.seed)
-    config = AutoConfig.for_model(case.family.model_type, **case.config)
-    model = AutoModelForCausalLM.from_config(config)
+    model = new_model(case.family, case.config)
     randomise(model, case.family, generator)
     model.to(getattr(torch, case.dtype))
     to_save(model, case).save_pretrained(folder, max_shard_size=case.shard_size)
     (folder / "generation_config.json").unlink(missing_ok=True)
     rewrite_config(case, folder)
     shape = (case.sequences, case.seq_len)
-    tokens = torch.randint(config.vocab_size, shape, generator=generator).numpy()
+    tokens = torch.randint(model.config.vocab_size, shape, generator=generator).numpy()
     np.save(folder / "tokens.npy", tokens.astype(np.int32))
     return tokens
 
@@ -133,8 +145,7 @@ def first(output):
 
 
 def compute_truth(case, folder, tokens):
-    model = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=torch.float64, attn_implementation=case.family.attention).eval()
+    model = load_model(case.family, folder)
     for key, value in case.config.items():
         if key != "rope_parameters" and getattr(model.config, key) != value:
             raise ValueError(f"{folder}/config.json reads back as {key} = "
@@ -150,5 +161,5 @@ def compute_truth(case, folder, tokens):
         logits[:, :-1].transpose(1, 2), ids[:, 1:], reduction="none").mean(dim=1)
     parallel = case.family.parallel(model.config)
     layers = [taps.importances(index, parallel)
-              for index in range(model.config.num_hidden_layers)]
+              for index in range(len(model.get_submodule(case.family.layers)))]
     return Truth(torch.stack(layers).numpy(), loss.numpy())
