@@ -58,6 +58,8 @@ def make_case(case, folder):
     folder.mkdir(parents=True)
     tokens = make_model(case, folder)
     truth = compute_truth(case, folder, tokens)
+    if truth.ties:
+        raise ValueError(f"{folder}: a near tie of experts; take another seed")
     (folder / "expected.json").write_text(json.dumps(expected(case, truth)) + "\n")
     size = sum(path.stat().st_size for path in folder.iterdir())
     print(f"{folder.name}: {case.dtype}, config {case.config_style}, {size / 1e3:.0f} kB")

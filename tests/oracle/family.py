@@ -41,6 +41,7 @@ class Family:
     defaults: dict  # keys that old files omit: the class's default, or a function of the config
     base: str = ""  # the part of the model whose own files have names without its prefix
     attention: str = "eager"  # transformers' implementation that is taken for the truth
+    router: str = ""  # the module of a layer whose first output is the router's logits
     model: Callable = None  # the class in ours/, for types that transformers does not have
 
 

@@ -18,6 +18,8 @@ MODULES = ("attn", "mlp", "block")
 class Truth:
     importance: np.ndarray  # [layer, module, sequence, position]
     nll: np.ndarray  # [sequence], mean next-token loss in nats
+    exempt: np.ndarray  # [layer, module, sequence, position]: behind a choice of experts too close
+    ties: int  # such choices
 
 
 # ---- making a model ----------------------------------------------------------------------------
@@ -36,8 +38,8 @@ def randomise(model, family, generator):
         for name, parameter in model.named_parameters():
             if "embed" in name and parameter.dim() == 2:
                 value = log_uniform(-1.0, 0.3) * normal(parameter.shape)
-            elif parameter.dim() == 2:
-                gain = log_uniform(-0.2, 0.2) / parameter.shape[1] ** 0.5
+            elif parameter.dim() in (2, 3):  # 3: experts in one tensor
+                gain = log_uniform(-0.2, 0.2) / parameter.shape[-1] ** 0.5
                 value = gain * normal(parameter.shape)
             elif parameter.dim() == 1 and name.endswith("weight"):  # of a norm
                 value = 1 + 0.3 * normal(parameter.shape)
@@ -73,7 +75,8 @@ def load_model(family, folder):
     if family.model:
         return family.model.from_pretrained(folder, torch.float64)
     return AutoModelForCausalLM.from_pretrained(
-        folder, dtype=torch.float64, attn_implementation=family.attention).eval()
+        folder, dtype=torch.float64, attn_implementation=family.attention,
+        experts_implementation="eager").eval()
 
 
 def to_save(model, case):
@@ -116,6 +119,9 @@ class Taps:
             layer.register_forward_hook(self.keep_layer(index), with_kwargs=True)
             for key, path in (("attn", family.attn), ("mlp", family.mlp)):
                 layer.get_submodule(path).register_forward_hook(self.keep((index, key)))
+            router = dict(layer.named_modules()).get(family.router) if family.router else None
+            if router:
+                router.register_forward_hook(self.keep((index, "router")))
 
     def keep_layer(self, index):
         def hook(module, args, kwargs, output):
@@ -140,6 +146,42 @@ class Taps:
                             importance(x, y)])
 
 
+MARGIN = 1e-5  # of probability, below which float32 may choose another expert than float64
+
+
+def close_choices(logits, config):
+    """[token]: whether the last chosen and the first not chosen expert (or group) nearly tie."""
+
+    def gap(values, used):
+        values = values.sort(dim=-1, descending=True).values
+        return values[:, used - 1] - values[:, used] if used < values.shape[1] else values[:, 0] + 1
+
+    shares = logits.double().softmax(dim=-1)
+    margin = torch.full_like(shares[:, 0], 1.0)
+    if getattr(config, "topk_method", "greedy") == "group_limited_greedy":
+        members = shares.view(len(shares), config.n_group, -1)
+        best = members.max(dim=-1).values
+        margin = gap(best, config.topk_group)
+        eligible = best >= best.sort(dim=-1).values[:, -config.topk_group, None]
+        shares = (members * eligible[:, :, None]).view_as(shares)
+    return torch.minimum(margin, gap(shares, config.num_experts_per_tok)) < MARGIN
+
+
+def exemptions(taps, config, layers, shape):
+    """What may differ because a router chose otherwise: that token from there on, and later tokens
+    from the next layer's attention on. [layer, module, sequence, position], and how many ties."""
+    exempt, reached, ties = [], torch.zeros(shape, dtype=torch.bool), 0
+    for index in range(layers):
+        before = reached.cummax(dim=1).values
+        reached = before
+        if (index, "router") in taps.seen:
+            close = close_choices(taps.seen[index, "router"].flatten(0, -2), config).view(shape)
+            ties += int(close.sum())
+            reached = before | close
+        exempt.append(torch.stack([before, reached, reached]))
+    return torch.stack(exempt).numpy(), ties
+
+
 def first(output):
     return output[0] if isinstance(output, tuple) else output
 
@@ -162,4 +204,5 @@ def compute_truth(case, folder, tokens):
     parallel = case.family.parallel(model.config)
     layers = [taps.importances(index, parallel)
               for index in range(len(model.get_submodule(case.family.layers)))]
-    return Truth(torch.stack(layers).numpy(), loss.numpy())
+    exempt, ties = exemptions(taps, model.config, len(layers), ids.shape)
+    return Truth(torch.stack(layers).numpy(), loss.numpy(), exempt, ties)
