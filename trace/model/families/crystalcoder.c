@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "common.h"
+
+// Only what LLM360 published: rotary positions, swiglu (silu of c_fc2, times c_fc) and scores
+// divided by the head size.
+const struct tr_family tr_family_crystalcoder = {
+    .model_type = "crystalcoder",
+    .series = "CrystalCoder, Crystal",
+    .refusals = {{{"mup_scale_qk_dot_by_d", 0, 0}, "scores divided by the head size's root"},
+                 {{"scale_attn_weights", 0, 1}, "scores that are not scaled"}},
+    .words = {{"position_embedding_type", "rotary", "learned"},
+              {"activation_function", "swiglu", "gelu"}},
+    .norm = KN_LAYER_NORM,
+    .qkv = TR_QKV_CONCATENATED,
+    .rope = KN_ROPE_INTERLEAVED,
+    .gated = true,
+    .transposed = true,
+    .score_per_dim = true,
+    .activation = "silu",
+    .keys =
+        {
+            [TR_K_LAYERS] = {"n_layer", TR_REQUIRED},
+            [TR_K_HIDDEN] = {"n_embd", TR_REQUIRED},
+            [TR_K_HEADS] = {"n_head", TR_REQUIRED},
+            [TR_K_FFN] = {"n_inner", TR_DERIVED},
+            [TR_K_VOCABULARY] = {"vocab_size", TR_REQUIRED},
+            [TR_K_POSITIONS] = {"n_positions", 2048},
+            [TR_K_EPSILON] = {"layer_norm_epsilon", 1e-5},
+            [TR_K_ROTARY_DIM] = {"rotary_dim", TR_REQUIRED},
+            [TR_K_QKV_BIAS] = {NULL, true},
+            [TR_K_OUT_BIAS] = {NULL, true},
+            [TR_K_MLP_BIAS] = {NULL, true},
+            [TR_K_TIED] = {"tie_word_embeddings", true},
+            [TR_K_LAYER_SCALE] = {"scale_attn_by_inverse_layer_idx", false},
+            [TR_K_EMBED_SCALE] = {"mup_embeddings_scale", 1},
+            [TR_K_LOGIT_SCALE] = {"mup_output_alpha", 1},
+            [TR_K_LOGIT_WIDTH] = {"mup_width_scale", 1},
+        },
+    .weights =
+        {
+            [TR_W_EMBED] = "transformer.wte.weight",
+            [TR_W_ATTN_NORM] = "transformer.h.%d.ln_1.weight",
+            [TR_W_ATTN_NORM_BIAS] = "transformer.h.%d.ln_1.bias",
+            [TR_W_QKV] = "transformer.h.%d.attn.c_attn.weight",
+            [TR_W_QKV_BIAS] = "transformer.h.%d.attn.c_attn.bias",
+            [TR_W_O] = "transformer.h.%d.attn.c_proj.weight",
+            [TR_W_O_BIAS] = "transformer.h.%d.attn.c_proj.bias",
+            [TR_W_MLP_NORM] = "transformer.h.%d.ln_2.weight",
+            [TR_W_MLP_NORM_BIAS] = "transformer.h.%d.ln_2.bias",
+            [TR_W_GATE] = "transformer.h.%d.mlp.c_fc2.weight",
+            [TR_W_GATE_BIAS] = "transformer.h.%d.mlp.c_fc2.bias",
+            [TR_W_UP] = "transformer.h.%d.mlp.c_fc.weight",
+            [TR_W_UP_BIAS] = "transformer.h.%d.mlp.c_fc.bias",
+            [TR_W_DOWN] = "transformer.h.%d.mlp.c_proj.weight",
+            [TR_W_DOWN_BIAS] = "transformer.h.%d.mlp.c_proj.bias",
+            [TR_W_FINAL_NORM] = "transformer.ln_f.weight",
+            [TR_W_FINAL_NORM_BIAS] = "transformer.ln_f.bias",
+            [TR_W_HEAD] = "lm_head.weight",
+        },
+};
