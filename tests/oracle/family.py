@@ -42,6 +42,8 @@ class Family:
     base: str = ""  # the part of the model whose own files have names without its prefix
     attention: str = "eager"  # transformers' implementation that is taken for the truth
     router: str = ""  # the module of a layer whose first output is the router's logits
+    added: Callable = lambda config, output: output  # what of a module's output reaches the stream
+    norm_offset: float = 0.0  # what the model adds to its norms' weights
     model: Callable = None  # the class in ours/, for types that transformers does not have
 
 
@@ -59,6 +61,10 @@ def rename(config, **names):
     for old, new in names.items():
         if old in config:
             config[new] = config.pop(old)
+
+
+# Keys whose value is a list with an entry for each layer.
+PER_LAYER = ("layer_types", "no_rope_layers")
 
 
 # ---- cases -------------------------------------------------------------------------------------
@@ -90,6 +96,7 @@ def draw_case(family, number, deck, shapes, small):
     config = family.config(deck, deck.deal("shape", shapes))
     if small:
         config |= {"num_hidden_layers": 2, "vocab_size": 61}
+        config |= {key: config[key][-2:] for key in PER_LAYER if key in config}
     rows = [(2, 24)] if small else [(3, 33), (1, 130), (7, 16), (2, 64), (5, 2), (40, 12)]
     sequences, seq_len = deck.deal("rows", rows)
     return Case(

@@ -47,6 +47,8 @@ def randomise(model, family, generator):
                 value = 0.2 * normal(parameter.shape)
             if any(part in name for part in family.writes):
                 value *= log_uniform(-3.5, 0.3)
+            if parameter.dim() == 1 and name.endswith("norm.weight"):
+                value -= family.norm_offset
             parameter.copy_(value)
 
 
@@ -115,6 +117,7 @@ class Taps:
 
     def __init__(self, model, family):
         self.seen = {}
+        self.added = lambda output: family.added(model.config, output)
         for index, layer in enumerate(model.get_submodule(family.layers)):
             layer.register_forward_hook(self.keep_layer(index), with_kwargs=True)
             for key, path in (("attn", family.attn), ("mlp", family.mlp)):
@@ -132,7 +135,7 @@ class Taps:
 
     def keep(self, key):
         def hook(module, args, output):
-            self.seen[key] = first(output).clone()  # some add to it in place
+            self.seen[key] = self.added(first(output)).clone()  # some add to it in place
 
         return hook
 
@@ -189,9 +192,9 @@ def first(output):
 def compute_truth(case, folder, tokens):
     model = load_model(case.family, folder)
     for key, value in case.config.items():
-        if key != "rope_parameters" and getattr(model.config, key) != value:
-            raise ValueError(f"{folder}/config.json reads back as {key} = "
-                             f"{getattr(model.config, key)}, not {value}")
+        found = getattr(model.config, key, value)  # an omitted head_dim is no attribute of some
+        if key != "rope_parameters" and found != value:
+            raise ValueError(f"{folder}/config.json reads back as {key} = {found}, not {value}")
     for key, value in case.config.get("rope_parameters", {}).items():
         if model.config.rope_parameters[key] != value:
             raise ValueError(f"{folder}/config.json reads back with another {key}")

@@ -34,6 +34,21 @@ def rope_scaling(deck, pairs):
     return {"rope_type": rope_type}, None
 
 
+def flat_rope(deck):
+    """The unscaled rotation, or a linear one, which needs nothing else of the config."""
+    rope = deck.deal("flat_rope", [{"rope_type": "default"}, {"rope_type": "default"},
+                                   {"rope_type": "linear", "factor": 3.0}])
+    return rope | {"rope_theta": deck.deal("rope_theta", [10000.0, 500000.0, 2000000.0, 100.0])}
+
+
+def window_types(deck, layers, period):
+    """layer_types: every period-th layer sees everything, or layers drawn at random do."""
+    if deck.deal("types", ["drawn", "regular", "regular"]) == "drawn":
+        return [deck.rng.choice(["full_attention", "sliding_attention"]) for _ in range(layers)]
+    return ["full_attention" if (i + 1) % period == 0 else "sliding_attention"
+            for i in range(layers)]
+
+
 def llama_config(deck, shape):
     hidden, heads, kv_heads, head_dim, intermediate = shape
     rope, positions = rope_scaling(deck, head_dim // 2)
