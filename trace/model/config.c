@@ -415,8 +415,10 @@ static enum tr_status read_activation(struct tr_config *c, const struct source *
     if (c->family->activation_override)
         TR_TRY(tr_json_string(from->root, c->family->activation_override, &name, from->path,
                               from->err));
+    bool learned = c->family->weights[TR_W_ALPHA_P] != NULL; // what xIELU needs
     for (size_t i = 0; i < sizeof activations / sizeof activations[0]; i++)
-        if (strcmp(activations[i].name, name) == 0) {
+        if (strcmp(activations[i].name, name) == 0 &&
+            (learned || activations[i].activation != KN_XIELU)) {
             c->activation = activations[i].activation;
             return TR_OK;
         }

@@ -226,8 +226,10 @@ static enum tr_status plan_mlp(const struct binder *b, struct tr_slab_plan *slab
     TR_TRY(bind(b, slab, TR_SLOT_IN, TR_W_GATE, c->ffn, c->hidden, 0));
     TR_TRY(bind(b, slab, TR_SLOT_IN, TR_W_UP, c->ffn, c->hidden, up));
     TR_TRY(bind(b, slab, TR_SLOT_OUT, TR_W_DOWN, c->hidden, c->ffn, 0));
-    TR_TRY(bind(b, slab, TR_SLOT_ALPHAS, TR_W_ALPHA_P, 1, 1, 0));
-    TR_TRY(bind(b, slab, TR_SLOT_ALPHAS, TR_W_ALPHA_N, 1, 1, 1));
+    if (c->activation == KN_XIELU) {
+        TR_TRY(bind(b, slab, TR_SLOT_ALPHAS, TR_W_ALPHA_P, 1, 1, 0));
+        TR_TRY(bind(b, slab, TR_SLOT_ALPHAS, TR_W_ALPHA_N, 1, 1, 1));
+    }
     TR_TRY(bind_norm(b, slab, TR_SLOT_POST_NORM, TR_W_MLP_POST_NORM, c->hidden));
     if (!c->mlp_bias)
         return TR_OK;
