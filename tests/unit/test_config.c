@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is refused of config.json, each with its sentence, and what is read of every family's seed.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "config.h"
+
+#define LLAMA_SIZES                                                                                \
+    "\"num_hidden_layers\": 2, \"hidden_size\": 16, \"num_attention_heads\": 4, "                  \
+    "\"intermediate_size\": 24, \"vocab_size\": 61"
+#define LLAMA "\"model_type\": \"llama\", " LLAMA_SIZES
+#define CRYSTAL                                                                                    \
+    "\"model_type\": \"crystalcoder\", \"n_layer\": 2, \"n_embd\": 16, \"n_head\": 2, "            \
+    "\"rotary_dim\": 4, \"vocab_size\": 61"
+#define CRYSTAL_WORDS "\"position_embedding_type\": \"rotary\", \"activation_function\": \"swiglu\""
+
+// The sentence without "config.json: " before it; part of it where it lists what is known.
+static const struct {
+    const char *json, *sentence;
+} refused[] = {
+    // what is not known
+    {"{\"model_type\": \"lama\"}", "model_type \"lama\" is not known; the nearest known one is "
+                                   "llama, all are: "},
+    {"{\"model_type\": \"gptneox\"}", "the nearest known one is gpt_neox"},
+    {"{\"model_type\": \"lama\"}", "a new one needs a row in families.c, see "
+                                   "docs/adding-a-family.md"},
+    {"{\"hidden_size\": 16}", "\"model_type\" is missing"},
+    {"{\"model_type\": 3}", "\"model_type\""},
+    {"{" LLAMA ", \"hidden_act\": \"softplus\"}", "activation \"softplus\" is not supported"},
+    {"{" LLAMA ", \"hidden_act\": 1}", "\"hidden_act\""},
+    {"{" LLAMA ", \"rope_scaling\": {\"type\": \"spiral\", \"factor\": 2.0}}",
+     "rope type \"spiral\" is not supported; known: default, linear, dynamic, yarn, longrope, "
+     "llama3"},
+    {"{" LLAMA ", \"rope_parameters\": {\"rope_type\": \"proportional\"}}",
+     "rope type \"proportional\" is not supported"},
+    {"{" LLAMA ", \"quantization_config\": {\"bits\": 4}}",
+     "quantized weights (\"quantization_config\") are not supported"},
+    // options of a family that are not run
+    {"{" CRYSTAL ", " CRYSTAL_WORDS "}",
+     "this crystalcoder is not supported: scores divided by the head size's root"},
+    {"{" CRYSTAL ", " CRYSTAL_WORDS
+     ", \"mup_scale_qk_dot_by_d\": true, \"scale_attn_weights\": false}",
+     "this crystalcoder is not supported: scores that are not scaled"},
+    {"{" CRYSTAL ", \"mup_scale_qk_dot_by_d\": true}",
+     "\"position_embedding_type\" is \"learned\"; for crystalcoder only \"rotary\" is supported"},
+    {"{" CRYSTAL ", \"mup_scale_qk_dot_by_d\": true, \"position_embedding_type\": \"rotary\", "
+     "\"activation_function\": \"gelu\"}",
+     "\"activation_function\" is \"gelu\"; for crystalcoder only \"swiglu\" is supported"},
+    {"{\"model_type\": \"deepseek\", " LLAMA_SIZES ", \"scoring_func\": \"sigmoid\"}",
+     "\"scoring_func\" is \"sigmoid\"; for deepseek only \"softmax\" is supported"},
+    {"{\"model_type\": \"deepseek\", " LLAMA_SIZES ", \"num_experts_per_tok\": 1}",
+     "this deepseek is not supported: one routed expert per token"},
+    {"{\"model_type\": \"baichuan\", \"num_hidden_layers\": 40, \"hidden_size\": 5120, "
+     "\"max_position_embeddings\": 4096}",
+     "this baichuan is not supported: the size of 13B, which has ALiBi and no "
+     "\"max_position_embeddings\""},
+    {"{\"model_type\": \"baichuan\", \"num_hidden_layers\": 32, \"hidden_size\": 4096}",
+     "this baichuan is not supported: the size of 7B, which needs \"max_position_embeddings\""},
+    // values that make no sense
+    {"[]", "does not hold a JSON object"},
+    {"{" LLAMA ", \"hidden_size\": 0}", ""}, // a key twice
+    {"{\"model_type\": \"llama\", \"num_hidden_layers\": 2}", "\"hidden_size\" is missing"},
+    {"{\"model_type\": \"llama\", \"num_hidden_layers\": -2}",
+     "\"num_hidden_layers\" is -2, expected an integer from 1 to 1024"},
+    {"{\"model_type\": \"llama\", \"num_hidden_layers\": 1e9}",
+     "\"num_hidden_layers\" is 1e+09, expected an integer from 1 to 1024"},
+    {"{\"model_type\": \"llama\", \"num_hidden_layers\": 2.5}",
+     "\"num_hidden_layers\" is 2.5, expected an integer from 1 to 1024"},
+    {"{\"model_type\": \"llama\", \"num_hidden_layers\": \"2\"}", "\"num_hidden_layers\""},
+    {"{\"model_type\": \"llama\", \"num_hidden_layers\": [2]}", "\"num_hidden_layers\""},
+    {"{\"model_type\": \"llama\", \"num_hidden_layers\": 9223372036854775807}",
+     "\"num_hidden_layers\" is 9.22337e+18"},
+    {"{" LLAMA ", \"num_key_value_heads\": 3}",
+     "4 attention heads cannot share 3 key-value heads evenly"},
+    {"{" LLAMA ", \"num_key_value_heads\": 0}",
+     "\"num_key_value_heads\" is 0, expected an integer from 1 to 65536"},
+    {"{" LLAMA ", \"head_dim\": -8}", "\"head_dim\" is -8, expected an integer from 1 to 65536"},
+    {"{" LLAMA ", \"rms_norm_eps\": -1}", "norm epsilon -1"},
+    {"{" LLAMA ", \"rms_norm_eps\": 1e300}", "\"rms_norm_eps\" is 1e+300, which makes no sense"},
+    {"{" LLAMA ", \"rope_theta\": 0}", "rotary base 0"},
+    {"{" LLAMA ", \"rope_theta\": \"big\"}", "\"rope_theta\""},
+    {"{" LLAMA ", \"rope_scaling\": {\"type\": \"linear\", \"factor\": -2}}",
+     "the rope scaling makes no sense (factor -2)"},
+    {"{" LLAMA ", \"rope_scaling\": {\"type\": \"longrope\", \"short_factor\": [1], "
+     "\"long_factor\": [1, 1]}}",
+     "rope \"short_factor\" must be a list of 2 numbers"},
+    {"{" LLAMA ", \"rope_scaling\": {\"type\": \"longrope\", \"short_factor\": [1, 0], "
+     "\"long_factor\": [1, 1]}}",
+     "rope \"short_factor\" must hold positive numbers"},
+    {"{" CRYSTAL ", \"rotary_dim\": 5}", ""}, // a key twice
+    {"{\"model_type\": \"crystalcoder\", \"n_layer\": 2, \"n_embd\": 16, \"n_head\": 2, "
+     "\"vocab_size\": 61, \"mup_scale_qk_dot_by_d\": true, \"rotary_dim\": 12, " CRYSTAL_WORDS "}",
+     "\"rotary_dim\" is 12, expected an integer from 0 to 8"},
+    {"{\"model_type\": \"deepseek\", " LLAMA_SIZES
+     ", \"n_routed_experts\": 4, \"num_experts_per_tok\": 5}",
+     "\"num_experts_per_tok\" is 5, expected an integer from 1 to 4"},
+    {"{\"model_type\": \"deepseek\", " LLAMA_SIZES ", \"n_routed_experts\": 4}",
+     "\"num_experts_per_tok\" is missing"},
+};
+
+static void refuses(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        struct tr_config config;
+        struct tr_err err = {.code = TR_OK};
+        const char *json = refused[i].json;
+        enum tr_status status = tr_config_parse(&config, json, strlen(json), "config.json", &err);
+        if (status == TR_OK || strncmp(err.text, "config.json", 11) != 0 ||
+            !strstr(err.text, refused[i].sentence))
+            fail_msg("%s\n  gives: %s\n  not: %s", json, status == TR_OK ? "success" : err.text,
+                     refused[i].sentence);
+    }
+}
+
+// A wrong value leaves the output as it was.
+static void sets_nothing(void **state) {
+    (void)state;
+    struct tr_config config;
+    struct tr_err err;
+    memset(&config, 0x5a, sizeof config);
+    struct tr_config before;
+    memcpy(&before, &config, sizeof config);
+    const char json[] = "{" LLAMA ", \"hidden_act\": \"softplus\"}";
+    assert_int_equal(tr_config_parse(&config, json, strlen(json), "config.json", &err),
+                     TR_EUNSUPPORTED);
+    assert_memory_equal(&config, &before, sizeof config);
+}
+
+static void parse_seed(const char *path) {
+    static char json[1 << 16];
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        fail_msg("%s is missing", path);
+    size_t bytes = fread(json, 1, sizeof json, file);
+    fclose(file);
+    struct tr_config config;
+    struct tr_err err = {.code = TR_OK};
+    if (tr_config_parse(&config, json, bytes, path, &err) != TR_OK)
+        fail_msg("%s", err.text);
+    assert_true(config.layers >= 1 && config.hidden >= 1 && config.heads % config.kv_heads == 0);
+}
+
+// Every family has a seed of its own, and each is read.
+static void parses_every_family(void **state) {
+    (void)state;
+    for (int i = 0; tr_family_at(i); i++) {
+        char path[256];
+        snprintf(path, sizeof path, "tests/fuzz/corpus/config/%s.json",
+                 tr_family_at(i)->model_type);
+        parse_seed(path);
+    }
+}
+
+static void tells_baichuans_apart(void **state) {
+    (void)state;
+    struct tr_config config;
+    struct tr_err err;
+    const char *small =
+        "{\"model_type\": \"baichuan\", " LLAMA_SIZES ", \"max_position_embeddings\": 64}";
+    const char *large = "{\"model_type\": \"baichuan\", " LLAMA_SIZES "}";
+    assert_int_equal(tr_config_parse(&config, small, strlen(small), "c", &err), TR_OK);
+    assert_int_equal(config.family->position, TR_ROTARY);
+    assert_false(config.unit_head);
+    assert_int_equal(tr_config_parse(&config, large, strlen(large), "c", &err), TR_OK);
+    assert_int_equal(config.family->position, TR_ALIBI);
+    const char *second =
+        "{\"model_type\": \"baichuan\", \"num_hidden_layers\": 2, \"hidden_size\": 16, "
+        "\"num_attention_heads\": 4, \"intermediate_size\": 24, \"vocab_size\": 125696}";
+    assert_int_equal(tr_config_parse(&config, second, strlen(second), "c", &err), TR_OK);
+    assert_true(config.unit_head);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(refuses),
+        cmocka_unit_test(sets_nothing),
+        cmocka_unit_test(parses_every_family),
+        cmocka_unit_test(tells_baichuans_apart),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
