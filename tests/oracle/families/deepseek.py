@@ -37,6 +37,7 @@ FAMILY = Family(
     layers="model.layers",
     attn="self_attn",
     mlp="mlp",
+    router="mlp.gate",
     writes=("o_proj", "down_proj"),
     parallel=lambda config: False,
     old_style=lambda config: None,  # there is no other

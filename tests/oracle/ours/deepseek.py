@@ -49,7 +49,7 @@ class Router(nn.Module):
         self.weight = nn.Parameter(torch.empty(c.n_routed_experts, c.hidden_size))
 
     def forward(self, x):
-        return product(x, self.weight).softmax(-1)
+        return product(x, self.weight)
 
 
 class Experts(nn.Module):
@@ -63,7 +63,7 @@ class Experts(nn.Module):
             self.shared_experts = MLP(c.hidden_size, inner * c.n_shared_experts)
 
     def forward(self, x):
-        probabilities = self.gate(x)
+        probabilities = self.gate(x).softmax(-1)
         share, chosen = probabilities.topk(self.c.num_experts_per_tok)
         if self.c.norm_topk_prob:
             share = share / share.sum(-1, keepdim=True)
