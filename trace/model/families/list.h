@@ -2,6 +2,7 @@
 // Every family's row, in the order they are tried. No include guard: the list is expanded twice.
 TR_FAMILY(baichuan_13b)
 TR_FAMILY(baichuan)
+TR_FAMILY(bloom)
 TR_FAMILY(crystalcoder)
 TR_FAMILY(deepseek)
 TR_FAMILY(gpt2)
