@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "common.h"
+
+const struct tr_family tr_family_mistral = {
+    .model_type = "mistral",
+    .series = "Mistral 7B",
+    .norm = KN_RMS_NORM,
+    .qkv = TR_QKV_SEPARATE,
+    .gated = true,
+    .activation_key = "hidden_act",
+    .activation = "silu",
+    .keys =
+        {
+            TR_SIZES_AS_LLAMA,
+            [TR_K_KV_HEADS] = {"num_key_value_heads", 8},
+            [TR_K_HEAD_DIM] = {"head_dim", TR_DERIVED},
+            [TR_K_POSITIONS] = {"max_position_embeddings", 131072},
+            [TR_K_EPSILON] = {"rms_norm_eps", 1e-6},
+            [TR_K_ROPE_THETA] = {"rope_theta", 10000},
+            [TR_K_WINDOW] = {"sliding_window", 4096},
+            [TR_K_TIED] = {"tie_word_embeddings", false},
+        },
+    .weights =
+        {
+            TR_ATTENTION_AS_LLAMA,
+            TR_MLP_AS_LLAMA,
+        },
+};
