@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "common.h"
+
+const struct tr_family tr_family_qwen3_moe = {
+    .model_type = "qwen3_moe",
+    .series = "Qwen3-30B-A3B, Qwen3-235B-A22B",
+    .norm = KN_RMS_NORM,
+    .qk_kind = KN_RMS_NORM,
+    .qk_norm = TR_QK_PER_HEAD,
+    .qkv = TR_QKV_SEPARATE,
+    .gated = true,
+    .sparse_phase = 1,
+    .activation_key = "hidden_act",
+    .activation = "silu",
+    .keys =
+        {
+            TR_SIZES_AS_LLAMA,
+            [TR_K_KV_HEADS] = {"num_key_value_heads", 4},
+            [TR_K_HEAD_DIM] = {"head_dim", TR_DERIVED},
+            [TR_K_POSITIONS] = {"max_position_embeddings", 32768},
+            [TR_K_EPSILON] = {"rms_norm_eps", 1e-6},
+            [TR_K_ROPE_THETA] = {"rope_theta", 10000},
+            [TR_K_QKV_BIAS] = {"attention_bias", false},
+            [TR_K_OUT_BIAS] = {"attention_bias", false},
+            [TR_K_QK_NORM] = {NULL, true},
+            [TR_K_WINDOW] = {"sliding_window", 4096},
+            [TR_K_USE_WINDOW] = {"use_sliding_window", false},
+            [TR_K_EXPERTS] = {"num_experts", 128, "num_local_experts"},
+            [TR_K_EXPERTS_USED] = {"num_experts_per_tok", 8},
+            [TR_K_EXPERT_FFN] = {"moe_intermediate_size", 768},
+            [TR_K_NORMALISE_TOP] = {"norm_topk_prob", false},
+            [TR_K_SPARSE_STEP] = {"decoder_sparse_step", 1},
+            [TR_K_TIED] = {"tie_word_embeddings", false},
+        },
+    .weights =
+        {
+            TR_ATTENTION_AS_LLAMA,
+            [TR_W_Q_NORM] = "model.layers.%d.self_attn.q_norm.weight",
+            [TR_W_K_NORM] = "model.layers.%d.self_attn.k_norm.weight",
+            TR_MLP_AS_LLAMA,
+            TR_EXPERTS_AS_QWEN,
+        },
+};
