@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "common.h"
+
+const struct tr_family tr_family_deepseek_v2 = {
+    .model_type = "deepseek_v2",
+    .series = "DeepSeek-V2, DeepSeek-V2-Lite",
+    .refusals = {{{"norm_topk_prob", true, false}, "implementations differ on norm_topk_prob"},
+                 {{"attention_bias", true, false}, "attention_bias in latent attention"},
+                 {{"mlp_bias", true, false}, "mlp_bias beside experts"}},
+    .words = {{"scoring_func", "softmax", "softmax"}},
+    .norm = KN_RMS_NORM,
+    .rope = KN_ROPE_INTERLEAVED,
+    .scores_follow_rope = true,
+    .gated = true,
+    .activation_key = "hidden_act",
+    .activation = "silu",
+    .keys =
+        {
+            TR_SIZES_AS_LLAMA,
+            [TR_K_EPSILON] = {"rms_norm_eps", 1e-6},
+            [TR_K_ROPE_THETA] = {"rope_theta", 10000},
+            [TR_K_QUERY_RANK] = {"q_lora_rank", 1536},
+            [TR_K_KV_RANK] = {"kv_lora_rank", 512},
+            [TR_K_NOPE_DIM] = {"qk_nope_head_dim", 128},
+            [TR_K_ROPE_DIM] = {"qk_rope_head_dim", 64},
+            [TR_K_VALUE_DIM] = {"v_head_dim", 128},
+            [TR_K_EXPERTS] = {"n_routed_experts", 64},
+            [TR_K_EXPERTS_USED] = {"num_experts_per_tok", TR_REQUIRED},
+            [TR_K_EXPERT_FFN] = {"moe_intermediate_size", 1407},
+            [TR_K_SHARED_EXPERTS] = {"n_shared_experts", 2},
+            [TR_K_ROUTED_SCALE] = {"routed_scaling_factor", 1},
+            [TR_K_DENSE_FIRST] = {"first_k_dense_replace", 0},
+            [TR_K_SPARSE_STEP] = {"moe_layer_freq", 1},
+            [TR_K_GROUPS] = {"n_group", TR_DERIVED},
+            [TR_K_GROUPS_USED] = {"topk_group", TR_DERIVED},
+            [TR_K_TIED] = {"tie_word_embeddings", false},
+        },
+    .weights =
+        {
+            TR_ATTENTION_AS_LLAMA,
+            [TR_W_Q_A] = "model.layers.%d.self_attn.q_a_proj.weight",
+            [TR_W_Q_A_NORM] = "model.layers.%d.self_attn.q_a_layernorm.weight",
+            [TR_W_Q_B] = "model.layers.%d.self_attn.q_b_proj.weight",
+            [TR_W_KV_A] = "model.layers.%d.self_attn.kv_a_proj_with_mqa.weight",
+            [TR_W_KV_A_NORM] = "model.layers.%d.self_attn.kv_a_layernorm.weight",
+            [TR_W_KV_B] = "model.layers.%d.self_attn.kv_b_proj.weight",
+            TR_MLP_AS_LLAMA,
+            TR_EXPERTS_AS_QWEN,
+            [TR_W_SHARED_GATE] = "model.layers.%d.mlp.shared_experts.gate_proj.weight",
+            [TR_W_SHARED_UP] = "model.layers.%d.mlp.shared_experts.up_proj.weight",
+            [TR_W_SHARED_DOWN] = "model.layers.%d.mlp.shared_experts.down_proj.weight",
+        },
+};
