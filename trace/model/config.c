@@ -342,7 +342,7 @@ static enum tr_status read_ropes(struct tr_config *c, const json_t *fallback,
     TR_TRY(number(c, TR_K_ROTARY_FRACTION, 1, &fraction, from));
     TR_TRY(size(c, TR_K_ROTARY_DIM, c->rope_dim, 0, c->rope_dim, &turning, from));
     struct tr_rope_defaults defaults = {theta, fraction, turning, c->positions, 0};
-    TR_TRY(size(c, TR_K_ORIGINAL_POSITIONS, 0, 0, INT32_MAX, &defaults.original_positions, from));
+    TR_TRY(size(c, TR_K_ORIGINAL_LENGTH, 0, 0, INT32_MAX, &defaults.original_positions, from));
     TR_TRY(tr_json_i64(from->root, "original_max_position_embeddings", &defaults.original_positions,
                        from->path, from->err));
     for (int i = 0; i < 2; i++) {
