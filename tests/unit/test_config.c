@@ -20,6 +20,9 @@
     "\"rotary_dim\": 4, \"vocab_size\": 61"
 #define CRYSTAL_WORDS "\"position_embedding_type\": \"rotary\", \"activation_function\": \"swiglu\""
 
+#define DEEPSEEK "\"model_type\": \"deepseek_v2\", \"num_experts_per_tok\": 6, " LLAMA_SIZES
+#define GROUPS DEEPSEEK ", \"topk_method\": \"group_limited_greedy\""
+
 // The sentence without "config.json: " before it; part of it where it lists what is known.
 static const struct {
     const char *json, *sentence;
@@ -62,6 +65,15 @@ static const struct {
      "\"max_position_embeddings\""},
     {"{\"model_type\": \"baichuan\", \"num_hidden_layers\": 32, \"hidden_size\": 4096}",
      "this baichuan is not supported: the size of 7B, which needs \"max_position_embeddings\""},
+    {"{" DEEPSEEK ", \"norm_topk_prob\": true}",
+     "this deepseek_v2 is not supported: implementations differ on norm_topk_prob"},
+    {"{" DEEPSEEK ", \"attention_bias\": true}",
+     "this deepseek_v2 is not supported: attention_bias in latent attention"},
+    {"{" DEEPSEEK ", \"mlp_bias\": true}",
+     "this deepseek_v2 is not supported: mlp_bias beside experts"},
+    {"{" DEEPSEEK ", \"scoring_func\": \"sigmoid\"}",
+     "\"scoring_func\" is \"sigmoid\"; for deepseek_v2 only \"softmax\" is supported"},
+    {"{" DEEPSEEK ", \"topk_method\": \"noaux_tc\"}", "topk_method \"noaux_tc\" is not supported"},
     // values that make no sense
     {"[]", "does not hold a JSON object"},
     {"{" LLAMA ", \"hidden_size\": 0}", ""}, // a key twice
@@ -102,6 +114,12 @@ static const struct {
      "\"num_experts_per_tok\" is 5, expected an integer from 1 to 4"},
     {"{\"model_type\": \"deepseek\", " LLAMA_SIZES ", \"n_routed_experts\": 4}",
      "\"num_experts_per_tok\" is missing"},
+    {"{" GROUPS ", \"n_group\": 5, \"topk_group\": 1}",
+     "64 experts in 5 groups, 1 groups and 6 experts used, make no sense"},
+    {"{" GROUPS ", \"n_group\": 16, \"topk_group\": 1}",
+     "64 experts in 16 groups, 1 groups and 6 experts used, make no sense"},
+    {"{" GROUPS ", \"n_routed_experts\": 2048, \"n_group\": 2048, \"topk_group\": 6}",
+     "\"n_group\" is 2048, expected an integer from 1 to 1024"},
 };
 
 static void refuses(void **state) {
@@ -176,12 +194,56 @@ static void tells_baichuans_apart(void **state) {
     assert_true(config.unit_head);
 }
 
+// Absent, null and unused are three things.
+static void reads_windows(void **state) {
+    (void)state;
+    static const struct {
+        const char *json;
+        int64_t window;
+        bool windowed[2];
+    } cases[] = {
+        {"{\"model_type\": \"mistral\", \"num_key_value_heads\": 4, " LLAMA_SIZES "}",
+         4096,
+         {1, 1}},
+        {"{\"model_type\": \"mistral\", \"num_key_value_heads\": null, \"sliding_window\": "
+         "null, " LLAMA_SIZES "}",
+         0,
+         {0, 0}},
+        {"{\"model_type\": \"qwen3_moe\", \"use_sliding_window\": false, \"layer_types\": "
+         "[\"sliding_attention\", \"sliding_attention\"], " LLAMA_SIZES "}",
+         0,
+         {0, 0}},
+        {"{\"model_type\": \"qwen3_moe\", \"use_sliding_window\": true, " LLAMA_SIZES "}",
+         4096,
+         {1, 1}},
+        {"{\"model_type\": \"qwen2_moe\", \"num_key_value_heads\": 4, \"use_sliding_window\": "
+         "true, \"max_window_layers\": 0, " LLAMA_SIZES "}",
+         4096,
+         {0, 0}},
+        {"{\"model_type\": \"qwen2_moe\", \"num_key_value_heads\": 4, \"use_sliding_window\": "
+         "true, " LLAMA_SIZES "}",
+         4096,
+         {1, 0}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct tr_config config;
+        struct tr_err err = {.code = TR_OK};
+        if (tr_config_parse(&config, cases[i].json, strlen(cases[i].json), "c", &err) != TR_OK)
+            fail_msg("%s: %s", cases[i].json, err.text);
+        assert_int_equal(config.window, cases[i].window);
+        for (int layer = 0; layer < 2; layer++)
+            assert_int_equal(tr_config_has(&config, layer, TR_LAYER_WINDOWED),
+                             cases[i].windowed[layer]);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refuses),
         cmocka_unit_test(sets_nothing),
         cmocka_unit_test(parses_every_family),
         cmocka_unit_test(tells_baichuans_apart),
+        cmocka_unit_test(reads_windows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
