@@ -39,6 +39,15 @@ static inline uint16_t kn_bf16_of_float(float value) {
     return (uint16_t)((is_nan ? bits | 0x400000 : rounded) >> 16);
 }
 
+static inline float kn_round_to_bf16(float value) {
+    return kn_float_of_bf16(kn_bf16_of_float(value));
+}
+
+// ALiBi's term of a key at `position` as Falcon computes it, before the scores are scaled.
+static inline float kn_slope_bf16(float slope, int64_t position) {
+    return kn_round_to_bf16(slope * kn_round_to_bf16((float)position));
+}
+
 // Adding 0.5 aligns a subnormal result's last bit with the float's last bit: the sum rounds.
 static inline uint16_t kn_f16_of_float(float value) {
     uint32_t bits = kn_bits_of_float(value), sign = bits >> 16 & 0x8000;

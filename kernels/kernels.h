@@ -115,16 +115,18 @@ struct kn_copy_heads {
 //   s_ij = scale * q[i,h] . k[j,g] + slopes[h] * (j - i),   g = h / (q.count / k.count)
 //   s_ij = softcap * tanh(s_ij / softcap)                   where softcap > 0 (Gemma 2)
 //   y[i,h] = sum_j softmax_j(s_ij) v[j,g],   j <= i and, where window > 0, j > i - window
-// slopes: ALiBi (Press et al. 2022), f32 [q.count] in host memory, NULL = none. y[n, q.count *
-// v.dim]; q.dim == k.dim, v.dim may differ (multi-head latent attention). Scores exist only as a
-// tile per thread (online softmax, Milakov & Gimelshein 2018); n is a multiple of seq_len. Keys
-// that no query of a tile sees are not computed.
+// slopes: ALiBi (Press et al. 2022), f32 [q.count] in host memory, NULL = none. With
+// slopes_bf16 (Falcon), slopes[h] * (j - i) is scale * (b(j) - b(i)), where b(p) = slopes[h] * p,
+// p and the product rounded to bf16. y[n, q.count * v.dim]; q.dim == k.dim, v.dim may differ
+// (multi-head latent attention). Scores exist only as a tile per thread (online softmax, Milakov &
+// Gimelshein 2018); n is a multiple of seq_len. Keys that no query of a tile sees are not computed.
 struct kn_attention {
     struct kn_matrix y;
     struct kn_heads q, k, v;
     int64_t seq_len, window; // window 0: none
     float scale, softcap;    // softcap 0: none
     const float *slopes;
+    bool slopes_bf16;
 };
 
 // y[n,f] = activation(x[n, 0:f]) * x[n, f:2f]  (GLU variants, Shazeer 2020). y may be x's first

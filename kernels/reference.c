@@ -206,6 +206,15 @@ static double cap(double z, float softcap) {
     return softcap > 0 ? (double)softcap * tanh(z / (double)softcap) : z;
 }
 
+// ALiBi's term of the score of a key in the same sequence.
+static double bias(const struct kn_attention *op, float slope, int64_t row, int64_t key) {
+    if (!op->slopes_bf16) {
+        return (double)slope * (double)(key - row);
+    }
+    double here = (double)kn_slope_bf16(slope, row % op->seq_len);
+    return (double)op->scale * ((double)kn_slope_bf16(slope, key % op->seq_len) - here);
+}
+
 static double score(const struct kn_attention *op, int64_t row, int64_t head, int64_t key) {
     const float *q = head_of(&op->q, row, head);
     const float *k = head_of(&op->k, key, head / (op->q.count / op->k.count));
@@ -214,7 +223,9 @@ static double score(const struct kn_attention *op, int64_t row, int64_t head, in
         sum += (double)q[i] * (double)k[i];
     }
     sum *= (double)op->scale;
-    sum += op->slopes ? (double)op->slopes[head] * (double)(key - row) : 0;
+    if (op->slopes) {
+        sum += bias(op, op->slopes[head], row, key);
+    }
     return cap(sum, op->softcap);
 }
 

@@ -117,6 +117,22 @@ KN_CLONES static void add_slope(const struct block *b, float slope, int64_t firs
     }
 }
 
+// The same as Falcon rounds it; differences of bf16 values of one magnitude are exact.
+KN_CLONES static void add_slope_bf16(const struct block *b, float slope, float scale,
+                                     int64_t first_key, int64_t keys) {
+    float here[QUERIES];
+    for (int i = 0; i < QUERIES; i++) {
+        here[i] = kn_slope_bf16(slope, b->first + i);
+    }
+    for (int64_t key = 0; key < keys; key++) {
+        float *row = b->scores + key * QUERIES, there = kn_slope_bf16(slope, first_key + key);
+#pragma omp simd
+        for (int i = 0; i < QUERIES; i++) {
+            row[i] += scale * (there - here[i]);
+        }
+    }
+}
+
 KN_CLONES static void cap_scores(const struct block *b, float softcap, int64_t keys) {
 #pragma omp simd
     for (int64_t i = 0; i < keys * QUERIES; i++) {
@@ -204,7 +220,9 @@ static void attend_block(const struct block *b, const struct kn_attention *op, f
         int64_t keys = cpu_min(KEYS, end - key);
         pack_values(b, key, keys);
         compute_scores(b, key, keys);
-        if (slope != 0) {
+        if (slope != 0 && op->slopes_bf16) {
+            add_slope_bf16(b, slope, op->scale, key, keys);
+        } else if (slope != 0) {
             add_slope(b, slope, key, keys);
         }
         if (op->softcap > 0) {

@@ -14,6 +14,7 @@ struct options {
     float scale, softcap;
     int64_t window;
     const float *slopes;
+    bool slopes_bf16;
 };
 
 static int64_t width(const struct shape *s) {
@@ -31,13 +32,28 @@ static struct kn_attention attention_of(const struct shape *s, const struct opti
                                  .window = o->window,
                                  .scale = o->scale,
                                  .softcap = o->softcap,
-                                 .slopes = o->slopes};
+                                 .slopes = o->slopes,
+                                 .slopes_bf16 = o->slopes_bf16};
 }
 
 // Element i of a head, from the host's copy of the matrix.
 static long double element(const struct kn_heads *h, const float *values, int64_t row, int64_t head,
                            int64_t i) {
     return (long double)values[row * h->x.cols + h->first_col + head * h->pitch + i];
+}
+
+static long double round_bf16(float value) {
+    uint16_t bits;
+    float rounded;
+    kn_convert(&bits, KN_BF16, &value, KN_F32, 1);
+    kn_convert(&rounded, KN_F32, &bits, KN_BF16, 1);
+    return (long double)rounded;
+}
+
+// Falcon's ALiBi of the token of a row.
+static long double bf16_slope(const struct kn_attention *op, int64_t row, int64_t head) {
+    float position = (float)round_bf16((float)(row % op->seq_len));
+    return round_bf16(op->slopes[head] * position);
 }
 
 static long double score_truth(const struct kn_attention *op, const float *values, int64_t row,
@@ -48,7 +64,11 @@ static long double score_truth(const struct kn_attention *op, const float *value
         sum += element(&op->q, values, row, head, i) * element(&op->k, values, key, group, i);
     }
     sum *= (long double)op->scale;
-    sum += op->slopes ? (long double)op->slopes[head] * (long double)(key - row) : 0;
+    if (op->slopes && op->slopes_bf16) {
+        sum += (long double)op->scale * (bf16_slope(op, key, head) - bf16_slope(op, row, head));
+    } else if (op->slopes) {
+        sum += (long double)op->slopes[head] * (long double)(key - row);
+    }
     return softcap > 0 ? softcap * tanhl(sum / softcap) : sum;
 }
 
@@ -127,11 +147,15 @@ static void test_window(void **state) {
 static void test_options(void **state) {
     static const struct shape shapes[] = {{2, 40, 4, 2, 24, 24}, {1, 700, 4, 1, 16, 20}};
     static const float slopes[] = {0.25F, 0.0625F, 0, 0.7F};
-    static const struct options options[] = {{1.5F, 0, 0, slopes},
-                                             {1.5F, 2.F, 0, NULL},
-                                             {8.F, 3.F, 0, slopes},
-                                             {1.F, 1e6F, 0, NULL},
-                                             {1.5F, 2.F, 50, slopes}};
+    static const struct options options[] = {
+        {.scale = 1.5F, .slopes = slopes},
+        {.scale = 1.5F, .softcap = 2.F},
+        {.scale = 8.F, .softcap = 3.F, .slopes = slopes},
+        {.scale = 1.F, .softcap = 1e6F},
+        {.scale = 1.5F, .softcap = 2.F, .window = 50, .slopes = slopes},
+        {.scale = 0.3F, .slopes = slopes, .slopes_bf16 = true},
+        {.scale = 0.3F, .softcap = 3.F, .window = 50, .slopes = slopes, .slopes_bf16 = true},
+    };
     for (size_t i = 0; i < TEST_ARRAY_SIZE(shapes); i++) {
         for (size_t o = 0; o < TEST_ARRAY_SIZE(options); o++) {
             check_shape(&shapes[i], &options[o]);

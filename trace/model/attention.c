@@ -157,7 +157,8 @@ static enum tr_status attend(struct tr_forward *f, const struct tr_batch *b, str
                               .scale = c->layer_scale ? c->score_scale / (float)(layer + 1)
                                                       : c->score_scale,
                               .softcap = c->score_softcap,
-                              .slopes = f->slopes};
+                              .slopes = f->slopes,
+                              .slopes_bf16 = c->family->position == TR_ALIBI_SCALED_BF16};
     KN_TRY(f->kn->ops->attention(f->kn, &op), "attention");
     return TR_OK;
 }

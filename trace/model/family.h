@@ -165,7 +165,7 @@ enum tr_position {
     TR_ROTARY,           // queries and keys turn
     TR_LEARNED,          // a table is added to the embedding
     TR_ALIBI,            // scores fall with distance
-    TR_ALIBI_SCALED_BF16 // ALiBi added before the scores are scaled, slopes rounded to bf16
+    TR_ALIBI_SCALED_BF16 // ALiBi rounded to bf16, added before the scores are scaled
 };
 
 // A condition on config.json: the key's value (a number, or a boolean as 0 and 1) is `value`; an

@@ -131,7 +131,7 @@ static enum tr_status upload_positions(struct tr_forward *f, struct tr_err *err)
 
 // ALiBi's slopes (Press et al. 2022): for 2^n heads the powers of 2^(-8/2^n); further heads take
 // the odd powers of the next finer base.
-static void fill_slopes(float *slopes, int64_t heads) {
+static void fill_slopes(float *slopes, int64_t heads, bool rounded) {
     int64_t power = 1;
     while (2 * power <= heads)
         power *= 2;
@@ -139,6 +139,11 @@ static void fill_slopes(float *slopes, int64_t heads) {
         double exponent = h < power ? (double)(h + 1) * 8 / (double)power
                                     : (double)(2 * (h - power) + 1) * 4 / (double)power;
         slopes[h] = (float)pow(2, -exponent);
+        if (rounded) {
+            uint16_t bits;
+            kn_convert(&bits, KN_BF16, &slopes[h], KN_F32, 1);
+            kn_convert(&slopes[h], KN_F32, &bits, KN_BF16, 1);
+        }
     }
 }
 
@@ -156,7 +161,7 @@ enum tr_status tr_forward_allocate(struct tr_forward *f, struct tr_err *err) {
                    "allocating the residual stream and scratch");
     }
     if (f->slopes)
-        fill_slopes(f->slopes, f->config.heads);
+        fill_slopes(f->slopes, f->config.heads, f->config.family->position == TR_ALIBI_SCALED_BF16);
     TR_TRY(upload_positions(f, err));
     for (int which = 0; which < 2; which++)
         if (f->config.rope[which].pairs)
