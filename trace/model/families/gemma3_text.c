@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "common.h"
+
+// As gemma2, with normed queries and keys instead of the caps, and a rotation of its own for
+// windowed layers, which rope scaling leaves alone.
+const struct tr_family tr_family_gemma3_text = {
+    .model_type = "gemma3_text",
+    .series = "Gemma 3 (text only)",
+    .refusals = {{{"use_bidirectional_attention", true, false},
+                  "attention is causal here, not bidirectional"}},
+    .norm = KN_RMS_NORM,
+    .qk_kind = KN_RMS_NORM,
+    .norm_plus_one = true,
+    .qk_norm = TR_QK_PER_HEAD,
+    .qkv = TR_QKV_SEPARATE,
+    .rope_full_layers_scaled = true,
+    .gated = true,
+    .embed_scale_sqrt = true,
+    .activation_key = "hidden_activation",
+    .activation = "gelu_pytorch_tanh",
+    .keys =
+        {
+            TR_SIZES_AS_LLAMA,
+            [TR_K_POSITIONS] = {"max_position_embeddings", 131072},
+            [TR_K_KV_HEADS] = {"num_key_value_heads", 4},
+            [TR_K_HEAD_DIM] = {"head_dim", 256},
+            [TR_K_EPSILON] = {"rms_norm_eps", 1e-6},
+            [TR_K_ROPE_THETA] = {"rope_theta", 1000000},
+            [TR_K_LOCAL_THETA] = {"rope_local_base_freq", 10000},
+            [TR_K_QKV_BIAS] = {"attention_bias", false},
+            [TR_K_OUT_BIAS] = {"attention_bias", false},
+            [TR_K_QK_NORM] = {NULL, true},
+            [TR_K_WINDOW] = {"sliding_window", 4096},
+            [TR_K_WINDOW_PERIOD] = {"sliding_window_pattern", 6},
+            [TR_K_QUERY_SCALAR] = {"query_pre_attn_scalar", 256},
+            [TR_K_LOGIT_SOFTCAP] = {"final_logit_softcapping", 0},
+            [TR_K_TIED] = {"tie_word_embeddings", true},
+        },
+    .weights =
+        {
+            TR_ATTENTION_AS_LLAMA,
+            TR_MLP_AS_LLAMA,
+            [TR_W_Q_NORM] = "model.layers.%d.self_attn.q_norm.weight",
+            [TR_W_K_NORM] = "model.layers.%d.self_attn.k_norm.weight",
+            [TR_W_ATTN_POST_NORM] = "model.layers.%d.post_attention_layernorm.weight",
+            [TR_W_MLP_NORM] = "model.layers.%d.pre_feedforward_layernorm.weight",
+            [TR_W_MLP_POST_NORM] = "model.layers.%d.post_feedforward_layernorm.weight",
+        },
+};
