@@ -74,6 +74,30 @@ static const struct {
     {"{" DEEPSEEK ", \"scoring_func\": \"sigmoid\"}",
      "\"scoring_func\" is \"sigmoid\"; for deepseek_v2 only \"softmax\" is supported"},
     {"{" DEEPSEEK ", \"topk_method\": \"noaux_tc\"}", "topk_method \"noaux_tc\" is not supported"},
+    {"{\"model_type\": \"gpt2\", \"scale_attn_weights\": false}",
+     "this gpt2 is not supported: its scores are not scaled"},
+    {"{\"model_type\": \"gpt2\", \"add_cross_attention\": true}",
+     "this gpt2 is not supported: it attends to an encoder"},
+    {"{\"model_type\": \"opt\", \"do_layer_norm_before\": false}",
+     "this opt is not supported: its norms come after the residual add and change the stream "
+     "itself"},
+    {"{\"model_type\": \"opt\", \"_remove_final_layer_norm\": true}",
+     "this opt is not supported: it has no norm before the head"},
+    {"{\"model_type\": \"opt\", \"layer_norm_elementwise_affine\": false}",
+     "this opt is not supported: its norms have no weights"},
+    {"{\"model_type\": \"opt\", \"ffn_dim\": 64, \"word_embed_proj_dim\": 8, " LLAMA_SIZES "}",
+     "\"word_embed_proj_dim\" is 8, not the hidden size 16: embeddings that are projected are not "
+     "supported"},
+    {"{\"model_type\": \"bloom\", \"apply_residual_connection_post_layernorm\": true}",
+     "this bloom is not supported: its residual add starts from the normed stream"},
+    {"{\"model_type\": \"falcon\", \"alibi\": true}",
+     "this falcon is not supported: ALiBi with multi_query"},
+    {"{\"model_type\": \"falcon\", \"multi_query\": false}",
+     "this falcon is not supported: rotary positions without multi_query"},
+    {"{\"model_type\": \"falcon\", \"alibi\": true, \"new_decoder_architecture\": true}",
+     "this falcon is not supported: ALiBi with new_decoder_architecture"},
+    {"{\"model_type\": \"falcon\", \"num_ln_in_parallel_attn\": 1}",
+     "this falcon is not supported: num_ln_in_parallel_attn without new_decoder_architecture"},
     // values that make no sense
     {"[]", "does not hold a JSON object"},
     {"{" LLAMA ", \"hidden_size\": 0}", ""}, // a key twice
@@ -194,6 +218,41 @@ static void tells_baichuans_apart(void **state) {
     assert_true(config.unit_head);
 }
 
+// Falcon's four kinds are one model_type.
+static void tells_falcons_apart(void **state) {
+    (void)state;
+    static const struct {
+        const char *json;
+        enum tr_qkv_layout qkv;
+        enum tr_position position;
+        bool parallel, shared;
+        int64_t kv_heads;
+    } kinds[] = {
+        {"", TR_QKV_CONCATENATED, TR_ROTARY, true, true, 1},
+        {", \"parallel_attn\": false", TR_QKV_CONCATENATED, TR_ROTARY, false, true, 1},
+        {", \"multi_query\": false, \"alibi\": true", TR_QKV_PER_HEAD, TR_ALIBI_SCALED_BF16, true,
+         true, 4},
+        {", \"new_decoder_architecture\": true, \"num_kv_heads\": 2", TR_QKV_PER_KV_HEAD, TR_ROTARY,
+         true, false, 2},
+        {", \"new_decoder_architecture\": true, \"num_kv_heads\": 2, "
+         "\"num_ln_in_parallel_attn\": 1",
+         TR_QKV_PER_KV_HEAD, TR_ROTARY, true, true, 2},
+    };
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        struct tr_config config;
+        struct tr_err err;
+        char json[512];
+        snprintf(json, sizeof json, "{\"model_type\": \"falcon\", " LLAMA_SIZES "%s}",
+                 kinds[i].json);
+        assert_int_equal(tr_config_parse(&config, json, strlen(json), "c", &err), TR_OK);
+        assert_int_equal(config.family->qkv, kinds[i].qkv);
+        assert_int_equal(config.family->position, kinds[i].position);
+        assert_int_equal(config.parallel, kinds[i].parallel);
+        assert_int_equal(config.family->parallel_shares_norm, kinds[i].shared);
+        assert_int_equal(config.kv_heads, kinds[i].kv_heads);
+    }
+}
+
 // Absent, null and unused are three things.
 static void reads_windows(void **state) {
     (void)state;
@@ -243,6 +302,7 @@ int main(void) {
         cmocka_unit_test(sets_nothing),
         cmocka_unit_test(parses_every_family),
         cmocka_unit_test(tells_baichuans_apart),
+        cmocka_unit_test(tells_falcons_apart),
         cmocka_unit_test(reads_windows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
