@@ -25,7 +25,7 @@ class Truth:
 # ---- making a model ----------------------------------------------------------------------------
 
 
-def randomise(model, family, generator):
+def randomise(model, family, vocabulary, generator):
     """Fills every parameter so that no term vanishes and importance spans orders of magnitude."""
 
     def normal(shape):
@@ -33,6 +33,11 @@ def randomise(model, family, generator):
 
     def log_uniform(low, high):
         return 10 ** (low + (high - low) * torch.rand((), generator=generator).item())
+
+    def tame(value):
+        """Rows over the vocabulary, so scaled that logits are as small as a trained model's: float32
+        cannot give a loss of 50 nats to 1e-5."""
+        return value * min(1, 3 / (value.std().item() * value.shape[1] ** 0.5))
 
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -49,6 +54,8 @@ def randomise(model, family, generator):
                 value *= log_uniform(-3.5, 0.3)
             if parameter.dim() == 1 and name.endswith("norm.weight"):
                 value -= family.norm_offset
+            if parameter.dim() == 2 and parameter.shape[0] == vocabulary:
+                value = tame(value)
             parameter.copy_(value)
 
 
@@ -91,7 +98,7 @@ def make_model(case, folder):
     """Writes the case's folder: config.json, weights, tokens.npy. Returns the token ids."""
     generator = torch.Generator().manual_seed(case.seed)
     model = new_model(case.family, case.config)
-    randomise(model, case.family, generator)
+    randomise(model, case.family, model.config.vocab_size, generator)
     model.to(getattr(torch, case.dtype))
     to_save(model, case).save_pretrained(folder, max_shard_size=case.shard_size)
     (folder / "generation_config.json").unlink(missing_ok=True)

@@ -2,7 +2,6 @@
 #ifndef TR_FAMILY_H
 #define TR_FAMILY_H
 
-#include <math.h>
 #include <stdbool.h>
 
 #include "kernels.h"
