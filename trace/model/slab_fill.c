@@ -9,6 +9,7 @@
 #include "alloc.h"
 
 enum { PIECE_BYTES = 8 << 20 }; // one pread
+enum { TILE = 32 };             // rows and columns transposed at once
 
 // The digest of one tensor on its way: its bytes come in order, but pieces of several tensors may
 // alternate (panels of a table and of its bias), and a tensor may come twice (a tied table).
@@ -146,19 +147,34 @@ static void scatter(const struct tr_placement *p, const struct tr_slot_plan *slo
     }
 }
 
+// to[i] = from[i * TILE] for elements of 2 or 4 bytes.
+static void copy_column(char *to, const char *from, int64_t count, size_t size) {
+    for (int64_t i = 0; i < count && size == 4; i++)
+        memcpy(to + 4 * i, from + 4 * i * TILE, 4);
+    for (int64_t i = 0; i < count && size == 2; i++)
+        memcpy(to + 2 * i, from + 2 * i * TILE, 2);
+}
+
 // The same for a tensor stored [cols, rows]: bytes hold its stored rows [row, row + rows), each a
-// column of the slot.
+// column of the slot. By square tiles, so that neither side's cache lines are used once and lost.
 static void scatter_transposed(const struct tr_placement *p, const struct tr_slot_plan *slot,
                                char *memory, int64_t row, int64_t rows, const char *bytes) {
     size_t from_size = tr_dtype_size(p->tensor->dtype), to_size = kn_type_size(slot->type);
-    for (int64_t j = 0; j < p->rows; j++) {
-        int64_t run;
-        char *to =
-            memory + slot->offset + (size_t)(destination(p, j, &run) * slot->cols + row) * to_size;
-        for (int64_t k = 0; k < rows; k++)
-            convert(to + (size_t)k * to_size, slot->type,
-                    bytes + (size_t)(k * p->rows + j) * from_size, p->tensor->dtype, 1);
-    }
+    _Alignas(float) char tile[TILE * TILE * sizeof(float)];
+    for (int64_t j = 0; j < p->rows; j += TILE)
+        for (int64_t k = 0; k < rows; k += TILE) {
+            int64_t width = p->rows - j < TILE ? p->rows - j : TILE, run;
+            int64_t height = rows - k < TILE ? rows - k : TILE;
+            for (int64_t y = 0; y < height; y++)
+                convert(tile + (size_t)(y * TILE) * to_size, slot->type,
+                        bytes + (size_t)((k + y) * p->rows + j) * from_size, p->tensor->dtype,
+                        width);
+            for (int64_t x = 0; x < width; x++) {
+                int64_t at = destination(p, j + x, &run) * slot->cols + row + k;
+                copy_column(memory + slot->offset + (size_t)at * to_size,
+                            tile + (size_t)x * to_size, height, to_size);
+            }
+        }
 }
 
 // Whether the tensor's bytes can be read straight into the slot.
