@@ -470,7 +470,8 @@ enum tr_status tr_config_parse(struct tr_config *config_p, const char *json, siz
 int64_t tr_config_longest(const struct tr_config *c) {
     if (c->family->position != TR_ROTARY || c->rope[0].type != TR_ROPE_DYNAMIC)
         return c->positions;
-    return (int64_t)fmin((double)c->positions * c->rope[0].factor, INT32_MAX);
+    double stretched = fmin((double)c->positions * c->rope[0].factor, INT32_MAX);
+    return stretched > (double)c->positions ? (int64_t)stretched : c->positions;
 }
 
 static double attention_parameters(const struct tr_config *c) {
