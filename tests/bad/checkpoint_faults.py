@@ -287,14 +287,19 @@ FAULTS = [
      CONFIG + ' is not valid JSON: line 1 column 12: duplicate object key near \'"a"\''),
     ("family missing", config(model_type=None), CONFIG + ': "model_type" is missing'),
     ("family unknown", config(model_type="lama2"),
-     CONFIG + ': model_type "lama2" is not known; the nearest known one is llama, all are: llama, '
-     'gpt_neox'),
+     CONFIG + ': model_type "lama2" is not known; the nearest known one is llama, all are: apertus, '
+     'baichuan, bloom, cohere, crystalcoder, deepseek, deepseek_v2, falcon, gemma, gemma2, '
+     'gemma3_text, gpt2, gpt_neox, granite, internlm2, llama, mistral, mixtral, olmo, olmo2, olmo3, '
+     'olmoe, opt, phi, phi3, qwen2, qwen2_moe, qwen3, qwen3_moe, smollm3, stablelm, starcoder2 (a '
+     'new one needs a row in trace/model/families, see docs/adding-a-family.md)'),
     ("family no string", config(model_type=7),
      CONFIG + ': "model_type" must be a string, it is an integer'),
-    ("rope type unknown", config(rope_scaling={"rope_type": "yarn", "factor": 4.0}),
-     CONFIG + ': rope type "yarn" is not supported; known: default'),
-    ("rope type unknown to an older file", config(rope_scaling={"type": "linear", "factor": 2.0}),
-     CONFIG + ': rope type "linear" is not supported; known: default'),
+    ("rope type unknown", config(rope_scaling={"rope_type": "spiral", "factor": 4.0}),
+     CONFIG + ': rope type "spiral" is not supported; known: default, linear, dynamic, yarn, '
+     'longrope, llama3'),
+    ("rope type unknown to an older file", config(rope_scaling={"type": "helix", "factor": 2.0}),
+     CONFIG + ': rope type "helix" is not supported; known: default, linear, dynamic, yarn, '
+     'longrope, llama3'),
     ("rope base zero", config(rope_theta=0),
      CONFIG + ": rotary base 0 and fraction 1 of head size 8 make no sense"),
     ("activation unknown", config(hidden_act="mish"),
@@ -303,7 +308,7 @@ FAULTS = [
      CONFIG + ': quantized weights ("quantization_config") are not supported'),
     ("a size missing", config(hidden_size=None), CONFIG + ': "hidden_size" is missing'),
     ("a size of zero", config(num_hidden_layers=0),
-     CONFIG + ': "num_hidden_layers" is 0, expected an integer from 1 to 4096'),
+     CONFIG + ': "num_hidden_layers" is 0, expected an integer from 1 to 1024'),
     ("a size negative", config(num_attention_heads=-2),
      CONFIG + ': "num_attention_heads" is -2, expected an integer from 1 to 65536'),
     ("a size that may be left out negative", config(num_key_value_heads=-2),
@@ -317,7 +322,7 @@ FAULTS = [
     ("heads that do not divide", config(num_attention_heads=3, num_key_value_heads=2),
      CONFIG + ": 3 attention heads cannot share 2 key-value heads evenly"),
     ("norm epsilon negative", config(rms_norm_eps=-1),
-     CONFIG + ": norm epsilon -1 makes no sense"),
+     CONFIG + ": norm epsilon -1, score scale 0.353553 or logit scale 1 makes no sense"),
     ("another model", other_shape,
      "NAME is another model than the series' first: llama layers=2 hidden=32 heads=2/1 "
      "head_dim=16 ffn=24 vocabulary=260, not llama layers=2 hidden=16 heads=2/1 head_dim=8 "

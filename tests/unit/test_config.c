@@ -31,7 +31,7 @@ static const struct {
     {"{\"model_type\": \"lama\"}", "model_type \"lama\" is not known; the nearest known one is "
                                    "llama, all are: "},
     {"{\"model_type\": \"gptneox\"}", "the nearest known one is gpt_neox"},
-    {"{\"model_type\": \"lama\"}", "a new one needs a row in families.c, see "
+    {"{\"model_type\": \"lama\"}", "a new one needs a row in trace/model/families, see "
                                    "docs/adding-a-family.md"},
     {"{\"hidden_size\": 16}", "\"model_type\" is missing"},
     {"{\"model_type\": 3}", "\"model_type\""},

@@ -55,7 +55,7 @@ static enum tr_status unknown_type(const char *type, const struct source *from) 
     return tr_fail(
         from->err, TR_EUNSUPPORTED,
         "%s: model_type \"%.64s\" is not known; the nearest known one is %s, all are: %s "
-        "(a new one needs a row in families.c, see docs/adding-a-family.md)",
+        "(a new one needs a row in trace/model/families, see docs/adding-a-family.md)",
         from->path, type, tr_family_nearest(type), known);
 }
 

@@ -32,10 +32,10 @@ static int64_t product(const int64_t *shape, int dims) {
     return count;
 }
 
-// Whether the tensor is [rows, cols], or for cols == 1 holds just rows values in any shape.
+// Whether the tensor is [rows, cols], or for cols == 1 a vector [rows] (a scalar counts as [1]).
 static bool fits(const struct tr_tensor *tensor, int64_t rows, int64_t cols) {
     if (cols == 1)
-        return product(tensor->shape, tensor->dims) == rows;
+        return tensor->dims <= 1 && product(tensor->shape, tensor->dims) == rows;
     return tensor->dims == 2 && tensor->shape[0] == rows && tensor->shape[1] == cols;
 }
 
@@ -181,7 +181,12 @@ static enum tr_status bind_qk_norm(const struct binder *b, struct tr_slab_plan *
     switch (c->family->qk_norm) {
     case TR_QK_PER_HEAD:
         return bind_norm(b, slab, slot, weight, c->qk_dim);
-    case TR_QK_PER_HEAD_OWN:
+    case TR_QK_PER_HEAD_OWN: {
+        const struct tr_tensor *tensor; // [heads, qk_dim]: as one vector, head by head
+        struct tr_placement *whole;
+        TR_TRY(find_tensor(b, weight, slab->layer, 0, heads, c->qk_dim, &tensor));
+        return place(slab, slot, tensor, heads * c->qk_dim, 1, 0, &whole, b->err);
+    }
     case TR_QK_FULL_WIDTH:
         return bind_norm(b, slab, slot, weight, heads * c->qk_dim);
     case TR_QK_EACH_TENSOR:
