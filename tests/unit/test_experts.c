@@ -29,7 +29,7 @@ static int64_t routed_rows(const char *folder, const char *tokens, struct tr_con
     struct kn_backend *kn;
     struct tr_forward *forward;
     char digest[TR_DIGEST_MAX];
-    struct tr_taps taps = {NULL, ignore_tap, NULL, ignore_slab};
+    struct tr_taps taps = {.tap = ignore_tap, .slab = ignore_slab};
     assert_int_equal(tr_reader_open(&reader, &err), TR_OK);
     assert_int_equal(tr_reader_push(reader, folder, false, &err), TR_OK);
     assert_int_equal(tr_reader_begin(reader, &loaded, &err), TR_OK);

@@ -162,7 +162,7 @@ static enum tr_status run_wave(struct worker *w, int64_t begin, int64_t end,
     w->last_slabs = loaded.slabs - 2;
     w->item_tokens = message->tokens;
     w->wave_tokens = (double)((end - begin) * w->job->calibration.seq_len);
-    struct tr_taps taps = {w, on_tap, on_loss, on_slab};
+    struct tr_taps taps = {.user = w, .tap = on_tap, .loss = on_loss, .slab = on_slab};
     if (status == TR_OK)
         status = tr_forward_run(w->forward, w->reader, begin, end, &taps, err);
     tr_reader_end(w->reader, digest);

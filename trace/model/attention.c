@@ -173,6 +173,8 @@ enum tr_status tr_step_attention(struct tr_forward *f, const struct tr_batch *b,
     struct kn_matrix delta = tr_stream(f, b, f->delta);
     bool post = tr_has_post_norm(f, TR_W_ATTN_POST_NORM);
     struct kn_matrix branch = post ? kn_matrix(f->branch, KN_F32, b->rows, c->hidden) : delta;
+    if (b->plan->layer == 0)
+        TR_TRY(tr_keep_boundary(f, b, 0, err));
     TR_TRY(tr_normalise(f, b, normed, tr_no_matrix, !c->family->no_pre_norm, err));
     if (c->kv_rank) {
         TR_TRY(project_latent(f, b, normed, &heads, err));

@@ -30,7 +30,7 @@ static int64_t inner_cols(const struct tr_config *c) {
 double tr_forward_scratch_bytes(const struct tr_config *c, int64_t seq_len) {
     double rows = (double)(tr_micro_batch(seq_len) * seq_len);
     double cols = (double)(3 * c->hidden + wide_cols(c) + inner_cols(c) + 2 * c->experts);
-    return rows * (cols * 4 + 6 * 8) + (double)(4 * seq_len * c->rope[0].pairs) * 4;
+    return rows * (cols * 4 + 7 * 8) + (double)(4 * seq_len * c->rope[0].pairs) * 4;
 }
 
 double tr_forward_sequence_bytes(const struct tr_config *c, int64_t seq_len, bool head) {
@@ -72,6 +72,7 @@ static int buffers_of(struct tr_forward *f, struct buffer buffers[MAX_BUFFERS]) 
         {(void **)&f->branch, rows * hidden * 4, false},
         {(void **)&f->mlp_delta, (c->experts ? tokens : rows) * hidden * 4, false},
         {(void **)&f->statistics, rows * 3 * 8, false},
+        {(void **)&f->kept_rows, rows * 4, false},
         {(void **)&f->cos[0], rope * (double)c->rope[0].pairs, false},
         {(void **)&f->sin[0], rope * (double)c->rope[0].pairs, false},
         {(void **)&f->cos[1], rope * (double)c->rope[1].pairs, false},

@@ -5,7 +5,7 @@
 #include "forward.h"
 
 // What the steps of the forward pass share: the streams, the scratch, and where a micro-batch
-// stands. Private to forward.c, attention.c, mlp.c, experts.c and forward_memory.c.
+// stands. Private to this folder.
 
 struct tr_forward {
     struct kn_backend *kn;
@@ -25,6 +25,7 @@ struct tr_forward {
     float *branch;          // [R, hidden]: a sublayer's output before its post-norm
     float *mlp_delta;       // [R, hidden], with experts [T, hidden]: what the MLP adds
     double *statistics;     // [3, R]: xx, xd, dd
+    int32_t *kept_rows;     // [R]: tokens whose stream is handed out at a boundary
     float *cos[2], *sin[2]; // [seq_len, rotary pairs] of full and of windowed layers
     int32_t *positions;     // [R]: row of the position table of each token
     float *logits;          // [R, experts], router
@@ -97,6 +98,10 @@ bool tr_has_post_norm(const struct tr_forward *f, enum tr_weight norm);
 enum tr_status tr_measure(struct tr_forward *f, const struct tr_batch *b, enum tr_module module,
                           struct kn_matrix x_addend, struct kn_matrix delta,
                           struct kn_matrix delta_addend, struct tr_err *err);
+
+// Hands the stream of the micro-batch's chosen tokens at a boundary between blocks to the tap.
+enum tr_status tr_keep_boundary(struct tr_forward *f, const struct tr_batch *b, int64_t boundary,
+                                struct tr_err *err);
 
 // The end of a block: the MLP's and the block's taps, then x += delta + mlp_delta.
 enum tr_status tr_close_block(struct tr_forward *f, const struct tr_batch *b, struct tr_err *err);

@@ -58,5 +58,5 @@ enum tr_status tr_close_block(struct tr_forward *f, const struct tr_batch *b, st
     TR_TRY(tr_measure(f, b, TR_BLOCK, tr_no_matrix, attention, mlp, err));
     struct kn_add add = {.x = tr_stream(f, b, f->x), .delta = attention, .delta_addend = mlp};
     KN_TRY(f->kn->ops->add(f->kn, &add), "the residual add");
-    return TR_OK;
+    return tr_keep_boundary(f, b, b->plan->layer + 1, err);
 }

@@ -30,6 +30,15 @@ struct tr_taps {
     void (*loss)(void *user, const struct tr_loss_tap *tap);
     // Called when slab `index` begins; for progress and for asking for more work.
     void (*slab)(void *user, int64_t index);
+    // Tokens whose residual stream is kept at every boundary between blocks (0: before the first
+    // block, l: after block l - 1): indices into the flattened calibration rows, strictly
+    // ascending. None: 0 and NULL.
+    int64_t token_count;
+    const int64_t *tokens;
+    // Where the streams of tokens[first .. first + count) at a boundary go: f32 [count, hidden] in
+    // the host's memory, filled after the call and complete before the next one of any callback.
+    // Called in order of boundaries, and of tokens within a boundary.
+    float *(*boundary)(void *user, int64_t boundary, int64_t first, int64_t count);
 };
 
 #endif
