@@ -36,7 +36,10 @@ int main(int argc, char **argv) {
                                .sequences = number[2],
                                .seq_len = number[3],
                                .nll = true,
-                               .per_token = number[3] <= 64};
+                               .per_token = number[3] <= 64,
+                               .span_tokens = number[3] <= 64 ? number[2] * number[3] / 4 : 0,
+                               .probes = 4,
+                               .channels = 6};
     double commit, publish;
     struct tr_err err;
     if (write_sample(argv[1], number[0], &layout, &commit, &publish, &err) != TR_OK) {

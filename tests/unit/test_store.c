@@ -17,8 +17,14 @@
 #include "../tools/sample.h"
 #include "file.h"
 
-static const struct tr_layout layout = {
-    .layers = 3, .sequences = 4, .seq_len = 20, .nll = true, .per_token = true};
+static const struct tr_layout layout = {.layers = 3,
+                                        .sequences = 4,
+                                        .seq_len = 20,
+                                        .nll = true,
+                                        .per_token = true,
+                                        .span_tokens = 16,
+                                        .probes = 5,
+                                        .channels = 6};
 static char folder[] = "/tmp/trace-store-XXXXXX", out[64], parts[80];
 static struct tr_run_info info;
 static struct tr_err err;
@@ -137,6 +143,9 @@ static void test_round_trip(void **state) {
     assert_int_equal(read->layout.sequences, 4);
     assert_int_equal(read->layout.seq_len, 20);
     assert_true(read->layout.nll && read->layout.per_token);
+    assert_int_equal(read->layout.span_tokens, 16);
+    assert_int_equal(read->layout.probes, 5);
+    assert_int_equal(read->layout.channels, 6);
     assert_int_equal(read->count, info.count);
     for (int64_t i = 0; i < info.count; i++) {
         const struct tr_attribute *a = &info.attributes[i], *b = tr_run_info_find(read, a->name);
@@ -171,6 +180,8 @@ static void test_without_options(void **state) {
     OK(tr_trace_open(&trace, out, &err));
     assert_false(tr_trace_has(trace, TR_V_NLL));
     assert_false(tr_trace_has(trace, TR_V_IMPORTANCE_TOKEN));
+    assert_false(tr_trace_has(trace, TR_V_SPAN_SIMILARITY));
+    assert_int_equal(tr_trace_info(trace)->layout.span_tokens, 0);
     assert_false(tr_trace_info(trace)->layout.nll);
     OK(tr_trace_row(trace, 0, &row, &err));
     assert_null(row.data[TR_V_NLL]);
@@ -455,6 +466,23 @@ static void test_layout_differs(void **state) {
              "to start again",
              out));
     info.layout.nll = true;
+    info.layout.span_tokens = 8;
+    FAILS(try_open(), TR_ECONFLICT,
+          said("%s has span_tokens = 16, this run has 8; use another output file, or --fresh to "
+               "start again",
+               out));
+    info.layout.span_tokens = 0;
+    FAILS(try_open(), TR_ECONFLICT,
+          said("%s was traced with span_similarity, this run is without it; use another output "
+               "file, or --fresh to start again",
+               out));
+    info.layout.span_tokens = 16;
+    info.layout.probes = 4;
+    FAILS(try_open(), TR_ECONFLICT,
+          said("%s has drift_tokens = 5, this run has 4; use another output file, or --fresh to "
+               "start again",
+               out));
+    info.layout.probes = 5;
     OK(tr_run_info_sequence(&info, 2, "b.txt", "d9", &err));
     FAILS(try_open(), TR_ECONFLICT,
           said("%s was traced over other tokens: its sequence 2 is of \"caf\xc3\xa9.txt\" with "

@@ -17,7 +17,13 @@
 
 enum { SEEDS = 300, SECONDS_AT_MOST = 20 };
 
-static const struct tr_layout layout = {.layers = 2, .sequences = 3, .seq_len = 18, .nll = true};
+static const struct tr_layout layout = {.layers = 2,
+                                        .sequences = 3,
+                                        .seq_len = 18,
+                                        .nll = true,
+                                        .span_tokens = 10,
+                                        .probes = 4,
+                                        .channels = 5};
 static char folder[] = "/tmp/trace-damage-XXXXXX", out[64];
 static struct tr_run_info info;
 static struct tr_err err;
@@ -61,10 +67,10 @@ static enum tr_status open_and_read(const char *path) {
     return status;
 }
 
-static void set_version(int64_t version) {
+static void set_number(const char *name, int64_t number) {
     hid_t file = H5Fopen(out, H5F_ACC_RDWR, H5P_DEFAULT);
-    hid_t attribute = H5Aopen(file, "schema_version", H5P_DEFAULT);
-    assert_true(H5Awrite(attribute, H5T_NATIVE_INT64, &version) >= 0);
+    hid_t attribute = H5Aopen(file, name, H5P_DEFAULT);
+    assert_true(H5Awrite(attribute, H5T_NATIVE_INT64, &number) >= 0);
     H5Aclose(attribute);
     H5Fclose(file);
 }
@@ -72,11 +78,28 @@ static void set_version(int64_t version) {
 static void test_newer_version(void **state) {
     (void)state;
     char expected[256];
-    set_version(2);
+    set_number("schema_version", 2);
     snprintf(expected, sizeof expected, "%s has schema version 2, and this program knows version 1",
              out);
     assert_int_equal(open_and_read(out), TR_EUNSUPPORTED);
     assert_string_equal(err.text, expected);
+}
+
+// More span tokens than tokens, or fewer than those whose stream is kept.
+static void test_span_tokens(void **state) {
+    (void)state;
+    static const int64_t numbers[] = {INT64_MAX, 55, 3, 0, -10};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        char expected[256];
+        set_number("span_tokens", numbers[i]);
+        snprintf(expected, sizeof expected,
+                 "%s is damaged: it claims %lld span tokens, 4 probes and 5 channels", out,
+                 (long long)numbers[i]);
+        assert_int_equal(open_and_read(out), TR_EFORMAT);
+        assert_string_equal(err.text, expected);
+    }
+    set_number("span_tokens", 54);
+    assert_int_equal(open_and_read(out), TR_OK);
 }
 
 static void test_missing_variable(void **state) {
@@ -247,7 +270,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         DAMAGE_TEST(test_newer_version), DAMAGE_TEST(test_missing_variable),
         DAMAGE_TEST(test_wrong_shape),   DAMAGE_TEST(test_flipped_value),
-        DAMAGE_TEST(test_random_damage),
+        DAMAGE_TEST(test_random_damage), DAMAGE_TEST(test_span_tokens),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -145,6 +145,9 @@ static void print_layout(const struct tr_trace *trace) {
     print_line("measured", "importance per layer and sequence, histograms, by position%s%s",
                layout->nll ? "; loss (nat per token)" : "",
                layout->per_token ? "; importance of every token" : "");
+    if (layout->span_tokens)
+        print_line("spans", "%lld tokens compared between blocks, the stream of %lld kept",
+                   (long long)layout->span_tokens, (long long)layout->probes);
 }
 
 // Runs of sequences of one text.

@@ -21,20 +21,26 @@ static enum tr_status compare_number(const char *path, const char *what, int64_t
     return there == here ? TR_OK : differ(path, what, a, b, err);
 }
 
+static enum tr_status compare_presence(const char *path, const char *variable, bool there,
+                                       bool here, struct tr_err *err) {
+    if (there == here)
+        return TR_OK;
+    return tr_fail(err, TR_ECONFLICT, "%s was traced %s %s, this run is %s; %s", path,
+                   there ? "with" : "without", variable, here ? "with it" : "without it", advice);
+}
+
 static enum tr_status compare_layout(const struct tr_layout *here, const struct tr_layout *there,
                                      const char *path, struct tr_err *err) {
     TR_TRY(compare_number(path, "layers", there->layers, here->layers, err));
     TR_TRY(compare_number(path, "sequences", there->sequences, here->sequences, err));
     TR_TRY(compare_number(path, "seq_len", there->seq_len, here->seq_len, err));
-    if (there->nll != here->nll)
-        return tr_fail(err, TR_ECONFLICT, "%s was traced %s nll, this run is %s; %s", path,
-                       there->nll ? "with" : "without", here->nll ? "with it" : "without it",
-                       advice);
-    if (there->per_token != here->per_token)
-        return tr_fail(err, TR_ECONFLICT, "%s was traced %s importance_token, this run is %s; %s",
-                       path, there->per_token ? "with" : "without",
-                       here->per_token ? "with it" : "without it", advice);
-    return TR_OK;
+    TR_TRY(compare_presence(path, "nll", there->nll, here->nll, err));
+    TR_TRY(compare_presence(path, "importance_token", there->per_token, here->per_token, err));
+    TR_TRY(compare_presence(path, "span_similarity", there->span_tokens > 0, here->span_tokens > 0,
+                            err));
+    TR_TRY(compare_number(path, "span_tokens", there->span_tokens, here->span_tokens, err));
+    TR_TRY(compare_number(path, "drift_tokens", there->probes, here->probes, err));
+    return compare_number(path, "channels", there->channels, here->channels, err);
 }
 
 static void print_value(const struct tr_attribute *attribute, char out[VALUE_MAX]) {

@@ -7,8 +7,8 @@
 #include "alloc.h"
 #include "utf8.h"
 
-static const char *const reserved[] = {"schema", "schema_version", "Conventions", "seq_len",
-                                       "identity_attributes"};
+static const char *const reserved[] = {"schema",  "schema_version", "Conventions",
+                                       "seq_len", "span_tokens",    "identity_attributes"};
 
 bool tr_run_info_reserved(const char *name) {
     for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++)

@@ -35,8 +35,8 @@ struct tr_run_info {
 };
 
 // A second value for a name replaces the first. Names that the store writes itself (schema,
-// schema_version, Conventions, seq_len, identity_attributes) are TR_EUSAGE. Text that is not UTF-8
-// is escaped as in a row.
+// schema_version, Conventions, seq_len, span_tokens, identity_attributes) are TR_EUSAGE. Text that
+// is not UTF-8 is escaped as in a row.
 enum tr_status tr_run_info_text(struct tr_run_info *info, enum tr_attribute_role role,
                                 const char *name, const char *text, struct tr_err *err);
 enum tr_status tr_run_info_number(struct tr_run_info *info, enum tr_attribute_role role,

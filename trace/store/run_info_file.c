@@ -16,6 +16,9 @@ static enum tr_status write_reserved(const struct tr_run_info *info, hid_t file,
     TR_TRY(tr_hdf5_put_text(file, path, "schema", schema, err));
     TR_TRY(tr_hdf5_put_values(file, path, "schema_version", TR_VALUE_I64, 1, &version, err));
     TR_TRY(tr_hdf5_put_values(file, path, "seq_len", TR_VALUE_I64, 1, &info->layout.seq_len, err));
+    if (info->layout.span_tokens)
+        TR_TRY(tr_hdf5_put_values(file, path, "span_tokens", TR_VALUE_I64, 1,
+                                  &info->layout.span_tokens, err));
     return tr_hdf5_put_text(file, path, "identity_attributes", identities, err);
 }
 
@@ -175,7 +178,7 @@ static enum tr_status check_schema(hid_t file, const char *path, struct tr_err *
 enum tr_status tr_run_info_read(struct tr_run_info *info, hid_t file, const char *path,
                                 struct tr_err *err) {
     TR_TRY(check_schema(file, path, err));
-    struct value seq_len = {0}, identities = {0};
+    struct value seq_len = {0}, span_tokens = {0}, identities = {0};
     bool ok = read_reserved(file, "seq_len", true, &seq_len) &&
               read_reserved(file, "identity_attributes", false, &identities);
     free(seq_len.text);
@@ -185,7 +188,10 @@ enum tr_status tr_run_info_read(struct tr_run_info *info, hid_t file, const char
         return tr_fail(err, TR_EFORMAT, "%s is damaged: it has no seq_len or identity_attributes",
                        path);
     }
+    read_reserved(file, "span_tokens", true, &span_tokens); // of a store without spans: 0
+    free(span_tokens.text);
     info->layout.seq_len = seq_len.number;
+    info->layout.span_tokens = span_tokens.number;
     reading.identities = identities.text;
     hsize_t at = 0;
     if (H5Aiterate2(file, H5_INDEX_NAME, H5_ITER_INC, &at, read_one, &reading) < 0 &&

@@ -15,8 +15,8 @@ bool tr_run_info_reserved(const char *name);
 enum tr_status tr_run_info_write(const struct tr_run_info *info, hid_t file, const char *path,
                                  struct tr_err *err);
 
-// Checks schema and version, then reads the attributes and layout.seq_len (the other sizes are the
-// datasets' to tell). `info` is left partly filled on failure: free it.
+// Checks schema and version, then reads the attributes, layout.seq_len and layout.span_tokens (the
+// other sizes are the datasets' to tell). `info` is left partly filled on failure: free it.
 enum tr_status tr_run_info_read(struct tr_run_info *info, hid_t file, const char *path,
                                 struct tr_err *err);
 

@@ -93,6 +93,26 @@ static bool layout_fits(const struct tr_layout *layout) {
     return true;
 }
 
+// The sizes that only a store with spans has; a span token is one of the calibration's.
+static enum tr_status read_spans(struct tr_trace *trace, struct tr_err *err) {
+    struct tr_layout *layout = &trace->info.layout;
+    uint64_t tokens = 0;
+    if (!has(trace, TR_V_SPAN_SIMILARITY)) {
+        layout->span_tokens = 0;
+        return TR_OK;
+    }
+    TR_TRY(axis_size(trace, TR_DIM_PROBE, &layout->probes, err));
+    TR_TRY(axis_size(trace, TR_DIM_CHANNEL, &layout->channels, err));
+    if (layout->probes < 1 || layout->channels < 1 || layout->span_tokens < layout->probes ||
+        !tr_mul((uint64_t)layout->sequences, (uint64_t)layout->seq_len, &tokens) ||
+        (uint64_t)layout->span_tokens > tokens)
+        return tr_fail(err, TR_EFORMAT,
+                       "%s is damaged: it claims %lld span tokens, %lld probes and %lld channels",
+                       trace->path, (long long)layout->span_tokens, (long long)layout->probes,
+                       (long long)layout->channels);
+    return TR_OK;
+}
+
 static enum tr_status read_layout(struct tr_trace *trace, struct tr_err *err) {
     struct tr_layout *layout = &trace->info.layout;
     TR_TRY(axis_size(trace, TR_DIM_CHECKPOINT, &trace->rows, err));
@@ -100,6 +120,7 @@ static enum tr_status read_layout(struct tr_trace *trace, struct tr_err *err) {
     TR_TRY(axis_size(trace, TR_DIM_SEQUENCE, &layout->sequences, err));
     layout->nll = has(trace, TR_V_NLL);
     layout->per_token = has(trace, TR_V_IMPORTANCE_TOKEN);
+    TR_TRY(read_spans(trace, err));
     if (layout->layers < 1 || layout->sequences < 1 || layout->seq_len < 1 ||
         layout->seq_len > INT32_MAX || !layout_fits(layout))
         return tr_fail(err, TR_EFORMAT,

@@ -27,6 +27,10 @@ static const struct {
     [TR_DIM_BIN] = {TR_VALUE_F64, "lower edge of the importance bin"},
     [TR_DIM_POSITION_BIN] = {TR_VALUE_I64, "first position of the position bin"},
     [TR_DIM_POSITION] = {TR_VALUE_I64, "position in the sequence"},
+    [TR_DIM_BOUNDARY] = {TR_VALUE_I64, "blocks that the residual stream has passed"},
+    [TR_DIM_BOUNDARY_TO] = {TR_VALUE_I64, "blocks that the compared stream has passed"},
+    [TR_DIM_PROBE] = {TR_VALUE_I64, "index of the token in the calibration rows, end to end"},
+    [TR_DIM_CHANNEL] = {TR_VALUE_I64, "channel of the residual stream"},
 };
 
 static enum tr_status created(const struct tr_writer *writer, const char *name, hid_t dataset,
@@ -70,6 +74,14 @@ static int64_t scale_size(const struct tr_writer *writer, enum tr_dim dim) {
     return dim == TR_DIM_CHECKPOINT ? writer->rows : tr_dim_size(dim, &writer->layout);
 }
 
+static int64_t scale_value(const struct tr_layout *layout, enum tr_dim dim, int64_t index) {
+    if (dim == TR_DIM_POSITION_BIN)
+        return tr_position_bin_start(index);
+    if (dim == TR_DIM_PROBE)
+        return tr_span_token(layout, tr_probe(layout, index));
+    return index;
+}
+
 static enum tr_status scale_values(const struct tr_writer *writer, enum tr_dim dim, void **values_p,
                                    struct tr_err *err) {
     int64_t size = scale_size(writer, dim);
@@ -81,7 +93,7 @@ static enum tr_status scale_values(const struct tr_writer *writer, enum tr_dim d
         else if (dim == TR_DIM_BIN)
             ((double *)values)[i] = tr_bin_start((int)i);
         else
-            ((int64_t *)values)[i] = dim == TR_DIM_POSITION_BIN ? tr_position_bin_start(i) : i;
+            ((int64_t *)values)[i] = scale_value(&writer->layout, dim, i);
     }
     *values_p = values;
     return TR_OK;
@@ -103,7 +115,7 @@ static enum tr_status fill_scale(struct tr_writer *writer, enum tr_dim dim, stru
 }
 
 static enum tr_status create_scale(struct tr_writer *writer, enum tr_dim dim, struct tr_err *err) {
-    if (dim == TR_DIM_POSITION && !writer->layout.per_token)
+    if (!tr_dim_present(dim, &writer->layout))
         return TR_OK;
     hsize_t size = (hsize_t)scale_size(writer, dim), chunk = SCALAR_CHUNK;
     hid_t properties = H5Pcreate(H5P_DATASET_CREATE);
@@ -126,9 +138,11 @@ static enum tr_status attach(struct tr_writer *writer, const char *name, hid_t d
 
 // ---- variables -------------------------------------------------------------------------------
 
-// One checkpoint per chunk, split along the sequences, then the layers, when that is too large.
+// One checkpoint per chunk, split along the sequences, then the layers and so on, when that is too
+// large.
 static void chunk_shape(enum tr_variable_id id, const struct tr_layout *layout, hsize_t *chunk) {
-    static const enum tr_dim splits[] = {TR_DIM_SEQUENCE, TR_DIM_LAYER, TR_DIM_POSITION};
+    static const enum tr_dim splits[] = {TR_DIM_SEQUENCE, TR_DIM_LAYER,       TR_DIM_POSITION,
+                                         TR_DIM_BOUNDARY, TR_DIM_BOUNDARY_TO, TR_DIM_PROBE};
     const struct tr_variable *variable = &tr_variables[id];
     int rank = tr_variable_rank(id);
     uint64_t bytes = tr_value_size(variable->type);

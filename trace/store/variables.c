@@ -9,7 +9,8 @@
 const char *const tr_module_names[TR_MODULES] = {"attn", "mlp", "block"};
 
 static const char *const dim_names[TR_DIM_COUNT] = {
-    "", "checkpoint", "layer", "module", "sequence", "bin", "position_bin", "position"};
+    "",         "checkpoint", "layer",       "module", "sequence", "bin", "position_bin",
+    "position", "boundary",   "boundary_to", "probe",  "channel"};
 
 enum { BINS_PER_DECADE = 8, BINS_PER_OCTAVE = 8, SINGLE_POSITIONS = 16 };
 
@@ -94,9 +95,33 @@ int64_t tr_dim_size(enum tr_dim dim, const struct tr_layout *layout) {
         return tr_position_bins(layout->seq_len);
     case TR_DIM_POSITION:
         return layout->seq_len;
+    case TR_DIM_BOUNDARY:
+    case TR_DIM_BOUNDARY_TO:
+        return layout->layers + 1;
+    case TR_DIM_PROBE:
+        return layout->probes;
+    case TR_DIM_CHANNEL:
+        return layout->channels;
     default:
         return 1;
     }
+}
+
+// floor(index total / count), whose product might overflow.
+static int64_t spread(int64_t index, int64_t total, int64_t count) {
+    return index * (total / count) + index * (total % count) / count;
+}
+
+int64_t tr_span_token(const struct tr_layout *layout, int64_t index) {
+    enum { SHIFT = 4 };
+    int64_t total = layout->sequences * layout->seq_len, count = layout->span_tokens;
+    int64_t token = spread(index, total, count);
+    return token + token / layout->seq_len * SHIFT % (total / count);
+}
+
+int64_t tr_probe(const struct tr_layout *layout, int64_t index) {
+    int64_t total = layout->span_tokens, count = layout->probes;
+    return spread(index, total, count) + index % (total / count);
 }
 
 const char *tr_dim_name(enum tr_dim dim) {
@@ -111,9 +136,14 @@ static bool token_present(const struct tr_layout *layout) {
     return layout->per_token;
 }
 
+static bool spans_present(const struct tr_layout *layout) {
+    return layout->span_tokens > 0;
+}
+
 #define C TR_DIM_CHECKPOINT
 #define LM TR_DIM_CHECKPOINT, TR_DIM_LAYER, TR_DIM_MODULE
 #define LMS LM, TR_DIM_SEQUENCE
+#define BB TR_DIM_CHECKPOINT, TR_DIM_BOUNDARY, TR_DIM_BOUNDARY_TO
 
 const struct tr_variable tr_variables[TR_VARIABLES] = {
     {"stage", TR_VALUE_STRING, {C}, NULL, "stage of training, empty when it has one stage", NULL},
@@ -174,10 +204,42 @@ const struct tr_variable tr_variables[TR_VARIABLES] = {
      "1",
      "1 - cos(x, x + delta) of each token",
      token_present},
+    {"span_similarity",
+     TR_VALUE_F32,
+     {BB},
+     "1",
+     "mean over span tokens of the cosine between the streams at two boundaries",
+     spans_present},
+    {"cka",
+     TR_VALUE_F32,
+     {BB},
+     "1",
+     "linear centred kernel alignment of the streams at two boundaries over span tokens",
+     spans_present},
+    {"cka_debiased",
+     TR_VALUE_F32,
+     {BB},
+     "1",
+     "the same from unbiased estimates of the Hilbert-Schmidt independence criterion",
+     spans_present},
+    {"stream_sample",
+     TR_VALUE_F32,
+     {C, TR_DIM_BOUNDARY, TR_DIM_PROBE, TR_DIM_CHANNEL},
+     "1",
+     "residual stream of the probes",
+     spans_present},
 };
 
 bool tr_variable_present(enum tr_variable_id id, const struct tr_layout *layout) {
     return !tr_variables[id].present || tr_variables[id].present(layout);
+}
+
+bool tr_dim_present(enum tr_dim dim, const struct tr_layout *layout) {
+    for (int id = 0; id < TR_VARIABLES; id++)
+        for (int i = 0; i < tr_variable_rank(id); i++)
+            if (tr_variables[id].dims[i] == dim && tr_variable_present(id, layout))
+                return true;
+    return false;
 }
 
 size_t tr_value_size(enum tr_value_type type) {

@@ -35,6 +35,10 @@ enum tr_dim {
     TR_DIM_BIN,
     TR_DIM_POSITION_BIN,
     TR_DIM_POSITION,
+    TR_DIM_BOUNDARY, // between blocks: 0 before the first, l after block l - 1
+    TR_DIM_BOUNDARY_TO,
+    TR_DIM_PROBE,
+    TR_DIM_CHANNEL,
     TR_DIM_COUNT
 };
 
@@ -43,9 +47,23 @@ struct tr_layout {
     int64_t layers, sequences, seq_len;
     bool nll;       // the loss was measured
     bool per_token; // importance_token is kept
+    // Spans: tokens whose streams are compared between boundaries (0: no spans), those of them
+    // whose stream itself is kept, and its width.
+    int64_t span_tokens, probes, channels;
 };
+// The span tokens, spread evenly over the calibration rows, and which of them are the probes; both
+// ascending. A token is an index into the rows laid end to end, T tokens in all. Token i of N is
+// floor(i T / N), moved on within its stratum by 4 for each row before it, modulo floor(T / N):
+// else every row would give its first token, whose stream is an outlier in trained models (Sun et
+// al. 2024, arXiv 2402.17762). Probe j of P is span token floor(j N / P), moved on by j modulo
+// floor(N / P).
+int64_t tr_span_token(const struct tr_layout *layout, int64_t index);
+int64_t tr_probe(const struct tr_layout *layout, int64_t index);
+
 int64_t tr_dim_size(enum tr_dim dim, const struct tr_layout *layout); // checkpoint: 1
 const char *tr_dim_name(enum tr_dim dim);
+// Whether a variable that is present has the dimension.
+bool tr_dim_present(enum tr_dim dim, const struct tr_layout *layout);
 
 enum tr_value_type {
     TR_VALUE_F64,
@@ -86,6 +104,10 @@ enum tr_variable_id {
     TR_V_NONFINITE_FIRST,
     TR_V_NLL,
     TR_V_IMPORTANCE_TOKEN,
+    TR_V_SPAN_SIMILARITY,
+    TR_V_CKA,
+    TR_V_CKA_DEBIASED,
+    TR_V_STREAM_SAMPLE,
     TR_VARIABLES
 };
 
