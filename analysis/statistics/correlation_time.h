@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef AN_CORRELATION_TIME_H
+#define AN_CORRELATION_TIME_H
+
+#include <stdint.h>
+
+#include "status.h"
+
+// How long series remember, in steps of the series: the integrated correlation time
+//   time = 1 + 2 sum_{k=1}^{M} rho(k),
+// rho pooled over the series[checkpoints, units], each about its own mean, with the window M the
+// smallest with M >= 5 time(M) (Sokal 1997, eq. 3.19; Madras & Sokal 1988). Own means take the
+// variance of the mean, v = 2 pi f(0) / checkpoints, out of every autocovariance; it is put back:
+// with s the windowed sum of raw covariances, checkpoints * v = s / (1 - (2 M + 1) / checkpoints).
+// 1 for white noise. INFINITY when no window closes within a third of the series: too short to
+// say. NaN when nothing varies. Series must be finite.
+double an_correlation_time(const double *series, int64_t checkpoints, int64_t units);
+
+#endif

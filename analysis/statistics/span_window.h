@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef AN_SPAN_WINDOW_H
+#define AN_SPAN_WINDOW_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+// The window of consecutive blocks that turns the residual stream least. similarity[boundaries,
+// boundaries] is the mean cosine between the stream at two block boundaries, boundaries = blocks +
+// 1: blocks [first, first + length) lie between boundary `first` and boundary `first + length`.
+// (The published code for consecutive dropping reads the column of length + 1.)
+struct an_window {
+    int64_t first, length;
+    double similarity; // across the window
+};
+
+// False when no window of that length has a finite similarity, or 1 <= length < boundaries is not
+// so. Ties go to the lower block.
+bool an_best_window(struct an_window *window, const double *similarity, int64_t boundaries,
+                    int64_t length);
+
+#endif
