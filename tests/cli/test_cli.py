@@ -96,7 +96,8 @@ class Cases:
         check(not ran.err and not ran.out, ran)
         ran = self.run("verbose", "-v").expect(0)
         for i in range(6):
-            has(ran, ran.err, rf"^step_{100 * i} traced$")
+            has(ran, ran.err, rf"^step_{100 * i} traced in [\d.]+ s, [\d.]+ s of them "
+                              "waiting for weights$")
 
     def long_tokens(self):
         """256 rows of 32 ids."""
@@ -168,7 +169,7 @@ class Cases:
         seen = []
         for line in job.stderr:
             seen.append(line)
-            if line == "step_0 traced\n":
+            if line.startswith("step_0 traced in "):
                 job.send_signal(number)
         job.wait()
         ran = harness.Result(command, job.returncode, "", "".join(seen)).expect(STOPPED)

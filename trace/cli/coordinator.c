@@ -103,11 +103,10 @@ static void set_fatal(struct tr_coordinator *c, const struct tr_err *err) {
 static void checkpoint_over(struct tr_coordinator *c, const struct tr_message *message) {
     const struct tr_series_entry *entry =
         &c->job->series.entries[c->job->todo[message->item.checkpoint]];
-    bool failed = message->status != TR_OK;
     c->finished++;
-    c->failed += failed;
+    c->failed += message->status != TR_OK;
     c->dirty = true;
-    tr_progress_checkpoint(&c->progress, entry->name, failed ? message->text : NULL);
+    tr_progress_checkpoint(&c->progress, entry->name, message);
 }
 
 // ---- pieces ------------------------------------------------------------------------------------
@@ -122,6 +121,9 @@ static enum tr_status join_piece(struct tr_coordinator *c, const struct tr_messa
     if (!a->sums) {
         TR_TRY(tr_sums_new(&a->sums, layout, 0, layout->sequences, err));
         a->message = *message;
+    } else {
+        a->message.seconds += message->seconds;
+        a->message.waited += message->waited;
     }
     if (strcmp(a->message.weights_digest, message->weights_digest) && !*a->message.text)
         snprintf(a->message.text, sizeof a->message.text,

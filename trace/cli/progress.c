@@ -77,16 +77,21 @@ void tr_progress_note(struct tr_progress *p, const char *text) {
     fputc('\n', stderr);
 }
 
-void tr_progress_checkpoint(struct tr_progress *p, const char *name, const char *failure) {
-    const struct tr_options *options = p->job->options;
+void tr_progress_checkpoint(struct tr_progress *p, const char *name,
+                            const struct tr_message *message) {
+    bool failed = message->status != TR_OK;
     p->finished++;
-    p->failed += failure != NULL;
-    if (!failure && !options->verbose)
+    p->failed += failed;
+    if (!failed && !p->job->options->verbose)
         return;
     clear_line(p);
     struct tr_string text = {0};
-    if (tr_string_format(&text, NULL, failure ? "%s failed: %s\n" : "%s traced%s\n", name,
-                         failure ? failure : "") == TR_OK)
+    enum tr_status status =
+        failed ? tr_string_format(&text, NULL, "%s failed: %s\n", name, message->text)
+               : tr_string_format(&text, NULL,
+                                  "%s traced in %.3f s, %.3f s of them waiting for weights\n", name,
+                                  message->seconds, message->waited);
+    if (status == TR_OK)
         tr_say(stderr, text.data);
     tr_string_free(&text);
 }

@@ -24,8 +24,9 @@ void tr_say(FILE *stream, const char *text);
 
 void tr_progress_start(struct tr_progress *progress, const struct tr_job *job);
 void tr_progress_add(struct tr_progress *progress, const struct tr_message *message);
-// A checkpoint is over; `failure` is NULL or its reason.
-void tr_progress_checkpoint(struct tr_progress *progress, const char *name, const char *failure);
+// A checkpoint is over: said when it failed, and with -v, then with the seconds of all ranks.
+void tr_progress_checkpoint(struct tr_progress *progress, const char *name,
+                            const struct tr_message *message);
 // Shows the progress line when it is due.
 void tr_progress_show(struct tr_progress *progress);
 // A remark of its own, above the progress line.
