@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+// trace-export: a trace in the formats that others read.
+#include <argp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "export.h"
+
+enum { EXIT_USAGE = 2, EXIT_ENVIRONMENT = 3 };
+enum { KEY_WIDE = 256, KEY_UNITS, KEY_COMMENT, KEY_FORCE };
+
+const char *argp_program_version = "trace-export " TRACE_VERSION;
+
+static const struct argp_option option_table[] = {
+    {"to", 't', "FORMAT", 0, "What to write, one of the formats below", 1},
+    {"output", 'o', "OUT", 0,
+     "Where to, - for stdout (default: the store's name with another suffix, here)", 1},
+    {"force", KEY_FORCE, 0, 0, "Replace OUT when it is there", 1},
+    {"variables", 'v', "NAMES", 0,
+     "Which variables, with commas between; default, all (default: those over checkpoint, layer "
+     "and module; hdf5 and netcdf: all)",
+     2},
+    {"module", 'm', "NAMES", 0, "attn, mlp, block, with commas between (default: all)", 2},
+    {"layers", 'l', "LIST", 0, "Layers, such as 0-3,7 (default: all)", 2},
+    {"steps", 's', "LIST", 0, "Training steps, such as 0,512,1000- (default: all)", 2},
+    {"wide", KEY_WIDE, 0, 0, "csv: a column for each variable, not a line for each value", 3},
+    {"units", KEY_UNITS, 0, 0, "csv: units in a row below the header", 3},
+    {"comment", KEY_COMMENT, 0, 0, "csv: where it came from, in lines that begin with #", 3},
+    {0, 0, 0, 0, 0, 0},
+};
+
+static error_t parse(int key, char *text, struct argp_state *state) {
+    struct nx_options *options = state->input;
+    switch (key) {
+    case 't':
+        options->to = text;
+        return 0;
+    case 'o':
+        options->out = text;
+        return 0;
+    case 'v':
+        options->variables = text;
+        return 0;
+    case 'm':
+        options->modules = text;
+        return 0;
+    case 'l':
+        options->layers = text;
+        return 0;
+    case 's':
+        options->steps = text;
+        return 0;
+    case KEY_FORCE:
+        options->force = true;
+        return 0;
+    case KEY_WIDE:
+        options->wide = true;
+        return 0;
+    case KEY_UNITS:
+        options->units = true;
+        return 0;
+    case KEY_COMMENT:
+        options->comment = true;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (options->store)
+            argp_error(state, "one FILE, please");
+        options->store = text;
+        return 0;
+    case ARGP_KEY_END:
+        if (!options->store)
+            argp_error(state, "which FILE?");
+        if (!options->to)
+            argp_error(state, "--to what?");
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+// The formats, behind the options.
+static char *help(int key, const char *text, void *input) {
+    (void)input;
+    if (key != ARGP_KEY_HELP_POST_DOC)
+        return (char *)text;
+    struct tr_string lines = {0};
+    tr_string_format(&lines, NULL, "Formats:\n");
+    for (int i = 0; i < nx_exporter_count; i++)
+        tr_string_format(&lines, NULL, "  %-10s %s\n", nx_exporters[i].name,
+                         nx_exporters[i].summary);
+    return lines.data; // argp frees it
+}
+
+int main(int argc, char **argv) {
+    static const struct argp argp = {
+        option_table,
+        parse,
+        "FILE --to FORMAT",
+        "Writes a trace in a format that others read. FILE is what trace-ckpts wrote, also while "
+        "it still writes. An output is written aside and renamed: it is whole, or not there.\v",
+        NULL,
+        help,
+        NULL};
+    struct nx_options options = {0};
+    struct tr_string notes = {0};
+    struct tr_err err;
+    char *path = NULL;
+    argp_err_exit_status = EXIT_USAGE;
+    argp_parse(&argp, argc, argv, 0, NULL, &options);
+    enum tr_status status = nx_export(&options, &notes, &path, &err);
+    if (notes.data)
+        fputs(notes.data, stderr);
+    if (status == TR_OK && path)
+        fprintf(stderr, "wrote %s\n", path);
+    tr_string_free(&notes);
+    free(path);
+    if (status == TR_OK)
+        return EXIT_SUCCESS;
+    fprintf(stderr, "trace-export: %s\n", err.text);
+    return status == TR_EUSAGE ? EXIT_USAGE : EXIT_ENVIRONMENT;
+}
