@@ -89,7 +89,8 @@ static enum tr_status visit_checkpoint(const struct walk *walk, int64_t row, boo
                                        struct tr_err *err) {
     const struct tr_trace *trace = walk->job->trace;
     const struct tr_excerpt *excerpt = &walk->job->excerpt;
-    struct nx_cell cell = {.model = model_of(trace),
+    struct nx_cell cell = {.layout = &tr_trace_info(trace)->layout,
+                           .model = model_of(trace),
                            .checkpoint = tr_trace_string(trace, TR_V_NAME, row),
                            .stage = tr_trace_string(trace, TR_V_STAGE, row)};
     TR_TRY(tr_trace_read(trace, TR_V_STEP, row, 1, &cell.step, err));
@@ -230,7 +231,8 @@ static void put_value(struct nx_field *field, enum tr_value_type type, const voi
 }
 
 // The coordinate that the store has for an index: an edge, a position, a name, or the index itself.
-static void put_coordinate(struct nx_field *field, enum tr_dim dim, int64_t index) {
+static void put_coordinate(struct nx_field *field, const struct tr_layout *layout, enum tr_dim dim,
+                           int64_t index) {
     if (index < 0)
         put_integer(field, index, true);
     else if (dim == TR_DIM_MODULE)
@@ -239,6 +241,8 @@ static void put_coordinate(struct nx_field *field, enum tr_dim dim, int64_t inde
         put_real(field, tr_bin_start((int)index));
     else if (dim == TR_DIM_POSITION_BIN)
         put_integer(field, tr_position_bin_start(index), false);
+    else if (dim == TR_DIM_PROBE)
+        put_integer(field, tr_span_token(layout, tr_probe(layout, index)), false);
     else
         put_integer(field, index, false);
 }
@@ -261,7 +265,7 @@ void nx_field(const struct nx_cell *cell, const struct nx_column *column, struct
         put_real(field, cell->tokens);
         break;
     case NX_DIMENSION:
-        put_coordinate(field, column->which, cell->at[column->which]);
+        put_coordinate(field, cell->layout, column->which, cell->at[column->which]);
         break;
     case NX_VARIABLE:
         put_text(field, tr_variables[cell->ids[0]].name);

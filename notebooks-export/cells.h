@@ -8,6 +8,7 @@
 
 // One line: an element of one variable (long), or of all wanted ones at the same place (wide).
 struct nx_cell {
+    const struct tr_layout *layout;
     const char *model, *checkpoint, *stage;
     int64_t step;             // -1: unknown
     double tokens;            // NaN: unknown

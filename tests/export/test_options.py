@@ -22,7 +22,8 @@ MEANS = ["similarity", "importance", "update_ratio", "alignment", "stream_norm",
          "nonfinite_first"]
 KNOWN = ("similarity, importance, update_ratio, alignment, stream_norm, token_count, "
          "importance_seq, update_ratio_seq, alignment_seq, xx_seq, xd_seq, dd_seq, "
-         "importance_hist, importance_pos, nonfinite, nonfinite_first, nll, importance_token")
+         "importance_hist, importance_pos, nonfinite, nonfinite_first, nll, importance_token, "
+         "span_similarity, cka, cka_debiased, stream_sample")
 
 # Arguments, exit code, sentence; STORE has 7 checkpoints (steps 1000 to 7000) of 3 layers.
 REFUSED = [
@@ -107,7 +108,7 @@ class Cases:
             check(ran.err == f"trace-export: cannot open {path} as an HDF5 file: "
                              "file signature not found\n", ran)
             os.remove(path)
-            harness.run(self.programs["write_sample"], path, 1, 1, 1, 8).expect(0)
+            harness.run(self.programs["write_sample"], path, 1, 1, 1, 16).expect(0)
             harness.run(self.programs["edit_store"], path, "version", 99).expect(0)
             ran = self.export("--to", "csv", store=path).expect(3)
             check(ran.err == f"trace-export: {path} has schema version 99, and this program knows "
