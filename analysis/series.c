@@ -1,20 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "series.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "alloc.h"
+#include "panel.h"
 #include "text.h"
+
+const char *const an_axis_names[AN_AXES] = {"token", "step", "checkpoint"};
+
+static const enum tr_variable_id measures[AN_MEASURES] = {
+    [AN_IMPORTANCE] = TR_V_IMPORTANCE_SEQ,
+    [AN_UPDATE_RATIO] = TR_V_UPDATE_RATIO_SEQ,
+    [AN_ALIGNMENT] = TR_V_ALIGNMENT_SEQ,
+};
 
 // The columns of a store that say what a row is.
 struct rows {
     int64_t count;
     uint8_t *status; // [count]
     int64_t *step;   // [count]
+    double *tokens;  // [count]
     bool stages;     // the rows are of more than one stage
 };
+
+// ---- the rows --------------------------------------------------------------------------------
 
 static enum tr_status format(char **text_p, struct tr_err *err, const char *stage,
                              const char *separator, const char *text) {
@@ -33,8 +47,10 @@ static enum tr_status rows_read(struct rows *rows, const struct tr_trace *trace,
     rows->count = tr_trace_rows(trace);
     TR_TRY(TR_NEW(&rows->status, rows->count, "row states", err));
     TR_TRY(TR_NEW(&rows->step, rows->count, "steps", err));
+    TR_TRY(TR_NEW(&rows->tokens, rows->count, "tokens seen", err));
     TR_TRY(tr_trace_read(trace, TR_V_STATUS, 0, rows->count, rows->status, err));
     TR_TRY(tr_trace_read(trace, TR_V_STEP, 0, rows->count, rows->step, err));
+    TR_TRY(tr_trace_read(trace, TR_V_TOKENS_SEEN, 0, rows->count, rows->tokens, err));
     for (int64_t row = 1; row < rows->count; row++)
         rows->stages |= strcmp(tr_trace_string(trace, TR_V_STAGE, row),
                                tr_trace_string(trace, TR_V_STAGE, 0)) != 0;
@@ -44,21 +60,7 @@ static enum tr_status rows_read(struct rows *rows, const struct tr_trace *trace,
 static void rows_free(struct rows *rows) {
     free(rows->status);
     free(rows->step);
-}
-
-static enum tr_status label_row(char **label_p, char **column_p, const struct tr_trace *trace,
-                                const struct rows *rows, int64_t row, struct tr_err *err) {
-    int64_t step = rows->step[row];
-    const char *name = tr_trace_string(trace, TR_V_NAME, row);
-    const char *stage = rows->stages ? tr_trace_string(trace, TR_V_STAGE, row) : "";
-    char number[32] = "?", text[48];
-    if (step >= 10000 && step % 1000 == 0)
-        snprintf(number, sizeof number, "%lldk", (long long)(step / 1000));
-    else if (step >= 0)
-        snprintf(number, sizeof number, "%lld", (long long)step);
-    snprintf(text, sizeof text, "step %lld", (long long)step);
-    TR_TRY(format(label_p, err, stage, stage[0] ? " " : "", step >= 0 ? text : name));
-    return tr_strdup(column_p, number, err);
+    free(rows->tokens);
 }
 
 static enum tr_status describe_failure(char **failure_p, const struct tr_trace *trace, int64_t row,
@@ -68,97 +70,220 @@ static enum tr_status describe_failure(char **failure_p, const struct tr_trace *
                   reason[0] ? reason : "no reason recorded");
 }
 
-// Allocates for the rows that are wanted and complete, and for the failed ones.
-static enum tr_status allocate(struct an_series *series, const struct rows *rows, int64_t from,
-                               struct tr_err *err) {
-    int64_t complete = 0, failed = 0;
-    for (int64_t row = 0; row < rows->count; row++) {
-        complete += rows->status[row] == TR_ROW_COMPLETE && rows->step[row] >= from;
-        failed += rows->status[row] == TR_ROW_FAILED;
-    }
-    uint64_t values;
-    if (!tr_mul((uint64_t)complete, (uint64_t)series->layers, &values))
-        return tr_fail(err, TR_ENOMEM, "out of memory for the importance of all layers");
-    TR_TRY(TR_NEW(&series->label, complete, "labels", err));
-    TR_TRY(TR_NEW(&series->column, complete, "labels", err));
-    TR_TRY(TR_NEW(&series->failure, failed, "failures", err));
-    for (int module = 0; module < TR_MODULES; module++) {
-        TR_TRY(TR_NEW(&series->importance[module], values, "importance", err));
-        TR_TRY(TR_NEW(&series->nonfinite[module], values, "non-finite counts", err));
-    }
-    return TR_OK;
+static enum tr_status label_row(struct an_checkpoint *checkpoint, bool stages, struct tr_err *err) {
+    int64_t step = checkpoint->step;
+    const char *stage = stages ? checkpoint->stage : "";
+    char number[32] = "?", text[48];
+    if (step >= 10000 && step % 1000 == 0)
+        snprintf(number, sizeof number, "%lldk", (long long)(step / 1000));
+    else if (step >= 0)
+        snprintf(number, sizeof number, "%lld", (long long)step);
+    snprintf(text, sizeof text, "step %lld", (long long)step);
+    TR_TRY(format(&checkpoint->label, err, stage, stage[0] ? " " : "",
+                  step >= 0 ? text : checkpoint->name));
+    return tr_strdup(&checkpoint->column, number, err);
 }
 
-// Appends one complete row; `importance` and `nonfinite` [layers, TR_MODULES] are room for it.
-static enum tr_status append_row(struct an_series *series, const struct tr_trace *trace,
-                                 const struct rows *rows, int64_t row, double *importance,
-                                 uint32_t *nonfinite, struct tr_err *err) {
-    int64_t at = series->checkpoints++;
-    TR_TRY(label_row(&series->label[at], &series->column[at], trace, rows, row, err));
-    TR_TRY(tr_trace_read(trace, TR_V_IMPORTANCE, row, 1, importance, err));
-    TR_TRY(tr_trace_read(trace, TR_V_NONFINITE, row, 1, nonfinite, err));
-    for (int64_t layer = 0; layer < series->layers; layer++)
-        for (int module = 0; module < TR_MODULES; module++) {
-            int64_t to = at * series->layers + layer, of = layer * TR_MODULES + module;
-            series->importance[module][to] = importance[of];
-            series->nonfinite[module][to] = nonfinite[of];
-        }
+static enum tr_status describe_row(struct an_checkpoint *checkpoint, const struct tr_trace *trace,
+                                   const struct rows *rows, int64_t row, struct tr_err *err) {
+    *checkpoint = (struct an_checkpoint){
+        .row = row, .step = rows->step[row], .tokens = rows->tokens[row], .nll = NAN};
+    TR_TRY(tr_strdup(&checkpoint->name, tr_trace_string(trace, TR_V_NAME, row), err));
+    TR_TRY(tr_strdup(&checkpoint->stage, tr_trace_string(trace, TR_V_STAGE, row), err));
+    TR_TRY(tr_strdup(&checkpoint->digest, tr_trace_string(trace, TR_V_WEIGHTS_DIGEST, row), err));
+    return label_row(checkpoint, rows->stages, err);
+}
+
+// ---- the values ------------------------------------------------------------------------------
+
+static double mean_nll(const double *nll, int64_t sequences) {
+    double sum = 0.0;
+    for (int64_t s = 0; s < sequences; s++)
+        sum += nll[s];
+    return sum / (double)sequences;
+}
+
+static enum tr_status read_nll(struct an_series *series, const struct tr_trace *trace, int64_t at,
+                               int64_t row, struct tr_err *err) {
+    double *nll;
+    TR_TRY(TR_NEW(&nll, series->sequences, "the loss", err));
+    enum tr_status status = tr_trace_read(trace, TR_V_NLL, row, 1, nll, err);
+    if (status == TR_OK)
+        series->checkpoint[at].nll = mean_nll(nll, series->sequences);
+    free(nll);
+    return status;
+}
+
+// Row `row` of the store into place `at`.
+static enum tr_status read_row(struct an_series *series, const struct tr_trace *trace, int64_t at,
+                               int64_t row, struct tr_err *err) {
+    int64_t begin = at * series->layers * TR_MODULES, values = begin * series->sequences;
+    TR_TRY(tr_trace_read(trace, TR_V_IMPORTANCE, row, 1, series->importance + begin, err));
+    TR_TRY(tr_trace_read(trace, TR_V_STREAM_NORM, row, 1, series->stream_norm + begin, err));
+    TR_TRY(tr_trace_read(trace, TR_V_NONFINITE, row, 1, series->nonfinite + begin, err));
+    TR_TRY(tr_trace_read(trace, TR_V_TOKEN_COUNT, row, 1, series->tokens + values, err));
+    for (int m = 0; m < AN_MEASURES; m++)
+        TR_TRY(tr_trace_read(trace, measures[m], row, 1, series->by_sequence[m] + values, err));
+    return tr_trace_has(trace, TR_V_NLL) ? read_nll(series, trace, at, row, err) : TR_OK;
+}
+
+// A store that holds no sequence's importance has one sample: the mean.
+static void find_samples(struct an_series *series) {
+    int64_t cells = series->checkpoints * series->layers * TR_MODULES;
+    int64_t values = cells * series->sequences;
+    bool equal = true;
+    for (int64_t i = 0; i < values && series->sampled < series->sequences; i++)
+        if (isfinite(series->by_sequence[AN_IMPORTANCE][i]))
+            series->sampled = series->sequences;
+    if (series->sampled == 1 && series->sequences > 1)
+        memcpy(series->by_sequence[AN_IMPORTANCE], series->importance,
+               (size_t)cells * sizeof *series->importance);
+    for (int64_t i = 1; i < values && equal; i++)
+        equal = series->tokens[i] == series->tokens[0];
+    if (equal || series->sampled == 1) {
+        free(series->tokens);
+        series->tokens = NULL;
+    }
+}
+
+static enum tr_status allocate(struct an_series *series, const struct rows *rows,
+                               struct tr_err *err) {
+    int64_t complete = 0, failed = 0;
+    uint64_t cells, values;
+    for (int64_t row = 0; row < rows->count; row++) {
+        complete += rows->status[row] == TR_ROW_COMPLETE;
+        failed += rows->status[row] == TR_ROW_FAILED;
+    }
+    if (!tr_mul((uint64_t)complete, (uint64_t)series->layers * TR_MODULES, &cells) ||
+        !tr_mul(cells, (uint64_t)series->sequences, &values))
+        return tr_fail(err, TR_ENOMEM, "out of memory for the importance of all layers");
+    TR_TRY(TR_NEW(&series->checkpoint, complete, "checkpoints", err));
+    TR_TRY(TR_NEW(&series->failure, failed, "failures", err));
+    TR_TRY(TR_NEW(&series->importance, cells, "importance", err));
+    TR_TRY(TR_NEW(&series->stream_norm, cells, "norms of the stream", err));
+    TR_TRY(TR_NEW(&series->nonfinite, cells, "non-finite counts", err));
+    TR_TRY(TR_NEW(&series->tokens, values, "token counts", err));
+    for (int measure = 0; measure < AN_MEASURES; measure++)
+        TR_TRY(TR_NEW(&series->by_sequence[measure], values, "values by sequence", err));
     return TR_OK;
 }
 
 static enum tr_status read_rows(struct an_series *series, const struct tr_trace *trace,
-                                const struct rows *rows, int64_t from, struct tr_err *err) {
-    double *importance = NULL;
-    uint32_t *nonfinite = NULL;
-    enum tr_status status;
-    TR_GO(status, TR_NEW(&importance, series->layers * TR_MODULES, "a row", err), out);
-    TR_GO(status, TR_NEW(&nonfinite, series->layers * TR_MODULES, "a row", err), out);
-    for (int64_t row = 0; row < rows->count && status == TR_OK; row++) {
-        if (rows->status[row] == TR_ROW_FAILED)
-            status = describe_failure(&series->failure[series->failed++], trace, row, err);
-        else if (rows->status[row] != TR_ROW_COMPLETE)
-            continue;
-        else if (rows->step[row] < from)
-            series->earlier++;
-        else
-            status = append_row(series, trace, rows, row, importance, nonfinite, err);
-    }
-out:
-    free(importance);
-    free(nonfinite);
-    return status;
+                                const struct rows *rows, struct tr_err *err) {
+    for (int64_t row = 0; row < rows->count; row++)
+        if (rows->status[row] == TR_ROW_FAILED) {
+            TR_TRY(describe_failure(&series->failure[series->failed++], trace, row, err));
+        } else if (rows->status[row] == TR_ROW_COMPLETE) {
+            int64_t at = series->checkpoints++;
+            TR_TRY(describe_row(&series->checkpoint[at], trace, rows, row, err));
+            TR_TRY(read_row(series, trace, at, row, err));
+        }
+    find_samples(series);
+    return TR_OK;
 }
 
-// Why no checkpoint is left.
-static enum tr_status refuse(const struct an_series *series, const char *path, int64_t from,
-                             struct tr_err *err) {
-    if (series->earlier > 0)
-        return tr_fail(err, TR_EUSAGE,
-                       "%s has no complete checkpoint from step %lld on, but %lld before", path,
-                       (long long)from, (long long)series->earlier);
-    if (series->failed > 0)
+// ---- time ------------------------------------------------------------------------------------
+
+static double on_axis(const struct an_checkpoint *checkpoint, enum an_axis axis, int64_t index) {
+    switch (axis) {
+    case AN_AXIS_TOKENS:
+        return checkpoint->tokens;
+    case AN_AXIS_STEP:
+        return checkpoint->step >= 0 ? (double)checkpoint->step : NAN;
+    default:
+        return (double)index;
+    }
+}
+
+static bool increases(const struct an_series *series, enum an_axis axis) {
+    double before = -INFINITY;
+    for (int64_t c = 0; c < series->checkpoints; c++) {
+        double at = on_axis(&series->checkpoint[c], axis, c);
+        if (!(at > before) || !isfinite(at))
+            return false;
+        before = at;
+    }
+    return true;
+}
+
+static enum tr_status place_in_time(struct an_series *series, struct tr_err *err) {
+    struct an_checkpoint *checkpoint = series->checkpoint;
+    int64_t claimed = series->checkpoints - series->first;
+    double *at, *weight;
+    while (series->axis < AN_AXIS_INDEX && !increases(series, series->axis))
+        series->axis++;
+    for (int64_t c = 0; c < series->checkpoints; c++)
+        checkpoint[c].at = on_axis(&checkpoint[c], series->axis, c);
+    TR_TRY(TR_NEW(&at, 2 * claimed, "times", err));
+    weight = at + claimed;
+    for (int64_t c = 0; c < claimed; c++)
+        at[c] = series->axis == AN_AXIS_INDEX ? NAN : checkpoint[series->first + c].at;
+    an_time_weights(weight, at, claimed);
+    for (int64_t c = 0; c < claimed; c++)
+        checkpoint[series->first + c].weight = weight[c];
+    free(at);
+    return TR_OK;
+}
+
+// ---- loading ---------------------------------------------------------------------------------
+
+static enum tr_status find_first(struct an_series *series, int64_t from, struct tr_err *err) {
+    int64_t complete = series->checkpoints;
+    if (complete == 0 && series->failed > 0)
         return tr_fail(err, TR_EFORMAT,
-                       "%s has no complete checkpoint; the first of %lld failed, %s", path,
+                       "%s has no complete checkpoint; the first of %lld failed, %s", series->path,
                        (long long)series->failed, series->failure[0]);
-    return tr_fail(err, TR_EFORMAT, "%s has no complete checkpoint", path);
+    if (complete == 0)
+        return tr_fail(err, TR_EFORMAT, "%s has no complete checkpoint", series->path);
+    while (series->first < complete && series->checkpoint[series->first].step < from)
+        series->first++;
+    if (series->first == complete)
+        return tr_fail(err, TR_EUSAGE,
+                       "%s has no complete checkpoint from step %lld on, but %lld before",
+                       series->path, (long long)from, (long long)complete);
+    return TR_OK;
+}
+
+static enum tr_status copy_attribute(char **copy_p, const struct tr_trace *trace, const char *name,
+                                     struct tr_err *err) {
+    const struct tr_attribute *found = tr_run_info_find(tr_trace_info(trace), name);
+    return tr_strdup(copy_p, found && !found->is_number ? found->text : "", err);
+}
+
+static bool has_parts(const char *path) {
+    char parts[4096];
+    int length = snprintf(parts, sizeof parts, "%s.parts", path);
+    return length > 0 && (size_t)length < sizeof parts && access(parts, F_OK) == 0;
+}
+
+static enum tr_status load(struct an_series *series, struct rows *rows,
+                           const struct tr_trace *trace, const char *path, int64_t from,
+                           struct tr_err *err) {
+    TR_TRY(tr_strdup(&series->path, path, err));
+    TR_TRY(copy_attribute(&series->model, trace, "model", err));
+    TR_TRY(copy_attribute(&series->tokens_digest, trace, "tokens_digest", err));
+    TR_TRY(rows_read(rows, trace, err));
+    TR_TRY(allocate(series, rows, err));
+    TR_TRY(read_rows(series, trace, rows, err));
+    TR_TRY(find_first(series, from, err));
+    TR_TRY(place_in_time(series, err));
+    series->unfinished = has_parts(path);
+    series->untrained = series->checkpoint[0].step == 0 ? 0 : -1;
+    return TR_OK;
 }
 
 enum tr_status an_series_load(struct an_series *series, const struct tr_trace *trace,
                               const char *path, int64_t from, struct tr_err *err) {
     const struct tr_layout *layout = &tr_trace_info(trace)->layout;
-    struct an_series new = {
-        .layers = layout->layers, .sequences = layout->sequences, .seq_len = layout->seq_len};
+    struct an_series new = {.layers = layout->layers,
+                            .sequences = layout->sequences,
+                            .seq_len = layout->seq_len,
+                            .sampled = 1};
     struct rows rows = {0};
-    enum tr_status status;
-    TR_GO(status, rows_read(&rows, trace, err), out);
-    TR_GO(status, allocate(&new, &rows, from, err), out);
-    TR_GO(status, read_rows(&new, trace, &rows, from, err), out);
-    if (new.checkpoints > 0)
+    enum tr_status status = load(&new, &rows, trace, path, from, err);
+    if (status == TR_OK)
         *series = new;
     else
-        status = refuse(&new, path, from, err);
-out:
-    if (status != TR_OK)
         an_series_free(&new);
     rows_free(&rows);
     return status;
@@ -166,16 +291,24 @@ out:
 
 void an_series_free(struct an_series *series) {
     for (int64_t i = 0; i < series->checkpoints; i++) {
-        free(series->label[i]);
-        free(series->column[i]);
+        struct an_checkpoint *checkpoint = &series->checkpoint[i];
+        free(checkpoint->label);
+        free(checkpoint->column);
+        free(checkpoint->name);
+        free(checkpoint->stage);
+        free(checkpoint->digest);
     }
     for (int64_t i = 0; i < series->failed; i++)
         free(series->failure[i]);
-    for (int module = 0; module < TR_MODULES; module++) {
-        free(series->importance[module]);
-        free(series->nonfinite[module]);
-    }
-    free(series->label);
-    free(series->column);
+    for (int measure = 0; measure < AN_MEASURES; measure++)
+        free(series->by_sequence[measure]);
+    free(series->tokens);
+    free(series->importance);
+    free(series->stream_norm);
+    free(series->nonfinite);
+    free(series->checkpoint);
     free(series->failure);
+    free(series->tokens_digest);
+    free(series->model);
+    free(series->path);
 }

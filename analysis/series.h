@@ -2,29 +2,67 @@
 #ifndef AN_SERIES_H
 #define AN_SERIES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "status.h"
 #include "store.h"
 
 // What a store says of the layers over training: its complete checkpoints, in order.
-struct an_series {
-    int64_t layers, sequences, seq_len;
-    int64_t checkpoints;             // complete ones from the wanted step on
-    int64_t earlier;                 // complete ones before it
-    char **label;                    // [checkpoints] "step 512"; the name where no step is known
-    char **column;                   // [checkpoints] the same for narrow columns: "512", "143k"
-    double *importance[TR_MODULES];  // [checkpoints, layers] mean 1 - cos; NaN: absent
-    uint32_t *nonfinite[TR_MODULES]; // [checkpoints, layers] tokens left out of the mean
-    int64_t failed;
-    char **failure; // [failed] "step 512 (name): reason"
+
+// What orders checkpoints in time: the first of these that is known of all and increases.
+enum an_axis { AN_AXIS_TOKENS, AN_AXIS_STEP, AN_AXIS_INDEX, AN_AXES };
+extern const char *const an_axis_names[AN_AXES]; // "token", "step", "checkpoint"
+
+struct an_checkpoint {
+    char *label;   // "step 512"; the name where no step is known
+    char *column;  // the same for narrow columns: "512", "143k"
+    char *name;    // of the checkpoint
+    char *stage;   // "" when training has one
+    char *digest;  // of the weights
+    int64_t row;   // in the store
+    int64_t step;  // -1: unknown
+    double tokens; // seen in training; NaN: unknown
+    double at;     // on the axis
+    double weight; // share of training from `first` on (an_time_weights)
+    double nll;    // mean over sequences, nats; NaN: not measured
 };
 
-// Reads the complete rows whose step is at least `from` (INT64_MIN: all, also those of unknown
-// step). TR_EFORMAT naming `path` when no row is complete, TR_EUSAGE when none is from that step
-// on.
+// Means over the tokens of a sequence.
+enum an_measure { AN_IMPORTANCE, AN_UPDATE_RATIO, AN_ALIGNMENT, AN_MEASURES };
+
+struct an_series {
+    char *path, *model, *tokens_digest; // "" where the store does not say
+    int64_t layers, sequences, seq_len;
+    int64_t sampled;     // sequences whose means are known; 1: only the mean of all
+    int64_t checkpoints; // complete ones
+    int64_t first;       // claims rest on [first, checkpoints)
+    int64_t untrained;   // the checkpoint of step 0; -1: none
+    enum an_axis axis;
+    struct an_checkpoint *checkpoint; // [checkpoints]
+    double *importance;               // [checkpoints, layers, TR_MODULES] mean 1 - cos; NaN: absent
+    double *stream_norm;              // the same shape: mean |x|
+    uint32_t *nonfinite; // [checkpoints, layers, TR_MODULES] tokens left out of the mean
+    // [checkpoints, layers, TR_MODULES, sampled]
+    double *by_sequence[AN_MEASURES];
+    uint32_t *tokens; // counted; NULL: the same number everywhere
+    int64_t failed;
+    char **failure;  // [failed] "step 512 (name): reason"
+    bool unfinished; // parts lie beside the store: the run goes on, or was cut off
+};
+
+// Reads all complete rows; `first` is the first whose step is at least `from` (INT64_MIN: all, also
+// those of unknown step). TR_EFORMAT naming `path` when no row is complete, TR_EUSAGE when none is
+// from that step on.
 enum tr_status an_series_load(struct an_series *series, const struct tr_trace *trace,
                               const char *path, int64_t from, struct tr_err *err);
 void an_series_free(struct an_series *series);
+
+// Where (checkpoint, layer, module) is in `importance` and `nonfinite`; times `sampled`, in
+// `by_sequence` and `tokens`.
+static inline int64_t an_series_cell(const struct an_series *series, int64_t checkpoint,
+                                     int64_t layer, int module) {
+    return (checkpoint * series->layers + layer) * TR_MODULES + module;
+}
 
 #endif

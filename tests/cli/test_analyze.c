@@ -69,6 +69,29 @@ static void end_store(struct writing *writing) {
     tr_run_info_free(&writing->info);
 }
 
+// One module of a row of the demo series as its reference has it: means, and importance by
+// sequence.
+static void set_module(struct tr_row *row, const json_t *checkpoint, int module) {
+    static const struct {
+        const char *name;
+        enum tr_variable_id id;
+    } means[] = {{"importance", TR_V_IMPORTANCE}, {"stream_norm", TR_V_STREAM_NORM}};
+    const json_t *part = json_object_get(checkpoint, tr_module_names[module]);
+    for (size_t layer = 0; layer < 10; layer++) {
+        size_t cell = layer * TR_MODULES + (size_t)module;
+        const json_t *by_sequence = json_array_get(json_object_get(part, "importance_seq"), layer);
+        assert_int_equal(json_array_size(by_sequence), 16);
+        for (size_t i = 0; i < sizeof means / sizeof means[0]; i++)
+            tr_row_f64(row, means[i].id)[cell] =
+                json_real_value(json_array_get(json_object_get(part, means[i].name), layer));
+        for (size_t s = 0; s < 16; s++) {
+            tr_row_f64(row, TR_V_IMPORTANCE_SEQ)[cell * 16 + s] =
+                json_real_value(json_array_get(by_sequence, s));
+            tr_row_u32(row, TR_V_TOKEN_COUNT)[cell * 16 + s] = 256;
+        }
+    }
+}
+
 // The importance of the demo series as its reference has it.
 static void make_demo(void) {
     struct writing writing;
@@ -79,14 +102,10 @@ static void make_demo(void) {
     json_object_foreach(json_object_get(golden, "checkpoints"), name, checkpoint) {
         struct tr_row row;
         begin_row(&writing, &row, strtoll(name + strlen("step_"), NULL, 10), "", name);
-        for (int module = 0; module < TR_MODULES; module++) {
-            const json_t *part = json_object_get(checkpoint, tr_module_names[module]);
-            const json_t *values = json_object_get(part, "importance");
-            assert_int_equal(json_array_size(values), 10);
-            for (size_t layer = 0; layer < 10; layer++)
-                tr_row_f64(&row, TR_V_IMPORTANCE)[layer * TR_MODULES + module] =
-                    json_real_value(json_array_get(values, layer));
-        }
+        tr_row_f64(&row, TR_V_TOKENS_SEEN)[0] =
+            96.0 * 256.0 * (double)tr_row_i64(&row, TR_V_STEP)[0];
+        for (int module = 0; module < TR_MODULES; module++)
+            set_module(&row, checkpoint, module);
         end_row(&writing, &row);
     }
     json_decref(golden);
@@ -220,7 +239,7 @@ static void test_refusals(void **state) {
     (void)state;
     refuse("", 2, "trace-analyze: which FILE?");
     refuse("a b", 2, "trace-analyze: one FILE, please");
-    refuse("demo.h5 --module joint", 2, "--module takes attn, mlp, block or all, not \"joint\"");
+    refuse("demo.h5 --module all", 2, "--module takes attn, mlp, block or joint, not \"all\"");
     refuse("demo.h5 --count 0", 2, "--count takes a whole number from 1 on, not \"0\"");
     refuse("demo.h5 --count 3x", 2, "--count takes a whole number from 1 on, not \"3x\"");
     refuse("demo.h5 --from -1", 2, "--from takes a whole number from 0 on, not \"-1\"");

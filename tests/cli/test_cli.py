@@ -140,8 +140,8 @@ class Cases:
         ran = harness.run(self.programs["trace-analyze"], out).expect(0)
         has(ran, " ".join(ran.out.split()),
             r"8 complete checkpoints, step 0 to step 6418; 10 layers; 8 sequences of 512 tokens\.")
-        has(ran, ran.out, r"^Attention, least important first$", r"^MLP, least important first$",
-            r"^ +0 +[\d.e-]+ +[\d.e-]+ +[\d.e-]+ +at \d of 8$")
+        has(ran, ran.out, r"^== Attention ==$", r"^== MLP ==$",
+            r"^ +0( +[\d.e-]+){6} +\d+%  \S{8}$")
 
     def idle_cores(self):
         """A rank bound to one of several cores: said once, with the option that helps."""

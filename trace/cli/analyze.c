@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// trace-analyze: which layers matter least, from the stored values alone.
+// trace-analyze: which layers matter least at every stage of training, from the stored values
+// alone.
 #include <argp.h>
 #include <langinfo.h>
 #include <locale.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +12,6 @@
 #include <unistd.h>
 
 #include "report.h"
-#include "series.h"
 #include "store.h"
 #include "text.h"
 
@@ -20,18 +21,30 @@ const char *argp_program_version = "trace-analyze " TRACE_VERSION;
 
 struct options {
     const char *path;
-    const char *module; // a name of tr_module_names, or "all"
-    int64_t count;      // 0: about a quarter of the layers
-    int64_t from;       // INT64_MIN: all
+    struct an_settings settings;
 };
 
 static const struct argp_option option_table[] = {
-    {"module", 'm', "attn|mlp|block|all", 0, "Which part of the layers (default: all)", 0},
+    {"module", 'm', "attn|mlp|block|joint", 0,
+     "What to rank: one kind of sublayer, whole blocks, or attention and MLP together (default: "
+     "all of these, one after the other)",
+     1},
     {"count", 'n', "N", 0,
-     "How many layers are \"the least important\" (default: about a quarter of them)", 0},
-    {"from", 'f', "STEP", 0, "Leave out checkpoints before this training step (default: none)", 0},
+     "How many layers are \"the least important\" (default: about a quarter of them)", 1},
+    {"below", 'b', "TAU", 0,
+     "Test which layers' importance is below this at every checkpoint (default: no test)", 1},
+    {"from", 'f', "STEP", 0,
+     "Rest claims on the checkpoints from this training step on; histories show all (default: all)",
+     1},
+    {"resamples", 'r', "N", 0,
+     "Resamples of the bootstrap and of permutation tests (default: 10000)", 2},
+    {"seed", 's', "N", 0, "Seed of the resamples (default: 0)", 2},
+    {"level", 'l', "P", 0,
+     "Confidence of intervals; 1 - P is the false-discovery rate (default: 0.95)", 2},
     {0, 0, 0, 0, 0, 0},
 };
+
+// ---- options ---------------------------------------------------------------------------------
 
 static int64_t number(struct argp_state *state, const char *option, const char *text, int64_t low) {
     int64_t value = 0;
@@ -41,26 +54,49 @@ static int64_t number(struct argp_state *state, const char *option, const char *
     return value;
 }
 
-static bool is_module(const char *name) {
-    for (int module = 0; module < TR_MODULES; module++)
-        if (strcmp(name, tr_module_names[module]) == 0)
-            return true;
-    return strcmp(name, "all") == 0;
+static double real(struct argp_state *state, const char *option, const char *text, double low,
+                   double high) {
+    double value = 0.0;
+    if (!tr_parse_f64(text, low, high, &value))
+        argp_error(state, "--%s takes a number from %g to %g, not \"%s\"", option, low, high, text);
+    return value;
+}
+
+static void choose_module(struct argp_state *state, struct an_settings *settings,
+                          const char *name) {
+    bool found = false;
+    for (int group = 0; group < AN_GROUPS; group++) {
+        settings->wanted[group] = strcmp(name, an_group_names[group]) == 0;
+        found |= settings->wanted[group];
+    }
+    if (!found)
+        argp_error(state, "--module takes attn, mlp, block or joint, not \"%s\"", name);
 }
 
 static error_t parse(int key, char *text, struct argp_state *state) {
     struct options *options = state->input;
+    struct an_settings *settings = &options->settings;
     switch (key) {
     case 'm':
-        if (!is_module(text))
-            argp_error(state, "--module takes attn, mlp, block or all, not \"%s\"", text);
-        options->module = text;
+        choose_module(state, settings, text);
         return 0;
     case 'n':
-        options->count = number(state, "count", text, 1);
+        settings->count = number(state, "count", text, 1);
+        return 0;
+    case 'b':
+        settings->below = real(state, "below", text, 0.0, 2.0);
         return 0;
     case 'f':
-        options->from = number(state, "from", text, 0);
+        settings->from = number(state, "from", text, 0);
+        return 0;
+    case 'r':
+        settings->resamples = number(state, "resamples", text, 100);
+        return 0;
+    case 's':
+        settings->seed = (uint64_t)number(state, "seed", text, 0);
+        return 0;
+    case 'l':
+        settings->level = real(state, "level", text, 0.5, 0.9999);
         return 0;
     case ARGP_KEY_ARG:
         if (options->path)
@@ -74,6 +110,8 @@ static error_t parse(int key, char *text, struct argp_state *state) {
         return ARGP_ERR_UNKNOWN;
     }
 }
+
+// ---- the report ------------------------------------------------------------------------------
 
 static struct an_style style_of_stdout(void) {
     struct an_style style = {.width = 80, .utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0};
@@ -90,23 +128,14 @@ static struct an_style style_of_stdout(void) {
 static enum tr_status analyze(const struct options *options, struct tr_string *out,
                               struct tr_err *err) {
     struct tr_trace *trace = NULL;
-    struct an_series series = {0};
-    struct an_report report = {
-        .path = options->path, .count = options->count, .style = style_of_stdout()};
-    for (int module = 0; module < TR_MODULES; module++)
-        report.wanted[module] = strcmp(options->module, "all") == 0 ||
-                                strcmp(options->module, tr_module_names[module]) == 0;
+    struct an_result result = {0};
+    struct an_style style = style_of_stdout();
     enum tr_status status;
     TR_GO(status, tr_trace_open(&trace, options->path, err), out);
-    TR_GO(status, an_series_load(&series, trace, options->path, options->from, err), out);
-    if (options->count > series.layers)
-        status =
-            tr_fail(err, TR_EUSAGE, "--count %lld asks for more than the %lld layers there are",
-                    (long long)options->count, (long long)series.layers);
-    else
-        status = an_report_write(&report, &series, out, err);
+    TR_GO(status, an_analyze(&result, trace, options->path, &options->settings, err), out);
+    status = an_report_write(&result, &style, out, err);
 out:
-    an_series_free(&series);
+    an_result_free(&result);
     tr_trace_close(trace);
     return status;
 }
@@ -116,13 +145,17 @@ int main(int argc, char **argv) {
         option_table,
         parse,
         "FILE",
-        "Which layers of a traced training run matter least: the layers of each module ordered by "
-        "their mean importance over checkpoints, how often each is among the lowest, and a heat "
-        "map of layer by checkpoint.",
+        "Which layers of a traced training run are redundant at every stage, and how sure that is: "
+        "importance with intervals, the stability of the ranking, the set of the least important "
+        "layers, when it was decided, and what chance would give.",
         NULL,
         NULL,
         NULL};
-    struct options options = {.module = "all", .from = INT64_MIN};
+    struct options options = {.settings = {.wanted = {true, true, true, true},
+                                           .below = NAN,
+                                           .from = INT64_MIN,
+                                           .resamples = 10000,
+                                           .level = 0.95}};
     struct tr_string out = {0};
     struct tr_err err;
     setlocale(LC_CTYPE, "");

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where each unit's importance jumped, and what a jump is made of: the length of what is written,
+// the length of the stream, and the angle between them. Intervals by the jackknife over sequences.
+#include <math.h>
+#include <stdlib.h>
+
+#include "alloc.h"
+#include "change_points.h"
+#include "work.h"
+
+enum { SHORTEST = 2 }; // checkpoints of a level
+
+enum part { TOTAL, DELTA, STREAM, DIRECTION, PARTS };
+
+// The mean over a segment's checkpoints of each measure, by sequence.
+struct segment {
+    int64_t begin, end;      // checkpoints
+    double norm;             // mean |x|, taken as known: stores hold it for all sequences together
+    double *of[AN_MEASURES]; // [sequences]; NaN: a sequence without a value there
+};
+
+struct changer {
+    const struct an_work *work;
+    int64_t index; // the unit in a panel
+    struct segment before, after;
+    double *pseudo; // [PARTS, sequences]
+    double *room;   // behind all of these
+};
+
+static void average(struct segment *segment, const struct changer *changer) {
+    const struct an_panel *panel = &changer->work->panel;
+    for (int m = 0; m < AN_MEASURES; m++)
+        for (int64_t s = 0; s < panel->sequences; s++) {
+            const double *value =
+                changer->work->series->by_sequence[m] + changer->index * panel->sequences + s;
+            double sum = 0.0;
+            int64_t count = 0;
+            for (int64_t c = segment->begin; c < segment->end; c++) {
+                double v = value[c * panel->units * panel->sequences];
+                sum += isfinite(v) ? v : 0.0;
+                count += isfinite(v);
+            }
+            segment->of[m][s] = count > 0 ? sum / (double)count : NAN;
+        }
+    segment->norm = 0.0;
+    for (int64_t c = segment->begin; c < segment->end; c++)
+        segment->norm += changer->work->series->stream_norm[c * panel->units + changer->index] /
+                         (double)(segment->end - segment->begin);
+}
+
+// The mean over sequences, `without` one (-1: over all).
+static double mean(const double *value, int64_t sequences, int64_t without) {
+    double sum = 0.0;
+    int64_t count = 0;
+    for (int64_t s = 0; s < sequences; s++)
+        if (s != without && isfinite(value[s])) {
+            sum += value[s];
+            count++;
+        }
+    return sum / (double)count;
+}
+
+// What is written, from the means of r = |delta| / |x| and of c = cos(x, delta): closer to the mean
+// over tokens of their importance than pooled sums, which a few tokens of huge norm rule.
+static struct an_write write_of(const struct segment *segment, int64_t sequences, int64_t without) {
+    return (struct an_write){.delta = segment->norm *
+                                      mean(segment->of[AN_UPDATE_RATIO], sequences, without),
+                             .x = segment->norm,
+                             .c = mean(segment->of[AN_ALIGNMENT], sequences, without)};
+}
+
+static void split(double part[PARTS], const struct changer *changer, int64_t without) {
+    int64_t sequences = changer->work->panel.sequences;
+    struct an_write before = write_of(&changer->before, sequences, without);
+    struct an_write after = write_of(&changer->after, sequences, without);
+    struct an_split split = an_split_change(&before, &after);
+    part[TOTAL] = mean(changer->after.of[AN_IMPORTANCE], sequences, without) -
+                  mean(changer->before.of[AN_IMPORTANCE], sequences, without);
+    part[DELTA] = split.delta;
+    part[STREAM] = split.stream;
+    part[DIRECTION] = split.direction;
+}
+
+// From the segment before to the segment after.
+static enum tr_status measure(struct an_change *change, struct changer *changer,
+                              struct tr_err *err) {
+    int64_t sequences = changer->work->panel.sequences;
+    double all[PARTS], without[PARTS];
+    struct an_estimate *to[PARTS] = {&change->total, &change->delta, &change->stream,
+                                     &change->direction};
+    change->at = changer->after.begin;
+    average(&changer->before, changer);
+    average(&changer->after, changer);
+    split(all, changer, -1);
+    for (int64_t s = 0; s < sequences; s++) {
+        split(without, changer, s);
+        for (int part = 0; part < PARTS; part++)
+            changer->pseudo[part * sequences + s] =
+                (double)sequences * all[part] - (double)(sequences - 1) * without[part];
+    }
+    for (int part = 0; part < PARTS; part++) {
+        struct an_sample sample = {.estimate = all[part],
+                                   .sequences = sequences,
+                                   .pseudo = changer->pseudo + part * sequences};
+        TR_TRY(an_estimate_sample(to[part], &sample, changer->work->settings->level, err));
+    }
+    return TR_OK;
+}
+
+static enum tr_status measure_jumps(struct an_unit *unit, struct changer *changer,
+                                    const struct an_change_points *points, struct tr_err *err) {
+    TR_TRY(TR_NEW(&unit->change, points->count, "change points", err));
+    for (int64_t i = 0; i < points->count; i++) {
+        changer->before.begin = i > 0 ? points->at[i - 1] : 0;
+        changer->before.end = changer->after.begin = points->at[i];
+        changer->after.end =
+            i + 1 < points->count ? points->at[i + 1] : changer->work->panel.checkpoints;
+        TR_TRY(measure(&unit->change[i], changer, err));
+        unit->changes++;
+    }
+    return TR_OK;
+}
+
+// Jumps of the logarithm: importance spans orders of magnitude. `y` is room for the series.
+static enum tr_status find_jumps(struct an_unit *unit, const struct an_group_result *group,
+                                 int64_t u, struct changer *changer, double *y,
+                                 struct tr_err *err) {
+    int64_t checkpoints = changer->work->panel.checkpoints;
+    struct an_change_points points = {0};
+    for (int64_t c = 0; c < checkpoints; c++) {
+        double importance = group->importance[c * group->units + u];
+        y[c] = importance > 0.0 ? log(importance) : NAN;
+    }
+    TR_TRY(an_change_points(&points, y, checkpoints, -1.0, SHORTEST, err));
+    enum tr_status status = measure_jumps(unit, changer, &points, err);
+    an_change_points_free(&points);
+    return status;
+}
+
+// Mean importance less that of the same lengths at right angles, by sequence.
+static enum tr_status find_orthogonal(struct an_unit *unit, struct changer *changer,
+                                      struct tr_err *err) {
+    const struct an_work *work = changer->work;
+    int64_t sequences = work->panel.sequences;
+    double *excess = changer->pseudo;
+    for (int64_t s = 0; s < sequences; s++) {
+        double sum = 0.0, weight = 0.0;
+        for (int64_t c = 0; c < work->claimed.checkpoints; c++) {
+            int64_t cell = (work->series->first + c) * work->panel.units + changer->index;
+            double *const *by_sequence = work->series->by_sequence;
+            int64_t at = cell * sequences + s;
+            double value = by_sequence[AN_IMPORTANCE][at] -
+                           an_orthogonal_importance(by_sequence[AN_UPDATE_RATIO][at]);
+            sum += isfinite(value) ? work->weight[c] * value : 0.0;
+            weight += isfinite(value) ? work->weight[c] : 0.0;
+        }
+        excess[s] = sum / weight;
+    }
+    struct an_sample sample = {
+        .estimate = mean(excess, sequences, -1), .sequences = sequences, .pseudo = excess};
+    return an_estimate_sample(&unit->orthogonal, &sample, work->settings->level, err);
+}
+
+static enum tr_status change_unit(struct an_unit *unit, const struct an_group_result *group,
+                                  int64_t u, struct changer *changer, double *y,
+                                  struct tr_err *err) {
+    int64_t first = changer->work->series->first, last = changer->work->panel.checkpoints - 1;
+    changer->index = unit->layer * TR_MODULES + unit->module;
+    TR_TRY(find_jumps(unit, group, u, changer, y, err));
+    TR_TRY(find_orthogonal(unit, changer, err));
+    const struct an_estimate unknown = {NAN, NAN, NAN};
+    unit->whole = (struct an_change){-1, unknown, unknown, unknown, unknown};
+    if (first == last)
+        return TR_OK;
+    changer->before.begin = first;
+    changer->before.end = first + 1;
+    changer->after.begin = last;
+    changer->after.end = last + 1;
+    return measure(&unit->whole, changer, err);
+}
+
+enum tr_status an_changes_make(struct an_group_result *group, const struct an_work *work,
+                               struct tr_err *err) {
+    int64_t sequences = work->panel.sequences;
+    struct changer changer = {.work = work};
+    TR_TRY(TR_NEW(&changer.room, (2 * AN_MEASURES + PARTS) * sequences + work->panel.checkpoints,
+                  "changes", err));
+    for (int m = 0; m < AN_MEASURES; m++) {
+        changer.before.of[m] = changer.room + m * sequences;
+        changer.after.of[m] = changer.room + (AN_MEASURES + m) * sequences;
+    }
+    changer.pseudo = changer.room + 2 * AN_MEASURES * sequences;
+    double *y = changer.pseudo + PARTS * sequences;
+    enum tr_status status = TR_OK;
+    for (int64_t u = 0; u < group->units && status == TR_OK; u++)
+        status = change_unit(&group->unit[u], group, u, &changer, y, err);
+    free(changer.room);
+    return status;
+}

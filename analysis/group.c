@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+// The units of one module, or of attention and MLP together: their aggregates, ranks, and the sets
+// of the lowest.
+#include <math.h>
+#include <stdlib.h>
+
+#include "alloc.h"
+#include "consistent.h"
+#include "onset.h"
+#include "order.h"
+#include "work.h"
+
+const char *const an_group_names[AN_GROUPS] = {"attn", "mlp", "block", "joint"};
+const char *const an_aggregate_names[AN_AGGREGATES] = {"mean", "worst", "last"};
+
+static int64_t index_of(const struct an_unit *unit) {
+    return unit->layer * TR_MODULES + unit->module;
+}
+
+static bool holds(enum an_group group, int module) {
+    return group == AN_JOINT ? module != TR_BLOCK : module == (int)group;
+}
+
+// ---- which units, and how large a set --------------------------------------------------------
+
+static int64_t measured(const struct an_work *work, int64_t index) {
+    int64_t count = 0;
+    for (int64_t c = 0; c < work->claimed.checkpoints; c++)
+        count += isfinite(work->means[c * work->claimed.units + index]);
+    return count;
+}
+
+static enum tr_status list_units(struct an_group_result *group, const struct an_work *work,
+                                 struct tr_err *err) {
+    int64_t layers = work->series->layers;
+    TR_TRY(TR_NEW(&group->unit, 2 * layers, "the units of a module", err));
+    for (int module = 0; module < TR_MODULES; module++)
+        for (int64_t layer = 0; layer < layers && holds(group->group, module); layer++) {
+            struct an_unit unit = {.layer = layer, .module = module};
+            unit.measured = measured(work, index_of(&unit));
+            if (unit.measured > 0)
+                group->unit[group->units++] = unit;
+            else
+                group->absent++;
+        }
+    return TR_OK;
+}
+
+static int64_t about_a_quarter(int64_t units) {
+    int64_t quarter = (units + 2) / 4;
+    return quarter > 1 ? quarter : 1;
+}
+
+static enum tr_status gather_importance(struct an_group_result *group, const struct an_work *work,
+                                        struct tr_err *err) {
+    int64_t units = group->units;
+    TR_TRY(TR_NEW(&group->importance, work->panel.checkpoints * units, "importance", err));
+    for (int64_t c = 0; c < work->panel.checkpoints; c++)
+        for (int64_t u = 0; u < units; u++)
+            group->importance[c * units + u] =
+                work->series->importance[c * work->panel.units + index_of(&group->unit[u])];
+    return TR_OK;
+}
+
+// ---- one unit --------------------------------------------------------------------------------
+
+static enum tr_status estimate_unit(struct an_unit *unit, const struct an_work *work,
+                                    struct tr_err *err) {
+    int64_t index = index_of(unit), units = work->claimed.units;
+    double level = work->settings->level;
+    struct an_sample mean = an_work_sample(work, AN_MEAN, index);
+    struct an_sample last = an_work_sample(work, AN_LAST, index);
+    TR_TRY(an_estimate_sample(&unit->by[AN_MEAN], &mean, level, err));
+    TR_TRY(an_estimate_sample(&unit->by[AN_LAST], &last, level, err));
+    unit->by[AN_WORST] =
+        (struct an_estimate){work->estimate[AN_WORST][index], NAN, work->bound[index]};
+    for (int64_t c = 0; c < work->claimed.checkpoints; c++)
+        if (work->means[c * units + index] == work->estimate[AN_WORST][index])
+            unit->worst_at = work->series->first + c;
+    unit->untrained = (struct an_estimate){NAN, NAN, NAN};
+    if (!work->untrained)
+        return TR_OK;
+    struct an_sample before = {
+        .estimate = work->series->importance[work->series->untrained * units + index],
+        .sequences = work->claimed.sequences,
+        .pseudo = work->untrained + index * work->claimed.sequences};
+    mean.draws = NULL;
+    return an_estimate_difference(&unit->untrained, &mean, &before, level, err);
+}
+
+// Mean rank, and the share of training among the lowest.
+static enum tr_status rank_units(struct an_group_result *group, const struct an_work *work,
+                                 struct tr_err *err) {
+    int64_t units = group->units, checkpoints = work->claimed.checkpoints;
+    const double *values = group->importance + work->series->first * units;
+    double *ranks = NULL;
+    bool *lowest = NULL;
+    enum tr_status status;
+    TR_GO(status, TR_NEW(&ranks, 2 * units, "ranks", err), out);
+    TR_GO(status, TR_NEW(&lowest, checkpoints * units, "ranks", err), out);
+    TR_GO(status, an_mark_lowest(lowest, values, checkpoints, units, group->count, err), out);
+    double *weights = ranks + units;
+    for (int64_t c = 0; c < checkpoints; c++) {
+        TR_GO(status, an_midranks(ranks, values + c * units, units, err), out);
+        for (int64_t u = 0; u < units; u++) {
+            if (lowest[c * units + u])
+                group->unit[u].share += work->weight[c];
+            if (isfinite(ranks[u])) {
+                group->unit[u].mean_rank += work->weight[c] * ranks[u];
+                weights[u] += work->weight[c];
+            }
+        }
+    }
+    for (int64_t u = 0; u < units; u++)
+        group->unit[u].mean_rank /= weights[u];
+out:
+    free(ranks);
+    free(lowest);
+    return status;
+}
+
+static enum tr_status test_below(struct an_group_result *group, const struct an_work *work,
+                                 struct tr_err *err) {
+    double *p;
+    group->below = work->below_p ? 0 : -1;
+    for (int64_t u = 0; u < group->units; u++)
+        group->unit[u].below_p = group->unit[u].below_q = NAN;
+    if (!work->below_p)
+        return TR_OK;
+    TR_TRY(TR_NEW(&p, 2 * group->units, "p-values", err));
+    for (int64_t u = 0; u < group->units; u++)
+        p[u] = work->below_p[index_of(&group->unit[u])];
+    enum tr_status status = an_benjamini_hochberg(p + group->units, p, group->units, err);
+    for (int64_t u = 0; u < group->units && status == TR_OK; u++) {
+        struct an_unit *unit = &group->unit[u];
+        unit->below_p = p[u];
+        unit->below_q = p[group->units + u];
+        unit->below = unit->below_q <= 1.0 - work->settings->level;
+        group->below += unit->below;
+    }
+    free(p);
+    return status;
+}
+
+// ---- a set -----------------------------------------------------------------------------------
+
+static enum tr_status add_tie(struct an_set *set, const struct an_sample *sample, int64_t inside,
+                              int64_t outside, double level, struct tr_err *err) {
+    struct an_tie tie = {.inside = inside, .outside = outside};
+    TR_TRY(an_estimate_difference(&tie.difference, &sample[outside], &sample[inside], level, err));
+    if (tie.difference.low <= 0.0 && tie.difference.high >= 0.0)
+        set->tie[set->ties++] = tie;
+    return TR_OK;
+}
+
+// The first outside against every member, and the last inside against all others outside.
+static enum tr_status find_ties(struct an_set *set, const struct an_sample *sample, int64_t count,
+                                double level, struct tr_err *err) {
+    const int64_t *order = set->choice.order;
+    int64_t present = set->choice.present;
+    TR_TRY(TR_NEW(&set->tie, present, "ties", err));
+    for (int64_t i = 0; i < count && count < present; i++)
+        TR_TRY(add_tie(set, sample, order[i], order[count], level, err));
+    for (int64_t i = count + 1; i < present; i++)
+        TR_TRY(add_tie(set, sample, order[count - 1], order[i], level, err));
+    return TR_OK;
+}
+
+static enum tr_status choose(struct an_group_result *group, const struct an_work *work,
+                             enum an_aggregate which, int64_t *index, struct an_sample *sample,
+                             struct tr_err *err) {
+    struct an_set *set = &group->set[which];
+    double level = work->settings->level;
+    for (int64_t u = 0; u < group->units; u++) {
+        index[u] = index_of(&group->unit[u]);
+        sample[u] = an_work_sample(work, which, index[u]);
+    }
+    TR_TRY(an_choose(&set->choice, work->estimate[which], work->draws.of[which], work->draws.count,
+                     work->draws.units, index, group->units, err));
+    int64_t present = set->choice.present;
+    TR_TRY(TR_NEW(&set->cut, present, "cuts", err));
+    if (present < 2)
+        return TR_OK;
+    TR_TRY(an_choice_cuts(set->cut, &set->choice, sample, level, err));
+    int64_t count = group->count < present ? group->count : present;
+    an_clean_neighbours(&set->clean_below, &set->clean_above, set->cut, present, count);
+    return find_ties(set, sample, count, level, err);
+}
+
+static enum tr_status choose_sets(struct an_group_result *group, const struct an_work *work,
+                                  struct tr_err *err) {
+    int64_t *index = NULL;
+    struct an_sample *sample = NULL;
+    enum tr_status status;
+    TR_GO(status, TR_NEW(&index, group->units, "units", err), out);
+    TR_GO(status, TR_NEW(&sample, group->units, "samples", err), out);
+    for (int which = 0; which < AN_AGGREGATES && status == TR_OK; which++)
+        status = choose(group, work, which, index, sample, err);
+out:
+    free(index);
+    free(sample);
+    return status;
+}
+
+// ---- all -------------------------------------------------------------------------------------
+
+static enum tr_status fill(struct an_group_result *group, const struct an_work *work,
+                           struct tr_err *err) {
+    int64_t wanted = work->settings->count;
+    group->count = wanted > 0 ? wanted : about_a_quarter(group->units);
+    if (group->count > group->units)
+        group->count = group->units;
+    TR_TRY(gather_importance(group, work, err));
+    for (int64_t u = 0; u < group->units; u++)
+        TR_TRY(estimate_unit(&group->unit[u], work, err));
+    TR_TRY(rank_units(group, work, err));
+    TR_TRY(test_below(group, work, err));
+    TR_TRY(choose_sets(group, work, err));
+    TR_TRY(an_stability_make(group, work, err));
+    TR_TRY(an_history_make(group, work, err));
+    return an_changes_make(group, work, err);
+}
+
+enum tr_status an_group_make(struct an_group_result **group_p, const struct an_work *work,
+                             enum an_group group, struct tr_err *err) {
+    struct an_group_result *new;
+    TR_TRY(TR_NEW(&new, 1, "a module's result", err));
+    new->group = group;
+    enum tr_status status = list_units(new, work, err);
+    if (status == TR_OK && new->units > 0)
+        status = fill(new, work, err);
+    if (status == TR_OK && new->units > 0)
+        *group_p = new;
+    else
+        an_group_free(new);
+    return status;
+}
+
+void an_group_free(struct an_group_result *group) {
+    if (!group)
+        return;
+    for (int which = 0; which < AN_AGGREGATES; which++) {
+        an_choice_free(&group->set[which].choice);
+        free(group->set[which].cut);
+        free(group->set[which].tie);
+    }
+    for (int64_t u = 0; u < group->units; u++)
+        free(group->unit[u].change);
+    free(group->unit);
+    free(group->importance);
+    free(group->stability.last);
+    free(group->stability.previous);
+    free(group->stability.overlap);
+    free(group);
+}

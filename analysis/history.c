@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// When each unit was decided: the onset of its place among the lowest, and its trend.
+#include <math.h>
+#include <stdlib.h>
+
+#include "alloc.h"
+#include "onset.h"
+#include "trend.h"
+#include "work.h"
+
+// The first checkpoint from which a unit stays among the lowest; `column` is room for one unit.
+static void find_onset(struct an_unit *unit, const bool *lowest, int64_t checkpoints, int64_t units,
+                       int64_t u, bool *column) {
+    for (int64_t c = 0; c < checkpoints; c++)
+        column[c] = lowest[c * units + u];
+    unit->onset = an_onset(column, checkpoints);
+    if (unit->onset == checkpoints)
+        unit->onset = -1;
+}
+
+// Against the logarithm of tokens or steps (0 has none and takes no part), else the index.
+static double moment(const struct an_series *series, int64_t checkpoint) {
+    double at = series->checkpoint[checkpoint].at;
+    if (series->axis == AN_AXIS_INDEX)
+        return at;
+    return at > 0.0 ? log(at) : NAN;
+}
+
+static enum tr_status find_trend(struct an_unit *unit, const struct an_group_result *group,
+                                 const struct an_work *work, int64_t u, double *x,
+                                 struct tr_err *err) {
+    int64_t count = work->claimed.checkpoints, first = work->series->first;
+    double *y = x + count;
+    struct an_trend trend;
+    for (int64_t c = 0; c < count; c++) {
+        x[c] = moment(work->series, first + c);
+        y[c] = group->importance[(first + c) * group->units + u];
+    }
+    TR_TRY(an_trend(&trend, x, y, count, work->settings->level, err));
+    unit->trend_z = trend.z;
+    unit->trend_p = trend.p;
+    unit->slope = (struct an_estimate){trend.slope, trend.low, trend.high};
+    return TR_OK;
+}
+
+enum tr_status an_history_make(struct an_group_result *group, const struct an_work *work,
+                               struct tr_err *err) {
+    int64_t checkpoints = work->panel.checkpoints, units = group->units;
+    bool *lowest = NULL;
+    double *x = NULL;
+    enum tr_status status;
+    TR_GO(status, TR_NEW(&lowest, checkpoints * (units + 1), "onsets", err), out);
+    TR_GO(status, TR_NEW(&x, 2 * checkpoints, "trends", err), out);
+    TR_GO(status, an_mark_lowest(lowest, group->importance, checkpoints, units, group->count, err),
+          out);
+    for (int64_t u = 0; u < units && status == TR_OK; u++) {
+        find_onset(&group->unit[u], lowest, checkpoints, units, u, lowest + checkpoints * units);
+        status = find_trend(&group->unit[u], group, work, u, x, err);
+    }
+out:
+    free(lowest);
+    free(x);
+    return status;
+}

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+// When it was decided, what changed and why; and what chance and the untrained network would give.
+#include <math.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "trend.h"
+#include "writer.h"
+
+// ---- onset and changes -----------------------------------------------------------------------
+
+static enum tr_status write_onset(struct an_writer *w, struct tr_err *err) {
+    const struct an_stability *stability = &w->group->stability;
+    TR_TRY(tr_string_format(w->text, err, "Of the last checkpoint's %lld lowest, ",
+                            (long long)w->group->count));
+    if (stability->onset_most != stability->onset_all)
+        TR_TRY(tr_string_format(w->text, err, "%.0f %% are there and stay from %s on, and ",
+                                100.0 * AN_MOST, an_label(w, stability->onset_most)));
+    TR_TRY(tr_string_format(w->text, err, "all %s.",
+                            stability->onset_all == 0 ? "are there at every checkpoint"
+                                                      : "are there and stay from"));
+    if (stability->onset_all > 0) {
+        w->text->data[--w->text->size] = '\0';
+        TR_TRY(tr_string_format(w->text, err, " %s on.", an_label(w, stability->onset_all)));
+    }
+    return an_write_paragraph(w, err);
+}
+
+static enum tr_status write_change_row(struct an_writer *w, int64_t u, struct tr_err *err) {
+    const struct an_unit *unit = &w->group->unit[u];
+    const struct an_change *whole = &unit->whole;
+    const double cells[] = {whole->total.value, whole->total.low,    whole->total.high,
+                            whole->delta.value, whole->stream.value, whole->direction.value};
+    char label[32];
+    snprintf(label, sizeof label, "%s %lld",
+             w->group->group == AN_JOINT ? tr_module_names[unit->module] : "",
+             (long long)unit->layer);
+    TR_TRY(
+        tr_string_format(w->out, err, "%7s %9s", label,
+                         unit->onset < 0 ? "-" : w->result->series.checkpoint[unit->onset].column));
+    for (size_t i = 0; i < sizeof cells / sizeof cells[0]; i++)
+        TR_TRY(an_write_cell(w, cells[i], err));
+    return tr_string_append(w->out, "\n", 1, err);
+}
+
+static enum tr_status write_changes(struct an_writer *w, struct tr_err *err) {
+    const struct an_series *series = &w->result->series;
+    const int64_t *order = w->group->set[AN_MEAN].choice.order;
+    char from[24];
+    snprintf(from, sizeof from, "in %lld from", (long long)w->group->count);
+    TR_TRY(tr_string_format(w->out, err,
+                            "\n  layer %9s    change       low      high   written"
+                            "    stream direction\n",
+                            from));
+    for (int64_t i = 0; i < w->group->units; i++)
+        TR_TRY(write_change_row(w, order[i], err));
+    TR_TRY(tr_string_format(
+        w->text, err,
+        "in %lld from: the step from which on the layer stays among the %lld lowest; change: of "
+        "importance from %s to %s, [low, high] its interval; of it because what is written grew or "
+        "shrank, because the stream did, because the angle between them turned (Shapley parts; "
+        "what "
+        "they miss comes from tokens not being alike).",
+        (long long)w->group->count, (long long)w->group->count, an_label(w, series->first),
+        an_label(w, series->checkpoints - 1)));
+    return an_page_paragraph(&w->page, 0, err);
+}
+
+// "Jumps: layer 2 at step 512: -0.01 [-0.02, -0.005]; ..." of the lowest ones.
+static enum tr_status write_jumps(struct an_writer *w, struct tr_err *err) {
+    const int64_t *order = w->group->set[AN_MEAN].choice.order;
+    int64_t said = 0;
+    for (int64_t i = 0; i < w->group->count; i++) {
+        const struct an_unit *unit = &w->group->unit[order[i]];
+        for (int64_t k = 0; k < unit->changes; k++) {
+            TR_TRY(tr_string_format(
+                w->text, err, said++ ? "; " : "Jumps of the lowest (PELT on log importance): "));
+            if (k == 0) {
+                TR_TRY(an_add_unit(w, order[i], err));
+                TR_TRY(tr_string_append(w->text, " ", 1, err));
+            }
+            TR_TRY(tr_string_format(w->text, err, "at %s ", an_label(w, unit->change[k].at)));
+            TR_TRY(an_add_estimate(w, &unit->change[k].total, err));
+        }
+    }
+    if (said == 0)
+        TR_TRY(tr_string_format(w->text, err, "No jumps of the lowest (PELT on log importance)"));
+    TR_TRY(tr_string_append(w->text, ".", 1, err));
+    return an_write_paragraph(w, err);
+}
+
+enum direction { RISING, FALLING, UNSHOWN, DIRECTIONS };
+
+static enum direction direction_of(const struct an_unit *unit, double alpha) {
+    if (!(unit->trend_p <= alpha))
+        return UNSHOWN;
+    return unit->trend_z > 0.0 ? RISING : FALLING;
+}
+
+static enum tr_status write_trends(struct an_writer *w, struct tr_err *err) {
+    static const char *const words[DIRECTIONS] = {"rising: ", "falling: ", "not shown: "};
+    static const char *const per[AN_AXES] = {"e-fold of tokens", "e-fold of steps", "checkpoint"};
+    const struct an_series *series = &w->result->series;
+    int64_t said = 0;
+    if (series->checkpoints - series->first < AN_TREND_LEAST) {
+        TR_TRY(tr_string_format(w->text, err,
+                                "No trend is tested: that takes %d checkpoints, and claims rest on "
+                                "%lld.",
+                                AN_TREND_LEAST, (long long)(series->checkpoints - series->first)));
+        return an_write_paragraph(w, err);
+    }
+    TR_TRY(tr_string_format(w->text, err,
+                            "Trends (Mann-Kendall, corrected for autocorrelation; Theil-Sen slope "
+                            "per %s): ",
+                            per[series->axis]));
+    for (int direction = 0; direction < DIRECTIONS; direction++) {
+        int64_t count = 0, steepest = -1;
+        for (int64_t u = 0; u < w->group->units; u++)
+            if (direction_of(&w->group->unit[u], 1.0 - w->result->settings.level) ==
+                (enum direction)direction) {
+                w->list[count++] = u;
+                if (steepest < 0 || fabs(w->group->unit[u].slope.value) >
+                                        fabs(w->group->unit[steepest].slope.value))
+                    steepest = u;
+            }
+        if (count == 0)
+            continue;
+        TR_TRY(tr_string_format(w->text, err, "%s%s", said++ ? "; " : "", words[direction]));
+        TR_TRY(an_add_units(w, count, err));
+        if (direction == UNSHOWN)
+            continue;
+        TR_TRY(tr_string_format(w->text, err, ", steepest "));
+        TR_TRY(an_add_unit(w, steepest, err));
+        TR_TRY(tr_string_append(w->text, " ", 1, err));
+        TR_TRY(an_add_estimate(w, &w->group->unit[steepest].slope, err));
+    }
+    TR_TRY(tr_string_append(w->text, ".", 1, err));
+    return an_write_paragraph(w, err);
+}
+
+enum tr_status an_write_history(struct an_writer *w, struct tr_err *err) {
+    if (w->result->series.checkpoints < 2)
+        return TR_OK;
+    TR_TRY(an_write_heading(w, "When was it decided, and why?", err));
+    TR_TRY(write_onset(w, err));
+    if (w->result->series.first < w->result->series.checkpoints - 1)
+        TR_TRY(write_changes(w, err));
+    TR_TRY(write_jumps(w, err));
+    return write_trends(w, err);
+}
+
+// ---- nulls -----------------------------------------------------------------------------------
+
+// The units whose estimate is clear of 0: below it (sign < 0), above it, or neither (0).
+static int64_t pick(struct an_writer *w, size_t offset, int sign) {
+    int64_t count = 0;
+    for (int64_t u = 0; u < w->group->units; u++) {
+        const struct an_estimate *e =
+            (const struct an_estimate *)((const char *)&w->group->unit[u] + offset);
+        int side = isnan(e->low) ? 0 : e->high < 0.0 ? -1 : e->low > 0.0 ? 1 : 0;
+        if (side == sign)
+            w->list[count++] = u;
+    }
+    return count;
+}
+
+// "Against ...: less: layers 0 and 1; more: layer 4; not told apart: layer 3."
+static enum tr_status write_sides(struct an_writer *w, const char *what, size_t offset,
+                                  const char *const words[3], struct tr_err *err) {
+    int64_t said = 0;
+    TR_TRY(tr_string_format(w->text, err, "%s: ", what));
+    for (int side = 0; side < 3; side++) {
+        int64_t count = pick(w, offset, side < 2 ? 2 * side - 1 : 0);
+        if (count == 0)
+            continue;
+        TR_TRY(tr_string_format(w->text, err, "%s%s ", said++ ? "; " : "", words[side]));
+        TR_TRY(an_add_units(w, count, err));
+    }
+    TR_TRY(tr_string_append(w->text, ".", 1, err));
+    return an_write_paragraph(w, err);
+}
+
+static enum tr_status write_untrained(struct an_writer *w, struct tr_err *err) {
+    static const char *const words[] = {
+        "less important over training than then:", "more:", "not told apart:"};
+    if (w->result->series.untrained >= 0)
+        return write_sides(w, "Against the untrained network (step 0)",
+                           offsetof(struct an_unit, untrained), words, err);
+    TR_TRY(
+        tr_string_format(w->text, err, "Against the untrained network: the series has no step 0."));
+    return an_write_paragraph(w, err);
+}
+
+static enum tr_status write_permuted(struct an_writer *w, struct tr_err *err) {
+    const struct an_stability *stability = &w->group->stability;
+    int64_t count = 0;
+    double worst = 0.0;
+    if (isnan(stability->threshold)) {
+        TR_TRY(tr_string_format(w->text, err,
+                                "Against permuted layers: not testable, too few independent blocks "
+                                "of checkpoints; a layer is among %lld of %lld at a checkpoint by "
+                                "chance with probability %.2g.",
+                                (long long)w->group->count, (long long)w->group->units,
+                                (double)w->group->count / (double)w->group->units));
+        return an_write_paragraph(w, err);
+    }
+    for (int64_t u = 0; u < w->group->units; u++)
+        if (w->group->unit[u].share_p <= 1.0 - w->result->settings.level) {
+            w->list[count++] = u;
+            worst = fmax(worst, w->group->unit[u].share_p);
+        }
+    TR_TRY(tr_string_format(w->text, err,
+                            "Against permuted layers, none of which is among the %lld lowest at "
+                            "more than %.0f %% of checkpoints (%.3g %% of relabellings): ",
+                            (long long)w->group->count, 100.0 * stability->threshold,
+                            100.0 * w->result->settings.level));
+    if (count == 0) {
+        TR_TRY(tr_string_format(w->text, err, "no layer is there more often."));
+    } else {
+        TR_TRY(an_add_units(w, count, err));
+        TR_TRY(tr_string_format(w->text, err, " %s, p at most %.2g for all at once.",
+                                count == 1 ? "is" : "are", worst));
+    }
+    return an_write_paragraph(w, err);
+}
+
+enum tr_status an_write_chance(struct an_writer *w, struct tr_err *err) {
+    static const char *const words[] = {
+        "below it, writing along the stream:", "above it, erasing or of unlike tokens:",
+        "not told from it:"};
+    if (w->result->method == AN_NO_INTERVAL)
+        return TR_OK;
+    TR_TRY(an_write_heading(w, "Is it more than chance?", err));
+    TR_TRY(write_untrained(w, err));
+    TR_TRY(write_permuted(w, err));
+    return write_sides(w, "Against writing at right angles to the stream, by the same lengths",
+                       offsetof(struct an_unit, orthogonal), words, err);
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+// Whether the ranking holds over training.
+#include <math.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "sparkline.h"
+#include "writer.h"
+
+static enum tr_status add_test(struct an_writer *w, struct tr_err *err) {
+    const struct an_concordance *c = &w->group->stability.concordance;
+    if (!isnan(c->p))
+        return tr_string_format(
+            w->text, err,
+            " If checkpoints had nothing to do with each other, so much would have p = %.2g (%lld "
+            "relabellings of %lld blocks of %lld checkpoint%s, %lld left out between; correlation "
+            "time %.2g checkpoints).",
+            c->p, (long long)c->relabellings, (long long)c->blocks, (long long)c->block,
+            an_plural(c->block), (long long)c->gap, c->correlation_time);
+    if (!isfinite(c->correlation_time))
+        return tr_string_format(w->text, err,
+                                " No p-value: the ranks' correlation time cannot be told from "
+                                "%lld checkpoints, and a test needs %d blocks several of it long.",
+                                (long long)c->checkpoints, AN_BLOCKS_LEAST);
+    return tr_string_format(w->text, err,
+                            " No p-value: with a correlation time of %.2g checkpoints the series "
+                            "makes %lld independent block%s, and a test needs %d.",
+                            c->correlation_time, (long long)c->blocks, an_plural(c->blocks),
+                            AN_BLOCKS_LEAST);
+}
+
+static enum tr_status write_concordance(struct an_writer *w, struct tr_err *err) {
+    const struct an_concordance *c = &w->group->stability.concordance;
+    if (c->checkpoints < 2 || isnan(c->w)) {
+        TR_TRY(tr_string_format(w->text, err, "Nothing to compare: %s.",
+                                c->checkpoints < 2 ? "one checkpoint" : "fewer than two layers"));
+        return an_write_paragraph(w, err);
+    }
+    TR_TRY(tr_string_format(w->text, err,
+                            "Kendall's W of the %lld checkpoints is %.3g (0: no agreement, 1: the "
+                            "same order throughout; mean Spearman correlation of two %.3g).",
+                            (long long)c->checkpoints, c->w, c->mean_spearman));
+    if (c->units < w->group->units)
+        TR_TRY(tr_string_format(w->text, err, " It is of the %lld with a value everywhere.",
+                                (long long)c->units));
+    TR_TRY(add_test(w, err));
+    return an_write_paragraph(w, err);
+}
+
+// The curves that are shown, as members of an_agreement.
+static const struct {
+    const char *name;
+    size_t offset;
+} curves[] = {
+    {"Spearman", offsetof(struct an_agreement, spearman)},
+    {"Kendall tau-b", offsetof(struct an_agreement, tau)},
+    {"Jaccard", offsetof(struct an_agreement, jaccard)},
+    {"RBO", offsetof(struct an_agreement, rbo)},
+};
+enum {
+    CURVES = sizeof curves / sizeof curves[0],
+    CURVE_AT = 50,
+    STRIDE = sizeof(struct an_agreement) / sizeof(double)
+};
+
+static enum tr_status write_curve(struct an_writer *w, int curve, bool with_last,
+                                  struct tr_err *err) {
+    const struct an_stability *stability = &w->group->stability;
+    int64_t first = with_last ? 0 : 1, count = w->result->series.checkpoints - 1;
+    const double chance[CURVES] = {0.0, 0.0, stability->jaccard_chance, stability->rbo_chance};
+    const struct an_agreement *agreement = with_last ? stability->last : stability->previous;
+    const double *values =
+        (const double *)((const char *)(agreement + first) + curves[curve].offset);
+    double low = NAN;
+    for (int64_t i = 0; i < count; i++)
+        low = fmin(low, values[i * STRIDE]);
+    int room = w->style.width - CURVE_AT;
+    struct an_sparkline line = {.values = values,
+                                .count = count,
+                                .stride = STRIDE,
+                                .utf8 = w->style.utf8,
+                                .width = room > 10 ? room : 10};
+    TR_TRY(tr_string_format(w->out, err, "  %-17s %8.2f %8.2f %8.2f    ", curves[curve].name,
+                            chance[curve], low, values[(count - 1) * STRIDE]));
+    TR_TRY(an_sparkline(w->out, &line, err));
+    return tr_string_append(w->out, "\n", 1, err);
+}
+
+static enum tr_status write_curves(struct an_writer *w, bool with_last, struct tr_err *err) {
+    TR_TRY(tr_string_format(w->out, err, "\n  %-17s   chance   lowest   latest    over time\n",
+                            with_last ? "with the last" : "with the previous"));
+    for (int curve = 0; curve < CURVES; curve++)
+        TR_TRY(write_curve(w, curve, with_last, err));
+    return TR_OK;
+}
+
+enum tr_status an_write_stability(struct an_writer *w, struct tr_err *err) {
+    TR_TRY(an_write_heading(w, "Does the ranking hold over training?", err));
+    TR_TRY(write_concordance(w, err));
+    if (w->result->series.checkpoints < 2 || w->group->units < 2)
+        return TR_OK;
+    TR_TRY(tr_string_format(w->text, err,
+                            "Agreement of all %lld checkpoints (no unit; Jaccard of the %lld "
+                            "lowest, rank-biased overlap with persistence %.2g):",
+                            (long long)w->result->series.checkpoints, (long long)w->group->count,
+                            AN_PERSISTENCE));
+    TR_TRY(an_write_paragraph(w, err));
+    TR_TRY(write_curves(w, true, err));
+    return write_curves(w, false, err);
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "result.h"
+
+#include <stdlib.h>
+
+#include "work.h"
+
+static enum tr_status check_count(const struct an_settings *settings, int64_t layers,
+                                  struct tr_err *err) {
+    for (int group = 0; group < AN_GROUPS; group++) {
+        int64_t most = group == AN_JOINT ? 2 * layers : layers;
+        if (settings->wanted[group] && settings->count > most)
+            return tr_fail(err, TR_EUSAGE, "--count %lld asks for more than the %lld %s there are",
+                           (long long)settings->count, (long long)most,
+                           group == AN_JOINT ? "sublayers" : "layers");
+    }
+    return TR_OK;
+}
+
+static enum tr_status compute(struct an_result *result, struct an_work *work,
+                              const struct tr_trace *trace, struct tr_err *err) {
+    TR_TRY(an_faults_find(result, err));
+    TR_TRY(an_work_prepare(work, &result->settings, &result->series, err));
+    for (int group = 0; group < AN_GROUPS; group++)
+        if (result->settings.wanted[group])
+            TR_TRY(an_group_make(&result->group[group], work, group, err));
+    int64_t samples = result->series.sampled;
+    result->method = samples < 2              ? AN_NO_INTERVAL
+                     : samples < AN_BCA_LEAST ? AN_BOOTSTRAP_T
+                                              : AN_BCA;
+    return an_spans_make(&result->spans, &result->series, trace, result->settings.level, err);
+}
+
+enum tr_status an_analyze(struct an_result *result, const struct tr_trace *trace, const char *path,
+                          const struct an_settings *settings, struct tr_err *err) {
+    struct an_result new = {.settings = *settings};
+    struct an_work work = {0};
+    TR_TRY(an_series_load(&new.series, trace, path, settings->from, err));
+    enum tr_status status = check_count(settings, new.series.layers, err);
+    if (status == TR_OK)
+        status = compute(&new, &work, trace, err);
+    an_work_free(&work);
+    if (status == TR_OK)
+        *result = new;
+    else
+        an_result_free(&new);
+    return status;
+}
+
+void an_result_free(struct an_result *result) {
+    for (int64_t i = 0; i < result->faults; i++)
+        free(result->fault[i].text);
+    free(result->fault);
+    for (int group = 0; group < AN_GROUPS; group++)
+        an_group_free(result->group[group]);
+    an_spans_free(result->spans);
+    an_series_free(&result->series);
+}

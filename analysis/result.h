@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef AN_RESULT_H
+#define AN_RESULT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "choice.h"
+#include "concordance.h"
+#include "decomposition.h"
+#include "series.h"
+#include "status.h"
+
+// Everything that is computed from a store: what trace-analyze prints, what --json holds, what
+// exports draw. Plain data in the order of the questions: is the data sound, how redundant is each
+// layer, does the ranking hold over training, which set follows, when was it decided, is it more
+// than chance.
+//
+// Claims (means, worst cases, sets, W) rest on the checkpoints from `series.first` on; histories
+// (agreement, onset, change points) on all complete ones. Importance is 1 - cos, without unit.
+// What the data cannot support is NaN, or -1 where it is an index or a count.
+
+// A number and its two-sided interval at the run's level. NaN bounds: no interval can be given.
+struct an_estimate {
+    double value, low, high;
+};
+
+// What is ranked against each other. The first three are the modules of the store; JOINT ranks
+// attention and MLP together.
+enum an_group { AN_ATTN, AN_MLP, AN_BLOCK, AN_JOINT, AN_GROUPS };
+extern const char *const an_group_names[AN_GROUPS]; // "attn", "mlp", "block", "joint"
+
+extern const char *const an_aggregate_names[AN_AGGREGATES]; // "mean", "worst", "last"
+
+struct an_settings {
+    bool wanted[AN_GROUPS];
+    int64_t count;     // size of the sets; 0: about a quarter of the units
+    double below;      // tau of the below-tau test; NaN: none
+    int64_t from;      // first step that claims rest on; INT64_MIN: all
+    int64_t resamples; // of the bootstrap over sequences, and relabellings of W's test
+    uint64_t seed;
+    double level; // of intervals, e.g. 0.95; 1 - level is the false-discovery rate
+};
+
+// ---- faults of the data ----------------------------------------------------------------------
+
+enum an_fault_kind {
+    AN_FAULT_FAILED,    // the checkpoint could not be traced
+    AN_FAULT_NONFINITE, // tokens were left out of means
+    AN_FAULT_DUPLICATE, // two checkpoints have the same weights
+    AN_FAULT_IDENTICAL, // neighbours have the same values though other weights
+    AN_FAULT_OUTLIER,   // far from its neighbours (robust z)
+    AN_FAULT_MISSING,   // steps are missing from a regular progression
+    AN_FAULT_KINDS
+};
+extern const char *const an_fault_names[AN_FAULT_KINDS]; // "failed", "nonfinite", ...
+
+struct an_fault {
+    enum an_fault_kind kind;
+    int64_t checkpoint, other; // of the series; -1: none
+    double value;              // tokens, robust z or steps, by kind; NaN: none
+    char *text;                // the sentence for people
+};
+
+// ---- one unit: a layer of a module -----------------------------------------------------------
+
+// A jump of a unit's importance, and why: the parts of an_split_change between the means of the two
+// segments. What total is beyond norm + stream + direction comes from tokens not being alike.
+struct an_change {
+    int64_t at;               // the first checkpoint after it
+    struct an_estimate total; // mean of the segment that begins there less that before
+    struct an_estimate delta, stream, direction;
+};
+
+struct an_unit {
+    int64_t layer;
+    enum tr_module module;
+    int64_t measured; // checkpoints from `first` on at which it has a value
+
+    struct an_estimate by[AN_AGGREGATES]; // AN_WORST: no `low`, and `high` is one-sided
+    int64_t worst_at;                     // the checkpoint of the highest importance
+    double mean_rank;                     // 1 is the least important; midranks
+    double share;   // of training (an_checkpoint.weight) among the `count` lowest
+    double share_p; // that a permuted layer reaches that share (an_share_test); NaN: not testable
+
+    double below_p, below_q; // of "not below tau at some checkpoint"; Benjamini-Hochberg adjusted
+    bool below;              // below tau at every checkpoint, at that false-discovery rate
+
+    int64_t onset;            // from this checkpoint to the end among the `count` lowest; -1: never
+    double trend_z, trend_p;  // Mann-Kendall from `first` on, corrected for autocorrelation
+    struct an_estimate slope; // Theil-Sen, per e-fold of tokens or steps, else per checkpoint
+    int64_t changes;
+    struct an_change *change; // [changes] in time
+    struct an_change whole;   // from the checkpoint `first` to the last one; NaN when they are one
+
+    struct an_estimate orthogonal; // mean importance less that of a delta at right angles to x:
+                                   // > 0 it erases, < 0 it writes along the stream
+    struct an_estimate untrained;  // mean importance less that at step 0; NaN without step 0
+};
+
+// ---- a group ---------------------------------------------------------------------------------
+
+// One checkpoint's ranking against another's. NaN: no such other, or one layer.
+struct an_agreement {
+    double spearman, tau, jaccard, rbo;
+};
+
+#define AN_MOST 0.8        // of a set, when most of it is asked for
+#define AN_PERSISTENCE 0.9 // of rank-biased overlap: ten places carry most of the weight
+
+struct an_stability {
+    struct an_concordance concordance; // of the checkpoints from `first` on
+    double threshold; // a permuted layer's share of blocks among the lowest stays below it (level)
+    double jaccard_chance, rbo_chance; // of two random rankings
+    struct an_agreement *last;         // [series.checkpoints] with the last checkpoint
+    struct an_agreement *previous;     // [series.checkpoints] with the one before
+    double *overlap; // [series.checkpoints] share of the last checkpoint's `count` lowest
+    int64_t onset_most, onset_all; // from here on `overlap` is at least AN_MOST, is 1; -1: never
+};
+
+// Two units that the data cannot tell apart: the interval of the paired difference holds 0.
+struct an_tie {
+    int64_t inside, outside;       // a unit of the set, one that is not
+    struct an_estimate difference; // outside less inside
+};
+
+// The `count` lowest units by one aggregate.
+struct an_set {
+    struct an_choice choice;          // of the group's units, all sizes
+    struct an_cut *cut;               // [choice.present - 1] all cuts
+    int64_t clean_below, clean_above; // nearest sizes whose cut is clean; 0: none
+    int64_t ties;
+    struct an_tie *tie; // [ties] of the first outside with members, of the last inside with others
+};
+
+struct an_group_result {
+    enum an_group group;
+    int64_t count;        // size of the sets
+    int64_t units;        // with a value at some checkpoint from `first` on
+    int64_t absent;       // layers without (of all modules of the group)
+    struct an_unit *unit; // [units] by layer (joint: attention first)
+    double *importance;   // [series.checkpoints, units]
+    struct an_stability stability;
+    struct an_set set[AN_AGGREGATES];
+    int64_t below; // units below tau at every checkpoint; -1: not asked
+};
+
+// ---- spans (stores traced with --spans) ------------------------------------------------------
+
+// The best run of `length` consecutive blocks by the mean over checkpoints from `first` on.
+struct an_span {
+    int64_t length, start;
+    double importance;  // 1 - similarity of its two boundaries, mean over training
+    double worst, last; // at the worst, at the last checkpoint
+    double share;       // of training at which it is the best of its length
+    int64_t last_start; // the best of the last checkpoint alone
+};
+
+// How far the same tokens' stream moved between two checkpoints. NaN where there is no other.
+struct an_drift {
+    struct an_estimate cosine; // token-wise, mean over probes
+    double cka;                // linear, debiased
+};
+
+struct an_spans {
+    int64_t lengths;
+    struct an_span *span; // [lengths] of 1 ... layers - 1 blocks
+    int64_t boundaries;
+    struct an_drift *previous; // [series.checkpoints, boundaries]; NULL: no stream stored
+    struct an_drift *last;
+};
+
+// ---- all of it -------------------------------------------------------------------------------
+
+struct an_result {
+    struct an_settings settings;
+    struct an_series series; // what was read
+    enum an_method method;   // of the intervals of means and differences
+    int64_t faults;
+    struct an_fault *fault;                   // [faults]
+    struct an_group_result *group[AN_GROUPS]; // NULL: not wanted, or nothing measured
+    struct an_spans *spans;                   // NULL: not traced
+};
+
+// Reads and computes. `path` names the store in sentences. TR_EUSAGE: settings that the store
+// contradicts (more units than there are, no checkpoint from that step on); TR_EFORMAT: no complete
+// checkpoint.
+enum tr_status an_analyze(struct an_result *result, const struct tr_trace *trace, const char *path,
+                          const struct an_settings *settings, struct tr_err *err);
+void an_result_free(struct an_result *result);
+
+#endif

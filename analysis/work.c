@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "work.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "alloc.h"
+#include "consistent.h"
+
+static enum tr_status find_bounds(struct an_work *work, struct tr_err *err) {
+    const struct an_panel *claimed = &work->claimed;
+    double *limits;
+    TR_TRY(TR_NEW(&work->bound, claimed->units, "worst cases", err));
+    TR_TRY(TR_NEW(&limits, claimed->checkpoints * claimed->units, "upper limits", err));
+    enum tr_status status = an_upper_limits(limits, claimed, work->settings->level, err);
+    if (status == TR_OK)
+        an_worst_bounds(work->bound, NULL, limits, claimed->checkpoints, claimed->units);
+    free(limits);
+    return status;
+}
+
+static enum tr_status aggregate(struct an_work *work, struct tr_err *err) {
+    const struct an_panel *claimed = &work->claimed;
+    int64_t values = claimed->units * claimed->sequences;
+    for (int which = 0; which < AN_AGGREGATES; which++) {
+        TR_TRY(TR_NEW(&work->estimate[which], claimed->units, "means over training", err));
+        an_aggregate(work->estimate[which], which, work->means, work->weight, claimed->checkpoints,
+                     claimed->units);
+        TR_TRY(TR_NEW(&work->pseudo[which], values, "pseudo-values", err));
+        TR_TRY(an_pseudo_values(work->pseudo[which], claimed, which, work->weight, err));
+    }
+    if (work->series->untrained < 0)
+        return TR_OK;
+    struct an_panel untrained = an_panel_slice(&work->panel, work->series->untrained, 1);
+    TR_TRY(TR_NEW(&work->untrained, values, "pseudo-values", err));
+    return an_pseudo_values(work->untrained, &untrained, AN_LAST, NULL, err);
+}
+
+static enum tr_status resample(struct an_work *work, struct tr_err *err) {
+    int64_t count = work->claimed.sequences > 1 ? work->settings->resamples : 1;
+    TR_TRY(an_resamples_draw(&work->resamples, count, work->claimed.sequences, work->settings->seed,
+                             err));
+    return an_draws_make(&work->draws, &work->resamples, &work->claimed, work->weight, err);
+}
+
+enum tr_status an_work_prepare(struct an_work *work, const struct an_settings *settings,
+                               const struct an_series *series, struct tr_err *err) {
+    int64_t units = series->layers * TR_MODULES, claimed = series->checkpoints - series->first;
+    work->settings = settings;
+    work->series = series;
+    work->panel = (struct an_panel){.checkpoints = series->checkpoints,
+                                    .units = units,
+                                    .sequences = series->sampled,
+                                    .values = series->by_sequence[AN_IMPORTANCE],
+                                    .tokens = series->tokens};
+    work->claimed = an_panel_slice(&work->panel, series->first, claimed);
+    work->means = series->importance + series->first * units;
+    TR_TRY(TR_NEW(&work->weight, claimed, "weights", err));
+    for (int64_t c = 0; c < claimed; c++)
+        work->weight[c] = series->checkpoint[series->first + c].weight;
+    TR_TRY(aggregate(work, err));
+    TR_TRY(find_bounds(work, err));
+    TR_TRY(resample(work, err));
+    if (isnan(settings->below))
+        return TR_OK;
+    TR_TRY(TR_NEW(&work->below_p, units, "p-values", err));
+    return an_not_below_everywhere(work->below_p, &work->claimed, settings->below, err);
+}
+
+void an_work_free(struct an_work *work) {
+    an_draws_free(&work->draws);
+    an_resamples_free(&work->resamples);
+    for (int which = 0; which < AN_AGGREGATES; which++) {
+        free(work->estimate[which]);
+        free(work->pseudo[which]);
+    }
+    free(work->weight);
+    free(work->untrained);
+    free(work->bound);
+    free(work->below_p);
+}
+
+struct an_sample an_work_sample(const struct an_work *work, enum an_aggregate which, int64_t unit) {
+    int64_t sequences = work->claimed.sequences;
+    struct an_sample sample = {.estimate = work->estimate[which][unit],
+                               .sequences = sequences,
+                               .pseudo = work->pseudo[which] + unit * sequences};
+    if (sequences > 1 && which != AN_WORST) {
+        sample.draws = work->draws.of[which] + unit;
+        sample.stride = work->draws.units;
+        sample.resamples = &work->resamples;
+    }
+    return sample;
+}
+
+enum tr_status an_estimate_sample(struct an_estimate *estimate, const struct an_sample *sample,
+                                  double level, struct tr_err *err) {
+    struct an_interval interval;
+    TR_TRY(an_interval(&interval, sample, level, err));
+    *estimate = (struct an_estimate){sample->estimate, interval.low, interval.high};
+    return TR_OK;
+}
+
+enum tr_status an_estimate_difference(struct an_estimate *estimate, const struct an_sample *a,
+                                      const struct an_sample *b, double level, struct tr_err *err) {
+    struct an_interval interval;
+    TR_TRY(an_difference(&interval, a, b, level, err));
+    *estimate = (struct an_estimate){a->estimate - b->estimate, interval.low, interval.high};
+    return TR_OK;
+}
