@@ -50,7 +50,8 @@ static inline struct kn_matrix kn_matrix(void *data, enum kn_type type, int64_t 
 }
 
 // y[n,m] = activation(x[n,k] * w[m,k]^T + bias[m]), accumulated in f32.
-// x and y have the backend's activation type (the CPU: f32), w any type, bias f32 or NULL.
+// x has the backend's activation type (the CPU: f32), y that or f32, w any type (fastest in the
+// activation type), bias f32 or NULL.
 // KN_XIELU (Huang & Schlag 2024, arXiv 2411.13010) has parameters p = {alpha_p, alpha_n, beta,
 // eps}, alpha_p and alpha_n already through their softplus:
 //   v > 0: alpha_p v^2 + beta v;   else: (expm1(min(v, eps)) - v) (beta + alpha_n) + beta v
@@ -150,6 +151,65 @@ struct kn_add {
     struct kn_matrix x, delta, delta_addend;
 };
 
+// The end of a block in one pass over its streams: the statistics of its three residual adds, then
+// x += attention + mlp. Row r of add a has its statistics at [a * n + r]:
+//   KN_ADD_ATTENTION: x, attention   KN_ADD_MLP: x + attention (parallel: x), mlp
+//   KN_ADD_BLOCK: x, attention + mlp
+// Sums are rounded to f32 as in kn_statistics and kn_add: the same bits as those ops one by one.
+enum kn_residual_add { KN_ADD_ATTENTION, KN_ADD_MLP, KN_ADD_BLOCK, KN_RESIDUAL_ADDS };
+struct kn_block_end {
+    double *xx, *xd, *dd; // [KN_RESIDUAL_ADDS, n]
+    struct kn_matrix x, attention, mlp;
+    bool parallel;
+};
+
+// What the statistics of residual adds say, summed over the tokens of each sequence. Per token,
+// with a = xx, b = xd, e = dd and y = x + delta:
+//   cos(x, y)      = (a + b) / sqrt(a (a + 2b + e))
+//   importance     = 1 - cos, without cancellation: sin^2 / (1 + cos) where cos >= 0, with
+//                    sin^2 = (a e - b^2) / (a (a + 2b + e))
+//   update ratio   = sqrt(e / a)
+//   alignment      = b / sqrt(a e); 0 where delta is exactly 0
+// Tokens with a non-finite statistic, or with x = 0 or y = 0, where there is no angle, are counted
+// as non-finite and left out of everything else. Histograms: a value belongs to the last bin that
+// starts at or below it, to bin 0 when there is none.
+enum {
+    KN_SUM_COS,
+    KN_SUM_IMPORTANCE,
+    KN_SUM_RATIO,
+    KN_SUM_ALIGNMENT,
+    KN_SUM_XX,
+    KN_SUM_XD,
+    KN_SUM_DD,
+    KN_SUM_NORM, // of x: sqrt(a)
+    KN_SUMS
+};
+enum {
+    KN_COUNT_FINITE,
+    KN_COUNT_NONFINITE,
+    KN_COUNT_FIRST, // position of the first non-finite token; seq_len: none
+    KN_COUNTS
+};
+struct kn_summary {
+    double *sums;      // [sequences, KN_SUMS + position_bins]: then importance by position bin
+    uint32_t *counts;  // [sequences, KN_COUNTS + bins + position_bins]: then the histogram of
+                       // importance and the finite tokens by position bin
+    float *importance; // [sequences * seq_len], NaN where non-finite; or NULL
+    const double *xx, *xd, *dd; // [sequences * seq_len]
+    int64_t sequences, seq_len;
+    const double *bin_starts;    // [bins], ascending
+    const int32_t *position_bin; // [seq_len]
+    int64_t bins, position_bins;
+};
+
+// to[i] = from[i] for i < count, rounded to nearest even. The types differ.
+struct kn_conversion {
+    void *to;
+    const void *from;
+    enum kn_type to_type, from_type;
+    int64_t count;
+};
+
 // y[r,:] = scale * table[ids[r] - first_id, :] for the rows whose id lies in [first_id, first_id +
 // table.rows), or y[r,:] += that where `accumulate`; other rows are left as they are. y f32.
 struct kn_embed {
@@ -196,6 +256,13 @@ struct kn_loss {
     float scale, softcap; // softcap 0: none
 };
 
+// Orders in which work is done. Ops, uploads and downloads form one; copies ahead another, so that
+// weights arrive while ops compute; the host is the third. Events, small integers, tie them:
+// `record` marks what a lane has been given so far, `await` lets a lane go on only when that is
+// done. An event that was never recorded is not waited for.
+enum kn_lane { KN_LANE_OPS, KN_LANE_COPIES, KN_LANE_HOST };
+enum { KN_EVENTS = 16 };
+
 struct kn_backend;
 
 // The table. `self` is the handle; entries are never NULL.
@@ -207,6 +274,14 @@ struct kn_ops {
     enum kn_status (*upload)(struct kn_backend *self, void *to, const void *from, size_t bytes);
     enum kn_status (*download)(struct kn_backend *self, void *to, const void *from, size_t bytes);
     enum kn_status (*sync)(struct kn_backend *self);
+    // Host memory for copies that overlap with ops: page-locked where the backend has a device.
+    enum kn_status (*host_alloc)(struct kn_backend *self, void **memory_p, size_t bytes);
+    void (*host_free)(struct kn_backend *self, void *memory);
+    // An upload in KN_LANE_COPIES; `from` is host_alloc's and stays as it is until the copy is
+    // done.
+    enum kn_status (*copy_ahead)(struct kn_backend *self, void *to, const void *from, size_t bytes);
+    enum kn_status (*record)(struct kn_backend *self, enum kn_lane lane, int event);
+    enum kn_status (*await)(struct kn_backend *self, enum kn_lane lane, int event);
 
     enum kn_status (*product)(struct kn_backend *self, const struct kn_product *op);
     enum kn_status (*norm)(struct kn_backend *self, const struct kn_norm *op);
@@ -220,6 +295,9 @@ struct kn_ops {
     enum kn_status (*gate)(struct kn_backend *self, const struct kn_gate *op);
     enum kn_status (*statistics)(struct kn_backend *self, const struct kn_statistics *op);
     enum kn_status (*add)(struct kn_backend *self, const struct kn_add *op);
+    enum kn_status (*block_end)(struct kn_backend *self, const struct kn_block_end *op);
+    enum kn_status (*summary)(struct kn_backend *self, const struct kn_summary *op);
+    enum kn_status (*convert)(struct kn_backend *self, const struct kn_conversion *op);
     enum kn_status (*embed)(struct kn_backend *self, const struct kn_embed *op);
     enum kn_status (*loss)(struct kn_backend *self, const struct kn_loss *op);
     void (*close)(struct kn_backend *self);
@@ -228,18 +306,30 @@ struct kn_ops {
 // A handle: the table first, so that callers write kn->ops->product(kn, &op).
 struct kn_backend {
     const struct kn_ops *ops;
-    enum kn_type activation_type; // what norm, product, attention and gate write
-    bool unified;                 // backend memory is host memory: no upload needed
-    int threads;                  // host threads used, 1 on a device
-    char description[128];        // library, kernel family, version: recorded with the results
-    char error[256];              // the last KN_EDEVICE in words, "" if none
+    enum kn_type activation_type;     // what norm, product, attention and gate write
+    bool unified;                     // backend memory is host memory: no upload needed
+    int threads;                      // host threads used, 1 on a device
+    size_t memory_free, memory_total; // bytes of the device when it was opened; 0: the host's own
+    char description[128];            // library, kernel family, version: recorded with the results
+    char error[256];                  // the last KN_EDEVICE in words, "" if none
 };
 
 enum kn_kind { KN_REFERENCE, KN_CPU, KN_CUDA };
 
-// Opens a backend. threads: 0 = as many as the affinity mask allows. KN_EUNSUPPORTED when this
-// build lacks the kind. Close with kn->ops->close(kn).
-enum kn_status kn_open(struct kn_backend **kn_p, enum kn_kind kind, int threads);
+struct kn_options {
+    int threads;       // of the host; 0: as many as the affinity mask allows
+    enum kn_type type; // of activations; host backends know KN_F32 alone
+    int device;        // index among the visible ones
+    char *error;       // [256], why opening failed, in words; or NULL
+};
+
+// Devices that this build and this machine offer; 0 without CUDA or without a driver.
+int kn_device_count(void);
+
+// Opens a backend; options may be NULL: all zero. KN_EUNSUPPORTED when this build lacks the kind or
+// the type. Close with kn->ops->close(kn).
+enum kn_status kn_open(struct kn_backend **kn_p, enum kn_kind kind,
+                       const struct kn_options *options);
 
 // The state of a loss before its first panel; reads op->x.rows and the three pointers. Waits.
 enum kn_status kn_loss_begin(struct kn_backend *kn, const struct kn_loss *op);
