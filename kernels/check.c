@@ -46,7 +46,7 @@ static enum kn_status status_of(bool agrees) {
 }
 
 enum kn_status kn_check_product(const struct kn_product *op, enum kn_type type) {
-    return status_of(is_typed(&op->y, type) && is_typed(&op->x, type) && is_matrix(&op->w) &&
+    return status_of(is_activation(&op->y, type) && is_typed(&op->x, type) && is_matrix(&op->w) &&
                      op->y.rows == op->x.rows && op->y.cols == op->w.rows &&
                      op->x.cols == op->w.cols && (op->activation != KN_XIELU || op->parameters));
 }
@@ -102,6 +102,22 @@ enum kn_status kn_check_statistics(const struct kn_statistics *op) {
 enum kn_status kn_check_add(const struct kn_add *op) {
     return status_of(is_typed(&op->x, KN_F32) && is_typed(&op->delta, KN_F32) &&
                      is_alike(&op->delta, &op->x) && is_addend(&op->delta_addend, &op->x));
+}
+
+enum kn_status kn_check_block_end(const struct kn_block_end *op) {
+    return status_of(is_typed(&op->x, KN_F32) && is_typed(&op->attention, KN_F32) &&
+                     is_typed(&op->mlp, KN_F32) && is_alike(&op->attention, &op->x) &&
+                     is_alike(&op->mlp, &op->x));
+}
+
+enum kn_status kn_check_summary(const struct kn_summary *op) {
+    return status_of(op->sequences >= 0 && op->seq_len >= 1 && op->seq_len <= INT32_MAX &&
+                     op->bins >= 1 && op->position_bins >= 1);
+}
+
+enum kn_status kn_check_conversion(const struct kn_conversion *op) {
+    return status_of(op->count >= 0 && op->to_type != op->from_type && op->to_type >= KN_F32 &&
+                     op->to_type <= KN_BF16 && op->from_type >= KN_F32 && op->from_type <= KN_BF16);
 }
 
 enum kn_status kn_check_embed(const struct kn_embed *op) {

@@ -19,6 +19,9 @@ enum kn_status kn_check_scatter_add(const struct kn_scatter_add *op);
 enum kn_status kn_check_gate(const struct kn_gate *op, enum kn_type type);
 enum kn_status kn_check_statistics(const struct kn_statistics *op);
 enum kn_status kn_check_add(const struct kn_add *op);
+enum kn_status kn_check_block_end(const struct kn_block_end *op);
+enum kn_status kn_check_summary(const struct kn_summary *op);
+enum kn_status kn_check_conversion(const struct kn_conversion *op);
 enum kn_status kn_check_embed(const struct kn_embed *op);
 enum kn_status kn_check_loss(const struct kn_loss *op, enum kn_type type);
 

@@ -5,24 +5,50 @@
 #include "reference.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-enum kn_status kn_open(struct kn_backend **kn_p, enum kn_kind kind, int threads) {
-    switch (kind) {
-    case KN_REFERENCE:
-        return kn_reference_open(kn_p);
-    case KN_CPU:
-        return kn_cpu_open(kn_p, threads);
-    case KN_CUDA:
-        break;
-    }
+enum { ERROR_MAX = 256 }; // bytes of kn_options' error
+
+int kn_device_count(void) {
 #ifdef KN_HAS_CUDA
-    return kn_cuda_open(kn_p);
+    return kn_cuda_device_count();
 #else
+    return 0;
+#endif
+}
+
+static enum kn_status open_cuda(struct kn_backend **kn_p, const struct kn_options *options) {
+#ifdef KN_HAS_CUDA
+    return kn_cuda_open(kn_p, options);
+#else
+    (void)kn_p;
+    if (options->error) {
+        snprintf(options->error, ERROR_MAX, "this build has no CUDA backend");
+    }
     return KN_EUNSUPPORTED;
 #endif
+}
+
+enum kn_status kn_open(struct kn_backend **kn_p, enum kn_kind kind,
+                       const struct kn_options *options) {
+    static const struct kn_options defaults;
+    options = options ? options : &defaults;
+    if (options->error) {
+        *options->error = '\0';
+    }
+    if (kind == KN_CUDA) {
+        return open_cuda(kn_p, options);
+    }
+    if (options->type != KN_F32) {
+        if (options->error) {
+            snprintf(options->error, ERROR_MAX, "the CPU computes in f32 alone");
+        }
+        return KN_EUNSUPPORTED;
+    }
+    return kind == KN_CPU ? kn_cpu_open(kn_p, options) : kn_reference_open(kn_p, options);
 }
 
 size_t kn_type_size(enum kn_type type) {
@@ -112,7 +138,7 @@ double kn_product_seconds(struct kn_backend *kn, int64_t n, int64_t m, int64_t k
     enum kn_type type = kn->activation_type;
     double best = -1;
     if (random_matrix(kn, &op.x, type, n, k) == KN_OK &&
-        random_matrix(kn, &op.w, KN_F32, m, k) == KN_OK &&
+        random_matrix(kn, &op.w, type, m, k) == KN_OK &&
         random_matrix(kn, &op.y, type, n, m) == KN_OK) {
         best = best_of(kn, &op, 5);
     }

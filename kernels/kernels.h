@@ -334,8 +334,9 @@ enum kn_status kn_open(struct kn_backend **kn_p, enum kn_kind kind,
 // The state of a loss before its first panel; reads op->x.rows and the three pointers. Waits.
 enum kn_status kn_loss_begin(struct kn_backend *kn, const struct kn_loss *op);
 
-// Seconds that one f32 product y[n,m] = x[n,k] w[m,k]^T of this backend takes, the best of several
-// on random data: the ceiling that runs are compared with. Negative when it fails.
+// Seconds that one product y[n,m] = x[n,k] w[m,k]^T of this backend takes, all in the activation
+// type, the best of several on random data: the ceiling that runs are compared with. Negative when
+// it fails.
 double kn_product_seconds(struct kn_backend *kn, int64_t n, int64_t m, int64_t k);
 
 const char *kn_status_text(enum kn_status status);

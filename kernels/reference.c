@@ -5,6 +5,7 @@
 
 #include "check.h"
 #include "convert.h"
+#include "summary.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -48,6 +49,12 @@ static enum kn_status reference_copy(struct kn_backend *self, void *to, const vo
 static enum kn_status reference_sync(struct kn_backend *self) {
     (void)self;
     return KN_OK;
+}
+
+static enum kn_status reference_event(struct kn_backend *self, enum kn_lane lane, int event) {
+    (void)self;
+    (void)lane;
+    return event >= 0 && event < KN_EVENTS ? KN_OK : KN_ESHAPE; // all is done in order
 }
 
 static void reference_close(struct kn_backend *self) {
@@ -312,6 +319,45 @@ static enum kn_status reference_add(struct kn_backend *self, const struct kn_add
     return status;
 }
 
+static enum kn_status reference_block_end(struct kn_backend *self, const struct kn_block_end *op) {
+    enum kn_status status = kn_check_block_end(op);
+    struct kn_matrix none = {0}, mlp_entering = op->parallel ? none : op->attention;
+    const struct kn_statistics adds[KN_RESIDUAL_ADDS] = {
+        [KN_ADD_ATTENTION] = {.x = op->x, .delta = op->attention},
+        [KN_ADD_MLP] = {.x = op->x, .x_addend = mlp_entering, .delta = op->mlp},
+        [KN_ADD_BLOCK] = {.x = op->x, .delta = op->attention, .delta_addend = op->mlp}};
+    for (int64_t a = 0; status == KN_OK && a < KN_RESIDUAL_ADDS; a++) {
+        struct kn_statistics add = adds[a];
+        add.xx = op->xx + a * op->x.rows;
+        add.xd = op->xd + a * op->x.rows;
+        add.dd = op->dd + a * op->x.rows;
+        status = self->ops->statistics(self, &add);
+    }
+    struct kn_add add = {op->x, op->attention, op->mlp};
+    return status == KN_OK ? self->ops->add(self, &add) : status;
+}
+
+static enum kn_status reference_summary(struct kn_backend *self, const struct kn_summary *op) {
+    (void)self;
+    enum kn_status status = kn_check_summary(op);
+    for (int64_t s = 0; status == KN_OK && s < op->sequences; s++) {
+        kn_summarise_sequence(op, s);
+    }
+    return status;
+}
+
+static enum kn_status reference_convert(struct kn_backend *self, const struct kn_conversion *op) {
+    (void)self;
+    enum kn_status status = kn_check_conversion(op);
+    if (status != KN_OK) {
+        return status;
+    }
+    for (int64_t i = 0; i < op->count; i++) {
+        kn_store(op->to, op->to_type, i, kn_load(op->from, op->from_type, i));
+    }
+    return KN_OK;
+}
+
 static enum kn_status reference_embed(struct kn_backend *self, const struct kn_embed *op) {
     (void)self;
     enum kn_status status = kn_check_embed(op);
@@ -397,6 +443,11 @@ const struct kn_ops kn_reference_ops = {
     .upload = reference_copy,
     .download = reference_copy,
     .sync = reference_sync,
+    .host_alloc = reference_alloc,
+    .host_free = reference_free,
+    .copy_ahead = reference_copy,
+    .record = reference_event,
+    .await = reference_event,
     .product = reference_product,
     .norm = reference_norm,
     .rope = reference_rope,
@@ -409,12 +460,16 @@ const struct kn_ops kn_reference_ops = {
     .gate = reference_gate,
     .statistics = reference_statistics,
     .add = reference_add,
+    .block_end = reference_block_end,
+    .summary = reference_summary,
+    .convert = reference_convert,
     .embed = reference_embed,
     .loss = reference_loss,
     .close = reference_close,
 };
 
-enum kn_status kn_reference_open(struct kn_backend **kn_p) {
+enum kn_status kn_reference_open(struct kn_backend **kn_p, const struct kn_options *options) {
+    (void)options;
     struct kn_backend *kn = calloc(1, sizeof *kn);
     if (!kn) {
         return KN_ENOMEM;

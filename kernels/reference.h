@@ -7,10 +7,12 @@
 // The plain-C table: one thread, host memory, sums in f64. A backend starts from a copy of it.
 extern const struct kn_ops kn_reference_ops;
 
-// One constructor per kind; kn_open chooses. The last exists where the build defines KN_HAS_CUDA.
-enum kn_status kn_reference_open(struct kn_backend **kn_p);
-enum kn_status kn_cpu_open(struct kn_backend **kn_p, int threads);
-enum kn_status kn_cuda_open(struct kn_backend **kn_p);
+// One constructor per kind, options never NULL; kn_open chooses. CUDA's exist where the build
+// defines KN_HAS_CUDA.
+enum kn_status kn_reference_open(struct kn_backend **kn_p, const struct kn_options *options);
+enum kn_status kn_cpu_open(struct kn_backend **kn_p, const struct kn_options *options);
+enum kn_status kn_cuda_open(struct kn_backend **kn_p, const struct kn_options *options);
+int kn_cuda_device_count(void);
 
 // activation(v) in f64; parameters as in struct kn_product.
 double kn_reference_activate(enum kn_activation activation, const float *parameters, double v);

@@ -92,7 +92,7 @@ static void set_up_blas(struct kn_backend *kn) {
     snprintf(kn->description, sizeof kn->description, "%s %s", blas, version);
 }
 
-enum kn_status kn_cpu_open(struct kn_backend **kn_p, int threads) {
+enum kn_status kn_cpu_open(struct kn_backend **kn_p, const struct kn_options *options) {
     struct cpu_backend *cpu = calloc(1, sizeof *cpu);
     if (!cpu) {
         return KN_ENOMEM;
@@ -100,6 +100,7 @@ enum kn_status kn_cpu_open(struct kn_backend **kn_p, int threads) {
     cpu->table = kn_reference_ops;
     cpu->table.name = "cpu";
     cpu->table.alloc = cpu_alloc;
+    cpu->table.host_alloc = cpu_alloc;
     cpu->table.product = cpu_product;
     cpu->table.norm = cpu_norm;
     cpu->table.rope = cpu_rope;
@@ -112,13 +113,16 @@ enum kn_status kn_cpu_open(struct kn_backend **kn_p, int threads) {
     cpu->table.gate = cpu_gate;
     cpu->table.statistics = cpu_statistics;
     cpu->table.add = cpu_add;
+    cpu->table.block_end = cpu_block_end;
+    cpu->table.summary = cpu_summary;
+    cpu->table.convert = cpu_convert;
     cpu->table.embed = cpu_embed;
     cpu->table.loss = cpu_loss;
     cpu->table.close = cpu_close;
     cpu->public.ops = &cpu->table;
     cpu->public.activation_type = KN_F32;
     cpu->public.unified = true;
-    cpu->public.threads = threads > 0 ? threads : omp_get_num_procs();
+    cpu->public.threads = options->threads > 0 ? options->threads : omp_get_num_procs();
     set_up_blas(&cpu->public);
     *kn_p = &cpu->public;
     return KN_OK;

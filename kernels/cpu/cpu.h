@@ -78,6 +78,9 @@ void cpu_widen(float *to, const void *from, enum kn_type type, int64_t first, in
 void cpu_activate(float *y, const float *bias, int64_t count, enum kn_activation activation,
                   const float *parameters);
 
+// x[count] += delta + addend, the deltas summed first; addend may be NULL.
+void cpu_add_row(float *x, const float *delta, const float *addend, int64_t count);
+
 enum kn_status cpu_product(struct kn_backend *self, const struct kn_product *op);
 enum kn_status cpu_norm(struct kn_backend *self, const struct kn_norm *op);
 enum kn_status cpu_head_norm(struct kn_backend *self, const struct kn_head_norm *op);
@@ -90,6 +93,9 @@ enum kn_status cpu_attention(struct kn_backend *self, const struct kn_attention 
 enum kn_status cpu_gate(struct kn_backend *self, const struct kn_gate *op);
 enum kn_status cpu_statistics(struct kn_backend *self, const struct kn_statistics *op);
 enum kn_status cpu_add(struct kn_backend *self, const struct kn_add *op);
+enum kn_status cpu_block_end(struct kn_backend *self, const struct kn_block_end *op);
+enum kn_status cpu_summary(struct kn_backend *self, const struct kn_summary *op);
+enum kn_status cpu_convert(struct kn_backend *self, const struct kn_conversion *op);
 enum kn_status cpu_embed(struct kn_backend *self, const struct kn_embed *op);
 enum kn_status cpu_loss(struct kn_backend *self, const struct kn_loss *op);
 

@@ -93,7 +93,7 @@ enum kn_status cpu_gate(struct kn_backend *self, const struct kn_gate *op) {
     return KN_OK;
 }
 
-KN_CLONES static void add_row(float *x, const float *delta, const float *addend, int64_t count) {
+KN_CLONES void cpu_add_row(float *x, const float *delta, const float *addend, int64_t count) {
     if (addend) {
 #pragma omp simd
         for (int64_t i = 0; i < count; i++) {
@@ -115,8 +115,8 @@ enum kn_status cpu_add(struct kn_backend *self, const struct kn_add *op) {
     int threads = cpu_row_threads(self, &op->x);
 #pragma omp parallel for num_threads(threads)
     for (int64_t r = 0; r < op->x.rows; r++) {
-        add_row(cpu_row(&op->x, r), cpu_row(&op->delta, r), cpu_row(&op->delta_addend, r),
-                op->x.cols);
+        cpu_add_row(cpu_row(&op->x, r), cpu_row(&op->delta, r), cpu_row(&op->delta_addend, r),
+                    op->x.cols);
     }
     return KN_OK;
 }

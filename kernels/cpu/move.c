@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ops that pick rows or heads and move them: embed, gather, scatter_add, copy_heads.
+// Ops that pick rows or heads and move them: embed, gather, scatter_add, copy_heads; and
+// conversion.
 #include "cpu.h"
 
 #include "check.h"
@@ -109,6 +110,39 @@ enum kn_status cpu_copy_heads(struct kn_backend *self, const struct kn_copy_head
         for (int64_t h = 0; h < y->count; h++) {
             copy(&y->x, to + h * y->pitch, &x->x, from + h * x_pitch, y->dim);
         }
+    }
+    return KN_OK;
+}
+
+enum { CONVERTED_AT_ONCE = 4096 };
+
+KN_CLONES static void convert(const struct kn_conversion *op, int64_t begin, int64_t end) {
+    switch (op->to_type) {
+    case KN_F32:
+        cpu_widen((float *)op->to + begin, op->from, op->from_type, begin, end - begin);
+        return;
+    case KN_F16:
+        for (int64_t i = begin; i < end; i++) {
+            kn_store(op->to, KN_F16, i, kn_load(op->from, op->from_type, i));
+        }
+        return;
+    case KN_BF16:
+        for (int64_t i = begin; i < end; i++) {
+            kn_store(op->to, KN_BF16, i, kn_load(op->from, op->from_type, i));
+        }
+        return;
+    }
+}
+
+enum kn_status cpu_convert(struct kn_backend *self, const struct kn_conversion *op) {
+    enum kn_status status = kn_check_conversion(op);
+    if (status != KN_OK) {
+        return status;
+    }
+    int threads = cpu_threads(self, op->count);
+#pragma omp parallel for num_threads(threads)
+    for (int64_t begin = 0; begin < op->count; begin += CONVERTED_AT_ONCE) {
+        convert(op, begin, cpu_min(op->count, begin + CONVERTED_AT_ONCE));
     }
     return KN_OK;
 }

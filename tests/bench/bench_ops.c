@@ -230,7 +230,7 @@ int main(int count, char **arguments) {
     enum kn_kind kind = strcmp(name, "reference") == 0 ? KN_REFERENCE
                         : strcmp(name, "cuda") == 0    ? KN_CUDA
                                                        : KN_CPU;
-    check(kn_open(&kn, kind, threads));
+    check(kn_open(&kn, kind, &(struct kn_options){.threads = threads}));
     ceiling = measure_ceiling();
     fprintf(stderr, "%s: sgemm %.1f GFLOP/s\n", kn->description, ceiling);
     printf("op,shape,dtype,backend,threads,seconds_min,seconds_median,rate,unit,share\n");

@@ -69,7 +69,7 @@ static void check_loss(const int64_t shape[4], enum kn_type type, bool with_bias
                        const struct logits *logits) {
     int64_t n = shape[0], vocabulary = shape[1], k = shape[2], panels = shape[3];
     struct matrix x = matrix_random(kn->activation_type, n, k, 3);
-    struct matrix w = matrix_random(type, vocabulary, k, 1);
+    struct matrix w = matrix_weights(type, vocabulary, k, 1);
     float *host = NULL, *bias = with_bias ? vector_random(&host, vocabulary) : NULL;
     int32_t *targets = host_new((size_t)n * sizeof *targets);
     for (int64_t r = 0; r < n; r++) {
@@ -78,7 +78,7 @@ static void check_loss(const int64_t shape[4], enum kn_type type, bool with_bias
     double *got = run(&x, &w, bias, logits, targets, panels);
     for (int64_t r = 0; r < n; r += 1 + n / 40) {
         long double truth = loss_truth(&x, &w, host, logits, r, targets[r]);
-        check_close_f64(OP_LOSS, &got[r], &truth, 1);
+        check_close_f64(OP_LOSS, kn->activation_type, &got[r], &truth, 1);
     }
 }
 
@@ -113,11 +113,11 @@ static void test_large_logits(void **state) {
     for (int i = 0; i < 900; i++) {
         values[i] = (float)((i * 389) % 900) * 8 - 3600;
     }
-    struct matrix w = matrix_of(values, KN_F32, 900, 1, 0);
+    struct matrix w = matrix_of(values, kn->activation_type, 900, 1, 0);
     double *got = run(&x, &w, NULL, &plain, targets, 4);
     for (int r = 0; r < 3; r++) {
         long double truth = loss_truth(&x, &w, NULL, &plain, r, targets[r]);
-        check_close_f64(OP_LOSS, &got[r], &truth, 1);
+        check_close_f64(OP_LOSS, kn->activation_type, &got[r], &truth, 1);
     }
 }
 
@@ -125,7 +125,7 @@ static void test_nonfinite(void **state) {
     (void)state;
     const int32_t targets[] = {0, 1, 2};
     struct matrix x = matrix_of((float[]){1, NAN, INFINITY}, kn->activation_type, 3, 1, 0);
-    struct matrix w = matrix_random(KN_F32, 40, 1, 0);
+    struct matrix w = matrix_weights(KN_F32, 40, 1, 0);
     double *got = run(&x, &w, NULL, &plain, targets, 2);
     assert_true(isfinite(got[0]) && isnan(got[1]) && isnan(got[2]));
 }

@@ -25,11 +25,11 @@ static const float *parameters_of(enum kn_activation activation) {
     return activation == KN_XIELU ? xielu_parameters : NULL;
 }
 
-static void check_product(int64_t n, int64_t m, int64_t k, enum kn_type type, bool with_bias,
-                          enum kn_activation activation) {
+static void check_product(int64_t n, int64_t m, int64_t k, enum kn_type y_type, enum kn_type type,
+                          bool with_bias, enum kn_activation activation) {
     struct matrix x = matrix_random(kn->activation_type, n, k, 3);
-    struct matrix w = matrix_random(type, m, k, 5);
-    struct matrix y = matrix_output(kn->activation_type, n, m, 7);
+    struct matrix w = matrix_weights(type, m, k, 5);
+    struct matrix y = matrix_output(y_type, n, m, 7);
     float *host = NULL, *bias = with_bias ? vector_random(&host, m) : NULL;
     struct kn_product op = {y.m, x.m, w.m, bias, activation, parameters_of(activation)};
     check_status(kn->ops->product(kn, &op));
@@ -43,7 +43,9 @@ static void test_shapes(void **state) {
                                         {0, 4, 4},    {4, 0, 4}};
     for (size_t i = 0; i < TEST_ARRAY_SIZE(shapes); i++) {
         for (size_t t = 0; t < TEST_ARRAY_SIZE(types); t++) {
-            check_product(shapes[i][0], shapes[i][1], shapes[i][2], types[t], i % 2, KN_IDENTITY);
+            enum kn_type y_type = (i + t) % 2 ? KN_F32 : kn->activation_type;
+            check_product(shapes[i][0], shapes[i][1], shapes[i][2], y_type, types[t], i % 2,
+                          KN_IDENTITY);
             buffers_free(state);
         }
     }
@@ -52,8 +54,8 @@ static void test_shapes(void **state) {
 static void test_activations(void **state) {
     (void)state;
     for (int activation = KN_IDENTITY; activation <= KN_XIELU; activation++) {
-        check_product(9, 21, 30, KN_F32, true, (enum kn_activation)activation);
-        check_product(9, 21, 30, KN_BF16, false, (enum kn_activation)activation);
+        check_product(9, 21, 30, kn->activation_type, KN_F32, true, (enum kn_activation)activation);
+        check_product(9, 21, 30, KN_F32, KN_BF16, false, (enum kn_activation)activation);
     }
 }
 

@@ -51,8 +51,8 @@ static void check_statistics(int64_t rows, int64_t cols, bool x_addend, bool del
             xd += v * e;
             dd += e * e;
         }
-        check_close_f64(OP_STATISTICS, &got.xx[r], &xx, 1);
-        check_close_f64(OP_STATISTICS, &got.dd[r], &dd, 1);
+        check_close_f64(OP_STATISTICS, KN_F32, &got.xx[r], &xx, 1);
+        check_close_f64(OP_STATISTICS, KN_F32, &got.dd[r], &dd, 1);
         assert_true(fabsl((long double)got.xd[r] - xd) <= 1e-14L * sqrtl(xx * dd));
     }
 }

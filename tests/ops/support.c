@@ -9,6 +9,7 @@
 enum { GUARD = 256, BUFFERS = 256, SENTINEL = 0xA5 };
 
 enum kn_kind test_kind;
+enum kn_type test_type;
 struct kn_backend *kn;
 
 static struct buffer {
@@ -127,6 +128,12 @@ struct matrix matrix_random(enum kn_type type, int64_t rows, int64_t cols, int64
     return matrix_of(values, type, rows, cols, pad);
 }
 
+struct matrix matrix_weights(enum kn_type type, int64_t rows, int64_t cols, int64_t pad) {
+    struct matrix exact = matrix_random(KN_BF16, rows, cols, 0);
+    exact = matrix_of(exact.values, KN_F16, rows, cols, 0);
+    return matrix_of(exact.values, type, rows, cols, pad);
+}
+
 struct matrix matrix_output(enum kn_type type, int64_t rows, int64_t cols, int64_t pad) {
     struct matrix matrix = {{NULL, type, rows, cols, cols + pad}, NULL};
     matrix.values = host_new((size_t)(rows * cols) * sizeof(float));
@@ -189,10 +196,11 @@ void check_close(enum test_op op, enum kn_type type, const float *got, const lon
     }
 }
 
-void check_close_f64(enum test_op op, const double *got, const long double *truth, int64_t count) {
+void check_close_f64(enum test_op op, enum kn_type type, const double *got,
+                     const long double *truth, int64_t count) {
     long double largest = largest_of(truth, count);
     for (int64_t i = 0; i < count; i++) {
-        check_element(op, tolerances[op][KN_F32], (long double)got[i], truth[i], largest, i);
+        check_element(op, tolerances[op][type], (long double)got[i], truth[i], largest, i);
     }
 }
 

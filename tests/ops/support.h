@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 extern enum kn_kind test_kind; // the backend under test, chosen on the command line
+extern enum kn_type test_type; // of its activations
 extern struct kn_backend *kn;  // it, open with two threads
 
 // Memory of the backend between two guard bands, with a copy of host data (NULL: sentinels).
@@ -26,6 +27,8 @@ struct matrix {
     float *values; // [rows, cols]
 };
 struct matrix matrix_random(enum kn_type type, int64_t rows, int64_t cols, int64_t pad);
+// Values that all types hold exactly: a product may convert its weights to the activation type.
+struct matrix matrix_weights(enum kn_type type, int64_t rows, int64_t cols, int64_t pad);
 struct matrix matrix_of(const float *values, enum kn_type type, int64_t rows, int64_t cols,
                         int64_t pad);
 struct matrix matrix_output(enum kn_type type, int64_t rows, int64_t cols, int64_t pad);
@@ -39,7 +42,8 @@ float random_value(void);     // in (-1, 1]
 
 void check_close(enum test_op op, enum kn_type type, const float *got, const long double *truth,
                  int64_t count);
-void check_close_f64(enum test_op op, const double *got, const long double *truth, int64_t count);
+void check_close_f64(enum test_op op, enum kn_type type, const double *got,
+                     const long double *truth, int64_t count);
 void check_status(enum kn_status status);
 
 extern const float xielu_parameters[4]; // KN_XIELU's in all tests
@@ -56,7 +60,9 @@ int test_heads(void);
 int test_elementwise(void);
 int test_moves(void);
 int test_statistics(void);
+int test_summary(void);
 int test_loss(void);
+int test_memory(void);
 int test_threads(void);
 
 #endif

@@ -73,7 +73,8 @@ static void test_identical_bits(void **state) {
         x[i % (ROWS * WIDTH)] = random_value();
     }
     for (int threads = 1; threads <= 3; threads++) {
-        check_status(kn_open(&kn, test_kind, threads));
+        check_status(
+            kn_open(&kn, test_kind, &(struct kn_options){.threads = threads, .type = test_type}));
         assert_int_equal(kn->threads, test_kind == KN_CPU ? threads : 1);
         run_all(threads == 1 ? &first : &other, x, w);
         assert_int_equal(buffers_free(state), 0);

@@ -14,6 +14,7 @@ enum test_op {
     OP_ATTENTION,
     OP_GATE,
     OP_STATISTICS,
+    OP_SUMMARY,
     OP_ADD,
     OP_EMBED,
     OP_COPY,
@@ -33,11 +34,12 @@ static const struct tolerance tolerances[OP_COUNT][3] = {
     [OP_ATTENTION] = {[KN_F32] = {4e-6, 4e-6}, [KN_F16] = {2e-3, 2e-3}, [KN_BF16] = {1e-2, 1e-2}},
     [OP_GATE] = {[KN_F32] = {8e-7, 2e-9}, [KN_F16] = {1e-3, 1e-5}, [KN_BF16] = {8e-3, 1e-5}},
     [OP_STATISTICS] = {[KN_F32] = {1e-14, 1e-14}},
+    [OP_SUMMARY] = {[KN_F32] = {1e-12, 0}},
     [OP_ADD] = {[KN_F32] = {1.5e-7, 1.5e-7}},
     [OP_EMBED] = {[KN_F32] = {1.5e-7, 1.5e-7}},
     [OP_COPY] = {[KN_F32] = {0, 0}, [KN_F16] = {0, 0}, [KN_BF16] = {0, 0}},
     [OP_SCALE] = {[KN_F32] = {1e-7, 0}, [KN_F16] = {1e-3, 0}, [KN_BF16] = {8e-3, 0}},
-    [OP_LOSS] = {[KN_F32] = {3e-7, 3e-7}},
+    [OP_LOSS] = {[KN_F32] = {3e-7, 3e-7}, [KN_F16] = {1e-6, 1e-6}, [KN_BF16] = {1e-6, 1e-6}},
 };
 
 #endif

@@ -67,7 +67,7 @@ static int64_t run(struct seen *seen, const char *folder, const char *tokens, bo
                            .token_count = seen->count,
                            .tokens = seen->chosen,
                            .boundary = on_boundary};
-    assert_int_equal(kn_open(&kn, KN_CPU, 1), KN_OK);
+    assert_int_equal(kn_open(&kn, KN_CPU, &(struct kn_options){.threads = 1}), KN_OK);
     kn->unified = unified;
     assert_int_equal(tr_reader_open(&reader, &err), TR_OK);
     assert_int_equal(tr_reader_push(reader, folder, false, &err), TR_OK);

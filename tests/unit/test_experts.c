@@ -35,7 +35,7 @@ static int64_t routed_rows(const char *folder, const char *tokens, struct tr_con
     assert_int_equal(tr_reader_begin(reader, &loaded, &err), TR_OK);
     struct tr_calibration_options options = {.vocabulary = loaded.config.vocabulary};
     assert_int_equal(tr_calibration_from_tokens(&rows, tokens, &options, &err), TR_OK);
-    assert_int_equal(kn_open(&kn, KN_CPU, 1), KN_OK);
+    assert_int_equal(kn_open(&kn, KN_CPU, &(struct kn_options){.threads = 1}), KN_OK);
     assert_int_equal(
         tr_forward_new(&forward, kn, &loaded.config, &rows, rows.sequences, false, &err), TR_OK);
     assert_int_equal(tr_forward_run(forward, reader, 0, rows.sequences, &taps, &err), TR_OK);

@@ -59,7 +59,7 @@ static void trace(struct tr_row *row, struct tr_layout *layout, const char *out,
     struct tr_trace *published;
     struct tr_string notes = {0};
     char *warnings;
-    assert_int_equal(kn_open(&kn, KN_CPU, 1), KN_OK);
+    assert_int_equal(kn_open(&kn, KN_CPU, &(struct kn_options){.threads = 1}), KN_OK);
     OK(tr_job_prepare(&job, &options, kn, "test", &notes, &err));
     OK(tr_store_open(&store, out, &job.info, false, &warnings, &err));
     OK(tr_job_resume(&job, store, &notes, &err));
@@ -116,7 +116,7 @@ static void the_wave_follows_the_memory(void **state) {
     struct tr_job job;
     struct tr_string notes = {0};
     int64_t micro = tr_micro_batch(SEQ_LEN);
-    assert_int_equal(kn_open(&kn, KN_CPU, 1), KN_OK);
+    assert_int_equal(kn_open(&kn, KN_CPU, &(struct kn_options){.threads = 1}), KN_OK);
     OK(tr_job_prepare(&job, &options, kn, "test", &notes, &err));
     assert_int_equal(tr_worker_wave(&job, 0), micro);
     assert_int_equal(tr_worker_wave(&job, tr_worker_bytes(&job, 2 * micro) + 1), 2 * micro);

@@ -57,7 +57,8 @@ static void say(const struct program *p, const struct tr_string *text) {
 
 static enum tr_status open_backend(struct program *p, struct tr_err *err) {
     enum { SIDE = 1024 };
-    enum kn_status status = kn_open(&p->kn, p->options.device, tr_placement_threads(p->dist));
+    struct kn_options options = {.threads = tr_placement_threads(p->dist)};
+    enum kn_status status = kn_open(&p->kn, p->options.device, &options);
     if (status == KN_EUNSUPPORTED)
         return tr_fail(err, TR_ENVIRONMENT, "this build has no %s backend; --device cpu works",
                        p->options.device == KN_CUDA ? "cuda" : "cpu");

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+// The end of a block, against the ops it joins, and what the statistics of residual adds sum up to.
+#include "support.h"
+
+#include <math.h>
+#include <string.h>
+
+// ---- the end of a block ------------------------------------------------------------------------
+
+struct streams {
+    struct matrix x, attention, mlp;
+};
+
+static struct streams streams_new(int64_t rows, int64_t cols) {
+    return (struct streams){matrix_random(KN_F32, rows, cols, 4),
+                            matrix_random(KN_F32, rows, cols, 0),
+                            matrix_random(KN_F32, rows, cols, 7)};
+}
+
+// The three adds one by one: xx, xd, dd of each in sums[3][KN_RESIDUAL_ADDS][rows].
+static void run_apart(const struct streams *s, bool parallel, double *sums) {
+    const struct kn_matrix none = {0}, x = s->x.m, a = s->attention.m, m = s->mlp.m;
+    const struct kn_statistics adds[KN_RESIDUAL_ADDS] = {
+        [KN_ADD_ATTENTION] = {NULL, NULL, NULL, x, none, a, none},
+        [KN_ADD_MLP] = {NULL, NULL, NULL, x, parallel ? none : a, m, none},
+        [KN_ADD_BLOCK] = {NULL, NULL, NULL, x, none, a, m}};
+    int64_t rows = x.rows;
+    for (int64_t i = 0; i < KN_RESIDUAL_ADDS; i++) {
+        struct kn_statistics op = adds[i];
+        op.xx = sums + i * rows;
+        op.xd = sums + (KN_RESIDUAL_ADDS + i) * rows;
+        op.dd = sums + (2 * KN_RESIDUAL_ADDS + i) * rows;
+        check_status(kn->ops->statistics(kn, &op));
+    }
+    struct kn_add add = {x, a, m};
+    check_status(kn->ops->add(kn, &add));
+}
+
+static void check_block_end(int64_t rows, int64_t cols, bool parallel) {
+    struct streams s = streams_new(rows, cols);
+    struct matrix again = matrix_of(s.x.values, KN_F32, rows, cols, 4);
+    size_t third = (size_t)(KN_RESIDUAL_ADDS * rows) * sizeof(double);
+    double *apart = host_new(3 * third), *got = host_new(3 * third);
+    double *device = buffer_new(NULL, 3 * third), *fused = buffer_new(NULL, 3 * third);
+    run_apart(&s, parallel, device);
+    buffer_read(device, apart, 3 * third);
+    matrix_read(&s.x);
+    struct kn_block_end op = {.xx = fused,
+                              .xd = fused + KN_RESIDUAL_ADDS * rows,
+                              .dd = fused + 2 * KN_RESIDUAL_ADDS * rows,
+                              .x = again.m,
+                              .attention = s.attention.m,
+                              .mlp = s.mlp.m,
+                              .parallel = parallel};
+    check_status(kn->ops->block_end(kn, &op));
+    buffer_read(fused, got, 3 * third);
+    matrix_read(&again);
+    assert_memory_equal(got, apart, 3 * third);
+    assert_memory_equal(again.values, s.x.values, (size_t)(rows * cols) * sizeof(float));
+}
+
+static void test_block_end(void **state) {
+    static const int64_t sizes[][2] = {{1, 1}, {5, 80}, {3, 33}, {2, 4096}, {129, 24}, {0, 8}};
+    for (size_t i = 0; i < TEST_ARRAY_SIZE(sizes); i++) {
+        check_block_end(sizes[i][0], sizes[i][1], false);
+        check_block_end(sizes[i][0], sizes[i][1], true);
+        buffers_free(state);
+    }
+    struct streams s = streams_new(3, 8);
+    double *sums = buffer_new(NULL, sizeof(double[3 * 3 * KN_RESIDUAL_ADDS]));
+    struct kn_block_end op = {sums, sums + 9, sums + 18, s.x.m, s.attention.m, s.mlp.m, false};
+    op.mlp.rows = 2;
+    assert_int_equal(kn->ops->block_end(kn, &op), KN_ESHAPE);
+}
+
+// ---- summaries ---------------------------------------------------------------------------------
+
+enum { SEQUENCES = 3, MOST_TOKENS = 700, BINS = 9, MOST_POSITION_BINS = 12 };
+
+static const double bin_starts[BINS] = {0, 1e-6, 1e-4, 1e-3, 1e-2, 0.1, 0.5, 1, 1.5};
+
+struct statistics {
+    int64_t seq_len, position_bins;
+    double xx[SEQUENCES * MOST_TOKENS], xd[SEQUENCES * MOST_TOKENS], dd[SEQUENCES * MOST_TOKENS];
+    int32_t position_bin[MOST_TOKENS];
+};
+
+// What one sequence should give.
+struct truth {
+    long double sums[KN_SUMS + MOST_POSITION_BINS], sizes[KN_SUMS + MOST_POSITION_BINS];
+    uint32_t counts[KN_COUNTS + BINS + MOST_POSITION_BINS];
+};
+
+static void add(struct truth *truth, int64_t place, long double value) {
+    truth->sums[place] += value;
+    truth->sizes[place] += fabsl(value);
+}
+
+static int64_t bin_of(long double importance) {
+    int64_t bin = 0;
+    for (int64_t i = 1; i < BINS; i++) {
+        bin = importance >= (long double)bin_starts[i] ? i : bin;
+    }
+    return bin;
+}
+
+// 1 - cos, NAN where there is no angle.
+static long double importance_of(double xx, double xd, double dd) {
+    long double a = (long double)xx, b = (long double)xd, e = (long double)dd;
+    long double yy = a + 2 * b + e, cosine = (a + b) / sqrtl(a * yy);
+    if (!isfinite(xx) || !isfinite(xd) || !isfinite(dd) || !(a > 0) || !(yy > 0)) {
+        return (long double)NAN;
+    }
+    return cosine >= 0 ? fmaxl(a * e - b * b, 0) / (a * yy) / (1 + cosine) : 1 - cosine;
+}
+
+static void add_token(struct truth *truth, const struct statistics *s, int64_t i) {
+    long double a = (long double)s->xx[i], b = (long double)s->xd[i], e = (long double)s->dd[i];
+    long double importance = importance_of(s->xx[i], s->xd[i], s->dd[i]);
+    int64_t position = i % s->seq_len, place = s->position_bin[position];
+    if (isnan(importance)) {
+        truth->counts[KN_COUNT_NONFINITE]++;
+        truth->counts[KN_COUNT_FIRST] =
+            (uint32_t)fminl((long double)position, (long double)truth->counts[KN_COUNT_FIRST]);
+        return;
+    }
+    add(truth, KN_SUM_COS, (a + b) / sqrtl(a * (a + 2 * b + e)));
+    add(truth, KN_SUM_IMPORTANCE, importance);
+    add(truth, KN_SUM_RATIO, sqrtl(e / a));
+    add(truth, KN_SUM_ALIGNMENT, e > 0 ? b / sqrtl(a * e) : 0);
+    add(truth, KN_SUM_XX, a);
+    add(truth, KN_SUM_XD, b);
+    add(truth, KN_SUM_DD, e);
+    add(truth, KN_SUM_NORM, sqrtl(a));
+    add(truth, KN_SUMS + place, importance);
+    truth->counts[KN_COUNT_FINITE]++;
+    truth->counts[KN_COUNTS + bin_of(importance)]++;
+    truth->counts[KN_COUNTS + BINS + place]++;
+}
+
+// Deltas of many sizes, along and across x; cosines on both sides of zero.
+static void fill(struct statistics *s, int64_t seq_len) {
+    *s = (struct statistics){.seq_len = seq_len};
+    for (int64_t i = 0; i < SEQUENCES * seq_len; i++) {
+        double size = pow(10, 3 * (double)random_value() - 1);
+        s->xx[i] = 0.5 + fabs((double)random_value());
+        s->dd[i] = s->xx[i] * size * size;
+        s->xd[i] = 0.99 * (double)random_value() * sqrt(s->xx[i] * s->dd[i]);
+    }
+    for (int64_t p = 0; p < seq_len; p++) {
+        s->position_bin[p] = p < 5 ? (int32_t)p : (int32_t)(5 + p / 128);
+        s->position_bins = s->position_bin[p] + 1;
+    }
+}
+
+// The last sequence has tokens without an angle, and two at the ends of importance.
+static void add_special(struct statistics *s) {
+    int64_t at = (SEQUENCES - 1) * s->seq_len;
+    s->xx[at + 1] = s->xd[at + 1] = 0;                     // x = 0
+    s->xx[at + 2] = s->dd[at + 2] = 1, s->xd[at + 2] = -1; // y = 0
+    s->dd[at + 3] = INFINITY;
+    s->xd[at + 4] = (double)NAN;
+    s->dd[at + 5] = s->xd[at + 5] = 0;                        // no delta: importance 0
+    s->xx[at + 6] = 1, s->xd[at + 6] = -2, s->dd[at + 6] = 4; // y = -x: importance 2
+}
+
+struct summary {
+    double sums[SEQUENCES][KN_SUMS + MOST_POSITION_BINS];
+    uint32_t counts[SEQUENCES][KN_COUNTS + BINS + MOST_POSITION_BINS];
+    float importance[SEQUENCES * MOST_TOKENS];
+};
+
+static void run(const struct statistics *s, bool per_token, struct summary *out) {
+    size_t tokens = (size_t)(SEQUENCES * s->seq_len), row = (size_t)(KN_SUMS + s->position_bins);
+    size_t count_row = (size_t)(KN_COUNTS + BINS + s->position_bins);
+    double *sums = buffer_new(NULL, SEQUENCES * row * sizeof(double));
+    uint32_t *counts = buffer_new(NULL, SEQUENCES * count_row * sizeof(uint32_t));
+    float *importance = per_token ? buffer_new(NULL, tokens * sizeof(float)) : NULL;
+    struct kn_summary op = {.sums = sums,
+                            .counts = counts,
+                            .importance = importance,
+                            .xx = buffer_new(s->xx, tokens * sizeof(double)),
+                            .xd = buffer_new(s->xd, tokens * sizeof(double)),
+                            .dd = buffer_new(s->dd, tokens * sizeof(double)),
+                            .sequences = SEQUENCES,
+                            .seq_len = s->seq_len,
+                            .bin_starts = buffer_new(bin_starts, sizeof bin_starts),
+                            .position_bin = buffer_new(s->position_bin, (size_t)s->seq_len * 4),
+                            .bins = BINS,
+                            .position_bins = s->position_bins};
+    check_status(kn->ops->summary(kn, &op));
+    for (size_t i = 0; i < SEQUENCES; i++) {
+        buffer_read(sums + i * row, out->sums[i], row * sizeof(double));
+        buffer_read(counts + i * count_row, out->counts[i], count_row * sizeof(uint32_t));
+    }
+    if (per_token) {
+        buffer_read(importance, out->importance, tokens * sizeof(float));
+    }
+    op.bins = 0;
+    assert_int_equal(kn->ops->summary(kn, &op), KN_ESHAPE);
+}
+
+static void check_sequence(const struct statistics *s, const struct summary *got, int64_t which) {
+    struct truth truth = {.counts[KN_COUNT_FIRST] = (uint32_t)s->seq_len};
+    for (int64_t i = 0; i < s->seq_len; i++) {
+        add_token(&truth, s, which * s->seq_len + i);
+    }
+    for (int64_t i = 0; i < KN_SUMS + s->position_bins; i++) { // long sums: by their terms' sizes
+        long double value = (long double)got->sums[which][i];
+        long double bound = tolerances[OP_SUMMARY][KN_F32].relative * truth.sizes[i];
+        if (!(fabsl(value - truth.sums[i]) <= bound)) {
+            fail_msg("sum %lld of sequence %lld: %.17Lg, the truth is %.17Lg", (long long)i,
+                     (long long)which, value, truth.sums[i]);
+        }
+    }
+    assert_memory_equal(got->counts[which], truth.counts,
+                        (size_t)(KN_COUNTS + BINS + s->position_bins) * sizeof(uint32_t));
+}
+
+static void check_summary(int64_t seq_len, bool special, bool per_token) {
+    struct statistics *s = host_new(sizeof *s);
+    struct summary *got = host_new(sizeof *got);
+    fill(s, seq_len);
+    if (special) {
+        add_special(s);
+    }
+    run(s, per_token, got);
+    for (int64_t which = 0; which < SEQUENCES; which++) {
+        check_sequence(s, got, which);
+    }
+    for (int64_t i = 0; per_token && i < SEQUENCES * seq_len; i++) {
+        long double truth = importance_of(s->xx[i], s->xd[i], s->dd[i]);
+        check_close(OP_SCALE, KN_F32, &got->importance[i], &truth, 1); // rounded to f32, no more
+    }
+}
+
+static void test_summary_sums(void **state) {
+    static const int64_t lengths[] = {1, 7, 130, MOST_TOKENS};
+    for (size_t i = 0; i < TEST_ARRAY_SIZE(lengths); i++) {
+        check_summary(lengths[i], false, i % 2);
+        check_summary(lengths[i], lengths[i] >= 7, true);
+        buffers_free(state);
+    }
+}
+
+// A value on the edge of a bin belongs to it.
+static void test_bin_edges(void **state) {
+    (void)state;
+    struct statistics *s = host_new(sizeof *s);
+    struct summary *got = host_new(sizeof *got);
+    fill(s, 1);
+    for (int64_t i = 0; i < SEQUENCES; i++) { // y = 0 x + delta, across: cos 0, importance 1
+        s->xx[i] = 1;
+        s->xd[i] = -1;
+        s->dd[i] = 2;
+    }
+    run(s, false, got);
+    assert_int_equal(got->counts[0][KN_COUNTS + 7], 1); // [1, 1.5)
+    assert_true(got->sums[0][KN_SUM_IMPORTANCE] == 1 && got->sums[0][KN_SUM_COS] == 0);
+}
+
+int test_summary(void) {
+    const struct CMUnitTest tests[] = {OPS_TEST(test_block_end), OPS_TEST(test_summary_sums),
+                                       OPS_TEST(test_bin_edges)};
+    return cmocka_run_group_tests_name("summary", tests, NULL, NULL);
+}
