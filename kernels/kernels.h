@@ -274,7 +274,8 @@ struct kn_ops {
     enum kn_status (*upload)(struct kn_backend *self, void *to, const void *from, size_t bytes);
     enum kn_status (*download)(struct kn_backend *self, void *to, const void *from, size_t bytes);
     enum kn_status (*sync)(struct kn_backend *self);
-    // Host memory for copies that overlap with ops: page-locked where the backend has a device.
+    // Host memory for copies that overlap with ops: page-locked where the backend has a device. From
+    // any thread.
     enum kn_status (*host_alloc)(struct kn_backend *self, void **memory_p, size_t bytes);
     void (*host_free)(struct kn_backend *self, void *memory);
     // An upload in KN_LANE_COPIES; `from` is host_alloc's and stays as it is until the copy is

@@ -54,7 +54,8 @@ static enum kn_status reference_sync(struct kn_backend *self) {
 static enum kn_status reference_event(struct kn_backend *self, enum kn_lane lane, int event) {
     (void)self;
     (void)lane;
-    return event >= 0 && event < KN_EVENTS ? KN_OK : KN_ESHAPE; // all is done in order
+    (void)event;
+    return KN_OK; // all is done in order
 }
 
 static void reference_close(struct kn_backend *self) {
