@@ -19,6 +19,16 @@ const struct nx_exporter nx_exporters[] = {
      .takes = NX_WIDE | NX_UNITS | NX_COMMENT,
      .text = nx_csv},
     {.name = "json", .suffix = ".json", .summary = "the same as records", .text = nx_json},
+    {.name = "hdf5",
+     .suffix = ".gzip.h5",
+     .summary = "a copy compressed by gzip, for readers without the zstd plugin",
+     .everything = true,
+     .file = nx_hdf5},
+    {.name = "netcdf",
+     .suffix = ".nc",
+     .summary = "the same as netCDF-4 that keeps to the CF conventions",
+     .everything = true,
+     .file = nx_netcdf},
 };
 const int nx_exporter_count = sizeof nx_exporters / sizeof *nx_exporters;
 

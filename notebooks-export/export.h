@@ -68,5 +68,7 @@ enum tr_status nx_export(const struct nx_options *options, struct tr_string *not
 // The exporters (one source each).
 enum tr_status nx_csv(const struct nx_job *job, FILE *out, struct tr_err *err);
 enum tr_status nx_json(const struct nx_job *job, FILE *out, struct tr_err *err);
+enum tr_status nx_hdf5(const struct nx_job *job, const char *path, struct tr_err *err);
+enum tr_status nx_netcdf(const struct nx_job *job, const char *path, struct tr_err *err);
 
 #endif

@@ -36,7 +36,7 @@ def check_h5py(path):
     import hdf5plugin  # noqa: F401  registers its own filters
     with h5py.File(path) as store:
         assert store.attrs["schema"] == "trace-ckpts", store.attrs["schema"]
-        assert store.attrs["Conventions"] == "CF-1.8"
+        assert store.attrs["Conventions"] == "CF-1.9"
         assert store.attrs["program"] == "sample 1.0 é"
         for name in NUMERIC:
             values = store[name]

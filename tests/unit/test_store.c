@@ -444,10 +444,11 @@ static void test_identity_differs(void **state) {
     tr_run_info_free(&info);
     info.layout = layout;
     OK(tr_run_info_sequences(&info, &err));
-    FAILS(try_open(), TR_ECONFLICT,
-          said("%s has drop = \"\", this run has nothing; use another output file, or --fresh to "
-               "start again",
-               out));
+    FAILS(
+        try_open(), TR_ECONFLICT,
+        said("%s has dtype = \"f32\", this run has nothing; use another output file, or --fresh to "
+             "start again",
+             out));
 }
 
 static void test_layout_differs(void **state) {

@@ -29,4 +29,18 @@ enum tr_status tr_excerpt_read(const struct tr_trace *trace, const struct tr_exc
                                enum tr_variable_id id, int64_t row, void *values,
                                struct tr_err *err);
 
+// In which form a copy is written. The store's own needs the zstd filter; the others are read
+// without plugins.
+enum tr_form {
+    TR_FORM_STORE,
+    TR_FORM_GZIP,  // the store, compressed by gzip
+    TR_FORM_NETCDF // the same for readers that check the CF conventions: units that they know
+};
+
+// Writes an excerpt of a trace as a file of its own. What describes a checkpoint (step, name ...)
+// is always in it. A file that keeps all layers and modules is a store itself; any other says so in
+// its attribute schema.
+enum tr_status tr_excerpt_write(const struct tr_trace *trace, const struct tr_excerpt *excerpt,
+                                enum tr_form form, const char *path, struct tr_err *err);
+
 #endif

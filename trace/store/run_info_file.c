@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "run_info_file.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,7 +13,7 @@ static const char schema[] = "trace-ckpts";
 static enum tr_status write_reserved(const struct tr_run_info *info, hid_t file, const char *path,
                                      const char *identities, struct tr_err *err) {
     static const int64_t version = TR_SCHEMA_VERSION;
-    TR_TRY(tr_hdf5_put_text(file, path, "Conventions", "CF-1.8", err));
+    TR_TRY(tr_hdf5_put_text(file, path, "Conventions", "CF-1.9", err));
     TR_TRY(tr_hdf5_put_text(file, path, "schema", schema, err));
     TR_TRY(tr_hdf5_put_values(file, path, "schema_version", TR_VALUE_I64, 1, &version, err));
     TR_TRY(tr_hdf5_put_values(file, path, "seq_len", TR_VALUE_I64, 1, &info->layout.seq_len, err));
@@ -49,7 +50,7 @@ out:
 // ---- reading ---------------------------------------------------------------------------------
 
 // Attributes are small; a file that says otherwise is not ours.
-enum { ATTRIBUTE_MAX = 1 << 20 };
+enum { ATTRIBUTE_MAX = 1 << 20, ATTRIBUTE_NAME_MAX = 256 };
 
 struct value {
     bool is_number;
@@ -144,6 +145,19 @@ static herr_t read_one(hid_t file, const char *name, const H5A_info_t *about, vo
     return reading->status == TR_OK ? 0 : -1;
 }
 
+// Those that have to agree first, in the order in which the file names them, so that a copy names
+// them alike.
+static void read_identities(hid_t file, struct reading *reading) {
+    char name[ATTRIBUTE_NAME_MAX];
+    for (const char *at = reading->identities; *at && reading->status == TR_OK;) {
+        size_t size = strcspn(at, " ");
+        snprintf(name, sizeof name, "%.*s", (int)(size < sizeof name ? size : 0), at);
+        if (*name && H5Aexists(file, name) > 0)
+            read_one(file, name, NULL, reading);
+        at += size + (at[size] == ' ');
+    }
+}
+
 // A reserved attribute; false when the file lacks it or it is of another type.
 static bool read_reserved(hid_t file, const char *name, bool is_number, struct value *value) {
     if (H5Aexists(file, name) <= 0)
@@ -194,7 +208,9 @@ enum tr_status tr_run_info_read(struct tr_run_info *info, hid_t file, const char
     info->layout.span_tokens = span_tokens.number;
     reading.identities = identities.text;
     hsize_t at = 0;
-    if (H5Aiterate2(file, H5_INDEX_NAME, H5_ITER_INC, &at, read_one, &reading) < 0 &&
+    read_identities(file, &reading);
+    if (reading.status == TR_OK &&
+        H5Aiterate2(file, H5_INDEX_NAME, H5_ITER_INC, &at, read_one, &reading) < 0 &&
         reading.status == TR_OK)
         reading.status = tr_hdf5_fail(err, TR_EFORMAT, "reading the attributes of %s failed", path);
     free(identities.text);

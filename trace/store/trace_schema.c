@@ -12,7 +12,7 @@
 #include "trace_writer.h"
 #include "zstd_filter.h"
 
-enum { SCALAR_CHUNK = 256 }; // checkpoints per chunk of a 1-D variable
+enum { SCALAR_CHUNK = 256, GZIP_LEVEL = 1 }; // checkpoints per chunk of a 1-D variable
 
 static const uint64_t chunk_limit = (uint64_t)1 << 31; // bytes; HDF5 stops at 4 GiB
 
@@ -70,7 +70,9 @@ static enum tr_status write_all(const struct tr_writer *writer, const char *name
 
 // ---- dimension scales ------------------------------------------------------------------------
 
-static int64_t scale_size(const struct tr_writer *writer, enum tr_dim dim) {
+int64_t tr_writer_size(const struct tr_writer *writer, enum tr_dim dim) {
+    if (writer->excerpt)
+        return writer->excerpt->count[dim];
     return dim == TR_DIM_CHECKPOINT ? writer->rows : tr_dim_size(dim, &writer->layout);
 }
 
@@ -84,16 +86,17 @@ static int64_t scale_value(const struct tr_layout *layout, enum tr_dim dim, int6
 
 static enum tr_status scale_values(const struct tr_writer *writer, enum tr_dim dim, void **values_p,
                                    struct tr_err *err) {
-    int64_t size = scale_size(writer, dim);
+    int64_t size = tr_writer_size(writer, dim);
     void *values;
     TR_TRY(tr_alloc(&values, (uint64_t)size, sizeof(int64_t), tr_dim_name(dim), err));
     for (int64_t i = 0; i < size; i++) {
+        int64_t index = writer->excerpt ? writer->excerpt->index[dim][i] : i;
         if (dim == TR_DIM_MODULE)
-            ((const char **)values)[i] = tr_module_names[i];
+            ((const char **)values)[i] = tr_module_names[index];
         else if (dim == TR_DIM_BIN)
-            ((double *)values)[i] = tr_bin_start((int)i);
+            ((double *)values)[i] = tr_bin_start((int)index);
         else
-            ((int64_t *)values)[i] = scale_value(&writer->layout, dim, i);
+            ((int64_t *)values)[i] = scale_value(&writer->layout, dim, index);
     }
     *values_p = values;
     return TR_OK;
@@ -117,7 +120,7 @@ static enum tr_status fill_scale(struct tr_writer *writer, enum tr_dim dim, stru
 static enum tr_status create_scale(struct tr_writer *writer, enum tr_dim dim, struct tr_err *err) {
     if (!tr_dim_present(dim, &writer->layout))
         return TR_OK;
-    hsize_t size = (hsize_t)scale_size(writer, dim), chunk = SCALAR_CHUNK;
+    hsize_t size = (hsize_t)tr_writer_size(writer, dim), chunk = SCALAR_CHUNK;
     hid_t properties = H5Pcreate(H5P_DATASET_CREATE);
     enum tr_status status =
         create(writer, tr_dim_name(dim), tr_hdf5_file_type(scales[dim].type), 1, &size, &chunk,
@@ -140,14 +143,14 @@ static enum tr_status attach(struct tr_writer *writer, const char *name, hid_t d
 
 // One checkpoint per chunk, split along the sequences, then the layers and so on, when that is too
 // large.
-static void chunk_shape(enum tr_variable_id id, const struct tr_layout *layout, hsize_t *chunk) {
+static void chunk_shape(const struct tr_writer *writer, enum tr_variable_id id, hsize_t *chunk) {
     static const enum tr_dim splits[] = {TR_DIM_SEQUENCE, TR_DIM_LAYER,       TR_DIM_POSITION,
                                          TR_DIM_BOUNDARY, TR_DIM_BOUNDARY_TO, TR_DIM_PROBE};
     const struct tr_variable *variable = &tr_variables[id];
     int rank = tr_variable_rank(id);
     uint64_t bytes = tr_value_size(variable->type);
     for (int i = 0; i < rank; i++) {
-        chunk[i] = i ? (hsize_t)tr_dim_size(variable->dims[i], layout) : 1;
+        chunk[i] = i ? (hsize_t)tr_writer_size(writer, variable->dims[i]) : 1;
         bytes *= chunk[i];
     }
     for (size_t s = 0; s < sizeof splits / sizeof *splits; s++)
@@ -160,8 +163,18 @@ static void chunk_shape(enum tr_variable_id id, const struct tr_layout *layout, 
         chunk[0] = SCALAR_CHUNK;
 }
 
-static hid_t variable_properties(enum tr_variable_id id) {
+static void set_filters(hid_t properties, enum tr_form form) {
     static const unsigned level = TR_ZSTD_LEVEL;
+    H5Pset_shuffle(properties);
+    if (form == TR_FORM_STORE) {
+        H5Pset_filter(properties, TR_ZSTD_FILTER, H5Z_FLAG_MANDATORY, 1, &level);
+        H5Pset_fletcher32(properties);
+    } else {
+        H5Pset_deflate(properties, GZIP_LEVEL);
+    }
+}
+
+static hid_t variable_properties(enum tr_variable_id id, enum tr_form form) {
     enum tr_value_type type = tr_variables[id].type;
     hid_t properties = H5Pcreate(H5P_DATASET_CREATE);
     if (type != TR_VALUE_STRING) {
@@ -169,11 +182,8 @@ static hid_t variable_properties(enum tr_variable_id id) {
         tr_values_fill(type, 1, &fill);
         H5Pset_fill_value(properties, tr_hdf5_memory_type(type), &fill);
     }
-    if (tr_variable_rank(id) > 1) {
-        H5Pset_shuffle(properties);
-        H5Pset_filter(properties, TR_ZSTD_FILTER, H5Z_FLAG_MANDATORY, 1, &level);
-        H5Pset_fletcher32(properties);
-    }
+    if (tr_variable_rank(id) > 1)
+        set_filters(properties, form);
     return properties;
 }
 
@@ -188,14 +198,20 @@ static enum tr_status describe_fill(const struct tr_writer *writer, enum tr_vari
     return tr_hdf5_put_values(dataset, writer->path, "_FillValue", type, 1, &fill, err);
 }
 
+// UDUNITS, which the CF conventions go by, knows neither tokens nor nats: both are numbers.
+static const char *units_of(const struct tr_variable *variable, enum tr_form form) {
+    return form == TR_FORM_NETCDF && variable->units ? "1" : variable->units;
+}
+
 static enum tr_status describe(const struct tr_writer *writer, enum tr_variable_id id,
                                hid_t dataset, struct tr_err *err) {
     static const uint8_t flags[] = {TR_ROW_COMPLETE, TR_ROW_FAILED};
     const struct tr_variable *variable = &tr_variables[id];
     const char *path = writer->path;
     TR_TRY(tr_hdf5_put_text(dataset, path, "long_name", variable->long_name, err));
-    if (variable->units)
-        TR_TRY(tr_hdf5_put_text(dataset, path, "units", variable->units, err));
+    const char *units = units_of(variable, writer->form);
+    if (units)
+        TR_TRY(tr_hdf5_put_text(dataset, path, "units", units, err));
     TR_TRY(describe_fill(writer, id, dataset, err));
     if (id == TR_V_STATUS) {
         TR_TRY(tr_hdf5_put_values(dataset, path, "flag_values", TR_VALUE_U8, 2, flags, err));
@@ -212,9 +228,9 @@ static enum tr_status create_variable(struct tr_writer *writer, enum tr_variable
     int rank = tr_variable_rank(id);
     hsize_t size[TR_VARIABLE_DIMS], chunk[TR_VARIABLE_DIMS];
     for (int i = 0; i < rank; i++)
-        size[i] = (hsize_t)scale_size(writer, variable->dims[i]);
-    chunk_shape(id, &writer->layout, chunk);
-    hid_t properties = variable_properties(id);
+        size[i] = (hsize_t)tr_writer_size(writer, variable->dims[i]);
+    chunk_shape(writer, id, chunk);
+    hid_t properties = variable_properties(id, writer->form);
     enum tr_status status = create(writer, variable->name, tr_hdf5_file_type(variable->type), rank,
                                    size, chunk, true, properties, dataset_p, err);
     H5Pclose(properties);
@@ -240,6 +256,10 @@ static enum tr_status sequence_strings(struct tr_writer *writer, const char *nam
     return TR_OK;
 }
 
+static bool is_kept(const struct tr_writer *writer, enum tr_variable_id id) {
+    return writer->excerpt ? writer->excerpt->wanted[id] : tr_variable_present(id, &writer->layout);
+}
+
 enum tr_status tr_schema_create(struct tr_writer *writer, const struct tr_run_info *info,
                                 struct tr_err *err) {
     TR_TRY(tr_run_info_write(info, writer->file, writer->path, err));
@@ -249,7 +269,7 @@ enum tr_status tr_schema_create(struct tr_writer *writer, const struct tr_run_in
     TR_TRY(sequence_strings(writer, "ids_digest", "digest of the sequence's token ids",
                             info->ids_digest, err));
     for (enum tr_variable_id id = 0; id < TR_VARIABLES; id++)
-        if (tr_variable_rank(id) > 1 && tr_variable_present(id, &writer->layout))
+        if (tr_variable_rank(id) > 1 && is_kept(writer, id))
             TR_TRY(create_variable(writer, id, &writer->dataset[id], err));
     return TR_OK;
 }

@@ -65,15 +65,34 @@ void tr_writer_discard(struct tr_writer *writer) {
     free_writer(writer);
 }
 
+static enum tr_status open_writer(struct tr_writer *made, const char *path,
+                                  const struct tr_run_info *info, struct tr_err *err) {
+    TR_TRY(tr_strdup(&made->path, path, err));
+    TR_TRY(new_scalars(made, err));
+    TR_TRY(create_file(made, err));
+    return tr_schema_create(made, info, err);
+}
+
 enum tr_status tr_writer_open(struct tr_writer *writer, const char *path,
                               const struct tr_run_info *info, int64_t rows, struct tr_err *err) {
     struct tr_writer made = {.file = H5I_INVALID_HID, .layout = info->layout, .rows = rows};
-    enum tr_status status;
-    TR_GO(status, tr_strdup(&made.path, path, err), out);
-    TR_GO(status, new_scalars(&made, err), out);
-    TR_GO(status, create_file(&made, err), out);
-    status = tr_schema_create(&made, info, err);
-out:
+    enum tr_status status = open_writer(&made, path, info, err);
+    if (status == TR_OK)
+        *writer = made;
+    else
+        tr_writer_discard(&made);
+    return status;
+}
+
+enum tr_status tr_writer_open_copy(struct tr_writer *writer, const char *path,
+                                   const struct tr_run_info *info, enum tr_form form,
+                                   const struct tr_excerpt *excerpt, struct tr_err *err) {
+    struct tr_writer made = {.file = H5I_INVALID_HID,
+                             .layout = info->layout,
+                             .rows = excerpt->count[TR_DIM_CHECKPOINT],
+                             .form = form,
+                             .excerpt = excerpt};
+    enum tr_status status = open_writer(&made, path, info, err);
     if (status == TR_OK)
         *writer = made;
     else
@@ -100,7 +119,7 @@ static enum tr_status write_values(struct tr_writer *writer, enum tr_variable_id
     int rank = tr_variable_rank(id);
     hsize_t start[TR_VARIABLE_DIMS] = {(hsize_t)index}, size[TR_VARIABLE_DIMS] = {1};
     for (int i = 1; i < rank; i++)
-        size[i] = (hsize_t)tr_dim_size(variable->dims[i], &writer->layout);
+        size[i] = (hsize_t)tr_writer_size(writer, variable->dims[i]);
     hid_t memory = H5Screate_simple(rank, size, NULL), file = H5Dget_space(writer->dataset[id]);
     enum tr_status status = TR_OK;
     if (H5Sselect_hyperslab(file, H5S_SELECT_SET, start, NULL, size, NULL) < 0 ||
@@ -225,6 +244,31 @@ enum tr_status tr_writer_copy(struct tr_writer *writer, int64_t index, const str
             TR_TRY(copy_chunks(writer, id, index, trace, from, chunk, err));
         else
             TR_TRY(copy_values(writer, id, index, trace, from, err));
+    }
+    return TR_OK;
+}
+
+static enum tr_status copy_excerpt(struct tr_writer *writer, enum tr_variable_id id, int64_t index,
+                                   const struct tr_trace *trace, int64_t row, struct tr_err *err) {
+    void *values;
+    TR_TRY(tr_alloc(&values, (uint64_t)tr_excerpt_elements(writer->excerpt, id),
+                    tr_value_size(tr_variables[id].type), tr_variables[id].name, err));
+    enum tr_status status = tr_excerpt_read(trace, writer->excerpt, id, row, values, err);
+    if (status == TR_OK)
+        status = write_values(writer, id, index, values, err);
+    free(values);
+    return status;
+}
+
+enum tr_status tr_writer_excerpt(struct tr_writer *writer, int64_t index,
+                                 const struct tr_trace *trace, int64_t from, struct tr_err *err) {
+    for (enum tr_variable_id id = 0; id < TR_VARIABLES; id++) {
+        if (tr_variables[id].type == TR_VALUE_STRING)
+            TR_TRY(set_string(writer, id, index, tr_trace_string(trace, id, from), err));
+        else if (writer->scalar[id])
+            TR_TRY(tr_trace_read(trace, id, from, 1, scalar_at(writer, id, index), err));
+        else if (writer->dataset[id])
+            TR_TRY(copy_excerpt(writer, id, index, trace, from, err));
     }
     return TR_OK;
 }
