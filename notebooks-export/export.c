@@ -29,6 +29,12 @@ const struct nx_exporter nx_exporters[] = {
      .summary = "the same as netCDF-4 that keeps to the CF conventions",
      .everything = true,
      .file = nx_netcdf},
+    {.name = "svg",
+     .suffix = ".svg",
+     .summary = "figures as vector graphics, a folder of them or one",
+     .takes = NX_FIGURE,
+     .text = nx_svg,
+     .folder = nx_svg_folder},
 };
 const int nx_exporter_count = sizeof nx_exporters / sizeof *nx_exporters;
 
@@ -56,6 +62,10 @@ static bool to_stdout(const struct nx_options *options) {
     return options->out && strcmp(options->out, "-") == 0;
 }
 
+static bool to_folder(const struct nx_options *options, const struct nx_exporter *exporter) {
+    return exporter->folder && !options->figure;
+}
+
 static enum tr_status check_options(const struct nx_options *options,
                                     const struct nx_exporter *exporter, struct tr_err *err) {
     const struct {
@@ -66,11 +76,16 @@ static enum tr_status check_options(const struct nx_options *options,
         {options->wide, NX_WIDE, "--wide"},
         {options->units, NX_UNITS, "--units"},
         {options->comment, NX_COMMENT, "--comment"},
+        {options->figure != NULL, NX_FIGURE, "--figure"},
     };
     for (size_t i = 0; i < sizeof special / sizeof *special; i++)
         if (special[i].given && !(exporter->takes & special[i].what))
             return tr_fail(err, TR_EUSAGE, "%s means nothing to --to %s", special[i].option,
                            exporter->name);
+    if (to_stdout(options) && to_folder(options, exporter))
+        return tr_fail(err, TR_EUSAGE,
+                       "--to %s writes a folder: name it with -o, or one figure with --figure",
+                       exporter->name);
     if (to_stdout(options) && !exporter->text)
         return tr_fail(err, TR_EUSAGE, "--to %s writes a file: name it with -o", exporter->name);
     return TR_OK;
@@ -118,7 +133,8 @@ static enum tr_status note_parts(const char *store, struct tr_string *notes, str
 
 // ---- where to --------------------------------------------------------------------------------
 
-// The store's name in the present folder, with the exporter's suffix for its own.
+// The store's name in the present folder, with the exporter's suffix for its own: "trace.csv",
+// "trace-heat-map.svg", the folder "trace-figures".
 static enum tr_status default_path(const struct nx_options *options,
                                    const struct nx_exporter *exporter, char **path_p,
                                    struct tr_err *err) {
@@ -127,7 +143,13 @@ static enum tr_status default_path(const struct nx_options *options,
     TR_TRY(tr_path_name(&name, options->store, err));
     const char *dot = strrchr(name, '.');
     int stem = dot && dot != name ? (int)(dot - name) : (int)strlen(name);
-    enum tr_status status = tr_string_format(&path, err, "%.*s%s", stem, name, exporter->suffix);
+    bool folder = to_folder(options, exporter);
+    enum tr_status status =
+        tr_string_format(&path, err, "%.*s%s%s%s", stem, name, folder || options->figure ? "-" : "",
+                         folder            ? "figures"
+                         : options->figure ? options->figure
+                                           : "",
+                         folder ? "" : exporter->suffix);
     free(name);
     if (status == TR_OK)
         *path_p = path.data;
@@ -195,7 +217,9 @@ static enum tr_status write_output(const struct nx_job *job, const struct nx_exp
             TR_TRY(tr_strdup(&path, job->options->out, err));
         else
             TR_TRY(default_path(job->options, exporter, &path, err));
-        enum tr_status status = write_file(job, exporter, path, err);
+        enum tr_status status = to_folder(job->options, exporter)
+                                    ? exporter->folder(job, path, err)
+                                    : write_file(job, exporter, path, err);
         if (status != TR_OK) {
             free(path);
             return status;

@@ -24,6 +24,7 @@ struct nx_options {
     bool force;            // replace what is there
     bool wide;             // csv: a column for each variable
     bool units;            // csv: a row of units below the header
+    const char *figure;    // svg: the name of one of nx_figures; NULL: all
     bool comment;          // csv: where the values come from, in lines that begin with #
 };
 
@@ -39,6 +40,7 @@ enum nx_takes {
     NX_WIDE = 1,
     NX_UNITS = 2,
     NX_COMMENT = 4,
+    NX_FIGURE = 8,
 };
 
 struct nx_exporter {
@@ -48,10 +50,13 @@ struct nx_exporter {
     unsigned takes;      // of enum nx_takes
     bool everything;     // by default all variables and the failed checkpoints too; else the
                          // numbers over (checkpoint, layer, module) of the complete checkpoints
-    // One of the two. Text, also to stdout; a failed write may be left to the caller to find.
+    // One of the first two. Text, also to stdout; a failed write may be left to the caller to find.
     enum tr_status (*text)(const struct nx_job *job, FILE *out, struct tr_err *err);
     // A file, which the exporter creates.
     enum tr_status (*file)(const struct nx_job *job, const char *path, struct tr_err *err);
+    // Several files, unless one figure is asked for: written into a folder that the exporter makes
+    // when it is not there, each of them whole.
+    enum tr_status (*folder)(const struct nx_job *job, const char *folder, struct tr_err *err);
 };
 extern const struct nx_exporter nx_exporters[];
 extern const int nx_exporter_count;
@@ -70,5 +75,7 @@ enum tr_status nx_csv(const struct nx_job *job, FILE *out, struct tr_err *err);
 enum tr_status nx_json(const struct nx_job *job, FILE *out, struct tr_err *err);
 enum tr_status nx_hdf5(const struct nx_job *job, const char *path, struct tr_err *err);
 enum tr_status nx_netcdf(const struct nx_job *job, const char *path, struct tr_err *err);
+enum tr_status nx_svg(const struct nx_job *job, FILE *out, struct tr_err *err);
+enum tr_status nx_svg_folder(const struct nx_job *job, const char *folder, struct tr_err *err);
 
 #endif

@@ -7,7 +7,7 @@
 #include "export.h"
 
 enum { EXIT_USAGE = 2, EXIT_ENVIRONMENT = 3 };
-enum { KEY_WIDE = 256, KEY_UNITS, KEY_COMMENT, KEY_FORCE };
+enum { KEY_WIDE = 256, KEY_UNITS, KEY_COMMENT, KEY_FORCE, KEY_FIGURE };
 
 const char *argp_program_version = "trace-export " TRACE_VERSION;
 
@@ -26,6 +26,7 @@ static const struct argp_option option_table[] = {
     {"wide", KEY_WIDE, 0, 0, "csv: a column for each variable, not a line for each value", 3},
     {"units", KEY_UNITS, 0, 0, "csv: units in a row below the header", 3},
     {"comment", KEY_COMMENT, 0, 0, "csv: where it came from, in lines that begin with #", 3},
+    {"figure", KEY_FIGURE, "NAME", 0, "svg: this figure as one file (default: a folder of all)", 3},
     {0, 0, 0, 0, 0, 0},
 };
 
@@ -61,6 +62,9 @@ static error_t parse(int key, char *text, struct argp_state *state) {
         return 0;
     case KEY_COMMENT:
         options->comment = true;
+        return 0;
+    case KEY_FIGURE:
+        options->figure = text;
         return 0;
     case ARGP_KEY_ARG:
         if (options->store)

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// Importance itself: as a heat map and as lines.
+#include <math.h>
+#include <stdio.h>
+
+#include "build.h"
+
+#define IMPORTANCE "1 \xe2\x88\x92 cos"
+
+// The scale that all shown modules share.
+static struct nx_scale common_scale(const struct nx_data *data) {
+    struct nx_scale common = {NX_LOG, INFINITY, 0};
+    for (int module = 0; module < TR_MODULES; module++) {
+        if (!data->shown[module])
+            continue;
+        struct nx_scale one =
+            nx_scale_of(NX_LOG, data->importance[module], data->layers * data->checkpoints);
+        common.low = fmin(common.low, one.low);
+        common.high = fmax(common.high, one.high);
+    }
+    return common;
+}
+
+static void name_layers(struct nx_panel *panel, const struct nx_data *data) {
+    for (int64_t row = 0; row < panel->rows; row++)
+        snprintf(panel->row[row].name, sizeof panel->row[row].name, "layer %s", data->layer[row]);
+    snprintf(panel->quantity, sizeof panel->quantity, IMPORTANCE);
+}
+
+enum tr_status nx_build_heat_map(struct nx_figure *figure, const struct nx_data *data,
+                                 struct tr_err *err) {
+    double height = fmin(fmax(7.0 * (double)data->layers, 35), 120);
+    for (int module = 0; module < TR_MODULES; module++) {
+        struct nx_panel *panel;
+        if (!data->shown[module])
+            continue;
+        TR_TRY(nx_panel_begin(&panel, figure, nx_module_titles[module], data->layers,
+                              data->checkpoints, err));
+        panel->marks = NX_CELLS;
+        panel->values = data->importance[module];
+        panel->height = height;
+        name_layers(panel, data);
+        nx_checkpoint_columns(panel, data);
+        panel->y = (struct nx_axis){
+            .scale = {NX_BANDS, 0, (double)data->layers}, .label = "Layer", .names = data->layer};
+    }
+    nx_label_last(figure);
+    figure->has_bar = true;
+    figure->bar = (struct nx_axis){.scale = common_scale(data),
+                                   .number = NX_POWER,
+                                   .label = "Importance " IMPORTANCE " (no unit)"};
+    return tr_string_format(&figure->caption, err,
+                            "Mean over tokens of " IMPORTANCE
+                            "(x, x + \xce\xb4) for what each layer adds to the residual stream: "
+                            "dark layers hardly turn it. Grey: not measured.");
+}
+
+enum tr_status nx_build_lines(struct nx_figure *figure, const struct nx_data *data,
+                              struct tr_err *err) {
+    double depth = (double)data->number[data->layers - 1];
+    for (int module = 0; module < TR_MODULES; module++) {
+        struct nx_panel *panel;
+        if (!data->shown[module])
+            continue;
+        TR_TRY(nx_panel_begin(&panel, figure, nx_module_titles[module], data->layers,
+                              data->checkpoints, err));
+        panel->marks = NX_LINES;
+        panel->values = data->importance[module];
+        panel->height = 90;
+        name_layers(panel, data);
+        for (int64_t row = 0; row < panel->rows; row++) {
+            panel->row[row].paint = NX_BY_DEPTH;
+            panel->row[row].shade = depth > 0 ? (double)data->number[row] / depth : 0;
+        }
+        nx_checkpoint_places(panel, data);
+        panel->y = (struct nx_axis){
+            .scale = common_scale(data), .number = NX_POWER, .label = IMPORTANCE " (no unit)"};
+    }
+    nx_label_last(figure);
+    figure->has_bar = depth > 0;
+    figure->bar_is_depth = true;
+    figure->bar = (struct nx_axis){.scale = {NX_LINEAR, 0, depth}, .label = "Layer"};
+    return tr_string_format(&figure->caption, err,
+                            "The same values on a logarithmic axis, from the first layer (dark) "
+                            "to the last (light).");
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// Figures of one line or one matrix: loss, spans, cost of a drop.
+#include <stdio.h>
+
+#include "build.h"
+
+enum tr_status nx_build_loss(struct nx_figure *figure, const struct nx_data *data,
+                             struct tr_err *err) {
+    struct nx_panel *panel;
+    TR_TRY(nx_panel_begin(&panel, figure, "", 1, data->checkpoints, err));
+    panel->marks = data->checkpoints <= 48 ? NX_POINTS : NX_LINES;
+    panel->values = data->nll;
+    panel->height = 100;
+    panel->row[0] = (struct nx_row){.name = "loss", .paint = NX_DISTINCT_COLOUR};
+    snprintf(panel->quantity, sizeof panel->quantity, "nats per token");
+    nx_checkpoint_places(panel, data);
+    panel->y = (struct nx_axis){
+        .scale = nx_scale_round(nx_scale_of(NX_LINEAR, data->nll, data->checkpoints)),
+        .label = "Loss (nats per token)"};
+    return tr_string_format(&figure->caption, err,
+                            "Mean negative log-likelihood of the next token over the calibration "
+                            "text.");
+}
+
+enum tr_status nx_build_spans(struct nx_figure *figure, const struct nx_data *data,
+                              struct tr_err *err) {
+    struct nx_panel *panel;
+    int64_t boundaries = data->boundaries;
+    TR_TRY(nx_panel_begin(&panel, figure, "", boundaries, boundaries, err));
+    panel->marks = NX_CELLS;
+    panel->values = data->spans;
+    panel->height = 200;
+    for (int64_t row = 0; row < boundaries; row++)
+        snprintf(panel->row[row].name, sizeof panel->row[row].name, "boundary %lld",
+                 (long long)row);
+    snprintf(panel->quantity, sizeof panel->quantity, "cos");
+    panel->x = (struct nx_axis){.scale = {NX_BANDS, 0, (double)boundaries},
+                                .label = "Boundary (0: before the first layer)"};
+    panel->y = (struct nx_axis){.scale = panel->x.scale, .label = "Boundary"};
+    figure->has_bar = true;
+    figure->bar =
+        (struct nx_axis){.scale = nx_scale_of(NX_LINEAR, data->spans, boundaries * boundaries),
+                         .label = "Mean cosine of the residual stream (no unit)"};
+    return tr_string_format(&figure->caption, err,
+                            "Similarity of the residual stream at any two boundaries between "
+                            "layers, at %s: a light cell far from the diagonal is a window of "
+                            "blocks that hardly changes the stream.",
+                            data->spans_label);
+}
+
+enum tr_status nx_build_cost(struct nx_figure *figure, const struct nx_data *data,
+                             struct tr_err *err) {
+    for (int module = 0; module < TR_MODULES; module++) {
+        struct nx_panel *panel;
+        if (!data->cost[module])
+            continue;
+        TR_TRY(nx_panel_begin(&panel, figure, nx_module_titles[module], 1, data->layers, err));
+        panel->marks = NX_POINTS;
+        panel->values = data->cost[module];
+        panel->height = 70;
+        panel->column_names = data->layer;
+        panel->row[0] = (struct nx_row){.name = "", .paint = NX_DISTINCT_COLOUR};
+        snprintf(panel->quantity, sizeof panel->quantity, "nats per token");
+        panel->x = (struct nx_axis){.scale = {NX_BANDS, 0, (double)data->layers},
+                                    .label = "Layer left out",
+                                    .names = data->layer};
+        panel->y = (struct nx_axis){
+            .scale = nx_scale_round(nx_scale_of(NX_LOG, data->cost[module], data->layers)),
+            .number = NX_POWER,
+            .label = "KL (nats per token)"};
+    }
+    nx_label_last(figure);
+    return tr_string_format(&figure->caption, err,
+                            "Kullback-Leibler divergence of the predictions when one sublayer is "
+                            "left out, at %s.",
+                            data->cost_label);
+}

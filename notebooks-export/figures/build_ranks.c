@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+// The order of the layers: a bump chart of the lowest ones.
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "alloc.h"
+#include "build.h"
+#include "colour.h"
+#include "order.h"
+
+enum { RANKS_MAX = 12, COLUMNS_MAX = 30 }; // ranks and about how many checkpoints are shown
+
+// ranks[layers, checkpoints] from 1 for the lowest; ties go to the lower layer, absent ones to NaN.
+static enum tr_status rank_layers(double *ranks, const double *values, int64_t layers,
+                                  int64_t checkpoints, struct tr_err *err) {
+    double *column = NULL;
+    int64_t *order = NULL;
+    enum tr_status status;
+    TR_GO(status, TR_NEW(&column, layers, "ranks", err), out);
+    TR_GO(status, TR_NEW(&order, layers, "ranks", err), out);
+    for (int64_t c = 0; c < checkpoints; c++) {
+        for (int64_t layer = 0; layer < layers; layer++)
+            column[layer] = values[layer * checkpoints + c];
+        int64_t finite = an_order(order, column, layers);
+        for (int64_t i = 0; i < layers; i++)
+            ranks[order[i] * checkpoints + c] = i < finite ? (double)(i + 1) : NAN;
+    }
+out:
+    free(column);
+    free(order);
+    return status;
+}
+
+// Who is never among the ranks shown is not drawn.
+static void leave_out(double *ranks, int64_t layers, int64_t checkpoints, int64_t shown) {
+    for (int64_t layer = 0; layer < layers; layer++) {
+        double best = INFINITY, *row = ranks + layer * checkpoints;
+        for (int64_t c = 0; c < checkpoints; c++)
+            best = fmin(best, row[c]);
+        for (int64_t c = 0; c < checkpoints && best > (double)shown; c++)
+            row[c] = NAN;
+    }
+}
+
+// Those among the lowest at the end have colours and names; who only visits is in the background.
+static void paint_rows(struct nx_panel *panel, const struct nx_data *data, int64_t lowest,
+                       int64_t shown) {
+    for (int64_t row = 0; row < panel->rows; row++) {
+        double last = panel->own_values[(row + 1) * panel->columns - 1];
+        struct nx_row *style = &panel->row[row];
+        snprintf(style->name, sizeof style->name, "layer %s", data->layer[row]);
+        style->named = last <= (double)shown;
+        style->paint = last <= (double)lowest ? NX_DISTINCT_COLOUR : NX_FAINT;
+        style->colour = style->paint == NX_FAINT ? 0 : (int64_t)last - 1;
+    }
+}
+
+enum tr_status nx_build_ranks(struct nx_figure *figure, const struct nx_data *data,
+                              struct tr_err *err) {
+    int64_t shown = data->layers < RANKS_MAX ? data->layers : RANKS_MAX;
+    int64_t lowest = nx_lowest_count(data) < NX_DISTINCT ? nx_lowest_count(data) : NX_DISTINCT;
+    int64_t stride = (data->checkpoints - 1) / COLUMNS_MAX + 1;
+    for (int module = 0; module < TR_MODULES; module++) {
+        struct nx_panel *panel;
+        if (!data->shown[module])
+            continue;
+        TR_TRY(nx_panel_begin(&panel, figure, nx_module_titles[module], data->layers,
+                              data->checkpoints, err));
+        TR_TRY(TR_NEW(&panel->own_values, data->layers * data->checkpoints, "ranks", err));
+        TR_TRY(rank_layers(panel->own_values, data->importance[module], data->layers,
+                           data->checkpoints, err));
+        leave_out(panel->own_values, data->layers, data->checkpoints, shown);
+        panel->values = panel->own_values;
+        panel->marks = NX_POINTS;
+        panel->stride = stride;
+        panel->height = fmax(9.0 * (double)shown, 60);
+        paint_rows(panel, data, lowest, shown);
+        snprintf(panel->quantity, sizeof panel->quantity, "rank");
+        nx_checkpoint_columns(panel, data);
+        panel->y = (struct nx_axis){.scale = {NX_LINEAR, (double)shown + 0.5, 0.5},
+                                    .number = NX_RANK,
+                                    .label = "Rank (1: lowest)"};
+    }
+    nx_label_last(figure);
+    TR_TRY(tr_string_format(&figure->caption, err,
+                            "The %lld lowest ranks; coloured: the layers that are the %lld lowest "
+                            "at the last checkpoint.",
+                            (long long)shown, (long long)lowest));
+    if (stride > 1)
+        TR_TRY(tr_string_format(&figure->caption, err, " Drawn through every %lldth checkpoint.",
+                                (long long)stride));
+    return TR_OK;
+}

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef NX_COLOUR_H
+#define NX_COLOUR_H
+
+#include <stdint.h>
+
+// Colours of figures as 0xRRGGBB in sRGB.
+
+// The sequential map, t in [0, 1] from dark blue to yellow. It is a quadratic Bezier curve in OKLab
+// (Ottosson 2020, "A perceptual color space for image processing") walked at constant speed: equal
+// steps of t are equal steps of perceived colour, lightness only rises, and the hue moves between
+// blue and yellow, which readers with red-green blindness tell apart. Values outside are clamped.
+uint32_t nx_sequential(double t);
+
+// Distinct colours for a few lines, in the order of Okabe and Ito (2008), "Color Universal Design",
+// without black and yellow; they repeat after NX_DISTINCT.
+enum { NX_DISTINCT = 6 };
+uint32_t nx_distinct(int64_t index);
+
+#endif

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef NX_FIGURE_H
+#define NX_FIGURE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "scale.h"
+#include "status.h"
+#include "text.h"
+
+// What a figure shows, without saying how it is drawn: panels one below the other, each a matrix
+// of values with axes, and a colour bar they share. Builders fill it from the data, writers (SVG,
+// the page) only read it. Strings are UTF-8 and may come from a file: writers escape them.
+
+enum { NX_LABEL = 96 };
+
+struct nx_axis {
+    struct nx_scale scale;
+    enum nx_number number;
+    char label[NX_LABEL]; // what it is, with its unit; "": none
+    char *const *names;   // NX_BANDS: [scale.high] name of each band; borrowed
+};
+
+enum nx_marks {
+    NX_CELLS, // a rectangle per value, coloured by the figure's bar
+    NX_LINES, // a line per row
+    NX_POINTS // a line with a dot at every value
+};
+
+// How one row is shown. Colour: of a row of NX_LINES or NX_POINTS.
+enum nx_paint {
+    NX_INK, // the colour of text
+    NX_DISTINCT_COLOUR,
+    NX_BY_DEPTH, // the sequential map at `shade`
+    NX_FAINT     // in the background
+};
+struct nx_row {
+    char name[NX_LABEL];
+    enum nx_paint paint;
+    int64_t colour;     // NX_DISTINCT_COLOUR: which
+    double shade;       // NX_BY_DEPTH: 0 first to 1 last
+    bool dashed, named; // named: its name is written at the line's right end
+};
+
+struct nx_panel {
+    char title[NX_LABEL];
+    char quantity[NX_LABEL]; // what a value is, for who points at it: "1 − cos"
+    enum nx_marks marks;
+    int64_t rows, columns;
+    const double *values; // [rows, columns]; NaN: nothing is there. Borrowed
+    double *own_values;   // the same when the panel made them; freed
+    struct nx_row *row;   // [rows]; freed
+    // Each column's place on the x axis, borrowed; NULL: column i is band i.
+    const double *at;
+    char *const *column_names; // [columns] in full, for who points; borrowed
+    bool by_checkpoint;        // columns are the data's checkpoints
+    int64_t stride;            // lines go through every so many columns, the last included
+    struct nx_axis x, y;       // y of NX_CELLS: bands, the first on top
+    double height;             // of the area where marks are, points
+};
+
+enum { NX_PANELS_MAX = 8 };
+
+struct nx_figure {
+    const char *name, *title; // borrowed from the table
+    struct tr_string caption; // what is seen, one or two sentences
+    struct nx_panel panels[NX_PANELS_MAX];
+    int count;
+    bool has_bar;
+    struct nx_axis bar; // of NX_CELLS' values, or of NX_BY_DEPTH's layers
+    bool bar_is_depth;
+};
+
+// Part of the sequential map that lines use, which must stay visible on white and on black.
+static inline double nx_line_shade(double shade) {
+    return 0.08 + 0.74 * shade;
+}
+
+// Starts a panel of rows x columns that are there and at least 1; NX_PANELS_MAX at most.
+enum tr_status nx_panel_begin(struct nx_panel **panel_p, struct nx_figure *figure,
+                              const char *title, int64_t rows, int64_t columns, struct tr_err *err);
+void nx_figure_free(struct nx_figure *figure);
+
+#endif

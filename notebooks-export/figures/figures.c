@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "figures.h"
+
+#include <stddef.h>
+#include <string.h>
+
+static bool has_spans(const struct nx_data *data) {
+    return data->spans != NULL;
+}
+
+static bool has_loss(const struct nx_data *data) {
+    return data->nll != NULL;
+}
+
+static bool has_cost(const struct nx_data *data) {
+    return data->cost[TR_ATTN] || data->cost[TR_MLP];
+}
+
+static bool has_several_layers(const struct nx_data *data) {
+    return data->layers > 1;
+}
+
+const struct nx_figure_row nx_figures[] = {
+    {"heat-map", "Importance of every layer over training", NULL, nx_build_heat_map},
+    {"lines", "Importance over training, a line for each layer", NULL, nx_build_lines},
+    {"ranks", "The least important layers over training", has_several_layers, nx_build_ranks},
+    {"agreement", "How well the checkpoints agree", has_several_layers, nx_build_agreement},
+    {"spans", "Similarity of the residual stream between layers", has_spans, nx_build_spans},
+    {"loss", "Loss on the calibration text", has_loss, nx_build_loss},
+    {"cost", "Cost of leaving one sublayer out", has_cost, nx_build_cost},
+};
+const int nx_figure_count = sizeof nx_figures / sizeof *nx_figures;
+
+const struct nx_figure_row *nx_figure_find(const char *name) {
+    for (int i = 0; i < nx_figure_count; i++)
+        if (strcmp(nx_figures[i].name, name) == 0)
+            return &nx_figures[i];
+    return NULL;
+}
+
+enum tr_status nx_figure_build(struct nx_figure *figure, const struct nx_figure_row *row,
+                               const struct nx_data *data, struct tr_err *err) {
+    struct nx_figure new = {.name = row->name, .title = row->title};
+    enum tr_status status = row->build(&new, data, err);
+    if (status == TR_OK)
+        *figure = new;
+    else
+        nx_figure_free(&new);
+    return status;
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef NX_FIGURES_H
+#define NX_FIGURES_H
+
+#include "data.h"
+#include "figure.h"
+
+// The figures. Adding one is adding a row to nx_figures.
+struct nx_figure_row {
+    const char *name, *title;
+    bool (*possible)(const struct nx_data *data); // whether the data has what it shows
+    enum tr_status (*build)(struct nx_figure *figure, const struct nx_data *data,
+                            struct tr_err *err);
+};
+extern const struct nx_figure_row nx_figures[];
+extern const int nx_figure_count;
+
+// NULL when there is none.
+const struct nx_figure_row *nx_figure_find(const char *name);
+
+// The figure of a row; borrows from the data, freed with nx_figure_free.
+enum tr_status nx_figure_build(struct nx_figure *figure, const struct nx_figure_row *row,
+                               const struct nx_data *data, struct tr_err *err);
+
+// The builders.
+enum tr_status nx_build_heat_map(struct nx_figure *figure, const struct nx_data *data,
+                                 struct tr_err *err);
+enum tr_status nx_build_lines(struct nx_figure *figure, const struct nx_data *data,
+                              struct tr_err *err);
+enum tr_status nx_build_ranks(struct nx_figure *figure, const struct nx_data *data,
+                              struct tr_err *err);
+enum tr_status nx_build_agreement(struct nx_figure *figure, const struct nx_data *data,
+                                  struct tr_err *err);
+enum tr_status nx_build_spans(struct nx_figure *figure, const struct nx_data *data,
+                              struct tr_err *err);
+enum tr_status nx_build_loss(struct nx_figure *figure, const struct nx_data *data,
+                             struct tr_err *err);
+enum tr_status nx_build_cost(struct nx_figure *figure, const struct nx_data *data,
+                             struct tr_err *err);
+
+#endif

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""trace-export --to svg: every file is well-formed and shows what was asked for; where files go,
+and what is refused.
+
+test_figures.py NAME=PATH... [only=TEXT]: trace-export, write_sample, write_hostile."""
+
+import os
+import sys
+import xml.etree.ElementTree as ElementTree
+
+sys.path[:0] = [os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tools")]
+
+import harness
+import tiny_checkpoint as tiny
+from harness import check
+
+SVG = "{http://www.w3.org/2000/svg}"
+ALWAYS = ["agreement.svg", "heat-map.svg", "lines.svg", "ranks.svg"]
+FIGURES = "heat-map, lines, ranks, agreement, spans, loss, cost"
+
+
+def texts(root):
+    return ["".join(element.itertext()) for element in root.iter(SVG + "text")]
+
+
+class Cases:
+    def __init__(self, programs, root):
+        self.programs, self.root, self.store = programs, root, root + "/sample.h5"
+        harness.run(programs["write_sample"], self.store, 20, 10, 4, 16).expect(0)
+
+    def export(self, *arguments, store=None):
+        return harness.run(self.programs["trace-export"], store or self.store, "--to", "svg",
+                           *arguments, cwd=self.root)
+
+    def figure(self, name, *arguments):
+        ran = self.export("--figure", name, "-o", "-", *arguments).expect(0)
+        return ElementTree.fromstring(ran.out)
+
+    def folder(self):
+        """All figures in a folder; an existing figure is not replaced without --force."""
+        ran = self.export().expect(0)
+        folder = self.root + "/sample-figures"
+        check(ran.err == "wrote sample-figures\n" and not ran.out, ran)
+        found = sorted(os.listdir(folder))
+        check(found == sorted(ALWAYS + ["loss.svg", "spans.svg"]), found)
+        for name in found:
+            root = ElementTree.parse(f"{folder}/{name}").getroot()
+            check(root.tag == SVG + "svg" and root.get("width") == "252pt", name, root.attrib)
+            check(len(texts(root)) > 4, name)
+        tiny.write(folder + "/lines.svg", "mine")
+        ran = self.export().expect(3)
+        check("sample-figures/" in ran.err and "exists; --force replaces" in ran.err, ran)
+        check(tiny.read(folder + "/lines.svg") == b"mine", "an existing output was touched")
+        self.export("--force").expect(0)
+        ElementTree.parse(folder + "/lines.svg")
+
+    def one(self):
+        ran = self.export("--figure", "ranks").expect(0)
+        check(ran.err == "wrote sample-ranks.svg\n", ran)
+        ElementTree.parse(self.root + "/sample-ranks.svg")
+
+    def chosen(self):
+        """Modules are panels, layers rows, steps columns."""
+        everything = texts(self.figure("heat-map"))
+        for title in ("Attention", "MLP", "Block"):
+            check(everything.count(title) == 1, everything)
+        part = texts(self.figure("heat-map", "--module", "mlp", "--layers", "3,7", "--steps",
+                                 "2000,5000"))
+        check("Attention" not in part and "MLP" in part, part)
+        check(part[:5] == ["2M", "5M", "Tokens seen, a column for each checkpoint", "3", "7"], part)
+
+    def signs(self):
+        """Minus signs are minus signs, exponents are raised."""
+        root = self.figure("heat-map")
+        check(all("-" not in text for text in texts(root)), texts(root))
+        check("Importance 1 \u2212 cos (no unit)" in texts(root), texts(root))
+        raised = [element for element in root.iter(SVG + "tspan")]
+        check(raised and all(float(element.get("dy")) < 0 for element in raised), "not raised")
+
+    def refused(self):
+        tiny.write(self.root + "/file", "")
+        for arguments, code, sentence in (
+                ("--figure pie", 2, f'--figure takes one of {FIGURES}, not "pie"'),
+                ("--figure cost", 2, f"--figure cost: {self.store} has not what it shows"),
+                ("-o -", 2, "--to svg writes a folder: name it with -o, or one figure with "
+                            "--figure"),
+                ("-o all.svg", 2, "all figures go into a folder, not a file all.svg; --figure "
+                                  "writes one"),
+                ("-o file", 2, "the output file is no folder; --figure writes one file"),
+                ("-o none/figures", 3, "cannot create the folder none/figures: No such file or "
+                                       "directory")):
+            before = sorted(os.listdir(self.root))
+            ran = self.export(*arguments.split()).expect(code)
+            check(ran.err == f"trace-export: {sentence}\n", sentence, "expected in", ran)
+            check(sorted(os.listdir(self.root)) == before, "something was written", ran)
+        ran = harness.run(self.programs["trace-export"], self.store, "--to", "csv", "--figure",
+                          "loss").expect(2)
+        check(ran.err == "trace-export: --figure means nothing to --to csv\n", ran)
+
+    def hostile(self):
+        """Names that are markup stay text."""
+        store = self.root + "/hostile.h5"
+        harness.run(self.programs["write_hostile"], store).expect(0)
+        self.export("-o", self.root + "/hostile", store=store).expect(0)
+        names = sorted(os.listdir(self.root + "/hostile"))
+        check(names == ALWAYS, names)
+        for name in names:
+            root = ElementTree.parse(f"{self.root}/hostile/{name}").getroot()
+            foreign = {element.tag for element in root.iter()} - {
+                SVG + tag for tag in ("svg", "title", "desc", "metadata", "rect", "g", "path",
+                                      "text", "tspan", "clipPath")}
+            check(not foreign, foreign)
+
+
+def main():
+    programs = harness.programs(sys.argv[1:])
+    only = os.path.basename(programs.pop("only", ""))
+    names = ("folder", "one", "chosen", "signs", "refused", "hostile")
+    with harness.scratch() as root:
+        cases = Cases(programs, root)
+        return harness.run_cases([(name, getattr(cases, name)) for name in names], only)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

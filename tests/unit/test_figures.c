@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+// Figures from made-up data: what each shows, that nothing leaves its place, and what SVG makes of
+// hostile text.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "alloc.h"
+#include "figures.h"
+#include "layout.h"
+#include "svg.h"
+
+static struct tr_err err;
+
+static void ok(enum tr_status status) {
+    if (status != TR_OK)
+        fail_msg("%s", err.text);
+}
+
+static char *text(const char *format, int64_t number) {
+    struct tr_string string = {0};
+    ok(tr_string_format(&string, &err, "%s%lld", format, (long long)number));
+    return string.data;
+}
+
+// Layer l's importance grows with l, and at checkpoint c layer c % layers is absent.
+static struct nx_data make_data(int64_t checkpoints, int64_t layers) {
+    struct nx_data data = {
+        .checkpoints = checkpoints, .layers = layers, .shown = {true, false, true}};
+    ok(TR_NEW(&data.at, checkpoints, "test", &err));
+    ok(TR_NEW(&data.nll, checkpoints, "test", &err));
+    ok(TR_NEW(&data.column, checkpoints, "test", &err));
+    ok(TR_NEW(&data.label, checkpoints, "test", &err));
+    ok(TR_NEW(&data.layer, layers, "test", &err));
+    ok(TR_NEW(&data.number, layers, "test", &err));
+    for (int64_t c = 0; c < checkpoints; c++) {
+        data.at[c] = (double)c * 1e6;
+        data.nll[c] = 3 - 0.01 * (double)c;
+        data.column[c] = text("", c);
+        data.label[c] = text("step ", c);
+    }
+    for (int64_t l = 0; l < layers; l++) {
+        data.number[l] = l;
+        data.layer[l] = text("", l);
+    }
+    for (int module = 0; module < TR_MODULES; module++) {
+        if (!data.shown[module])
+            continue;
+        ok(TR_NEW(&data.importance[module], layers * checkpoints, "test", &err));
+        for (int64_t i = 0; i < layers * checkpoints; i++)
+            data.importance[module][i] = i % checkpoints % layers == i / checkpoints && layers > 1
+                                             ? NAN
+                                             : 1e-3 * (double)(1 + i / checkpoints);
+    }
+    return data;
+}
+
+static void add_spans_and_cost(struct nx_data *data) {
+    data->boundaries = data->layers + 1;
+    data->spans_label = data->cost_label = "step <&\"'>";
+    ok(TR_NEW(&data->spans, data->boundaries * data->boundaries, "test", &err));
+    ok(TR_NEW(&data->cost[TR_ATTN], data->layers, "test", &err));
+    for (int64_t i = 0; i < data->boundaries * data->boundaries; i++)
+        data->spans[i] = 1.0 / (1.0 + (double)llabs(i / data->boundaries - i % data->boundaries));
+    for (int64_t l = 0; l < data->layers; l++)
+        data->cost[TR_ATTN][l] = 0.01 * (double)(l + 1);
+}
+
+static struct nx_figure build(const struct nx_data *data, const char *name) {
+    struct nx_figure figure;
+    const struct nx_figure_row *row = nx_figure_find(name);
+    assert_non_null(row);
+    assert_true(!row->possible || row->possible(data));
+    ok(nx_figure_build(&figure, row, data, &err));
+    return figure;
+}
+
+// ---- what is shown ---------------------------------------------------------------------------
+
+static void test_values(void **state) {
+    (void)state;
+    struct nx_data data = make_data(5, 3);
+    struct nx_figure map = build(&data, "heat-map");
+    assert_int_equal(map.count, 2); // MLP is not shown
+    assert_string_equal(map.panels[1].title, "Block");
+    assert_ptr_equal(map.panels[0].values, data.importance[TR_ATTN]);
+    assert_true(map.bar.scale.low == 1e-3 && map.bar.scale.high == 3e-3);
+    struct nx_figure ranks = build(&data, "ranks");
+    const double *rank = ranks.panels[0].values; // [layers, checkpoints]
+    assert_true(isnan(rank[0]));                 // layer 0 is absent at checkpoint 0
+    assert_true(rank[5] == 1 && rank[10] == 2);
+    assert_true(rank[1] == 1 && isnan(rank[6]) && rank[11] == 2);
+    nx_figure_free(&map);
+    nx_figure_free(&ranks);
+    nx_data_free(&data);
+}
+
+static void test_agreement(void **state) {
+    (void)state;
+    struct nx_data data = make_data(4, 8);
+    for (int64_t l = 0; l < 8; l++)
+        for (int64_t c = 0; c < 4; c++)
+            data.importance[TR_ATTN][l * 4 + c] = c == 0 ? (double)(8 - l) : (double)(l + 1);
+    struct nx_figure figure = build(&data, "agreement");
+    const double *jaccard = figure.panels[0].values, *w = figure.panels[1].values;
+    assert_true(jaccard[0] == 0 && jaccard[1] == 1 && jaccard[3] == 1);
+    assert_true(fabs(w[0] - 0.25) < 1e-12); // three in one order, one reversed
+    assert_true(w[1] == 1 && w[2] == 1 && isnan(w[3]));
+    assert_true(isnan(jaccard[4])); // MLP
+    double chance = jaccard[TR_MODULES * 4];
+    assert_true(chance > 0 && chance < 0.5);
+    nx_figure_free(&figure);
+    nx_data_free(&data);
+}
+
+static void test_possible(void **state) {
+    (void)state;
+    struct nx_data data = make_data(2, 1);
+    assert_false(nx_figure_find("ranks")->possible(&data));
+    assert_false(nx_figure_find("spans")->possible(&data));
+    assert_false(nx_figure_find("cost")->possible(&data));
+    assert_true(nx_figure_find("loss")->possible(&data));
+    assert_null(nx_figure_find("pie"));
+    nx_data_free(&data);
+}
+
+// ---- how it is drawn -------------------------------------------------------------------------
+
+// Panels lie within the figure, below each other, and have room for their texts.
+static void check_layout(const struct nx_figure *figure) {
+    struct nx_layout layout;
+    nx_layout_figure(&layout, figure);
+    double below = 0;
+    for (int i = 0; i < figure->count; i++) {
+        const struct nx_box *box = &layout.panels[i];
+        assert_true(box->y >= below && box->x > 0);
+        assert_true(box->width > 120 && box->x + box->width <= layout.width);
+        assert_true(nx_text_width(figure->panels[i].y.label, NX_FONT) < box->height + 10);
+        assert_true(nx_text_width(figure->panels[i].x.label, NX_FONT) < box->width + 20);
+        below = box->y + box->height;
+    }
+    assert_true(below < layout.height);
+}
+
+// Numbers of attributes are finite, and brackets are balanced.
+static void check_svg(const struct nx_figure *figure) {
+    struct tr_string out = {0};
+    int depth = 0;
+    ok(nx_svg_document(&out, figure, "a<b>&\"c\".h5\x01", &err));
+    assert_null(strstr(out.data, "nan"));
+    assert_null(strstr(out.data, "inf"));
+    assert_non_null(strstr(out.data, "a&lt;b&gt;&amp;&quot;c&quot;.h5\xef\xbf\xbd</metadata>"));
+    assert_true(tr_utf8_valid(out.data, out.size));
+    for (const char *at = strchr(out.data + 2, '<'); at; at = strchr(at + 1, '<')) {
+        const char *end = strchr(at, '>');
+        assert_non_null(end);
+        depth += at[1] == '/' ? -1 : end[-1] == '/' ? 0 : 1;
+        assert_true(depth >= 0);
+    }
+    assert_int_equal(depth, 0);
+    tr_string_free(&out);
+}
+
+static void test_all_figures(void **state) {
+    (void)state;
+    static const int64_t shapes[][2] = {{1, 1}, {1, 2}, {2, 1}, {8, 10}, {20, 10}, {154, 80}};
+    for (size_t shape = 0; shape < sizeof shapes / sizeof *shapes; shape++) {
+        struct nx_data data = make_data(shapes[shape][0], shapes[shape][1]);
+        add_spans_and_cost(&data);
+        for (int i = 0; i < nx_figure_count; i++) {
+            if (nx_figures[i].possible && !nx_figures[i].possible(&data))
+                continue;
+            struct nx_figure figure = build(&data, nx_figures[i].name);
+            check_layout(&figure);
+            check_svg(&figure);
+            nx_figure_free(&figure);
+        }
+        nx_data_free(&data);
+    }
+}
+
+static void test_nothing_finite(void **state) {
+    (void)state;
+    struct nx_data data = make_data(3, 2);
+    for (int64_t i = 0; i < 6; i++)
+        data.importance[TR_ATTN][i] = data.importance[TR_BLOCK][i] = i % 2 ? NAN : 0;
+    for (int64_t c = 0; c < 3; c++)
+        data.nll[c] = INFINITY;
+    for (int i = 0; i < nx_figure_count; i++) {
+        if (nx_figures[i].possible && !nx_figures[i].possible(&data))
+            continue;
+        struct nx_figure figure = build(&data, nx_figures[i].name);
+        check_svg(&figure);
+        nx_figure_free(&figure);
+    }
+    nx_data_free(&data);
+}
+
+static void test_escape(void **state) {
+    (void)state;
+    struct tr_string out = {0};
+    ok(nx_escape(&out, "<script>'\"&\x02\x7f\xff\xc3\xa9\xed\xa0\x80\xe2\x88", &err));
+    assert_string_equal(out.data, "&lt;script&gt;&#39;&quot;&amp;\xef\xbf\xbd\xef\xbf\xbd\xef\xbf"
+                                  "\xbd\xc3\xa9\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"
+                                  "\xef\xbf\xbd");
+    tr_string_free(&out);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_values),         cmocka_unit_test(test_agreement),
+        cmocka_unit_test(test_possible),       cmocka_unit_test(test_all_figures),
+        cmocka_unit_test(test_nothing_finite), cmocka_unit_test(test_escape),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
