@@ -15,19 +15,22 @@
 // same order always); mean_spearman = (N W - 1) / (N - 1).
 //
 // Neighbouring checkpoints are alike whatever is true, so that W's chi-square is no test. Here the
-// series is cut into blocks of consecutive checkpoints, AN_BLOCK_TIMES correlation times of the
-// ranks long, AN_GAP_TIMES of them left out between blocks, and each block's units are relabelled
-// at random, all its checkpoints alike: what would be seen if blocks had nothing to do with each
-// other. p = (1 + relabellings whose W >= the blocks' W) / (1 + relabellings). No p below
+// series is cut into blocks of consecutive checkpoints and each block's units are relabelled at
+// random, all its checkpoints alike: what would be seen if blocks had nothing to do with each
+// other. For that a block is AN_BLOCK_TIMES correlation times of the ranks long, and AN_GAP_TIMES
+// (less one checkpoint's) of them are left out between blocks. The correlation time is itself
+// estimated; its upper 95 % limit is taken, for blocks that are too short reject what is not there.
+// p = (1 + relabellings whose W >= the blocks' W) / (1 + relabellings). No p below
 // AN_BLOCKS_LEAST blocks, for fewer than 2 units, or when ranks never change (no correlation time).
 enum { AN_BLOCKS_LEAST = 6 };
 #define AN_BLOCK_TIMES 3.0
-#define AN_GAP_TIMES 1.5
+#define AN_GAP_TIMES 2.0
 
 struct an_concordance {
     int64_t checkpoints, units; // that W is of
     double w, mean_spearman;    // NaN for one unit or all tied
     double correlation_time;    // of the ranks, in checkpoints; INFINITY: longer than can be told
+    double longest_time;        // its upper limit, at least 1
     int64_t block, gap, blocks; // checkpoints in a block, left out after it; how many blocks
     int64_t relabellings;
     double p; // NaN: not testable

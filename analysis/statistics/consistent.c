@@ -9,30 +9,58 @@
 #include "order.h"
 
 // What is asked of one mean: an_upper_limit with a level, an_not_below_p with a bound.
-typedef double cell_question(double estimate, const double *pseudo, int64_t sequences,
-                             double argument);
+typedef double cell_question(const struct an_sample *sample, double argument);
+
+// Room for the units of one checkpoint.
+struct cells {
+    double *means;  // [units]
+    double *pseudo; // [units, sequences]
+    double *share;  // [sequences]
+};
+
+static enum tr_status cells_make(struct cells *cells, const struct an_panel *panel,
+                                 struct tr_err *err) {
+    uint64_t size;
+    if (!tr_mul((uint64_t)panel->units, (uint64_t)panel->sequences, &size))
+        return tr_fail(err, TR_ENOMEM, "no memory for the means of a checkpoint");
+    TR_TRY(TR_NEW(&cells->means, panel->units, "the means of a checkpoint", err));
+    TR_TRY(TR_NEW(&cells->pseudo, size, "the means of a checkpoint", err));
+    return TR_NEW(&cells->share, panel->sequences, "the means of a checkpoint", err);
+}
+
+static void cells_free(struct cells *cells) {
+    free(cells->means);
+    free(cells->pseudo);
+    free(cells->share);
+}
+
+// answers[units] of a panel of one checkpoint.
+static enum tr_status ask_checkpoint(double *answers, struct cells *cells,
+                                     const struct an_panel *panel, cell_question *ask,
+                                     double argument, struct tr_err *err) {
+    an_checkpoint_means(cells->means, panel);
+    an_token_shares(cells->share, panel);
+    TR_TRY(an_pseudo_values(cells->pseudo, panel, AN_LAST, NULL, err));
+    for (int64_t u = 0; u < panel->units; u++) {
+        struct an_sample sample = {.estimate = cells->means[u],
+                                   .sequences = panel->sequences,
+                                   .pseudo = cells->pseudo + u * panel->sequences,
+                                   .share = cells->share};
+        answers[u] = ask(&sample, argument);
+    }
+    return TR_OK;
+}
 
 // answers[checkpoints, units]
 static enum tr_status ask_cells(double *answers, const struct an_panel *panel, cell_question *ask,
                                 double argument, struct tr_err *err) {
-    double *pseudo = NULL, *means = NULL;
-    uint64_t size;
-    enum tr_status status;
-    if (!tr_mul((uint64_t)panel->units, (uint64_t)panel->sequences, &size))
-        return tr_fail(err, TR_ENOMEM, "no memory for the means of a checkpoint");
-    TR_GO(status, TR_NEW(&means, panel->units, "the means of a checkpoint", err), out);
-    TR_GO(status, TR_NEW(&pseudo, size, "the means of a checkpoint", err), out);
-    for (int64_t c = 0; c < panel->checkpoints; c++) {
+    struct cells cells = {0};
+    enum tr_status status = cells_make(&cells, panel, err);
+    for (int64_t c = 0; c < panel->checkpoints && status == TR_OK; c++) {
         struct an_panel one = an_panel_slice(panel, c, 1);
-        an_checkpoint_means(means, &one);
-        TR_GO(status, an_pseudo_values(pseudo, &one, AN_LAST, NULL, err), out);
-        for (int64_t u = 0; u < panel->units; u++)
-            answers[c * panel->units + u] =
-                ask(means[u], pseudo + u * panel->sequences, panel->sequences, argument);
+        status = ask_checkpoint(answers + c * panel->units, &cells, &one, ask, argument, err);
     }
-out:
-    free(means);
-    free(pseudo);
+    cells_free(&cells);
     return status;
 }
 

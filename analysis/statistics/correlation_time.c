@@ -23,8 +23,11 @@ static double covariance(const double *series, int64_t checkpoints, int64_t unit
     return sum / (double)((checkpoints - lag) * units);
 }
 
-double an_correlation_time(const double *series, int64_t checkpoints, int64_t units) {
+double an_correlation_time(double *error, const double *series, int64_t checkpoints,
+                           int64_t units) {
     double n = (double)checkpoints, variance, windowed;
+    double values = n * (double)(units > 1 ? units - 1 : 1);
+    *error = NAN;
     if (checkpoints < 2 || units < 1)
         return NAN;
     variance = windowed = covariance(series, checkpoints, units, 0);
@@ -34,8 +37,10 @@ double an_correlation_time(const double *series, int64_t checkpoints, int64_t un
         windowed += 2.0 * covariance(series, checkpoints, units, window);
         double whole = windowed / (1.0 - (double)(2 * window + 1) / n);
         double time = whole / (variance + whole / n);
-        if ((double)window >= WINDOW_TIMES * time)
+        if ((double)window >= WINDOW_TIMES * time) {
+            *error = time * sqrt(2.0 * (double)(2 * window + 1) / values);
             return time;
+        }
     }
     return INFINITY;
 }

@@ -12,8 +12,10 @@
 // smallest with M >= 5 time(M) (Sokal 1997, eq. 3.19; Madras & Sokal 1988). Own means take the
 // variance of the mean, v = 2 pi f(0) / checkpoints, out of every autocovariance; it is put back:
 // with s the windowed sum of raw covariances, checkpoints * v = s / (1 - (2 M + 1) / checkpoints).
-// 1 for white noise. INFINITY when no window closes within a third of the series: too short to
-// say. NaN when nothing varies. Series must be finite.
-double an_correlation_time(const double *series, int64_t checkpoints, int64_t units);
+// *error is its standard error, time sqrt(2 (2 M + 1) / (checkpoints (units - 1))) (Sokal's eq.
+// 3.24; one unit fewer, since ranks sum to a constant). 1 for white noise. INFINITY when no window
+// closes within a third of the series: too short to say. NaN when nothing varies. Series must be
+// finite.
+double an_correlation_time(double *error, const double *series, int64_t checkpoints, int64_t units);
 
 #endif

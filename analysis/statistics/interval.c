@@ -11,8 +11,9 @@
 // The moments of the pseudo-values that are there.
 struct moments {
     int64_t count;
-    double error; // standard error of the mean; NaN for fewer than two
-    double skew;  // 0 without spread
+    double effective; // sequences, Kish's
+    double error;     // standard error of the mean; NaN for fewer than two
+    double skew;      // m3 / m2^1.5; 0 without spread
 };
 
 const char *an_method_name(enum an_method method) {
@@ -23,22 +24,46 @@ const char *an_method_name(enum an_method method) {
     return names[method];
 }
 
-static struct moments moments_of(const double *pseudo, int64_t sequences) {
+void an_token_shares(double *share, const struct an_panel *panel) {
+    double sum = 0.0;
+    int64_t measured = 0;
+    for (int64_t s = 0; s < panel->sequences; s++)
+        share[s] = 0.0;
+    for (int64_t i = 0; i < panel->checkpoints * panel->units * panel->sequences; i++)
+        if (isfinite(panel->values[i]))
+            share[i % panel->sequences] += panel->tokens ? panel->tokens[i] : 1.0;
+    for (int64_t s = 0; s < panel->sequences; s++) {
+        sum += share[s];
+        measured += share[s] > 0.0;
+    }
+    for (int64_t s = 0; s < panel->sequences && sum > 0.0; s++)
+        share[s] *= (double)measured / sum;
+}
+
+static double share_of(const struct an_sample *sample, int64_t sequence) {
+    return sample->share ? sample->share[sequence] : 1.0;
+}
+
+static struct moments moments_of(const struct an_sample *sample) {
     struct moments m = {0};
-    double mean = 0.0, second = 0.0, third = 0.0;
-    for (int64_t s = 0; s < sequences; s++)
-        if (isfinite(pseudo[s])) {
-            mean += pseudo[s];
+    double mean = 0.0, second = 0.0, third = 0.0, shares = 0.0, squares = 0.0;
+    for (int64_t s = 0; s < sample->sequences; s++)
+        if (isfinite(sample->pseudo[s])) {
+            double share = share_of(sample, s);
+            mean += sample->pseudo[s];
+            shares += share;
+            squares += share * share;
             m.count++;
         }
     mean /= (double)m.count;
-    for (int64_t s = 0; s < sequences; s++)
-        if (isfinite(pseudo[s])) {
-            double d = pseudo[s] - mean;
+    for (int64_t s = 0; s < sample->sequences; s++)
+        if (isfinite(sample->pseudo[s])) {
+            double d = sample->pseudo[s] - mean;
             second += d * d;
             third += d * d * d;
         }
     double n = (double)m.count, variance = second / n;
+    m.effective = squares > 0.0 ? fmax(shares * shares / squares, fmin(n, 2.0)) : n;
     m.error = m.count < 2 ? NAN : sqrt(variance / (n - 1.0));
     m.skew = variance > 0.0 ? third / n / (variance * sqrt(variance)) : 0.0;
     return m;
@@ -46,82 +71,101 @@ static struct moments moments_of(const double *pseudo, int64_t sequences) {
 
 // ---- Student's t, corrected for skewness -----------------------------------------------------
 
-// Hall's g(t) = ((1 + k t / 3)^3 - 1) / k + k / 6 with k = skew / sqrt n: nearly symmetric.
-static double straighten(double t, const struct moments *m) {
-    double k = m->skew / sqrt((double)m->count);
+// skew / sqrt n with the adjusted coefficient, which two values do not have.
+static double bend(const struct moments *m) {
+    double n = (double)m->count;
+    return m->count > 2 ? m->skew * sqrt(n - 1.0) / (n - 2.0) : 0.0;
+}
+
+// The same with the skewness one standard error higher.
+static double upper_bend(const struct moments *m) {
+    double n = (double)m->count;
+    return m->count > 2 ? bend(m) + sqrt(6.0 * (n - 1.0) / ((n - 2.0) * (n + 1.0) * (n + 3.0)))
+                        : 0.0;
+}
+
+// Hall's g(t) = ((1 + k t / 3)^3 - 1) / k + k / 6, k = skew / sqrt n: nearly symmetric.
+static double straighten(double t, double k) {
     return t * (1.0 + t * k * (1.0 / 3.0 + t * k / 27.0)) + k / 6.0;
 }
 
 // Its inverse: 3 (cbrt(1 + k (y - k / 6)) - 1) / k without the cancellation.
-static double unstraighten(double y, const struct moments *m) {
-    double k = m->skew / sqrt((double)m->count);
+static double unstraighten(double y, double k) {
     double root = cbrt(1.0 + k * (y - k / 6.0));
     return 3.0 * (y - k / 6.0) / (root * root + root + 1.0);
 }
 
 // The value that the true mean is below with this probability.
-static double skew_t_limit(double estimate, const struct moments *m, double probability) {
-    double quantile = an_t_quantile(1.0 - probability, (double)(m->count - 1));
-    return estimate - m->error * unstraighten(quantile, m);
+static double skew_t_limit(double estimate, const struct moments *m, double k, double probability) {
+    double quantile = an_t_quantile(1.0 - probability, m->effective - 1.0);
+    return estimate - m->error * unstraighten(quantile, k);
 }
 
-double an_upper_limit(double estimate, const double *pseudo, int64_t sequences, double level) {
-    struct moments m = moments_of(pseudo, sequences);
+double an_upper_limit(const struct an_sample *sample, double level) {
+    struct moments m = moments_of(sample);
     if (m.count < 2)
         return NAN;
-    return m.error > 0.0 ? skew_t_limit(estimate, &m, level) : estimate;
+    return m.error > 0.0 ? skew_t_limit(sample->estimate, &m, upper_bend(&m), level)
+                         : sample->estimate;
 }
 
-double an_not_below_p(double estimate, const double *pseudo, int64_t sequences, double bound) {
-    struct moments m = moments_of(pseudo, sequences);
+double an_not_below_p(const struct an_sample *sample, double bound) {
+    struct moments m = moments_of(sample);
     if (m.count < 2)
         return NAN;
     if (!(m.error > 0.0))
-        return estimate < bound ? 0.0 : 1.0;
-    return an_t_cdf(straighten((estimate - bound) / m.error, &m), (double)(m.count - 1));
+        return sample->estimate < bound ? 0.0 : 1.0;
+    double t = (sample->estimate - bound) / m.error;
+    return an_t_cdf(straighten(t, upper_bend(&m)), m.effective - 1.0);
 }
 
 // ---- the bootstraps --------------------------------------------------------------------------
 
-// (theta* - theta) / se* of one resample; NaN when it holds one sequence only.
-static double resampled_t(const double *weights, const double *pseudo, int64_t sequences,
-                          double centre) {
-    double n = 0.0, sum = 0.0, squares = 0.0;
-    for (int64_t s = 0; s < sequences; s++)
-        if (isfinite(pseudo[s])) {
-            double d = pseudo[s] - centre;
+// (theta* - theta) / se* of one resample; NaN when it holds one sequence only. deviation[sequences]
+// is NaN for what is left out.
+static double resampled_t(const double *weights, const double *deviation,
+                          const struct an_sample *sample) {
+    double n = 0.0, shares = 0.0, sum = 0.0, squares = 0.0, largest = 0.0;
+    for (int64_t s = 0; s < sample->sequences; s++)
+        if (weights[s] > 0.0 && isfinite(deviation[s])) {
             n += weights[s];
-            sum += weights[s] * d;
-            squares += weights[s] * d * d;
+            shares += weights[s] * share_of(sample, s);
+            sum += weights[s] * deviation[s];
         }
-    double mean = sum / n, variance = squares / n - mean * mean;
-    double rounding = 1e-12 * squares / n;
-    return variance > rounding ? mean / sqrt(variance / (n - 1.0)) : NAN;
-}
-
-static double finite_mean(const double *pseudo, int64_t sequences, int64_t count) {
-    double sum = 0.0;
-    for (int64_t s = 0; s < sequences; s++)
-        sum += isfinite(pseudo[s]) ? pseudo[s] : 0.0;
-    return sum / (double)count;
+    double mean = sum / shares;
+    for (int64_t s = 0; s < sample->sequences; s++)
+        if (weights[s] > 0.0 && isfinite(deviation[s])) {
+            double rest = deviation[s] - share_of(sample, s) * mean;
+            squares += weights[s] * rest * rest;
+            largest += weights[s] * deviation[s] * deviation[s];
+        }
+    if (!(squares > 1e-24 * largest)) // rounding
+        return NAN;
+    return sum / sqrt(squares * n / (n - 1.0));
 }
 
 static enum tr_status bootstrap_t(struct an_interval *interval, const struct an_sample *sample,
                                   const struct moments *m, double level, struct tr_err *err) {
     const struct an_resamples *resamples = sample->resamples;
-    double centre = finite_mean(sample->pseudo, sample->sequences, m->count), *t;
-    TR_TRY(TR_NEW(&t, resamples->count, "resampled t", err));
+    double *t = NULL, *deviation = NULL, mean = 0.0, tail = 0.5 * (1.0 - level);
+    enum tr_status status;
+    TR_GO(status, TR_NEW(&t, resamples->count, "resampled t", err), out);
+    TR_GO(status, TR_NEW(&deviation, sample->sequences, "resampled t", err), out);
+    for (int64_t s = 0; s < sample->sequences; s++)
+        mean += isfinite(sample->pseudo[s]) ? sample->pseudo[s] / (double)m->count : 0.0;
+    for (int64_t s = 0; s < sample->sequences; s++)
+        deviation[s] = sample->pseudo[s] - mean;
     for (int64_t i = 0; i < resamples->count; i++)
-        t[i] = resampled_t(resamples->weights + i * resamples->sequences, sample->pseudo,
-                           sample->sequences, centre);
+        t[i] = resampled_t(resamples->weights + i * resamples->sequences, deviation, sample);
     int64_t count = an_keep_finite(t, resamples->count);
     an_sort(t, count);
-    double tail = 0.5 * (1.0 - level);
     interval->low = sample->estimate - m->error * an_sorted_quantile(t, count, 1.0 - tail);
     interval->high = sample->estimate - m->error * an_sorted_quantile(t, count, tail);
     interval->method = AN_BOOTSTRAP_T;
+out:
     free(t);
-    return TR_OK;
+    free(deviation);
+    return status;
 }
 
 // The share of draws below the estimate, equal ones counted half.
@@ -134,15 +178,16 @@ static double share_below(const double *draws, int64_t count, double estimate) {
     return ((double)below + 0.5 * (double)equal) / (double)count;
 }
 
-static double bca_probability(double tail, double bias, double acceleration) {
-    double z = bias + an_normal_quantile(tail);
-    return an_normal_cdf(bias + z / (1.0 - acceleration * z));
+// Which percentile stands for the nominal quantile z.
+static double bca_probability(double z, double bias, double acceleration) {
+    return an_normal_cdf(bias + (bias + z) / (1.0 - acceleration * (bias + z)));
 }
 
 static enum tr_status bca(struct an_interval *interval, const struct an_sample *sample,
                           const struct moments *m, double level, struct tr_err *err) {
     int64_t count = sample->resamples->count;
-    double *draws, tail = 0.5 * (1.0 - level);
+    double *draws, e = m->effective;
+    double z = sqrt(e / (e - 1.0)) * an_t_quantile(0.5 * (1.0 + level), e - 1.0);
     TR_TRY(TR_NEW(&draws, count, "draws", err));
     for (int64_t i = 0; i < count; i++)
         draws[i] = sample->draws[i * sample->stride];
@@ -150,9 +195,8 @@ static enum tr_status bca(struct an_interval *interval, const struct an_sample *
     an_sort(draws, count);
     double bias = an_normal_quantile(share_below(draws, count, sample->estimate));
     double acceleration = m->skew / (6.0 * sqrt((double)m->count));
-    interval->low = an_sorted_quantile(draws, count, bca_probability(tail, bias, acceleration));
-    interval->high =
-        an_sorted_quantile(draws, count, bca_probability(1.0 - tail, bias, acceleration));
+    interval->low = an_sorted_quantile(draws, count, bca_probability(-z, bias, acceleration));
+    interval->high = an_sorted_quantile(draws, count, bca_probability(z, bias, acceleration));
     interval->method = AN_BCA;
     free(draws);
     return TR_OK;
@@ -160,7 +204,7 @@ static enum tr_status bca(struct an_interval *interval, const struct an_sample *
 
 enum tr_status an_interval(struct an_interval *interval, const struct an_sample *sample,
                            double level, struct tr_err *err) {
-    struct moments m = moments_of(sample->pseudo, sample->sequences);
+    struct moments m = moments_of(sample);
     if (!(level > 0.0 && level < 1.0))
         return tr_fail(err, TR_EUSAGE, "a level of %g is not between 0 and 1", level);
     if (m.count < 2 || !isfinite(sample->estimate)) {
@@ -171,13 +215,13 @@ enum tr_status an_interval(struct an_interval *interval, const struct an_sample 
         *interval = (struct an_interval){sample->estimate, sample->estimate, AN_SKEW_T};
         return TR_OK;
     }
-    if (sample->resamples && m.count < AN_BCA_LEAST)
+    if (sample->resamples && m.effective < AN_BCA_LEAST - 0.5)
         return bootstrap_t(interval, sample, &m, level, err);
     if (sample->resamples && sample->draws)
         return bca(interval, sample, &m, level, err);
     double tail = 0.5 * (1.0 - level);
-    interval->low = skew_t_limit(sample->estimate, &m, tail);
-    interval->high = skew_t_limit(sample->estimate, &m, 1.0 - tail);
+    interval->low = skew_t_limit(sample->estimate, &m, bend(&m), tail);
+    interval->high = skew_t_limit(sample->estimate, &m, bend(&m), 1.0 - tail);
     interval->method = AN_SKEW_T;
     return TR_OK;
 }

@@ -91,7 +91,7 @@ static double lag_product(const double *ranks, int64_t count, int64_t lag) {
 
 static enum tr_status fill_correction(struct an_trend *trend, struct series *series,
                                       struct tr_err *err) {
-    double n = (double)series->count, sum = 0.0;
+    double n = (double)series->count, sum = 0.0, first = 0.0;
     double beyond = an_normal_quantile(0.975) / sqrt(n);
     for (int64_t i = 0; i < series->count; i++)
         series->work[i] = series->y[i] - trend->slope * series->x[i];
@@ -99,23 +99,27 @@ static enum tr_status fill_correction(struct an_trend *trend, struct series *ser
     double variance = lag_product(series->ranks, series->count, 0);
     for (int64_t lag = 1; lag < series->count && variance > 0.0; lag++) {
         double r = lag_product(series->ranks, series->count, lag) / variance, k = (double)lag;
+        first = lag == 1 ? r : first;
         if (fabs(r) > beyond)
             sum += (n - k) * (n - k - 1.0) * (n - k - 2.0) * r;
     }
-    trend->correction = fmax(1.0 + 2.0 * sum / (n * (n - 1.0) * (n - 2.0)), 1.0);
+    double memory = variance > 0.0 ? (n * first + 2.0) / (n - 4.0) : 0.0;
+    double ratio = memory < 1.0 ? (1.0 + memory) / (1.0 - memory) : INFINITY;
+    trend->correction = fmax(1.0 + 2.0 * sum / (n * (n - 1.0) * (n - 2.0)), fmax(ratio, 1.0));
     return TR_OK;
 }
 
-// Sen's interval: the slopes at the ranks (pairs -+ z sigma) / 2.
+// Sen's interval: the slopes at the ranks (pairs -+ t sigma) / 2.
 static void fill_inference(struct an_trend *trend, const struct series *series, double level) {
     double sigma = sqrt(trend->variance * trend->correction);
-    double reach = an_normal_quantile(0.5 * (1.0 + level)) * sigma;
+    double freedom = (double)series->count / trend->correction - 2.0;
+    double reach = an_t_quantile(0.5 * (1.0 + level), freedom) * sigma;
     double pairs = (double)series->pairs;
-    double low = fmax(rint(0.5 * (pairs - reach)), 0.0);
-    double high = fmin(rint(0.5 * (pairs + reach)) - 1.0, pairs - 1.0);
+    double low = fmin(fmax(rint(0.5 * (pairs - reach)), 0.0), pairs - 1.0);
+    double high = fmax(fmin(rint(0.5 * (pairs + reach)) - 1.0, pairs - 1.0), 0.0);
     int sign = (trend->s > 0.0) - (trend->s < 0.0);
     trend->z = sign == 0 ? 0.0 : (trend->s - sign) / sigma;
-    trend->p = fmin(2.0 * an_normal_cdf(-fabs(trend->z)), 1.0);
+    trend->p = fmin(2.0 * an_t_cdf(-fabs(trend->z), freedom), 1.0);
     trend->low = series->slopes[(int64_t)low];
     trend->high = series->slopes[(int64_t)high];
 }
@@ -141,7 +145,8 @@ enum tr_status an_trend(struct an_trend *trend, const double *x, const double *y
     }
     if (series.count >= AN_TREND_LEAST) {
         TR_GO(status, fill_correction(&new, &series, err), out);
-        fill_inference(&new, &series, level);
+        if ((double)new.count / new.correction >= AN_TREND_WORTH)
+            fill_inference(&new, &series, level);
     }
     *trend = new;
 out:
