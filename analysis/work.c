@@ -58,6 +58,8 @@ enum tr_status an_work_prepare(struct an_work *work, const struct an_settings *s
     TR_TRY(TR_NEW(&work->weight, claimed, "weights", err));
     for (int64_t c = 0; c < claimed; c++)
         work->weight[c] = series->checkpoint[series->first + c].weight;
+    TR_TRY(TR_NEW(&work->share, series->sampled, "token shares", err));
+    an_token_shares(work->share, &work->claimed);
     TR_TRY(aggregate(work, err));
     TR_TRY(find_bounds(work, err));
     TR_TRY(resample(work, err));
@@ -75,6 +77,7 @@ void an_work_free(struct an_work *work) {
         free(work->pseudo[which]);
     }
     free(work->weight);
+    free(work->share);
     free(work->untrained);
     free(work->bound);
     free(work->below_p);
@@ -84,7 +87,8 @@ struct an_sample an_work_sample(const struct an_work *work, enum an_aggregate wh
     int64_t sequences = work->claimed.sequences;
     struct an_sample sample = {.estimate = work->estimate[which][unit],
                                .sequences = sequences,
-                               .pseudo = work->pseudo[which] + unit * sequences};
+                               .pseudo = work->pseudo[which] + unit * sequences,
+                               .share = work->share};
     if (sequences > 1 && which != AN_WORST) {
         sample.draws = work->draws.of[which] + unit;
         sample.stride = work->draws.units;

@@ -19,6 +19,7 @@ struct an_work {
     struct an_panel claimed; // those from series.first on
     double *weight;          // [claimed.checkpoints] share of training
     const double *means;     // [claimed.checkpoints, units] importance
+    double *share;           // [sampled] each sequence's tokens over their mean
     struct an_resamples resamples;
     struct an_draws draws;
     double *estimate[AN_AGGREGATES]; // [units]
