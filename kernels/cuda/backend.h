@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef CUDA_BACKEND_H
+#define CUDA_BACKEND_H
+
+// What the files of the CUDA backend share. cuda*.h and cublas*.h are seen in this folder alone.
+
+#include <cublasLt.h>
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#include <cuda_runtime.h>
+
+extern "C" {
+#include "check.h"
+#include "kernels.h"
+}
+
+struct product_plan; // products.cu: the algorithm chosen for one shape
+
+struct cuda_backend {
+    struct kn_backend base; // first, so that a handle is either
+    struct kn_ops table;
+    cudaStream_t ops, copies;
+    cudaEvent_t events[KN_EVENTS];
+    int device, processors; // streaming multiprocessors
+    size_t shared_bytes;    // that one thread block may ask for
+    cublasLtHandle_t lt;
+    void *workspace; // WORKSPACE_BYTES, for cuBLASLt
+    struct product_plan *plans;
+    int plan_count, plan_capacity;
+    void *scratch; // grows on demand, lives until the next op that asks
+    size_t scratch_bytes;
+};
+
+enum { CUDA_WORKSPACE_BYTES = 64 << 20 };
+
+static inline struct cuda_backend *cuda_of(struct kn_backend *self) {
+    return (struct cuda_backend *)self;
+}
+
+// KN_OK, or a status with a sentence in self->error.
+enum kn_status cuda_check(struct kn_backend *self, cudaError_t code, const char *doing);
+enum kn_status cuda_lt_check(struct kn_backend *self, cublasStatus_t code, const char *doing);
+// What the last kernel launch said.
+enum kn_status cuda_launched(struct kn_backend *self, const char *kernel);
+// Device memory of at least `bytes` that the op at hand may use until it returns; ops run one after
+// the other, so the next op may have the same memory.
+enum kn_status cuda_reserve(struct kn_backend *self, void **memory_p, size_t bytes);
+
+#define CUDA_TRY(call)                                                                             \
+    do {                                                                                           \
+        enum kn_status cuda_try_status_ = (call);                                                  \
+        if (cuda_try_status_ != KN_OK)                                                             \
+            return cuda_try_status_;                                                               \
+    } while (0)
+
+// products.cu
+enum kn_status cuda_product(struct kn_backend *self, const struct kn_product *op);
+enum kn_status cuda_loss(struct kn_backend *self, const struct kn_loss *op);
+void cuda_products_close(struct cuda_backend *cuda);
+// attention.cu
+enum kn_status cuda_attention(struct kn_backend *self, const struct kn_attention *op);
+// norms.cu
+enum kn_status cuda_norm(struct kn_backend *self, const struct kn_norm *op);
+enum kn_status cuda_head_norm(struct kn_backend *self, const struct kn_head_norm *op);
+// residual.cu
+enum kn_status cuda_statistics(struct kn_backend *self, const struct kn_statistics *op);
+enum kn_status cuda_add(struct kn_backend *self, const struct kn_add *op);
+enum kn_status cuda_block_end(struct kn_backend *self, const struct kn_block_end *op);
+enum kn_status cuda_summary(struct kn_backend *self, const struct kn_summary *op);
+// elementwise.cu
+enum kn_status cuda_rope(struct kn_backend *self, const struct kn_rope *op);
+enum kn_status cuda_gate(struct kn_backend *self, const struct kn_gate *op);
+enum kn_status cuda_scale(struct kn_backend *self, const struct kn_scale *op);
+enum kn_status cuda_copy_heads(struct kn_backend *self, const struct kn_copy_heads *op);
+enum kn_status cuda_gather(struct kn_backend *self, const struct kn_gather *op);
+enum kn_status cuda_scatter_add(struct kn_backend *self, const struct kn_scatter_add *op);
+enum kn_status cuda_embed(struct kn_backend *self, const struct kn_embed *op);
+enum kn_status cuda_convert(struct kn_backend *self, const struct kn_conversion *op);
+
+#endif
