@@ -48,14 +48,29 @@ if(NOT TRACE_MPI STREQUAL "OFF")
   endif()
 endif()
 
+# CUDA needs a compiler and cuBLASLt's header. The library itself is opened when the backend is, so
+# that a build with CUDA also runs where there is none. Machine code for Hopper with its own
+# instructions and for Ampere, from which drivers compile for what comes later.
+set(TRACE_CUBLAS_ROOT "" CACHE PATH "Where cuBLAS lies when it is not in the CUDA toolkit")
 if(NOT TRACE_CUDA STREQUAL "OFF")
   include(CheckLanguage)
   check_language(CUDA)
   if(CMAKE_CUDA_COMPILER)
+    if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+      set(CMAKE_CUDA_ARCHITECTURES 80 90a-real)
+    endif()
     enable_language(CUDA)
+    find_path(TRACE_CUBLAS_INCLUDE cublasLt.h
+      HINTS ${TRACE_CUBLAS_ROOT} ${CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES} PATH_SUFFIXES include)
+    string(REGEX MATCH "^[0-9]+" trace_cuda_major "${CMAKE_CUDA_COMPILER_VERSION}")
+    find_library(TRACE_CUBLAS NAMES libcublasLt.so.${trace_cuda_major} cublasLt
+      HINTS ${TRACE_CUBLAS_ROOT} ${CMAKE_CUDA_IMPLICIT_LINK_DIRECTORIES}
+      PATH_SUFFIXES lib lib64 targets/x86_64-linux/lib)
+  endif()
+  if(TRACE_CUBLAS_INCLUDE)
     set(TRACE_HAS_CUDA TRUE)
   elseif(TRACE_CUDA STREQUAL "ON")
-    message(FATAL_ERROR "TRACE_CUDA=ON, but no CUDA compiler was found")
+    message(FATAL_ERROR "TRACE_CUDA=ON, but no CUDA compiler with cublasLt.h was found")
   endif()
 endif()
 message(STATUS "MPI: ${MPI_C_FOUND}, CUDA: ${TRACE_HAS_CUDA}")

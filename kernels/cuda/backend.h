@@ -21,17 +21,19 @@ struct cuda_backend {
     struct kn_ops table;
     cudaStream_t ops, copies;
     cudaEvent_t events[KN_EVENTS];
-    int device, processors; // streaming multiprocessors
-    size_t shared_bytes;    // that one thread block may ask for
-    cublasLtHandle_t lt;
-    void *workspace; // WORKSPACE_BYTES, for cuBLASLt
+    int device;
+    int processors;      // streaming multiprocessors
+    int capability;      // 90: 9.0
+    size_t shared_bytes; // that one thread block may ask for
+    cublasLtHandle_t handle;
+    void *workspace; // CUDA_WORKSPACE_BYTES, for cuBLASLt
     struct product_plan *plans;
     int plan_count, plan_capacity;
     void *scratch; // grows on demand, lives until the next op that asks
     size_t scratch_bytes;
 };
 
-enum { CUDA_WORKSPACE_BYTES = 64 << 20 };
+constexpr size_t CUDA_WORKSPACE_BYTES = 64 << 20;
 
 static inline struct cuda_backend *cuda_of(struct kn_backend *self) {
     return (struct cuda_backend *)self;
@@ -39,7 +41,6 @@ static inline struct cuda_backend *cuda_of(struct kn_backend *self) {
 
 // KN_OK, or a status with a sentence in self->error.
 enum kn_status cuda_check(struct kn_backend *self, cudaError_t code, const char *doing);
-enum kn_status cuda_lt_check(struct kn_backend *self, cublasStatus_t code, const char *doing);
 // What the last kernel launch said.
 enum kn_status cuda_launched(struct kn_backend *self, const char *kernel);
 // Device memory of at least `bytes` that the op at hand may use until it returns; ops run one after
@@ -56,6 +57,7 @@ enum kn_status cuda_reserve(struct kn_backend *self, void **memory_p, size_t byt
 // products.cu
 enum kn_status cuda_product(struct kn_backend *self, const struct kn_product *op);
 enum kn_status cuda_loss(struct kn_backend *self, const struct kn_loss *op);
+enum kn_status cuda_products_open(struct cuda_backend *cuda);
 void cuda_products_close(struct cuda_backend *cuda);
 // attention.cu
 enum kn_status cuda_attention(struct kn_backend *self, const struct kn_attention *op);

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+// The CUDA backend's handle: device, streams, events, memory, and errors in words.
+#include "backend.h"
+
+#include "lt.h"
+
+extern "C" {
+#include "reference.h"
+}
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum kn_status cuda_check(struct kn_backend *self, cudaError_t code, const char *doing) {
+    if (code == cudaSuccess)
+        return KN_OK;
+    snprintf(self->error, sizeof self->error, "%s: %s", doing, cudaGetErrorString(code));
+    return KN_EDEVICE;
+}
+
+enum kn_status cuda_launched(struct kn_backend *self, const char *kernel) {
+    return cuda_check(self, cudaGetLastError(), kernel);
+}
+
+static enum kn_status out_of_memory(struct kn_backend *self, size_t bytes) {
+    size_t free_bytes = 0, total = 0;
+    cudaGetLastError(); // the failed call's, which is no error of the next launch
+    cudaMemGetInfo(&free_bytes, &total);
+    snprintf(self->error, sizeof self->error, "asked for %.2f GB, %.2f of %.2f GB are free",
+             (double)bytes / 1e9, (double)free_bytes / 1e9, (double)total / 1e9);
+    return KN_ENOMEM;
+}
+
+static enum kn_status cuda_alloc(struct kn_backend *self, void **memory_p, size_t bytes) {
+    void *memory = NULL;
+    cudaError_t code = cudaMalloc(&memory, bytes ? bytes : 1);
+    if (code == cudaErrorMemoryAllocation)
+        return out_of_memory(self, bytes);
+    CUDA_TRY(cuda_check(self, code, "cudaMalloc"));
+    *memory_p = memory;
+    return KN_OK;
+}
+
+static void cuda_free(struct kn_backend *self, void *memory) {
+    (void)self;
+    cudaFree(memory);
+}
+
+enum kn_status cuda_reserve(struct kn_backend *self, void **memory_p, size_t bytes) {
+    struct cuda_backend *cuda = cuda_of(self);
+    if (bytes > cuda->scratch_bytes) {
+        cudaFree(cuda->scratch); // waits for the ops that use it
+        cuda->scratch = NULL;
+        cuda->scratch_bytes = 0;
+        CUDA_TRY(cuda_alloc(self, &cuda->scratch, bytes));
+        cuda->scratch_bytes = bytes;
+    }
+    *memory_p = cuda->scratch;
+    return KN_OK;
+}
+
+static enum kn_status cuda_copy(struct kn_backend *self, void *to, const void *from, size_t bytes,
+                                enum cudaMemcpyKind kind, cudaStream_t stream) {
+    return bytes ? cuda_check(self, cudaMemcpyAsync(to, from, bytes, kind, stream), "copying")
+                 : KN_OK;
+}
+
+static enum kn_status cuda_upload(struct kn_backend *self, void *to, const void *from,
+                                  size_t bytes) {
+    return cuda_copy(self, to, from, bytes, cudaMemcpyHostToDevice, cuda_of(self)->ops);
+}
+
+static enum kn_status cuda_download(struct kn_backend *self, void *to, const void *from,
+                                    size_t bytes) {
+    return cuda_copy(self, to, from, bytes, cudaMemcpyDeviceToHost, cuda_of(self)->ops);
+}
+
+static enum kn_status cuda_copy_ahead(struct kn_backend *self, void *to, const void *from,
+                                      size_t bytes) {
+    return cuda_copy(self, to, from, bytes, cudaMemcpyHostToDevice, cuda_of(self)->copies);
+}
+
+static enum kn_status cuda_sync(struct kn_backend *self) {
+    return cuda_check(self, cudaStreamSynchronize(cuda_of(self)->ops), "waiting for the device");
+}
+
+// Called from any thread, so the device is named anew.
+static enum kn_status cuda_host_alloc(struct kn_backend *self, void **memory_p, size_t bytes) {
+    void *memory = NULL;
+    cudaError_t code = cudaSetDevice(cuda_of(self)->device);
+    if (code == cudaSuccess)
+        code = cudaHostAlloc(&memory, bytes ? bytes : 1, cudaHostAllocPortable);
+    if (code == cudaErrorMemoryAllocation) {
+        cudaGetLastError();
+        snprintf(self->error, sizeof self->error, "%.2f GB of page-locked host memory",
+                 (double)bytes / 1e9);
+        return KN_ENOMEM;
+    }
+    CUDA_TRY(cuda_check(self, code, "cudaHostAlloc"));
+    *memory_p = memory;
+    return KN_OK;
+}
+
+static void cuda_host_free(struct kn_backend *self, void *memory) {
+    cudaSetDevice(cuda_of(self)->device);
+    cudaFreeHost(memory);
+}
+
+static cudaStream_t stream_of(const struct cuda_backend *cuda, enum kn_lane lane) {
+    return lane == KN_LANE_OPS ? cuda->ops : cuda->copies;
+}
+
+static enum kn_status cuda_record(struct kn_backend *self, enum kn_lane lane, int event) {
+    struct cuda_backend *cuda = cuda_of(self);
+    return cuda_check(self, cudaEventRecord(cuda->events[event], stream_of(cuda, lane)),
+                      "recording an event");
+}
+
+static enum kn_status cuda_await(struct kn_backend *self, enum kn_lane lane, int event) {
+    struct cuda_backend *cuda = cuda_of(self);
+    cudaError_t code = lane == KN_LANE_HOST
+                           ? cudaEventSynchronize(cuda->events[event])
+                           : cudaStreamWaitEvent(stream_of(cuda, lane), cuda->events[event], 0);
+    return cuda_check(self, code, "waiting for the device");
+}
+
+static void cuda_close(struct kn_backend *self) {
+    struct cuda_backend *cuda = cuda_of(self);
+    if (cuda->ops)
+        cudaStreamSynchronize(cuda->ops);
+    cuda_products_close(cuda);
+    cudaFree(cuda->scratch);
+    for (int i = 0; i < KN_EVENTS; i++)
+        if (cuda->events[i])
+            cudaEventDestroy(cuda->events[i]);
+    if (cuda->copies)
+        cudaStreamDestroy(cuda->copies);
+    if (cuda->ops)
+        cudaStreamDestroy(cuda->ops);
+    free(cuda);
+}
+
+static const struct kn_ops cuda_ops = {
+    .name = "cuda",
+    .alloc = cuda_alloc,
+    .free = cuda_free,
+    .upload = cuda_upload,
+    .download = cuda_download,
+    .sync = cuda_sync,
+    .host_alloc = cuda_host_alloc,
+    .host_free = cuda_host_free,
+    .copy_ahead = cuda_copy_ahead,
+    .record = cuda_record,
+    .await = cuda_await,
+    .product = cuda_product,
+    .norm = cuda_norm,
+    .rope = cuda_rope,
+    .attention = cuda_attention,
+    .head_norm = cuda_head_norm,
+    .copy_heads = cuda_copy_heads,
+    .scale = cuda_scale,
+    .gather = cuda_gather,
+    .scatter_add = cuda_scatter_add,
+    .gate = cuda_gate,
+    .statistics = cuda_statistics,
+    .add = cuda_add,
+    .block_end = cuda_block_end,
+    .summary = cuda_summary,
+    .convert = cuda_convert,
+    .embed = cuda_embed,
+    .loss = cuda_loss,
+    .close = cuda_close,
+};
+
+static enum kn_status set_up_device(struct kn_backend *self) {
+    struct cuda_backend *cuda = cuda_of(self);
+    struct cudaDeviceProp properties;
+    CUDA_TRY(cuda_check(self, cudaSetDevice(cuda->device), "choosing the device"));
+    CUDA_TRY(cuda_check(self, cudaGetDeviceProperties(&properties, cuda->device),
+                        "reading the device's properties"));
+    cuda->processors = properties.multiProcessorCount;
+    cuda->capability = properties.major * 10 + properties.minor;
+    cuda->shared_bytes = properties.sharedMemPerBlockOptin;
+    CUDA_TRY(cuda_check(self, cudaMemGetInfo(&self->memory_free, &self->memory_total),
+                        "reading the device's memory"));
+    CUDA_TRY(cuda_check(self, cudaStreamCreateWithFlags(&cuda->ops, cudaStreamNonBlocking),
+                        "making a stream"));
+    CUDA_TRY(cuda_check(self, cudaStreamCreateWithFlags(&cuda->copies, cudaStreamNonBlocking),
+                        "making a stream"));
+    for (int i = 0; i < KN_EVENTS; i++)
+        CUDA_TRY(cuda_check(self,
+                            cudaEventCreateWithFlags(&cuda->events[i], cudaEventDisableTiming |
+                                                                           cudaEventBlockingSync),
+                            "making an event"));
+    CUDA_TRY(cuda_products_open(cuda));
+    static const char *const modes[] = {"f32 pedantic", "f16, sums in f32", "bf16, sums in f32"};
+    snprintf(self->description, sizeof self->description, "%.60s, cuBLASLt %zu, %s",
+             properties.name, lt->version(), modes[self->activation_type]);
+    return KN_OK;
+}
+
+enum kn_status kn_cuda_open(struct kn_backend **kn_p, const struct kn_options *options) {
+    struct cuda_backend *cuda = (struct cuda_backend *)calloc(1, sizeof *cuda);
+    if (!cuda)
+        return KN_ENOMEM;
+    cuda->table = cuda_ops;
+    cuda->device = options->device;
+    cuda->base.ops = &cuda->table;
+    cuda->base.activation_type = options->type;
+    cuda->base.threads = 1;
+    enum kn_status status = set_up_device(&cuda->base);
+    if (status == KN_OK) {
+        *kn_p = &cuda->base;
+        return KN_OK;
+    }
+    if (options->error)
+        memcpy(options->error, cuda->base.error, sizeof cuda->base.error);
+    cuda_close(&cuda->base);
+    return status;
+}
+
+int kn_cuda_device_count(void) {
+    int count = 0;
+    return cudaGetDeviceCount(&count) == cudaSuccess ? count : 0;
+}

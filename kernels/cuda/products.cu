@@ -1,0 +1,481 @@
+// SPDX-License-Identifier: Apache-2.0
+// Products through cuBLASLt. The algorithm of a shape is the first that its heuristic names, which
+// is the same in every run on one library and one kind of device; reductions in another type than
+// f32, and in place, are ruled out. Shapes it has no algorithm for take a plain kernel.
+#include "activation.cuh"
+#include "lt.h"
+#include "products.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// What an algorithm is chosen by. y[n,m] = x[n,k] w[m,k]^T, in cuBLAS's columns y^T = w x^T.
+struct product_key {
+    int64_t n, m, k, y_stride, x_stride, w_stride;
+    enum kn_type type, y_type; // of x and w, of y
+    unsigned alignment;        // bytes, of all three
+    bool bias;                 // added by the library, in y's type
+};
+
+struct product_plan {
+    struct product_key key;
+    bool found;
+    cublasLtMatmulDesc_t desc;
+    cublasLtMatrixLayout_t w, x, y;
+    cublasLtMatmulAlgo_t algorithm;
+};
+
+static const cudaDataType_t data_types[] = {CUDA_R_32F, CUDA_R_16F, CUDA_R_16BF};
+
+static enum kn_status lt_check(struct kn_backend *self, cublasStatus_t code, const char *doing) {
+    if (code == CUBLAS_STATUS_SUCCESS)
+        return KN_OK;
+    snprintf(self->error, sizeof self->error, "%s: %s", doing, lt->status_name(code));
+    return KN_EDEVICE;
+}
+
+enum kn_status cuda_products_open(struct cuda_backend *cuda) {
+    CUDA_TRY(lt_load(&cuda->base));
+    CUDA_TRY(lt_check(&cuda->base, lt->create(&cuda->handle), "opening cuBLASLt"));
+    return cuda->base.ops->alloc(&cuda->base, &cuda->workspace, CUDA_WORKSPACE_BYTES);
+}
+
+static void destroy_plan(struct product_plan *plan) {
+    if (plan->desc)
+        lt->desc_destroy(plan->desc);
+    if (plan->w)
+        lt->layout_destroy(plan->w);
+    if (plan->x)
+        lt->layout_destroy(plan->x);
+    if (plan->y)
+        lt->layout_destroy(plan->y);
+}
+
+void cuda_products_close(struct cuda_backend *cuda) {
+    for (int i = 0; i < cuda->plan_count; i++)
+        destroy_plan(&cuda->plans[i]);
+    free(cuda->plans);
+    cudaFree(cuda->workspace);
+    if (cuda->handle)
+        lt->destroy(cuda->handle);
+}
+
+// ---- choosing an algorithm ---------------------------------------------------------------------
+
+static enum kn_status set_desc(struct kn_backend *self, struct product_plan *plan,
+                               cublasLtMatmulDescAttributes_t attribute, const void *value,
+                               size_t size) {
+    return lt_check(self, lt->desc_set(plan->desc, attribute, value, size), "describing a product");
+}
+
+static enum kn_status make_layout(struct kn_backend *self, cublasLtMatrixLayout_t *layout_p,
+                                  enum kn_type type, int64_t rows, int64_t cols, int64_t stride) {
+    return lt_check(
+        self, lt->layout_create(layout_p, data_types[type], (uint64_t)rows, (uint64_t)cols, stride),
+        "describing a matrix");
+}
+
+static enum kn_status describe(struct kn_backend *self, struct product_plan *plan) {
+    const struct product_key *key = &plan->key;
+    cublasComputeType_t compute =
+        key->type == KN_F32 ? CUBLAS_COMPUTE_32F_PEDANTIC : CUBLAS_COMPUTE_32F;
+    cublasOperation_t transposed = CUBLAS_OP_T;
+    CUDA_TRY(
+        lt_check(self, lt->desc_create(&plan->desc, compute, CUDA_R_32F), "describing a product"));
+    CUDA_TRY(set_desc(self, plan, CUBLASLT_MATMUL_DESC_TRANSA, &transposed, sizeof transposed));
+    if (key->bias) {
+        cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_BIAS;
+        cudaDataType_t type = data_types[key->y_type];
+        CUDA_TRY(set_desc(self, plan, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue));
+        CUDA_TRY(set_desc(self, plan, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, &type, sizeof type));
+    }
+    CUDA_TRY(make_layout(self, &plan->w, key->type, key->k, key->m, key->w_stride));
+    CUDA_TRY(make_layout(self, &plan->x, key->type, key->k, key->n, key->x_stride));
+    return make_layout(self, &plan->y, key->y_type, key->m, key->n, key->y_stride);
+}
+
+static enum kn_status set_preferences(struct kn_backend *self, cublasLtMatmulPreference_t wish,
+                                      const struct product_key *key) {
+    const uint64_t workspace = CUDA_WORKSPACE_BYTES;
+    const uint32_t reductions = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
+    const struct {
+        cublasLtMatmulPreferenceAttributes_t attribute;
+        const void *value;
+        size_t size;
+    } wishes[] = {{CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace, sizeof workspace},
+                  {CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &reductions, sizeof reductions},
+                  {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, &key->alignment, 4},
+                  {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, &key->alignment, 4},
+                  {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, &key->alignment, 4},
+                  {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, &key->alignment, 4}};
+    for (size_t i = 0; i < sizeof wishes / sizeof *wishes; i++)
+        CUDA_TRY(lt_check(
+            self, lt->preference_set(wish, wishes[i].attribute, wishes[i].value, wishes[i].size),
+            "choosing an algorithm"));
+    return KN_OK;
+}
+
+// plan->found says whether there is an algorithm at all.
+static enum kn_status choose(struct kn_backend *self, struct product_plan *plan) {
+    cublasLtMatmulPreference_t wish = NULL;
+    cublasLtMatmulHeuristicResult_t result;
+    int count = 0;
+    CUDA_TRY(lt_check(self, lt->preference_create(&wish), "choosing an algorithm"));
+    enum kn_status status = set_preferences(self, wish, &plan->key);
+    if (status == KN_OK)
+        plan->found = lt->heuristic(cuda_of(self)->handle, plan->desc, plan->w, plan->x, plan->y,
+                                    plan->y, wish, 1, &result, &count) == CUBLAS_STATUS_SUCCESS &&
+                      count > 0;
+    lt->preference_destroy(wish);
+    if (plan->found)
+        plan->algorithm = result.algo;
+    return status;
+}
+
+static enum kn_status new_plan(struct cuda_backend *cuda, const struct product_key *key,
+                               struct product_plan **plan_p) {
+    if (cuda->plan_count == cuda->plan_capacity) {
+        int capacity = cuda->plan_capacity ? 2 * cuda->plan_capacity : 32;
+        void *plans = realloc(cuda->plans, (size_t)capacity * sizeof *cuda->plans);
+        if (!plans)
+            return KN_ENOMEM;
+        cuda->plans = (struct product_plan *)plans;
+        cuda->plan_capacity = capacity;
+    }
+    struct product_plan plan = {};
+    plan.key = *key;
+    enum kn_status status = describe(&cuda->base, &plan);
+    if (status == KN_OK)
+        status = choose(&cuda->base, &plan);
+    if (status != KN_OK) {
+        destroy_plan(&plan);
+        return status;
+    }
+    *plan_p = &cuda->plans[cuda->plan_count++];
+    **plan_p = plan;
+    return KN_OK;
+}
+
+// Experts bring a new number of rows each time: plans are few, and the last that fits is near.
+static enum kn_status plan_for(struct cuda_backend *cuda, const struct product_key *key,
+                               struct product_plan **plan_p) {
+    for (int i = cuda->plan_count - 1; i >= 0; i--)
+        if (memcmp(&cuda->plans[i].key, key, sizeof *key) == 0) {
+            *plan_p = &cuda->plans[i];
+            return KN_OK;
+        }
+    return new_plan(cuda, key, plan_p);
+}
+
+// ---- the plain kernel --------------------------------------------------------------------------
+
+constexpr int TILE = 16;
+
+template <typename T, typename Y>
+__global__ void plain_product(Y *y, int64_t y_stride, const T *x, int64_t x_stride, const T *w,
+                              int64_t w_stride, int64_t n, int64_t m, int64_t k) {
+    __shared__ float x_tile[TILE][TILE + 1], w_tile[TILE][TILE + 1];
+    int64_t first_row = (int64_t)blockIdx.x * TILE, first_col = (int64_t)blockIdx.y * TILE;
+    int64_t row = first_row + threadIdx.y, col = first_col + threadIdx.x;
+    float sum = 0;
+    for (int64_t i = 0; i < k; i += TILE) {
+        int64_t at = i + threadIdx.x, w_row = first_col + threadIdx.y;
+        x_tile[threadIdx.y][threadIdx.x] = row < n && at < k ? to_float(x[row * x_stride + at]) : 0;
+        w_tile[threadIdx.y][threadIdx.x] =
+            w_row < m && at < k ? to_float(w[w_row * w_stride + at]) : 0;
+        __syncthreads();
+        for (int j = 0; j < TILE; j++)
+            sum += x_tile[threadIdx.y][j] * w_tile[threadIdx.x][j];
+        __syncthreads();
+    }
+    if (row < n && col < m)
+        y[row * y_stride + col] = from_float<Y>(sum);
+}
+
+template <typename T, typename Y>
+static void launch_plain(cudaStream_t stream, const struct kn_matrix *y, const struct kn_matrix *x,
+                         const struct kn_matrix *w) {
+    dim3 blocks(blocks_of(y->rows, TILE), blocks_of(y->cols, TILE)), threads(TILE, TILE);
+    plain_product<<<blocks, threads, 0, stream>>>((Y *)y->data, y->stride, (const T *)x->data,
+                                                  x->stride, (const T *)w->data, w->stride, y->rows,
+                                                  y->cols, x->cols);
+}
+
+static enum kn_status multiply_plainly(struct kn_backend *self, const struct kn_matrix *y,
+                                       const struct kn_matrix *x, const struct kn_matrix *w) {
+    if (y->cols > 65535 * (int64_t)TILE)
+        return KN_EUNSUPPORTED;
+    by_type(x->type, [&](auto zero) {
+        using T = decltype(zero);
+        if (y->type == KN_F32)
+            launch_plain<T, float>(cuda_of(self)->ops, y, x, w);
+        else
+            launch_plain<T, T>(cuda_of(self)->ops, y, x, w);
+    });
+    return cuda_launched(self, "a plain product");
+}
+
+// ---- one product -------------------------------------------------------------------------------
+
+// The largest power of two, at most 16, that divides address and row length in bytes.
+static unsigned alignment_of(const struct kn_matrix *m) {
+    uintptr_t bits = (uintptr_t)m->data | (uintptr_t)m->stride * kn_type_size(m->type) | 16;
+    return (unsigned)(bits & -bits);
+}
+
+static struct product_key key_of(const struct kn_matrix *y, const struct kn_matrix *x,
+                                 const struct kn_matrix *w, bool bias) {
+    struct product_key key;
+    memset(&key, 0, sizeof key); // padding too: keys are compared as bytes
+    key.n = y->rows, key.m = y->cols, key.k = x->cols;
+    key.y_stride = y->stride, key.x_stride = x->stride, key.w_stride = w->stride;
+    key.type = x->type, key.y_type = y->type;
+    unsigned a = alignment_of(y), b = alignment_of(x), c = alignment_of(w);
+    key.alignment = a < b ? a : b;
+    key.alignment = c < key.alignment ? c : key.alignment;
+    key.bias = bias;
+    return key;
+}
+
+// y = x w^T (+ bias in y's type); *added_p says whether the bias went along.
+static enum kn_status multiply(struct kn_backend *self, const struct kn_matrix *y,
+                               const struct kn_matrix *x, const struct kn_matrix *w,
+                               const void *bias, bool *added_p) {
+    struct cuda_backend *cuda = cuda_of(self);
+    const float one = 1, zero = 0;
+    struct product_plan *plan;
+    struct product_key key = key_of(y, x, w, bias != NULL);
+    CUDA_TRY(plan_for(cuda, &key, &plan));
+    if (!plan->found && bias) {
+        key.bias = false;
+        bias = NULL;
+        CUDA_TRY(plan_for(cuda, &key, &plan));
+    }
+    *added_p = bias != NULL;
+    if (!plan->found)
+        return multiply_plainly(self, y, x, w);
+    if (bias)
+        CUDA_TRY(set_desc(self, plan, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias));
+    return lt_check(self,
+                    lt->matmul(cuda->handle, plan->desc, &one, w->data, plan->w, x->data, plan->x,
+                               &zero, y->data, plan->y, y->data, plan->y, &plan->algorithm,
+                               cuda->workspace, CUDA_WORKSPACE_BYTES, cuda->ops),
+                    "a product");
+}
+
+// In place: y = activation(y + bias), computed wide and rounded once.
+template <typename T>
+__global__ void activate_rows(T *y, int64_t stride, int64_t cols, const float *bias,
+                              enum kn_activation activation, struct activation_parameters p) {
+    T *row = y + (int64_t)blockIdx.x * stride;
+    for (int64_t c = threadIdx.x; c < cols; c += blockDim.x)
+        row[c] = activated<T>(activation, p, to_float(row[c]) + (bias ? bias[c] : 0));
+}
+
+// The same by packs and without a bias: the case that costs time.
+template <typename T, int WIDTH, enum kn_activation ACTIVATION>
+__global__ void activate_packs(T *y, int64_t stride, int64_t packs, int64_t count,
+                               struct activation_parameters p) {
+    int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= count)
+        return;
+    T *at = y + i / packs * stride + i % packs * WIDTH;
+    pack<T, WIDTH> values = load<T, WIDTH>(at);
+#pragma unroll
+    for (int j = 0; j < WIDTH; j++)
+        values.v[j] = activated<T>(ACTIVATION, p, to_float(values.v[j]));
+    store(at, values);
+}
+
+constexpr int PACK_THREADS = 256;
+
+template <typename T, enum kn_activation ACTIVATION>
+static void launch_packs(cudaStream_t stream, const struct kn_matrix *y,
+                         struct activation_parameters p) {
+    constexpr int WIDTH = 16 / sizeof(T);
+    int64_t packs = y->cols / WIDTH, count = packs * y->rows;
+    activate_packs<T, WIDTH, ACTIVATION>
+        <<<blocks_of(count, PACK_THREADS), PACK_THREADS, 0, stream>>>((T *)y->data, y->stride,
+                                                                      packs, count, p);
+}
+
+static enum kn_status finish(struct kn_backend *self, const struct kn_product *op,
+                             const float *bias) {
+    cudaStream_t stream = cuda_of(self)->ops;
+    struct activation_parameters p = activation_parameters(op->parameters);
+    by_type(op->y.type, [&](auto zero) {
+        using T = decltype(zero);
+        bool packed = !bias && is_packable(&op->y, (int64_t)(16 / sizeof(T)));
+        if (packed && op->activation == KN_GELU_ERF)
+            launch_packs<T, KN_GELU_ERF>(stream, &op->y, p);
+        else if (packed && op->activation == KN_GELU_TANH)
+            launch_packs<T, KN_GELU_TANH>(stream, &op->y, p);
+        else if (packed && op->activation == KN_SILU)
+            launch_packs<T, KN_SILU>(stream, &op->y, p);
+        else if (packed && op->activation == KN_RELU)
+            launch_packs<T, KN_RELU>(stream, &op->y, p);
+        else
+            activate_rows<<<(unsigned)op->y.rows, row_threads(op->y.cols), 0, stream>>>(
+                (T *)op->y.data, op->y.stride, op->y.cols, bias, op->activation, p);
+    });
+    return cuda_launched(self, "an activation");
+}
+
+// Scratch of a product: w in x's type, and the bias in y's, each where it is needed.
+static enum kn_status convert_operands(struct kn_backend *self, const struct kn_product *op,
+                                       struct kn_matrix *w, const void **bias_p) {
+    bool other_w = op->w.type != op->x.type, other_bias = op->bias && op->y.type != KN_F32;
+    size_t w_bytes = other_w ? (size_t)(op->w.rows * op->w.cols) * kn_type_size(op->x.type) : 0;
+    size_t bias_bytes = other_bias ? (size_t)op->y.cols * kn_type_size(op->y.type) : 0;
+    void *memory = NULL;
+    w_bytes = (w_bytes + 255) & ~(size_t)255;
+    *w = op->w;
+    *bias_p = op->bias;
+    CUDA_TRY(cuda_reserve(self, &memory, w_bytes + bias_bytes));
+    if (other_w) {
+        *w = kn_matrix(memory, op->x.type, op->w.rows, op->w.cols);
+        CUDA_TRY(cuda_convert_matrix(self, w, &op->w));
+    }
+    if (!other_bias)
+        return KN_OK;
+    *bias_p = (char *)memory + w_bytes;
+    struct kn_conversion conversion = {(char *)memory + w_bytes, op->bias, op->y.type, KN_F32,
+                                       op->y.cols};
+    return cuda_convert(self, &conversion);
+}
+
+enum kn_status cuda_product(struct kn_backend *self, const struct kn_product *op) {
+    CUDA_TRY(kn_check_product(op, self->activation_type));
+    if (!op->y.rows || !op->y.cols)
+        return KN_OK;
+    struct kn_matrix w;
+    const void *bias;
+    bool added = false;
+    CUDA_TRY(convert_operands(self, op, &w, &bias));
+    if (op->x.cols)
+        CUDA_TRY(multiply(self, &op->y, &op->x, &w, bias, &added));
+    else
+        CUDA_TRY(multiply_plainly(self, &op->y, &op->x, &w)); // an empty sum is zero
+    bool late = op->bias && !added;
+    return late || op->activation != KN_IDENTITY ? finish(self, op, late ? op->bias : NULL) : KN_OK;
+}
+
+// ---- the head ----------------------------------------------------------------------------------
+
+constexpr int LOSS_THREADS = 256;
+constexpr int64_t LOGIT_BYTES = 256 << 20;
+
+struct loss_state {
+    float maximum;
+    double sum;
+};
+
+// Sums of exp(z - maximum) over two sets of logits as one; -infinity: no logits yet.
+__device__ static struct loss_state joined(struct loss_state a, struct loss_state b) {
+    float maximum = fmaxf(a.maximum, b.maximum);
+    if (maximum == -INFINITY)
+        return {maximum, a.sum + b.sum};
+    return {maximum, a.sum * exp((double)a.maximum - (double)maximum) +
+                         b.sum * exp((double)b.maximum - (double)maximum)};
+}
+
+__device__ static struct loss_state joined_over_warp(struct loss_state state) {
+    for (int distance = WARP / 2; distance > 0; distance /= 2)
+        state = joined(state, {__shfl_xor_sync(0xffffffffu, state.maximum, distance),
+                               __shfl_xor_sync(0xffffffffu, state.sum, distance)});
+    return state;
+}
+
+struct loss_panel {
+    const float *logits, *bias; // [rows, cols], [cols] or NULL
+    int64_t cols;
+    float scale, softcap;
+};
+
+__device__ static float logit(const struct loss_panel &p, const float *row, int64_t c) {
+    float z = p.scale * (row[c] + (p.bias ? p.bias[c] : 0));
+    return p.softcap > 0 ? p.softcap * tanhf(z / p.softcap) : z;
+}
+
+// One row of logits a block joins the row's running maximum and sum.
+__global__ void reduce_logits(struct loss_panel p, double *maximum, double *sum, double *target,
+                              const int32_t *targets, int64_t first_id) {
+    __shared__ struct loss_state shared[WARP];
+    const float *row = p.logits + (int64_t)blockIdx.x * p.cols;
+    float highest = -INFINITY, total = 0;
+    for (int64_t c = threadIdx.x; c < p.cols; c += LOSS_THREADS) {
+        float z = logit(p, row, c);
+        if (z > highest) {
+            total = total * expf(highest - z) + 1;
+            highest = z;
+        } else if (z != -INFINITY) { // NaN stays in the sum
+            total += expf(z - highest);
+        }
+    }
+    struct loss_state state = joined_over_warp({highest, (double)total});
+    int warp = (int)threadIdx.x / WARP, lane = (int)threadIdx.x % WARP;
+    if (lane == 0)
+        shared[warp] = state;
+    __syncthreads();
+    if (warp > 0)
+        return;
+    bool used = lane < LOSS_THREADS / WARP;
+    state = joined_over_warp(used ? shared[lane] : loss_state{-INFINITY, 0});
+    if (lane > 0)
+        return;
+    int64_t r = blockIdx.x, wanted = targets[r] < 0 ? -1 : targets[r] - first_id;
+    double before = maximum[r], after = fmax(before, (double)state.maximum);
+    double old = before == -INFINITY ? sum[r] : sum[r] * exp(before - after);
+    double added =
+        state.maximum == -INFINITY ? state.sum : state.sum * exp((double)state.maximum - after);
+    maximum[r] = after;
+    sum[r] = old + added;
+    if (wanted >= 0 && wanted < p.cols)
+        target[r] = (double)logit(p, row, wanted);
+}
+
+static struct kn_matrix rows_of(const struct kn_matrix *m, int64_t first, int64_t count) {
+    struct kn_matrix part = *m;
+    part.data = (char *)m->data + (size_t)(first * m->stride) * kn_type_size(m->type);
+    part.rows = count;
+    return part;
+}
+
+// Rows of logits that are held at a time: a function of the panel's shape alone.
+static int64_t rows_at_once(const struct kn_loss *op) {
+    int64_t rows = LOGIT_BYTES / 4 / (op->w.rows ? op->w.rows : 1) / 128 * 128;
+    rows = rows < 128 ? 128 : rows;
+    return rows < op->x.rows ? rows : op->x.rows;
+}
+
+enum kn_status cuda_loss(struct kn_backend *self, const struct kn_loss *op) {
+    CUDA_TRY(kn_check_loss(op, self->activation_type));
+    if (!op->x.rows || !op->w.rows)
+        return KN_OK;
+    int64_t step = rows_at_once(op);
+    size_t logit_bytes = ((size_t)(step * op->w.rows) * 4 + 255) & ~(size_t)255;
+    bool other = op->w.type != op->x.type;
+    size_t w_bytes = other ? (size_t)(op->w.rows * op->w.cols) * kn_type_size(op->x.type) : 0;
+    void *memory;
+    CUDA_TRY(cuda_reserve(self, &memory, logit_bytes + w_bytes));
+    struct kn_matrix w = op->w;
+    if (other) {
+        w = kn_matrix((char *)memory + logit_bytes, op->x.type, w.rows, w.cols);
+        CUDA_TRY(cuda_convert_matrix(self, &w, &op->w));
+    }
+    struct loss_panel panel = {(const float *)memory, op->bias, w.rows, op->scale, op->softcap};
+    for (int64_t first = 0; first < op->x.rows; first += step) {
+        int64_t rows = op->x.rows - first < step ? op->x.rows - first : step;
+        struct kn_matrix x = rows_of(&op->x, first, rows);
+        struct kn_matrix logits = kn_matrix(memory, KN_F32, rows, w.rows);
+        bool added;
+        CUDA_TRY(x.cols ? multiply(self, &logits, &x, &w, NULL, &added)
+                        : multiply_plainly(self, &logits, &x, &w));
+        reduce_logits<<<(unsigned)rows, LOSS_THREADS, 0, cuda_of(self)->ops>>>(
+            panel, op->maximum + first, op->sum + first, op->target + first, op->targets + first,
+            op->first_id);
+        CUDA_TRY(cuda_launched(self, "the loss"));
+    }
+    return KN_OK;
+}
