@@ -25,6 +25,7 @@ static const struct {
                {"cublasLtMatmulDescSetAttribute", &functions.desc_set},
                {"cublasLtMatrixLayoutCreate", &functions.layout_create},
                {"cublasLtMatrixLayoutDestroy", &functions.layout_destroy},
+               {"cublasLtMatrixLayoutSetAttribute", &functions.layout_set},
                {"cublasLtMatmulPreferenceCreate", &functions.preference_create},
                {"cublasLtMatmulPreferenceDestroy", &functions.preference_destroy},
                {"cublasLtMatmulPreferenceSetAttribute", &functions.preference_set}};

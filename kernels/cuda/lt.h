@@ -28,6 +28,8 @@ struct lt_functions {
     cublasStatus_t (*layout_create)(cublasLtMatrixLayout_t *, cudaDataType, uint64_t, uint64_t,
                                     int64_t);
     cublasStatus_t (*layout_destroy)(cublasLtMatrixLayout_t);
+    cublasStatus_t (*layout_set)(cublasLtMatrixLayout_t, cublasLtMatrixLayoutAttribute_t,
+                                 const void *, size_t);
     cublasStatus_t (*preference_create)(cublasLtMatmulPreference_t *);
     cublasStatus_t (*preference_destroy)(cublasLtMatmulPreference_t);
     cublasStatus_t (*preference_set)(cublasLtMatmulPreference_t,

@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-// What an algorithm is chosen by. y[n,m] = x[n,k] w[m,k]^T, in cuBLAS's columns y^T = w x^T.
+// What an algorithm is chosen by. y[n,m] = x[n,k] w[m,k]^T, in cuBLAS's columns y^T = w x^T. n is
+// rounded up, so that experts with a few rows more or less share an algorithm.
 struct product_key {
     int64_t n, m, k, y_stride, x_stride, w_stride;
     enum kn_type type, y_type; // of x and w, of y
@@ -157,7 +158,6 @@ static enum kn_status new_plan(struct cuda_backend *cuda, const struct product_k
     return KN_OK;
 }
 
-// Experts bring a new number of rows each time: plans are few, and the last that fits is near.
 static enum kn_status plan_for(struct cuda_backend *cuda, const struct product_key *key,
                                struct product_plan **plan_p) {
     for (int i = cuda->plan_count - 1; i >= 0; i--)
@@ -224,11 +224,20 @@ static unsigned alignment_of(const struct kn_matrix *m) {
     return (unsigned)(bits & -bits);
 }
 
+// The next of four steps an octave; 64 at least.
+static int64_t rounded_rows(int64_t n) {
+    int64_t step = 16;
+    while (8 * step < n)
+        step *= 2;
+    int64_t rounded = (n + step - 1) / step * step;
+    return rounded < 64 ? 64 : rounded;
+}
+
 static struct product_key key_of(const struct kn_matrix *y, const struct kn_matrix *x,
                                  const struct kn_matrix *w, bool bias) {
     struct product_key key;
     memset(&key, 0, sizeof key); // padding too: keys are compared as bytes
-    key.n = y->rows, key.m = y->cols, key.k = x->cols;
+    key.n = rounded_rows(y->rows), key.m = y->cols, key.k = x->cols;
     key.y_stride = y->stride, key.x_stride = x->stride, key.w_stride = w->stride;
     key.type = x->type, key.y_type = y->type;
     unsigned a = alignment_of(y), b = alignment_of(x), c = alignment_of(w);
@@ -236,6 +245,13 @@ static struct product_key key_of(const struct kn_matrix *y, const struct kn_matr
     key.alignment = c < key.alignment ? c : key.alignment;
     key.bias = bias;
     return key;
+}
+
+// The number of rows at hand, which are the library's columns.
+static enum kn_status set_rows(struct kn_backend *self, struct product_plan *plan, uint64_t rows) {
+    const cublasLtMatrixLayoutAttribute_t attribute = CUBLASLT_MATRIX_LAYOUT_COLS;
+    CUDA_TRY(lt_check(self, lt->layout_set(plan->x, attribute, &rows, sizeof rows), "a product"));
+    return lt_check(self, lt->layout_set(plan->y, attribute, &rows, sizeof rows), "a product");
 }
 
 // y = x w^T (+ bias in y's type); *added_p says whether the bias went along.
@@ -257,6 +273,7 @@ static enum kn_status multiply(struct kn_backend *self, const struct kn_matrix *
         return multiply_plainly(self, y, x, w);
     if (bias)
         CUDA_TRY(set_desc(self, plan, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias));
+    CUDA_TRY(set_rows(self, plan, (uint64_t)y->rows));
     return lt_check(self,
                     lt->matmul(cuda->handle, plan->desc, &one, w->data, plan->w, x->data, plan->x,
                                &zero, y->data, plan->y, y->data, plan->y, &plan->algorithm,
