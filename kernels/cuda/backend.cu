@@ -201,6 +201,12 @@ static enum kn_status set_up_device(struct kn_backend *self) {
 }
 
 enum kn_status kn_cuda_open(struct kn_backend **kn_p, const struct kn_options *options) {
+    if (options->device >= kn_cuda_device_count()) {
+        if (options->error)
+            snprintf(options->error, sizeof((struct kn_backend *)0)->error,
+                     "there is no CUDA device %d", options->device);
+        return KN_EUNSUPPORTED;
+    }
     struct cuda_backend *cuda = (struct cuda_backend *)calloc(1, sizeof *cuda);
     if (!cuda)
         return KN_ENOMEM;
