@@ -51,7 +51,8 @@ static inline struct kn_matrix kn_matrix(void *data, enum kn_type type, int64_t 
 
 // y[n,m] = activation(x[n,k] * w[m,k]^T + bias[m]), accumulated in f32.
 // x has the backend's activation type (the CPU: f32), y that or f32, w any type (fastest in the
-// activation type), bias f32 or NULL.
+// activation type), bias f32 or NULL. Where y is of 16 bits, the bias is rounded to them first and
+// the activation sees the rounded sum, as in other implementations.
 // KN_XIELU (Huang & Schlag 2024, arXiv 2411.13010) has parameters p = {alpha_p, alpha_n, beta,
 // eps}, alpha_p and alpha_n already through their softplus:
 //   v > 0: alpha_p v^2 + beta v;   else: (expm1(min(v, eps)) - v) (beta + alpha_n) + beta v
@@ -198,7 +199,7 @@ struct kn_summary {
     const double *xx, *xd, *dd; // [sequences * seq_len]
     int64_t sequences, seq_len;
     const double *bin_starts;    // [bins], ascending
-    const int32_t *position_bin; // [seq_len]
+    const int32_t *position_bin; // [seq_len], not descending
     int64_t bins, position_bins;
 };
 
@@ -274,8 +275,8 @@ struct kn_ops {
     enum kn_status (*upload)(struct kn_backend *self, void *to, const void *from, size_t bytes);
     enum kn_status (*download)(struct kn_backend *self, void *to, const void *from, size_t bytes);
     enum kn_status (*sync)(struct kn_backend *self);
-    // Host memory for copies that overlap with ops: page-locked where the backend has a device. From
-    // any thread.
+    // Host memory for copies that overlap with ops: page-locked where the backend has a device.
+    // From any thread.
     enum kn_status (*host_alloc)(struct kn_backend *self, void **memory_p, size_t bytes);
     void (*host_free)(struct kn_backend *self, void *memory);
     // An upload in KN_LANE_COPIES; `from` is host_alloc's and stays as it is until the copy is

@@ -4,7 +4,8 @@
 // same in every kernel here.
 #include "device.cuh"
 
-// The pack of a row at column c; zeros where the matrix is absent.
+constexpr int GROUP = 4; // elements a thread takes at a time
+
 struct row_reader {
     const float *data;
     int64_t stride;
@@ -14,10 +15,38 @@ static inline struct row_reader reader_of(const struct kn_matrix *m) {
     return {(const float *)m->data, m->stride};
 }
 
-template <int WIDTH>
-__device__ static pack<float, WIDTH> read_pack(const struct row_reader &m, int64_t c) {
-    pack<float, WIDTH> zero = {};
-    return m.data ? load<float, WIDTH>(m.data + (int64_t)blockIdx.x * m.stride + c) : zero;
+// The group of a row at column c; zeros where the matrix is absent and beyond its columns. Packed
+// or not, a thread has the same columns: the order of sums does not depend on how rows are aligned.
+template <bool PACKED>
+__device__ static pack<float, GROUP> read_group(const float *row, int64_t c, int64_t cols) {
+    if (PACKED)
+        return load<float, GROUP>(row + c);
+    pack<float, GROUP> group = {};
+#pragma unroll
+    for (int i = 0; i < GROUP; i++)
+        if (c + i < cols)
+            group.v[i] = row[c + i];
+    return group;
+}
+
+template <bool PACKED>
+__device__ static pack<float, GROUP> read_group(const struct row_reader &m, int64_t c,
+                                                int64_t cols) {
+    pack<float, GROUP> zero = {};
+    return m.data ? read_group<PACKED>(m.data + (int64_t)blockIdx.x * m.stride, c, cols) : zero;
+}
+
+template <bool PACKED>
+__device__ static void write_group(float *row, int64_t c, int64_t cols,
+                                   const pack<float, GROUP> &group) {
+    if (PACKED) {
+        store(row + c, group);
+        return;
+    }
+#pragma unroll
+    for (int i = 0; i < GROUP; i++)
+        if (c + i < cols)
+            row[c + i] = group.v[i];
 }
 
 // v.v, v.e, e.e of one element pair.
@@ -28,17 +57,19 @@ __device__ static void accumulate(double *sums, float v, float e) {
     sums[2] += b * b;
 }
 
-template <int WIDTH>
+template <bool PACKED>
 __global__ void statistics_rows(double *xx, double *xd, double *dd, struct row_reader x,
                                 struct row_reader x_addend, struct row_reader delta,
                                 struct row_reader delta_addend, int64_t cols) {
     __shared__ double shared[3][WARP];
     double sums[3] = {};
-    for (int64_t c = (int64_t)threadIdx.x * WIDTH; c < cols; c += blockDim.x * WIDTH) {
-        pack<float, WIDTH> v = read_pack<WIDTH>(x, c), v2 = read_pack<WIDTH>(x_addend, c);
-        pack<float, WIDTH> e = read_pack<WIDTH>(delta, c), e2 = read_pack<WIDTH>(delta_addend, c);
+    for (int64_t c = (int64_t)threadIdx.x * GROUP; c < cols; c += blockDim.x * GROUP) {
+        pack<float, GROUP> v = read_group<PACKED>(x, c, cols),
+                           v2 = read_group<PACKED>(x_addend, c, cols);
+        pack<float, GROUP> e = read_group<PACKED>(delta, c, cols),
+                           e2 = read_group<PACKED>(delta_addend, c, cols);
 #pragma unroll
-        for (int i = 0; i < WIDTH; i++)
+        for (int i = 0; i < GROUP; i++)
             accumulate(sums, v.v[i] + v2.v[i], e.v[i] + e2.v[i]);
     }
     block_sum(sums, shared);
@@ -55,24 +86,25 @@ enum kn_status cuda_statistics(struct kn_backend *self, const struct kn_statisti
         return KN_OK;
     bool packed = is_packable(&op->x, 4) && is_packable(&op->x_addend, 4) &&
                   is_packable(&op->delta, 4) && is_packable(&op->delta_addend, 4);
-    auto kernel = packed ? statistics_rows<4> : statistics_rows<1>;
+    auto kernel = packed ? statistics_rows<true> : statistics_rows<false>;
     kernel<<<(unsigned)op->x.rows, row_threads(op->x.cols), 0, cuda_of(self)->ops>>>(
         op->xx, op->xd, op->dd, reader_of(&op->x), reader_of(&op->x_addend), reader_of(&op->delta),
         reader_of(&op->delta_addend), op->x.cols);
     return cuda_launched(self, "the statistics");
 }
 
-template <int WIDTH>
+template <bool PACKED>
 __global__ void add_rows(float *x, int64_t stride, struct row_reader delta,
                          struct row_reader addend, int64_t cols) {
     float *row = x + (int64_t)blockIdx.x * stride;
-    for (int64_t c = (int64_t)threadIdx.x * WIDTH; c < cols; c += blockDim.x * WIDTH) {
-        pack<float, WIDTH> v = load<float, WIDTH>(row + c), d = read_pack<WIDTH>(delta, c);
-        pack<float, WIDTH> a = read_pack<WIDTH>(addend, c);
+    for (int64_t c = (int64_t)threadIdx.x * GROUP; c < cols; c += blockDim.x * GROUP) {
+        pack<float, GROUP> v = read_group<PACKED>(row, c, cols),
+                           d = read_group<PACKED>(delta, c, cols);
+        pack<float, GROUP> a = read_group<PACKED>(addend, c, cols);
 #pragma unroll
-        for (int i = 0; i < WIDTH; i++)
+        for (int i = 0; i < GROUP; i++)
             v.v[i] += d.v[i] + a.v[i];
-        store(row + c, v);
+        write_group<PACKED>(row, c, cols, v);
     }
 }
 
@@ -82,7 +114,7 @@ enum kn_status cuda_add(struct kn_backend *self, const struct kn_add *op) {
         return KN_OK;
     bool packed =
         is_packable(&op->x, 4) && is_packable(&op->delta, 4) && is_packable(&op->delta_addend, 4);
-    auto kernel = packed ? add_rows<4> : add_rows<1>;
+    auto kernel = packed ? add_rows<true> : add_rows<false>;
     kernel<<<(unsigned)op->x.rows, row_threads(op->x.cols), 0, cuda_of(self)->ops>>>(
         (float *)op->x.data, op->x.stride, reader_of(&op->delta), reader_of(&op->delta_addend),
         op->x.cols);
@@ -92,24 +124,25 @@ enum kn_status cuda_add(struct kn_backend *self, const struct kn_add *op) {
 // ---- the end of a block ------------------------------------------------------------------------
 
 // sums: three statistics of each of the three adds. The block's v.v is the attention's.
-template <int WIDTH> __global__ void end_rows(struct kn_block_end op) {
+template <bool PACKED> __global__ void end_rows(struct kn_block_end op) {
     __shared__ double shared[9][WARP];
     struct row_reader attention = {(const float *)op.attention.data, op.attention.stride};
     struct row_reader mlp = {(const float *)op.mlp.data, op.mlp.stride};
     float *x = (float *)op.x.data + (int64_t)blockIdx.x * op.x.stride;
     double sums[9] = {};
-    for (int64_t c = (int64_t)threadIdx.x * WIDTH; c < op.x.cols; c += blockDim.x * WIDTH) {
-        pack<float, WIDTH> v = load<float, WIDTH>(x + c), a = read_pack<WIDTH>(attention, c);
-        pack<float, WIDTH> m = read_pack<WIDTH>(mlp, c);
+    for (int64_t c = (int64_t)threadIdx.x * GROUP; c < op.x.cols; c += blockDim.x * GROUP) {
+        pack<float, GROUP> v = read_group<PACKED>(x, c, op.x.cols),
+                           a = read_group<PACKED>(attention, c, op.x.cols);
+        pack<float, GROUP> m = read_group<PACKED>(mlp, c, op.x.cols);
 #pragma unroll
-        for (int i = 0; i < WIDTH; i++) {
+        for (int i = 0; i < GROUP; i++) {
             float entering = op.parallel ? v.v[i] : v.v[i] + a.v[i], delta = a.v[i] + m.v[i];
             accumulate(sums, v.v[i], a.v[i]);
             accumulate(sums + 3, entering, m.v[i]);
             accumulate(sums + 6, v.v[i], delta);
             v.v[i] += delta;
         }
-        store(x + c, v);
+        write_group<PACKED>(x, c, op.x.cols, v);
     }
     block_sum(sums, shared);
     if (threadIdx.x < KN_RESIDUAL_ADDS) {
@@ -130,7 +163,7 @@ enum kn_status cuda_block_end(struct kn_backend *self, const struct kn_block_end
         return KN_OK;
     bool packed =
         is_packable(&op->x, 4) && is_packable(&op->attention, 4) && is_packable(&op->mlp, 4);
-    auto kernel = packed ? end_rows<4> : end_rows<1>;
+    auto kernel = packed ? end_rows<true> : end_rows<false>;
     kernel<<<(unsigned)op->x.rows, row_threads(op->x.cols), 0, cuda_of(self)->ops>>>(*op);
     return cuda_launched(self, "the end of a block");
 }

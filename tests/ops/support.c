@@ -155,12 +155,19 @@ void matrix_read(struct matrix *matrix) {
     }
 }
 
-float *vector_random(float **host_p, int64_t count) {
+float *vector_representable(float **host_p, int64_t count, enum kn_type type) {
     *host_p = host_new((size_t)count * sizeof(float));
     for (int64_t i = 0; i < count; i++) {
-        (*host_p)[i] = random_value();
+        float value = random_value();
+        char stored[sizeof(float)];
+        kn_convert(stored, type, &value, KN_F32, 1);
+        kn_convert(*host_p + i, KN_F32, stored, type, 1);
     }
     return buffer_new(*host_p, (size_t)count * sizeof(float));
+}
+
+float *vector_random(float **host_p, int64_t count) {
+    return vector_representable(host_p, count, KN_F32);
 }
 
 // Infinities and NaN must come out as such.

@@ -36,6 +36,8 @@ void matrix_read(struct matrix *matrix); // values = what the backend wrote; che
 
 // A vector of the backend with random f32 values; *host_p is freed with the buffers.
 float *vector_random(float **host_p, int64_t count);
+// The same with values that `type` represents: f32 still.
+float *vector_representable(float **host_p, int64_t count, enum kn_type type);
 
 void *host_new(size_t bytes); // zeroed, freed with the buffers
 float random_value(void);     // in (-1, 1]
