@@ -19,14 +19,16 @@ static inline struct row_reader reader_of(const struct kn_matrix *m) {
 // or not, a thread has the same columns: the order of sums does not depend on how rows are aligned.
 template <bool PACKED>
 __device__ static pack<float, GROUP> read_group(const float *row, int64_t c, int64_t cols) {
-    if (PACKED)
+    if constexpr (PACKED) {
         return load<float, GROUP>(row + c);
-    pack<float, GROUP> group = {};
+    } else {
+        pack<float, GROUP> group = {};
 #pragma unroll
-    for (int i = 0; i < GROUP; i++)
-        if (c + i < cols)
-            group.v[i] = row[c + i];
-    return group;
+        for (int i = 0; i < GROUP; i++)
+            if (c + i < cols)
+                group.v[i] = row[c + i];
+        return group;
+    }
 }
 
 template <bool PACKED>
@@ -39,14 +41,14 @@ __device__ static pack<float, GROUP> read_group(const struct row_reader &m, int6
 template <bool PACKED>
 __device__ static void write_group(float *row, int64_t c, int64_t cols,
                                    const pack<float, GROUP> &group) {
-    if (PACKED) {
+    if constexpr (PACKED) {
         store(row + c, group);
-        return;
-    }
+    } else {
 #pragma unroll
-    for (int i = 0; i < GROUP; i++)
-        if (c + i < cols)
-            row[c + i] = group.v[i];
+        for (int i = 0; i < GROUP; i++)
+            if (c + i < cols)
+                row[c + i] = group.v[i];
+    }
 }
 
 // v.v, v.e, e.e of one element pair.
