@@ -29,6 +29,7 @@ const struct nx_figure_row nx_figures[] = {
     {"loss", "Loss on the calibration text", has_loss, nx_build_loss},
     {"cost", "Cost of leaving one sublayer out", has_cost, nx_build_cost},
 };
+_Static_assert(sizeof nx_figures / sizeof *nx_figures <= NX_FIGURES_MAX, "too many figures");
 const int nx_figure_count = sizeof nx_figures / sizeof *nx_figures;
 
 const struct nx_figure_row *nx_figure_find(const char *name) {

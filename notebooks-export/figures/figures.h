@@ -12,6 +12,7 @@ struct nx_figure_row {
     enum tr_status (*build)(struct nx_figure *figure, const struct nx_data *data,
                             struct tr_err *err);
 };
+enum { NX_FIGURES_MAX = 16 }; // rows
 extern const struct nx_figure_row nx_figures[];
 extern const int nx_figure_count;
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Cells of a matrix: one path for each colour, so that a file stays small.
+// Cells of a matrix: strokes as thick as a row, one path for each colour, so that a file stays
+// small.
 #include <math.h>
 #include <stdlib.h>
 
@@ -51,14 +52,13 @@ static enum tr_status put_runs(struct tr_string *out, const struct run *runs, in
         if (i == 0 || runs[i].shade != runs[i - 1].shade) {
             TR_TRY(tr_string_format(out, err, "%s<path ", i ? "\"/>\n" : ""));
             if (runs[i].shade == ABSENT)
-                TR_TRY(tr_string_format(out, err, "class=\"absent\" fill=\"#ddd\" d=\""));
+                TR_TRY(tr_string_format(out, err, "class=\"absent\" stroke=\"#ddd\" d=\""));
             else
-                TR_TRY(tr_string_format(out, err, "fill=\"#%06x\" d=\"",
+                TR_TRY(tr_string_format(out, err, "stroke=\"#%06x\" d=\"",
                                         nx_sequential(runs[i].shade / (SHADES - 1.0))));
         }
-        TR_TRY(tr_string_format(out, err, "M%lld %lldh%lldv1h-%lldz", (long long)runs[i].column,
-                                (long long)runs[i].row, (long long)runs[i].length,
-                                (long long)runs[i].length));
+        TR_TRY(tr_string_format(out, err, "M%lld %lldh%lld", (long long)runs[i].column,
+                                (long long)runs[i].row, (long long)runs[i].length));
     }
     return count ? tr_string_format(out, err, "\"/>\n") : TR_OK;
 }
@@ -72,7 +72,8 @@ enum tr_status nx_svg_cells(struct tr_string *out, const struct nx_panel *panel,
     qsort(runs, (size_t)count, sizeof *runs, by_shade);
     enum tr_status status = tr_string_format(
         out, err,
-        "<g shape-rendering=\"crispEdges\" transform=\"translate(%.2f %.2f) scale(%.6g %.6g)\">\n",
+        "<g fill=\"none\" shape-rendering=\"crispEdges\" transform=\"translate(%.2f %.2f) "
+        "scale(%.6g %.6g) translate(0 .5)\">\n",
         box->x, box->y, box->width / (double)panel->columns, box->height / (double)panel->rows);
     if (status == TR_OK)
         status = put_runs(out, runs, count, err);

@@ -5,8 +5,8 @@
 
 #include "colour.h"
 
-// Paths count in twentieths of a point.
-enum { UNITS = 20, DOT = 48 };
+// Paths count in tenths of a point.
+enum { UNITS = 10, DOT = 24 };
 
 static uint32_t colour_of(const struct nx_row *row) {
     switch (row->paint) {
@@ -70,7 +70,7 @@ static enum tr_status put_line(struct tr_string *out, const struct nx_panel *pan
     TR_TRY(nx_svg_paint(out, style, err));
     TR_TRY(tr_string_format(out, err, " stroke-width=\"%d\"%s d=\"",
                             strong ? UNITS * 6 / 5 : UNITS * 7 / 10,
-                            style->dashed ? " stroke-dasharray=\"50 40\"" : ""));
+                            style->dashed ? " stroke-dasharray=\"25 20\"" : ""));
     TR_TRY(put_path(out, panel, box, row, err));
     return tr_string_format(out, err, "\"/>\n");
 }
@@ -113,9 +113,9 @@ static enum tr_status put_dots(struct tr_string *out, const struct nx_panel *pan
 static enum tr_status put_clip(struct tr_string *out, const char *id, const struct nx_box *box,
                                struct tr_err *err) {
     return tr_string_format(out, err,
-                            "<clipPath id=\"%s\"><rect x=\"-40\" y=\"-40\" width=\"%.0f\" "
+                            "<clipPath id=\"%s\"><rect x=\"-20\" y=\"-20\" width=\"%.0f\" "
                             "height=\"%.0f\"/></clipPath>\n",
-                            id, box->width * UNITS + 80, box->height * UNITS + 50);
+                            id, box->width * UNITS + 40, box->height * UNITS + 25);
 }
 
 enum tr_status nx_svg_lines(struct tr_string *out, const struct nx_panel *panel, const char *id,

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+// Fills page.html: each {{name}} in it is a row of `parts`.
+#include "html_page.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "html_data.h"
+#include "svg.h"
+
+// The sources beside this one, embedded by the build.
+extern const char nx_page_html[], nx_page_css[], nx_page_js[], nx_page_js_sha256[];
+
+static enum tr_status put(struct tr_string *out, const char *text, struct tr_err *err) {
+    return tr_string_append(out, text, strlen(text), err);
+}
+
+static const char *model_of(const struct nx_page *page) {
+    const struct tr_attribute *model = tr_run_info_find(page->info, "model");
+    return model && model->text ? model->text : "";
+}
+
+static enum tr_status put_title(struct tr_string *out, const struct nx_page *page,
+                                struct tr_err *err) {
+    char *name;
+    TR_TRY(tr_path_name(&name, page->store, err));
+    enum tr_status status = put(out, "Layers over training: ", err);
+    if (status == TR_OK)
+        status = nx_escape(out, name, err);
+    free(name);
+    return status;
+}
+
+static enum tr_status put_summary(struct tr_string *out, const struct nx_page *page,
+                                  struct tr_err *err) {
+    const struct nx_data *data = page->data;
+    TR_TRY(tr_string_format(out, err, "%lld checkpoint%s, from ", (long long)data->checkpoints,
+                            data->checkpoints == 1 ? "" : "s"));
+    TR_TRY(nx_escape(out, data->label[0], err));
+    TR_TRY(put(out, " to ", err));
+    TR_TRY(nx_escape(out, data->label[data->checkpoints - 1], err));
+    TR_TRY(tr_string_format(out, err, "; %lld layers; %lld sequences of %lld tokens. ",
+                            (long long)data->layers, (long long)page->info->layout.sequences,
+                            (long long)page->info->layout.seq_len));
+    return nx_escape(out, model_of(page), err);
+}
+
+static enum tr_status put_figures(struct tr_string *out, const struct nx_page *page,
+                                  struct tr_err *err) {
+    for (int i = 0; i < page->count; i++) {
+        const struct nx_figure *figure = &page->figures[i];
+        TR_TRY(put(out, "<figure>\n<h2>", err));
+        TR_TRY(nx_escape(out, figure->title, err));
+        TR_TRY(put(out, "</h2>\n", err));
+        TR_TRY(nx_svg_inline(out, figure, err));
+        TR_TRY(put(out, "<figcaption>", err));
+        TR_TRY(nx_escape(out, figure->caption.size ? figure->caption.data : "", err));
+        TR_TRY(put(out, "</figcaption>\n</figure>\n", err));
+    }
+    return TR_OK;
+}
+
+static enum tr_status put_provenance(struct tr_string *out, const struct nx_page *page,
+                                     struct tr_err *err) {
+    TR_TRY(put(out, "<dt>store</dt><dd>", err));
+    TR_TRY(nx_escape(out, page->store, err));
+    TR_TRY(put(out, "</dd>\n", err));
+    for (int64_t i = 0; i < page->info->count; i++) {
+        const struct tr_attribute *attribute = &page->info->attributes[i];
+        TR_TRY(put(out, "<dt>", err));
+        TR_TRY(nx_escape(out, attribute->name, err));
+        TR_TRY(put(out, "</dt><dd>", err));
+        if (attribute->is_number)
+            TR_TRY(tr_string_format(out, err, "%lld", (long long)attribute->number));
+        else
+            TR_TRY(nx_escape(out, attribute->text, err));
+        TR_TRY(put(out, "</dd>\n", err));
+    }
+    return TR_OK;
+}
+
+static enum tr_status put_style(struct tr_string *out, const struct nx_page *page,
+                                struct tr_err *err) {
+    (void)page;
+    return put(out, nx_page_css, err);
+}
+
+static enum tr_status put_script(struct tr_string *out, const struct nx_page *page,
+                                 struct tr_err *err) {
+    (void)page;
+    return put(out, nx_page_js, err);
+}
+
+// As the policy wants it: base64 of the 32 bytes.
+static enum tr_status put_script_digest(struct tr_string *out, const struct nx_page *page,
+                                        struct tr_err *err) {
+    (void)page;
+    for (int at = 0; at < 32; at += 3) {
+        unsigned char bytes[3] = {0};
+        char text[4];
+        int count = 32 - at < 3 ? 32 - at : 3;
+        for (int i = 0; i < count; i++) {
+            const char hex[3] = {nx_page_js_sha256[2 * (at + i)],
+                                 nx_page_js_sha256[2 * (at + i) + 1], 0};
+            bytes[i] = (unsigned char)strtoul(hex, NULL, 16);
+        }
+        nx_base64(bytes, count, text);
+        TR_TRY(tr_string_append(out, text, 4, err));
+    }
+    return TR_OK;
+}
+
+static const struct part {
+    const char *name;
+    enum tr_status (*put)(struct tr_string *out, const struct nx_page *page, struct tr_err *err);
+} parts[] = {
+    {"title", put_title},     {"summary", put_summary},
+    {"figures", put_figures}, {"provenance", put_provenance},
+    {"data", nx_page_data},   {"style", put_style},
+    {"script", put_script},   {"script-digest", put_script_digest},
+};
+
+static const struct part *part_at(const char *name) {
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        size_t size = strlen(parts[i].name);
+        if (strncmp(name, parts[i].name, size) == 0 && strncmp(name + size, "}}", 2) == 0)
+            return &parts[i];
+    }
+    return NULL;
+}
+
+enum tr_status nx_page_write(struct tr_string *out, const struct nx_page *page,
+                             struct tr_err *err) {
+    const char *at = nx_page_html, *hole;
+    while ((hole = strstr(at, "{{"))) {
+        const struct part *part = part_at(hole + 2);
+        TR_TRY(tr_string_append(out, at, (size_t)(hole - at), err));
+        if (part)
+            TR_TRY(part->put(out, page, err));
+        at = strstr(hole, "}}") + 2;
+    }
+    return put(out, at, err);
+}

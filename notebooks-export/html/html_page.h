@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef NX_HTML_PAGE_H
+#define NX_HTML_PAGE_H
+
+#include "data.h"
+#include "figure.h"
+
+// One HTML file with everything in it. A content security policy lets it load nothing and run no
+// script but its own (by its digest); what comes from the store is escaped text all the same.
+
+struct nx_page {
+    const char *store; // path, for people
+    const struct nx_data *data;
+    const struct tr_run_info *info;
+    const struct nx_figure *figures; // [count]
+    int count;
+};
+
+enum tr_status nx_page_write(struct tr_string *out, const struct nx_page *page, struct tr_err *err);
+
+#endif

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the page does beyond showing its figures: values where one points, a checkpoint to look at,
+// tables to sort. Panels are described by the JSON beside this script: where they are in their
+// figure (points), their rows and columns, and their values. A row of values is base64 of
+// little-endian 32-bit floats, behind a # of bytes (255: nothing), or null when it is empty.
+(() => {
+  "use strict";
+  const svgNamespace = "http://www.w3.org/2000/svg";
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const hint = document.getElementById("hint");
+  const slider = document.getElementById("checkpoint");
+  const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
+
+  // ---- values ------------------------------------------------------------------------------
+  const decode = (text) => {
+    const small = text[0] === "#";
+    const bytes = Uint8Array.from(atob(text.slice(small ? 1 : 0)), (byte) => byte.charCodeAt(0));
+    if (small) return Array.from(bytes, (byte) => (byte === 255 ? NaN : byte));
+    const view = new DataView(bytes.buffer);
+    return Float32Array.from({ length: bytes.length / 4 }, (_, i) => view.getFloat32(4 * i, true));
+  };
+  const decoded = new Map();
+  const rowOf = (panel, row) => {
+    const text = data.matrices[panel.matrix][row];
+    if (text === null) return null;
+    if (!decoded.has(text)) decoded.set(text, decode(text));
+    return decoded.get(text);
+  };
+  const valueAt = (panel, row, column) => rowOf(panel, row)?.[column] ?? NaN;
+
+  const written = (value) => {
+    if (!Number.isFinite(value)) return "not measured";
+    const text = value !== 0 && Math.abs(value) < 1e-3 ? value.toExponential(3)
+      : String(Number(value.toPrecision(4)));
+    return text.replaceAll("-", "\u2212");
+  };
+
+  // ---- places ------------------------------------------------------------------------------
+  // The middle of a column; `at` holds shares of the width where columns are not of equal width.
+  const columnX = (panel, column) =>
+    panel.x + panel.width * (panel.at ? panel.at[column] : (column + 0.5) / panel.columns);
+  // Where a value is on the scale of a panel of lines.
+  const lineY = (panel, value) => {
+    const { low, high, log } = panel.scale;
+    const share = log ? Math.log(value / low) / Math.log(high / low) : (value - low) / (high - low);
+    return panel.y + panel.height * (1 - share);
+  };
+  const cellY = (panel, row) => panel.y + panel.height * (row + 0.5) / panel.rows.length;
+  const placeY = (panel, row, column) =>
+    panel.cells ? cellY(panel, row) : lineY(panel, valueAt(panel, row, column));
+
+  // The index of the least distance, -1 when none is finite.
+  const nearest = (count, distance) => {
+    let best = -1, least = Infinity;
+    for (let i = 0; i < count; i++) {
+      const d = distance(i);
+      if (d < least) { least = d; best = i; }
+    }
+    return best;
+  };
+
+  const locate = (panel, x, y) => {
+    if (panel.cells) {
+      return {
+        column: clamp(Math.floor((x - panel.x) / panel.width * panel.columns), 0, panel.columns - 1),
+        row: clamp(Math.floor((y - panel.y) / panel.height * panel.rows.length), 0,
+          panel.rows.length - 1),
+      };
+    }
+    const column = nearest(panel.columns, (i) => Math.abs(columnX(panel, i) - x));
+    return { column, row: nearest(panel.rows.length, (i) => Math.abs(placeY(panel, i, column) - y)) };
+  };
+
+  // ---- pointing ----------------------------------------------------------------------------
+  const element = (name, attributes, parent) => {
+    const made = document.createElementNS(svgNamespace, name);
+    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+    parent.append(made);
+    return made;
+  };
+
+  let cursor = null; // { panel, row, column, mark } where the reader points
+  const forget = () => {
+    cursor?.mark.remove();
+    cursor = null;
+    hint.hidden = true;
+  };
+
+  const columnName = (panel, column) =>
+    panel.byCheckpoint ? data.checkpoints[column]
+      : panel.columnNames ? panel.columnNames[column] : String(column);
+
+  const sentence = (panel, row, column) => {
+    const where = [panel.title, panel.rows[row], columnName(panel, column)].filter(Boolean);
+    return `${where.join(", ")}: ${panel.quantity} ${written(valueAt(panel, row, column))}`;
+  };
+
+  const showHint = (panel, row, column) => {
+    const box = panel.svg.getBoundingClientRect();
+    const scale = box.width / panel.svg.viewBox.baseVal.width;
+    hint.textContent = sentence(panel, row, column);
+    hint.hidden = false;
+    const x = box.left + scale * columnX(panel, column) + 12;
+    const y = box.top + scale * placeY(panel, row, column) + 12;
+    hint.style.left = `${clamp(x, 4, Math.max(4, innerWidth - hint.offsetWidth - 4))}px`;
+    hint.style.top = `${clamp(y, 4, Math.max(4, innerHeight - hint.offsetHeight - 4))}px`;
+  };
+
+  const drawMark = (panel, row, column) => {
+    if (!panel.cells) {
+      return element("circle", { class: "cursor", r: 2.5, cx: columnX(panel, column),
+        cy: placeY(panel, row, column) }, panel.svg);
+    }
+    const width = panel.width / panel.columns, height = panel.height / panel.rows.length;
+    return element("rect", { class: "cursor", width, height,
+      x: panel.x + column * width, y: panel.y + row * height }, panel.svg);
+  };
+
+  const point = (panel, row, column) => {
+    if (cursor?.panel === panel && cursor.row === row && cursor.column === column) return;
+    forget();
+    if (row < 0 || column < 0) return;
+    if (!panel.cells && !Number.isFinite(valueAt(panel, row, column))) return;
+    cursor = { panel, row, column, mark: drawMark(panel, row, column) };
+    showHint(panel, row, column);
+  };
+
+  const panelUnder = (panels, x, y) => panels.find((panel) =>
+    x >= panel.x && x <= panel.x + panel.width && y >= panel.y && y <= panel.y + panel.height);
+
+  const onPointer = (svg, panels, event) => {
+    const place = new DOMPoint(event.clientX, event.clientY)
+      .matrixTransform(svg.getScreenCTM().inverse());
+    const panel = panelUnder(panels, place.x, place.y);
+    if (!panel) return forget();
+    const { row, column } = locate(panel, place.x, place.y);
+    point(panel, row, column);
+    if (event.type === "click" && panel.byCheckpoint) choose(column);
+  };
+
+  // The next row of lines that has a value here; the next one of cells.
+  const stepRow = (panel, row, column, by) => {
+    if (panel.cells) return clamp(row + by, 0, panel.rows.length - 1);
+    const order = panel.rows.map((_, i) => i)
+      .filter((i) => Number.isFinite(valueAt(panel, i, column)))
+      .sort((a, b) => placeY(panel, a, column) - placeY(panel, b, column));
+    return order[clamp(order.indexOf(row) + by, 0, order.length - 1)] ?? -1;
+  };
+
+  const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+  const onKey = (panels, event) => {
+    if (event.key === "Escape") return forget();
+    const inside = cursor && panels.includes(cursor.panel);
+    const panel = inside ? cursor.panel : panels[0];
+    if (event.key === "Enter" && inside && panel.byCheckpoint) return choose(cursor.column);
+    if (event.key === "PageDown" || event.key === "PageUp") {
+      const by = event.key === "PageDown" ? 1 : -1;
+      const next = panels[clamp(panels.indexOf(panel) + by, 0, panels.length - 1)];
+      const column = clamp(inside ? cursor.column : 0, 0, next.columns - 1);
+      point(next, stepRow(next, 0, column, 0), column);
+    } else if (moves[event.key]) {
+      const [across, down] = moves[event.key];
+      const column = clamp((inside ? cursor.column : 0) + (inside ? across : 0), 0,
+        panel.columns - 1);
+      point(panel, stepRow(panel, inside ? cursor.row : 0, column, inside ? down : 0), column);
+    } else {
+      return;
+    }
+    event.preventDefault();
+  };
+
+  // ---- the checkpoint ----------------------------------------------------------------------
+  const showNow = (panel, checkpoint) => {
+    const half = panel.cells ? panel.width / panel.columns / 2 : 0;
+    const x = columnX(panel, checkpoint);
+    panel.now ??= element("rect", { class: "now", y: panel.y, height: panel.height }, panel.svg);
+    panel.now.setAttribute("x", x - half);
+    panel.now.setAttribute("width", Math.max(2 * half, 0.01));
+  };
+
+  const choose = (checkpoint) => {
+    slider.value = checkpoint;
+    slider.setAttribute("aria-valuetext", data.checkpoints[checkpoint]);
+    document.getElementById("checkpoint-name").textContent = data.checkpoints[checkpoint];
+    for (const panel of data.panels) if (panel.byCheckpoint) showNow(panel, checkpoint);
+    for (const cell of document.querySelectorAll("td[data-panel]")) {
+      const value = valueAt(data.panels[cell.dataset.panel], Number(cell.dataset.row), checkpoint);
+      cell.textContent = written(value);
+      cell.dataset.value = value;
+    }
+  };
+
+  // ---- tables ------------------------------------------------------------------------------
+  // By number, what is missing last; by text where there are no numbers.
+  const compare = (a, b, column, sign) => {
+    const [x, y] = [a, b].map((row) => Number(row.cells[column].dataset.value ?? NaN));
+    if (Number.isNaN(x) !== Number.isNaN(y)) return Number.isNaN(x) ? 1 : -1;
+    if (!Number.isNaN(x)) return sign * (x - y);
+    return sign * a.cells[column].textContent.localeCompare(b.cells[column].textContent);
+  };
+  const sortBy = (heading) => {
+    const ascending = heading.getAttribute("aria-sort") !== "ascending";
+    const body = heading.closest("table").tBodies[0];
+    const rows = [...body.rows].sort((a, b) => compare(a, b, heading.cellIndex, ascending ? 1 : -1));
+    for (const other of heading.parentElement.cells) other.removeAttribute("aria-sort");
+    heading.setAttribute("aria-sort", ascending ? "ascending" : "descending");
+    body.append(...rows);
+  };
+
+  // ---- beginning ---------------------------------------------------------------------------
+  for (const panel of data.panels) panel.svg = document.getElementById(panel.id).closest("svg");
+  for (const svg of document.querySelectorAll("svg.figure")) {
+    const panels = data.panels.filter((panel) => panel.svg === svg);
+    svg.tabIndex = 0;
+    for (const type of ["pointermove", "click"]) {
+      svg.addEventListener(type, (event) => onPointer(svg, panels, event));
+    }
+    svg.addEventListener("pointerleave", forget);
+    svg.addEventListener("blur", forget);
+    svg.addEventListener("keydown", (event) => onKey(panels, event));
+  }
+  for (const button of document.querySelectorAll("th button")) {
+    button.addEventListener("click", () => sortBy(button.closest("th")));
+  }
+  const theme = document.getElementById("theme");
+  const setTheme = (dark) => {
+    document.documentElement.dataset.theme = dark ? "dark" : "light";
+    theme.setAttribute("aria-pressed", String(dark));
+  };
+  theme.setAttribute("aria-pressed", String(matchMedia("(prefers-color-scheme: dark)").matches));
+  theme.addEventListener("click", () => setTheme(theme.getAttribute("aria-pressed") !== "true"));
+  slider.max = data.checkpoints.length - 1;
+  slider.addEventListener("input", () => choose(Number(slider.value)));
+  document.querySelector(".controls").hidden = false;
+  choose(data.checkpoints.length - 1);
+})();
