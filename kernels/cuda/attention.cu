@@ -19,9 +19,10 @@ struct kernel {
 };
 
 static const struct kernel kernels[] = {
-    {attention_mma_takes, attention_mma},   // ATTENTION_MMA
-    {attention_simt_takes, attention_simt}, // ATTENTION_SIMT
-    {rows_takes, attention_rows},           // ATTENTION_ROWS
+    {attention_hopper_takes, attention_hopper}, // ATTENTION_HOPPER
+    {attention_mma_takes, attention_mma},       // ATTENTION_MMA
+    {attention_simt_takes, attention_simt},     // ATTENTION_SIMT
+    {rows_takes, attention_rows},               // ATTENTION_ROWS
 };
 
 static struct attention_heads heads_of(const struct kn_heads *h) {
@@ -80,17 +81,31 @@ static enum kn_status reserve_marks(struct kn_backend *self, struct attention_la
                       "clearing attention's marks");
 }
 
-static enum kn_status run_heads(struct kn_backend *self, struct attention_launch *launch,
-                                enum attention_kernel first) {
-    int chosen = first;
-    while (!kernels[chosen].takes(launch))
-        chosen++;
-    if (chosen == ATTENTION_ROWS)
-        return attention_rows(self, launch);
-    launch->task.section = section_of(&launch->task, launch->type);
-    CUDA_TRY(reserve_marks(self, launch));
-    CUDA_TRY(kernels[chosen].run(self, launch));
-    return attention_rows(self, launch);
+static struct attention_launch launch_of(struct kn_backend *self, const struct kn_attention *op,
+                                         int64_t first_head) {
+    const struct cuda_backend *cuda = cuda_of(self);
+    struct attention_launch launch = {};
+    launch.task = task_of(op, first_head);
+    launch.type = self->activation_type;
+    launch.stream = cuda->ops;
+    launch.capability = cuda->capability;
+    launch.processors = cuda->processors;
+    launch.task.section = section_of(&launch.task, launch.type);
+    return launch;
+}
+
+static enum attention_kernel choice_of(const struct attention_launch *launch,
+                                       enum attention_kernel first) {
+    int choice = first;
+    while (!kernels[choice].takes(launch))
+        choice++;
+    return (enum attention_kernel)choice;
+}
+
+enum attention_kernel attention_choice(struct kn_backend *self, const struct kn_attention *op,
+                                       enum attention_kernel first) {
+    struct attention_launch launch = launch_of(self, op, 0);
+    return choice_of(&launch, first);
 }
 
 enum kn_status attention_run(struct kn_backend *self, const struct kn_attention *op,
@@ -101,18 +116,17 @@ enum kn_status attention_run(struct kn_backend *self, const struct kn_attention 
     if (op->y.rows > INT_MAX / ATTENTION_HEADS || op->q.count > INT_MAX)
         return KN_EUNSUPPORTED;
     for (int64_t head = 0; head < op->q.count; head += ATTENTION_HEADS) {
-        const struct cuda_backend *cuda = cuda_of(self);
-        struct attention_launch launch = {};
-        launch.capability = cuda->capability;
-        launch.processors = cuda->processors;
-        launch.stream = cuda->ops;
-        launch.task = task_of(op, head);
-        launch.type = self->activation_type;
-        CUDA_TRY(run_heads(self, &launch, first));
+        struct attention_launch launch = launch_of(self, op, head);
+        enum attention_kernel choice = choice_of(&launch, first);
+        if (choice != ATTENTION_ROWS) {
+            CUDA_TRY(reserve_marks(self, &launch));
+            CUDA_TRY(kernels[choice].run(self, &launch));
+        }
+        CUDA_TRY(attention_rows(self, &launch));
     }
     return KN_OK;
 }
 
 enum kn_status cuda_attention(struct kn_backend *self, const struct kn_attention *op) {
-    return attention_run(self, op, ATTENTION_MMA);
+    return attention_run(self, op, ATTENTION_HOPPER);
 }

@@ -49,19 +49,26 @@ struct attention_launch {
 
 // The kernels, the fastest first. The last takes everything.
 enum attention_kernel {
-    ATTENTION_MMA,  // f16 and bf16, dims to 256: mma.sync
-    ATTENTION_SIMT, // f32, dims to 256: f32 multiply-adds
-    ATTENTION_ROWS, // a warp for each row and head
+    ATTENTION_HOPPER, // f16 and bf16, dims 64 and 128, plain scores, capability 9.0: wgmma
+    ATTENTION_MMA,    // f16 and bf16, dims to 256: mma.sync
+    ATTENTION_SIMT,   // f32, dims to 256: f32 multiply-adds
+    ATTENTION_ROWS,   // a warp for each row and head
 };
 
 // cuda_attention with the first kernel that takes the op, from `first` on.
 enum kn_status attention_run(struct kn_backend *self, const struct kn_attention *op,
                              enum attention_kernel first);
 
+// Which one that is, for an op that has passed its checks.
+enum attention_kernel attention_choice(struct kn_backend *self, const struct kn_attention *op,
+                                       enum attention_kernel first);
+
+bool attention_hopper_takes(const struct attention_launch *launch);
 bool attention_mma_takes(const struct attention_launch *launch);
 bool attention_simt_takes(const struct attention_launch *launch);
 
 // The launches; they set task.tiles. rows computes the units that are marked.
+enum kn_status attention_hopper(struct kn_backend *self, struct attention_launch *launch);
 enum kn_status attention_mma(struct kn_backend *self, struct attention_launch *launch);
 enum kn_status attention_simt(struct kn_backend *self, struct attention_launch *launch);
 enum kn_status attention_rows(struct kn_backend *self, struct attention_launch *launch);

@@ -217,7 +217,7 @@ __device__ static void write_rows(const mma_rows<S> &r, const attention_task &ta
     int first_column = (int)threadIdx.x % 4 * 2;
 #pragma unroll
     for (int h = 0; h < 2; h++, position += 8) {
-        float inverse = 1 / quad_sum(r.total[h]), zero = 0;
+        float inverse = __fdividef(1.F, quad_sum(r.total[h])), zero = 0;
         if (position >= task.seq_len)
             continue;
         T *y = const_cast<T *>(
