@@ -16,11 +16,11 @@ enum special { RANDOM, NAN_KEY, NAN_VALUE };
 // One matrix holds queries, keys, values from column `first` on, `gap` columns between heads.
 struct test_case {
     int sequences, seq_len, heads, kv_heads, dim, v_dim;
-    int window;
-    float softcap;
-    enum slopes_kind slopes;
-    int first, gap;
-    enum special special;
+    int window = 0;
+    float softcap = 0;
+    enum slopes_kind slopes = NO_SLOPES;
+    int first = 0, gap = 0;
+    enum special special = RANDOM;
 };
 
 static const test_case cases[] = {
