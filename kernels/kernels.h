@@ -51,7 +51,8 @@ static inline struct kn_matrix kn_matrix(void *data, enum kn_type type, int64_t 
 
 // y[n,m] = activation(x[n,k] * w[m,k]^T + bias[m]), accumulated in f32.
 // x has the backend's activation type (the CPU: f32), y that or f32, w any type (fastest in the
-// activation type), bias f32 or NULL. Where y is of 16 bits, the bias is rounded to them first and
+// activation type), bias f32 or NULL. w of another type than x is rounded to x's
+// where that is of 16 bits. Where y is of 16 bits, the bias is rounded to them first and
 // the activation sees the rounded sum, as in other implementations.
 // KN_XIELU (Huang & Schlag 2024, arXiv 2411.13010) has parameters p = {alpha_p, alpha_n, beta,
 // eps}, alpha_p and alpha_n already through their softplus:

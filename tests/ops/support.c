@@ -120,18 +120,25 @@ struct matrix matrix_of(const float *values, enum kn_type type, int64_t rows, in
     return matrix;
 }
 
-struct matrix matrix_random(enum kn_type type, int64_t rows, int64_t cols, int64_t pad) {
+static float represented_value(enum kn_type type) {
+    float value = random_value();
+    char stored[sizeof(float)];
+    kn_convert(stored, type, &value, KN_F32, 1);
+    kn_convert(&value, KN_F32, stored, type, 1);
+    return value;
+}
+
+struct matrix matrix_representable(enum kn_type type, enum kn_type represented, int64_t rows,
+                                   int64_t cols, int64_t pad) {
     float *values = host_new((size_t)(rows * cols) * sizeof(float));
     for (int64_t i = 0; i < rows * cols; i++) {
-        values[i] = random_value();
+        values[i] = represented_value(represented);
     }
     return matrix_of(values, type, rows, cols, pad);
 }
 
-struct matrix matrix_weights(enum kn_type type, int64_t rows, int64_t cols, int64_t pad) {
-    struct matrix exact = matrix_random(KN_BF16, rows, cols, 0);
-    exact = matrix_of(exact.values, KN_F16, rows, cols, 0);
-    return matrix_of(exact.values, type, rows, cols, pad);
+struct matrix matrix_random(enum kn_type type, int64_t rows, int64_t cols, int64_t pad) {
+    return matrix_representable(type, KN_F32, rows, cols, pad);
 }
 
 struct matrix matrix_output(enum kn_type type, int64_t rows, int64_t cols, int64_t pad) {
@@ -158,10 +165,7 @@ void matrix_read(struct matrix *matrix) {
 float *vector_representable(float **host_p, int64_t count, enum kn_type type) {
     *host_p = host_new((size_t)count * sizeof(float));
     for (int64_t i = 0; i < count; i++) {
-        float value = random_value();
-        char stored[sizeof(float)];
-        kn_convert(stored, type, &value, KN_F32, 1);
-        kn_convert(*host_p + i, KN_F32, stored, type, 1);
+        (*host_p)[i] = represented_value(type);
     }
     return buffer_new(*host_p, (size_t)count * sizeof(float));
 }
