@@ -100,6 +100,7 @@ def changed_options(programs, root):
     job.refused(has + "sequences = 4, this run has 2" + ADVICE, "--samples", "2")
     job.refused("OUT was traced without importance_token, this run is with it" + ADVICE,
                 "--per-token")
+    job.refused("OUT was traced without span_similarity, this run is with it" + ADVICE, "--spans")
     job.refused("OUT was traced with nll, this run is without it" + ADVICE, "--no-nll")
     job.refused(has + "sequences = 4, this run has 256" + ADVICE, tokens=False)
     tiny.write_tokens(root + "/ids.jsonl", 4, 8)
@@ -108,6 +109,17 @@ def changed_options(programs, root):
     ran = job.run().expect(3)
     check(re.search(r'^trace-ckpts: \S+/out\.h5 has tokens_digest = "[0-9a-f]{32}", this run has '
                     r'"[0-9a-f]{32}"; use another', ran.err, re.M), ran)
+
+
+def changed_spans(programs, root):
+    job = Job(programs, root)
+    job.run("--spans", "--span-tokens", "16").expect(0)
+    job.refused("OUT was traced with span_similarity, this run is without it" + ADVICE)
+    job.refused("OUT has span_tokens = 16, this run has 64" + ADVICE, "--spans")
+    job.refused("OUT has drift_tokens = 16, this run has 5" + ADVICE, "--spans", "--span-tokens",
+                "16", "--drift-tokens", "5")
+    check(harness.summary(job.run("--spans", "--span-tokens", "16").expect(0))[2] == 3,
+          "the same options did not go on")
 
 
 def changed_length(programs, root):
@@ -343,6 +355,6 @@ def forbidden_folder(programs, root):
 
 
 CASES = [other_schema_version, other_programs_file, truncated_store, broken_part, changed_options,
-         changed_length, changed_model, changed_checkpoint, vanished_checkpoint, flipped_byte,
+         changed_spans, changed_length, changed_model, changed_checkpoint, vanished_checkpoint, flipped_byte,
          failed_then_mended, fresh, nan_weights, nan_of_one_token, two_jobs, full_disk,
          small_files_only, read_only_disk, forbidden_folder]

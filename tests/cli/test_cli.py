@@ -19,7 +19,7 @@ from harness import check
 
 STOPPED = 75
 OPTIONS = ("--ckpts", "--input", "--output", "--text", "--tokens", "--samples", "--seq-len",
-           "--device", "--dtype", "--per-token", "--no-nll", "--tokens-per-step", "--publish",
+           "--device", "--dtype", "--spans", "--span-tokens", "--drift-tokens", "--per-token", "--no-nll", "--tokens-per-step", "--publish",
            "--dry-run", "--fresh", "--verify", "--progress", "--quiet", "--verbose")
 
 

@@ -35,6 +35,32 @@ def by_xarray(path, engine):
         return store.name.values.tolist(), store.importance.values
 
 
+def check_spans(path, golden_path):
+    """What --spans adds, by name and by coordinate."""
+    with open(golden_path) as file:
+        checkpoints = json.load(file)["checkpoints"]
+    with xarray.open_dataset(path, engine="h5netcdf") as store:
+        assert store.cka.dims == ("checkpoint", "boundary", "boundary_to"), store.cka.dims
+        assert store.stream_sample.dims == ("checkpoint", "boundary", "probe", "channel")
+        layers = store.sizes["layer"]
+        assert store.boundary.values.tolist() == list(range(layers + 1))
+        assert store.sizes["probe"] == 32 and store.attrs["span_tokens"] == 1024
+        assert len(set(store.probe.values.tolist())) == 32
+        for index, truth in enumerate(checkpoints.values()):
+            np.testing.assert_allclose(store.cka[index], truth["cka_every4th_token"], atol=1e-5)
+        window = store.span_similarity.sel(boundary=2, boundary_to=5)
+        np.testing.assert_array_equal(window,
+                                      store.span_similarity.sel(boundary=5, boundary_to=2))
+        # The first boundary is the embedding of the probes' ids: one id, one stream.
+        ids = np.load(os.path.join(os.path.dirname(golden_path), "tokens.npy")).ravel()
+        stream = store.stream_sample.isel(checkpoint=-1, boundary=0).values
+        for first in range(32):
+            for second in range(first):
+                same = np.array_equal(stream[first], stream[second])
+                probes = store.probe.values[[first, second]]
+                assert same == (ids[probes[0]] == ids[probes[1]]), probes
+
+
 def by_h5dump(path, program, plugins):
     def dump(dataset):
         command = [program, "-y", "-w", "100000", "-m", "%.17g", "-d", dataset, path]
@@ -53,6 +79,7 @@ def by_h5dump(path, program, plugins):
 def main():
     path, golden_path, h5dump, plugins = sys.argv[1:]
     truth = golden(golden_path)
+    check_spans(path, golden_path)
     names, values = by_h5py(path)
     assert names == list(truth), names
     np.testing.assert_allclose(values, np.stack(list(truth.values())), rtol=1e-5, atol=1e-9)

@@ -46,6 +46,17 @@ static const struct quantity quantities[] = {
 static const struct quantity per_token = {NULL, TR_V_IMPORTANCE_TOKEN, {2e-5, 1e-9}};
 static const struct tolerance loss = {0, 1e-5};
 
+// Between boundaries: golden over every so many-th token of the calibration.
+static const struct {
+    const char *key;
+    enum tr_variable_id id;
+    int64_t every;
+} spans[] = {
+    {"span_similarity", TR_V_SPAN_SIMILARITY, 1},
+    {"cka_every4th_token", TR_V_CKA, 4},
+};
+static const struct tolerance span = {0, 1e-5};
+
 struct tally {
     long compared, failed;
     double worst; // error over its tolerance
@@ -164,6 +175,24 @@ static void compare_loss(const struct subject *s, const json_t *golden) {
     free(found);
 }
 
+// What was traced over the tokens that the golden numbers are of.
+static long compare_spans(const struct subject *s, const json_t *golden) {
+    int64_t tokens = s->layout->sequences * s->layout->seq_len;
+    long compared = s->tally->compared;
+    for (size_t i = 0; i < sizeof spans / sizeof *spans; i++) {
+        if (s->layout->span_tokens * spans[i].every != tokens)
+            continue;
+        char what[256];
+        double *found = as_doubles(s, spans[i].id);
+        snprintf(what, sizeof what, "%s %s", s->name, spans[i].key);
+        if (found)
+            compare_nested(s->tally, what, json_object_get(golden, spans[i].key), found,
+                           tr_variable_elements(spans[i].id, s->layout), span);
+        free(found);
+    }
+    return s->tally->compared - compared;
+}
+
 // One checkpoint of a series; the last one's golden also has sequence 0 of attn and mlp by token.
 static void compare_checkpoint(const struct subject *s, const json_t *golden) {
     for (int m = 0; m < TR_MODULES; m++) {
@@ -173,6 +202,9 @@ static void compare_checkpoint(const struct subject *s, const json_t *golden) {
                            json_object_get(module, quantities[i].key), 0);
     }
     compare_loss(s, golden);
+    if (s->layout->span_tokens && !compare_spans(s, golden))
+        complain(s->tally, "%s: no golden spans over %lld tokens", s->name,
+                 (long long)s->layout->span_tokens);
     const json_t *tokens = json_object_get(golden, "per_token_sequence0");
     for (int m = 0; tokens && s->layout->per_token && m < TR_BLOCK; m++)
         compare_module(s, &per_token, (enum tr_module)m,
@@ -295,13 +327,19 @@ static void trace_folders(struct tally *tally, const char *program, const char *
         complain(tally, "trace-ckpts ended with %d, output %s", code, store);
 }
 
+// The text; or the tokens, with spans over all of them and then over every fourth, the default.
 static void check_series(struct tally *tally, const char *program, const char *store,
                          const char *series, const char *text) {
     char *folders[MAX_PATHS];
     int count = list_folder(series, is_step, folders);
     char *tokens = join(series, "tokens.npy"), *golden = join(series, "golden.json");
     const char *from_text[] = {"--text", text, "--samples", "16", "--seq-len", "256", NULL};
-    const char *from_tokens[] = {"--tokens", tokens, "--per-token", NULL};
+    const char *all_spans[] = {"--tokens", tokens, "--spans", "--span-tokens", "4096", NULL};
+    const char *from_tokens[] = {"--tokens", tokens, "--per-token", "--spans", NULL};
+    if (!text) {
+        trace_folders(tally, program, store, all_spans, folders, count);
+        check_store(tally, store, golden, NULL);
+    }
     trace_folders(tally, program, store, text ? from_text : from_tokens, folders, count);
     check_store(tally, store, golden, NULL);
     for (int i = 0; i < count; i++)

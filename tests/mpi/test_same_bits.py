@@ -22,7 +22,8 @@ class Comparison:
     def __init__(self, programs, root, folders, *options):
         self.programs, self.root, self.runs = programs, root, 0
         self.arguments = ["--ckpts", *folders, "--tokens", programs["series"] + "/tokens.npy",
-                          "--per-token", *options]
+                          "--per-token", "--spans", "--span-tokens", "500",
+                          *options]
 
     def run(self, launcher, env):
         out = f"{self.root}/{self.runs}.h5"

@@ -51,6 +51,7 @@ static void trace(struct tr_row *row, struct tr_layout *layout, const char *out,
                                  .samples = SAMPLES,
                                  .seq_len = SEQ_LEN,
                                  .per_token = true,
+                                 .spans = true,
                                  .quiet = true,
                                  .device = KN_CPU};
     struct kn_backend *kn;
@@ -61,6 +62,7 @@ static void trace(struct tr_row *row, struct tr_layout *layout, const char *out,
     char *warnings;
     assert_int_equal(kn_open(&kn, KN_CPU, &(struct kn_options){.threads = 1}), KN_OK);
     OK(tr_job_prepare(&job, &options, kn, "test", &notes, &err));
+    job.threads = 2;
     OK(tr_store_open(&store, out, &job.info, false, &warnings, &err));
     OK(tr_job_resume(&job, store, &notes, &err));
     work(&job, store, kn, wave);
@@ -127,6 +129,31 @@ static void the_wave_follows_the_memory(void **state) {
     kn->ops->close(kn);
 }
 
+// The plan knows what spans take: twice the streams of their tokens at 11 boundaries, the panels of
+// kernels, a row's sample of the stream.
+static void the_plan_counts_spans(void **state) {
+    (void)state;
+    char *paths[] = {(char *)"tests/series/demo/step_512"};
+    struct tr_options options = {
+        .paths = paths, .path_count = 1, .samples = SAMPLES, .seq_len = SEQ_LEN};
+    struct kn_backend *kn;
+    double bytes[2];
+    assert_int_equal(kn_open(&kn, KN_CPU, &(struct kn_options){.threads = 1}), KN_OK);
+    for (int spans = 0; spans < 2; spans++) {
+        struct tr_job job;
+        struct tr_string notes = {0};
+        options.spans = spans;
+        OK(tr_job_prepare(&job, &options, kn, "test", &notes, &err));
+        bytes[spans] = tr_worker_bytes(&job, 2);
+        tr_string_free(&notes);
+        tr_job_free(&job);
+    }
+    double streams = 11.0 * 1024 * 64 * 4, panels = 11.0 * 128 * 1024 * 4;
+    assert_true(bytes[1] - bytes[0] > 2 * streams + panels);
+    assert_true(bytes[1] - bytes[0] < 1.2 * (2 * streams + panels));
+    kn->ops->close(kn);
+}
+
 // Work that is left without a signal or a reason is never "all well".
 static void left_over_work_is_an_error(void **state) {
     (void)state;
@@ -152,6 +179,7 @@ int main(void) {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(waves_give_the_same_bits),
         cmocka_unit_test(the_wave_follows_the_memory),
+        cmocka_unit_test(the_plan_counts_spans),
         cmocka_unit_test(left_over_work_is_an_error),
     };
     return cmocka_run_group_tests(tests, folder_create, folder_remove);

@@ -13,7 +13,7 @@
 #include "placement.h"
 #include "progress.h"
 #include "protocol.h"
-#include "sums.h"
+#include "results.h"
 #include "worker.h"
 
 enum { EXIT_SOME_FAILED = 1, EXIT_ENVIRONMENT = 3, EXIT_STOPPED = 75 };
@@ -21,7 +21,7 @@ enum { PUBLISH_SHARE = 50 }; // publishing costs at most 1/50 of the run
 
 // The pieces of one split checkpoint as they come in.
 struct assembly {
-    struct tr_sums *sums; // of all sequences; NULL before the first piece
+    struct tr_results results; // of all sequences; empty before the first piece
     struct tr_message message;
 };
 
@@ -86,7 +86,7 @@ void tr_coordinator_free(struct tr_coordinator *c) {
     if (!c)
         return;
     for (int64_t i = 0; c->assemblies && i < c->job->todo_count; i++)
-        tr_sums_free(c->assemblies[i].sums);
+        tr_results_free(&c->assemblies[i].results);
     free(c->assemblies);
     free(c->hellos);
     free(c->partial);
@@ -118,8 +118,8 @@ static enum tr_status join_piece(struct tr_coordinator *c, const struct tr_messa
     int64_t micro = tr_micro_batch(layout->seq_len);
     int64_t begin = message->item.begin * micro, end = message->item.end * micro;
     end = end < layout->sequences ? end : layout->sequences;
-    if (!a->sums) {
-        TR_TRY(tr_sums_new(&a->sums, layout, 0, layout->sequences, err));
+    if (!a->results.sums) {
+        TR_TRY(tr_results_new(&a->results, layout, 0, layout->sequences, err));
         a->message = *message;
     } else {
         a->message.seconds += message->seconds;
@@ -129,26 +129,17 @@ static enum tr_status join_piece(struct tr_coordinator *c, const struct tr_messa
         snprintf(a->message.text, sizeof a->message.text,
                  "two ranks read different weights: digests %s and %s", a->message.weights_digest,
                  message->weights_digest);
-    return tr_sums_join(a->sums, begin, end, bytes, size, err);
+    return tr_results_join(&a->results, layout, begin, end, bytes, size, err);
 }
 
 static enum tr_status commit_assembly(struct tr_coordinator *c, const struct dist_item *item,
                                       struct tr_err *err) {
     struct assembly *a = &c->assemblies[item->checkpoint];
-    struct tr_row row;
     a->message.item = *item;
     if (*a->message.text && a->message.status == TR_OK)
         a->message.status = TR_EIO;
-    TR_TRY(tr_row_new(&row, &c->job->info.layout, err));
-    enum tr_status status =
-        tr_row_describe(&row, c->job, item->checkpoint, &a->message, c->backend, err);
-    if (status == TR_OK && a->message.status == TR_OK)
-        tr_sums_finish(a->sums, &row);
-    if (status == TR_OK)
-        status = tr_store_commit(c->job->options->out, &c->job->info, &row, err);
-    tr_row_free(&row);
-    tr_sums_free(a->sums);
-    a->sums = NULL;
+    enum tr_status status = tr_results_commit(&a->results, c->job, &a->message, c->backend, err);
+    tr_results_free(&a->results);
     if (status == TR_OK)
         checkpoint_over(c, &a->message);
     return status;

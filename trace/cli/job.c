@@ -150,6 +150,29 @@ static enum tr_status find_calibration(struct tr_job *job, int64_t first, struct
                             !o->text && !o->tokens ? " (no --text or --tokens given)" : "");
 }
 
+// How many tokens' streams are compared, and how many are kept: no more than there are.
+static enum tr_status size_spans(struct tr_job *job, struct tr_err *err) {
+    enum { SPAN_TOKENS = 1024, DRIFT_TOKENS = 32 };
+    const struct tr_options *o = job->options;
+    struct tr_layout *layout = &job->info.layout;
+    int64_t tokens = layout->sequences * layout->seq_len;
+    if (!o->spans)
+        return TR_OK;
+    if (o->span_tokens > tokens)
+        return tr_fail(err, TR_EUSAGE,
+                       "--span-tokens %lld are more than the calibration's %lld tokens",
+                       (long long)o->span_tokens, (long long)tokens);
+    layout->span_tokens = o->span_tokens ? o->span_tokens : SPAN_TOKENS;
+    layout->span_tokens = layout->span_tokens < tokens ? layout->span_tokens : tokens;
+    if (o->drift_tokens > layout->span_tokens)
+        return tr_fail(err, TR_EUSAGE, "--drift-tokens %lld are more than the %lld span tokens",
+                       (long long)o->drift_tokens, (long long)layout->span_tokens);
+    layout->probes = o->drift_tokens ? o->drift_tokens : DRIFT_TOKENS;
+    layout->probes = layout->probes < layout->span_tokens ? layout->probes : layout->span_tokens;
+    layout->channels = job->first.config.hidden;
+    return TR_OK;
+}
+
 // The attributes: what must agree for rows to be comparable, what is worth recording, and what is
 // true only of the moment.
 static enum tr_status describe(struct tr_job *job, const struct kn_backend *kn, const char *command,
@@ -217,6 +240,7 @@ enum tr_status tr_job_prepare(struct tr_job *job, const struct tr_options *optio
                                           .seq_len = c->seq_len,
                                           .nll = !options->no_nll,
                                           .per_token = options->per_token};
+    TR_TRY(size_spans(job, err));
     int64_t micro = tr_micro_batch(c->seq_len);
     job->micro_batches = (c->sequences + micro - 1) / micro;
     TR_TRY(label_sequences(job, err));

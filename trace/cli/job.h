@@ -27,6 +27,7 @@ struct tr_job {
     int64_t todo_count;
     int64_t done_count;    // of the series, already in the store
     int64_t micro_batches; // of the calibration
+    int threads;           // of this rank's processors; not shared
 };
 
 // "llama layers=10 hidden=64 heads=4/2 head_dim=16 ffn=160 vocabulary=768"

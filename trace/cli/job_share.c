@@ -135,7 +135,7 @@ enum tr_status tr_job_share(struct tr_job *job, const struct tr_options *options
         return TR_OK;
     struct walk walk = {.writes = dist_rank(dist) == 0, .err = err};
     if (!walk.writes)
-        *job = (struct tr_job){.options = options};
+        *job = (struct tr_job){.options = options, .threads = job->threads};
     enum tr_status status = walk.writes ? walk_job(&walk, job) : TR_OK;
     void *bytes = walk.bytes.data;
     size_t size = walk.bytes.size;

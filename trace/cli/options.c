@@ -19,6 +19,9 @@ enum long_option {
     OPT_SEQ_LEN,
     OPT_DEVICE,
     OPT_DTYPE,
+    OPT_SPANS,
+    OPT_SPAN_TOKENS,
+    OPT_DRIFT_TOKENS,
     OPT_PER_TOKEN,
     OPT_NO_NLL,
     OPT_TOKENS_PER_STEP,
@@ -49,6 +52,12 @@ static const struct argp_option argp_options[] = {
     {"device", OPT_DEVICE, "auto|cpu|cuda", 0, "Where to compute (default: auto)", 0},
     {"dtype", OPT_DTYPE, "auto|f32|bf16|f16", 0,
      "Operands of products (default: auto; f32 on the CPU)", 0},
+    {"spans", OPT_SPANS, 0, 0,
+     "Also compare the residual stream between any two blocks: cosine and CKA", 0},
+    {"span-tokens", OPT_SPAN_TOKENS, "N", 0,
+     "With --spans: of N tokens, spread over the rows (default: 1024)", 0},
+    {"drift-tokens", OPT_DRIFT_TOKENS, "N", 0,
+     "With --spans: keep the stream itself of N of them (default: 32)", 0},
     {"per-token", OPT_PER_TOKEN, 0, 0, "Also keep the importance of every token", 0},
     {"no-nll", OPT_NO_NLL, 0, 0, "Leave out the head and the loss", 0},
     {"dry-run", OPT_DRY_RUN, 0, 0, "Print the plan and stop", 0},
@@ -105,6 +114,9 @@ static void check_together(const struct tr_options *options, struct argp_state *
                               : "which checkpoints? Give --ckpts DIR... or --input CSV");
     if (options->text && options->tokens)
         argp_error(state, "--text and --tokens exclude each other");
+    if (!options->spans && (options->span_tokens || options->drift_tokens))
+        argp_error(state, "--%s needs --spans",
+                   options->span_tokens ? "span-tokens" : "drift-tokens");
 }
 
 static error_t parse_option(int key, char *arg, struct argp_state *state) {
@@ -143,6 +155,15 @@ static error_t parse_option(int key, char *arg, struct argp_state *state) {
         return 0;
     case OPT_DTYPE:
         check_dtype(state, arg);
+        return 0;
+    case OPT_SPANS:
+        options->spans = true;
+        return 0;
+    case OPT_SPAN_TOKENS:
+        options->span_tokens = number(state, "span-tokens", arg, 4);
+        return 0;
+    case OPT_DRIFT_TOKENS:
+        options->drift_tokens = number(state, "drift-tokens", arg, 1);
         return 0;
     case OPT_PER_TOKEN:
         options->per_token = true;

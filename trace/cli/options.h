@@ -13,7 +13,8 @@ struct tr_options {
     int64_t path_count;
     const char *manifest, *out, *text, *tokens;
     int64_t samples, seq_len, tokens_per_step; // 0: not given
-    bool per_token, no_nll, fresh, verify, dry_run, quiet, verbose;
+    int64_t span_tokens, drift_tokens;         // 0: not given
+    bool spans, per_token, no_nll, fresh, verify, dry_run, quiet, verbose;
     int64_t publish_seconds, progress_seconds;
     enum kn_kind device;
 };

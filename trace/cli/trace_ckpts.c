@@ -168,6 +168,7 @@ static enum tr_status whole(struct program *p, const char *command, int *exit_p,
     enum tr_status status = open_backend(p, err);
     if (status == TR_OK && dist_rank(p->dist) == 0)
         status = prepare(p, command, err);
+    p->job.threads = tr_placement_threads(p->dist);
     if (status == TR_OK && dist_rank(p->dist) == 0)
         status = say_plan(p, err);
     if (!agree(p, status) || p->options.dry_run)

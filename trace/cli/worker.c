@@ -8,7 +8,7 @@
 #include "alloc.h"
 #include "clock.h"
 #include "forward.h"
-#include "sums.h"
+#include "results.h"
 
 struct worker {
     const struct tr_job *job;
@@ -19,14 +19,14 @@ struct worker {
     struct tr_config shape;     // the forward's
     int64_t wave;               // sequences at a time
     struct dist_item item, next;
-    bool asked;         // `next` is known
-    int64_t last_slabs; // of the present checkpoint: when one of them begins, ask
-    bool last_wave;     // of the present item
-    struct tr_sums *sums;
-    struct tr_err asking; // why asking failed, code TR_OK if it did not
-    double item_tokens;   // of the present item's waves that are over
-    double wave_tokens;   // of the present wave
-    double last_told;     // when progress was last reported
+    bool asked;                // `next` is known
+    int64_t last_slabs;        // of the present checkpoint: when one of them begins, ask
+    bool last_wave;            // of the present item
+    struct tr_results results; // of the present item
+    struct tr_err asking;      // why asking failed, code TR_OK if it did not
+    double item_tokens;        // of the present item's waves that are over
+    double wave_tokens;        // of the present wave
+    double last_told;          // when progress was last reported
 };
 
 static double stream_bytes(const struct tr_job *job, int64_t sequences) {
@@ -36,10 +36,8 @@ static double stream_bytes(const struct tr_job *job, int64_t sequences) {
 }
 
 double tr_worker_bytes(const struct tr_job *job, int64_t sequences) {
-    // The sums of the item, and the row they become with its compressed copy.
-    const struct tr_layout *layout = &job->info.layout;
-    double results = 3 * (double)tr_sums_size(layout, layout->sequences);
-    return 2 * (double)job->first.largest_slab + stream_bytes(job, sequences) + results +
+    return 2 * (double)job->first.largest_slab + stream_bytes(job, sequences) +
+           tr_results_bytes(&job->info.layout, job->threads) +
            tr_forward_scratch_bytes(&job->first.config, job->calibration.seq_len);
 }
 
@@ -53,12 +51,13 @@ int64_t tr_worker_wave(const struct tr_job *job, double memory) {
 
 // ---- asking ------------------------------------------------------------------------------------
 
-static enum tr_status tell(struct worker *w, struct tr_message *message, const void *payload,
-                           size_t size, struct tr_err *err) {
+// Sends a message, `results` behind it unless NULL.
+static enum tr_status tell(struct worker *w, const struct tr_message *message,
+                           const struct tr_results *results, struct tr_err *err) {
     struct tr_string bytes = {0};
     enum tr_status status = tr_string_append(&bytes, message, sizeof *message, err);
-    if (status == TR_OK)
-        status = tr_string_append(&bytes, payload, size, err);
+    if (status == TR_OK && results)
+        status = tr_results_append(results, &bytes, err);
     void *answer = NULL;
     size_t answer_size;
     if (status == TR_OK)
@@ -93,7 +92,7 @@ static enum tr_status ask(struct worker *w, struct tr_err *err) {
     if (w->asked)
         return TR_OK;
     struct tr_message message = {.kind = TR_MSG_NEXT};
-    TR_TRY(tell(w, &message, NULL, 0, err));
+    TR_TRY(tell(w, &message, NULL, err));
     w->asked = true;
     if (w->next.checkpoint < 0)
         return TR_OK;
@@ -106,11 +105,16 @@ static enum tr_status ask(struct worker *w, struct tr_err *err) {
 // ---- one item ----------------------------------------------------------------------------------
 
 static void on_tap(void *user, const struct tr_tap *tap) {
-    tr_sums_tap(((struct worker *)user)->sums, tap);
+    tr_sums_tap(((struct worker *)user)->results.sums, tap);
 }
 
 static void on_loss(void *user, const struct tr_loss_tap *tap) {
-    tr_sums_loss(((struct worker *)user)->sums, tap);
+    tr_sums_loss(((struct worker *)user)->results.sums, tap);
+}
+
+static float *on_boundary(void *user, int64_t boundary, int64_t first, int64_t count) {
+    (void)count;
+    return tr_spans_rows(((struct worker *)user)->results.spans, boundary, first);
 }
 
 // Reports how far the present item is, about once a second; a checkpoint may take minutes.
@@ -121,7 +125,7 @@ static void tell_progress(struct worker *w, int64_t index) {
     double share = (double)index / (double)(w->last_slabs + 2);
     struct tr_message message = {.kind = TR_MSG_PROGRESS,
                                  .tokens = w->item_tokens + share * w->wave_tokens};
-    w->asking.code = tell(w, &message, NULL, 0, &w->asking);
+    w->asking.code = tell(w, &message, NULL, &w->asking);
 }
 
 static void on_slab(void *user, int64_t index) {
@@ -162,7 +166,9 @@ static enum tr_status run_wave(struct worker *w, int64_t begin, int64_t end,
     w->last_slabs = loaded.slabs - 2;
     w->item_tokens = message->tokens;
     w->wave_tokens = (double)((end - begin) * w->job->calibration.seq_len);
-    struct tr_taps taps = {.user = w, .tap = on_tap, .loss = on_loss, .slab = on_slab};
+    struct tr_taps taps = {
+        .user = w, .tap = on_tap, .loss = on_loss, .slab = on_slab, .boundary = on_boundary};
+    taps.tokens = tr_spans_tokens(w->results.spans, &taps.token_count);
     if (status == TR_OK)
         status = tr_forward_run(w->forward, w->reader, begin, end, &taps, err);
     tr_reader_end(w->reader, digest);
@@ -198,7 +204,7 @@ static enum tr_status run_waves(struct worker *w, int64_t begin, int64_t end,
 static enum tr_status run_item(struct worker *w, struct tr_message *message, struct tr_err *err) {
     int64_t begin, end;
     item_sequences(w, &w->item, &begin, &end);
-    TR_TRY(tr_sums_new(&w->sums, &w->job->info.layout, begin, end, err));
+    TR_TRY(tr_results_new(&w->results, &w->job->info.layout, begin, end, err));
     struct tr_err failure = {0};
     double start = tr_now(), waited = tr_reader_waited(w->reader);
     w->asked = false;
@@ -219,51 +225,16 @@ static enum tr_status run_item(struct worker *w, struct tr_message *message, str
 
 // ---- results -----------------------------------------------------------------------------------
 
-enum tr_status tr_row_describe(struct tr_row *row, const struct tr_job *job, int64_t checkpoint,
-                               const struct tr_message *message, const char *backend,
-                               struct tr_err *err) {
-    const struct tr_series_entry *entry = entry_of(job, checkpoint);
-    *tr_row_i64(row, TR_V_STEP) = entry->parsed.step;
-    *tr_row_f64(row, TR_V_TOKENS_SEEN) = entry->parsed.tokens;
-    bool complete = message->status == TR_OK;
-    *tr_row_u8(row, TR_V_STATUS) = complete ? TR_ROW_COMPLETE : TR_ROW_FAILED;
-    TR_TRY(tr_row_set_string(row, TR_V_NAME, entry->name, err));
-    TR_TRY(tr_row_set_string(row, TR_V_STAGE, entry->parsed.stage, err));
-    TR_TRY(tr_row_set_string(row, TR_V_ERROR, message->text, err));
-    TR_TRY(tr_row_set_string(row, TR_V_IDENTITY, message->identity, err));
-    TR_TRY(tr_row_set_string(row, TR_V_CONFIG_DIGEST, message->config_digest, err));
-    TR_TRY(
-        tr_row_set_string(row, TR_V_WEIGHTS_DIGEST, complete ? message->weights_digest : "", err));
-    return tr_row_set_string(row, TR_V_BACKEND, backend, err);
-}
-
-static enum tr_status commit(const struct worker *w, const struct tr_message *message,
-                             struct tr_err *err) {
-    struct tr_row row;
-    TR_TRY(tr_row_new(&row, &w->job->info.layout, err));
-    enum tr_status status =
-        tr_row_describe(&row, w->job, w->item.checkpoint, message, w->kn->description, err);
-    if (status == TR_OK && message->status == TR_OK)
-        tr_sums_finish(w->sums, &row);
-    if (status == TR_OK)
-        status = tr_store_commit(w->job->options->out, &w->job->info, &row, err);
-    tr_row_free(&row);
-    return status;
-}
-
 static enum tr_status deliver(struct worker *w, struct tr_message *message, struct tr_err *err) {
     message->item = w->item;
     if (w->item.pieces == 1) {
         message->kind = TR_MSG_WHOLE;
-        TR_TRY(commit(w, message, err));
-        return tell(w, message, NULL, 0, err);
+        TR_TRY(tr_results_commit(&w->results, w->job, message, w->kn->description, err));
+        return tell(w, message, NULL, err);
     }
-    const void *bytes = NULL;
-    size_t size = 0;
-    message->kind = message->status == TR_OK ? TR_MSG_PIECE : TR_MSG_FAILED;
-    if (message->status == TR_OK)
-        tr_sums_bytes(w->sums, &bytes, &size);
-    return tell(w, message, bytes, size, err);
+    bool complete = message->status == TR_OK;
+    message->kind = complete ? TR_MSG_PIECE : TR_MSG_FAILED;
+    return tell(w, message, complete ? &w->results : NULL, err);
 }
 
 static enum tr_status work(struct worker *w, struct tr_err *err) {
@@ -275,8 +246,7 @@ static enum tr_status work(struct worker *w, struct tr_err *err) {
         enum tr_status status = run_item(w, &message, err);
         if (status == TR_OK)
             status = deliver(w, &message, err);
-        tr_sums_free(w->sums);
-        w->sums = NULL;
+        tr_results_free(&w->results);
         TR_TRY(status);
         TR_TRY(ask(w, err)); // when the item failed before its last slabs
     }
@@ -293,7 +263,7 @@ enum tr_status tr_worker_run(const struct tr_job *job, struct kn_backend *kn, st
         struct tr_message message = {.kind = TR_MSG_FATAL, .status = status};
         struct tr_err ignored;
         strcpy(message.text, err->text);
-        tell(&worker, &message, NULL, 0, &ignored);
+        tell(&worker, &message, NULL, &ignored);
     }
     return status;
 }

@@ -23,9 +23,4 @@ double tr_worker_bytes(const struct tr_job *job, int64_t sequences);
 enum tr_status tr_worker_run(const struct tr_job *job, struct kn_backend *kn, struct dist *dist,
                              int64_t wave, struct tr_err *err);
 
-// Fills a row's identity and, for a failed one, its reason.
-enum tr_status tr_row_describe(struct tr_row *row, const struct tr_job *job, int64_t checkpoint,
-                               const struct tr_message *message, const char *backend,
-                               struct tr_err *err);
-
 #endif
