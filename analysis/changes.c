@@ -17,6 +17,8 @@ struct segment {
     int64_t begin, end;      // checkpoints
     double norm;             // mean |x|, taken as known: stores hold it for all sequences together
     double *of[AN_MEASURES]; // [sequences]; NaN: a sequence without a value there
+    double sum[AN_MEASURES]; // over the sequences with a value,
+    int64_t count[AN_MEASURES]; // and how many they are
 };
 
 struct changer {
@@ -26,6 +28,18 @@ struct changer {
     double *pseudo; // [PARTS, sequences]
     double *room;   // behind all of these
 };
+
+static void sum_up(struct segment *segment, int64_t sequences) {
+    for (int m = 0; m < AN_MEASURES; m++) {
+        segment->sum[m] = 0.0;
+        segment->count[m] = 0;
+        for (int64_t s = 0; s < sequences; s++)
+            if (isfinite(segment->of[m][s])) {
+                segment->sum[m] += segment->of[m][s];
+                segment->count[m]++;
+            }
+    }
+}
 
 static void average(struct segment *segment, const struct changer *changer) {
     const struct an_panel *panel = &changer->work->panel;
@@ -42,6 +56,7 @@ static void average(struct segment *segment, const struct changer *changer) {
             }
             segment->of[m][s] = count > 0 ? sum / (double)count : NAN;
         }
+    sum_up(segment, panel->sequences);
     segment->norm = 0.0;
     for (int64_t c = segment->begin; c < segment->end; c++)
         segment->norm += changer->work->series->stream_norm[c * panel->units + changer->index] /
@@ -49,33 +64,26 @@ static void average(struct segment *segment, const struct changer *changer) {
 }
 
 // The mean over sequences, `without` one (-1: over all).
-static double mean(const double *value, int64_t sequences, int64_t without) {
-    double sum = 0.0;
-    int64_t count = 0;
-    for (int64_t s = 0; s < sequences; s++)
-        if (s != without && isfinite(value[s])) {
-            sum += value[s];
-            count++;
-        }
-    return sum / (double)count;
+static double mean(const struct segment *segment, enum an_measure m, int64_t without) {
+    if (without < 0 || !isfinite(segment->of[m][without]))
+        return segment->sum[m] / (double)segment->count[m];
+    return (segment->sum[m] - segment->of[m][without]) / (double)(segment->count[m] - 1);
 }
 
 // What is written, from the means of r = |delta| / |x| and of c = cos(x, delta): closer to the mean
 // over tokens of their importance than pooled sums, which a few tokens of huge norm rule.
-static struct an_write write_of(const struct segment *segment, int64_t sequences, int64_t without) {
-    return (struct an_write){.delta = segment->norm *
-                                      mean(segment->of[AN_UPDATE_RATIO], sequences, without),
+static struct an_write write_of(const struct segment *segment, int64_t without) {
+    return (struct an_write){.delta = segment->norm * mean(segment, AN_UPDATE_RATIO, without),
                              .x = segment->norm,
-                             .c = mean(segment->of[AN_ALIGNMENT], sequences, without)};
+                             .c = mean(segment, AN_ALIGNMENT, without)};
 }
 
 static void split(double part[PARTS], const struct changer *changer, int64_t without) {
-    int64_t sequences = changer->work->panel.sequences;
-    struct an_write before = write_of(&changer->before, sequences, without);
-    struct an_write after = write_of(&changer->after, sequences, without);
+    struct an_write before = write_of(&changer->before, without);
+    struct an_write after = write_of(&changer->after, without);
     struct an_split split = an_split_change(&before, &after);
-    part[TOTAL] = mean(changer->after.of[AN_IMPORTANCE], sequences, without) -
-                  mean(changer->before.of[AN_IMPORTANCE], sequences, without);
+    part[TOTAL] = mean(&changer->after, AN_IMPORTANCE, without) -
+                  mean(&changer->before, AN_IMPORTANCE, without);
     part[DELTA] = split.delta;
     part[STREAM] = split.stream;
     part[DIRECTION] = split.direction;
@@ -142,7 +150,8 @@ static enum tr_status find_orthogonal(struct an_unit *unit, struct changer *chan
                                       struct tr_err *err) {
     const struct an_work *work = changer->work;
     int64_t sequences = work->panel.sequences;
-    double *excess = changer->pseudo;
+    double *excess = changer->pseudo, all = 0.0;
+    int64_t counted = 0;
     for (int64_t s = 0; s < sequences; s++) {
         double sum = 0.0, weight = 0.0;
         for (int64_t c = 0; c < work->claimed.checkpoints; c++) {
@@ -154,10 +163,12 @@ static enum tr_status find_orthogonal(struct an_unit *unit, struct changer *chan
             sum += isfinite(value) ? work->weight[c] * value : 0.0;
             weight += isfinite(value) ? work->weight[c] : 0.0;
         }
-        excess[s] = sum / weight;
+        excess[s] = weight > 0.0 ? sum / weight : NAN;
+        all += weight > 0.0 ? excess[s] : 0.0;
+        counted += weight > 0.0;
     }
     struct an_sample sample = {
-        .estimate = mean(excess, sequences, -1), .sequences = sequences, .pseudo = excess};
+        .estimate = all / (double)counted, .sequences = sequences, .pseudo = excess};
     return an_estimate_sample(&unit->orthogonal, &sample, work->settings->level, err);
 }
 

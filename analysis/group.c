@@ -17,7 +17,7 @@ static int64_t index_of(const struct an_unit *unit) {
     return unit->layer * TR_MODULES + unit->module;
 }
 
-static bool holds(enum an_group group, int module) {
+bool an_group_holds(enum an_group group, int module) {
     return group == AN_JOINT ? module != TR_BLOCK : module == (int)group;
 }
 
@@ -35,7 +35,7 @@ static enum tr_status list_units(struct an_group_result *group, const struct an_
     int64_t layers = work->series->layers;
     TR_TRY(TR_NEW(&group->unit, 2 * layers, "the units of a module", err));
     for (int module = 0; module < TR_MODULES; module++)
-        for (int64_t layer = 0; layer < layers && holds(group->group, module); layer++) {
+        for (int64_t layer = 0; layer < layers && an_group_holds(group->group, module); layer++) {
             struct an_unit unit = {.layer = layer, .module = module};
             unit.measured = measured(work, index_of(&unit));
             if (unit.measured > 0)
@@ -46,7 +46,7 @@ static enum tr_status list_units(struct an_group_result *group, const struct an_
     return TR_OK;
 }
 
-static int64_t about_a_quarter(int64_t units) {
+int64_t an_default_count(int64_t units) {
     int64_t quarter = (units + 2) / 4;
     return quarter > 1 ? quarter : 1;
 }
@@ -207,7 +207,7 @@ out:
 static enum tr_status fill(struct an_group_result *group, const struct an_work *work,
                            struct tr_err *err) {
     int64_t wanted = work->settings->count;
-    group->count = wanted > 0 ? wanted : about_a_quarter(group->units);
+    group->count = wanted > 0 ? wanted : an_default_count(group->units);
     if (group->count > group->units)
         group->count = group->units;
     TR_TRY(gather_importance(group, work, err));

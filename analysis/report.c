@@ -108,6 +108,10 @@ static enum tr_status write_group(struct an_writer *w, enum an_group group, stru
     if (!w->group)
         return tr_string_format(w->out, err, "\n%s: no layer has a value at any checkpoint.\n",
                                 titles[group]);
+    if (w->group->count == 1)
+        snprintf(w->lowest, sizeof w->lowest, "lowest");
+    else
+        snprintf(w->lowest, sizeof w->lowest, "%lld lowest", (long long)w->group->count);
     TR_TRY(tr_string_format(w->out, err, "\n== %s ==\n", titles[group]));
     TR_TRY(an_write_table(w, err));
     TR_TRY(an_write_sets(w, err));

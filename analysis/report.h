@@ -2,6 +2,7 @@
 #ifndef AN_REPORT_H
 #define AN_REPORT_H
 
+#include "compare.h"
 #include "heatmap.h"
 #include "result.h"
 #include "status.h"
@@ -12,5 +13,11 @@
 // and what chance would give; spans last.
 enum tr_status an_report_write(const struct an_result *result, const struct an_style *style,
                                struct tr_string *out, struct tr_err *err);
+
+// And of two results against each other; `comparison` is theirs.
+enum tr_status an_report_compare(const struct an_comparison *comparison,
+                                 const struct an_result *first, const struct an_result *second,
+                                 const struct an_style *style, struct tr_string *out,
+                                 struct tr_err *err);
 
 #endif

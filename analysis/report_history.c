@@ -11,8 +11,7 @@
 
 static enum tr_status write_onset(struct an_writer *w, struct tr_err *err) {
     const struct an_stability *stability = &w->group->stability;
-    TR_TRY(tr_string_format(w->text, err, "Of the last checkpoint's %lld lowest, ",
-                            (long long)w->group->count));
+    TR_TRY(tr_string_format(w->text, err, "Of the last checkpoint's %s, ", w->lowest));
     if (stability->onset_most != stability->onset_all)
         TR_TRY(tr_string_format(w->text, err, "%.0f %% are there and stay from %s on, and ",
                                 100.0 * AN_MOST, an_label(w, stability->onset_most)));
@@ -56,32 +55,41 @@ static enum tr_status write_changes(struct an_writer *w, struct tr_err *err) {
         TR_TRY(write_change_row(w, order[i], err));
     TR_TRY(tr_string_format(
         w->text, err,
-        "in %lld from: the step from which on the layer stays among the %lld lowest; change: of "
+        "in %lld from: the step from which on the layer stays among the %s; change: of "
         "importance from %s to %s, [low, high] its interval; of it because what is written grew or "
         "shrank, because the stream did, because the angle between them turned (Shapley parts; "
         "what "
         "they miss comes from tokens not being alike).",
-        (long long)w->group->count, (long long)w->group->count, an_label(w, series->first),
+        (long long)w->group->count, w->lowest, an_label(w, series->first),
         an_label(w, series->checkpoints - 1)));
     return an_page_paragraph(&w->page, 0, err);
 }
 
-// "Jumps: layer 2 at step 512: -0.01 [-0.02, -0.005]; ..." of the lowest ones.
+static const struct an_change *largest_jump(const struct an_unit *unit) {
+    const struct an_change *largest = unit->change;
+    for (int64_t k = 1; k < unit->changes; k++)
+        if (fabs(unit->change[k].total.value) > fabs(largest->total.value))
+            largest = &unit->change[k];
+    return largest;
+}
+
+// "Jumps of the lowest (...): layer 2, the largest of 2 at step 512: -0.01 [-0.02, -0.005]; ..."
 static enum tr_status write_jumps(struct an_writer *w, struct tr_err *err) {
     const int64_t *order = w->group->set[AN_MEAN].choice.order;
     int64_t said = 0;
     for (int64_t i = 0; i < w->group->count; i++) {
         const struct an_unit *unit = &w->group->unit[order[i]];
-        for (int64_t k = 0; k < unit->changes; k++) {
-            TR_TRY(tr_string_format(
-                w->text, err, said++ ? "; " : "Jumps of the lowest (PELT on log importance): "));
-            if (k == 0) {
-                TR_TRY(an_add_unit(w, order[i], err));
-                TR_TRY(tr_string_append(w->text, " ", 1, err));
-            }
-            TR_TRY(tr_string_format(w->text, err, "at %s ", an_label(w, unit->change[k].at)));
-            TR_TRY(an_add_estimate(w, &unit->change[k].total, err));
-        }
+        if (unit->changes == 0)
+            continue;
+        const struct an_change *jump = largest_jump(unit);
+        TR_TRY(tr_string_format(w->text, err,
+                                said++ ? "; " : "Jumps of the lowest (PELT on log importance): "));
+        TR_TRY(an_add_unit(w, order[i], err));
+        if (unit->changes > 1)
+            TR_TRY(
+                tr_string_format(w->text, err, ", the largest of %lld", (long long)unit->changes));
+        TR_TRY(tr_string_format(w->text, err, " at %s: ", an_label(w, jump->at)));
+        TR_TRY(an_add_estimate(w, &jump->total, err));
     }
     if (said == 0)
         TR_TRY(tr_string_format(w->text, err, "No jumps of the lowest (PELT on log importance)"));
@@ -210,9 +218,9 @@ static enum tr_status write_permuted(struct an_writer *w, struct tr_err *err) {
             worst = fmax(worst, w->group->unit[u].share_p);
         }
     TR_TRY(tr_string_format(w->text, err,
-                            "Against permuted layers, none of which is among the %lld lowest at "
+                            "Against permuted layers, none of which is among the %s at "
                             "more than %.0f %% of checkpoints (%.3g %% of relabellings): ",
-                            (long long)w->group->count, 100.0 * stability->threshold,
+                            w->lowest, 100.0 * stability->threshold,
                             100.0 * w->result->settings.level));
     if (count == 0) {
         TR_TRY(tr_string_format(w->text, err, "no layer is there more often."));

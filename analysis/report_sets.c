@@ -22,11 +22,11 @@ static bool is_known(const struct an_writer *w) {
 // " 0.81"; a share of all resamples or of none is a bound.
 static enum tr_status add_probability(struct an_writer *w, double p, struct tr_err *err) {
     double least = 1.0 / (double)w->result->settings.resamples;
-    if (p >= 1.0)
+    if (p > 1.0 - 0.5 * least) // shares are summed, and round
         return tr_string_format(w->text, err, " over %.6g", 1.0 - least);
-    if (p <= 0.0)
+    if (p < 0.5 * least)
         return tr_string_format(w->text, err, " under %.6g", least);
-    return tr_string_format(w->text, err, " %.3g", p);
+    return tr_string_format(w->text, err, p > 0.999 ? " %.6g" : " %.3g", p);
 }
 
 // "layers 0, 1 and 2, as a set with probability 0.81."

@@ -100,10 +100,9 @@ enum tr_status an_write_stability(struct an_writer *w, struct tr_err *err) {
     if (w->result->series.checkpoints < 2 || w->group->units < 2)
         return TR_OK;
     TR_TRY(tr_string_format(w->text, err,
-                            "Agreement of all %lld checkpoints (no unit; Jaccard of the %lld "
-                            "lowest, rank-biased overlap with persistence %.2g):",
-                            (long long)w->result->series.checkpoints, (long long)w->group->count,
-                            AN_PERSISTENCE));
+                            "Agreement of all %lld checkpoints (no unit; Jaccard of the %s, "
+                            "rank-biased overlap with persistence %.2g):",
+                            (long long)w->result->series.checkpoints, w->lowest, AN_PERSISTENCE));
     TR_TRY(an_write_paragraph(w, err));
     TR_TRY(write_curves(w, true, err));
     return write_curves(w, false, err);

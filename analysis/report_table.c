@@ -38,9 +38,9 @@ static enum tr_status write_legend(struct an_writer *w, struct tr_err *err) {
         w->text, err,
         "mean: over training, [low, high] its interval; worst: the highest at any checkpoint; "
         "below: with %.3g %% confidence (one-sided) the importance is below this at every "
-        "checkpoint; rank: mean, 1 is the lowest; in %lld: share of training among the %lld lowest "
+        "checkpoint; rank: mean, 1 is the lowest; in %lld: share of training among the %s "
         "(ties go to the lower layer); over time: all checkpoints, each line on its own log scale.",
-        100.0 * w->result->settings.level, (long long)w->group->count, (long long)w->group->count));
+        100.0 * w->result->settings.level, (long long)w->group->count, w->lowest));
     return an_page_paragraph(&w->page, 0, err);
 }
 

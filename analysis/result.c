@@ -5,14 +5,15 @@
 
 #include "work.h"
 
-static enum tr_status check_count(const struct an_settings *settings, int64_t layers,
-                                  struct tr_err *err) {
+static enum tr_status check_count(const struct an_settings *settings,
+                                  const struct an_series *series, struct tr_err *err) {
+    int64_t layers = series->layers;
     for (int group = 0; group < AN_GROUPS; group++) {
         int64_t most = group == AN_JOINT ? 2 * layers : layers;
         if (settings->wanted[group] && settings->count > most)
-            return tr_fail(err, TR_EUSAGE, "--count %lld asks for more than the %lld %s there are",
+            return tr_fail(err, TR_EUSAGE, "--count %lld asks for more than the %lld %s of %s",
                            (long long)settings->count, (long long)most,
-                           group == AN_JOINT ? "sublayers" : "layers");
+                           group == AN_JOINT ? "sublayers" : "layers", series->path);
     }
     return TR_OK;
 }
@@ -36,7 +37,7 @@ enum tr_status an_analyze(struct an_result *result, const struct tr_trace *trace
     struct an_result new = {.settings = *settings};
     struct an_work work = {0};
     TR_TRY(an_series_load(&new.series, trace, path, settings->from, err));
-    enum tr_status status = check_count(settings, new.series.layers, err);
+    enum tr_status status = check_count(settings, &new.series, err);
     if (status == TR_OK)
         status = compute(&new, &work, trace, err);
     an_work_free(&work);

@@ -30,6 +30,12 @@ struct an_estimate {
 enum an_group { AN_ATTN, AN_MLP, AN_BLOCK, AN_JOINT, AN_GROUPS };
 extern const char *const an_group_names[AN_GROUPS]; // "attn", "mlp", "block", "joint"
 
+// Whether the group ranks sublayers of that module (enum tr_module).
+bool an_group_holds(enum an_group group, int module);
+
+// How many are "the lowest" when nobody says: about a quarter, at least 1.
+int64_t an_default_count(int64_t units);
+
 extern const char *const an_aggregate_names[AN_AGGREGATES]; // "mean", "worst", "last"
 
 struct an_settings {

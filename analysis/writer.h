@@ -10,6 +10,7 @@
 struct an_writer {
     const struct an_result *result;
     const struct an_group_result *group; // the chapter's
+    char lowest[32];                     // "3 lowest", "lowest"
     struct an_style style;
     struct an_page page;
     struct tr_string *text; // page.text: the paragraph

@@ -238,13 +238,29 @@ static void test_reports(void **state) {
 static void test_refusals(void **state) {
     (void)state;
     refuse("", 2, "trace-analyze: which FILE?");
-    refuse("a b", 2, "trace-analyze: one FILE, please");
+    refuse("a b c", 2, "trace-analyze: one FILE, or two to compare, please");
     refuse("demo.h5 --module all", 2, "--module takes attn, mlp, block or joint, not \"all\"");
     refuse("demo.h5 --count 0", 2, "--count takes a whole number from 1 on, not \"0\"");
     refuse("demo.h5 --count 3x", 2, "--count takes a whole number from 1 on, not \"3x\"");
     refuse("demo.h5 --from -1", 2, "--from takes a whole number from 0 on, not \"-1\"");
     refuse("demo.h5 --count 11", 2,
-           "trace-analyze: --count 11 asks for more than the 10 layers there are\n");
+           "trace-analyze: --count 11 asks for more than the 10 layers of demo.h5\n");
+    refuse("demo.h5 --module joint --count 21", 2,
+           "trace-analyze: --count 21 asks for more than the 20 sublayers of demo.h5\n");
+    refuse("demo.h5 --below 3", 2, "--below takes a number from 0 to 2, not \"3\"");
+    refuse("demo.h5 --level 1", 2, "--level takes a number from 0.5 to 0.9999, not \"1\"");
+    refuse("demo.h5 --resamples 99", 2, "--resamples takes a whole number from 100 on, not \"99\"");
+    refuse("demo.h5 --plan p", 2, "--plan needs a --module: attn, mlp, block or joint");
+    refuse("demo.h5 --json demo.h5", 2, "--json would overwrite demo.h5");
+    refuse("long.h5 demo.h5 -m attn --plan ./demo.h5", 2, "--plan would overwrite demo.h5");
+    refuse("demo.h5 -m attn --plan out --json out", 2, "--json and --plan are the same file");
+    refuse("demo.h5 ./demo.h5", 2, "demo.h5 and ./demo.h5 are the same file");
+    refuse("demo.h5 -m attn --below 0 --plan p", 2,
+           "trace-analyze: no plan: no layer's importance is shown to be below 0 at every "
+           "checkpoint\n");
+    refuse("demo.h5 long.h5 -m attn --from 20000", 2,
+           "trace-analyze: demo.h5 has no complete checkpoint from step 20000 on, but 8 before\n");
+    refuse("demo.h5 --json no/where.json", 3, "no/where.json");
     refuse("demo.h5 --from 6419", 2,
            "trace-analyze: demo.h5 has no complete checkpoint from step 6419 on, but 8 before\n");
     refuse("failed.h5", 3,

@@ -9,9 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "drop_plan.h"
+#include "file.h"
 #include "report.h"
+#include "result_json.h"
 #include "store.h"
 #include "text.h"
 
@@ -20,7 +24,8 @@ enum { EXIT_USAGE = 2, EXIT_ENVIRONMENT = 3 };
 const char *argp_program_version = "trace-analyze " TRACE_VERSION;
 
 struct options {
-    const char *path;
+    const char *path[2];     // the second: NULL, or a run to compare with
+    const char *json, *plan; // files to write; NULL: none
     struct an_settings settings;
 };
 
@@ -41,6 +46,11 @@ static const struct argp_option option_table[] = {
     {"seed", 's', "N", 0, "Seed of the resamples (default: 0)", 2},
     {"level", 'l', "P", 0,
      "Confidence of intervals; 1 - P is the false-discovery rate (default: 0.95)", 2},
+    {"json", 'j', "OUT", 0, "Write everything that was computed to this file", 3},
+    {"plan", 'p', "OUT", 0,
+     "Write what to drop to this file: the N lowest of the --module by the mean over training, or "
+     "with --below and no --count those below TAU",
+     3},
     {0, 0, 0, 0, 0, 0},
 };
 
@@ -73,6 +83,34 @@ static void choose_module(struct argp_state *state, struct an_settings *settings
         argp_error(state, "--module takes attn, mlp, block or joint, not \"%s\"", name);
 }
 
+static bool same_file(const char *a, const char *b) {
+    struct stat x, y;
+    return a && b &&
+           (strcmp(a, b) == 0 ||
+            (stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino));
+}
+
+// What contradicts each other.
+static void check(struct argp_state *state, const struct options *options) {
+    const struct {
+        const char *option, *path;
+    } outputs[] = {{"json", options->json}, {"plan", options->plan}};
+    int wanted = 0;
+    for (int group = 0; group < AN_GROUPS; group++)
+        wanted += options->settings.wanted[group];
+    if (options->plan && wanted != 1)
+        argp_error(state, "--plan needs a --module: attn, mlp, block or joint");
+    for (int i = 0; i < 2; i++)
+        for (int input = 0; input < 2; input++)
+            if (same_file(outputs[i].path, options->path[input]))
+                argp_error(state, "--%s would overwrite %s", outputs[i].option,
+                           options->path[input]);
+    if (same_file(options->json, options->plan))
+        argp_error(state, "--json and --plan are the same file");
+    if (same_file(options->path[0], options->path[1]))
+        argp_error(state, "%s and %s are the same file", options->path[0], options->path[1]);
+}
+
 static error_t parse(int key, char *text, struct argp_state *state) {
     struct options *options = state->input;
     struct an_settings *settings = &options->settings;
@@ -98,10 +136,19 @@ static error_t parse(int key, char *text, struct argp_state *state) {
     case 'l':
         settings->level = real(state, "level", text, 0.5, 0.9999);
         return 0;
+    case 'j':
+        options->json = text;
+        return 0;
+    case 'p':
+        options->plan = text;
+        return 0;
     case ARGP_KEY_ARG:
-        if (options->path)
-            argp_error(state, "one FILE, please");
-        options->path = text;
+        if (state->arg_num > 1)
+            argp_error(state, "one FILE, or two to compare, please");
+        options->path[state->arg_num] = text;
+        return 0;
+    case ARGP_KEY_END:
+        check(state, options);
         return 0;
     case ARGP_KEY_NO_ARGS:
         argp_error(state, "which FILE?");
@@ -125,18 +172,78 @@ static struct an_style style_of_stdout(void) {
     return style;
 }
 
+// What the program computes.
+struct work {
+    struct an_result result[2];
+    struct an_comparison comparison;
+    bool compared;
+};
+
+static enum tr_status load(struct work *work, const struct options *options, int which,
+                           struct tr_err *err) {
+    struct tr_trace *trace = NULL;
+    TR_TRY(tr_trace_open(&trace, options->path[which], err));
+    enum tr_status status =
+        an_analyze(&work->result[which], trace, options->path[which], &options->settings, err);
+    tr_trace_close(trace);
+    return status;
+}
+
+static enum tr_status compute(struct work *work, const struct options *options,
+                              struct tr_err *err) {
+    TR_TRY(load(work, options, 0, err));
+    if (!options->path[1])
+        return TR_OK;
+    TR_TRY(load(work, options, 1, err));
+    TR_TRY(an_compare(&work->comparison, &work->result[0], &work->result[1], err));
+    work->compared = true;
+    return TR_OK;
+}
+
+// Takes the value over.
+static enum tr_status save(json_t *value, const char *path, struct tr_err *err) {
+    char *text = json_dumps(value, JSON_COMPACT | JSON_REAL_PRECISION(17));
+    enum tr_status status = text ? tr_file_replace(path, text, strlen(text), err)
+                                 : tr_fail(err, TR_ENOMEM, "out of memory for %s", path);
+    free(text);
+    json_decref(value);
+    return status;
+}
+
+static enum tr_status write_files(const struct work *work, const struct options *options,
+                                  struct tr_err *err) {
+    json_t *value = NULL;
+    if (options->plan) {
+        TR_TRY(an_drop_plan(&value, &work->result[0], err));
+        TR_TRY(save(value, options->plan, err));
+    }
+    if (!options->json)
+        return TR_OK;
+    TR_TRY(
+        an_result_json(&value, &work->result[0], work->compared ? &work->comparison : NULL, err));
+    return save(value, options->json, err);
+}
+
+static enum tr_status report(const struct work *work, struct tr_string *out, struct tr_err *err) {
+    struct an_style style = style_of_stdout();
+    TR_TRY(an_report_write(&work->result[0], &style, out, err));
+    if (!work->compared)
+        return TR_OK;
+    return an_report_compare(&work->comparison, &work->result[0], &work->result[1], &style, out,
+                             err);
+}
+
 static enum tr_status analyze(const struct options *options, struct tr_string *out,
                               struct tr_err *err) {
-    struct tr_trace *trace = NULL;
-    struct an_result result = {0};
-    struct an_style style = style_of_stdout();
+    struct work work = {0};
     enum tr_status status;
-    TR_GO(status, tr_trace_open(&trace, options->path, err), out);
-    TR_GO(status, an_analyze(&result, trace, options->path, &options->settings, err), out);
-    status = an_report_write(&result, &style, out, err);
+    TR_GO(status, compute(&work, options, err), out);
+    TR_GO(status, write_files(&work, options, err), out);
+    status = report(&work, out, err);
 out:
-    an_result_free(&result);
-    tr_trace_close(trace);
+    an_comparison_free(&work.comparison);
+    an_result_free(&work.result[0]);
+    an_result_free(&work.result[1]);
     return status;
 }
 
@@ -144,10 +251,11 @@ int main(int argc, char **argv) {
     static const struct argp argp = {
         option_table,
         parse,
-        "FILE",
+        "FILE [FILE2]",
         "Which layers of a traced training run are redundant at every stage, and how sure that is: "
         "importance with intervals, the stability of the ranking, the set of the least important "
-        "layers, when it was decided, and what chance would give.",
+        "layers, when it was decided, and what chance would give. Of two files, the report of the "
+        "first and how the second differs.",
         NULL,
         NULL,
         NULL};

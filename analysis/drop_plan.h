@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef AN_DROP_PLAN_H
+#define AN_DROP_PLAN_H
+
+#include "json.h"
+#include "result.h"
+#include "status.h"
+
+// The chosen set of the one group that was wanted, for who drops it: the lowest by the mean over
+// training; when --below was given and no --count, those below tau at every checkpoint. A JSON
+// object with
+//   "drop"            the set as text, least important first: "attn:1,0,7 mlp:3", "block:3"
+//   "drop_attn_list", "drop_mlp_list"
+//                     the layers without attention and without MLP, ascending: the keys that
+//                     LLM-Drop's models read from config.json; a dropped block is in both
+// and where it comes from. Freed with json_decref. TR_EUSAGE when several groups were wanted, or
+// the set is empty.
+enum tr_status an_drop_plan(json_t **value_p, const struct an_result *result, struct tr_err *err);
+
+#endif

@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is made of a store: faults, order, sets, onset, plans; on stores written here.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "drop_plan.h"
+#include "folder.h"
+#include "result.h"
+
+static struct tr_err err;
+
+static void ok(enum tr_status status) {
+    if (status != TR_OK)
+        fail_msg("%s", err.text);
+}
+
+// ---- stores ----------------------------------------------------------------------------------
+
+// A run whose every value is a function of where it is.
+struct made {
+    int64_t checkpoints, layers, sequences;
+    const int64_t *step;       // [checkpoints]
+    const char *const *digest; // [checkpoints]; NULL: all differ
+    double (*value)(int64_t checkpoint, int64_t layer, int module, int64_t sequence);
+    uint32_t nonfinite_at_1; // tokens left out of attention 0 at checkpoint 1
+};
+
+static void write_cell(struct tr_row *row, const struct made *made, int64_t c, int64_t layer,
+                       int module) {
+    int64_t cell = layer * TR_MODULES + module;
+    double sum = 0.0;
+    for (int64_t s = 0; s < made->sequences; s++) {
+        double value = made->value(c, layer, module, s);
+        tr_row_f64(row, TR_V_IMPORTANCE_SEQ)[cell * made->sequences + s] = value;
+        tr_row_u32(row, TR_V_TOKEN_COUNT)[cell * made->sequences + s] = 8;
+        sum += value;
+    }
+    tr_row_f64(row, TR_V_IMPORTANCE)[cell] = sum / (double)made->sequences;
+}
+
+static void write_row(const struct made *made, const struct tr_run_info *info, const char *path,
+                      int64_t c) {
+    struct tr_row row;
+    char name[32];
+    snprintf(name, sizeof name, "step%lld", (long long)made->step[c]);
+    ok(tr_row_new(&row, &info->layout, &err));
+    ok(tr_row_set_string(&row, TR_V_NAME, name, &err));
+    ok(tr_row_set_string(&row, TR_V_WEIGHTS_DIGEST, made->digest ? made->digest[c] : name, &err));
+    tr_row_i64(&row, TR_V_STEP)[0] = made->step[c];
+    tr_row_u8(&row, TR_V_STATUS)[0] = TR_ROW_COMPLETE;
+    for (int64_t layer = 0; layer < made->layers; layer++)
+        for (int module = 0; module < TR_MODULES; module++)
+            write_cell(&row, made, c, layer, module);
+    if (c == 1)
+        tr_row_u32(&row, TR_V_NONFINITE)[TR_ATTN] = made->nonfinite_at_1;
+    ok(tr_store_commit(path, info, &row, &err));
+    tr_row_free(&row);
+}
+
+static struct tr_trace *write_store(const struct made *made) {
+    struct tr_run_info info = {
+        .layout = {.layers = made->layers, .sequences = made->sequences, .seq_len = 8}};
+    struct tr_store *store;
+    struct tr_trace *trace;
+    char *path = in_folder("made.h5"), *warnings;
+    ok(tr_run_info_sequences(&info, &err));
+    ok(tr_store_open(&store, path, &info, true, &warnings, &err));
+    for (int64_t c = 0; c < made->checkpoints; c++)
+        write_row(made, &info, path, c);
+    ok(tr_store_publish(store, NULL, &err));
+    tr_store_close(store);
+    tr_run_info_free(&info);
+    ok(tr_trace_open(&trace, path, &err));
+    return trace;
+}
+
+static struct an_settings settings_of(enum an_group group, int64_t count) {
+    struct an_settings settings = {.count = count,
+                                   .below = NAN,
+                                   .from = INT64_MIN,
+                                   .resamples = 1000,
+                                   .seed = 1,
+                                   .level = 0.95};
+    settings.wanted[group] = true;
+    return settings;
+}
+
+static struct an_result analyze(const struct made *made, const struct an_settings *settings) {
+    struct tr_trace *trace = write_store(made);
+    struct an_result result;
+    ok(an_analyze(&result, trace, "made.h5", settings, &err));
+    tr_trace_close(trace);
+    return result;
+}
+
+// ---- published similarities ------------------------------------------------------------------
+
+// Mistral-7B-v0.1 over 256 x 2048 tokens of C4: mean cosines as logged by an independent run of the
+// published code, and the lists that its authors give.
+static const double mistral_attention[32] = {
+    0.75588620, 0.85682893, 0.91179383, 0.92424661, 0.94169247, 0.94425559, 0.94979471, 0.94050932,
+    0.94699997, 0.95228636, 0.94012207, 0.94451660, 0.95155245, 0.95569170, 0.95624006, 0.95716435,
+    0.96625632, 0.96893889, 0.97121096, 0.97712785, 0.98658210, 0.98980957, 0.99351084, 0.99193090,
+    0.99424261, 0.99527830, 0.99482679, 0.99305338, 0.99231905, 0.98295677, 0.98633975, 0.96754092};
+static const double mistral_block[32] = {
+    0.6019,     0.7624,     0.8133,     0.8430,     0.8443,     0.8421,     0.8468,     0.8498,
+    0.8616,     0.8750,     0.8786,     0.8864,     0.8953,     0.8992,     0.8920,     0.8946,
+    0.8960,     0.8990,     0.8983,     0.9085,     0.9292,     0.94096059, 0.95286506, 0.95534688,
+    0.96060008, 0.96255606, 0.96303052, 0.96047443, 0.95111793, 0.9396,     0.9402,     0.8312};
+
+static double mistral(int64_t checkpoint, int64_t layer, int module, int64_t sequence) {
+    (void)checkpoint;
+    (void)sequence;
+    return 1.0 - (module == TR_BLOCK ? mistral_block : mistral_attention)[layer];
+}
+
+static void assert_plan(enum an_group group, const char *drop, const char *attention,
+                        const char *mlp) {
+    const int64_t step[] = {1000};
+    const struct made made = {
+        .checkpoints = 1, .layers = 32, .sequences = 1, .step = step, .value = mistral};
+    struct an_settings settings = settings_of(group, 8);
+    struct an_result result = analyze(&made, &settings);
+    json_t *plan;
+    ok(an_drop_plan(&plan, &result, &err));
+    char *attention_list = json_dumps(json_object_get(plan, "drop_attn_list"), JSON_COMPACT);
+    char *mlp_list = json_dumps(json_object_get(plan, "drop_mlp_list"), JSON_COMPACT);
+    assert_string_equal(json_string_value(json_object_get(plan, "drop")), drop);
+    assert_string_equal(attention_list, attention);
+    assert_string_equal(mlp_list, mlp);
+    assert_true(json_is_null(json_object_get(plan, "probability")));
+    free(attention_list);
+    free(mlp_list);
+    json_decref(plan);
+    an_result_free(&result);
+}
+
+static void test_published_lists(void **state) {
+    (void)state;
+    assert_plan(AN_ATTN, "attn:25,26,24,22,27,28,23,21", "[21,22,23,24,25,26,27,28]", "[]");
+    assert_plan(AN_BLOCK, "block:26,25,24,27,23,22,28,21", "[21,22,23,24,25,26,27,28]",
+                "[21,22,23,24,25,26,27,28]");
+}
+
+// ---- sets ------------------------------------------------------------------------------------
+
+enum { SEQUENCES = 24 };
+
+// Layer 0 far below all others; 1 and 2 alike but for noise that differs by sequence; 3 above.
+static double alike(int64_t checkpoint, int64_t layer, int module, int64_t sequence) {
+    static const double level[] = {0.01, 0.0501, 0.05, 0.2};
+    double noise = (double)((sequence * 7 + layer * 5 + checkpoint * 3 + module) % 11 - 5);
+    return level[layer] + 0.001 * noise;
+}
+
+static const int64_t four_steps[] = {0, 1000, 2000, 3000};
+static const struct made made_alike = {
+    .checkpoints = 4, .layers = 4, .sequences = SEQUENCES, .step = four_steps, .value = alike};
+
+static void test_sets(void **state) {
+    (void)state;
+    struct an_settings settings = settings_of(AN_ATTN, 2);
+    struct an_result result = analyze(&made_alike, &settings);
+    const struct an_group_result *group = result.group[AN_ATTN];
+    assert_int_equal(result.method, AN_BOOTSTRAP_T);
+    assert_null(result.group[AN_MLP]);
+    for (int which = 0; which < AN_AGGREGATES; which++) {
+        const struct an_set *set = &group->set[which];
+        int64_t doubtful = set->choice.order[1];
+        assert_int_equal(set->choice.order[0], 0);
+        assert_true(doubtful == 1 || doubtful == 2);
+        assert_int_equal(set->choice.order[3], 3);
+        assert_true(an_choice_probability(&set->choice, 0, 2) == 1.0);
+        assert_true(an_choice_probability(&set->choice, 3, 2) == 0.0);
+        assert_true(an_choice_probability(&set->choice, doubtful, 2) < 1.0);
+        assert_int_equal(set->ties, 1);
+        assert_int_equal(set->tie[0].inside, doubtful);
+        assert_int_equal(set->tie[0].outside, 3 - doubtful);
+        assert_false(set->cut[1].clean);
+        assert_int_equal(set->clean_below, 1);
+        assert_int_equal(set->clean_above, 3);
+    }
+    an_result_free(&result);
+}
+
+static void test_below(void **state) {
+    (void)state;
+    struct an_settings settings = settings_of(AN_JOINT, 0);
+    settings.below = 0.04;
+    struct an_result result = analyze(&made_alike, &settings);
+    const struct an_group_result *group = result.group[AN_JOINT];
+    json_t *plan;
+    assert_int_equal(group->units, 8);
+    assert_int_equal(group->below, 2);
+    assert_true(group->unit[0].below && group->unit[4].below && !group->unit[1].below);
+    assert_true(group->unit[0].by[AN_WORST].high < 0.04);
+    ok(an_drop_plan(&plan, &result, &err));
+    const char *drop = json_string_value(json_object_get(plan, "drop"));
+    assert_string_equal(drop, "attn:0 mlp:0");
+    json_decref(plan);
+    an_result_free(&result);
+    settings.below = 0.001;
+    result = analyze(&made_alike, &settings);
+    assert_int_equal(result.group[AN_JOINT]->below, 0);
+    assert_int_equal(an_drop_plan(&plan, &result, &err), TR_EUSAGE);
+    assert_string_equal(err.text, "no plan: no layer's importance is shown to be below 0.001 at "
+                                  "every checkpoint");
+    an_result_free(&result);
+}
+
+// ---- when ------------------------------------------------------------------------------------
+
+// Layer 1 sinks below layer 0 at checkpoint 2 and stays; claims from there on.
+static double crossing(int64_t checkpoint, int64_t layer, int module, int64_t sequence) {
+    double level = layer == 1 ? (checkpoint < 2 ? 0.5 : 0.05) : 0.1 * (double)(layer + 1);
+    return level * (1.0 + 0.01 * (double)((sequence * 5 + layer + module) % 7));
+}
+
+static void test_onset(void **state) {
+    (void)state;
+    const struct made made = {.checkpoints = 4,
+                              .layers = 4,
+                              .sequences = SEQUENCES,
+                              .step = four_steps,
+                              .value = crossing};
+    struct an_settings settings = settings_of(AN_MLP, 1);
+    settings.from = 1500;
+    struct an_result result = analyze(&made, &settings);
+    const struct an_group_result *group = result.group[AN_MLP];
+    assert_int_equal(result.series.first, 2);
+    assert_int_equal(result.series.untrained, 0);
+    assert_int_equal(group->unit[1].onset, 2);
+    assert_int_equal(group->unit[0].onset, -1);
+    assert_int_equal(group->stability.onset_all, 2);
+    assert_true(group->unit[1].share == 1.0 && group->unit[0].share == 0.0);
+    assert_true(group->unit[1].untrained.high < 0.0);
+    assert_true(fabs(group->unit[1].untrained.value / (0.05 - 0.5) - 1.0) < 0.05);
+    assert_true(isnan(group->stability.concordance.p));
+    an_result_free(&result);
+}
+
+// ---- faults ----------------------------------------------------------------------------------
+
+enum { MANY = 12 };
+
+// A steady decline; checkpoint 5 is ten times too high, 9 repeats 8.
+static double faulty(int64_t checkpoint, int64_t layer, int module, int64_t sequence) {
+    int64_t at = checkpoint == 9 ? 8 : checkpoint;
+    double wiggle = 0.01 * (double)((at * 7 + layer * 3 + module) % 5);
+    double value = exp(-0.02 * (double)at + wiggle) * 0.01 * (double)(layer + 1);
+    return (at == 5 ? 10.0 : 1.0) * value * (1.0 + 0.01 * (double)(sequence % 3));
+}
+
+static void test_faults(void **state) {
+    (void)state;
+    static const int64_t step[MANY] = {100, 200, 300,  400,  600,  700,
+                                       800, 900, 1000, 1100, 1200, 1300};
+    static const char *const digest[MANY] = {"a", "b", "c", "d", "e", "f",
+                                             "g", "c", "i", "j", "k", "l"};
+    static const struct {
+        enum an_fault_kind kind;
+        int64_t checkpoint, other;
+        const char *text;
+    } expected[] = {
+        {AN_FAULT_NONFINITE, 1, -1,
+         "step 200: tokens with non-finite values are left out of 1 mean, most in attn 0: 5"},
+        {AN_FAULT_DUPLICATE, 7, 2, "step 300 and step 900 have the same weights"},
+        {AN_FAULT_IDENTICAL, 9, 8, "step 1000 and step 1100 have the same values throughout"},
+        {AN_FAULT_OUTLIER, 5, -1, NULL},
+        {AN_FAULT_MISSING, 3, 4,
+         "between step 400 and step 600 1 checkpoint of a regular progression is missing"},
+    };
+    const struct made made = {.checkpoints = MANY,
+                              .layers = 3,
+                              .sequences = 4,
+                              .step = step,
+                              .digest = digest,
+                              .value = faulty,
+                              .nonfinite_at_1 = 5};
+    struct an_settings settings = settings_of(AN_BLOCK, 1);
+    struct an_result result = analyze(&made, &settings);
+    size_t count = sizeof expected / sizeof expected[0];
+    assert_int_equal(result.faults, count);
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(result.fault[i].kind, expected[i].kind);
+        assert_int_equal(result.fault[i].checkpoint, expected[i].checkpoint);
+        assert_int_equal(result.fault[i].other, expected[i].other);
+        if (expected[i].text)
+            assert_string_equal(result.fault[i].text, expected[i].text);
+    }
+    an_result_free(&result);
+}
+
+// ---- little data -----------------------------------------------------------------------------
+
+static void test_one_of_everything(void **state) {
+    (void)state;
+    const int64_t step[] = {7};
+    const struct made made = {
+        .checkpoints = 1, .layers = 1, .sequences = 1, .step = step, .value = alike};
+    struct an_settings settings = settings_of(AN_ATTN, 0);
+    struct an_result result = analyze(&made, &settings);
+    const struct an_group_result *group = result.group[AN_ATTN];
+    assert_int_equal(result.method, AN_NO_INTERVAL);
+    assert_int_equal(group->count, 1);
+    assert_true(fabs(group->unit[0].by[AN_MEAN].value - 0.005) < 1e-12);
+    assert_true(isnan(group->unit[0].by[AN_MEAN].low) && isnan(group->unit[0].by[AN_WORST].high));
+    assert_true(isnan(group->stability.concordance.w));
+    assert_true(isnan(group->unit[0].whole.total.value));
+    an_result_free(&result);
+}
+
+static void test_default_count(void **state) {
+    (void)state;
+    static const int64_t cases[][2] = {{1, 1}, {4, 1}, {8, 2}, {10, 3}, {32, 8}, {80, 20}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_int_equal(an_default_count(cases[i][0]), cases[i][1]);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_published_lists), cmocka_unit_test(test_sets),
+        cmocka_unit_test(test_below),           cmocka_unit_test(test_onset),
+        cmocka_unit_test(test_faults),          cmocka_unit_test(test_one_of_everything),
+        cmocka_unit_test(test_default_count),
+    };
+    return cmocka_run_group_tests(tests, folder_create, folder_remove);
+}
