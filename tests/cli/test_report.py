@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What trace-analyze says of the shipped series as our tracer traces it: the layers that are
+redundant, the README's copy of the report, --json, --plan, two runs, the widths of a terminal.
+
+test_report.py NAME=PATH... root=SOURCES [bless] [schema] [only=TEXT]: trace-ckpts, trace-analyze.
+With `bless` the README's reports are written anew; with `schema` what --json writes is checked by
+jsonschema."""
+
+import json
+import os
+import re
+import sys
+
+sys.path[:0] = [os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tools")]
+
+import harness
+from harness import check
+
+QUESTION = ["--module", "attn", "--from", "1024"]
+SEVEN, SIX = [0, 1, 2, 4, 5, 6, 7], [0, 1, 2, 4, 5, 7]
+REPORT = re.compile(r"(<!-- report (\w+) ([^:\n]*?)(?: : ([^\n]*?))? -->\n)(.*?)(<!-- end -->)",
+                    re.DOTALL)
+NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?")
+
+
+class Cases:
+    def __init__(self, programs, folder):
+        self.programs, self.folder, self.sources = programs, folder, programs["root"]
+        os.makedirs(folder + "/build/demo")
+        self.stores = {"demo": self.trace("demo", "trace.h5"),
+                       "neox": self.trace("neox", "neox.h5")}
+
+    def trace(self, series, name):
+        series = f"{self.sources}/tests/series/{series}"
+        steps = [f"{series}/{entry}" for entry in os.listdir(series) if entry.startswith("step_")]
+        out = "build/demo/" + name
+        harness.run(self.programs["trace-ckpts"], "--ckpts", *steps, "--tokens",
+                    series + "/tokens.npy", "--tokens-per-step", 24576, "-o", out,
+                    cwd=self.folder).expect(0)
+        return out
+
+    def analyze(self, *arguments, env=None):
+        return harness.run(self.programs["trace-analyze"], *arguments, cwd=self.folder,
+                           env=env).expect(0)
+
+    def json(self, *arguments):
+        """The result as JSON, valid by its schema."""
+        self.analyze(*arguments, "--json", "result.json")
+        with open(self.folder + "/result.json", encoding="utf-8") as file:
+            result = json.load(file)
+        if "schema" in self.programs:
+            import jsonschema  # pylint: disable=import-outside-toplevel
+            with open(self.sources + "/analysis/result.schema.json", encoding="utf-8") as file:
+                schema = json.load(file)
+            jsonschema.Draft202012Validator.check_schema(schema)
+            jsonschema.validate(result, schema)
+        return result
+
+    # ---- what it has to find --------------------------------------------------------------------
+
+    def seven(self):
+        """By every aggregate, with probability above 0.99; decided at step 1024; W without p."""
+        result = self.json(self.stores["demo"], *QUESTION, "--count", 7)
+        group, = result["groups"]
+        for name, chosen in group["sets"].items():
+            check(sorted(chosen["units"]) == SEVEN, name, chosen["units"])
+            check(min(chosen["inside"][unit] for unit in SEVEN) > 0.99, name, chosen["inside"])
+            check(chosen["probability"] > 0.99, name, chosen["probability"])
+            check(chosen["cuts"][6]["clean"], name, chosen["cuts"][6])
+        concordance = group["stability"]["concordance"]
+        check(0.95 < concordance["w"] <= 1 and concordance["p"] is None, concordance)
+        onset = group["stability"]["onset_all"]
+        check(result["series"]["checkpoints"][onset]["step"] == 1024, onset)
+        report = self.analyze(self.stores["demo"], *QUESTION, "--count", 7).out
+        told = " ".join(report.split())
+        for sentence in ("layers 0, 1, 2, 4, 5, 6 and 7, as a set with probability over 0.9999.",
+                         "Kendall's W of the 4 checkpoints is", "No p-value:",
+                         "all are there and stay from step 1024 on."):
+            check(sentence in told, sentence, "is not in", report)
+
+    def six(self):
+        """Six are no clean cut: at the last checkpoint layer 6 cannot be told from 5 and 2."""
+        group, = self.json(self.stores["demo"], *QUESTION, "--count", 6)["groups"]
+        for name, chosen in group["sets"].items():
+            check(sorted(chosen["units"]) == SIX, name, chosen["units"])
+            check(not chosen["cuts"][5]["clean"], name, chosen["cuts"][5])
+            check(chosen["clean_above"] == 7, name, chosen["clean_above"])
+        ties = [(tie["outside"], tie["inside"]) for tie in group["sets"]["last"]["ties"]]
+        check(sorted(ties) == [(6, 2), (6, 5)], ties)
+
+    def plan(self):
+        self.analyze(self.stores["demo"], *QUESTION, "--count", 7, "--plan", "plan.json")
+        with open(self.folder + "/plan.json", encoding="utf-8") as file:
+            plan = json.load(file)
+        check(plan["drop"] == "attn:1,0,7,4,2,5,6", plan)
+        check(plan["drop_attn_list"] == SEVEN and plan["drop_mlp_list"] == [], plan)
+        self.analyze(self.stores["demo"], "--module", "block", "--count", 2, "--plan", "plan.json")
+        with open(self.folder + "/plan.json", encoding="utf-8") as file:
+            plan = json.load(file)
+        check(plan["drop_attn_list"] == plan["drop_mlp_list"], plan)
+        check(len(plan["drop_attn_list"]) == 2, plan)
+        check(plan["drop"].startswith("block:"), plan)
+
+    def everything(self):
+        """All modules, with every option; the joint ranking holds both modules' layers."""
+        result = self.json(self.stores["demo"], "--below", 0.03, "--resamples", 500, "--seed", 3,
+                           "--level", 0.9)
+        modules = [group["module"] for group in result["groups"]]
+        check(modules == ["attn", "mlp", "block", "joint"], modules)
+        check(len(result["groups"][3]["units"]) == 20, "joint")
+        settings = result["settings"]
+        check(settings["seed"] == 3 and settings["level"] == 0.9, settings)
+        below = [unit["layer"] for unit in result["groups"][0]["units"] if unit["below"]]
+        check(below == [], below, "are not below 0.03 when nothing was learnt yet")
+
+    def two_runs(self):
+        """Against itself nothing differs; against the other series nearly everything does."""
+        os.makedirs(self.folder + "/copy", exist_ok=True)
+        with open(self.folder + "/" + self.stores["demo"], "rb") as file:
+            content = file.read()
+        with open(self.folder + "/copy/trace.h5", "wb") as file:
+            file.write(content)
+        same = self.json(self.stores["demo"], "copy/trace.h5", *QUESTION, "--count", 7)
+        same = same["comparison"]
+        check(same["paired"] and same["axis"] == "token" and len(same["checkpoints"]) == 4, same)
+        group, = same["groups"]
+        check(group["jaccard"] == {"value": 1, "low": 1, "high": 1}, group["jaccard"])
+        check({unit["difference"]["value"] for unit in group["units"]} == {0}, group["units"])
+        other = self.json(self.stores["demo"], self.stores["neox"], *QUESTION)["comparison"]
+        check(not other["paired"] and other["layers"] == 8, other)
+        check(len(other["checkpoints"]) == 3, other)
+        group, = other["groups"]
+        check(group["units"][0]["difference"]["low"] > 0.4, group["units"][0])
+        check(group["spearman"]["value"] < 0.5, group["spearman"])
+        report = self.analyze(self.stores["demo"], self.stores["neox"], *QUESTION).out
+        report = " ".join(report.split())
+        check("Layers (10 and 8) are aligned by relative depth" in report, report)
+
+    def reproducible(self):
+        """The same seed gives the same bytes, another one does not."""
+        first = self.analyze(self.stores["demo"], *QUESTION).out
+        check(first == self.analyze(self.stores["demo"], *QUESTION).out, "two runs differ")
+        other = self.analyze(self.stores["demo"], *QUESTION, "--seed", 1).out
+        check(first != other, "the seed does nothing")
+
+    def plain_ascii(self):
+        """Nothing else where the locale asks for it; in UTF-8 no line is wider than 80 columns."""
+        plain = dict(os.environ, LC_ALL="C")
+        out = self.analyze(self.stores["demo"], *QUESTION, env=plain).out
+        check(out.isascii(), "not ASCII")
+        out = self.analyze(self.stores["demo"]).out
+        check(not out.isascii(), "no Unicode")
+        wide = [line for line in out.splitlines() if len(line) > 80]
+        check(not wide, wide)
+
+    # ---- the README -----------------------------------------------------------------------------
+
+    def excerpt(self, store, options, start):
+        """A whole report, or its paragraph that begins with `start`."""
+        report = self.analyze(self.stores[store], *options.split()).out
+        if start:
+            paragraph = rf"^{re.escape(start)}.*\n(?:  .*\n)*"
+            report = re.search(paragraph, report, re.MULTILINE).group(0)
+        return f"```\n{report}```\n"
+
+    def readme(self):
+        """Its reports are what the program prints: the same words, numbers within 3 %."""
+        path = self.sources + "/README.md"
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        found = REPORT.findall(text)
+        check(len(found) == 2, len(found), "reports")
+        if "bless" in self.programs:
+            text = REPORT.sub(lambda m: m[1] + self.excerpt(m[2], m[3], m[4]) + m[6], text)
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+            return
+        for _, store, options, start, there, _ in found:
+            here = self.excerpt(store, options, start)
+            check(NUMBER.sub("#", here).split() == NUMBER.sub("#", there).split(),
+                  "README.md has\n", there, "\nthe program prints\n", here)
+            for a, b in zip(NUMBER.findall(here), NUMBER.findall(there)):
+                near = abs(float(a) - float(b)) <= 0.03 * abs(float(b)) + 2e-4
+                check(near, "README.md has", b, "where the program prints", a, "\n", here)
+
+
+def main():
+    only = [argument[5:] for argument in sys.argv[1:] if argument.startswith("only=")]
+    programs = harness.programs(
+        argument for argument in sys.argv[1:] if not argument.startswith("only="))
+    names = ("seven", "six", "plan", "everything", "two_runs", "reproducible", "plain_ascii",
+             "readme")
+    with harness.scratch() as folder:
+        cases = Cases(programs, folder)
+        return harness.run_cases([(name, getattr(cases, name)) for name in names], *only)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
