@@ -120,25 +120,18 @@ struct matrix matrix_of(const float *values, enum kn_type type, int64_t rows, in
     return matrix;
 }
 
-static float represented_value(enum kn_type type) {
-    float value = random_value();
-    char stored[sizeof(float)];
-    kn_convert(stored, type, &value, KN_F32, 1);
-    kn_convert(&value, KN_F32, stored, type, 1);
-    return value;
-}
-
-struct matrix matrix_representable(enum kn_type type, enum kn_type represented, int64_t rows,
-                                   int64_t cols, int64_t pad) {
+struct matrix matrix_random(enum kn_type type, int64_t rows, int64_t cols, int64_t pad) {
     float *values = host_new((size_t)(rows * cols) * sizeof(float));
     for (int64_t i = 0; i < rows * cols; i++) {
-        values[i] = represented_value(represented);
+        values[i] = random_value();
     }
     return matrix_of(values, type, rows, cols, pad);
 }
 
-struct matrix matrix_random(enum kn_type type, int64_t rows, int64_t cols, int64_t pad) {
-    return matrix_representable(type, KN_F32, rows, cols, pad);
+struct matrix matrix_weights(enum kn_type type, int64_t rows, int64_t cols, int64_t pad) {
+    struct matrix exact = matrix_random(KN_BF16, rows, cols, 0);
+    exact = matrix_of(exact.values, KN_F16, rows, cols, 0);
+    return matrix_of(exact.values, type, rows, cols, pad);
 }
 
 struct matrix matrix_weights(enum kn_type type, int64_t rows, int64_t cols, int64_t pad) {
@@ -166,6 +159,14 @@ void matrix_read(struct matrix *matrix) {
             assert_int_equal((unsigned char)row[(size_t)m->cols * size + i], SENTINEL);
         }
     }
+}
+
+static float represented_value(enum kn_type type) {
+    float value = random_value();
+    char stored[sizeof(float)];
+    kn_convert(stored, type, &value, KN_F32, 1);
+    kn_convert(&value, KN_F32, stored, type, 1);
+    return value;
 }
 
 float *vector_representable(float **host_p, int64_t count, enum kn_type type) {

@@ -29,9 +29,6 @@ struct matrix {
 struct matrix matrix_random(enum kn_type type, int64_t rows, int64_t cols, int64_t pad);
 // Values that all types hold exactly: a product may convert its weights to the activation type.
 struct matrix matrix_weights(enum kn_type type, int64_t rows, int64_t cols, int64_t pad);
-// The same with values that `represented` has, too.
-struct matrix matrix_representable(enum kn_type type, enum kn_type represented, int64_t rows,
-                                   int64_t cols, int64_t pad);
 struct matrix matrix_of(const float *values, enum kn_type type, int64_t rows, int64_t cols,
                         int64_t pad);
 struct matrix matrix_output(enum kn_type type, int64_t rows, int64_t cols, int64_t pad);
