@@ -63,7 +63,7 @@ static struct moments moments_of(const struct an_sample *sample) {
             third += d * d * d;
         }
     double n = (double)m.count, variance = second / n;
-    m.effective = squares > 0.0 ? fmax(shares * shares / squares, fmin(n, 2.0)) : n;
+    m.effective = squares > 0.0 ? shares * shares / squares : n;
     m.error = m.count < 2 ? NAN : sqrt(variance / (n - 1.0));
     m.skew = variance > 0.0 ? third / n / (variance * sqrt(variance)) : 0.0;
     return m;
@@ -183,6 +183,14 @@ static double bca_probability(double z, double bias, double acceleration) {
     return an_normal_cdf(bias + (bias + z) / (1.0 - acceleration * (bias + z)));
 }
 
+static void skew_t(struct an_interval *interval, const struct an_sample *sample,
+                   const struct moments *m, double level) {
+    double tail = 0.5 * (1.0 - level), k = bend(m);
+    interval->low = skew_t_limit(sample->estimate, m, k, tail);
+    interval->high = skew_t_limit(sample->estimate, m, k, 1.0 - tail);
+    interval->method = AN_SKEW_T;
+}
+
 static enum tr_status bca(struct an_interval *interval, const struct an_sample *sample,
                           const struct moments *m, double level, struct tr_err *err) {
     int64_t count = sample->resamples->count;
@@ -195,9 +203,13 @@ static enum tr_status bca(struct an_interval *interval, const struct an_sample *
     an_sort(draws, count);
     double bias = an_normal_quantile(share_below(draws, count, sample->estimate));
     double acceleration = m->skew / (6.0 * sqrt((double)m->count));
-    interval->low = an_sorted_quantile(draws, count, bca_probability(-z, bias, acceleration));
-    interval->high = an_sorted_quantile(draws, count, bca_probability(z, bias, acceleration));
-    interval->method = AN_BCA;
+    if (isfinite(bias)) {
+        interval->low = an_sorted_quantile(draws, count, bca_probability(-z, bias, acceleration));
+        interval->high = an_sorted_quantile(draws, count, bca_probability(z, bias, acceleration));
+        interval->method = AN_BCA;
+    } else {
+        skew_t(interval, sample, m, level);
+    }
     free(draws);
     return TR_OK;
 }
@@ -219,10 +231,7 @@ enum tr_status an_interval(struct an_interval *interval, const struct an_sample 
         return bootstrap_t(interval, sample, &m, level, err);
     if (sample->resamples && sample->draws)
         return bca(interval, sample, &m, level, err);
-    double tail = 0.5 * (1.0 - level);
-    interval->low = skew_t_limit(sample->estimate, &m, bend(&m), tail);
-    interval->high = skew_t_limit(sample->estimate, &m, bend(&m), 1.0 - tail);
-    interval->method = AN_SKEW_T;
+    skew_t(interval, sample, &m, level);
     return TR_OK;
 }
 

@@ -52,8 +52,8 @@ struct an_sample {
 //   (theta* - theta) / se* over the resamples. With weights w, d_s = p_s - theta, and r_s = share,
 //   theta* - theta = sum w d / sum w r = D, se* = sqrt(n / (n - 1) sum w (d - r D)^2) / sum w r:
 //   the ratio's own standard error in the resample, its length included.
-//   AN_SKEW_T when there are no resamples (Hall 1992, "On the removal of skewness by
-//   transformation", with t_{e-1} in place of the normal quantile):
+//   AN_SKEW_T when there are no resamples, or all are on one side of the estimate (Hall 1992, "On
+//   the removal of skewness by transformation", with t_{e-1} in place of the normal quantile):
 //   theta - se g^-1(t), g(x) = x + skew x^2 / 3 sqrt n + skew^2 x^3 / 27 n + skew / 6 sqrt n, skew
 //   the adjusted Fisher-Pearson coefficient sqrt(n (n - 1)) / (n - 2) m3 / m2^1.5.
 // Pseudo-values without spread give an interval of no width. TR_ENOMEM.
