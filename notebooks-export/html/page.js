@@ -79,11 +79,16 @@
     return made;
   };
 
-  let cursor = null; // { panel, row, column, mark } where the reader points
+  let cursor = null; // { panel, row, column, mark, byKey } where the reader points
   const forget = () => {
     cursor?.mark.remove();
     cursor = null;
     hint.hidden = true;
+  };
+
+  // A pointer that merely lies there takes nothing away from the keyboard.
+  const leave = () => {
+    if (!cursor?.byKey) forget();
   };
 
   const columnName = (panel, column) =>
@@ -116,23 +121,28 @@
       x: panel.x + column * width, y: panel.y + row * height }, panel.svg);
   };
 
-  const point = (panel, row, column) => {
+  const point = (panel, row, column, byKey = false) => {
     if (cursor?.panel === panel && cursor.row === row && cursor.column === column) return;
     forget();
     if (row < 0 || column < 0) return;
     if (!panel.cells && !Number.isFinite(valueAt(panel, row, column))) return;
-    cursor = { panel, row, column, mark: drawMark(panel, row, column) };
+    cursor = { panel, row, column, mark: drawMark(panel, row, column), byKey };
     showHint(panel, row, column);
   };
 
   const panelUnder = (panels, x, y) => panels.find((panel) =>
     x >= panel.x && x <= panel.x + panel.width && y >= panel.y && y <= panel.y + panel.height);
 
+  let pointer = { x: -1, y: -1 }; // where it was last
   const onPointer = (svg, panels, event) => {
+    const lies = event.type === "pointermove" && event.clientX === pointer.x &&
+      event.clientY === pointer.y;
+    pointer = { x: event.clientX, y: event.clientY };
+    if (lies) return;
     const place = new DOMPoint(event.clientX, event.clientY)
       .matrixTransform(svg.getScreenCTM().inverse());
     const panel = panelUnder(panels, place.x, place.y);
-    if (!panel) return forget();
+    if (!panel) return leave();
     const { row, column } = locate(panel, place.x, place.y);
     point(panel, row, column);
     if (event.type === "click" && panel.byCheckpoint) choose(column);
@@ -157,12 +167,12 @@
       const by = event.key === "PageDown" ? 1 : -1;
       const next = panels[clamp(panels.indexOf(panel) + by, 0, panels.length - 1)];
       const column = clamp(inside ? cursor.column : 0, 0, next.columns - 1);
-      point(next, stepRow(next, 0, column, 0), column);
+      point(next, stepRow(next, 0, column, 0), column, true);
     } else if (moves[event.key]) {
       const [across, down] = moves[event.key];
       const column = clamp((inside ? cursor.column : 0) + (inside ? across : 0), 0,
         panel.columns - 1);
-      point(panel, stepRow(panel, inside ? cursor.row : 0, column, inside ? down : 0), column);
+      point(panel, stepRow(panel, inside ? cursor.row : 0, column, inside ? down : 0), column, true);
     } else {
       return;
     }
@@ -215,7 +225,7 @@
     for (const type of ["pointermove", "click"]) {
       svg.addEventListener(type, (event) => onPointer(svg, panels, event));
     }
-    svg.addEventListener("pointerleave", forget);
+    svg.addEventListener("pointerleave", leave);
     svg.addEventListener("blur", forget);
     svg.addEventListener("keydown", (event) => onKey(panels, event));
   }
