@@ -32,11 +32,12 @@ const struct nx_exporter nx_exporters[] = {
     {.name = "html",
      .suffix = ".html",
      .summary = "a page of figures with their values, one file that needs no network",
+     .takes = NX_FOLLOW,
      .text = nx_html},
     {.name = "svg",
      .suffix = ".svg",
      .summary = "figures as vector graphics, a folder of them or one",
-     .takes = NX_FIGURE,
+     .takes = NX_FIGURE | NX_FOLLOW,
      .text = nx_svg,
      .folder = nx_svg_folder},
 };
@@ -81,11 +82,14 @@ static enum tr_status check_options(const struct nx_options *options,
         {options->units, NX_UNITS, "--units"},
         {options->comment, NX_COMMENT, "--comment"},
         {options->figure != NULL, NX_FIGURE, "--figure"},
+        {options->follow, NX_FOLLOW, "--follow"},
     };
     for (size_t i = 0; i < sizeof special / sizeof *special; i++)
         if (special[i].given && !(exporter->takes & special[i].what))
             return tr_fail(err, TR_EUSAGE, "%s means nothing to --to %s", special[i].option,
                            exporter->name);
+    if (to_stdout(options) && options->follow)
+        return tr_fail(err, TR_EUSAGE, "--follow replaces a file: name it with -o");
     if (to_stdout(options) && to_folder(options, exporter))
         return tr_fail(err, TR_EUSAGE,
                        "--to %s writes a folder: name it with -o, or one figure with --figure",

@@ -25,6 +25,7 @@ struct nx_options {
     bool wide;             // csv: a column for each variable
     bool units;            // csv: a row of units below the header
     const char *figure;    // svg: the name of one of nx_figures; NULL: all
+    bool follow;           // html, svg: again whenever the store is published (follow.h)
     bool comment;          // csv: where the values come from, in lines that begin with #
 };
 
@@ -41,6 +42,7 @@ enum nx_takes {
     NX_UNITS = 2,
     NX_COMMENT = 4,
     NX_FIGURE = 8,
+    NX_FOLLOW = 16,
 };
 
 struct nx_exporter {

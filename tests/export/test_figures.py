@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """trace-export --to svg: every file is well-formed and shows what was asked for; where files go,
-and what is refused.
+and what is refused. And --follow.
 
 test_figures.py NAME=PATH... [only=TEXT]: trace-export, write_sample, write_hostile."""
 
 import os
+import signal
+import subprocess
 import sys
+import time
 import xml.etree.ElementTree as ElementTree
 
 sys.path[:0] = [os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tools")]
@@ -112,10 +115,57 @@ class Cases:
             check(not foreign, foreign)
 
 
+    def followed(self):
+        """Written again with every publication, and whole at every moment; it ends with the run,
+        or by a signal."""
+        store, page = self.root + "/run.h5", self.root + "/run.html"
+        parts = store + ".parts"
+        os.mkdir(parts)
+        command = [self.programs["trace-export"], store, "--to", "html", "-o", page, "--follow"]
+        job = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        for checkpoints in (2, 5):
+            self.publish(store, checkpoints)
+            self.until(lambda: os.path.exists(page) and
+                       f"<p>{checkpoints} checkpoints," in whole(page), "no new page", job)
+        os.rmdir(parts)
+        check(job.wait(30) == 0, "exit", job.returncode)
+        check(job.stderr.read() == f"wrote {page}\n" * 2, "not written twice")
+        os.mkdir(parts)
+        job = subprocess.Popen(command + ["--force"], stderr=subprocess.DEVNULL)
+        old = os.stat(page).st_ino
+        self.until(lambda: os.stat(page).st_ino != old, "no page", job)
+        job.send_signal(signal.SIGTERM)
+        check(job.wait(30) == 0, "exit", job.returncode)
+        os.rmdir(parts)
+        check(harness.run(*command).code == 3, "an existing page was replaced")
+        ran = harness.run(*command[:-3], "-o", "-", "--follow").expect(2)
+        check("--follow replaces a file: name it with -o" in ran.err, ran)
+
+    def publish(self, store, checkpoints):
+        """A new file under the store's name, as the publisher renames it."""
+        harness.run(self.programs["write_sample"], store + ".new", checkpoints, 2, 1,
+                    16).expect(0)
+        os.rename(store + ".new", store)
+
+    def until(self, holds, told, job):
+        deadline = time.monotonic() + 60
+        while not holds():
+            check(time.monotonic() < deadline and job.poll() is None, told)
+            time.sleep(0.02)
+
+
+def whole(page):
+    with open(page, encoding="utf-8") as file:
+        text = file.read()
+    check(text.startswith("<!DOCTYPE html>") and text.endswith("</html>\n"), "half a page")
+    return text
+
+
 def main():
     programs = harness.programs(sys.argv[1:])
     only = os.path.basename(programs.pop("only", ""))
-    names = ("folder", "one", "chosen", "signs", "refused", "hostile")
+    names = ("folder", "one", "chosen", "signs", "refused", "hostile",
+             "followed")
     with harness.scratch() as root:
         cases = Cases(programs, root)
         return harness.run_cases([(name, getattr(cases, name)) for name in names], only)

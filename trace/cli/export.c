@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // trace-export: a trace in the formats that others read.
 #include <argp.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "export.h"
+#include "follow.h"
 
 enum { EXIT_USAGE = 2, EXIT_ENVIRONMENT = 3 };
-enum { KEY_WIDE = 256, KEY_UNITS, KEY_COMMENT, KEY_FORCE, KEY_FIGURE };
+enum { KEY_WIDE = 256, KEY_UNITS, KEY_COMMENT, KEY_FORCE, KEY_FIGURE, KEY_FOLLOW };
+
+static volatile sig_atomic_t stop; // a signal asked for the end
 
 const char *argp_program_version = "trace-export " TRACE_VERSION;
 
@@ -27,6 +31,10 @@ static const struct argp_option option_table[] = {
     {"units", KEY_UNITS, 0, 0, "csv: units in a row below the header", 3},
     {"comment", KEY_COMMENT, 0, 0, "csv: where it came from, in lines that begin with #", 3},
     {"figure", KEY_FIGURE, "NAME", 0, "svg: this figure as one file (default: a folder of all)", 3},
+    {"follow", KEY_FOLLOW, 0, 0,
+     "html, svg: write again whenever the run publishes FILE anew, until it is over or a signal "
+     "ends this",
+     3},
     {0, 0, 0, 0, 0, 0},
 };
 
@@ -66,6 +74,9 @@ static error_t parse(int key, char *text, struct argp_state *state) {
     case KEY_FIGURE:
         options->figure = text;
         return 0;
+    case KEY_FOLLOW:
+        options->follow = true;
+        return 0;
     case ARGP_KEY_ARG:
         if (options->store)
             argp_error(state, "one FILE, please");
@@ -95,6 +106,36 @@ static char *help(int key, const char *text, void *input) {
     return lines.data; // argp frees it
 }
 
+static void tell(const char *notes, const char *path) {
+    if (notes)
+        fputs(notes, stderr);
+    if (path)
+        fprintf(stderr, "wrote %s\n", path);
+}
+
+static void on_signal(int number) {
+    (void)number;
+    stop = 1;
+}
+
+static enum tr_status follow(const struct nx_options *options, struct tr_err *err) {
+    const struct nx_follower follower = {.stop = &stop, .period = 0.5, .tell = tell};
+    struct sigaction action = {.sa_handler = on_signal};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    return nx_follow(options, &follower, err);
+}
+
+static enum tr_status export_once(const struct nx_options *options, struct tr_err *err) {
+    struct tr_string notes = {0};
+    char *path = NULL;
+    enum tr_status status = nx_export(options, &notes, &path, err);
+    tell(notes.data, path);
+    tr_string_free(&notes);
+    free(path);
+    return status;
+}
+
 int main(int argc, char **argv) {
     static const struct argp argp = {
         option_table,
@@ -106,18 +147,10 @@ int main(int argc, char **argv) {
         help,
         NULL};
     struct nx_options options = {0};
-    struct tr_string notes = {0};
     struct tr_err err;
-    char *path = NULL;
     argp_err_exit_status = EXIT_USAGE;
     argp_parse(&argp, argc, argv, 0, NULL, &options);
-    enum tr_status status = nx_export(&options, &notes, &path, &err);
-    if (notes.data)
-        fputs(notes.data, stderr);
-    if (status == TR_OK && path)
-        fprintf(stderr, "wrote %s\n", path);
-    tr_string_free(&notes);
-    free(path);
+    enum tr_status status = options.follow ? follow(&options, &err) : export_once(&options, &err);
     if (status == TR_OK)
         return EXIT_SUCCESS;
     fprintf(stderr, "trace-export: %s\n", err.text);
