@@ -80,11 +80,11 @@ def new_model(family, config):
     return AutoModelForCausalLM.from_config(AutoConfig.for_model(family.model_type, **config))
 
 
-def load_model(family, folder):
+def load_model(family, folder, dtype):
     if family.model:
-        return family.model.from_pretrained(folder, torch.float64)
+        return family.model.from_pretrained(folder, dtype)
     return AutoModelForCausalLM.from_pretrained(
-        folder, dtype=torch.float64, attn_implementation=family.attention,
+        folder, dtype=dtype, attn_implementation=family.attention,
         experts_implementation="eager").eval()
 
 
@@ -147,11 +147,13 @@ class Taps:
         return hook
 
     def importances(self, index, parallel):
-        """[module, sequence, position] of one layer."""
-        x, attn, mlp, y = (self.seen[index, key] for key in ("in", "attn", "mlp", "out"))
+        """[module, sequence, position] of one layer, in float64 whatever the streams' type."""
+        exact = self.seen[index, "out"].dtype == torch.float64
+        x, attn, mlp, y = (self.seen[index, key].double() for key in ("in", "attn", "mlp", "out"))
         attn, mlp = attn.view_as(x), mlp.view_as(x)
         middle = x if parallel else x + attn
-        torch.testing.assert_close(x + attn + mlp, y, rtol=1e-9, atol=1e-9)
+        if exact:
+            torch.testing.assert_close(x + attn + mlp, y, rtol=1e-9, atol=1e-9)
         return torch.stack([importance(x, x + attn), importance(middle, middle + mlp),
                             importance(x, y)])
 
@@ -159,8 +161,9 @@ class Taps:
 MARGIN = 1e-5  # of probability, below which float32 may choose another expert than float64
 
 
-def close_choices(logits, config):
-    """[token]: whether the last chosen and the first not chosen expert (or group) nearly tie."""
+def close_choices(logits, config, least):
+    """[token]: whether the last chosen and the first not chosen expert (or group) are less than
+    `least` apart."""
 
     def gap(values, used):
         values = values.sort(dim=-1, descending=True).values
@@ -174,10 +177,10 @@ def close_choices(logits, config):
         margin = gap(best, config.topk_group)
         eligible = best >= best.sort(dim=-1).values[:, -config.topk_group, None]
         shares = (members * eligible[:, :, None]).view_as(shares)
-    return torch.minimum(margin, gap(shares, config.num_experts_per_tok)) < MARGIN
+    return torch.minimum(margin, gap(shares, config.num_experts_per_tok)) < least
 
 
-def exemptions(taps, config, layers, shape):
+def exemptions(taps, config, layers, shape, least=MARGIN):
     """What may differ because a router chose otherwise: that token from there on, and later tokens
     from the next layer's attention on. [layer, module, sequence, position], and how many ties."""
     exempt, reached, ties = [], torch.zeros(shape, dtype=torch.bool), 0
@@ -185,7 +188,8 @@ def exemptions(taps, config, layers, shape):
         before = reached.cummax(dim=1).values
         reached = before
         if (index, "router") in taps.seen:
-            close = close_choices(taps.seen[index, "router"].flatten(0, -2), config).view(shape)
+            close = close_choices(taps.seen[index, "router"].flatten(0, -2), config,
+                                  least).view(shape)
             ties += int(close.sum())
             reached = before | close
         exempt.append(torch.stack([before, reached, reached]))
@@ -196,8 +200,23 @@ def first(output):
     return output[0] if isinstance(output, tuple) else output
 
 
-def compute_truth(case, folder, tokens):
-    model = load_model(case.family, folder)
+def run_model(family, folder, tokens, dtype):
+    """(model, taps, logits) of one forward pass."""
+    model = load_model(family, folder, dtype)
+    taps = Taps(model, family)
+    with torch.no_grad():
+        logits = model(torch.as_tensor(tokens, dtype=torch.int64), use_cache=False).logits
+    return model, taps, logits
+
+
+def all_importances(model, family, taps):
+    """[layer, module, sequence, position]."""
+    parallel = family.parallel(model.config)
+    return torch.stack([taps.importances(index, parallel)
+                        for index in range(len(model.get_submodule(family.layers)))]).numpy()
+
+
+def check_config(case, folder, model):
     for key, value in case.config.items():
         found = getattr(model.config, key, value)  # an omitted head_dim is no attribute of some
         if key != "rope_parameters" and found != value:
@@ -205,14 +224,14 @@ def compute_truth(case, folder, tokens):
     for key, value in case.config.get("rope_parameters", {}).items():
         if model.config.rope_parameters[key] != value:
             raise ValueError(f"{folder}/config.json reads back with another {key}")
-    taps = Taps(model, case.family)
+
+
+def compute_truth(case, folder, tokens):
+    model, taps, logits = run_model(case.family, folder, tokens, torch.float64)
+    check_config(case, folder, model)
     ids = torch.as_tensor(tokens, dtype=torch.int64)
-    with torch.no_grad():
-        logits = model(ids, use_cache=False).logits
     loss = torch.nn.functional.cross_entropy(
         logits[:, :-1].transpose(1, 2), ids[:, 1:], reduction="none").mean(dim=1)
-    parallel = case.family.parallel(model.config)
-    layers = [taps.importances(index, parallel)
-              for index in range(len(model.get_submodule(case.family.layers)))]
-    exempt, ties = exemptions(taps, model.config, len(layers), ids.shape)
-    return Truth(torch.stack(layers).numpy(), loss.numpy(), exempt, ties)
+    importance = all_importances(model, case.family, taps)
+    exempt, ties = exemptions(taps, model.config, len(importance), ids.shape)
+    return Truth(importance, loss.numpy(), exempt, ties)

@@ -45,6 +45,11 @@ class Model(nn.Module):
         return SimpleNamespace(logits=self.logits(ids))
 
 
+def at_least_f32(dtype):
+    """What the published models compute norms and softmax in, whatever their weights' type."""
+    return torch.promote_types(dtype, torch.float32)
+
+
 class RMSNorm(nn.Module):
     def __init__(self, size, epsilon):
         super().__init__()
@@ -52,7 +57,9 @@ class RMSNorm(nn.Module):
         self.epsilon = epsilon
 
     def forward(self, x):
-        return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + self.epsilon) * self.weight
+        wide = x.to(at_least_f32(x.dtype))
+        wide = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.epsilon)
+        return wide.to(x.dtype) * self.weight
 
 
 def rotary_tables(length, dim, theta, scaling=None, positions=None):
@@ -72,12 +79,14 @@ def rotary_tables(length, dim, theta, scaling=None, positions=None):
 def rotate_halves(x, cos, sin):
     """x [..., length, dim]: entry i turns with entry i + dim / 2."""
     first, second = x.chunk(2, dim=-1)
+    cos, sin = cos.to(x.dtype), sin.to(x.dtype)
     return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
 
 
 def rotate_neighbours(x, cos, sin):
     """x [..., length, dim]: entry 2 i turns with entry 2 i + 1."""
     first, second = x[..., ::2], x[..., 1::2]
+    cos, sin = cos.to(x.dtype), sin.to(x.dtype)
     return torch.stack([first * cos - second * sin, second * cos + first * sin], dim=-1).flatten(-2)
 
 
@@ -94,7 +103,8 @@ def attend(q, k, v, scale, bias=None):
     if bias is not None:
         scores = scores + bias
     future = torch.ones(length, length, dtype=torch.bool).triu(1)
-    mixed = softmax(scores.masked_fill(future, -torch.inf), dim=-1) @ v
+    scores = scores.masked_fill(future, -torch.inf)
+    mixed = softmax(scores, dim=-1, dtype=at_least_f32(scores.dtype)).to(v.dtype) @ v
     return mixed.transpose(1, 2).flatten(-2)
 
 
