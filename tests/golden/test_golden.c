@@ -4,6 +4,7 @@
 //   test_golden PROGRAM STORE tokens SERIES        a trained series over its tokens.npy
 //   test_golden PROGRAM STORE text SERIES TEXT     the same from the text
 //   test_golden PROGRAM STORE forward FOLDER       its subfolders, tiny random models
+//   test_golden --cuda ...                         in f32 on a GPU; exits with 77 without one
 //
 // SERIES has golden.json, a subfolder expected.json: arrays [layer]..., one for each of attn, mlp
 // and block. Missing values are failures.
@@ -16,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "json.h"
 #include "store.h"
@@ -44,6 +46,8 @@ static const struct quantity quantities[] = {
     {"alignment", TR_V_ALIGNMENT, {0, 1e-6}},
 };
 static const struct quantity per_token = {NULL, TR_V_IMPORTANCE_TOKEN, {2e-5, 1e-9}};
+// Random models on a GPU, whose products add up in another order.
+static const struct quantity per_token_cuda = {NULL, TR_V_IMPORTANCE_TOKEN, {1e-4, 1e-8}};
 static const struct tolerance loss = {0, 1e-5};
 
 // Between boundaries: golden over every so many-th token of the calibration.
@@ -56,6 +60,8 @@ static const struct {
     {"cka_every4th_token", TR_V_CKA, 4},
 };
 static const struct tolerance span = {0, 1e-5};
+
+static bool on_cuda;
 
 struct tally {
     long compared, failed;
@@ -215,7 +221,7 @@ static void compare_checkpoint(const struct subject *s, const json_t *golden) {
 static void compare_forward(const struct subject *s, const json_t *golden) {
     const json_t *tokens = json_object_get(golden, "importance_token");
     for (int m = 0; m < TR_MODULES; m++)
-        compare_module(s, &per_token, (enum tr_module)m,
+        compare_module(s, on_cuda ? &per_token_cuda : &per_token, (enum tr_module)m,
                        json_object_get(tokens, tr_module_names[m]), 0);
     compare_loss(s, golden);
 }
@@ -315,8 +321,9 @@ static int list_folder(const char *folder, int (*filter)(const struct dirent *),
 // PROGRAM -o STORE --fresh -q [options...] --ckpts FOLDER...
 static void trace_folders(struct tally *tally, const char *program, const char *store,
                           const char *const *options, char *const *folders, int count) {
-    const char *args[MAX_ARGS] = {program, "-o", store, "--fresh", "-q"};
-    int used = 5;
+    const char *args[MAX_ARGS] = {program,    "-o",   store,     "--fresh", "-q",
+                                  "--device", "cuda", "--dtype", "f32"};
+    int used = on_cuda ? 9 : 5;
     while (*options)
         args[used++] = *options++;
     args[used++] = "--ckpts";
@@ -364,8 +371,16 @@ static void check_model(struct tally *tally, const char *program, const char *st
 int main(int argc, char **argv) {
     struct tally tally = {0, 0, 0};
     char *folders[MAX_PATHS];
+    on_cuda = argc > 1 && strcmp(argv[1], "--cuda") == 0;
+    argc -= on_cuda;
+    argv += on_cuda;
+    if (on_cuda && access("/dev/nvidiactl", F_OK) != 0) {
+        printf("skipped: this machine has no GPU\n");
+        return 77;
+    }
     if (argc < 5) {
-        fprintf(stderr, "usage: %s PROGRAM STORE tokens|text|forward FOLDER [TEXT]\n", argv[0]);
+        fprintf(stderr,
+                "usage: test_golden [--cuda] PROGRAM STORE tokens|text|forward FOLDER [TEXT]\n");
         return 2;
     }
     if (strcmp(argv[3], "forward") == 0) {

@@ -80,11 +80,11 @@ def new_model(family, config):
     return AutoModelForCausalLM.from_config(AutoConfig.for_model(family.model_type, **config))
 
 
-def load_model(family, folder, dtype):
+def load_model(family, folder, dtype, attention=None):
     if family.model:
         return family.model.from_pretrained(folder, dtype)
     return AutoModelForCausalLM.from_pretrained(
-        folder, dtype=dtype, attn_implementation=family.attention,
+        folder, dtype=dtype, attn_implementation=attention or family.attention,
         experts_implementation="eager").eval()
 
 
@@ -200,12 +200,13 @@ def first(output):
     return output[0] if isinstance(output, tuple) else output
 
 
-def run_model(family, folder, tokens, dtype):
-    """(model, taps, logits) of one forward pass."""
-    model = load_model(family, folder, dtype)
+def run_model(family, folder, tokens, dtype, device="cpu", attention=None):
+    """(model, taps, logits) of one forward pass; `attention`: not the truth's implementation."""
+    model = load_model(family, folder, dtype, attention).to(device)
     taps = Taps(model, family)
+    ids = torch.as_tensor(tokens, dtype=torch.int64, device=device)
     with torch.no_grad():
-        logits = model(torch.as_tensor(tokens, dtype=torch.int64), use_cache=False).logits
+        logits = model(ids, use_cache=False).logits
     return model, taps, logits
 
 
@@ -213,7 +214,7 @@ def all_importances(model, family, taps):
     """[layer, module, sequence, position]."""
     parallel = family.parallel(model.config)
     return torch.stack([taps.importances(index, parallel)
-                        for index in range(len(model.get_submodule(family.layers)))]).numpy()
+                        for index in range(len(model.get_submodule(family.layers)))]).cpu().numpy()
 
 
 def check_config(case, folder, model):
