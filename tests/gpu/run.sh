@@ -1,0 +1,119 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Runs GPU tests and benches by stages, each within a time limit; what they say is in OUT/run.log too:
+#   tests/gpu/run.sh OUT [STAGE...]
+# Stages: build; ops sanitize golden oracle bytes, the default; stages (a table of ops); floor-SHAPE
+# peers-SHAPE trace-SHAPE bench-SHAPE (SHAPE 160m, 1.4b, 7b); eight; 70b. Builds into build/cuda when
+# asked or when nothing is there. Environment: PYTHON (python3, with numpy, torch and transformers),
+# FIXTURES (.fixtures, from tests/oracle/make_gpu_fixtures.py), BENCH_FLAGS (such as --quick).
+set -uo pipefail
+
+(($#)) || { sed -n '3,9s/^# \{0,1\}//p' "$0"; exit 2; }
+mkdir -p "$1"
+out=$(realpath "$1")
+shift
+cd "$(dirname "$0")/../.."
+
+bin=build/cuda/bin
+python=${PYTHON:-python3}
+fixtures=${FIXTURES:-.fixtures}
+export PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=none
+export OMPI_MCA_btl=self,vader,tcp OMPI_MCA_pml=ob1
+
+# limited SECONDS COMMAND...
+limited() {
+  timeout --kill-after=5 "$@"
+}
+
+build() {
+  limited 420 cmake --preset cuda -G Ninja -DTRACE_ORACLE_PYTHON="$(command -v "$python")" \
+    -DTRACE_GPU_FIXTURES="$(realpath -m "$fixtures")" &&
+    limited 420 cmake --build --preset cuda -j "$(nproc)"
+}
+
+ops() {
+  local type failed=0
+  for type in f32 bf16 f16; do
+    limited 60 $bin/test_ops cuda $type || failed=1
+  done
+  return $failed
+}
+
+sanitize() {
+  local tool type failed=0
+  for tool in memcheck racecheck; do
+    for type in f32 bf16; do
+      limited 150 compute-sanitizer --tool $tool --error-exitcode 9 $bin/test_ops cuda $type ||
+        failed=1
+    done
+  done
+  return $failed
+}
+
+golden() {
+  local series failed=0
+  for series in demo neox; do
+    limited 60 $bin/test_golden --cuda $bin/trace-ckpts "$out/golden.h5" tokens \
+      tests/series/$series || failed=1
+  done
+  limited 240 $bin/test_golden --cuda $bin/trace-ckpts "$out/golden.h5" forward \
+    tests/golden/forward || failed=1
+  rm -rf "$out"/golden.h5*
+  return $failed
+}
+
+oracle() {
+  local check=("$python" tests/oracle/check_gpu.py trace-ckpts=$bin/trace-ckpts
+    store_json=$bin/store_json) failed=0
+  limited 240 "${check[@]}" series=tests/series out="$out/series.csv" || failed=1
+  [[ ! -d $fixtures ]] ||
+    limited 420 "${check[@]}" fixtures="$fixtures" out="$out/families.csv" || failed=1
+  return $failed
+}
+
+bytes() {
+  limited 300 "$python" tests/gpu/test_same_bytes.py trace-ckpts=$bin/trace-ckpts \
+    same_store=$bin/same_store mpirun="$(command -v mpirun)" series=tests/series
+}
+
+# bench SECONDS SHAPE STAGES [option...]
+bench() {
+  limited "$1" "$python" tests/bench/bench_gpu.py --trace $bin/trace-ckpts --shape "$2" \
+    --stages "$3" --out "$out" ${BENCH_FLAGS:-} "${@:4}"
+}
+
+stages() {
+  limited 150 $bin/bench_stages cuda bf16 >"$out/stages.csv"
+  local code=$?
+  cat "$out/stages.csv"
+  return $code
+}
+
+run_stage() {
+  local shape=${1#*-}
+  case $1 in
+    build | ops | sanitize | golden | oracle | bytes | stages) "$1" ;;
+    floor-*) bench 120 "$shape" ceilings,floor ;;
+    peers-*) bench 240 "$shape" make,plain,careful,llm-drop ;;
+    trace-*) bench 240 "$shape" make,floor,trace,trace-nll,floor ;;
+    bench-*) bench 420 "$shape" make,ceilings,floor,plain,careful,trace,trace-nll,floor ;;
+    eight) bench 300 7b make,eight ;;
+    70b) bench 420 70b make,floor,limited --rows 256 ;;
+    *) echo "no stage $1" >&2; return 2 ;;
+  esac
+}
+
+(($#)) || set -- ops sanitize golden oracle bytes
+[[ -x $bin/trace-ckpts || " $* " == *" build "* ]] || set -- build "$@"
+failed=()
+for stage; do
+  echo "== $stage, $(date +%T)"
+  run_stage "$stage" 2>&1 | tee -a "$out/run.log"
+  code=${PIPESTATUS[0]}
+  echo "== $stage ended with $code, $(date +%T)"
+  ((code == 0)) || failed+=("$stage")
+  [[ $stage != build || $code == 0 ]] || break
+done
+((${#failed[@]} == 0)) || { echo "failed: ${failed[*]}"; exit 1; }
