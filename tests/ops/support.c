@@ -134,12 +134,6 @@ struct matrix matrix_weights(enum kn_type type, int64_t rows, int64_t cols, int6
     return matrix_of(exact.values, type, rows, cols, pad);
 }
 
-struct matrix matrix_weights(enum kn_type type, int64_t rows, int64_t cols, int64_t pad) {
-    struct matrix exact = matrix_random(KN_BF16, rows, cols, 0);
-    exact = matrix_of(exact.values, KN_F16, rows, cols, 0);
-    return matrix_of(exact.values, type, rows, cols, pad);
-}
-
 struct matrix matrix_output(enum kn_type type, int64_t rows, int64_t cols, int64_t pad) {
     struct matrix matrix = {{NULL, type, rows, cols, cols + pad}, NULL};
     matrix.values = host_new((size_t)(rows * cols) * sizeof(float));
