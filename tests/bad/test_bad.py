@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bad inputs: every fault with its exact sentence and exit code.
 
-test_bad.py NAME=PATH... [only=TEXT]: the programs trace-ckpts, trace-info, store_json, edit_store;
-`only` runs the cases whose names hold the text."""
+test_bad.py NAME=PATH... [only=TEXT]: the programs trace-ckpts, trace-info, trace-analyze,
+store_json, edit_store; `only` runs the cases whose names hold the text."""
 
 import os
 import sys
 
 sys.path[:0] = [os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tools")]
 
+import analyze_faults
 import checkpoint_faults
 import harness
 import job_faults
@@ -92,6 +93,8 @@ def main():
                   for name, *fault in job_faults.FAULTS]
         cases += [("store: " + function.__name__.replace("_", " "),
                    store_case(options, function)) for function in store_faults.CASES]
+        cases += [("analyze: " + function.__name__.replace("_", " "),
+                   store_case(options, function)) for function in analyze_faults.CASES]
         return harness.run_cases(cases, os.path.basename(options.get("only", "")))
 
 
