@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compare.h"
 #include "drop_plan.h"
 #include "folder.h"
 #include "result.h"
@@ -299,6 +300,62 @@ static void test_faults(void **state) {
     an_result_free(&result);
 }
 
+// ---- two runs --------------------------------------------------------------------------------
+
+// Linear in relative depth, so that interpolation is exact; the 8-layer run lies 0.1 above.
+static double by_depth_of_4(int64_t checkpoint, int64_t layer, int module, int64_t sequence) {
+    (void)checkpoint;
+    return ((double)layer + 0.5) / 4.0 + module + 0.01 * (double)(sequence % 5 - 2);
+}
+
+static double by_depth_of_8(int64_t checkpoint, int64_t layer, int module, int64_t sequence) {
+    (void)checkpoint;
+    return 0.1 + ((double)layer + 0.5) / 8.0 + module + 0.01 * (double)(sequence % 5 - 2);
+}
+
+static void test_compare(void **state) {
+    (void)state;
+    static const int64_t steps_a[] = {0, 1000, 2000, 4000}, steps_b[] = {0, 1050, 2600, 3000, 4100};
+    const struct made a = {.checkpoints = 4,
+                           .layers = 4,
+                           .sequences = 20,
+                           .step = steps_a,
+                           .value = by_depth_of_4},
+                      b = {.checkpoints = 5,
+                           .layers = 8,
+                           .sequences = 30,
+                           .step = steps_b,
+                           .value = by_depth_of_8};
+    struct an_settings settings = settings_of(AN_ATTN, 2);
+    struct an_result first = analyze(&a, &settings), second = analyze(&b, &settings);
+    struct an_comparison comparison;
+    ok(an_compare(&comparison, &first, &second, &err));
+    assert_int_equal(comparison.axis, AN_AXIS_STEP);
+    assert_int_equal(comparison.layers, 4);
+    assert_false(comparison.paired);
+    assert_int_equal(comparison.pairs, 3);
+    assert_int_equal(comparison.pair[1].second, 1);
+    assert_int_equal(comparison.pair[2].first, 3);
+    assert_int_equal(comparison.pair[2].second, 4);
+    const struct an_compared_group *group = &comparison.group[0];
+    assert_int_equal(comparison.groups, 1);
+    assert_int_equal(group->units, 4);
+    assert_true(group->jaccard.value == 1.0 && group->spearman.value == 1.0);
+    for (int64_t layer = 0; layer < 4; layer++) {
+        const struct an_compared_unit *unit = &group->unit[layer];
+        double error = sqrt(2e-4 / 19.0 + 2e-4 / 29.0);
+        assert_true(fabs(unit->first.value - ((double)layer + 0.5) / 4.0) < 1e-12);
+        assert_true(fabs(unit->difference.value - 0.1) < 1e-12);
+        assert_true(unit->difference.low > 0.1 - 3.0 * error);
+        assert_true(unit->difference.low < 0.1 - 1.5 * error);
+        assert_true(unit->difference.high > 0.1 + 1.5 * error);
+        assert_true(unit->difference.high < 0.1 + 3.0 * error);
+    }
+    an_comparison_free(&comparison);
+    an_result_free(&first);
+    an_result_free(&second);
+}
+
 // ---- little data -----------------------------------------------------------------------------
 
 static void test_one_of_everything(void **state) {
@@ -327,9 +384,13 @@ static void test_default_count(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_published_lists), cmocka_unit_test(test_sets),
-        cmocka_unit_test(test_below),           cmocka_unit_test(test_onset),
-        cmocka_unit_test(test_faults),          cmocka_unit_test(test_one_of_everything),
+        cmocka_unit_test(test_published_lists),
+        cmocka_unit_test(test_sets),
+        cmocka_unit_test(test_below),
+        cmocka_unit_test(test_onset),
+        cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_compare),
+        cmocka_unit_test(test_one_of_everything),
         cmocka_unit_test(test_default_count),
     };
     return cmocka_run_group_tests(tests, folder_create, folder_remove);
