@@ -346,10 +346,10 @@ static void test_compare(void **state) {
         double error = sqrt(2e-4 / 19.0 + 2e-4 / 29.0);
         assert_true(fabs(unit->first.value - ((double)layer + 0.5) / 4.0) < 1e-12);
         assert_true(fabs(unit->difference.value - 0.1) < 1e-12);
-        assert_true(unit->difference.low > 0.1 - 3.0 * error);
-        assert_true(unit->difference.low < 0.1 - 1.5 * error);
-        assert_true(unit->difference.high > 0.1 + 1.5 * error);
-        assert_true(unit->difference.high < 0.1 + 3.0 * error);
+        assert_true(unit->difference.low > 0.1 - 2.3 * error);
+        assert_true(unit->difference.low < 0.1 - 1.8 * error);
+        assert_true(unit->difference.high > 0.1 + 1.8 * error);
+        assert_true(unit->difference.high < 0.1 + 2.3 * error);
     }
     an_comparison_free(&comparison);
     an_result_free(&first);
