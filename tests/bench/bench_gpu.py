@@ -9,9 +9,11 @@ made anew from all of them, so that a run may be cut off anywhere and stages may
 See README.md here for the columns. --tiny --device cpu tries everything on any machine.
 """
 import argparse
+import contextlib
 import csv
 import gc
 import re
+import shutil
 import subprocess
 import tempfile
 import time
@@ -27,7 +29,8 @@ RAW = ("shape", "program", "head", "value", "unit", "tokens", "detail")
 COLUMNS = ("shape", "program", "head", "tokens", "tokens_per_s", "us_per_token", "tflops",
            "ratio_careful", "ratio_plain", "over_floor", "detail")
 SEQUENCE = "make,ceilings,floor,plain,careful,trace,trace-nll,floor"
-LLM_DROP_ROWS = 16
+LLM_DROP_ROWS = 4
+SHARED_LEAST = 15e9  # bytes of shared memory that hold the largest checkpoint
 
 
 @dataclass
@@ -69,6 +72,9 @@ class Bench:
 
 
 def stage_make(bench):
+    """One shape's checkpoint at a time: shared memory is small."""
+    for other in gpu_models.SHAPES:
+        shutil.rmtree(bench.options.work / other, ignore_errors=True)
     write = gpu_models.make_repeated if bench.options.shape == "70b" else gpu_models.make
     seconds = gpu_ceilings.Clock(bench.device).seconds(
         lambda: write(bench.shape, bench.checkpoint, bench.device))
@@ -81,7 +87,7 @@ def stage_ceilings(bench):
     scale = 1 << 10 if bench.options.tiny else 1
     copied = gpu_ceilings.copy_rate(bench.device, (1 << 31) // scale)
     bench.record("copy", copied / 1e12, "TB/s", detail="bytes read and written")
-    uploaded = gpu_ceilings.upload_rate(bench.device, (1 << 30) // scale)
+    uploaded = gpu_ceilings.upload_rate(bench.device, (1 << 28) // scale)
     bench.record("upload", uploaded / 1e9, "GB/s", detail="from page-locked memory")
     rows = bench.options.micro_batch
     for m, k in bench.shape.products():
@@ -123,7 +129,8 @@ def stage_careful(bench):
     best = {}
     for batch in {max(1, peer.batch // 2), peer.batch}:  # hooks need memory of their own
         peer.batch = batch
-        best[batch] = careful_rate(peer, 2 * batch)
+        with contextlib.suppress(torch.OutOfMemoryError):
+            best[batch] = careful_rate(peer, 2 * batch)
     peer.batch = max(best, key=best.get)
     bench.record("careful PyTorch", careful_rate(peer, bench.options.rows),
                  tokens=peer.ids.numel(), detail=peer.describe())
@@ -277,6 +284,12 @@ def machine_name(device):
 # ---- the program -------------------------------------------------------------------------------
 
 
+def default_work():
+    shared = Path("/dev/shm")
+    large = shared.is_dir() and shutil.disk_usage(shared).total >= SHARED_LEAST
+    return (shared if large else Path(tempfile.gettempdir())) / "trace-bench"
+
+
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trace", type=Path, help="the trace-ckpts program")
@@ -292,16 +305,15 @@ def parse():
     parser.add_argument("--floor-seconds", type=float, help="at least (10; with --quick 5)")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--tiny", action="store_true", help="shapes and sizes that try the script")
-    parser.add_argument("--work", type=Path, help="where checkpoints lie (a folder in /dev/shm)")
+    parser.add_argument("--work", type=Path, help="where the checkpoint lies (a folder in /dev/shm or, "
+                        "where that is small, among temporary files)")
     options = parser.parse_args()
     if options.tiny:
         options.seq_len, options.micro_batch = 64, 512
     options.rows = options.rows or (8 if options.tiny else 64 if options.quick else 256)
     options.floor_seconds = options.floor_seconds or (
         0.2 if options.tiny else 5 if options.quick else 10)
-    shared = Path("/dev/shm")
-    options.work = options.work or (
-        shared if shared.is_dir() else Path(tempfile.gettempdir())) / "trace-bench"
+    options.work = options.work or default_work()
     unknown = set(options.stages.split(",")) - set(STAGES)
     if unknown or not options.merge and not (options.trace and options.shape):
         parser.error(f"no stages {sorted(unknown)}" if unknown else "--trace and --shape, or --merge")

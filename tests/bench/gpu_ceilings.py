@@ -55,7 +55,7 @@ def copy_rate(device, count):
 
 def upload_rate(device, count):
     """Bytes a second from page-locked host memory."""
-    pinned = random("cpu", count)
+    pinned = random(device, count).cpu()
     if device == "cuda":
         pinned = pinned.pin_memory()
     there, clock = torch.empty(count, device=device, dtype=torch.bfloat16), Clock(device)
