@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Opening a trace."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import h5py
+import xarray as xr
+
+ZSTD_FILTER = 32015
+COMPLETE = 1
+
+
+def _needs_zstd(path: Path) -> bool:
+    """Whether some variable of the file is compressed by zstd."""
+    with h5py.File(path) as file:
+        for variable in file.values():
+            properties = variable.id.get_create_plist()
+            for i in range(properties.get_nfilters()):
+                if properties.get_filter(i)[0] == ZSTD_FILTER:
+                    return True
+    return False
+
+
+def _has_zstd() -> bool:
+    """Whether HDF5 finds the filter: through hdf5plugin, or on HDF5_PLUGIN_PATH."""
+    try:
+        import hdf5plugin  # noqa: F401  registers its filters
+    except ImportError:
+        pass
+    return bool(h5py.h5z.filter_avail(ZSTD_FILTER))
+
+
+def open_trace(path: str | os.PathLike[str]) -> xr.Dataset:
+    """Opens a store, or a copy of it in HDF5 or netCDF; values are read when they are used.
+
+    Where the zstd filter is missing, the copy that `trace-export FILE --to hdf5` leaves beside the
+    store (trace.gzip.h5 for trace.h5) is opened instead.
+    """
+    store = Path(path)
+    if _needs_zstd(store) and not _has_zstd():
+        copy = store.with_suffix(".gzip.h5")
+        if not copy.exists():
+            raise OSError(f"{store} is compressed by zstd and HDF5 has no filter for it: "
+                          f"pip install hdf5plugin, or trace-export {store} --to hdf5 -o {copy}")
+        store = copy
+    return xr.open_dataset(store, engine="h5netcdf")
+
+
+def complete(trace: xr.Dataset) -> xr.Dataset:
+    """The checkpoints that were traced, without those that failed."""
+    return trace.isel(checkpoint=(trace.status == COMPLETE).values)
