@@ -43,6 +43,7 @@ enum nx_takes {
     NX_COMMENT = 4,
     NX_FIGURE = 8,
     NX_FOLLOW = 16,
+    NX_VARIABLES = 32,
 };
 
 struct nx_exporter {
@@ -75,6 +76,7 @@ enum tr_status nx_export(const struct nx_options *options, struct tr_string *not
 // The exporters (one source each).
 enum tr_status nx_csv(const struct nx_job *job, FILE *out, struct tr_err *err);
 enum tr_status nx_json(const struct nx_job *job, FILE *out, struct tr_err *err);
+enum tr_status nx_notebook(const struct nx_job *job, FILE *out, struct tr_err *err);
 enum tr_status nx_hdf5(const struct nx_job *job, const char *path, struct tr_err *err);
 enum tr_status nx_netcdf(const struct nx_job *job, const char *path, struct tr_err *err);
 enum tr_status nx_html(const struct nx_job *job, FILE *out, struct tr_err *err);

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+// A Jupyter notebook (nbformat 4.5) from the template notebook/cells.py: cells that the store has
+// the data for, with its name, its table and the Python package's sources filled in.
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "notebook_table.h"
+
+// The embedded files.
+extern const unsigned char nx_notebook_cells[], nx_notebook_reader[], nx_notebook_plots[];
+
+// What is filled in between @ and @.
+struct value {
+    const char *name;
+    struct tr_string text;
+};
+enum { STORE, SERIES, PATH, EXCERPT, READER, PLOTS, ABOUT, TABLE, VALUES };
+
+// ---- values ----------------------------------------------------------------------------------
+
+// The package's source without the first line, the licence.
+static enum tr_status put_source(struct tr_string *text, const unsigned char *source,
+                                 struct tr_err *err) {
+    const char *start = strchr((const char *)source, '\n') + 1;
+    size_t size = strlen(start);
+    return tr_string_append(text, start, size - (start[size - 1] == '\n'), err);
+}
+
+// Whether the output will lie in the folder of the store, whose real path this is.
+static bool lies_beside(const char *store, const char *out) {
+    const char *slash = out ? strrchr(out, '/') : NULL;
+    char *named = slash ? strndup(out, (size_t)(slash - out) + 1) : strdup(".");
+    char *folder = named ? realpath(named, NULL) : NULL;
+    size_t size = folder ? strlen(folder) : 0;
+    bool beside = folder && !strncmp(store, folder, size) && store[size] == '/' &&
+                  !strchr(store + size + 1, '/');
+    free(folder);
+    free(named);
+    return beside;
+}
+
+// The path of the store as the notebook finds it, within a Python string.
+static enum tr_status put_path(struct tr_string *text, const struct nx_options *options,
+                               struct tr_err *err) {
+    char *real = realpath(options->store, NULL);
+    const char *path = real ? real : options->store;
+    enum tr_status status = TR_OK;
+    if (real && lies_beside(real, options->out))
+        path = strrchr(real, '/') + 1;
+    for (; *path && status == TR_OK; path++)
+        if (*path == '"' || *path == '\\' || (unsigned char)*path < 0x20)
+            status = tr_string_format(text, err, "\\x%02x", (unsigned char)*path);
+        else
+            status = tr_string_append(text, path, 1, err);
+    free(real);
+    return status;
+}
+
+static enum tr_status put_series(struct tr_string *text, const struct nx_job *job,
+                                 struct tr_err *err) {
+    const struct tr_run_info *info = tr_trace_info(job->trace);
+    const struct tr_attribute *model = tr_run_info_find(info, "model");
+    int64_t rows = tr_trace_rows(job->trace);
+    return tr_string_format(text, err,
+                            "%s%s%lld checkpoint%s, %lld layers, %lld calibration "
+                            "sequences of %lld tokens",
+                            model && !model->is_number ? model->text : "",
+                            model && !model->is_number ? "; " : "", (long long)rows,
+                            rows == 1 ? "" : "s", (long long)info->layout.layers,
+                            (long long)info->layout.sequences, (long long)info->layout.seq_len);
+}
+
+static enum tr_status put_indices(struct tr_string *text, const struct nx_job *job, enum tr_dim dim,
+                                  struct tr_err *err) {
+    TR_TRY(tr_string_format(text, err, ".sel(%s=[", tr_dim_name(dim)));
+    for (int64_t i = 0; i < job->excerpt.count[dim]; i++) {
+        int64_t index = job->excerpt.index[dim][i];
+        const char *comma = i ? ", " : "";
+        if (dim == TR_DIM_MODULE)
+            TR_TRY(tr_string_format(text, err, "%s\"%s\"", comma, tr_module_names[index]));
+        else
+            TR_TRY(tr_string_format(text, err, "%s%lld", comma, (long long)index));
+    }
+    return tr_string_append(text, "])", 2, err);
+}
+
+// ".sel(layer=[0, 1])" for each dimension of which not all is wanted.
+static enum tr_status put_excerpt(struct tr_string *text, const struct nx_job *job,
+                                  struct tr_err *err) {
+    if (job->options->layers)
+        TR_TRY(put_indices(text, job, TR_DIM_LAYER, err));
+    if (job->options->modules)
+        TR_TRY(put_indices(text, job, TR_DIM_MODULE, err));
+    if (job->options->steps)
+        TR_TRY(put_indices(text, job, TR_DIM_CHECKPOINT, err));
+    return TR_OK;
+}
+
+static enum tr_status make_values(struct value *values, const struct nx_job *job,
+                                  struct tr_err *err) {
+    char *name;
+    TR_TRY(tr_path_name(&name, job->options->store, err));
+    enum tr_status status = tr_string_append(&values[STORE].text, name, strlen(name), err);
+    free(name);
+    TR_TRY(status);
+    TR_TRY(put_series(&values[SERIES].text, job, err));
+    TR_TRY(put_path(&values[PATH].text, job->options, err));
+    TR_TRY(put_excerpt(&values[EXCERPT].text, job, err));
+    TR_TRY(put_source(&values[READER].text, nx_notebook_reader, err));
+    TR_TRY(put_source(&values[PLOTS].text, nx_notebook_plots, err));
+    return nx_notebook_table(job, &values[TABLE].text, &values[ABOUT].text, err);
+}
+
+// The value whose name stands between @ at the start of the text; NULL when none does.
+static const struct value *value_at(const struct value *values, const char *text) {
+    for (int i = 0; *text == '@' && i < VALUES; i++) {
+        size_t size = strlen(values[i].name);
+        if (!strncmp(text + 1, values[i].name, size) && text[size + 1] == '@')
+            return &values[i];
+    }
+    return NULL;
+}
+
+static enum tr_status fill_in(struct tr_string *out, const char *text, const char *end,
+                              const struct value *values, struct tr_err *err) {
+    TR_TRY(tr_string_append(out, "", 0, err));
+    while (text < end) {
+        const struct value *value = value_at(values, text);
+        if (value && value->text.size)
+            TR_TRY(tr_string_append(out, value->text.data, value->text.size, err));
+        else if (!value)
+            TR_TRY(tr_string_append(out, text, 1, err));
+        text += value ? strlen(value->name) + 2 : 1;
+    }
+    return TR_OK;
+}
+
+// ---- cells -----------------------------------------------------------------------------------
+
+// Lines with their ends, as nbformat keeps them; no end behind the last.
+static json_t *lines_of(const struct tr_string *text) {
+    json_t *lines = json_array();
+    size_t left = text->size;
+    for (const char *at = text->data; left;) {
+        const char *end = memchr(at, '\n', left);
+        size_t size = end ? (size_t)(end - at) + 1 : left;
+        json_array_append_new(lines, json_stringn(at, size));
+        at += size;
+        left -= size;
+    }
+    return lines;
+}
+
+static json_t *new_cell(int number, bool markdown, bool hidden, json_t *source) {
+    char id[32];
+    snprintf(id, sizeof id, "cell-%d", number);
+    json_t *metadata =
+        hidden ? json_pack("{s:{s:b}}", "jupyter", "source_hidden", 1) : json_object();
+    if (markdown)
+        return json_pack("{s:s, s:s, s:o, s:o}", "cell_type", "markdown", "id", id, "metadata",
+                         metadata, "source", source);
+    return json_pack("{s:s, s:s, s:n, s:o, s:[], s:o}", "cell_type", "code", "id", id,
+                     "execution_count", "metadata", metadata, "outputs", "source", source);
+}
+
+// Whether the heading, a line behind the marker, holds a word.
+static bool says(const char *heading, const char *end, const char *word) {
+    const char *found = memmem(heading, (size_t)(end - heading), word, strlen(word));
+    return found != NULL;
+}
+
+// Whether the store has the variable that the heading needs, if it needs one.
+static bool has_needed(const struct tr_trace *trace, const char *heading, const char *end) {
+    const char *needs = memmem(heading, (size_t)(end - heading), "needs=", strlen("needs="));
+    char name[64];
+    if (!needs)
+        return true;
+    needs += strlen("needs=");
+    snprintf(name, sizeof name, "%.*s", (int)(end - needs), needs);
+    int id = tr_variable_find(name);
+    return id >= 0 && tr_trace_has(trace, id);
+}
+
+// Appends the cell whose heading and text these are.
+static enum tr_status add_cell(json_t *cells, const struct nx_job *job, const struct value *values,
+                               const char *heading, const char *end, struct tr_err *err) {
+    const char *text = strchr(heading, '\n') + 1;
+    struct tr_string source = {0};
+    if (!has_needed(job->trace, heading, text - 1))
+        return TR_OK;
+    enum tr_status status = fill_in(&source, text, end, values, err);
+    if (status == TR_OK &&
+        json_array_append_new(cells,
+                              new_cell((int)json_array_size(cells), says(heading, text, "markdown"),
+                                       says(heading, text, "hidden"), lines_of(&source))))
+        status = tr_fail(err, TR_ENOMEM, "no memory for the cells of a notebook");
+    tr_string_free(&source);
+    return status;
+}
+
+static enum tr_status add_cells(json_t *cells, const struct nx_job *job, const struct value *values,
+                                struct tr_err *err) {
+    const char *template = (const char *)nx_notebook_cells;
+    const char *heading = strstr(template, "\n# %%");
+    while (heading) {
+        const char *next = strstr(heading + 1, "\n# %%");
+        const char *end = next ? next : heading + strlen(heading) - 1; // without the last line end
+        TR_TRY(add_cell(cells, job, values, heading + 1, end, err));
+        heading = next;
+    }
+    return TR_OK;
+}
+
+// ---- the notebook ----------------------------------------------------------------------------
+
+static enum tr_status write_notebook(json_t *cells, FILE *out, struct tr_err *err) {
+    json_t *notebook =
+        json_pack("{s:O, s:{s:{s:s, s:s, s:s}, s:{s:s}}, s:i, s:i}", "cells", cells, "metadata",
+                  "kernelspec", "display_name", "Python 3", "language", "python", "name", "python3",
+                  "language_info", "name", "python", "nbformat", 4, "nbformat_minor", 5);
+    char *text = notebook ? json_dumps(notebook, JSON_INDENT(1)) : NULL;
+    json_decref(notebook);
+    if (!text)
+        return tr_fail(err, TR_ENOMEM, "no memory for a notebook");
+    fprintf(out, "%s\n", text);
+    free(text);
+    return TR_OK;
+}
+
+enum tr_status nx_notebook(const struct nx_job *job, FILE *out, struct tr_err *err) {
+    struct value values[VALUES] = {
+        [STORE] = {.name = "STORE"},     [SERIES] = {.name = "SERIES"}, [PATH] = {.name = "PATH"},
+        [EXCERPT] = {.name = "EXCERPT"}, [READER] = {.name = "READER"}, [PLOTS] = {.name = "PLOTS"},
+        [ABOUT] = {.name = "ABOUT"},     [TABLE] = {.name = "TABLE"},
+    };
+    json_t *cells = json_array();
+    enum tr_status status = make_values(values, job, err);
+    if (status == TR_OK)
+        status = add_cells(cells, job, values, err);
+    if (status == TR_OK)
+        status = write_notebook(cells, out, err);
+    json_decref(cells);
+    for (int i = 0; i < VALUES; i++)
+        tr_string_free(&values[i].text);
+    return status;
+}
