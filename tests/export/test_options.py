@@ -47,6 +47,8 @@ REFUSED = [
      "--wide needs variables over the same dimensions, and importance and nll are not"),
     ("--to json --wide", 2, "--wide means nothing to --to json"),
     ("--to json --units", 2, "--units means nothing to --to json"),
+    ("--to notebook --variables nll", 2, "--variables means nothing to --to notebook"),
+    ("--to hdf5 -o -", 2, "--to hdf5 writes a file: name it with -o"),
     ("--to json --comment", 2, "--comment means nothing to --to json"),
     ("--to csv -o STORE", 2, "the output STORE is the store itself"),
     ("--to csv -o STORE --force", 2, "the output STORE is the store itself"),

@@ -149,9 +149,10 @@ def rank_bumps(trace: xr.Dataset, module: str, count: int | None = None,
     colours = plt.get_cmap(SEQUENTIAL)(np.linspace(0, 0.85, len(chosen)))
     for layer, colour in zip(chosen, colours):
         ax.plot(where, table[layer], color=colour, marker="o", linewidth=2, zorder=2)
-        ax.annotate(f"layer {layer}", (where[-1], table[layer].iloc[-1]), (8, 0),
+        last = np.flatnonzero(table[layer].notna())[-1]
+        ax.annotate(f"layer {layer}", (last, table[layer].iloc[last]), (8, 0),
                     textcoords="offset points", va="center", color=colour, annotation_clip=False)
-    deepest = int(np.ceil(table[chosen].max().max()))
+    deepest = int(np.ceil(np.nanmax(table[chosen].to_numpy(), initial=1)))
     ax.set_ylim(deepest + 0.6, 0.4)
     ax.set_yticks(range(1, deepest + 1, deepest // 10 + 1))
     _label_columns(ax, trace)
@@ -170,7 +171,9 @@ def jaccard(trace: xr.Dataset, module: str, count: int) -> np.ndarray:
 
 def jaccard_chance(layers: int, count: int) -> float:
     """Mean Jaccard index of two random sets of `count` of the layers: the overlap of such sets is
-    hypergeometric."""
+    hypergeometric. NaN when there are not as many layers."""
+    if not 0 < count <= layers:
+        return np.nan
     return sum(comb(count, both) * comb(layers - count, count - both) / comb(layers, count) *
                both / (2 * count - both) for both in range(count + 1))
 

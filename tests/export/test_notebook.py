@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""test_notebook.py TRACE_EXPORT SAMPLE TRACED: the notebook is valid, runs as it is under jupyter
+nbconvert --execute, shows its figures, and ends with the table that trace-analyze's numbers make."""
+
+import base64
+import io
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import matplotlib.image
+import nbformat
+
+
+def run(*command, **options):
+    done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
+    assert done.returncode == 0, (command, done.stdout, done.stderr)
+    return done
+
+
+def export(program, store, folder, *arguments):
+    run(program, store, "--to", "notebook", *arguments, cwd=folder)
+    path = os.path.splitext(os.path.join(folder, os.path.basename(store)))[0] + ".ipynb"
+    notebook = nbformat.read(path, as_version=nbformat.NO_CONVERT)
+    nbformat.validate(notebook)
+    assert (notebook.nbformat, notebook.nbformat_minor) == (4, 5), notebook.nbformat_minor
+    return path, notebook
+
+
+def executed(path):
+    run(sys.executable, "-m", "jupyter", "nbconvert", "--execute", "--to", "notebook", "--output",
+        "done", path)
+    return nbformat.read(os.path.dirname(path) + "/done.ipynb", as_version=4)
+
+
+def outputs(notebook):
+    return [output for cell in notebook.cells for output in cell.get("outputs", [])]
+
+
+def figures(notebook):
+    """The PNGs, each with something drawn on it."""
+    found = [output.data["image/png"] for output in outputs(notebook)
+             if "image/png" in output.get("data", {})]
+    for png in found:
+        picture = matplotlib.image.imread(io.BytesIO(base64.b64decode(png)))
+        assert picture.shape[0] > 100 and picture.shape[1] > 300, picture.shape
+        assert picture[..., :3].std() > 0.02, "an empty figure"
+    return found
+
+
+def headings(notebook):
+    return [line for cell in notebook.cells if cell.cell_type == "markdown"
+            for line in cell.source.splitlines() if line.startswith("## ")]
+
+
+def check_traced(program, store, folder):
+    path, notebook = export(program, store, folder)
+    assert f'STORE = "{os.path.basename(store)}"' in "".join(
+        cell.source for cell in notebook.cells), "the path of a store in the same folder"
+    assert "## Runs of blocks" not in headings(notebook), headings(notebook)
+    done = executed(path)
+    errors = [output for output in outputs(done) if output.output_type in ("error", "stream")]
+    assert not errors, errors
+    assert len(figures(done)) == 6, len(figures(done))
+    last = done.cells[-1].outputs[-1].data
+    assert last["text/html"].count("<tr") == 1 + 3 * 3, last["text/plain"]
+    for name in ("mean", "low", "high", "worst_bound", "probability", "onset"):
+        assert f"<th>{name}</th>" in last["text/html"], last["text/plain"]
+
+
+def check_excerpt(program, store, folder):
+    """Spans when they were traced; only what was asked for."""
+    steps = ("--steps", "1000-3000", "--layers", "0,2", "--module", "attn,block", "--force")
+    path, notebook = export(program, store, folder, *steps)
+    assert "## Runs of blocks" in headings(notebook), headings(notebook)
+    notebook.cells.append(nbformat.v4.new_code_cell(
+        'print(list(map(str, trace.module.values)), list(map(int, trace.layer)), '
+        'list(map(int, trace.step)))'))
+    nbformat.write(notebook, path)
+    done = executed(path)
+    assert len(figures(done)) == 7, len(figures(done))
+    assert done.cells[-1].outputs[0].text == "['attn', 'block'] [0, 2] [1000, 2000, 3000]\n"
+
+
+def main():
+    program, sample, traced = sys.argv[1:]
+    with tempfile.TemporaryDirectory() as folder:
+        for store, check in ((traced, check_traced), (sample, check_excerpt)):
+            check(program, shutil.copy(store, folder), folder)
+
+
+if __name__ == "__main__":
+    main()
