@@ -44,14 +44,14 @@ function(trace_program name)
   install(TARGETS ${name} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endfunction()
 
-# trace_embed(library SYMBOL file): the file's text as `const unsigned char SYMBOL[]`, 0-terminated.
+# trace_embed(library SYMBOL file): the file's text as the C string SYMBOL (EmbedFile.cmake).
 function(trace_embed library symbol file)
   get_filename_component(file ${file} ABSOLUTE)
   set(source ${CMAKE_CURRENT_BINARY_DIR}/${symbol}.c)
   add_custom_command(OUTPUT ${source}
-    COMMAND ${CMAKE_COMMAND} -DFILE=${file} -DSYMBOL=${symbol} -DOUT=${source}
-      -P ${PROJECT_SOURCE_DIR}/cmake/embed.cmake
-    DEPENDS ${file} ${PROJECT_SOURCE_DIR}/cmake/embed.cmake
+    COMMAND ${CMAKE_COMMAND} -DFILE=${file} -DNAME=${symbol} -DOUT=${source}
+      -P ${PROJECT_SOURCE_DIR}/cmake/EmbedFile.cmake
+    DEPENDS ${file} ${PROJECT_SOURCE_DIR}/cmake/EmbedFile.cmake
     VERBATIM)
   target_sources(${library} PRIVATE ${source})
 endfunction()

@@ -8,7 +8,7 @@
 #include "notebook_table.h"
 
 // The embedded files.
-extern const unsigned char nx_notebook_cells[], nx_notebook_reader[], nx_notebook_plots[];
+extern const char nx_notebook_cells[], nx_notebook_reader[], nx_notebook_plots[];
 
 // What is filled in between @ and @.
 struct value {
@@ -20,9 +20,8 @@ enum { STORE, SERIES, PATH, EXCERPT, READER, PLOTS, ABOUT, TABLE, VALUES };
 // ---- values ----------------------------------------------------------------------------------
 
 // The package's source without the first line, the licence.
-static enum tr_status put_source(struct tr_string *text, const unsigned char *source,
-                                 struct tr_err *err) {
-    const char *start = strchr((const char *)source, '\n') + 1;
+static enum tr_status put_source(struct tr_string *text, const char *source, struct tr_err *err) {
+    const char *start = strchr(source, '\n') + 1;
     size_t size = strlen(start);
     return tr_string_append(text, start, size - (start[size - 1] == '\n'), err);
 }
@@ -201,8 +200,7 @@ static enum tr_status add_cell(json_t *cells, const struct nx_job *job, const st
 
 static enum tr_status add_cells(json_t *cells, const struct nx_job *job, const struct value *values,
                                 struct tr_err *err) {
-    const char *template = (const char *)nx_notebook_cells;
-    const char *heading = strstr(template, "\n# %%");
+    const char *heading = strstr(nx_notebook_cells, "\n# %%");
     while (heading) {
         const char *next = strstr(heading + 1, "\n# %%");
         const char *end = next ? next : heading + strlen(heading) - 1; // without the last line end

@@ -59,11 +59,11 @@ def check_traced(program, store, folder):
     path, notebook = export(program, store, folder)
     assert f'STORE = "{os.path.basename(store)}"' in "".join(
         cell.source for cell in notebook.cells), "the path of a store in the same folder"
-    assert "## Runs of blocks" not in headings(notebook), headings(notebook)
+    assert {"## Runs of blocks", "## Loss"} < set(headings(notebook)), headings(notebook)
     done = executed(path)
     errors = [output for output in outputs(done) if output.output_type in ("error", "stream")]
     assert not errors, errors
-    assert len(figures(done)) == 6, len(figures(done))
+    assert len(figures(done)) == 7, len(figures(done))
     last = done.cells[-1].outputs[-1].data
     assert last["text/html"].count("<tr") == 1 + 3 * 3, last["text/plain"]
     for name in ("mean", "low", "high", "worst_bound", "probability", "onset"):
@@ -71,16 +71,18 @@ def check_traced(program, store, folder):
 
 
 def check_excerpt(program, store, folder):
-    """Spans when they were traced; only what was asked for."""
-    steps = ("--steps", "1000-3000", "--layers", "0,2", "--module", "attn,block", "--force")
-    path, notebook = export(program, store, folder, *steps)
-    assert "## Runs of blocks" in headings(notebook), headings(notebook)
+    """Only the layers that were asked for, and only figures that the store has the values for."""
+    part = folder + "/part.h5"
+    run(program, store, "--to", "hdf5", "-o", part, "--variables", "default,importance_seq")
+    path, notebook = export(program, part, folder, "--steps", "1000-3000", "--layers", "0,2",
+                            "--module", "attn,block")
+    assert not {"## Runs of blocks", "## Loss"} & set(headings(notebook)), headings(notebook)
     notebook.cells.append(nbformat.v4.new_code_cell(
         'print(list(map(str, trace.module.values)), list(map(int, trace.layer)), '
         'list(map(int, trace.step)))'))
     nbformat.write(notebook, path)
     done = executed(path)
-    assert len(figures(done)) == 7, len(figures(done))
+    assert len(figures(done)) == 5, len(figures(done))
     assert done.cells[-1].outputs[0].text == "['attn', 'block'] [0, 2] [1000, 2000, 3000]\n"
 
 
