@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Times trace-ckpts on a GPU beside PyTorch and beside what the GPU can do, in one run.
 
-    bench_gpu.py --trace build/cuda/bin/trace-ckpts --shape 7b --out results [--stages make,floor,...]
+    bench_gpu.py --trace build/cuda/bin/trace-ckpts --shape 7b --out results [--stages make,...]
     bench_gpu.py --merge results/*.raw.csv --out tests/bench/results
 
-Each stage adds its measurements to OUT/MACHINE.raw.csv as soon as it has them and OUT/MACHINE.csv is
-made anew from all of them, so that a run may be cut off anywhere and stages may run one by one.
+Each stage adds its measurements to OUT/MACHINE.raw.csv as soon as it has them, and OUT/MACHINE.csv
+is made anew from all of them, so that a run may be cut off anywhere and stages may run one by one.
 See README.md here for the columns. --tiny --device cpu tries everything on any machine.
 """
 import argparse
@@ -148,7 +148,7 @@ def stage_llm_drop(bench):
 
 
 def run_trace(bench, count, rows, flags):
-    """(seconds, seconds waited) of each of `count` checkpoints, and seconds of the whole process."""
+    """(seconds, seconds waited) of each of `count` checkpoints; seconds of the process."""
     bench.release()
     options = bench.options
     tokens = options.work / "tokens.npy"
@@ -164,7 +164,7 @@ def run_trace(bench, count, rows, flags):
     bench.say("trace-ckpts says\n" + done.stderr)
     found = re.findall(r"^step\d+ traced in ([\d.]+) s, ([\d.]+) s of them", done.stderr, re.M)
     if done.returncode != 0 or len(found) != count:
-        raise SystemExit(f"trace-ckpts ended with {done.returncode}, {len(found)} of {count} traced")
+        raise SystemExit(f"trace-ckpts ended with {done.returncode}, {len(found)} traced")
     return [(float(seconds), float(waited)) for seconds, waited in found], wall
 
 
@@ -301,12 +301,12 @@ def parse():
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--rows", type=int, help="sequences (256; with --quick 64)")
     parser.add_argument("--seq-len", type=int, default=2048)
-    parser.add_argument("--micro-batch", type=int, default=16384, help="rows of the floor's products")
+    parser.add_argument("--micro-batch", type=int, default=16384, help="the floor's rows (16384)")
     parser.add_argument("--floor-seconds", type=float, help="at least (10; with --quick 5)")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--tiny", action="store_true", help="shapes and sizes that try the script")
-    parser.add_argument("--work", type=Path, help="where the checkpoint lies (a folder in /dev/shm or, "
-                        "where that is small, among temporary files)")
+    parser.add_argument("--work", type=Path, help="where the checkpoint lies (a folder in "
+                        "/dev/shm or, where that is small, among temporary files)")
     options = parser.parse_args()
     if options.tiny:
         options.seq_len, options.micro_batch = 64, 512
@@ -316,7 +316,8 @@ def parse():
     options.work = options.work or default_work()
     unknown = set(options.stages.split(",")) - set(STAGES)
     if unknown or not options.merge and not (options.trace and options.shape):
-        parser.error(f"no stages {sorted(unknown)}" if unknown else "--trace and --shape, or --merge")
+        parser.error(f"no stages {sorted(unknown)}" if unknown else
+                     "--trace and --shape are needed, or --merge")
     return options
 
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How others get through the same tokens: transformers' forward pass with nothing measured, a careful
-PyTorch user who measures all three module kinds in one pass, and LLM-Drop's procedure.
+"""How others get through the same tokens: transformers' forward pass with nothing measured, a
+careful PyTorch user who measures all three module kinds in one pass, and LLM-Drop's procedure.
 """
 import contextlib
 

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Runs GPU tests and benches by stages, each within a time limit; what they say is in OUT/run.log too:
+# Runs GPU tests and benches by stages, each within a time limit; OUT/run.log keeps what they say:
 #   tests/gpu/run.sh OUT [STAGE...]
-# Stages: build; ops sanitize golden oracle bytes, the default; stages (a table of ops); floor-SHAPE
-# peers-SHAPE trace-SHAPE bench-SHAPE (SHAPE 160m, 1.4b, 7b); eight; 70b. Builds into build/cuda when
-# asked or when nothing is there. Environment: PYTHON (python3, with numpy, torch and transformers),
-# FIXTURES (.fixtures, from tests/oracle/make_gpu_fixtures.py), BENCH_FLAGS (such as --quick).
+# Stages: build; ops sanitize golden oracle bytes, the default; stages (a table of ops);
+# floor-SHAPE peers-SHAPE trace-SHAPE bench-SHAPE (SHAPE 160m, 1.4b, 7b); eight; 70b. Builds into
+# build/cuda when asked or when nothing is there. Environment: PYTHON (python3, with numpy, torch and
+# transformers), FIXTURES (.fixtures, from tests/oracle/make_gpu_fixtures.py), BENCH_FLAGS (--quick).
 set -uo pipefail
 
 (($#)) || { sed -n '3,9s/^# \{0,1\}//p' "$0"; exit 2; }

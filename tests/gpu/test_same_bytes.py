@@ -22,7 +22,7 @@ def commands(programs):
 
 
 def check(programs, root, device, dtype, folders):
-    """The last checkpoints are split among the ranks: the built-in text is more than a micro-batch."""
+    """The built-in text is more than a micro-batch: ranks split the last checkpoint."""
     options = ["--device", device] + (["--dtype", dtype] if device == "cuda" else [])
     stores = []
     for index, launcher in enumerate(commands(programs)):

@@ -67,8 +67,8 @@ def describe(case, folder, found):
     errors = [np.sqrt(np.mean(np.square(found[name] - found["importance"])[kept]))
               for name in ("bf16", "f16")]
     return (f"{folder.name}: {case.dtype}, {size / 1e3:.0f} kB, importance "
-            f"{found['importance'].min():.1e}..{found['importance'].max():.1e}, transformers off by "
-            f"{errors[0]:.1e} in bf16, {errors[1]:.1e} in f16, {kept.mean():.0%} compared")
+            f"{found['importance'].min():.1e}..{found['importance'].max():.1e}, transformers off "
+            f"by {errors[0]:.1e} in bf16, {errors[1]:.1e} in f16, {kept.mean():.0%} compared")
 
 
 def main():
