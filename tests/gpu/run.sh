@@ -4,8 +4,9 @@
 #   tests/gpu/run.sh OUT [STAGE...]
 # Stages: build; ops sanitize golden oracle bytes, the default; stages (a table of ops);
 # floor-SHAPE peers-SHAPE trace-SHAPE bench-SHAPE (SHAPE 160m, 1.4b, 7b); eight; 70b. Builds into
-# build/cuda when asked or when nothing is there. Environment: PYTHON (python3, with numpy, torch and
-# transformers), FIXTURES (.fixtures, from tests/oracle/make_gpu_fixtures.py), BENCH_FLAGS (--quick).
+# build/cuda when asked or when nothing is there. Environment: PYTHON (python3, with numpy, torch
+# and transformers), FIXTURES (.fixtures, from tests/oracle/make_gpu_fixtures.py), BENCH_FLAGS
+# (--quick).
 set -uo pipefail
 
 (($#)) || { sed -n '3,9s/^# \{0,1\}//p' "$0"; exit 2; }

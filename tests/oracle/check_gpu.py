@@ -7,10 +7,11 @@
 fixtures: what make_gpu_fixtures.py made, every family. series: tests/series, whose truth is
 computed here in float64 and which transformers runs on the same device in bf16 and f16, by eager
 attention and by sdpa, the better of which counts. In f32 each token is within the tolerance. In
-bf16 and f16, by model and module, the root of the mean square of the error of importance over layers
-and tokens (series: and checkpoints) is at most transformers'. Series: the six least important attention
-layers of demo come in the truth's order from step 1024 on. device=cpu tries the script: trace-ckpts
-then computes in f32 whatever is asked. Exits with 77 when there is no GPU.
+bf16 and f16, by model and module, the root of the mean square of the error of importance over
+layers and tokens (series: and checkpoints) is at most transformers'. Series: the six least
+important attention layers of demo come in the truth's order from step 1024 on. device=cpu tries
+the script: trace-ckpts then computes in f32 whatever is asked. Exits with 77 when there is no
+GPU.
 """
 import csv
 import os
