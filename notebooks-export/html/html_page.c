@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "html_data.h"
+#include "html_table.h"
 #include "svg.h"
 
 // The sources beside this one, embedded by the build.
@@ -114,10 +115,15 @@ static const struct part {
     const char *name;
     enum tr_status (*put)(struct tr_string *out, const struct nx_page *page, struct tr_err *err);
 } parts[] = {
-    {"title", put_title},     {"summary", put_summary},
-    {"figures", put_figures}, {"provenance", put_provenance},
-    {"data", nx_page_data},   {"style", put_style},
-    {"script", put_script},   {"script-digest", put_script_digest},
+    {"title", put_title},
+    {"summary", put_summary},
+    {"figures", put_figures},
+    {"tables", nx_html_tables},
+    {"provenance", put_provenance},
+    {"data", nx_page_data},
+    {"style", put_style},
+    {"script", put_script},
+    {"script-digest", put_script_digest},
 };
 
 static const struct part *part_at(const char *name) {

@@ -4,6 +4,7 @@
 
 #include "data.h"
 #include "figure.h"
+#include "result.h"
 
 // One HTML file with everything in it. A content security policy lets it load nothing and run no
 // script but its own (by its digest); what comes from the store is escaped text all the same.
@@ -12,7 +13,8 @@ struct nx_page {
     const char *store; // path, for people
     const struct nx_data *data;
     const struct tr_run_info *info;
-    const struct nx_figure *figures; // [count]
+    const struct an_result *result;  // of the whole store; NULL: no tables
+    const struct nx_figure *figures; // [count] the heat map first
     int count;
 };
 

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """trace-export --to svg: every file is well-formed and shows what was asked for; where files go,
-and what is refused. And --follow.
+and what is refused. And of --to html what needs no browser: --follow, the tables.
 
-test_figures.py NAME=PATH... [only=TEXT]: trace-export, write_sample, write_hostile."""
+test_figures.py NAME=PATH... [only=TEXT]: trace-export, trace-analyze, write_sample,
+write_series, write_hostile."""
 
+import html.parser
+import json
 import os
 import signal
 import subprocess
@@ -141,6 +144,32 @@ class Cases:
         ran = harness.run(*command[:-3], "-o", "-", "--follow").expect(2)
         check("--follow replaces a file: name it with -o" in ran.err, ran)
 
+    def tables(self):
+        """The page's tables are what trace-analyze says, to the last bit."""
+        store = self.root + "/series.h5"
+        harness.run(self.programs["write_series"], store, 9, 8, 16).expect(0)
+        harness.run(self.programs["trace-export"], store, "--to", "html", "-o",
+                    store + ".html", "--module", "attn,block", "--layers", "1-7").expect(0)
+        harness.run(self.programs["trace-analyze"], store, "--json", store + ".json").expect(0)
+        with open(store + ".json", encoding="utf-8") as file:
+            groups = {group["module"]: group for group in json.load(file)["groups"]}
+        page = Tables()
+        page.feed(whole(store + ".html"))
+        check(len(page.tables) == 2, len(page.tables), "tables")
+        for name, table in zip(("attn", "block"), page.tables):
+            units = {unit["layer"]: unit for unit in groups[name]["units"]}
+            chosen = groups[name]["sets"]["mean"]
+            inside = dict(zip(units, chosen["inside"]))
+            order = [list(units)[u] for u in chosen["order"]]
+            check([int(row[0]) for row in table] == [layer for layer in order if layer > 0],
+                  "the order is another")
+            for row in table:
+                unit = units[int(row[0])]
+                expected = [unit["mean"]["value"], unit["mean"]["low"], unit["mean"]["high"],
+                            unit["worst"]["value"], unit["worst"]["high"], unit["mean_rank"],
+                            100 * unit["share"], inside[unit["layer"]]]
+                check(row[1:9] == expected, row[1:], "is not", expected)
+
     def publish(self, store, checkpoints):
         """A new file under the store's name, as the publisher renames it."""
         harness.run(self.programs["write_sample"], store + ".new", checkpoints, 2, 1,
@@ -154,6 +183,26 @@ class Cases:
             time.sleep(0.02)
 
 
+class Tables(html.parser.HTMLParser):
+    """The numbers of every table body: table, row, cell."""
+
+    def __init__(self):
+        super().__init__()
+        self.tables, self.inside = [], False
+
+    def handle_starttag(self, tag, attrs):
+        if tag == "tbody":
+            self.tables.append([])
+            self.inside = True
+        elif tag == "tr" and self.inside:
+            self.tables[-1].append([])
+        elif tag == "td" and "data-value" in dict(attrs):
+            self.tables[-1][-1].append(float(dict(attrs)["data-value"]))
+
+    def handle_endtag(self, tag):
+        self.inside = self.inside and tag != "tbody"
+
+
 def whole(page):
     with open(page, encoding="utf-8") as file:
         text = file.read()
@@ -165,7 +214,7 @@ def main():
     programs = harness.programs(sys.argv[1:])
     only = os.path.basename(programs.pop("only", ""))
     names = ("folder", "one", "chosen", "signs", "refused", "hostile",
-             "followed")
+             "followed", "tables")
     with harness.scratch() as root:
         cases = Cases(programs, root)
         return harness.run_cases([(name, getattr(cases, name)) for name in names], only)

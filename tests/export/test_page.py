@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """trace-export --to html as a reader meets it, in a headless Chromium; skipped where there is none.
 
-test_page.py NAME=PATH... [shots=DIR] [only=TEXT]: trace-export, write_sample, write_hostile. With
+test_page.py NAME=PATH... [shots=DIR] [only=TEXT]: trace-export, write_sample, write_series,
+write_hostile. With
 `shots`, what was seen is kept there."""
 
 import csv
@@ -16,6 +17,7 @@ import harness
 from harness import check
 
 SKIPPED = 77
+LIMIT = 1_000_000  # bytes of a page of 154 checkpoints x 80 layers
 
 
 def digits(value):
@@ -170,13 +172,35 @@ class Cases:
             check(not found, name, found)
 
     def large(self):
-        """154 checkpoints of 80 layers."""
+        """154 checkpoints of 80 layers: complete, and small enough to send."""
+        size = os.path.getsize(self.root + "/large.html")
+        check(size < LIMIT, size, "bytes")
         self.view("large")
         self.shot("large")
         x, y = self.place("lines-0", 0.5, 0.5)
         self.browser.mouse("mouseMoved", x, y)
         check(self.hint(), "nothing to see")
         self.view("sample")
+
+    def table(self):
+        """Headings sort, numbers by value; a column shows the chosen checkpoint."""
+        body = "[...document.querySelector('table').tBodies[0].rows].map((row) => {}.textContent)"
+        layers = body.format("row.cells[0]")
+        heading = "document.querySelectorAll('table')[0].tHead.rows[0].cells[{}]"
+        started = self.browser.value(layers)
+        upwards = [str(layer) for layer in range(10)]
+        for expected, direction in ((upwards, "ascending"), (upwards[::-1], "descending")):
+            self.browser.value(heading.format(0) + ".firstChild.click()")
+            check(self.browser.value(layers) == expected, self.browser.value(layers))
+            sort = self.browser.value(heading.format(0) + ".getAttribute('aria-sort')")
+            check(sort == direction, sort)
+        self.browser.value(heading.format(1) + ".firstChild.click()")
+        check(self.browser.value(layers) == started, self.browser.value(layers), started)
+        self.browser.value("document.getElementById('checkpoint').focus()")
+        self.browser.key("Home")
+        row = int(self.browser.value(layers)[3])
+        shown = self.browser.value(body.format("row.cells[9]"))[3]
+        check(shown == digits(self.importance(1000, row, "attn")), shown)
 
     def hostile(self):
         """Markup in names is text; no script but the page's own runs."""
@@ -207,12 +231,12 @@ def main():
     if not chromium:
         print("skipped: there is no Chromium")
         return SKIPPED
-    names = ("hover", "hover_lines", "keyboard", "slider", "themes", "narrow", "large",
+    names = ("hover", "hover_lines", "keyboard", "slider", "table", "themes", "narrow", "large",
              "texts_fit", "hostile")
     with harness.scratch() as root:
         cases = Cases(programs, root, shots, chromium)
         try:
-            cases.make("write_sample", "large", 154, 80, 1, 16)
+            cases.make("write_series", "large", 154, 80, 8)
             return harness.run_cases([(name.replace("_", " "), getattr(cases, name))
                                       for name in names], only)
         finally:
