@@ -144,9 +144,25 @@ static enum tr_status test_below(struct an_group_result *group, const struct an_
 
 // ---- a set -----------------------------------------------------------------------------------
 
+// Whether two units are so far apart that no resampling is needed to see it.
+static enum tr_status are_far_apart(bool *far_p, const struct an_sample *a,
+                                    const struct an_sample *b, struct tr_err *err) {
+    const double almost_sure = 1.0 - 1e-6;
+    struct an_sample x = *a, y = *b;
+    struct an_interval interval;
+    x.draws = y.draws = NULL;
+    TR_TRY(an_difference(&interval, &x, &y, almost_sure, err));
+    *far_p = interval.low > 0.0 || interval.high < 0.0;
+    return TR_OK;
+}
+
 static enum tr_status add_tie(struct an_set *set, const struct an_sample *sample, int64_t inside,
                               int64_t outside, double level, struct tr_err *err) {
     struct an_tie tie = {.inside = inside, .outside = outside};
+    bool far;
+    TR_TRY(are_far_apart(&far, &sample[outside], &sample[inside], err));
+    if (far)
+        return TR_OK;
     TR_TRY(an_estimate_difference(&tie.difference, &sample[outside], &sample[inside], level, err));
     if (tie.difference.low <= 0.0 && tie.difference.high >= 0.0)
         set->tie[set->ties++] = tie;
