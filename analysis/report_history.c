@@ -11,17 +11,21 @@
 
 static enum tr_status write_onset(struct an_writer *w, struct tr_err *err) {
     const struct an_stability *stability = &w->group->stability;
+    if (stability->onset_all < 0) {
+        TR_TRY(tr_string_format(w->text, err,
+                                "No onset: at the last checkpoint nothing has a "
+                                "value."));
+        return an_write_paragraph(w, err);
+    }
     TR_TRY(tr_string_format(w->text, err, "Of the last checkpoint's %s, ", w->lowest));
     if (stability->onset_most != stability->onset_all)
         TR_TRY(tr_string_format(w->text, err, "%.0f %% are there and stay from %s on, and ",
                                 100.0 * AN_MOST, an_label(w, stability->onset_most)));
-    TR_TRY(tr_string_format(w->text, err, "all %s.",
-                            stability->onset_all == 0 ? "are there at every checkpoint"
-                                                      : "are there and stay from"));
-    if (stability->onset_all > 0) {
-        w->text->data[--w->text->size] = '\0';
-        TR_TRY(tr_string_format(w->text, err, " %s on.", an_label(w, stability->onset_all)));
-    }
+    if (stability->onset_all == 0)
+        TR_TRY(tr_string_format(w->text, err, "all are there at every checkpoint."));
+    else
+        TR_TRY(tr_string_format(w->text, err, "all are there and stay from %s on.",
+                                an_label(w, stability->onset_all)));
     return an_write_paragraph(w, err);
 }
 
@@ -97,16 +101,19 @@ static enum tr_status write_jumps(struct an_writer *w, struct tr_err *err) {
     return an_write_paragraph(w, err);
 }
 
-enum direction { RISING, FALLING, UNSHOWN, DIRECTIONS };
+enum direction { RISING, FALLING, UNSHOWN, UNTESTED, DIRECTIONS };
 
 static enum direction direction_of(const struct an_unit *unit, double alpha) {
-    if (!(unit->trend_p <= alpha))
+    if (isnan(unit->trend_p))
+        return UNTESTED;
+    if (unit->trend_p > alpha)
         return UNSHOWN;
     return unit->trend_z > 0.0 ? RISING : FALLING;
 }
 
 static enum tr_status write_trends(struct an_writer *w, struct tr_err *err) {
-    static const char *const words[DIRECTIONS] = {"rising: ", "falling: ", "not shown: "};
+    static const char *const words[DIRECTIONS] = {
+        "rising: ", "falling: ", "not shown: ", "not testable: "};
     static const char *const per[AN_AXES] = {"e-fold of tokens", "e-fold of steps", "checkpoint"};
     const struct an_series *series = &w->result->series;
     int64_t said = 0;
@@ -135,7 +142,7 @@ static enum tr_status write_trends(struct an_writer *w, struct tr_err *err) {
             continue;
         TR_TRY(tr_string_format(w->text, err, "%s%s", said++ ? "; " : "", words[direction]));
         TR_TRY(an_add_units(w, count, err));
-        if (direction == UNSHOWN)
+        if (direction >= UNSHOWN)
             continue;
         TR_TRY(tr_string_format(w->text, err, ", steepest "));
         TR_TRY(an_add_unit(w, steepest, err));

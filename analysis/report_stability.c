@@ -80,8 +80,12 @@ static enum tr_status write_curve(struct an_writer *w, int curve, bool with_last
                                 .stride = STRIDE,
                                 .utf8 = w->style.utf8,
                                 .width = room > 10 ? room : 10};
-    TR_TRY(tr_string_format(w->out, err, "  %-17s %8.2f %8.2f %8.2f    ", curves[curve].name,
-                            chance[curve], low, values[(count - 1) * STRIDE]));
+    const double cells[] = {chance[curve], low, values[(count - 1) * STRIDE]};
+    TR_TRY(tr_string_format(w->out, err, "  %-17s", curves[curve].name));
+    for (int i = 0; i < 3; i++)
+        TR_TRY(isnan(cells[i]) ? tr_string_format(w->out, err, "%9s", "-")
+                               : tr_string_format(w->out, err, " %8.2f", cells[i]));
+    TR_TRY(tr_string_format(w->out, err, "    "));
     TR_TRY(an_sparkline(w->out, &line, err));
     return tr_string_append(w->out, "\n", 1, err);
 }

@@ -127,20 +127,33 @@ static enum tr_status read_row(struct an_series *series, const struct tr_trace *
     return tr_trace_has(trace, TR_V_NLL) ? read_nll(series, trace, at, row, err) : TR_OK;
 }
 
+static bool any_finite(const double *values, int64_t count) {
+    for (int64_t i = 0; i < count; i++)
+        if (isfinite(values[i]))
+            return true;
+    return false;
+}
+
+static bool all_equal(const uint32_t *values, int64_t count) {
+    for (int64_t i = 1; i < count; i++)
+        if (values[i] != values[0])
+            return false;
+    return true;
+}
+
 // A store that holds no sequence's importance has one sample: the mean.
 static void find_samples(struct an_series *series) {
     int64_t cells = series->checkpoints * series->layers * TR_MODULES;
     int64_t values = cells * series->sequences;
-    bool equal = true;
-    for (int64_t i = 0; i < values && series->sampled < series->sequences; i++)
-        if (isfinite(series->by_sequence[AN_IMPORTANCE][i]))
-            series->sampled = series->sequences;
-    if (series->sampled == 1 && series->sequences > 1)
-        memcpy(series->by_sequence[AN_IMPORTANCE], series->importance,
-               (size_t)cells * sizeof *series->importance);
-    for (int64_t i = 1; i < values && equal; i++)
-        equal = series->tokens[i] == series->tokens[0];
-    if (equal || series->sampled == 1) {
+    double *importance = series->by_sequence[AN_IMPORTANCE];
+    bool known = any_finite(importance, values);
+    if (known)
+        series->sampled = series->sequences;
+    for (int64_t i = 0; i < cells && !known; i++) {
+        importance[i] = series->importance[i];
+        series->by_sequence[AN_UPDATE_RATIO][i] = series->by_sequence[AN_ALIGNMENT][i] = NAN;
+    }
+    if (!known || all_equal(series->tokens, values)) {
         free(series->tokens);
         series->tokens = NULL;
     }

@@ -16,17 +16,24 @@ struct rankings {
     int64_t checkpoints, units, count;
     const double *values; // [checkpoints, units]
     int64_t *order;       // [checkpoints, units]
+    int64_t *present;     // [checkpoints] units with a value
 };
 
+// Of heads only as far as both have values.
 static enum tr_status agree(struct an_agreement *agreement, const struct rankings *r, int64_t a,
                             int64_t b, struct tr_err *err) {
     const double *x = r->values + a * r->units, *y = r->values + b * r->units;
     const int64_t *order_x = r->order + a * r->units, *order_y = r->order + b * r->units;
-    struct an_rbo rbo;
+    int64_t depth = r->present[a] < r->present[b] ? r->present[a] : r->present[b];
+    *agreement = (struct an_agreement){NAN, NAN, NAN, NAN};
     TR_TRY(an_spearman(&agreement->spearman, x, y, r->units, err));
     TR_TRY(an_kendall_tau_b(&agreement->tau, x, y, r->units, err));
-    TR_TRY(an_jaccard(&agreement->jaccard, order_x, order_y, r->units, r->count, err));
-    TR_TRY(an_rbo(&rbo, order_x, order_y, r->units, r->units, AN_PERSISTENCE, err));
+    if (depth >= r->count)
+        TR_TRY(an_jaccard(&agreement->jaccard, order_x, order_y, r->units, r->count, err));
+    if (depth == 0)
+        return TR_OK;
+    struct an_rbo rbo;
+    TR_TRY(an_rbo(&rbo, order_x, order_y, r->units, depth, AN_PERSISTENCE, err));
     agreement->rbo = rbo.extrapolated;
     return TR_OK;
 }
@@ -34,7 +41,7 @@ static enum tr_status agree(struct an_agreement *agreement, const struct ranking
 static enum tr_status compare_all(struct an_stability *stability, struct rankings *r,
                                   struct tr_err *err) {
     for (int64_t c = 0; c < r->checkpoints; c++)
-        an_order(r->order + c * r->units, r->values + c * r->units, r->units);
+        r->present[c] = an_order(r->order + c * r->units, r->values + c * r->units, r->units);
     stability->previous[0] = (struct an_agreement){NAN, NAN, NAN, NAN};
     for (int64_t c = 0; c < r->checkpoints; c++) {
         TR_TRY(agree(&stability->last[c], r, c, r->checkpoints - 1, err));
@@ -47,10 +54,11 @@ static enum tr_status compare_all(struct an_stability *stability, struct ranking
 static enum tr_status find_agreement(struct an_group_result *group, int64_t checkpoints,
                                      struct tr_err *err) {
     struct an_stability *stability = &group->stability;
-    struct rankings r = {checkpoints, group->units, group->count, group->importance, NULL};
+    struct rankings r = {checkpoints, group->units, group->count, group->importance, NULL, NULL};
     TR_TRY(TR_NEW(&stability->last, checkpoints, "agreement", err));
     TR_TRY(TR_NEW(&stability->previous, checkpoints, "agreement", err));
-    TR_TRY(TR_NEW(&r.order, checkpoints * group->units, "rankings", err));
+    TR_TRY(TR_NEW(&r.order, checkpoints * (group->units + 1), "rankings", err));
+    r.present = r.order + checkpoints * group->units;
     enum tr_status status = compare_all(stability, &r, err);
     free(r.order);
     stability->jaccard_chance = an_jaccard_chance(group->units, group->count);

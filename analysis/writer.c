@@ -41,15 +41,31 @@ static int compare_units(const void *a, const void *b) {
     return x < y ? -1 : x > y;
 }
 
-// "attn 0, 1 and 2" of those of one module, which are list[begin, end).
+enum { RANGE = 5 }; // so many in a row are "3 to 7"
+
+// The last of the run of consecutive layers that begins at list[i], all before list[end].
+static int64_t end_of_run(const struct an_writer *w, int64_t i, int64_t end) {
+    const struct an_unit *unit = w->group->unit;
+    int64_t last = i;
+    while (last + 1 < end && unit[w->list[last + 1]].layer == unit[w->list[last]].layer + 1)
+        last++;
+    return last - i + 1 < RANGE ? i : last;
+}
+
+// "0, 1, 4 to 9 and 12" of list[begin, end), which are of one module.
 static enum tr_status add_layers(struct an_writer *w, int64_t begin, int64_t end,
                                  struct tr_err *err) {
-    for (int64_t i = begin; i < end; i++)
+    for (int64_t i = begin, last; i < end; i = last + 1) {
+        last = end_of_run(w, i, end);
         TR_TRY(tr_string_format(w->text, err, "%s%lld",
-                                i == begin     ? ""
-                                : i == end - 1 ? " and "
-                                               : ", ",
+                                i == begin        ? ""
+                                : last == end - 1 ? " and "
+                                                  : ", ",
                                 (long long)w->group->unit[w->list[i]].layer));
+        if (last > i)
+            TR_TRY(tr_string_format(w->text, err, " to %lld",
+                                    (long long)w->group->unit[w->list[last]].layer));
+    }
     return TR_OK;
 }
 

@@ -146,6 +146,27 @@ static void make_faults(void) {
     end_store(&writing);
 }
 
+// Twelve layers of which the middle ones sink, and a last checkpoint at which attention has no
+// value.
+static void make_ends(void) {
+    struct writing writing;
+    begin_store(&writing, "ends.h5", 12, 1, 8);
+    for (int64_t c = 0; c < 9; c++) {
+        struct tr_row row;
+        char name[32];
+        snprintf(name, sizeof name, "%lld", (long long)c);
+        begin_row(&writing, &row, c * 100, "", name);
+        for (int64_t layer = 0; layer < 12; layer++)
+            for (int module = 0; module < TR_MODULES; module++)
+                *importance(&row, layer, module) = module == TR_ATTN && c == 8 ? NAN
+                                                   : layer >= 3 && layer < 9
+                                                       ? 0.01 * (double)(20 + layer - 2 * c)
+                                                       : 0.1 * (double)(layer + 5);
+        end_row(&writing, &row);
+    }
+    end_store(&writing);
+}
+
 // More checkpoints than columns, in two stages; layer 2 sinks below the others.
 static void make_long(void) {
     struct writing writing;
@@ -232,6 +253,7 @@ static void test_reports(void **state) {
     expect("demo-from-1024", "C", "demo.h5 --module attn --count 7 --from 1024");
     expect("demo-one", "C", "demo.h5 -m mlp -n 1 -f 6418");
     expect("faults", "C", "faults.h5");
+    expect("ends", "C", "ends.h5 --module attn --count 6");
     expect("long", "C", "long.h5 --module block --count 1");
 }
 
@@ -276,6 +298,7 @@ static int setup(void **state) {
         return -1;
     make_demo();
     make_faults();
+    make_ends();
     make_long();
     make_empty();
     return 0;
