@@ -22,8 +22,9 @@ enum tr_status an_resamples_draw(struct an_resamples *resamples, int64_t count, 
 void an_resamples_free(struct an_resamples *resamples);
 
 // What each resample gives: of[which][count, units], the aggregates of the resampled means
-// sum_s(w_s tokens_s value_s) / sum_s(w_s tokens_s). Everything per checkpoint is formed and
-// dropped a tile at a time: memory is that of the three results. `weight` as for an_aggregate.
+// sum_s(w_s tokens_s value_s) / sum_s(w_s tokens_s). What a resample gives per
+// checkpoint is formed and dropped a tile at a time: memory is that of the three results and a copy
+// of the panel. `weight` as for an_aggregate.
 //
 // 2 * count * sequences * checkpoints * units floating-point operations, twice that where units
 // were not measured on the same tokens.

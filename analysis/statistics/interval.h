@@ -61,7 +61,7 @@ enum tr_status an_interval(struct an_interval *interval, const struct an_sample 
                            double level, struct tr_err *err);
 
 // The interval of a.estimate - b.estimate, both over the same sequences, shares and resamples:
-// paired.
+// paired. Two units, or one unit's trained mean and the untrained checkpoint (an_panel_slice).
 enum tr_status an_difference(struct an_interval *interval, const struct an_sample *a,
                              const struct an_sample *b, double level, struct tr_err *err);
 

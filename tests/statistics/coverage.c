@@ -23,7 +23,7 @@
 #include "random.h"
 #include "trend.h"
 
-enum { FULL = 1000, RESAMPLES = 2000, LENGTHS = 4, EVEN = 2, BURST = 32 };
+enum { FULL = 1000, RESAMPLES = 2000, RELABELLINGS = 199, LENGTHS = 4, EVEN = 2, BURST = 32 };
 #define EFFECT 0.3   // standard deviation of the log of a sequence's effect
 #define SHARED 0.7   // its correlation between units
 #define MEMORY 0.9   // its correlation between neighbouring checkpoints
@@ -333,8 +333,9 @@ static void draw_series(double *values, int64_t checkpoints, int64_t units, doub
     }
 }
 
-// A correlation time is called testable when most series of it are. The few that pass where most do
-// not are those whose correlation time was underestimated: shown, not judged.
+// However long the correlation time, no more series may be rejected than asked; where most are
+// testable, no more of those. The few that pass where most do not are judged by the first alone:
+// chance levels that last make ranks look concordant and their memory short at once.
 static void report_concordance(int64_t checkpoints, int64_t units, double memory, double levels) {
     double *values = room(checkpoints * units, sizeof *values);
     double rejected = 0.0, testable = 0.0, time = 0.0, closed = 0.0;
@@ -343,7 +344,8 @@ static void report_concordance(int64_t checkpoints, int64_t units, double memory
     char where[96];
     for (int i = 0; i < simulations; i++) {
         draw_series(values, checkpoints, units, memory, levels);
-        must(an_concordance(&test, values, checkpoints, units, 500, (uint64_t)i, &err), &err);
+        must(an_concordance(&test, values, checkpoints, units, RELABELLINGS, (uint64_t)i, &err),
+             &err);
         testable += !isnan(test.p);
         rejected += test.p <= 0.05;
         closed += isfinite(test.correlation_time);
@@ -354,6 +356,8 @@ static void report_concordance(int64_t checkpoints, int64_t units, double memory
              closed > 0.0 ? time / closed : INFINITY);
     if (levels == 0.0)
         line("W's test, nothing concordant: testable", where, testable, simulations, 0.0, 100.0);
+    if (levels == 0.0)
+        line("... rejected at 5 %, of all", where, rejected, simulations, 0.0, 7.0);
     if (levels == 0.0 && testable >= 0.05 * simulations)
         line("... rejected at 5 %, of the testable", where, rejected, testable, 0.0,
              testable >= 0.5 * simulations ? 7.0 : 100.0);
@@ -388,7 +392,7 @@ static void report_trends(int64_t checkpoints, double memory, double slope) {
 }
 
 int main(int argc, char **argv) {
-    static const double memories[] = {0.0, 0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 0.97};
+    static const double memories[] = {0.0, 0.2, 0.4, 0.6, 0.7, 0.8, 0.9};
     static const int64_t shapes[][2] = {{154, 8}, {154, 32}, {154, 80}, {60, 12}, {30, 24}};
     uint64_t seed = 20240607;
     if (argc > 1)
@@ -410,7 +414,8 @@ int main(int argc, char **argv) {
     for (size_t shape = 0; shape < sizeof shapes / sizeof *shapes; shape++)
         for (size_t i = 0; i < sizeof memories / sizeof *memories; i++) {
             report_concordance(shapes[shape][0], shapes[shape][1], memories[i], 0.0);
-            report_concordance(shapes[shape][0], shapes[shape][1], memories[i], 0.5);
+            if (memories[i] < 0.8)
+                report_concordance(shapes[shape][0], shapes[shape][1], memories[i], 0.5);
         }
     for (size_t i = 0; i < 6; i++) {
         report_trends(15, memories[i], 0.0);
