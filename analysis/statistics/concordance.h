@@ -23,9 +23,9 @@
 // p = (1 + relabellings whose W >= the blocks' W) / (1 + relabellings).
 // (Where nothing is concordant, at most 5 to 6 % of series are rejected at 5 %, whatever their
 // memory: tests/statistics/coverage.md. At correlation times at which few series are long enough,
-// those few are rejected up to twice as often, for what makes a memory look short makes ranks look
-// alike.) No p below AN_BLOCKS_LEAST blocks, for fewer than 2 units, or when ranks never change (no
-// correlation time).
+// those few are rejected two to three times as often, for what makes a memory look short makes
+// ranks look alike.) No p below AN_BLOCKS_LEAST blocks, for fewer than 2 units, or when ranks never
+// change (no correlation time).
 enum { AN_BLOCKS_LEAST = 6 };
 #define AN_BLOCK_TIMES 3.0
 #define AN_GAP_TIMES 2.0
