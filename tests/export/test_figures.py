@@ -116,6 +116,13 @@ class Cases:
                 SVG + tag for tag in ("svg", "title", "desc", "metadata", "rect", "g", "path",
                                       "text", "tspan", "clipPath")}
             check(not foreign, foreign)
+        page = store + ".html"
+        harness.run(self.programs["trace-export"], store, "--to", "html", "-o", page).expect(0)
+        tags = Tags()
+        tags.feed(whole(page))
+        check(tags.count("script") == 2 and tags.count("title") == 1 + len(names), tags.found)
+        check(not {"img", "link", "iframe", "object", "a"} & set(tags.found), tags.found)
+        check(not {"src", "href", "onload", "onerror"} & tags.attributes, tags.attributes)
 
 
     def followed(self):
@@ -201,6 +208,21 @@ class Tables(html.parser.HTMLParser):
 
     def handle_endtag(self, tag):
         self.inside = self.inside and tag != "tbody"
+
+
+class Tags(html.parser.HTMLParser):
+    """The elements of a page and all attributes' names."""
+
+    def __init__(self):
+        super().__init__()
+        self.found, self.attributes = [], set()
+
+    def count(self, tag):
+        return self.found.count(tag)
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append(tag)
+        self.attributes |= {name for name, _ in attrs}
 
 
 def whole(page):
