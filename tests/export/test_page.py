@@ -139,6 +139,14 @@ class Cases:
         self.shot("dark")
         dark = self.ground()
         check(light == "rgb(255, 255, 255)" and dark != light, light, dark)
+        self.browser.send("Emulation.setEmulatedMedia", media="print", features=[
+            {"name": "prefers-color-scheme", "value": "dark"}])
+        check(self.ground() == light, "paper is", self.ground())
+        check(self.browser.value("document.querySelector('.controls').offsetHeight") == 0,
+              "controls are printed")
+        self.browser.send("Emulation.setEmulatedMedia", media="", features=[
+            {"name": "prefers-color-scheme", "value": "dark"}])
+        check(self.ground() == dark, self.ground())
         self.browser.value("document.getElementById('theme').click()")
         check(self.ground() == light, self.ground())
         self.view("sample")
