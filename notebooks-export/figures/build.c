@@ -25,8 +25,3 @@ void nx_label_last(struct nx_figure *figure) {
     for (int i = 0; i + 1 < figure->count; i++)
         figure->panels[i].x.label[0] = 0;
 }
-
-int64_t nx_lowest_count(const struct nx_data *data) {
-    int64_t quarter = (data->layers + 2) / 4;
-    return quarter > 1 ? quarter : 1;
-}

@@ -15,7 +15,4 @@ void nx_checkpoint_places(struct nx_panel *panel, const struct nx_data *data);
 // Only the lowest panel says what the x axis is.
 void nx_label_last(struct nx_figure *figure);
 
-// How many layers are "the lowest": about a quarter.
-int64_t nx_lowest_count(const struct nx_data *data);
-
 #endif

@@ -9,6 +9,7 @@
 #include "concordance.h"
 #include "order.h"
 #include "overlap.h"
+#include "result.h"
 
 // jaccard[checkpoints]: of the k lowest layers at each checkpoint with those at the last.
 // by_checkpoint[checkpoints, layers].
@@ -97,7 +98,7 @@ static enum tr_status fill(struct nx_panel *jaccard, struct nx_panel *w, const s
 enum tr_status nx_build_agreement(struct nx_figure *figure, const struct nx_data *data,
                                   struct tr_err *err) {
     struct nx_panel *jaccard, *w;
-    int64_t k = nx_lowest_count(data);
+    int64_t k = an_default_count(data->layers);
     char title[NX_LABEL];
     snprintf(title, sizeof title, "The %lld lowest layers, against the last checkpoint",
              (long long)k);

@@ -8,6 +8,7 @@
 #include "build.h"
 #include "colour.h"
 #include "order.h"
+#include "result.h"
 
 enum { RANKS_MAX = 12, COLUMNS_MAX = 30 }; // ranks and about how many checkpoints are shown
 
@@ -59,7 +60,8 @@ static void paint_rows(struct nx_panel *panel, const struct nx_data *data, int64
 enum tr_status nx_build_ranks(struct nx_figure *figure, const struct nx_data *data,
                               struct tr_err *err) {
     int64_t shown = data->layers < RANKS_MAX ? data->layers : RANKS_MAX;
-    int64_t lowest = nx_lowest_count(data) < NX_DISTINCT ? nx_lowest_count(data) : NX_DISTINCT;
+    int64_t lowest =
+        an_default_count(data->layers) < NX_DISTINCT ? an_default_count(data->layers) : NX_DISTINCT;
     int64_t stride = (data->checkpoints - 1) / COLUMNS_MAX + 1;
     for (int module = 0; module < TR_MODULES; module++) {
         struct nx_panel *panel;

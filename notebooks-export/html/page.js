@@ -241,6 +241,6 @@
   theme.addEventListener("click", () => setTheme(theme.getAttribute("aria-pressed") !== "true"));
   slider.max = data.checkpoints.length - 1;
   slider.addEventListener("input", () => choose(Number(slider.value)));
-  document.querySelector(".controls").hidden = false;
+  for (const shown of document.querySelectorAll(".controls, .note")) shown.hidden = false;
   choose(data.checkpoints.length - 1);
 })();
