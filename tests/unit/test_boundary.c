@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The residual stream of chosen tokens at every boundary between blocks, against the statistics
-// that the taps give of the same tokens.
+// The residual stream of chosen tokens at every boundary between blocks, against the sums that the
+// taps give of the same sequences.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,21 +13,23 @@
 
 #include "forward.h"
 
-enum { MAX_TOKENS = 256, MAX_HIDDEN = 128, MAX_BOUNDARIES = 8, EVERY = 3 };
+enum { MAX_TOKENS = 256, MAX_HIDDEN = 128, MAX_BOUNDARIES = 8, MAX_SEQUENCES = 16 };
 
-// What a run gave: the statistics of every token's blocks, and the chosen tokens' streams.
+// What a run gave: the sums of every sequence's blocks, and the chosen tokens' streams.
 struct seen {
-    int64_t hidden, tokens, chosen[MAX_TOKENS], count;
-    double xx[MAX_BOUNDARIES][MAX_TOKENS], dd[MAX_BOUNDARIES][MAX_TOKENS];
+    int64_t hidden, seq_len, tokens, chosen[MAX_TOKENS], count;
+    double xx[MAX_BOUNDARIES][MAX_SEQUENCES], dd[MAX_BOUNDARIES][MAX_SEQUENCES];
     float stream[MAX_BOUNDARIES][MAX_TOKENS * MAX_HIDDEN];
     int64_t filled[MAX_BOUNDARIES];
 };
 
 static void on_tap(void *user, const struct tr_tap *tap) {
     struct seen *seen = user;
-    for (int64_t i = 0; tap->module == TR_BLOCK && i < tap->sequences * tap->seq_len; i++) {
-        seen->xx[tap->layer][tap->first_sequence * tap->seq_len + i] = tap->xx[i];
-        seen->dd[tap->layer][tap->first_sequence * tap->seq_len + i] = tap->dd[i];
+    int64_t width = KN_SUMS + tr_position_bins(tap->seq_len);
+    for (int64_t s = 0; s < tap->sequences; s++) {
+        const double *sums = tap->sums + (TR_BLOCK * tap->sequences + s) * width;
+        seen->xx[tap->layer][tap->first_sequence + s] = sums[KN_SUM_XX];
+        seen->dd[tap->layer][tap->first_sequence + s] = sums[KN_SUM_DD];
     }
 }
 
@@ -45,7 +47,8 @@ static float *on_boundary(void *user, int64_t boundary, int64_t first, int64_t c
     return seen->stream[boundary] + first * seen->hidden;
 }
 
-// Runs a stored model over its tokens, every third one chosen; how many layers it has.
+// Runs a stored model over its tokens, those of every second sequence chosen; how many layers it
+// has.
 static int64_t run(struct seen *seen, const char *folder, const char *tokens, bool unified) {
     struct tr_err err;
     struct tr_reader *reader;
@@ -57,10 +60,14 @@ static int64_t run(struct seen *seen, const char *folder, const char *tokens, bo
     assert_int_equal(tr_loaded_examine(&loaded, folder, false, &err), TR_OK);
     struct tr_calibration_options options = {.vocabulary = loaded.config.vocabulary};
     assert_int_equal(tr_calibration_from_tokens(&rows, tokens, &options, &err), TR_OK);
-    *seen = (struct seen){.hidden = loaded.config.hidden, .tokens = rows.sequences * rows.seq_len};
+    *seen = (struct seen){.hidden = loaded.config.hidden,
+                          .seq_len = rows.seq_len,
+                          .tokens = rows.sequences * rows.seq_len};
     assert_true(seen->tokens <= MAX_TOKENS && seen->hidden <= MAX_HIDDEN);
-    for (int64_t token = 1; token < seen->tokens; token += EVERY)
-        seen->chosen[seen->count++] = token;
+    assert_in_range(rows.sequences, 2, MAX_SEQUENCES);
+    for (int64_t token = 0; token < seen->tokens; token++)
+        if (token / rows.seq_len % 2 == 0)
+            seen->chosen[seen->count++] = token;
     struct tr_taps taps = {.user = seen,
                            .tap = on_tap,
                            .slab = on_slab,
@@ -69,37 +76,40 @@ static int64_t run(struct seen *seen, const char *folder, const char *tokens, bo
                            .boundary = on_boundary};
     assert_int_equal(kn_open(&kn, KN_CPU, &(struct kn_options){.threads = 1}), KN_OK);
     kn->unified = unified;
-    assert_int_equal(tr_reader_open(&reader, &err), TR_OK);
+    assert_int_equal(tr_reader_open(&reader, kn, &err), TR_OK);
     assert_int_equal(tr_reader_push(reader, folder, false, &err), TR_OK);
     assert_int_equal(tr_reader_begin(reader, &loaded, &err), TR_OK);
-    assert_int_equal(
-        tr_forward_new(&forward, kn, &loaded.config, &rows, rows.sequences, false, &err), TR_OK);
+    struct tr_forward_options forward_options = {
+        .calibration = &rows, .max_sequences = rows.sequences, .micro_batch = 1};
+    assert_int_equal(tr_forward_new(&forward, kn, &loaded.config, &forward_options, &err), TR_OK);
     assert_int_equal(tr_forward_run(forward, reader, 0, rows.sequences, &taps, &err), TR_OK);
     tr_reader_end(reader, digest);
     tr_forward_free(forward);
-    kn->ops->close(kn);
     tr_calibration_free(&rows);
     tr_reader_close(reader);
+    kn->ops->close(kn);
     return loaded.config.layers;
 }
 
-// |x_l|^2 and |x_(l+1) - x_l|^2 of the kept streams are the block's x.x and delta.delta.
+// The sums over a sequence's tokens of |x_l|^2 and |x_(l+1) - x_l|^2 of the kept streams are the
+// block's of x.x and delta.delta. `first` of the chosen tokens is the sequence's first.
+static void compare_sequence(const struct seen *seen, int64_t layer, int64_t first) {
+    int64_t sequence = seen->chosen[first] / seen->seq_len;
+    double xx = 0, dd = 0, expected_xx = seen->xx[layer][sequence];
+    double expected_dd = seen->dd[layer][sequence];
+    for (int64_t i = first * seen->hidden; i < (first + seen->seq_len) * seen->hidden; i++) {
+        double x = (double)seen->stream[layer][i], y = (double)seen->stream[layer + 1][i];
+        xx += x * x;
+        dd += (y - x) * (y - x);
+    }
+    assert_true(fabs(xx - expected_xx) <= 1e-12 * expected_xx);
+    assert_true(fabs(dd - expected_dd) <= 1e-5 * (expected_dd + 1e-3 * expected_xx));
+}
+
 static void compare(const struct seen *seen, int64_t layers) {
     for (int64_t layer = 0; layer < layers; layer++)
-        for (int64_t i = 0; i < seen->count; i++) {
-            const float *x = seen->stream[layer] + i * seen->hidden;
-            const float *y = seen->stream[layer + 1] + i * seen->hidden;
-            double xx = 0, dd = 0;
-            for (int64_t c = 0; c < seen->hidden; c++) {
-                double delta = (double)y[c] - (double)x[c];
-                xx += (double)x[c] * (double)x[c];
-                dd += delta * delta;
-            }
-            double expected_xx = seen->xx[layer][seen->chosen[i]];
-            double expected_dd = seen->dd[layer][seen->chosen[i]];
-            assert_true(fabs(xx - expected_xx) <= 1e-12 * expected_xx);
-            assert_true(fabs(dd - expected_dd) <= 1e-5 * (expected_dd + 1e-3 * expected_xx));
-        }
+        for (int64_t first = 0; first < seen->count; first += seen->seq_len)
+            compare_sequence(seen, layer, first);
     for (int64_t boundary = 0; boundary < MAX_BOUNDARIES; boundary++)
         assert_int_equal(seen->filled[boundary], boundary <= layers ? seen->count : 0);
 }

@@ -41,27 +41,66 @@ static void fill(struct data *data, int salt) {
     }
 }
 
-// Feeds sequences [begin, end) of every layer and module in steps of `step` sequences.
+// What the kernels make of sequences [s, s + n) of a layer's modules.
+struct summary {
+    double *sums;
+    uint32_t *counts;
+    float *importance;
+};
+
+static void summarise(struct kn_backend *kn, struct data *data, int64_t s, int64_t n,
+                      const struct summary *to) {
+    double starts[TR_BINS];
+    int32_t positions[SEQ_LEN];
+    int64_t bins = tr_position_bins(SEQ_LEN);
+    for (int bin = 0; bin < TR_BINS; bin++)
+        starts[bin] = tr_bin_start(bin);
+    for (int i = 0; i < SEQ_LEN; i++)
+        positions[i] = (int32_t)tr_position_bin(i);
+    for (int m = 0; m < TR_MODULES; m++) {
+        struct kn_summary op = {.sums = to->sums + m * n * (KN_SUMS + bins),
+                                .counts = to->counts + m * n * (KN_COUNTS + TR_BINS + bins),
+                                .importance = to->importance + m * n * SEQ_LEN,
+                                .xx = data[m].xx + s * SEQ_LEN,
+                                .xd = data[m].xd + s * SEQ_LEN,
+                                .dd = data[m].dd + s * SEQ_LEN,
+                                .sequences = n,
+                                .seq_len = SEQ_LEN,
+                                .bin_starts = starts,
+                                .position_bin = positions,
+                                .bins = TR_BINS,
+                                .position_bins = bins};
+        assert_int_equal(kn->ops->summary(kn, &op), KN_OK);
+    }
+}
+
+// Feeds sequences [begin, end) of every layer in steps of `step` sequences.
 static struct tr_sums *sums_of(struct data *data, int64_t begin, int64_t end, int64_t step) {
+    struct kn_backend *kn;
     struct tr_sums *sums;
+    static double sum_values[TR_MODULES * SEQUENCES * (KN_SUMS + SEQ_LEN)];
+    static uint32_t counts[TR_MODULES * SEQUENCES * (KN_COUNTS + TR_BINS + SEQ_LEN)];
+    static float importance[TR_MODULES * TOKENS];
+    const struct summary summary = {sum_values, counts, importance};
+    assert_int_equal(kn_open(&kn, KN_REFERENCE, NULL), KN_OK);
     assert_int_equal(tr_sums_new(&sums, &layout, begin, end, NULL), TR_OK);
-    for (int cell = 0; cell < LAYERS * TR_MODULES; cell++)
+    for (int layer = 0; layer < LAYERS; layer++)
         for (int64_t s = begin; s < end; s += step) {
-            int64_t n = end - s < step ? end - s : step, at = s * SEQ_LEN;
-            struct data *d = &data[cell];
-            struct tr_tap tap = {.layer = cell / TR_MODULES,
-                                 .module = (enum tr_module)(cell % TR_MODULES),
+            int64_t n = end - s < step ? end - s : step;
+            summarise(kn, data + layer * TR_MODULES, s, n, &summary);
+            struct tr_tap tap = {.layer = layer,
                                  .first_sequence = s,
                                  .sequences = n,
                                  .seq_len = SEQ_LEN,
-                                 .xx = d->xx + at,
-                                 .xd = d->xd + at,
-                                 .dd = d->dd + at};
+                                 .sums = sum_values,
+                                 .counts = counts,
+                                 .importance = importance};
             tr_sums_tap(sums, &tap);
-            struct tr_loss_tap loss = {s, n, SEQ_LEN, d->loss + at};
-            if (cell == 0)
+            struct tr_loss_tap loss = {s, n, SEQ_LEN, data[0].loss + s * SEQ_LEN};
+            if (layer == 0)
                 tr_sums_loss(sums, &loss);
         }
+    kn->ops->close(kn);
     return sums;
 }
 

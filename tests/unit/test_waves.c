@@ -96,7 +96,7 @@ static void waves_give_the_same_bits(void **state) {
     (void)state;
     struct tr_layout layout;
     struct tr_row whole, row;
-    int64_t micro = tr_micro_batch(SEQ_LEN);
+    const int64_t micro = 2; // of 512 tokens
     assert_true(SAMPLES > 2 * micro);
     trace(&whole, &layout, in_folder("whole.h5"), SAMPLES);
     assert_int_equal(*tr_row_u8(&whole, TR_V_STATUS), TR_ROW_COMPLETE);
@@ -108,6 +108,16 @@ static void waves_give_the_same_bits(void **state) {
     tr_row_free(&whole);
 }
 
+// The wave of a rank that has room for so many sequences and some bytes.
+static int64_t wave_within(const struct tr_job *job, const struct kn_backend *kn, int64_t sequences,
+                           double more) {
+    struct tr_rank_bytes memory = {0};
+    if (sequences)
+        memory = tr_worker_bytes(job, kn, sequences);
+    memory.host += more;
+    return tr_worker_wave(job, kn, memory);
+}
+
 // A multiple of the micro-batch, never less than one, everything when there is room.
 static void the_wave_follows_the_memory(void **state) {
     (void)state;
@@ -117,13 +127,13 @@ static void the_wave_follows_the_memory(void **state) {
     struct kn_backend *kn;
     struct tr_job job;
     struct tr_string notes = {0};
-    int64_t micro = tr_micro_batch(SEQ_LEN);
     assert_int_equal(kn_open(&kn, KN_CPU, &(struct kn_options){.threads = 1}), KN_OK);
     OK(tr_job_prepare(&job, &options, kn, "test", &notes, &err));
-    assert_int_equal(tr_worker_wave(&job, 0), micro);
-    assert_int_equal(tr_worker_wave(&job, tr_worker_bytes(&job, 2 * micro) + 1), 2 * micro);
-    assert_int_equal(tr_worker_wave(&job, tr_worker_bytes(&job, 3 * micro) - 1), 2 * micro);
-    assert_int_equal(tr_worker_wave(&job, 2 * tr_worker_bytes(&job, SAMPLES)), SAMPLES);
+    int64_t micro = job.micro_batch;
+    assert_int_equal(wave_within(&job, kn, 0, 0), micro);
+    assert_int_equal(wave_within(&job, kn, 2 * micro, 1), 2 * micro);
+    assert_int_equal(wave_within(&job, kn, 3 * micro, -1), 2 * micro);
+    assert_int_equal(wave_within(&job, kn, SAMPLES, 1), SAMPLES);
     tr_string_free(&notes);
     tr_job_free(&job);
     kn->ops->close(kn);
@@ -144,7 +154,7 @@ static void the_plan_counts_spans(void **state) {
         struct tr_string notes = {0};
         options.spans = spans;
         OK(tr_job_prepare(&job, &options, kn, "test", &notes, &err));
-        bytes[spans] = tr_worker_bytes(&job, 2);
+        bytes[spans] = tr_worker_bytes(&job, kn, 2).host;
         tr_string_free(&notes);
         tr_job_free(&job);
     }

@@ -115,7 +115,7 @@ static enum tr_status join_piece(struct tr_coordinator *c, const struct tr_messa
                                  const void *bytes, size_t size, struct tr_err *err) {
     struct assembly *a = &c->assemblies[message->item.checkpoint];
     const struct tr_layout *layout = &c->job->info.layout;
-    int64_t micro = tr_micro_batch(layout->seq_len);
+    int64_t micro = c->job->micro_batch;
     int64_t begin = message->item.begin * micro, end = message->item.end * micro;
     end = end < layout->sequences ? end : layout->sequences;
     if (!a->results.sums) {

@@ -188,8 +188,7 @@ static enum tr_status describe(struct tr_job *job, const struct kn_backend *kn, 
     TR_GO(status, tr_run_info_text(i, TR_IDENTITY, "definition", definition, err), out);
     TR_GO(status, tr_run_info_text(i, TR_IDENTITY, "model", job->shape, err), out);
     TR_GO(status, tr_run_info_text(i, TR_IDENTITY, "tokens_digest", c->ids_digest, err), out);
-    TR_GO(status,
-          tr_run_info_number(i, TR_IDENTITY, "micro_batch", tr_micro_batch(c->seq_len), err), out);
+    TR_GO(status, tr_run_info_number(i, TR_IDENTITY, "micro_batch", job->micro_batch, err), out);
     TR_GO(status, tr_run_info_text(i, TR_IDENTITY, "dtype", "f32", err), out);
     TR_GO(status, tr_run_info_text(i, TR_IDENTITY, "device", kn->ops->name, err), out);
     TR_GO(status,
@@ -241,8 +240,8 @@ enum tr_status tr_job_prepare(struct tr_job *job, const struct tr_options *optio
                                           .nll = !options->no_nll,
                                           .per_token = options->per_token};
     TR_TRY(size_spans(job, err));
-    int64_t micro = tr_micro_batch(c->seq_len);
-    job->micro_batches = (c->sequences + micro - 1) / micro;
+    job->micro_batch = tr_micro_batch(&job->first.config, c->seq_len, !kn->unified);
+    job->micro_batches = (c->sequences + job->micro_batch - 1) / job->micro_batch;
     TR_TRY(label_sequences(job, err));
     return describe(job, kn, command, err);
 }

@@ -26,6 +26,7 @@ struct tr_job {
     int64_t *todo;                     // [todo_count] indices into the series, in order
     int64_t todo_count;
     int64_t done_count;    // of the series, already in the store
+    int64_t micro_batch;   // sequences
     int64_t micro_batches; // of the calibration
     int threads;           // of this rank's processors; not shared
 };

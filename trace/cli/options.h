@@ -17,6 +17,7 @@ struct tr_options {
     bool spans, per_token, no_nll, fresh, verify, dry_run, quiet, verbose;
     int64_t publish_seconds, progress_seconds;
     enum kn_kind device;
+    uint64_t device_memory; // bytes of each device, 0: not given
 };
 
 // Parses argv. Prints usage errors and exits with 2, as argp does; with --help or --version prints

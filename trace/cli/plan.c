@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plan.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -21,23 +22,36 @@ static double resident_memory(void) {
     return (double)pages * (double)sysconf(_SC_PAGESIZE);
 }
 
-double tr_plan_memory(int node_size) {
-    return 0.7 * tr_node_memory() / node_size;
+// What a device's libraries take beside what is planned: workspaces, an op's own scratch.
+static const double DEVICE_LIBRARIES = 256e6;
+
+struct tr_rank_bytes tr_plan_memory(const struct kn_backend *kn, double device_memory,
+                                    int node_size) {
+    struct tr_rank_bytes memory = {.host = 0.7 * tr_node_memory() / node_size};
+    if (kn->unified)
+        return memory;
+    int devices = kn_device_count();
+    int sharers = devices > 0 ? (node_size + devices - 1) / devices : node_size;
+    double room = device_memory > 0 ? device_memory : 0.9 * (double)kn->memory_free;
+    memory.device = room / sharers - DEVICE_LIBRARIES;
+    return memory;
 }
 
-struct tr_plan tr_plan_make(const struct tr_job *job, int ranks, double memory,
-                            double product_rate) {
+struct tr_plan tr_plan_make(const struct tr_job *job, const struct kn_backend *kn, int ranks,
+                            struct tr_rank_bytes memory, double product_rate) {
     const struct tr_calibration *c = &job->calibration;
     double checkpoints = (double)job->todo_count, tokens = (double)(c->sequences * c->seq_len);
-    int64_t micro = tr_micro_batch(c->seq_len);
+    int64_t micro = job->micro_batch;
     struct tr_plan plan = {.ranks = ranks, .sequences = c->sequences, .product_rate = product_rate};
     plan.items = dist_schedule_items(job->todo_count, job->micro_batches, ranks);
     if (job->todo_count < ranks) // every item is a piece
         plan.sequences = (job->micro_batches + ranks - 1) / ranks * micro;
     plan.sequences = plan.sequences < c->sequences ? plan.sequences : c->sequences;
-    plan.wave = tr_worker_wave(job, memory);
+    plan.wave = tr_worker_wave(job, kn, memory);
     plan.wave = plan.wave < plan.sequences ? plan.wave : plan.sequences;
-    plan.memory = tr_worker_bytes(job, plan.wave) + resident_memory();
+    plan.memory = tr_worker_bytes(job, kn, plan.wave);
+    plan.memory.host += resident_memory();
+    plan.memory.device += kn->unified ? 0 : DEVICE_LIBRARIES;
     double passes = (double)((plan.sequences + plan.wave - 1) / plan.wave);
     if (checkpoints > 0)
         passes *= (double)plan.items / checkpoints;
@@ -62,10 +76,14 @@ static enum tr_status page(const struct tr_plan *plan, const struct tr_job *job,
                             plan->bytes_stored > 0 ? plan->bytes_read / plan->bytes_stored : 0,
                             tr_human_bytes(plan->bytes_stored, stored)));
     TR_TRY(tr_string_format(
-        text, err,
-        "  peak memory    %s a rank: two slabs of %s, streams, scratch, results, the program\n",
-        tr_human_bytes(plan->memory, memory),
-        tr_human_bytes((double)job->first.largest_slab, slab)));
+        text, err, "  peak memory    %s a rank: %s slabs of %s, %sresults, the program\n",
+        tr_human_bytes(plan->memory.host, memory), plan->memory.device > 0 ? "three" : "two",
+        tr_human_bytes((double)job->first.largest_slab, slab),
+        plan->memory.device > 0 ? "" : "streams, scratch, "));
+    if (plan->memory.device > 0)
+        TR_TRY(tr_string_format(
+            text, err, "  device memory  %s a rank: two slabs, streams, scratch, libraries\n",
+            tr_human_bytes(plan->memory.device, memory)));
     TR_TRY(tr_string_format(text, err, "  to compute     %s\n",
                             tr_human_unit(plan->flops, "FLOP", flops)));
     if (plan->product_rate <= 0)
@@ -88,7 +106,7 @@ enum tr_status tr_plan_text(const struct tr_plan *plan, const struct tr_job *job
                             (long long)job->todo_count, (long long)job->series.count, job->shape,
                             tr_human_count(tr_config_parameters(&job->first.config), parameters),
                             (long long)c->sequences, (long long)c->seq_len, plan->ranks,
-                            plan->ranks == 1 ? "" : "s", tr_human_bytes(plan->memory, memory),
+                            plan->ranks == 1 ? "" : "s", tr_human_bytes(plan->memory.host, memory),
                             job->options->out));
     return whole ? page(plan, job, text, err) : TR_OK;
 }

@@ -11,15 +11,14 @@ static enum tr_status digest_weights(const char *folder, bool head, char digest[
                                      struct tr_err *err) {
     struct tr_reader *reader;
     struct tr_loaded loaded;
-    TR_TRY(tr_reader_open(&reader, err));
+    TR_TRY(tr_reader_open(&reader, NULL, err));
     enum tr_status status = tr_reader_push(reader, folder, head, err);
     if (status == TR_OK)
         status = tr_reader_begin(reader, &loaded, err);
     if (status == TR_OK) {
         const struct tr_slab *slab;
-        do
-            status = tr_reader_next(reader, &slab, err);
-        while (status == TR_OK && slab);
+        while ((status = tr_reader_next(reader, &slab, err)) == TR_OK && slab)
+            tr_reader_release(reader);
         tr_reader_end(reader, digest);
     }
     tr_reader_close(reader);

@@ -99,11 +99,14 @@ static enum tr_status prepare(struct program *p, const char *command, struct tr_
     return status;
 }
 
+static struct tr_rank_bytes memory_of(const struct program *p) {
+    return tr_plan_memory(p->kn, (double)p->options.device_memory, dist_node_size(p->dist));
+}
+
 static enum tr_status say_plan(const struct program *p, struct tr_err *err) {
     struct tr_string text = {0};
     double rate = p->product_rate * dist_size(p->dist);
-    struct tr_plan plan =
-        tr_plan_make(&p->job, dist_size(p->dist), tr_plan_memory(dist_node_size(p->dist)), rate);
+    struct tr_plan plan = tr_plan_make(&p->job, p->kn, dist_size(p->dist), memory_of(p), rate);
     enum tr_status status = tr_plan_text(&plan, &p->job, p->options.dry_run, &text, err);
     if (status == TR_OK && p->options.dry_run)
         tr_say(stdout, text.data);
@@ -137,7 +140,7 @@ static enum tr_status run(struct program *p, struct tr_err *err) {
         service = tr_coordinator_service(p->coordinator);
     TR_TRY(dist_serve_begin(p->dist, &service, &computes, err));
     struct tr_err said;
-    int64_t wave = tr_worker_wave(&p->job, tr_plan_memory(dist_node_size(p->dist)));
+    int64_t wave = tr_worker_wave(&p->job, p->kn, memory_of(p));
     if (say_hello(p, &said) == TR_OK && computes)
         tr_worker_run(&p->job, p->kn, p->dist, wave, &said);
     dist_serve_end(p->dist);

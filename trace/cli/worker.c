@@ -29,24 +29,46 @@ struct worker {
     double last_told;          // when progress was last reported
 };
 
-static double stream_bytes(const struct tr_job *job, int64_t sequences) {
-    const struct tr_config *c = &job->first.config;
-    return tr_forward_sequence_bytes(c, job->calibration.seq_len, job->info.layout.nll) *
-           (double)sequences;
+static struct tr_forward_options forward_options(const struct tr_job *job,
+                                                 const struct kn_backend *kn,
+                                                 const struct tr_loaded *loaded,
+                                                 int64_t sequences) {
+    return (struct tr_forward_options){.calibration = &job->calibration,
+                                       .max_sequences = sequences,
+                                       .micro_batch = job->micro_batch,
+                                       .head = job->info.layout.nll,
+                                       .per_token = job->info.layout.per_token,
+                                       .slab_bytes = loaded->largest_slab,
+                                       .converted_bytes = loaded->converted[kn->activation_type]};
 }
 
-double tr_worker_bytes(const struct tr_job *job, int64_t sequences) {
-    return 2 * (double)job->first.largest_slab + stream_bytes(job, sequences) +
-           tr_results_bytes(&job->info.layout, job->threads) +
-           tr_forward_scratch_bytes(&job->first.config, job->calibration.seq_len);
+struct tr_rank_bytes tr_worker_bytes(const struct tr_job *job, const struct kn_backend *kn,
+                                     int64_t sequences) {
+    double ring = (double)tr_reader_ring(kn) * (double)job->first.largest_slab;
+    struct tr_forward_options options = forward_options(job, kn, &job->first, sequences);
+    struct tr_forward_bytes forward = tr_forward_bytes(kn, &job->first.config, &options);
+    double host = ring + tr_results_bytes(&job->info.layout, job->threads) + forward.host;
+    return kn->unified ? (struct tr_rank_bytes){.host = host + forward.backend}
+                       : (struct tr_rank_bytes){host, forward.backend};
 }
 
-int64_t tr_worker_wave(const struct tr_job *job, double memory) {
-    int64_t micro = tr_micro_batch(job->calibration.seq_len), wave = job->calibration.sequences;
-    double room = memory - tr_worker_bytes(job, 0);
-    if (stream_bytes(job, wave) > room)
-        wave = (int64_t)fmax(room / stream_bytes(job, micro), 1) * micro;
-    return wave;
+// Micro-batches that fit where one takes `one` and two take `two`.
+static double fitting(double memory, double one, double two) {
+    return two > one ? 1 + floor((memory - one) / (two - one)) : INFINITY;
+}
+
+int64_t tr_worker_wave(const struct tr_job *job, const struct kn_backend *kn,
+                       struct tr_rank_bytes memory) {
+    int64_t micro = job->micro_batch, sequences = job->calibration.sequences;
+    struct tr_rank_bytes all = tr_worker_bytes(job, kn, sequences);
+    struct tr_rank_bytes one = tr_worker_bytes(job, kn, micro);
+    struct tr_rank_bytes two = tr_worker_bytes(job, kn, 2 * micro);
+    if (all.host <= memory.host && all.device <= memory.device)
+        return sequences;
+    double batches = fmin(fitting(memory.host, one.host, two.host),
+                          fitting(memory.device, one.device, two.device));
+    batches = fmax(fmin(batches, (double)job->micro_batches), 1);
+    return (int64_t)batches * micro;
 }
 
 // ---- asking ------------------------------------------------------------------------------------
@@ -71,7 +93,7 @@ static enum tr_status tell(struct worker *w, const struct tr_message *message,
 
 static void item_sequences(const struct worker *w, const struct dist_item *item, int64_t *begin_p,
                            int64_t *end_p) {
-    int64_t micro = tr_micro_batch(w->job->calibration.seq_len);
+    int64_t micro = w->job->micro_batch;
     int64_t end = item->end * micro, sequences = w->job->calibration.sequences;
     *begin_p = item->begin * micro;
     *end_p = end < sequences ? end : sequences;
@@ -136,8 +158,9 @@ static void on_slab(void *user, int64_t index) {
         w->asking.code = ask(w, &w->asking);
 }
 
-static enum tr_status prepare_forward(struct worker *w, const struct tr_config *config,
+static enum tr_status prepare_forward(struct worker *w, const struct tr_loaded *loaded,
                                       const char *name, struct tr_err *err) {
+    const struct tr_config *config = &loaded->config;
     char shape[256];
     tr_shape_text(config, shape);
     if (strcmp(shape, w->job->shape))
@@ -148,8 +171,8 @@ static enum tr_status prepare_forward(struct worker *w, const struct tr_config *
     tr_forward_free(w->forward);
     w->forward = NULL;
     memcpy(&w->shape, config, sizeof *config);
-    return tr_forward_new(&w->forward, w->kn, config, &w->job->calibration, w->wave,
-                          w->job->info.layout.nll, err);
+    struct tr_forward_options options = forward_options(w->job, w->kn, loaded, w->wave);
+    return tr_forward_new(&w->forward, w->kn, config, &options, err);
 }
 
 // Runs one wave of the present item: one pass over the weights. The reader's checkpoint is begun
@@ -162,7 +185,7 @@ static enum tr_status run_wave(struct worker *w, int64_t begin, int64_t end,
     strcpy(message->identity, loaded.identity);
     strcpy(message->config_digest, loaded.config_digest);
     const char *name = entry_of(w->job, w->item.checkpoint)->name;
-    enum tr_status status = prepare_forward(w, &loaded.config, name, err);
+    enum tr_status status = prepare_forward(w, &loaded, name, err);
     w->last_slabs = loaded.slabs - 2;
     w->item_tokens = message->tokens;
     w->wave_tokens = (double)((end - begin) * w->job->calibration.seq_len);
@@ -238,7 +261,7 @@ static enum tr_status deliver(struct worker *w, struct tr_message *message, stru
 }
 
 static enum tr_status work(struct worker *w, struct tr_err *err) {
-    TR_TRY(tr_reader_open(&w->reader, err));
+    TR_TRY(tr_reader_open(&w->reader, w->kn, err));
     TR_TRY(ask(w, err));
     while (w->next.checkpoint >= 0) {
         struct tr_message message = {0};

@@ -11,12 +11,19 @@
 
 // One rank's work: asks rank 0 for items, runs them, commits whole checkpoints, sends pieces.
 
-// Sequences whose streams fit into `memory` bytes beside scratch and slabs: a multiple of the
-// micro-batch, at least one of them. Longer items go through in waves.
-int64_t tr_worker_wave(const struct tr_job *job, double memory);
+// Bytes of a rank: of its host, and of its device if it has one.
+struct tr_rank_bytes {
+    double host, device;
+};
 
-// Bytes a rank keeps to for an item of `sequences` sequences.
-double tr_worker_bytes(const struct tr_job *job, int64_t sequences);
+// Sequences whose streams fit into `memory` beside scratch and slabs: a multiple of the
+// micro-batch, at least one of them. Longer items go through in waves.
+int64_t tr_worker_wave(const struct tr_job *job, const struct kn_backend *kn,
+                       struct tr_rank_bytes memory);
+
+// What a rank keeps to for an item of `sequences` sequences.
+struct tr_rank_bytes tr_worker_bytes(const struct tr_job *job, const struct kn_backend *kn,
+                                     int64_t sequences);
 
 // Runs until rank 0 has no more work. Not collective. An error is one of this rank or of the store;
 // checkpoints that fail are recorded rows, not errors.

@@ -136,69 +136,51 @@ void tr_sums_free(struct tr_sums *sums) {
     free(sums);
 }
 
-// What one token's statistics say; finite == false: there is no angle.
-struct token {
-    bool finite;
-    double cos, importance, ratio, alignment;
-};
+// Which field each sum of a sequence goes into; behind them come the position bins.
+static const enum field sum_fields[KN_SUMS] = {
+    [KN_SUM_COS] = F_COS,     [KN_SUM_IMPORTANCE] = F_IMPORTANCE,
+    [KN_SUM_RATIO] = F_RATIO, [KN_SUM_ALIGNMENT] = F_ALIGNMENT,
+    [KN_SUM_XX] = F_XX,       [KN_SUM_XD] = F_XD,
+    [KN_SUM_DD] = F_DD,       [KN_SUM_NORM] = F_NORM};
 
-static struct token derive(double a, double b, double e) {
-    double yy = a + 2 * b + e, scale = a * yy;
-    struct token token = {.finite = isfinite(a) && isfinite(b) && isfinite(e) && a > 0 && yy > 0};
-    if (!token.finite)
-        return token;
-    double sine_squared = (a * e - b * b) / scale;
-    sine_squared = sine_squared > 0 ? sine_squared : 0;
-    token.cos = (a + b) / sqrt(scale);
-    token.importance = token.cos >= 0 ? sine_squared / (1 + token.cos) : 1 - token.cos;
-    token.ratio = sqrt(e / a);
-    token.alignment = e > 0 ? b / sqrt(a * e) : 0;
-    return token;
+static void take_sums(const struct tr_sums *sums, int64_t cell, int64_t sequence,
+                      const double *from) {
+    for (int i = 0; i < KN_SUMS; i++)
+        *(double *)at(sums, sum_fields[i], cell, sequence, 0) = from[i];
+    memcpy(at(sums, F_POSITION, cell, sequence, 0), from + KN_SUMS,
+           (size_t)field_width(F_POSITION, &sums->layout) * sizeof *from);
 }
 
-static void add_f64(const struct tr_sums *sums, enum field field, int64_t cell, int64_t sequence,
-                    double value) {
-    *(double *)at(sums, field, cell, sequence, 0) += value;
+static void add_u32(const struct tr_sums *sums, enum field field, int64_t cell,
+                    const uint32_t *from) {
+    uint32_t *to = at(sums, field, cell, 0, 0);
+    for (int64_t i = 0; i < field_width(field, &sums->layout); i++)
+        to[i] += from[i];
 }
 
-static void add_token(const struct tr_sums *sums, int64_t cell, int64_t sequence, int64_t position,
-                      const struct token *token) {
-    add_f64(sums, F_COS, cell, sequence, token->cos);
-    add_f64(sums, F_IMPORTANCE, cell, sequence, token->importance);
-    add_f64(sums, F_RATIO, cell, sequence, token->ratio);
-    add_f64(sums, F_ALIGNMENT, cell, sequence, token->alignment);
-    int64_t bin = tr_position_bin(position);
-    *(double *)at(sums, F_POSITION, cell, sequence, bin) += token->importance;
-    ++*(uint32_t *)at(sums, F_POSITION_COUNT, cell, 0, bin);
-    ++*(uint32_t *)at(sums, F_HISTOGRAM, cell, 0, tr_bin(token->importance));
-    ++*(uint32_t *)at(sums, F_COUNT, cell, sequence, 0);
-}
-
-static void add_nonfinite(const struct tr_sums *sums, int64_t cell, int64_t index) {
-    ++*(uint32_t *)at(sums, F_NONFINITE, cell, 0, 0);
-    int64_t *first = at(sums, F_FIRST, cell, 0, 0);
-    *first = index < *first ? index : *first;
+static void take_counts(const struct tr_sums *sums, int64_t cell, int64_t sequence,
+                        const uint32_t *from) {
+    int64_t first = (sums->begin + sequence) * sums->layout.seq_len + from[KN_COUNT_FIRST];
+    int64_t *earliest = at(sums, F_FIRST, cell, 0, 0);
+    *(uint32_t *)at(sums, F_COUNT, cell, sequence, 0) = from[KN_COUNT_FINITE];
+    add_u32(sums, F_NONFINITE, cell, from + KN_COUNT_NONFINITE);
+    add_u32(sums, F_HISTOGRAM, cell, from + KN_COUNTS);
+    add_u32(sums, F_POSITION_COUNT, cell, from + KN_COUNTS + TR_BINS);
+    if (from[KN_COUNT_NONFINITE])
+        *earliest = first < *earliest ? first : *earliest;
 }
 
 void tr_sums_tap(struct tr_sums *sums, const struct tr_tap *tap) {
-    int64_t cell = (int64_t)tap->layer * TR_MODULES + tap->module;
-    for (int64_t i = 0; i < tap->sequences * tap->seq_len; i++) {
-        int64_t index = tap->first_sequence * tap->seq_len + i;
-        int64_t sequence = tap->first_sequence - sums->begin + i / tap->seq_len;
-        int64_t position = i % tap->seq_len;
-        struct token token = derive(tap->xx[i], tap->xd[i], tap->dd[i]);
+    int64_t sums_width = KN_SUMS + field_width(F_POSITION, &sums->layout);
+    int64_t counts_width = KN_COUNTS + TR_BINS + field_width(F_POSITION, &sums->layout);
+    for (int64_t i = 0; i < TR_MODULES * tap->sequences; i++) {
+        int64_t cell = (int64_t)tap->layer * TR_MODULES + i / tap->sequences;
+        int64_t sequence = tap->first_sequence - sums->begin + i % tap->sequences;
+        take_sums(sums, cell, sequence, tap->sums + i * sums_width);
+        take_counts(sums, cell, sequence, tap->counts + i * counts_width);
         if (sums->layout.per_token)
-            *(float *)at(sums, F_TOKENS, cell, sequence, position) =
-                token.finite ? (float)token.importance : NAN;
-        if (!token.finite) {
-            add_nonfinite(sums, cell, index);
-            continue;
-        }
-        add_token(sums, cell, sequence, position, &token);
-        add_f64(sums, F_XX, cell, sequence, tap->xx[i]);
-        add_f64(sums, F_XD, cell, sequence, tap->xd[i]);
-        add_f64(sums, F_DD, cell, sequence, tap->dd[i]);
-        add_f64(sums, F_NORM, cell, sequence, sqrt(tap->xx[i]));
+            memcpy(at(sums, F_TOKENS, cell, sequence, 0), tap->importance + i * tap->seq_len,
+                   (size_t)tap->seq_len * sizeof *tap->importance);
     }
 }
 

@@ -8,19 +8,13 @@
 #include "status.h"
 #include "tap.h"
 
-// What a tap measures: per-token statistics derived, and reduced to sums per sequence, histograms
-// and profiles over positions, for a range of calibration sequences. Sums of neighbouring ranges
-// join exactly: per-sequence values are kept apart until the end and then combined in sequence
-// order, so that the result does not depend on how the sequences were shared out.
-//
-// Per token, with a = x.x, b = x.delta, e = delta.delta, y = x + delta:
-//   cos(x, y)      = (a + b) / sqrt(a (a + 2b + e))
-//   importance     = 1 - cos, without cancellation: sin^2 / (1 + cos) where cos >= 0, with
-//                    sin^2 = (a e - b^2) / (a (a + 2b + e))
-//   update ratio   = sqrt(e / a)
-//   alignment      = b / sqrt(a e); 0 where delta is exactly 0
-// (importance: He et al. 2024, arXiv 2406.15786, eq. 1-6). Tokens with a non-finite statistic, or
-// with x = 0 or y = 0, where there is no angle, are counted as non-finite and left out.
+// What a tap measures, for a range of calibration sequences: similarity, importance (He et al.
+// 2024, arXiv 2406.15786, eq. 1-6), update ratio, alignment and norms as sums per sequence,
+// histograms and profiles over positions. A tap brings the sums of each sequence, derived from the
+// tokens' statistics where those are (struct kn_summary), because no value per token may leave a
+// device. Sums of neighbouring ranges join exactly: per-sequence values are kept apart until the
+// end and then combined in sequence order, so that the result does not depend on how the sequences
+// were shared out. Tokens without an angle are counted as non-finite and left out.
 
 struct tr_sums;
 
@@ -32,7 +26,8 @@ void tr_sums_free(struct tr_sums *sums); // accepts NULL
 // Bytes that sums over `sequences` sequences take.
 size_t tr_sums_size(const struct tr_layout *layout, int64_t sequences);
 
-// Adds one tap's tokens; the taps of one (layer, module) come in order of sequences, within range.
+// Takes one tap's sums; each layer and sequence within range comes once. With layout.per_token the
+// tap has the importance of each token.
 void tr_sums_tap(struct tr_sums *sums, const struct tr_tap *tap);
 void tr_sums_loss(struct tr_sums *sums, const struct tr_loss_tap *tap);
 

@@ -33,8 +33,8 @@ static enum tr_status norm_heads(struct tr_forward *f, const struct tr_batch *b,
                                  struct tr_err *err) {
     struct kn_head_norm norm = {.heads = heads,
                                 .kind = kind,
-                                .weight = tr_slab_vector(b->plan, b->weights, weight),
-                                .bias = tr_slab_vector(b->plan, b->weights, bias),
+                                .weight = b->weights->vector[weight],
+                                .bias = b->weights->vector[bias],
                                 .weight_pitch = weight_pitch,
                                 .epsilon = f->config.epsilon};
     KN_TRY(f->kn->ops->head_norm(f->kn, &norm), "the norm of queries and keys");
@@ -99,7 +99,7 @@ static enum tr_status norm_latent(struct tr_forward *f, const struct tr_batch *b
                                   struct tr_err *err) {
     struct kn_head_norm norm = {.heads = heads_of(latent, 0, 1, latent.cols, latent.cols),
                                 .kind = KN_RMS_NORM,
-                                .weight = tr_slab_vector(b->plan, b->weights, weight),
+                                .weight = b->weights->vector[weight],
                                 .epsilon = 1e-6f};
     KN_TRY(f->kn->ops->head_norm(f->kn, &norm), "the norm of a latent");
     return TR_OK;
@@ -187,6 +187,5 @@ enum tr_status tr_step_attention(struct tr_forward *f, const struct tr_batch *b,
     }
     TR_TRY(attend(f, b, mixed, &heads, err));
     TR_TRY(tr_multiply(f, b, branch, mixed, TR_SLOT_OUT, TR_SLOT_OUT_BIAS, err));
-    TR_TRY(tr_finish_branch(f, b, delta, branch, err));
-    return tr_measure(f, b, TR_ATTN, tr_no_matrix, delta, tr_no_matrix, err);
+    return tr_finish_branch(f, b, delta, branch, err);
 }

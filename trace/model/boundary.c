@@ -24,7 +24,7 @@ enum tr_status tr_keep_boundary(struct tr_forward *f, const struct tr_batch *b, 
     int64_t count = chosen_before(taps, begin + b->rows) - first;
     if (!count)
         return TR_OK;
-    int32_t *rows = (int32_t *)(void *)f->host;
+    int32_t *rows = f->host_rows;
     for (int64_t i = 0; i < count; i++)
         rows[i] = (int32_t)(taps->tokens[first + i] - begin);
     struct kn_gather gather = {.y = kn_matrix(f->branch, KN_F32, count, hidden),

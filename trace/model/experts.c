@@ -2,9 +2,22 @@
 // The MLP sublayer as a mixture of experts: the router and the shared expert in one slab, then
 // groups of routed experts, each run only for the tokens routed to it.
 #include <math.h>
+#include <omp.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "alloc.h"
 #include "forward_state.h"
+
+// Who goes where, on the host; T tokens, B micro-batches.
+struct tr_routes {
+    float *logits, *switches; // [T, experts], [T]
+    int32_t *chosen;          // [T, experts_used]: experts of each token, ascending
+    float *shares;            // [T, experts_used]: their weights
+    int64_t *first;           // [B, experts + 1]: where an expert's rows begin in its micro-batch's
+    int32_t *rows;            // [T, experts_used]: by micro-batch, then expert, ascending
+    float *weights;           // [T, experts_used]
+};
 
 // ---- routing, on the host ----------------------------------------------------------------------
 
@@ -65,80 +78,152 @@ static void route(const struct tr_config *c, float *logits, int32_t *chosen, flo
         shares[k] *= scale;
 }
 
+// Sorts what the rows of one micro-batch chose by expert.
+static void group(const struct tr_config *c, struct tr_routes *routes, int64_t batch, int64_t row,
+                  int64_t rows) {
+    int64_t used = c->experts_used, *first = routes->first + batch * (c->experts + 1);
+    const int32_t *chosen = routes->chosen + row * used;
+    memset(first, 0, (size_t)(c->experts + 1) * sizeof *first);
+    for (int64_t i = 0; i < rows * used; i++)
+        first[chosen[i] + 1]++;
+    for (int64_t e = 0; e < c->experts; e++)
+        first[e + 1] += first[e];
+    for (int64_t i = 0; i < rows * used; i++) { // first[e] moves on to where expert e ends
+        int64_t to = row * used + first[chosen[i]]++;
+        routes->rows[to] = (int32_t)(i / used);
+        routes->weights[to] = routes->shares[row * used + i];
+    }
+    memmove(first + 1, first, (size_t)c->experts * sizeof *first);
+    first[0] = 0;
+}
+
+static int64_t micro_batches(const struct tr_forward *f, int64_t sequences) {
+    return (sequences + f->options.micro_batch - 1) / f->options.micro_batch;
+}
+
+enum tr_status tr_routes_new(struct tr_forward *f, struct tr_err *err) {
+    const struct tr_config *c = &f->config;
+    int64_t tokens = f->options.max_sequences * f->calibration->seq_len;
+    int64_t batches = micro_batches(f, f->options.max_sequences), used = c->experts_used;
+    TR_TRY(TR_NEW(&f->routes, 1, "the routes of experts", err));
+    struct tr_routes *r = f->routes;
+    TR_TRY(TR_NEW(&r->logits, tokens * c->experts, "the router's logits", err));
+    TR_TRY(TR_NEW(&r->switches, tokens, "the shared expert's switch", err));
+    TR_TRY(TR_NEW(&r->chosen, tokens * used, "the chosen experts", err));
+    TR_TRY(TR_NEW(&r->shares, tokens * used, "the chosen experts' weights", err));
+    TR_TRY(TR_NEW(&r->first, batches * (c->experts + 1), "the routes of experts", err));
+    TR_TRY(TR_NEW(&r->rows, tokens * used, "the routes of experts", err));
+    return TR_NEW(&r->weights, tokens * used, "the routes of experts", err);
+}
+
+void tr_routes_free(struct tr_routes *r) {
+    if (!r)
+        return;
+    free(r->logits);
+    free(r->switches);
+    free(r->chosen);
+    free(r->shares);
+    free(r->first);
+    free(r->rows);
+    free(r->weights);
+    free(r);
+}
+
+double tr_routes_bytes(const struct tr_config *c, double tokens) {
+    return tokens * ((double)c->experts * 4 + 4 + (double)c->experts_used * 16);
+}
+
+// All tokens at once: the only wait of a layer with experts.
+static enum tr_status download_logits(struct tr_forward *f, int64_t tokens, struct tr_err *err) {
+    const struct kn_ops *ops = f->kn->ops;
+    KN_TRY(ops->download(f->kn, f->routes->logits, f->logits,
+                         (size_t)(tokens * f->config.experts) * 4),
+           "copying the router's logits");
+    if (f->config.shared_ffn)
+        KN_TRY(ops->download(f->kn, f->routes->switches, f->switches, (size_t)tokens * 4),
+               "copying the shared expert's switch");
+    KN_TRY(ops->sync(f->kn), "the router");
+    return TR_OK;
+}
+
+static enum tr_status upload_routes(struct tr_forward *f, int64_t tokens, struct tr_err *err) {
+    const struct kn_ops *ops = f->kn->ops;
+    const struct tr_routes *r = f->routes;
+    size_t bytes = (size_t)(tokens * f->config.experts_used) * 4;
+    KN_TRY(ops->upload(f->kn, f->expert_rows, r->rows, bytes), "copying routes");
+    KN_TRY(ops->upload(f->kn, f->expert_weights, r->weights, bytes), "copying routes");
+    if (f->config.shared_ffn)
+        KN_TRY(ops->upload(f->kn, f->shared_weights, r->switches, (size_t)tokens * 4),
+               "copying the shared expert's switch");
+    return TR_OK;
+}
+
+enum tr_status tr_route(struct tr_forward *f, struct tr_err *err) {
+    const struct tr_config *c = &f->config;
+    struct tr_routes *r = f->routes;
+    int64_t seq_len = f->calibration->seq_len, tokens = (f->end - f->begin) * seq_len;
+    int64_t micro = f->options.micro_batch * seq_len, batches = micro_batches(f, f->end - f->begin);
+    bool switched = f->is_switched;
+    int threads = f->kn->unified ? f->kn->threads : omp_get_max_threads();
+    TR_TRY(download_logits(f, tokens, err));
+#pragma omp parallel for num_threads(threads)
+    for (int64_t t = 0; t < tokens; t++) {
+        route(c, r->logits + t * c->experts, r->chosen + t * c->experts_used,
+              r->shares + t * c->experts_used);
+        r->switches[t] = switched ? (float)(1 / (1 + exp(-(double)r->switches[t]))) : 1;
+    }
+#pragma omp parallel for num_threads(threads)
+    for (int64_t b = 0; b < batches; b++) {
+        int64_t left = tokens - b * micro;
+        group(c, r, b, b * micro, left < micro ? left : micro);
+    }
+    return upload_routes(f, tokens, err);
+}
+
 // ---- router and shared expert ------------------------------------------------------------------
 
-static enum tr_status choose(struct tr_forward *f, const struct tr_batch *b,
-                             struct kn_matrix normed, struct tr_err *err) {
-    const struct tr_config *c = &f->config;
-    struct kn_matrix logits = kn_matrix(f->logits, KN_F32, b->rows, c->experts);
-    TR_TRY(tr_multiply(f, b, logits, normed, TR_SLOT_ROUTER, TR_SLOTS, err));
-    KN_TRY(f->kn->ops->download(f->kn, f->router, f->logits, (size_t)(b->rows * c->experts) * 4),
-           "copying the router's logits");
-    KN_TRY(f->kn->ops->sync(f->kn), "the router");
-    for (int64_t r = 0; r < b->rows; r++)
-        route(c, f->router + r * c->experts, f->chosen + (b->row + r) * c->experts_used,
-              f->shares + (b->row + r) * c->experts_used);
-    return TR_OK;
+// The micro-batch's part of the activations that router and experts read.
+static struct kn_matrix routed_input(const struct tr_forward *f, const struct tr_batch *b) {
+    size_t size = kn_type_size(f->kn->activation_type) * (size_t)f->config.hidden;
+    return tr_scratch(f, b, (char *)f->routed_input + size * (size_t)b->row, f->config.hidden);
 }
 
-// Adds weights[i] * x[i] to row rows[i] of what the MLP adds, for `count` rows listed on the host.
-static enum tr_status add_rows(struct tr_forward *f, const struct tr_batch *b, struct kn_matrix x,
-                               const int32_t *rows, const float *weights, struct tr_err *err) {
-    size_t bytes = (size_t)x.rows * 4;
-    KN_TRY(f->kn->ops->upload(f->kn, f->expert_rows, rows, bytes), "copying routes");
-    KN_TRY(f->kn->ops->upload(f->kn, f->expert_weights, weights, bytes), "copying routes");
-    struct kn_scatter_add add = {
-        .y = tr_mlp_delta(f, b), .x = x, .rows = f->expert_rows, .weights = f->expert_weights};
-    KN_TRY(f->kn->ops->scatter_add(f->kn, &add), "combining experts");
-    KN_TRY(f->kn->ops->sync(f->kn), "combining experts");
-    return TR_OK;
-}
-
-// The weight of the shared expert for each token: 1, or the sigmoid of its switch. Written behind
-// the row numbers, which are 0, 1, ...
-static enum tr_status shared_weights(struct tr_forward *f, const struct tr_batch *b,
-                                     struct kn_matrix normed, int32_t *rows, float *weights,
-                                     struct tr_err *err) {
-    bool switched = b->plan->slots[TR_SLOT_SWITCH].rows > 0;
-    if (switched) {
-        struct kn_matrix logits = kn_matrix(f->logits, KN_F32, b->rows, 1);
-        TR_TRY(tr_multiply(f, b, logits, normed, TR_SLOT_SWITCH, TR_SLOTS, err));
-        KN_TRY(f->kn->ops->download(f->kn, weights, f->logits, (size_t)b->rows * 4),
-               "copying the shared expert's switch");
-        KN_TRY(f->kn->ops->sync(f->kn), "the shared expert's switch");
-    }
-    for (int64_t r = 0; r < b->rows; r++) {
-        rows[r] = (int32_t)r;
-        weights[r] = switched ? (float)(1 / (1 + exp(-(double)weights[r]))) : 1;
-    }
-    return TR_OK;
-}
-
-static enum tr_status shared_expert(struct tr_forward *f, const struct tr_batch *b,
-                                    struct kn_matrix normed, struct tr_err *err) {
-    const struct tr_config *c = &f->config;
-    struct kn_matrix inner = tr_scratch(f, b, f->inner, c->shared_ffn);
-    struct kn_matrix out = kn_matrix(f->branch, KN_F32, b->rows, c->hidden);
-    int32_t *rows = (int32_t *)(void *)f->host;
-    float *weights = (float *)(void *)(f->host + b->rows);
-    TR_TRY(tr_activate(f, b, inner, normed, tr_slab_matrix(b->plan, b->weights, TR_SLOT_IN), NULL,
-                       err));
-    TR_TRY(tr_multiply(f, b, out, inner, TR_SLOT_OUT, TR_SLOTS, err));
-    TR_TRY(shared_weights(f, b, normed, rows, weights, err));
-    return add_rows(f, b, out, rows, weights, err);
-}
-
-// Routes the tokens of the micro-batch; what the MLP adds starts as the shared expert's part.
+// The router's logits, and the shared expert's switch; what the MLP adds starts at 0.
 enum tr_status tr_step_router(struct tr_forward *f, const struct tr_batch *b, struct tr_err *err) {
     const struct tr_config *c = &f->config;
-    size_t size = kn_type_size(f->kn->activation_type) * (size_t)c->hidden;
-    struct kn_matrix normed =
-        tr_scratch(f, b, (char *)f->routed_input + size * (size_t)b->row, c->hidden);
+    struct kn_matrix normed = routed_input(f, b);
+    struct kn_matrix logits =
+        kn_matrix(f->logits + b->row * c->experts, KN_F32, b->rows, c->experts);
     TR_TRY(tr_normalise(f, b, normed, tr_mlp_entering(f, b), !c->family->no_pre_norm, err));
-    TR_TRY(choose(f, b, normed, err));
+    TR_TRY(tr_multiply(f, b, logits, normed, TR_SLOT_ROUTER, TR_SLOTS, err));
+    f->is_switched = b->weights->matrix[TR_SLOT_SWITCH].rows > 0;
+    if (f->is_switched)
+        TR_TRY(tr_multiply(f, b, kn_matrix(f->switches + b->row, KN_F32, b->rows, 1), normed,
+                           TR_SLOT_SWITCH, TR_SLOTS, err));
     struct kn_scale clear = {.x = tr_mlp_delta(f, b), .factor = 0, .limit = INFINITY};
     KN_TRY(f->kn->ops->scale(f->kn, &clear), "clearing what the MLP adds");
-    return c->shared_ffn ? shared_expert(f, b, normed, err) : TR_OK;
+    return TR_OK;
+}
+
+// Adds weights[i] * x[i] to row rows[i] of what the MLP adds.
+static enum tr_status add_rows(struct tr_forward *f, const struct tr_batch *b, struct kn_matrix x,
+                               const int32_t *rows, const float *weights, struct tr_err *err) {
+    struct kn_scatter_add add = {.y = tr_mlp_delta(f, b), .x = x, .rows = rows, .weights = weights};
+    KN_TRY(f->kn->ops->scatter_add(f->kn, &add), "combining experts");
+    return TR_OK;
+}
+
+// The shared expert's weight of a token is 1, or the sigmoid of its switch.
+enum tr_status tr_step_shared_expert(struct tr_forward *f, const struct tr_batch *b,
+                                     struct tr_err *err) {
+    const struct tr_config *c = &f->config;
+    if (!c->shared_ffn)
+        return TR_OK;
+    struct kn_matrix inner = tr_scratch(f, b, f->inner, c->shared_ffn);
+    struct kn_matrix out = kn_matrix(f->branch, KN_F32, b->rows, c->hidden);
+    TR_TRY(tr_activate(f, b, inner, routed_input(f, b), b->weights->matrix[TR_SLOT_IN], NULL, err));
+    TR_TRY(tr_multiply(f, b, out, inner, TR_SLOT_OUT, TR_SLOTS, err));
+    return add_rows(f, b, out, f->shared_rows, f->shared_weights + b->row, err);
 }
 
 // ---- routed experts ----------------------------------------------------------------------------
@@ -146,40 +231,24 @@ enum tr_status tr_step_router(struct tr_forward *f, const struct tr_batch *b, st
 // The slab's rows of one expert's matrix.
 static struct kn_matrix expert_matrix(const struct tr_batch *b, enum tr_slot slot, int64_t expert,
                                       int64_t rows) {
-    struct kn_matrix all = tr_slab_matrix(b->plan, b->weights, slot);
+    struct kn_matrix all = b->weights->matrix[slot];
     int64_t first = (expert - b->plan->first_id) * rows;
     char *data = (char *)all.data + (size_t)(first * all.stride) * kn_type_size(all.type);
     return kn_matrix(data, all.type, rows, all.cols);
-}
-
-// Lists the micro-batch's tokens that chose the expert, with its weight for each.
-static int64_t tokens_of(const struct tr_forward *f, const struct tr_batch *b, int64_t expert,
-                         int32_t *rows, float *weights) {
-    int64_t used = f->config.experts_used, count = 0;
-    for (int64_t r = 0; r < b->rows; r++)
-        for (int64_t k = 0; k < used; k++)
-            if (f->chosen[(b->row + r) * used + k] == expert) {
-                rows[count] = (int32_t)r;
-                weights[count++] = f->shares[(b->row + r) * used + k];
-            }
-    return count;
 }
 
 static enum tr_status run_expert(struct tr_forward *f, const struct tr_batch *b, int64_t expert,
                                  struct tr_err *err) {
     const struct tr_config *c = &f->config;
     enum kn_type type = f->kn->activation_type;
-    int32_t *rows = (int32_t *)(void *)f->host;
-    float *weights = (float *)(void *)(f->host + b->rows);
-    int64_t count = tokens_of(f, b, expert, rows, weights);
+    int64_t batch = micro_batches(f, b->first_sequence - f->begin);
+    const int64_t *first = f->routes->first + batch * (c->experts + 1) + expert;
+    int64_t at = b->row * c->experts_used + first[0], count = first[1] - first[0];
     if (!count)
         return TR_OK;
-    size_t size = kn_type_size(type) * (size_t)c->hidden;
-    struct kn_gather gather = {
-        .y = kn_matrix(f->normed, type, count, c->hidden),
-        .x = tr_scratch(f, b, (char *)f->routed_input + size * (size_t)b->row, c->hidden),
-        .rows = f->expert_rows};
-    KN_TRY(f->kn->ops->upload(f->kn, f->expert_rows, rows, (size_t)count * 4), "copying routes");
+    struct kn_gather gather = {.y = kn_matrix(f->normed, type, count, c->hidden),
+                               .x = routed_input(f, b),
+                               .rows = f->expert_rows + at};
     KN_TRY(f->kn->ops->gather(f->kn, &gather), "gathering an expert's tokens");
     struct kn_matrix inner = kn_matrix(f->inner, type, count, c->expert_ffn);
     TR_TRY(tr_activate(f, b, inner, gather.y,
@@ -190,7 +259,7 @@ static enum tr_status run_expert(struct tr_forward *f, const struct tr_batch *b,
                               .w = expert_matrix(b, TR_SLOT_OUT, expert, c->hidden)};
     KN_TRY(f->kn->ops->product(f->kn, &down), "an expert's product");
     f->routed_rows += count;
-    return add_rows(f, b, down.y, rows, weights, err);
+    return add_rows(f, b, down.y, f->expert_rows + at, f->expert_weights + at, err);
 }
 
 // One group of experts for one micro-batch; the block ends with the last group.

@@ -19,26 +19,45 @@
 // that the block's own delta is a sum of deltas and never a difference of streams. Models with
 // experts keep two more: the normed stream that the router saw, and what the experts add.
 
-// Sequences per micro-batch: a function of seq_len alone, because the bits of a result depend on
-// the rows of a product.
-int64_t tr_micro_batch(int64_t seq_len);
+// On a device the host only queues work: slabs are copied ahead of their use, a layer's sums are
+// handed out one layer later, and within a slab nothing waits.
+
+// Sequences per micro-batch: about 1024 tokens on the host, on a device 16,384 or as many as keep
+// the widest rows of scratch within 1.5 GB. A function of the model's shape and of seq_len alone,
+// because the bits of a result depend on the rows of a product.
+int64_t tr_micro_batch(const struct tr_config *config, int64_t seq_len, bool device);
 
 struct tr_forward; // scratch and streams for one shape of model
 
-// Room for items of at most `max_sequences` sequences; `head`: with the loss. All memory is taken
-// here. The calibration is borrowed.
+struct tr_forward_options {
+    const struct tr_calibration *calibration; // borrowed
+    int64_t max_sequences;                    // of an item
+    int64_t micro_batch;                      // sequences
+    bool head;                                // the loss is measured
+    bool per_token;                           // taps have the importance of each token
+    // Of the largest slab: its bytes, and those of its matrices in the type that a device wants;
+    // more is taken when a slab is larger.
+    size_t slab_bytes, converted_bytes;
+};
+
+// All memory is taken here.
 enum tr_status tr_forward_new(struct tr_forward **forward_p, struct kn_backend *kn,
                               const struct tr_config *config,
-                              const struct tr_calibration *calibration, int64_t max_sequences,
-                              bool head, struct tr_err *err);
+                              const struct tr_forward_options *options, struct tr_err *err);
 void tr_forward_free(struct tr_forward *forward); // accepts NULL
 
-// Bytes tr_forward_new takes: fixed scratch, and what each sequence adds.
-double tr_forward_scratch_bytes(const struct tr_config *config, int64_t seq_len);
-double tr_forward_sequence_bytes(const struct tr_config *config, int64_t seq_len, bool head);
+// Bytes that tr_forward_new takes: of the backend (the host's own where it is unified) and of the
+// host beside it.
+struct tr_forward_bytes {
+    double backend, host;
+};
+struct tr_forward_bytes tr_forward_bytes(const struct kn_backend *kn,
+                                         const struct tr_config *config,
+                                         const struct tr_forward_options *options);
 
 // Runs the begun checkpoint of `reader` over calibration sequences [begin, end), at most
-// max_sequences of them, begin a multiple of the micro-batch. The taps are called in order of
+// max_sequences of them, begin a multiple of the micro-batch. Its slabs are in memory as
+// tr_reader_open was told of the same backend. The taps are called in order of
 // layers, and of sequences within a layer. The checkpoint's config is the one the scratch was made
 // for.
 enum tr_status tr_forward_run(struct tr_forward *forward, struct tr_reader *reader, int64_t begin,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The reader thread and its ring of two slabs. One mutex guards everything; the thread holds it
+// The reader thread and its ring of slabs. One mutex guards everything; the thread holds it
 // except while it reads from disk.
 #include "slab_reader.h"
 
@@ -12,7 +12,7 @@
 #include "clock.h"
 #include "slab_fill.h"
 
-enum { RING = 2 };
+enum { HOST_RING = 2, DEVICE_RING = 3 };
 
 enum job_state { QUEUED, READING, FAILED, READ };
 
@@ -41,11 +41,12 @@ struct tr_reader {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     bool closing;
-    struct job *first, *last; // pushed and not ended; the first is the consumer's
-    struct ring_entry ring[RING];
-    uint64_t filled, taken; // slabs put into and taken from the ring, ever
-    bool holding;           // the consumer uses ring[taken % RING]
-    int64_t consumed;       // slabs of the first job that the consumer has taken
+    struct job *first, *last;  // pushed and not ended; the first is the consumer's
+    struct kn_backend *device; // that gives the ring's memory; NULL: the host's own
+    struct ring_entry ring[DEVICE_RING];
+    uint64_t entries;                 // of the ring
+    uint64_t filled, taken, released; // slabs put into, taken from and given back to the ring, ever
+    int64_t consumed;                 // slabs of the first job that the consumer has taken
     double waited;
     struct tr_filler *filler;
 };
@@ -65,6 +66,7 @@ static enum tr_status open_checkpoint(struct tr_checkpoint **checkpoint_p, struc
     strcpy(loaded->config_digest, tr_checkpoint_config_digest(checkpoint));
     loaded->slabs = plan->count;
     loaded->largest_slab = plan->largest;
+    memcpy(loaded->converted, plan->converted, sizeof loaded->converted);
     loaded->bytes_read = plan->bytes_read;
     loaded->bytes_stored = (double)tr_checkpoint_bytes(checkpoint);
     return TR_OK;
@@ -97,21 +99,42 @@ static void set_state(struct tr_reader *reader, struct job *job, enum job_state 
 
 // Waits for room in the ring. False when the job is not wanted any more.
 static bool wait_for_room(struct tr_reader *reader, const struct job *job) {
-    while (!reader->closing && !job->cancelled && reader->ring[reader->filled % RING].job)
+    while (!reader->closing && !job->cancelled &&
+           reader->ring[reader->filled % reader->entries].job)
         pthread_cond_wait(&reader->changed, &reader->mutex);
     return !reader->closing && !job->cancelled;
+}
+
+static void free_memory(struct tr_reader *reader, struct ring_entry *entry) {
+    if (reader->device && entry->slab.memory)
+        reader->device->ops->host_free(reader->device, entry->slab.memory);
+    else
+        free(entry->slab.memory);
+    entry->slab.memory = NULL;
+    entry->capacity = 0;
+}
+
+static enum tr_status reserve(struct tr_reader *reader, struct ring_entry *entry, size_t bytes,
+                              struct tr_err *err) {
+    struct kn_backend *kn = reader->device;
+    if (bytes <= entry->capacity)
+        return TR_OK;
+    free_memory(reader, entry);
+    if (!kn)
+        TR_TRY(TR_NEW(&entry->slab.memory, bytes, "a slab of weights", err));
+    else if (kn->ops->host_alloc(kn, (void **)&entry->slab.memory, bytes) != KN_OK)
+        return tr_fail(err, TR_ENOMEM,
+                       "no %.2f GB of host memory that the device can copy from, for a slab of "
+                       "weights",
+                       (double)bytes / 1e9);
+    entry->capacity = bytes;
+    return TR_OK;
 }
 
 static enum tr_status fill_entry(struct tr_reader *reader, struct job *job,
                                  struct ring_entry *entry, int64_t index) {
     const struct tr_slab_plan *plan = &job->plan.slabs[index];
-    if (plan->bytes > entry->capacity) {
-        free(entry->slab.memory);
-        entry->slab.memory = NULL;
-        entry->capacity = 0;
-        TR_TRY(TR_NEW(&entry->slab.memory, plan->bytes, "a slab of weights", &job->err));
-        entry->capacity = plan->bytes;
-    }
+    TR_TRY(reserve(reader, entry, plan->bytes, &job->err));
     entry->slab.plan = plan;
     const struct tr_slab_plan *ahead = index + 1 < job->plan.count ? plan + 1 : NULL;
     for (uint64_t i = 0; ahead && i < ahead->placement_count; i++)
@@ -127,7 +150,7 @@ static void read_slabs(struct tr_reader *reader, struct job *job) {
             set_state(reader, job, READ);
             return;
         }
-        struct ring_entry *entry = &reader->ring[reader->filled % RING];
+        struct ring_entry *entry = &reader->ring[reader->filled % reader->entries];
         pthread_mutex_unlock(&reader->mutex);
         status = fill_entry(reader, job, entry, i);
         if (status == TR_OK && i + 1 == job->plan.count)
@@ -174,9 +197,16 @@ static void *reader_main(void *argument) {
     return NULL;
 }
 
-enum tr_status tr_reader_open(struct tr_reader **reader_p, struct tr_err *err) {
+int64_t tr_reader_ring(const struct kn_backend *kn) {
+    return kn && !kn->unified ? DEVICE_RING : HOST_RING;
+}
+
+enum tr_status tr_reader_open(struct tr_reader **reader_p, struct kn_backend *kn,
+                              struct tr_err *err) {
     struct tr_reader *reader;
     TR_TRY(TR_NEW(&reader, 1, "the reader", err));
+    reader->device = kn && !kn->unified ? kn : NULL;
+    reader->entries = (uint64_t)tr_reader_ring(kn);
     enum tr_status status = tr_filler_new(&reader->filler, err);
     if (status != TR_OK) {
         free(reader);
@@ -217,18 +247,17 @@ enum tr_status tr_reader_push(struct tr_reader *reader, const char *folder, bool
 // Takes the first job off the list; the thread must have left it.
 static void drop_first(struct tr_reader *reader) {
     struct job *job = reader->first;
-    for (int i = 0; i < RING; i++)
-        if (reader->ring[i].job == job)
-            reader->ring[i].job = NULL;
     // Slabs of this job that were never taken leave the ring unseen.
     reader->taken = reader->filled;
-    for (int i = 0; i < RING; i++)
-        if (reader->ring[i].job)
+    for (uint64_t i = 0; i < reader->entries; i++)
+        if (reader->ring[i].job == job)
+            reader->ring[i].job = NULL;
+        else if (reader->ring[i].job)
             reader->taken--;
+    reader->released = reader->taken;
     reader->first = job->next;
     if (!reader->first)
         reader->last = NULL;
-    reader->holding = false;
     reader->consumed = 0;
     free_job(job);
     pthread_cond_broadcast(&reader->changed);
@@ -254,47 +283,59 @@ enum tr_status tr_reader_begin(struct tr_reader *reader, struct tr_loaded *loade
     return status;
 }
 
-static void release_held(struct tr_reader *reader) {
-    if (!reader->holding)
-        return;
-    reader->ring[reader->taken % RING].job = NULL;
-    reader->taken++;
-    reader->holding = false;
+void tr_reader_release(struct tr_reader *reader) {
+    pthread_mutex_lock(&reader->mutex);
+    reader->ring[reader->released++ % reader->entries].job = NULL;
     pthread_cond_broadcast(&reader->changed);
+    pthread_mutex_unlock(&reader->mutex);
+}
+
+// Whether the begun checkpoint's next slab is in the ring; behind a failed one's may be the next's.
+static bool has_slab(const struct tr_reader *reader) {
+    return reader->taken < reader->filled &&
+           reader->ring[reader->taken % reader->entries].job == reader->first;
+}
+
+// Whether the consumer has nothing to wait for: a slab, a failure or the checkpoint's end.
+static bool is_ready(const struct tr_reader *reader) {
+    const struct job *job = reader->first;
+    return has_slab(reader) || reader->consumed == job->plan.count || job->state == FAILED;
+}
+
+bool tr_reader_ready(struct tr_reader *reader) {
+    pthread_mutex_lock(&reader->mutex);
+    bool ready = is_ready(reader);
+    pthread_mutex_unlock(&reader->mutex);
+    return ready;
 }
 
 enum tr_status tr_reader_next(struct tr_reader *reader, const struct tr_slab **slab_p,
                               struct tr_err *err) {
     double start = tr_now();
     pthread_mutex_lock(&reader->mutex);
-    release_held(reader);
     struct job *job = reader->first;
-    struct ring_entry *entry = &reader->ring[reader->taken % RING];
+    while (!is_ready(reader))
+        pthread_cond_wait(&reader->changed, &reader->mutex);
     enum tr_status status = TR_OK;
-    const struct tr_slab *slab = NULL;
-    if (reader->consumed < job->plan.count) {
-        while (entry->job != job && job->state != FAILED)
-            pthread_cond_wait(&reader->changed, &reader->mutex);
-        if (entry->job == job) {
-            slab = &entry->slab;
-            reader->holding = true;
-            reader->consumed++;
-        } else {
-            *err = job->err;
-            status = job->err.code;
-        }
+    if (reader->consumed == job->plan.count) {
+        *slab_p = NULL;
+    } else if (has_slab(reader)) {
+        *slab_p = &reader->ring[reader->taken++ % reader->entries].slab;
+        reader->consumed++;
+    } else {
+        *err = job->err;
+        status = job->err.code;
     }
     reader->waited += tr_now() - start;
     pthread_mutex_unlock(&reader->mutex);
-    if (status == TR_OK)
-        *slab_p = slab;
     return status;
 }
 
 void tr_reader_end(struct tr_reader *reader, char weights_digest[TR_DIGEST_MAX]) {
     pthread_mutex_lock(&reader->mutex);
-    release_held(reader);
     struct job *job = reader->first;
+    for (; reader->released < reader->taken; reader->released++)
+        reader->ring[reader->released % reader->entries].job = NULL;
     job->cancelled = true;
     pthread_cond_broadcast(&reader->changed);
     while (job->state != READ && job->state != FAILED)
@@ -321,22 +362,10 @@ void tr_reader_close(struct tr_reader *reader) {
         reader->first = job->next;
         free_job(job);
     }
-    for (int i = 0; i < RING; i++)
-        free(reader->ring[i].slab.memory);
+    for (uint64_t i = 0; i < reader->entries; i++)
+        free_memory(reader, &reader->ring[i]);
     tr_filler_free(reader->filler);
     pthread_cond_destroy(&reader->changed);
     pthread_mutex_destroy(&reader->mutex);
     free(reader);
-}
-
-struct kn_matrix tr_slab_matrix(const struct tr_slab_plan *plan, char *memory, enum tr_slot slot) {
-    const struct tr_slot_plan *at = &plan->slots[slot];
-    return kn_matrix(memory + at->offset, at->type, at->rows, at->cols);
-}
-
-const float *tr_slab_vector(const struct tr_slab_plan *plan, char *memory, enum tr_slot slot) {
-    if (slot == TR_SLOTS)
-        return NULL;
-    const struct tr_slot_plan *at = &plan->slots[slot];
-    return at->rows ? (const float *)(const void *)(memory + at->offset) : NULL;
 }

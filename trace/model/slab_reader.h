@@ -5,12 +5,14 @@
 #include <stdbool.h>
 
 #include "digest.h"
+#include "kernels.h"
 #include "status.h"
 #include "weights.h"
 
-// Reads checkpoints slab by slab on a thread of its own, one slab ahead of whoever computes: while
-// slab s is used, slab s + 1 is read, and past a checkpoint's last slab the first ones of the next
-// pushed checkpoint. Memory is two slabs. Digests are taken on the way.
+// Reads checkpoints slab by slab on a thread of its own, ahead of whoever computes: while slab s is
+// used, slab s + 1 is read, and past a checkpoint's last slab the first ones of the next pushed
+// checkpoint. Memory is a ring of slabs: two, or three in memory that a device can copy from, where
+// one may be under way to it. Digests are taken on the way.
 
 struct tr_reader;
 
@@ -20,6 +22,7 @@ struct tr_loaded {
     char identity[TR_DIGEST_MAX], config_digest[TR_DIGEST_MAX];
     int64_t slabs;
     size_t largest_slab; // bytes
+    size_t converted[3]; // as in struct tr_weight_plan
     double bytes_read;   // from disk, all slabs
     double bytes_stored; // of the weight files
 };
@@ -33,7 +36,12 @@ struct tr_slab {
 enum tr_status tr_loaded_examine(struct tr_loaded *loaded, const char *folder, bool head,
                                  struct tr_err *err);
 
-enum tr_status tr_reader_open(struct tr_reader **reader_p, struct tr_err *err);
+// `kn`, borrowed until the reader is closed, gives the ring's memory where it has a device; NULL: the slabs are for the host.
+enum tr_status tr_reader_open(struct tr_reader **reader_p, struct kn_backend *kn,
+                              struct tr_err *err);
+
+// Slabs that the ring of such a reader holds.
+int64_t tr_reader_ring(const struct kn_backend *kn);
 
 // Queues a checkpoint; reading starts as soon as memory is free. `head`: with the head's weights.
 enum tr_status tr_reader_push(struct tr_reader *reader, const char *folder, bool head,
@@ -44,24 +52,26 @@ enum tr_status tr_reader_push(struct tr_reader *reader, const char *folder, bool
 enum tr_status tr_reader_begin(struct tr_reader *reader, struct tr_loaded *loaded,
                                struct tr_err *err);
 
-// Waits for the next slab of the begun checkpoint; the one before is given back. *slab_p is NULL
-// after the last.
+// Waits for the next slab of the begun checkpoint, which stays the caller's until it is released;
+// at most the ring less one may be held. *slab_p is NULL after the last. Its plan lives until
+// tr_reader_end.
 enum tr_status tr_reader_next(struct tr_reader *reader, const struct tr_slab **slab_p,
                               struct tr_err *err);
 
-// Ends the begun checkpoint, read to its end or not. The digest of the weights is "" unless all
-// slabs were taken: XXH3-128 over the name-sorted (name, type, shape, digest of the bytes) of the
-// tensors used.
+// Whether tr_reader_next would return at once.
+bool tr_reader_ready(struct tr_reader *reader);
+
+// Gives back the memory of the slab that has been held longest.
+void tr_reader_release(struct tr_reader *reader);
+
+// Ends the begun checkpoint, read to its end or not; what is held is given back. The digest of the
+// weights is "" unless all slabs were taken: XXH3-128 over the name-sorted (name, type, shape,
+// digest of the bytes) of the tensors used.
 void tr_reader_end(struct tr_reader *reader, char weights_digest[TR_DIGEST_MAX]);
 
 // Seconds that tr_reader_begin and tr_reader_next have waited so far: the share of the disk.
 double tr_reader_waited(const struct tr_reader *reader);
 
 void tr_reader_close(struct tr_reader *reader); // accepts NULL
-
-// A slot of a slab as a matrix (rows == 0: absent) and as a vector (NULL: absent), in the memory
-// that starts at `memory`. TR_SLOTS is a vector that no slab has.
-struct kn_matrix tr_slab_matrix(const struct tr_slab_plan *plan, char *memory, enum tr_slot slot);
-const float *tr_slab_vector(const struct tr_slab_plan *plan, char *memory, enum tr_slot slot);
 
 #endif

@@ -4,17 +4,20 @@
 
 #include <stdint.h>
 
+#include "kernels.h"
 #include "variables.h"
 
-// What the run hands to whoever measures. A tap is a residual add: x is the residual stream
-// entering the sublayer, before any norm; delta is everything the sublayer adds to it. For every
-// token the tap gives xx = x.x, xd = x.delta, dd = delta.delta; cosines and ratios follow from
-// these three.
+// What the run hands to whoever measures. A tap is the residual adds of one block over a
+// micro-batch: x is the residual stream entering a sublayer, before any norm; delta is everything
+// the sublayer adds to it. What x.x, x.delta and delta.delta of each token say is derived and
+// summed per sequence where they are computed, because no value per token may leave a device:
+// struct kn_summary has the formulas and the layouts.
 struct tr_tap {
     int layer;
-    enum tr_module module;
     int64_t first_sequence, sequences, seq_len; // of the calibration rows
-    const double *xx, *xd, *dd;                 // [sequences * seq_len]
+    const double *sums;      // [TR_MODULES, sequences, KN_SUMS + position bins of seq_len]
+    const uint32_t *counts;  // [TR_MODULES, sequences, KN_COUNTS + TR_BINS + position bins]
+    const float *importance; // [TR_MODULES, sequences, seq_len]; NULL unless asked for
 };
 
 // Next-token losses in nats: loss[s * seq_len + i] of token i + 1 given tokens 0..i; the last

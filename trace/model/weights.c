@@ -336,6 +336,25 @@ static void lay_out(struct tr_slab_plan *slab) {
     }
 }
 
+bool tr_slab_multiplies(const struct tr_slab_plan *slab, enum tr_slot slot) {
+    static const bool is_matrix[TR_SLOTS] = {
+        [TR_SLOT_IN] = true,        [TR_SLOT_OUT] = true, [TR_SLOT_Q_LATENT] = true,
+        [TR_SLOT_KV_LATENT] = true, [TR_SLOT_KV] = true,  [TR_SLOT_ROUTER] = true,
+        [TR_SLOT_SWITCH] = true};
+    return is_matrix[slot] && slab->slots[slot].rows && slab->kind != TR_SLAB_EMBED &&
+           slab->kind != TR_SLAB_POSITIONS;
+}
+
+size_t tr_slab_converted_bytes(const struct tr_slab_plan *slab, enum kn_type type) {
+    size_t bytes = 0;
+    for (int s = 0; s < TR_SLOTS; s++) {
+        const struct tr_slot_plan *slot = &slab->slots[s];
+        if (slot->type != type && tr_slab_multiplies(slab, (enum tr_slot)s))
+            bytes += ((size_t)(slot->rows * slot->cols) * kn_type_size(type) + 255) & ~(size_t)255;
+    }
+    return bytes;
+}
+
 static enum tr_status add_slab(const struct binder *b, struct tr_slab_plan slab) {
     struct tr_weight_plan *plan = b->plan;
     TR_TRY(tr_grow((void **)&plan->slabs, &plan->capacity, (uint64_t)plan->count + 1,
@@ -345,6 +364,10 @@ static enum tr_status add_slab(const struct binder *b, struct tr_slab_plan slab)
     TR_TRY(planners[slab.kind](b, added));
     lay_out(added);
     plan->largest = added->bytes > plan->largest ? added->bytes : plan->largest;
+    for (int type = KN_F32; type <= KN_BF16; type++) {
+        size_t bytes = tr_slab_converted_bytes(added, (enum kn_type)type);
+        plan->converted[type] = bytes > plan->converted[type] ? bytes : plan->converted[type];
+    }
     for (uint64_t i = 0; i < added->placement_count; i++) {
         const struct tr_placement *p = &added->placements[i];
         double all = (double)product(p->tensor->shape, p->tensor->dims);
@@ -361,11 +384,12 @@ static enum tr_status add_panels(const struct binder *b, enum tr_slab_kind kind,
     each = each > 1 ? each : 1;
     for (int64_t first = 0; first < total; first += each) {
         int64_t last = total - first < each ? total : first + each;
-        TR_TRY(add_slab(b, (struct tr_slab_plan){.kind = kind,
-                                                 .layer = layer,
-                                                 .first_id = first,
-                                                 .last_id = last,
-                                                 .closes = last == total}));
+        TR_TRY(
+            add_slab(b, (struct tr_slab_plan){.kind = kind,
+                                              .layer = layer,
+                                              .first_id = first,
+                                              .last_id = last,
+                                              .closes = kind == TR_SLAB_EXPERTS && last == total}));
     }
     return TR_OK;
 }

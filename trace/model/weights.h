@@ -104,8 +104,9 @@ struct tr_weight_plan {
     struct tr_slab_plan *slabs; // [count] in the order of the forward pass
     int64_t count;
     uint64_t capacity;
-    size_t largest;    // bytes of the largest slab
-    double bytes_read; // from disk, for all slabs
+    size_t largest;      // bytes of the largest slab
+    size_t converted[3]; // the most that tr_slab_converted_bytes is, by enum kn_type
+    double bytes_read;   // from disk, for all slabs
 };
 
 // Finds every tensor the forward pass needs, checks its shape against the config, and plans the
@@ -113,6 +114,14 @@ struct tr_weight_plan {
 enum tr_status tr_weight_plan_new(struct tr_weight_plan *plan, const struct tr_config *config,
                                   const struct tr_checkpoint *checkpoint, const char *folder,
                                   bool head, struct tr_err *err);
+// Whether a slot is the matrix of a product. The others are vectors, or tables that rows are picked
+// from.
+bool tr_slab_multiplies(const struct tr_slab_plan *slab, enum tr_slot slot);
+
+// Bytes of a slab's matrices of products that are not of `type`, once they are, each on a multiple
+// of 256 bytes.
+size_t tr_slab_converted_bytes(const struct tr_slab_plan *slab, enum kn_type type);
+
 void tr_weight_plan_free(struct tr_weight_plan *plan);
 
 #endif
