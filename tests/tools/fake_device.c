@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fake_device.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum { LANES = 2, MAX_BLOCKS = 256, POISON = 0xFF };
+
+// A piece of queued work: an op, a copy, or a place where the lane waits for the other one.
+struct task {
+    enum kn_status (*run)(struct kn_backend *cpu, struct task *task); // NULL: waits for `ticket`
+    int64_t ticket;
+    float parameters[4]; // a product's, as they were when it was called
+    char *staged;        // an upload's bytes, likewise
+    union {
+        struct kn_product product;
+        struct kn_norm norm;
+        struct kn_rope rope;
+        struct kn_attention attention;
+        struct kn_head_norm head_norm;
+        struct kn_copy_heads copy_heads;
+        struct kn_scale scale;
+        struct kn_gather gather;
+        struct kn_scatter_add scatter_add;
+        struct kn_gate gate;
+        struct kn_statistics statistics;
+        struct kn_add add;
+        struct kn_block_end block_end;
+        struct kn_summary summary;
+        struct kn_conversion convert;
+        struct kn_embed embed;
+        struct kn_loss loss;
+        struct {
+            void *to;
+            const void *from;
+            size_t bytes;
+        } copy;
+    } op;
+};
+
+struct lane {
+    struct task *tasks;
+    int64_t done, count, capacity;
+};
+
+struct fake {
+    struct kn_backend public;
+    struct kn_ops table;
+    struct kn_backend *cpu;
+    enum fake_order order;
+    struct lane lanes[LANES]; // KN_LANE_OPS, KN_LANE_COPIES
+    struct {
+        enum kn_lane lane;
+        int64_t ticket; // tasks of the lane that come before the event
+    } events[KN_EVENTS];
+    struct {
+        void *memory;
+        size_t bytes;
+    } blocks[MAX_BLOCKS];
+};
+
+static struct fake *fake_of(struct kn_backend *self) {
+    return (struct fake *)self;
+}
+
+// ---- lanes -------------------------------------------------------------------------------------
+
+static void protect(const struct fake *fake, int protection) {
+    for (int i = 0; i < MAX_BLOCKS; i++) {
+        if (fake->blocks[i].memory &&
+            mprotect(fake->blocks[i].memory, fake->blocks[i].bytes, protection)) {
+            abort();
+        }
+    }
+}
+
+// Runs the first `ticket` tasks of a lane, those that are left of them.
+static enum kn_status run_until(struct fake *fake, enum kn_lane lane, int64_t ticket) {
+    struct lane *l = &fake->lanes[lane];
+    enum kn_status status = KN_OK;
+    while (l->done < ticket && status == KN_OK) {
+        struct task task = l->tasks[l->done++];
+        if (!task.run) {
+            status =
+                run_until(fake, lane == KN_LANE_OPS ? KN_LANE_COPIES : KN_LANE_OPS, task.ticket);
+            continue;
+        }
+        protect(fake, PROT_READ | PROT_WRITE);
+        status = task.run(fake->cpu, &task);
+        protect(fake, PROT_NONE);
+        free(task.staged);
+    }
+    return status;
+}
+
+// Queues a task; the lane that is not late runs at once.
+static enum kn_status push(struct kn_backend *self, enum kn_lane lane, const struct task *task) {
+    struct fake *fake = fake_of(self);
+    struct lane *l = &fake->lanes[lane];
+    bool is_late = fake->order == FAKE_LATE_ALL ||
+                   lane == (fake->order == FAKE_LATE_OPS ? KN_LANE_OPS : KN_LANE_COPIES);
+    if (l->count == l->capacity) {
+        l->capacity = 2 * l->capacity + 64;
+        l->tasks = realloc(l->tasks, (size_t)l->capacity * sizeof *l->tasks);
+        if (!l->tasks) {
+            abort();
+        }
+    }
+    l->tasks[l->count++] = *task;
+    return is_late ? KN_OK : run_until(fake, lane, l->count);
+}
+
+static enum kn_status fake_sync(struct kn_backend *self) {
+    return run_until(fake_of(self), KN_LANE_OPS, fake_of(self)->lanes[KN_LANE_OPS].count);
+}
+
+static enum kn_status fake_record(struct kn_backend *self, enum kn_lane lane, int event) {
+    struct fake *fake = fake_of(self);
+    fake->events[event].lane = lane;
+    fake->events[event].ticket = fake->lanes[lane].count;
+    return KN_OK;
+}
+
+static enum kn_status fake_await(struct kn_backend *self, enum kn_lane lane, int event) {
+    struct fake *fake = fake_of(self);
+    struct task task = {.ticket = fake->events[event].ticket};
+    if (lane == KN_LANE_HOST) {
+        return run_until(fake, fake->events[event].lane, task.ticket);
+    }
+    return fake->events[event].lane == lane ? KN_OK : push(self, lane, &task);
+}
+
+// ---- ops ---------------------------------------------------------------------------------------
+
+#define OP(name, type)                                                                             \
+    static enum kn_status run_##name(struct kn_backend *cpu, struct task *task) {                  \
+        return cpu->ops->name(cpu, &task->op.name);                                                \
+    }                                                                                              \
+    static enum kn_status fake_##name(struct kn_backend *self, const struct type *op) {            \
+        struct task task = {.run = run_##name, .op.name = *op};                                    \
+        return push(self, KN_LANE_OPS, &task);                                                     \
+    }
+OP(norm, kn_norm)
+OP(rope, kn_rope)
+OP(attention, kn_attention)
+OP(head_norm, kn_head_norm)
+OP(copy_heads, kn_copy_heads)
+OP(scale, kn_scale)
+OP(gather, kn_gather)
+OP(scatter_add, kn_scatter_add)
+OP(gate, kn_gate)
+OP(statistics, kn_statistics)
+OP(add, kn_add)
+OP(block_end, kn_block_end)
+OP(summary, kn_summary)
+OP(convert, kn_conversion)
+OP(embed, kn_embed)
+OP(loss, kn_loss)
+
+static enum kn_status run_product(struct kn_backend *cpu, struct task *task) {
+    if (task->op.product.parameters) {
+        task->op.product.parameters = task->parameters;
+    }
+    return cpu->ops->product(cpu, &task->op.product);
+}
+
+static enum kn_status fake_product(struct kn_backend *self, const struct kn_product *op) {
+    struct task task = {.run = run_product, .op.product = *op};
+    if (op->w.type != self->activation_type) { // a device would convert it at each call
+        return KN_EUNSUPPORTED;
+    }
+    if (op->parameters) {
+        memcpy(task.parameters, op->parameters, sizeof task.parameters);
+    }
+    return push(self, KN_LANE_OPS, &task);
+}
+
+// ---- memory ------------------------------------------------------------------------------------
+
+static enum kn_status run_copy(struct kn_backend *cpu, struct task *task) {
+    (void)cpu;
+    memcpy(task->op.copy.to, task->staged ? task->staged : task->op.copy.from, task->op.copy.bytes);
+    return KN_OK;
+}
+
+static enum kn_status fake_upload(struct kn_backend *self, void *to, const void *from,
+                                  size_t bytes) {
+    struct task task = {.run = run_copy, .op.copy = {to, from, bytes}};
+    task.staged = malloc(bytes + 1);
+    if (!task.staged) {
+        return KN_ENOMEM;
+    }
+    memcpy(task.staged, from, bytes);
+    return push(self, KN_LANE_OPS, &task);
+}
+
+static enum kn_status fake_download(struct kn_backend *self, void *to, const void *from,
+                                    size_t bytes) {
+    struct task task = {.run = run_copy, .op.copy = {to, from, bytes}};
+    memset(to, POISON, bytes);
+    return push(self, KN_LANE_OPS, &task);
+}
+
+static enum kn_status fake_copy_ahead(struct kn_backend *self, void *to, const void *from,
+                                      size_t bytes) {
+    struct task task = {.run = run_copy, .op.copy = {to, from, bytes}};
+    if (fake_of(self)->order == FAKE_LATE_COPIES) {
+        protect(fake_of(self), PROT_READ | PROT_WRITE);
+        memset(to, POISON, bytes);
+        protect(fake_of(self), PROT_NONE);
+    }
+    return push(self, KN_LANE_COPIES, &task);
+}
+
+static enum kn_status fake_alloc(struct kn_backend *self, void **memory_p, size_t bytes) {
+    struct fake *fake = fake_of(self);
+    int block = 0;
+    while (block < MAX_BLOCKS && fake->blocks[block].memory) {
+        block++;
+    }
+    if (block == MAX_BLOCKS) {
+        return KN_ENOMEM;
+    }
+    size_t size = (bytes + 8191) & ~(size_t)4095;
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) {
+        return KN_ENOMEM;
+    }
+    memset(memory, POISON, size);
+    mprotect(memory, size, PROT_NONE);
+    fake->blocks[block].memory = *memory_p = memory;
+    fake->blocks[block].bytes = size;
+    return KN_OK;
+}
+
+static void fake_free(struct kn_backend *self, void *memory) {
+    struct fake *fake = fake_of(self);
+    fake_sync(self);
+    for (int i = 0; memory && i < MAX_BLOCKS; i++) {
+        if (fake->blocks[i].memory == memory) {
+            munmap(memory, fake->blocks[i].bytes);
+            fake->blocks[i].memory = NULL;
+        }
+    }
+}
+
+static enum kn_status fake_host_alloc(struct kn_backend *self, void **memory_p, size_t bytes) {
+    (void)self;
+    void *memory = malloc(bytes ? bytes : 1);
+    if (!memory) {
+        return KN_ENOMEM;
+    }
+    *memory_p = memory;
+    return KN_OK;
+}
+
+static void fake_host_free(struct kn_backend *self, void *memory) {
+    (void)self;
+    free(memory);
+}
+
+static void fake_close(struct kn_backend *self) {
+    struct fake *fake = fake_of(self);
+    fake_sync(self);
+    run_until(fake, KN_LANE_COPIES, fake->lanes[KN_LANE_COPIES].count);
+    for (int i = 0; i < MAX_BLOCKS; i++) {
+        fake_free(self, fake->blocks[i].memory);
+    }
+    free(fake->lanes[KN_LANE_OPS].tasks);
+    free(fake->lanes[KN_LANE_COPIES].tasks);
+    fake->cpu->ops->close(fake->cpu);
+    free(fake);
+}
+
+static const struct kn_ops fake_ops = {
+    .name = "fake",
+    .alloc = fake_alloc,
+    .free = fake_free,
+    .upload = fake_upload,
+    .download = fake_download,
+    .sync = fake_sync,
+    .host_alloc = fake_host_alloc,
+    .host_free = fake_host_free,
+    .copy_ahead = fake_copy_ahead,
+    .record = fake_record,
+    .await = fake_await,
+    .product = fake_product,
+    .norm = fake_norm,
+    .rope = fake_rope,
+    .attention = fake_attention,
+    .head_norm = fake_head_norm,
+    .copy_heads = fake_copy_heads,
+    .scale = fake_scale,
+    .gather = fake_gather,
+    .scatter_add = fake_scatter_add,
+    .gate = fake_gate,
+    .statistics = fake_statistics,
+    .add = fake_add,
+    .block_end = fake_block_end,
+    .summary = fake_summary,
+    .convert = fake_convert,
+    .embed = fake_embed,
+    .loss = fake_loss,
+    .close = fake_close,
+};
+
+struct kn_backend *fake_device_open(enum fake_order order) {
+    struct fake *fake = calloc(1, sizeof *fake);
+    if (!fake || kn_open(&fake->cpu, KN_CPU, &(struct kn_options){.threads = 1}) != KN_OK) {
+        free(fake);
+        return NULL;
+    }
+    fake->table = fake_ops;
+    fake->order = order;
+    fake->public.ops = &fake->table;
+    fake->public.activation_type = KN_F32;
+    fake->public.threads = 1;
+    fake->public.memory_free = fake->public.memory_total = (size_t)1 << 30;
+    strcpy(fake->public.description, "a device that is none");
+    return &fake->public;
+}
