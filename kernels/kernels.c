@@ -55,6 +55,11 @@ size_t kn_type_size(enum kn_type type) {
     return type == KN_F32 ? sizeof(float) : sizeof(uint16_t);
 }
 
+const char *kn_type_name(enum kn_type type) {
+    static const char *const names[] = {[KN_F32] = "f32", [KN_F16] = "f16", [KN_BF16] = "bf16"};
+    return names[type];
+}
+
 void kn_convert(void *to, enum kn_type to_type, const void *from, enum kn_type from_type,
                 int64_t count) {
     if (to_type == from_type) {

@@ -30,8 +30,9 @@ enum kn_status {
 
 enum kn_type { KN_F32, KN_F16, KN_BF16 };
 
-// Bytes of one element.
+// Bytes of one element, and "f32", "f16", "bf16".
 size_t kn_type_size(enum kn_type type);
+const char *kn_type_name(enum kn_type type);
 
 // Converts `count` elements between types in host memory, rounding to nearest even.
 void kn_convert(void *to, enum kn_type to_type, const void *from, enum kn_type from_type,

@@ -19,7 +19,8 @@ from harness import check
 
 STOPPED = 75
 OPTIONS = ("--ckpts", "--input", "--output", "--text", "--tokens", "--samples", "--seq-len",
-           "--device", "--dtype", "--spans", "--span-tokens", "--drift-tokens", "--per-token", "--no-nll", "--tokens-per-step", "--publish",
+           "--device", "--dtype", "--device-memory", "--spans", "--span-tokens", "--drift-tokens",
+           "--per-token", "--no-nll", "--tokens-per-step", "--publish",
            "--dry-run", "--fresh", "--verify", "--progress", "--quiet", "--verbose")
 
 
@@ -72,10 +73,20 @@ class Cases:
             r"^  to read +[\d.]+ kB, [\d.]+ times what is stored \([\d.]+ kB\)$",
             r"^  peak memory +[\d.]+ [kM]B a rank: two slabs of [\d.]+ [kM]B, "
             r"streams, scratch.*$",
-            r"^  to compute +[\d.]+ MFLOP$",
+            r"^  to compute +[\d.]+ MFLOP with f32 operands: .+$",
             r"^  time +.* at this machine's sgemm rate \([\d.]+ GFLOP/s\), if the disk keeps up$")
         check(not os.path.exists(self.root + "/dry.h5"), "a dry run wrote")
         check(not os.path.exists(self.root + "/dry.h5.parts"), "a dry run made a folder")
+
+    def no_device(self):
+        for option in (["--device", "cuda"], ["--device", "cuda", "--dtype", "bf16"]):
+            ran = self.run("cuda", *option, env={**os.environ, "CUDA_VISIBLE_DEVICES": ""}).expect(3)
+            has(ran, ran.err, r"^trace-ckpts: cannot compute on cuda: .+; --device cpu works$")
+        for dtype in ("bf16", "f16"):
+            ran = self.run("auto", "--dtype", dtype).expect(2)
+            has(ran, ran.err, rf"^trace-ckpts: --dtype {dtype} needs a device; the CPU computes in "
+                              "f32$")
+        check(not os.path.exists(self.root + "/cuda.h5"), "a run without a device wrote")
 
     def summary_line(self):
         ran = self.run("summary").expect(0)
@@ -190,8 +201,8 @@ class Cases:
 def main():
     programs = harness.programs(sys.argv[1:])
     only = os.path.basename(programs.pop("only", ""))
-    names = ("help", "usage", "dry_run", "summary_line", "quiet_and_verbose", "manifest",
-             "tokens_per_step", "demo", "idle_cores", "signals")
+    names = ("help", "usage", "dry_run", "no_device", "summary_line", "quiet_and_verbose",
+             "manifest", "tokens_per_step", "demo", "idle_cores", "signals")
     with harness.scratch() as root:
         cases = Cases(programs, root)
         return harness.run_cases([(name.replace("_", " "), getattr(cases, name))

@@ -321,9 +321,10 @@ static int list_folder(const char *folder, int (*filter)(const struct dirent *),
 // PROGRAM -o STORE --fresh -q [options...] --ckpts FOLDER...
 static void trace_folders(struct tally *tally, const char *program, const char *store,
                           const char *const *options, char *const *folders, int count) {
-    const char *args[MAX_ARGS] = {program,    "-o",   store,     "--fresh", "-q",
-                                  "--device", "cuda", "--dtype", "f32"};
-    int used = on_cuda ? 9 : 5;
+    const char *args[MAX_ARGS] = {
+        program,   "-o", store, "--fresh", "-q", "--device", on_cuda ? "cuda" : "cpu",
+        "--dtype", "f32"};
+    int used = 9;
     while (*options)
         args[used++] = *options++;
     args[used++] = "--ckpts";

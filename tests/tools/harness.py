@@ -48,7 +48,10 @@ def environment(threads=1, **more):
 
 def run(*command, env=None, cwd=None, timeout=240):
     command = [str(part) for part in command]
-    done = subprocess.run(command, env=env or environment(), cwd=cwd, timeout=timeout, text=True,
+    env = dict(env or environment())
+    if "cuda" not in command:  # a GPU of this machine is no part of the test
+        env["CUDA_VISIBLE_DEVICES"] = ""
+    done = subprocess.run(command, env=env, cwd=cwd, timeout=timeout, text=True,
                           stdin=subprocess.DEVNULL, capture_output=True, errors="replace",
                           check=False)
     return Result(command, done.returncode, done.stdout, done.stderr)

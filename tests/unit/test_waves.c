@@ -61,7 +61,8 @@ static void trace(struct tr_row *row, struct tr_layout *layout, const char *out,
     struct tr_string notes = {0};
     char *warnings;
     assert_int_equal(kn_open(&kn, KN_CPU, &(struct kn_options){.threads = 1}), KN_OK);
-    OK(tr_job_prepare(&job, &options, kn, "test", &notes, &err));
+    OK(tr_job_prepare(&job, &options, &notes, &err));
+    OK(tr_job_describe(&job, kn, "test", &err));
     job.threads = 2;
     OK(tr_store_open(&store, out, &job.info, false, &warnings, &err));
     OK(tr_job_resume(&job, store, &notes, &err));
@@ -128,7 +129,7 @@ static void the_wave_follows_the_memory(void **state) {
     struct tr_job job;
     struct tr_string notes = {0};
     assert_int_equal(kn_open(&kn, KN_CPU, &(struct kn_options){.threads = 1}), KN_OK);
-    OK(tr_job_prepare(&job, &options, kn, "test", &notes, &err));
+    OK(tr_job_prepare(&job, &options, &notes, &err));
     int64_t micro = job.micro_batch;
     assert_int_equal(wave_within(&job, kn, 0, 0), micro);
     assert_int_equal(wave_within(&job, kn, 2 * micro, 1), 2 * micro);
@@ -153,7 +154,7 @@ static void the_plan_counts_spans(void **state) {
         struct tr_job job;
         struct tr_string notes = {0};
         options.spans = spans;
-        OK(tr_job_prepare(&job, &options, kn, "test", &notes, &err));
+        OK(tr_job_prepare(&job, &options, &notes, &err));
         bytes[spans] = tr_worker_bytes(&job, kn, 2).host;
         tr_string_free(&notes);
         tr_job_free(&job);

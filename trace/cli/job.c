@@ -173,9 +173,39 @@ static enum tr_status size_spans(struct tr_job *job, struct tr_err *err) {
     return TR_OK;
 }
 
+// Where the series is computed, and with which type: once for all of it.
+static enum tr_status choose_device(struct tr_job *job, struct tr_string *notes,
+                                    struct tr_err *err) {
+    const struct tr_options *o = job->options;
+    bool found = o->any_device && kn_device_count() > 0;
+    job->device = found ? KN_CUDA : o->device;
+    job->type = o->type;
+    if (job->device == KN_CPU && o->type != KN_F32)
+        return tr_fail(err, TR_EUSAGE, "--dtype %s needs a device; the CPU computes in f32",
+                       kn_type_name(o->type));
+    if (job->device == KN_CPU && o->device_memory)
+        return tr_fail(err, TR_EUSAGE, "--device-memory needs a device; this is a run on the CPU");
+    if (job->device == KN_CUDA && o->any_type)
+        job->type = job->first.weights == KN_F16 ? KN_F16 : KN_BF16;
+    if (!found)
+        return TR_OK;
+    return tr_string_format(notes, err, "computing on cuda in %s (no --device given)\n",
+                            kn_type_name(job->type));
+}
+
+// How values are computed, in the words the store keeps.
+static enum tr_status describe_math(struct tr_job *job, struct tr_err *err) {
+    char math[160];
+    snprintf(math, sizeof math,
+             "%s operands, f32 accumulation, f32 residual stream, f64 statistics; no fast-math%s",
+             kn_type_name(job->type), job->device == KN_CUDA ? ", no TF32" : "");
+    TR_TRY(tr_run_info_text(&job->info, TR_IDENTITY, "dtype", kn_type_name(job->type), err));
+    return tr_run_info_text(&job->info, TR_RECORDED, "math", math, err);
+}
+
 // The attributes: what must agree for rows to be comparable, what is worth recording, and what is
 // true only of the moment.
-static enum tr_status describe(struct tr_job *job, const struct kn_backend *kn, const char *command,
+enum tr_status tr_job_describe(struct tr_job *job, const struct kn_backend *kn, const char *command,
                                struct tr_err *err) {
     struct tr_run_info *i = &job->info;
     const struct tr_calibration *c = &job->calibration;
@@ -189,12 +219,8 @@ static enum tr_status describe(struct tr_job *job, const struct kn_backend *kn, 
     TR_GO(status, tr_run_info_text(i, TR_IDENTITY, "model", job->shape, err), out);
     TR_GO(status, tr_run_info_text(i, TR_IDENTITY, "tokens_digest", c->ids_digest, err), out);
     TR_GO(status, tr_run_info_number(i, TR_IDENTITY, "micro_batch", job->micro_batch, err), out);
-    TR_GO(status, tr_run_info_text(i, TR_IDENTITY, "dtype", "f32", err), out);
-    TR_GO(status, tr_run_info_text(i, TR_IDENTITY, "device", kn->ops->name, err), out);
-    TR_GO(status,
-          tr_run_info_text(i, TR_RECORDED, "math",
-                           "f32 operands, f32 accumulation, f64 statistics; no fast-math", err),
-          out);
+    TR_GO(status, describe_math(job, err), out);
+    TR_GO(status, tr_run_info_text(i, TR_RECORDED, "device", kn->ops->name, err), out);
     TR_GO(status, tr_run_info_text(i, TR_RECORDED, "library", kn->description, err), out);
     TR_GO(status, tr_run_info_text(i, TR_RECORDED, "calibration", c->label, err), out);
     TR_GO(status, tr_run_info_text(i, TR_RECORDED, "source", "trace-ckpts " TRACE_VERSION, err),
@@ -225,13 +251,13 @@ static enum tr_status as_usage(enum tr_status status) {
 }
 
 enum tr_status tr_job_prepare(struct tr_job *job, const struct tr_options *options,
-                              const struct kn_backend *kn, const char *command,
                               struct tr_string *notes, struct tr_err *err) {
     *job = (struct tr_job){.options = options};
     int64_t first = 0;
     TR_TRY(as_usage(find_series(job, notes, err)));
     TR_TRY(find_first(job, &first, err));
     tr_shape_text(&job->first.config, job->shape);
+    TR_TRY(choose_device(job, notes, err));
     TR_TRY(as_usage(find_calibration(job, first, notes, err)));
     const struct tr_calibration *c = &job->calibration;
     job->info.layout = (struct tr_layout){.layers = job->first.config.layers,
@@ -240,10 +266,9 @@ enum tr_status tr_job_prepare(struct tr_job *job, const struct tr_options *optio
                                           .nll = !options->no_nll,
                                           .per_token = options->per_token};
     TR_TRY(size_spans(job, err));
-    job->micro_batch = tr_micro_batch(&job->first.config, c->seq_len, !kn->unified);
+    job->micro_batch = tr_micro_batch(&job->first.config, c->seq_len, job->device == KN_CUDA);
     job->micro_batches = (c->sequences + job->micro_batch - 1) / job->micro_batch;
-    TR_TRY(label_sequences(job, err));
-    return describe(job, kn, command, err);
+    return label_sequences(job, err);
 }
 
 void tr_job_free(struct tr_job *job) {

@@ -25,7 +25,9 @@ struct tr_job {
     char shape[256];                   // every checkpoint's model must read like this
     int64_t *todo;                     // [todo_count] indices into the series, in order
     int64_t todo_count;
-    int64_t done_count;    // of the series, already in the store
+    int64_t done_count;  // of the series, already in the store
+    enum kn_kind device; // where all ranks compute, and with operands of which type
+    enum kn_type type;
     int64_t micro_batch;   // sequences
     int64_t micro_batches; // of the calibration
     int threads;           // of this rank's processors; not shared
@@ -34,12 +36,15 @@ struct tr_job {
 // "llama layers=10 hidden=64 heads=4/2 head_dim=16 ffn=160 vocabulary=768"
 void tr_shape_text(const struct tr_config *config, char out[256]);
 
-// Rank 0 only: series, first readable checkpoint, calibration, attributes. Does not touch the
+// Rank 0 only: series, first readable checkpoint, device and type, calibration. Does not touch the
 // store. Notes for the user (plain files skipped, the order, the text) are appended to `notes`,
 // one per line.
 enum tr_status tr_job_prepare(struct tr_job *job, const struct tr_options *options,
-                              const struct kn_backend *kn, const char *command,
                               struct tr_string *notes, struct tr_err *err);
+
+// Rank 0 only, when the backend is open: the attributes of the store.
+enum tr_status tr_job_describe(struct tr_job *job, const struct kn_backend *kn, const char *command,
+                               struct tr_err *err);
 
 // Collective. Rank 0's job to everyone.
 enum tr_status tr_job_share(struct tr_job *job, const struct tr_options *options, struct dist *dist,

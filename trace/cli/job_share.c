@@ -123,6 +123,8 @@ static enum tr_status walk_job(struct walk *w, struct tr_job *job) {
     TR_TRY(info(w, &job->info));
     TR_TRY(loaded(w, &job->first));
     TR_TRY(raw(w, job->shape, sizeof job->shape));
+    TR_TRY(raw(w, &job->device, sizeof job->device));
+    TR_TRY(raw(w, &job->type, sizeof job->type));
     TR_TRY(number(w, &job->micro_batch));
     TR_TRY(number(w, &job->micro_batches));
     TR_TRY(number(w, &job->done_count));

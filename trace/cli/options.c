@@ -19,6 +19,7 @@ enum long_option {
     OPT_SEQ_LEN,
     OPT_DEVICE,
     OPT_DTYPE,
+    OPT_DEVICE_MEMORY,
     OPT_SPANS,
     OPT_SPAN_TOKENS,
     OPT_DRIFT_TOKENS,
@@ -49,9 +50,14 @@ static const struct argp_option argp_options[] = {
     {"seq-len", OPT_SEQ_LEN, "N", 0, "Tokens per row (default: the model's maximum, at most 2048)",
      0},
     {0, 0, 0, 0, "How:", 3},
-    {"device", OPT_DEVICE, "auto|cpu|cuda", 0, "Where to compute (default: auto)", 0},
+    {"device", OPT_DEVICE, "auto|cpu|cuda", 0,
+     "Where to compute (default: auto: cuda where there is a device, else cpu)", 0},
     {"dtype", OPT_DTYPE, "auto|f32|bf16|f16", 0,
-     "Operands of products (default: auto; f32 on the CPU)", 0},
+     "Operands of products (default: auto: f32 on the CPU; on a device f16 for f16 weights, else "
+     "bf16)",
+     0},
+    {"device-memory", OPT_DEVICE_MEMORY, "SIZE", 0,
+     "Memory to take of each device, as 16G (default: 90 % of what is free)", 0},
     {"spans", OPT_SPANS, 0, 0,
      "Also compare the residual stream between any two blocks: cosine and CKA", 0},
     {"span-tokens", OPT_SPAN_TOKENS, "N", 0,
@@ -84,18 +90,26 @@ static int64_t number(struct argp_state *state, const char *option, const char *
 }
 
 static void set_device(struct tr_options *options, struct argp_state *state, const char *text) {
-    if (strcmp(text, "cuda") == 0)
-        options->device = KN_CUDA;
-    else if (strcmp(text, "cpu") != 0 && strcmp(text, "auto") != 0)
+    options->any_device = strcmp(text, "auto") == 0;
+    options->device = strcmp(text, "cuda") == 0 ? KN_CUDA : KN_CPU;
+    if (!options->any_device && options->device == KN_CPU && strcmp(text, "cpu") != 0)
         argp_error(state, "--device takes auto, cpu or cuda, not \"%s\"", text);
 }
 
-// The CPU computes in f32 whatever the weights' type; other types belong to a device.
-static void check_dtype(struct argp_state *state, const char *text) {
-    if (strcmp(text, "bf16") == 0 || strcmp(text, "f16") == 0)
-        argp_error(state, "--dtype %s needs a device; the CPU computes in f32", text);
-    if (strcmp(text, "auto") != 0 && strcmp(text, "f32") != 0)
+static void set_type(struct tr_options *options, struct argp_state *state, const char *text) {
+    int type = KN_F32;
+    while (type <= KN_BF16 && strcmp(text, kn_type_name((enum kn_type)type)) != 0)
+        type++;
+    options->any_type = strcmp(text, "auto") == 0;
+    if (!options->any_type && type > KN_BF16)
         argp_error(state, "--dtype takes auto, f32, bf16 or f16, not \"%s\"", text);
+    options->type = options->any_type ? KN_F32 : (enum kn_type)type;
+}
+
+static void set_device_memory(struct tr_options *options, struct argp_state *state,
+                              const char *text) {
+    if (!tr_parse_bytes(text, &options->device_memory) || options->device_memory == 0)
+        argp_error(state, "--device-memory takes a size such as 16G, not \"%s\"", text);
 }
 
 static void add_path(struct tr_options *options, struct argp_state *state, char *path) {
@@ -154,7 +168,10 @@ static error_t parse_option(int key, char *arg, struct argp_state *state) {
         set_device(options, state, arg);
         return 0;
     case OPT_DTYPE:
-        check_dtype(state, arg);
+        set_type(options, state, arg);
+        return 0;
+    case OPT_DEVICE_MEMORY:
+        set_device_memory(options, state, arg);
         return 0;
     case OPT_SPANS:
         options->spans = true;
@@ -210,8 +227,12 @@ static const struct argp argp = {
            "75 stopped by a signal with work left."};
 
 void tr_options_parse(struct tr_options *options, int argc, char **argv, bool speaks) {
-    *options = (struct tr_options){
-        .out = "trace.h5", .publish_seconds = 60, .progress_seconds = -1, .device = KN_CPU};
+    *options = (struct tr_options){.out = "trace.h5",
+                                   .publish_seconds = 60,
+                                   .progress_seconds = -1,
+                                   .device = KN_CPU,
+                                   .any_device = true,
+                                   .any_type = true};
     argp_err_exit_status = EXIT_USAGE;
     FILE *out = stdout, *err = stderr, *nowhere = speaks ? NULL : fopen("/dev/null", "w");
     if (nowhere)

@@ -16,7 +16,10 @@ struct tr_options {
     int64_t span_tokens, drift_tokens;         // 0: not given
     bool spans, per_token, no_nll, fresh, verify, dry_run, quiet, verbose;
     int64_t publish_seconds, progress_seconds;
+    bool any_device; // auto: a device where there is one
     enum kn_kind device;
+    bool any_type; // auto: what suits device and weights
+    enum kn_type type;
     uint64_t device_memory; // bytes of each device, 0: not given
 };
 

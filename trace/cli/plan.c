@@ -63,7 +63,8 @@ struct tr_plan tr_plan_make(const struct tr_job *job, const struct kn_backend *k
 }
 
 static enum tr_status page(const struct tr_plan *plan, const struct tr_job *job,
-                           struct tr_string *text, struct tr_err *err) {
+                           const struct kn_backend *kn, struct tr_string *text,
+                           struct tr_err *err) {
     char read[TR_HUMAN_MAX], stored[TR_HUMAN_MAX], memory[TR_HUMAN_MAX], time[TR_HUMAN_MAX];
     char flops[TR_HUMAN_MAX], slab[TR_HUMAN_MAX];
     TR_TRY(tr_string_format(
@@ -84,19 +85,21 @@ static enum tr_status page(const struct tr_plan *plan, const struct tr_job *job,
         TR_TRY(tr_string_format(
             text, err, "  device memory  %s a rank: two slabs, streams, scratch, libraries\n",
             tr_human_bytes(plan->memory.device, memory)));
-    TR_TRY(tr_string_format(text, err, "  to compute     %s\n",
-                            tr_human_unit(plan->flops, "FLOP", flops)));
+    TR_TRY(tr_string_format(text, err, "  to compute     %s with %s operands: %s\n",
+                            tr_human_unit(plan->flops, "FLOP", flops), kn_type_name(job->type),
+                            kn->description));
     if (plan->product_rate <= 0)
         return TR_OK;
     return tr_string_format(text, err,
-                            "  time           %s at this machine's sgemm rate (%.0f GFLOP/s), if "
+                            "  time           %s at this machine's %s rate (%.0f GFLOP/s), if "
                             "the disk keeps up\n",
                             tr_human_seconds(plan->flops / plan->product_rate, time),
-                            plan->product_rate / 1e9);
+                            kn->unified ? "sgemm" : "product", plan->product_rate / 1e9);
 }
 
-enum tr_status tr_plan_text(const struct tr_plan *plan, const struct tr_job *job, bool whole,
-                            struct tr_string *text, struct tr_err *err) {
+enum tr_status tr_plan_text(const struct tr_plan *plan, const struct tr_job *job,
+                            const struct kn_backend *kn, bool whole, struct tr_string *text,
+                            struct tr_err *err) {
     char parameters[TR_HUMAN_MAX], memory[TR_HUMAN_MAX];
     const struct tr_calibration *c = &job->calibration;
     TR_TRY(tr_string_format(text, err,
@@ -108,5 +111,5 @@ enum tr_status tr_plan_text(const struct tr_plan *plan, const struct tr_job *job
                             (long long)c->sequences, (long long)c->seq_len, plan->ranks,
                             plan->ranks == 1 ? "" : "s", tr_human_bytes(plan->memory.host, memory),
                             job->options->out));
-    return whole ? page(plan, job, text, err) : TR_OK;
+    return whole ? page(plan, job, kn, text, err) : TR_OK;
 }

@@ -28,7 +28,8 @@ struct tr_plan tr_plan_make(const struct tr_job *job, const struct kn_backend *k
                             struct tr_rank_bytes memory, double product_rate);
 
 // Appends the paragraph, or with `whole` the page.
-enum tr_status tr_plan_text(const struct tr_plan *plan, const struct tr_job *job, bool whole,
-                            struct tr_string *text, struct tr_err *err);
+enum tr_status tr_plan_text(const struct tr_plan *plan, const struct tr_job *job,
+                            const struct kn_backend *kn, bool whole, struct tr_string *text,
+                            struct tr_err *err);
 
 #endif

@@ -135,8 +135,9 @@ static enum tr_status summary(const struct tr_progress *p, int64_t finished, int
                                 tr_human_count(p->tokens / elapsed, rate),
                                 tr_human_bytes(p->bytes, bytes), p->flops / elapsed / 1e9));
     if (p->tokens > 0 && p->product_rate > 0)
-        TR_TRY(tr_string_format(text, NULL, " (%.0f %% of this machine's sgemm rate)",
-                                100 * p->flops / elapsed / p->product_rate));
+        TR_TRY(tr_string_format(text, NULL, " (%.0f %% of this machine's %s rate)",
+                                100 * p->flops / elapsed / p->product_rate,
+                                p->job->device == KN_CUDA ? "product" : "sgemm"));
     if (p->tokens > 0 && p->seconds > 0)
         TR_TRY(tr_string_format(text, NULL, ", %.0f %% waiting for weights",
                                 100 * p->waited / p->seconds));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // trace-ckpts: every checkpoint of a training run over a calibration text, into a time series.
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,17 +56,41 @@ static void say(const struct program *p, const struct tr_string *text) {
         tr_say(stderr, text->data);
 }
 
+// Rank 0's choice of device and type to everyone.
+static enum tr_status share_choice(struct program *p, struct tr_err *err) {
+    struct {
+        enum kn_kind device;
+        enum kn_type type;
+    } mine = {p->job.device, p->job.type};
+    void *bytes = &mine;
+    size_t size = sizeof mine;
+    TR_TRY(dist_broadcast(p->dist, &bytes, &size, err));
+    if (bytes == &mine)
+        return TR_OK;
+    memcpy(&mine, bytes, sizeof mine);
+    free(bytes);
+    p->job.device = mine.device;
+    p->job.type = mine.type;
+    return TR_OK;
+}
+
 static enum tr_status open_backend(struct program *p, struct tr_err *err) {
-    enum { SIDE = 1024 };
-    struct kn_options options = {.threads = tr_placement_threads(p->dist)};
-    enum kn_status status = kn_open(&p->kn, p->options.device, &options);
-    if (status == KN_EUNSUPPORTED)
-        return tr_fail(err, TR_ENVIRONMENT, "this build has no %s backend; --device cpu works",
-                       p->options.device == KN_CUDA ? "cuda" : "cpu");
+    // A product that is large enough to keep all of the machine busy.
+    int64_t side = p->job.device == KN_CUDA ? 4096 : 1024;
+    int devices = kn_device_count();
+    char why[256] = "";
+    struct kn_options options = {.threads = tr_placement_threads(p->dist),
+                                 .type = p->job.type,
+                                 .device = devices ? dist_node_rank(p->dist) % devices : 0,
+                                 .error = why};
+    enum kn_status status = kn_open(&p->kn, p->job.device, &options);
     if (status != KN_OK)
-        return tr_fail(err, TR_ENVIRONMENT, "cannot open the %s backend: %s",
-                       p->options.device == KN_CUDA ? "cuda" : "cpu", kn_status_text(status));
-    p->product_rate = 2.0 * SIDE * SIDE * SIDE / kn_product_seconds(p->kn, SIDE, SIDE, SIDE);
+        return tr_fail(err, TR_ENVIRONMENT, "cannot compute on %s: %s%s",
+                       p->job.device == KN_CUDA ? "cuda" : "the CPU",
+                       *why ? why : kn_status_text(status),
+                       p->job.device == KN_CUDA ? "; --device cpu works" : "");
+    double cubed = (double)side * (double)side * (double)side;
+    p->product_rate = 2 * cubed / kn_product_seconds(p->kn, side, side, side);
     return TR_OK;
 }
 
@@ -80,11 +105,20 @@ static enum tr_status open_store(struct program *p, char **warnings_p, struct tr
     return in_the_way(status);
 }
 
-// Rank 0 alone: the job, and the store it goes into.
-static enum tr_status prepare(struct program *p, const char *command, struct tr_err *err) {
+// Rank 0 alone: the job.
+static enum tr_status prepare(struct program *p, struct tr_err *err) {
+    struct tr_string notes = {0};
+    enum tr_status status = tr_job_prepare(&p->job, &p->options, &notes, err);
+    say(p, &notes);
+    tr_string_free(&notes);
+    return status;
+}
+
+// Rank 0 alone: the store that the job goes into, and what it holds already.
+static enum tr_status meet_store(struct program *p, const char *command, struct tr_err *err) {
     struct tr_string notes = {0};
     char *warnings = NULL;
-    enum tr_status status = tr_job_prepare(&p->job, &p->options, p->kn, command, &notes, err);
+    enum tr_status status = tr_job_describe(&p->job, p->kn, command, err);
     if (status == TR_OK && p->options.dry_run)
         status = in_the_way(tr_job_preview(&p->job, &notes, err));
     else if (status == TR_OK)
@@ -103,11 +137,26 @@ static struct tr_rank_bytes memory_of(const struct program *p) {
     return tr_plan_memory(p->kn, (double)p->options.device_memory, dist_node_size(p->dist));
 }
 
+// A micro-batch does not depend on the memory, so one has to fit.
+static enum tr_status check_device_memory(const struct program *p, struct tr_err *err) {
+    char needed[TR_HUMAN_MAX], room[TR_HUMAN_MAX];
+    struct tr_rank_bytes least = tr_worker_bytes(&p->job, p->kn, p->job.micro_batch);
+    double device = memory_of(p).device;
+    if (least.device <= device)
+        return TR_OK;
+    return tr_fail(err, TR_ENVIRONMENT,
+                   "the device has too little memory: a rank needs %s for two slabs of weights and "
+                   "a micro-batch of %lld x %lld tokens, and may take %s%s",
+                   tr_human_bytes(least.device, needed), (long long)p->job.micro_batch,
+                   (long long)p->job.calibration.seq_len, tr_human_bytes(fmax(device, 0), room),
+                   p->options.device_memory ? " by --device-memory" : "");
+}
+
 static enum tr_status say_plan(const struct program *p, struct tr_err *err) {
     struct tr_string text = {0};
     double rate = p->product_rate * dist_size(p->dist);
     struct tr_plan plan = tr_plan_make(&p->job, p->kn, dist_size(p->dist), memory_of(p), rate);
-    enum tr_status status = tr_plan_text(&plan, &p->job, p->options.dry_run, &text, err);
+    enum tr_status status = tr_plan_text(&plan, &p->job, p->kn, p->options.dry_run, &text, err);
     if (status == TR_OK && p->options.dry_run)
         tr_say(stdout, text.data);
     else if (status == TR_OK)
@@ -166,14 +215,25 @@ static enum tr_status run_job(struct program *p, int *exit_p, struct tr_err *err
     return TR_OK;
 }
 
+// Rank 0's part before work starts, when its backend is open.
+static enum tr_status plan(struct program *p, const char *command, struct tr_err *err) {
+    TR_TRY(meet_store(p, command, err));
+    TR_TRY(check_device_memory(p, err));
+    return say_plan(p, err);
+}
+
 static enum tr_status whole(struct program *p, const char *command, int *exit_p,
                             struct tr_err *err) {
-    enum tr_status status = open_backend(p, err);
-    if (status == TR_OK && dist_rank(p->dist) == 0)
-        status = prepare(p, command, err);
+    bool first = dist_rank(p->dist) == 0;
+    enum tr_status status = first ? prepare(p, err) : TR_OK;
+    if (!agree(p, status))
+        return status;
+    status = share_choice(p, err);
     p->job.threads = tr_placement_threads(p->dist);
-    if (status == TR_OK && dist_rank(p->dist) == 0)
-        status = say_plan(p, err);
+    if (status == TR_OK)
+        status = open_backend(p, err);
+    if (status == TR_OK && first)
+        status = plan(p, command, err);
     if (!agree(p, status) || p->options.dry_run)
         return status;
     return run_job(p, exit_p, err);

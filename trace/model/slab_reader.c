@@ -51,6 +51,13 @@ struct tr_reader {
     struct tr_filler *filler;
 };
 
+static enum kn_type weight_type(const struct tr_weight_plan *plan) {
+    int64_t i = 0;
+    while (i < plan->count && plan->slabs[i].kind != TR_SLAB_ATTN)
+        i++;
+    return i < plan->count ? plan->slabs[i].slots[TR_SLOT_OUT].type : KN_F32;
+}
+
 static enum tr_status open_checkpoint(struct tr_checkpoint **checkpoint_p, struct tr_loaded *loaded,
                                       struct tr_weight_plan *plan, const char *folder, bool head,
                                       struct tr_err *err) {
@@ -67,6 +74,7 @@ static enum tr_status open_checkpoint(struct tr_checkpoint **checkpoint_p, struc
     loaded->slabs = plan->count;
     loaded->largest_slab = plan->largest;
     memcpy(loaded->converted, plan->converted, sizeof loaded->converted);
+    loaded->weights = weight_type(plan);
     loaded->bytes_read = plan->bytes_read;
     loaded->bytes_stored = (double)tr_checkpoint_bytes(checkpoint);
     return TR_OK;

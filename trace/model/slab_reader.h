@@ -21,10 +21,11 @@ struct tr_loaded {
     struct tr_config config;
     char identity[TR_DIGEST_MAX], config_digest[TR_DIGEST_MAX];
     int64_t slabs;
-    size_t largest_slab; // bytes
-    size_t converted[3]; // as in struct tr_weight_plan
-    double bytes_read;   // from disk, all slabs
-    double bytes_stored; // of the weight files
+    size_t largest_slab;  // bytes
+    size_t converted[3];  // as in struct tr_weight_plan
+    enum kn_type weights; // the type that the first block's matrices have in memory
+    double bytes_read;    // from disk, all slabs
+    double bytes_stored;  // of the weight files
 };
 
 struct tr_slab {
@@ -36,7 +37,8 @@ struct tr_slab {
 enum tr_status tr_loaded_examine(struct tr_loaded *loaded, const char *folder, bool head,
                                  struct tr_err *err);
 
-// `kn`, borrowed until the reader is closed, gives the ring's memory where it has a device; NULL: the slabs are for the host.
+// `kn`, borrowed until the reader is closed, gives the ring's memory where it has a device; NULL:
+// the slabs are for the host.
 enum tr_status tr_reader_open(struct tr_reader **reader_p, struct kn_backend *kn,
                               struct tr_err *err);
 
