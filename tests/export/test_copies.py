@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""test_copies.py TRACE_EXPORT TRACE_INFO PLUGINS STORE...: the copies in HDF5 and netCDF-4 equal the
-stores for h5diff, h5py without plugins, xarray with both engines, ncdump, and the checker of the CF
-conventions."""
+"""test_copies.py TRACE_EXPORT TRACE_INFO PLUGINS STORE...: the copies in HDF5 and netCDF-4 equal
+the stores for h5diff, h5py without plugins, xarray with both engines, ncdump, and the checker of
+the CF conventions."""
 
 import os
 import shutil

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """test_notebook.py TRACE_EXPORT SAMPLE TRACED: the notebook is valid, runs as it is under jupyter
-nbconvert --execute, shows its figures, and ends with the table that trace-analyze's numbers make."""
+nbconvert --execute, shows its figures, and ends with the table of trace-analyze's numbers."""
 
 import base64
 import io

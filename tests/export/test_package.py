@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""test_package.py TRACE_EXPORT PLUGINS PACKAGE SAMPLE TRACED: the Python package trace_ckpts, installed
-by pip: opening with and without the zstd plugin, the numbers behind the figures against other formulas
-or by hand, and that every figure draws what it says."""
+"""test_package.py TRACE_EXPORT PLUGINS PACKAGE SAMPLE TRACED: the Python package trace_ckpts,
+installed by pip: opening with and without the zstd plugin, the numbers behind the figures against
+other formulas or by hand, and that every figure draws what it says."""
 
 import inspect
 import itertools

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The figures that one looks at first. Each function takes a trace and draws into a matplotlib Axes,
-a new one when none is given, which it returns.
+"""The figures that one looks at first. Each function takes a trace and draws into a matplotlib
+Axes, a new one when none is given, which it returns.
 
-Importance is the mean over tokens of 1 - cos(x, x + delta): what a sublayer does to the direction of
-the residual stream. It has no unit.
+Importance is the mean over tokens of 1 - cos(x, x + delta): what a sublayer does to the direction
+of the residual stream. It has no unit.
 """
 
 from __future__ import annotations
 
 from math import comb
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -49,6 +50,11 @@ def training_axis(trace: xr.Dataset) -> tuple[np.ndarray, str]:
         if np.isfinite(values).all() and (np.diff(values) > 0).all():
             return values, label
     return np.arange(trace.sizes["checkpoint"], dtype=float), "checkpoint"
+
+
+def _line(count: int, marker: str = "o") -> dict[str, Any]:
+    """How a line of so many points is drawn: markers would cover a long one."""
+    return {"marker": marker, "linewidth": 1.5} if count <= 40 else {"linewidth": 0.8}
 
 
 def _short(value: float) -> str:
@@ -109,8 +115,8 @@ def layer_lines(trace: xr.Dataset, module: str, ax: Axes | None = None) -> Axes:
     where = _scale_training(ax, trace)
     colours = ScalarMappable(Normalize(values.layer.min(), values.layer.max()), SEQUENTIAL)
     for layer in values.layer.values:
-        ax.plot(where, values.sel(layer=layer), color=colours.to_rgba(layer), marker=".",
-                linewidth=1.2)
+        ax.plot(where, values.sel(layer=layer), color=colours.to_rgba(layer),
+                **_line(len(where), "."))
     ax.set_yscale("log")
     ax.set(ylabel=IMPORTANCE, title=MODULES[module])
     ax.figure.colorbar(colours, ax=ax, label="layer")
@@ -139,10 +145,12 @@ def lowest(trace: xr.Dataset, module: str, count: int | None = None) -> list[int
 def rank_bumps(trace: xr.Dataset, module: str, count: int | None = None,
                ax: Axes | None = None) -> Axes:
     """Ranks over training of the layers that are lowest on average, at most ten of them; the others
-    in grey behind. Checkpoints are evenly spaced."""
+    in grey behind. Of many checkpoints 24 are shown, evenly spaced, first and last included."""
     ax = _axes(ax)
-    table = ranks(trace, module)
+    shown = np.unique(np.linspace(0, trace.sizes["checkpoint"] - 1, 24).round().astype(int))
     chosen = lowest(trace, module, count)[:10]
+    trace = trace.isel(checkpoint=shown)
+    table = ranks(trace, module)
     where = np.arange(len(table))
     for layer in table.columns.difference(chosen):
         ax.plot(where, table[layer], color="0.88", linewidth=1, zorder=1)
@@ -179,31 +187,34 @@ def jaccard_chance(layers: int, count: int) -> float:
 
 
 def kendall_w(table: pd.DataFrame) -> float:
-    """Kendall's coefficient of concordance of rows of ranks, corrected for ties (Kendall and Babington
-    Smith 1939; Siegel and Castellan 1988, 9.7). NaN for one row or one column."""
+    """Kendall's coefficient of concordance of rows of ranks, corrected for ties (Kendall and
+    Babington Smith 1939; Siegel and Castellan 1988, 9.7). NaN for one row or one column."""
     m, n = table.shape
     ties = sum((sizes ** 3 - sizes).sum() for sizes in
                (row.value_counts().to_numpy() for _, row in table.iterrows()))
     total = table.sum()
     below = m * m * (n ** 3 - n) - m * ties
-    return float(12 * ((total - total.mean()) ** 2).sum() / below) if m > 1 and below > 0 else np.nan
+    if m < 2 or below <= 0:
+        return np.nan
+    return float(12 * ((total - total.mean()) ** 2).sum() / below)
 
 
 def agreement(trace: xr.Dataset, module: str, count: int | None = None,
               ax: Axes | None = None) -> Axes:
-    """How early the ranking is what it will be: the Jaccard index of the lowest layers with the last
-    checkpoint's, beside its level by chance, and Kendall's W of the checkpoints from each one on."""
+    """How early the ranking is what it will be: the Jaccard index of the lowest layers with the
+    last checkpoint's, beside its level by chance, and Kendall's W of the checkpoints from each one
+    on."""
     ax = _axes(ax)
     table = ranks(trace, module).dropna(axis="columns", how="all")
     count = count or about_a_quarter(table.shape[1])
     where = _scale_training(ax, trace)
     first, second = plt.get_cmap(SEQUENTIAL)([0.1, 0.75])
-    ax.plot(where, jaccard(trace, module, count), color=first, marker="o",
+    ax.plot(where, jaccard(trace, module, count), color=first, **_line(len(where)),
             label=f"Jaccard index of the {count} lowest with the last checkpoint's")
     ax.axhline(jaccard_chance(table.shape[1], count), color=first, linestyle=":",
                label="the same by chance")
-    ax.plot(where, [kendall_w(table.iloc[i:]) for i in range(len(table))], color=second, marker="s",
-            label="Kendall's W of the checkpoints from here on")
+    ax.plot(where, [kendall_w(table.iloc[i:]) for i in range(len(table))], color=second,
+            **_line(len(where), "s"), label="Kendall's W of the checkpoints from here on")
     ax.set_ylim(-0.02, 1.02)
     ax.set(title=MODULES[module], ylabel="agreement")
     ax.legend(fontsize="small", frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.14))
@@ -237,7 +248,7 @@ def loss(trace: xr.Dataset, ax: Axes | None = None) -> Axes:
     error = 1.96 * trace.nll.std("sequence", ddof=1) / np.sqrt(trace.nll.count("sequence"))
     colour = plt.get_cmap(SEQUENTIAL)(0.1)
     ax.fill_between(where, mean - error, mean + error, color=colour, alpha=0.25, linewidth=0)
-    ax.plot(where, mean, color=colour, marker="o")
+    ax.plot(where, mean, color=colour, **_line(len(where)))
     ax.set_ylabel("negative log-likelihood, nat per token")
     return ax
 
