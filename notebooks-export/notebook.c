@@ -45,6 +45,9 @@ static enum tr_status put_path(struct tr_string *text, const struct nx_options *
     char *real = realpath(options->store, NULL);
     const char *path = real ? real : options->store;
     enum tr_status status = TR_OK;
+    if (!tr_utf8_valid(path, strlen(path)))
+        status = tr_fail(err, TR_EUSAGE, "a notebook cannot name %s, whose path is not UTF-8",
+                         options->store);
     if (real && lies_beside(real, options->out))
         path = strrchr(real, '/') + 1;
     for (; *path && status == TR_OK; path++)

@@ -3,9 +3,7 @@
 
 #include <math.h>
 
-#include "result.h"
-
-enum { RESAMPLES = 1000 };
+#include "job_analysis.h"
 
 // An empty field for what the data cannot support.
 static enum tr_status put_number(struct tr_string *table, double value, struct tr_err *err) {
@@ -43,14 +41,16 @@ static enum tr_status put_unit(struct tr_string *table, const struct an_result *
     return put_onset(table, result, unit->onset, err);
 }
 
-// The set of each module by the mean over training, lowest first.
-static enum tr_status put_table(struct tr_string *table, const struct an_result *result,
-                                struct tr_err *err) {
+// The set of each wanted module by the mean over training, lowest first.
+static enum tr_status put_table(struct tr_string *table, const struct nx_job *job,
+                                const struct an_result *result, struct tr_err *err) {
+    static const enum an_group groups[TR_MODULES] = {AN_ATTN, AN_MLP, AN_BLOCK};
+    const int64_t *modules = job->excerpt.index[TR_DIM_MODULE];
     TR_TRY(tr_string_format(table, err,
                             "module,layer,mean,low,high,worst,worst_bound,lowest_share,"
                             "probability,onset\n"));
-    for (int g = 0; g < AN_GROUPS; g++) {
-        const struct an_group_result *group = result->group[g];
+    for (int64_t m = 0; m < job->excerpt.count[TR_DIM_MODULE]; m++) {
+        const struct an_group_result *group = result->group[groups[modules[m]]];
         for (int64_t i = 0; group && i < group->count; i++)
             TR_TRY(put_unit(table, result, group, group->set[AN_MEAN].choice.order[i], err));
     }
@@ -79,14 +79,9 @@ static enum tr_status put_about(struct tr_string *about, const struct an_result 
 
 enum tr_status nx_notebook_table(const struct nx_job *job, struct tr_string *table,
                                  struct tr_string *about, struct tr_err *err) {
-    static const enum an_group groups[TR_MODULES] = {AN_ATTN, AN_MLP, AN_BLOCK};
-    struct an_settings settings = {
-        .below = NAN, .from = INT64_MIN, .resamples = RESAMPLES, .level = 0.95};
-    for (int64_t i = 0; i < job->excerpt.count[TR_DIM_MODULE]; i++)
-        settings.wanted[groups[job->excerpt.index[TR_DIM_MODULE][i]]] = true;
     struct an_result result;
-    TR_TRY(an_analyze(&result, job->trace, job->options->store, &settings, err));
-    enum tr_status status = put_table(table, &result, err);
+    TR_TRY(nx_analyze(&result, job, err));
+    enum tr_status status = put_table(table, job, &result, err);
     if (status == TR_OK)
         status = put_about(about, &result, err);
     an_result_free(&result);

@@ -4,8 +4,10 @@ its exact sentence.
 
 test_options.py NAME=PATH... [only=TEXT]: trace-export, trace-ckpts, write_sample, edit_store."""
 
+import ast
 import csv
 import io
+import json
 import os
 import signal
 import subprocess
@@ -169,6 +171,21 @@ class Cases:
         ran = self.export("--to", "csv", "-o", "-").expect(0)
         check(ran.out.encode().replace(b"\n", b"\r\n") == whole and not ran.err, ran.err)
 
+    def odd_names(self):
+        """Paths with quotes and backslashes are strings for Python; others cannot be named."""
+        name = 'a"b\\c é.h5'
+        os.link(self.store, f"{self.root}/{name}")
+        ran = self.export("--to", "notebook", "-o", "-", store=name).expect(0)
+        lines = [line for cell in json.loads(ran.out)["cells"] for line in cell["source"]]
+        path, = [line for line in lines if line.startswith("STORE = ")]
+        check(ast.literal_eval(path[len("STORE = "):].strip()) == name, path)
+        os.rename(f"{self.root}/{name}", os.fsencode(self.root) + b"/\xff.h5")
+        ran = subprocess.run([self.programs["trace-export"], b"\xff.h5", "--to", "notebook"],
+                             cwd=self.root, capture_output=True, check=False)
+        check((ran.returncode, ran.stderr) == (
+            2, b"trace-export: a notebook cannot name \xff.h5, whose path is not UTF-8\n"), ran)
+        os.remove(os.fsencode(self.root) + b"/\xff.h5")
+
     def full_disk(self):
         ran = harness.run("/bin/sh", "-c",
                           f"'{self.programs['trace-export']}' '{self.store}' --to csv -o - "
@@ -220,8 +237,8 @@ class Cases:
 def main():
     programs = harness.programs(sys.argv[1:])
     only = os.path.basename(programs.pop("only", ""))
-    names = ("usage", "refused", "not_a_store", "chosen", "lines", "outputs", "full_disk",
-             "killed", "unfinished")
+    names = ("usage", "refused", "not_a_store", "chosen", "lines", "outputs", "odd_names",
+             "full_disk", "killed", "unfinished")
     with harness.scratch() as root:
         cases = Cases(programs, root)
         return harness.run_cases([(name.replace("_", " "), getattr(cases, name))
