@@ -243,9 +243,9 @@ enum tr_status an_write_chance(struct an_writer *w, struct tr_err *err) {
     static const char *const words[] = {
         "below it, writing along the stream:", "above it, erasing or of unlike tokens:",
         "not told from it:"};
-    if (w->result->method == AN_NO_INTERVAL)
-        return TR_OK;
     TR_TRY(an_write_heading(w, "Is it more than chance?", err));
+    if (w->result->method == AN_NO_INTERVAL)
+        return write_permuted(w, err);
     TR_TRY(write_untrained(w, err));
     TR_TRY(write_permuted(w, err));
     return write_sides(w, "Against writing at right angles to the stream, by the same lengths",

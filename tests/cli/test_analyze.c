@@ -167,6 +167,28 @@ static void make_ends(void) {
     end_store(&writing);
 }
 
+// So many checkpoints, and so little memory from one to the next, that rankings can be tested: two
+// layers always among the lowest, one that rises.
+static void make_steady(void) {
+    struct writing writing;
+    begin_store(&writing, "steady.h5", 6, 1, 8);
+    for (int64_t c = 0; c < 80; c++) {
+        struct tr_row row;
+        char name[32];
+        snprintf(name, sizeof name, "%lld", (long long)c);
+        begin_row(&writing, &row, (c + 1) * 100, "", name);
+        for (int64_t layer = 0; layer < 6; layer++) {
+            double noise =
+                (double)((c * 7919 + layer * 104729) * (c + 3 * layer + 1) % 997) / 997.0;
+            double level =
+                layer == 1 || layer == 4 ? 0.1 : 0.5 + 0.004 * (double)(layer == 5) * (double)c;
+            *importance(&row, layer, TR_MLP) = level + 0.3 * noise;
+        }
+        end_row(&writing, &row);
+    }
+    end_store(&writing);
+}
+
 // More checkpoints than columns, in two stages; layer 2 sinks below the others.
 static void make_long(void) {
     struct writing writing;
@@ -254,6 +276,7 @@ static void test_reports(void **state) {
     expect("demo-one", "C", "demo.h5 -m mlp -n 1 -f 6418");
     expect("faults", "C", "faults.h5");
     expect("ends", "C", "ends.h5 --module attn --count 6");
+    expect("steady", "C.UTF-8", "steady.h5 --module mlp --count 2");
     expect("long", "C", "long.h5 --module block --count 1");
 }
 
@@ -299,6 +322,7 @@ static int setup(void **state) {
     make_demo();
     make_faults();
     make_ends();
+    make_steady();
     make_long();
     make_empty();
     return 0;
