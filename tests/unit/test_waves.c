@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "coordinator.h"
+#include "fake_device.h"
 #include "folder.h"
 #include "forward.h"
 #include "resume.h"
@@ -140,6 +141,31 @@ static void the_wave_follows_the_memory(void **state) {
     kn->ops->close(kn);
 }
 
+// On a device its memory limits the wave, however much the host has; the streams count there alone.
+static void the_wave_follows_the_device(void **state) {
+    (void)state;
+    char *paths[] = {(char *)"tests/series/demo/step_512"};
+    struct tr_options options = {
+        .paths = paths, .path_count = 1, .samples = SAMPLES, .seq_len = SEQ_LEN};
+    struct kn_backend *kn = fake_device_open(FAKE_LATE_ALL);
+    struct tr_job job;
+    struct tr_string notes = {0};
+    assert_non_null(kn);
+    OK(tr_job_prepare(&job, &options, &notes, &err));
+    int64_t micro = job.micro_batch;
+    struct tr_rank_bytes one = tr_worker_bytes(&job, kn, micro);
+    struct tr_rank_bytes two = tr_worker_bytes(&job, kn, 2 * micro);
+    double streams = 2.0 * 64 * 4 * (double)(micro * SEQ_LEN);
+    assert_true(two.device - one.device > streams && two.host - one.host < streams);
+    struct tr_rank_bytes memory = {.host = 1e12, .device = two.device};
+    assert_int_equal(tr_worker_wave(&job, kn, memory), 2 * micro);
+    memory.device -= 1;
+    assert_int_equal(tr_worker_wave(&job, kn, memory), micro);
+    tr_string_free(&notes);
+    tr_job_free(&job);
+    kn->ops->close(kn);
+}
+
 // The plan knows what spans take: twice the streams of their tokens at 11 boundaries, the panels of
 // kernels, a row's sample of the stream.
 static void the_plan_counts_spans(void **state) {
@@ -190,6 +216,7 @@ int main(void) {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(waves_give_the_same_bits),
         cmocka_unit_test(the_wave_follows_the_memory),
+        cmocka_unit_test(the_wave_follows_the_device),
         cmocka_unit_test(the_plan_counts_spans),
         cmocka_unit_test(left_over_work_is_an_error),
     };
