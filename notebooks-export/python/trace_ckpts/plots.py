@@ -88,7 +88,14 @@ def _label_columns(ax: Axes, trace: xr.Dataset, at_most: int = 8) -> None:
 # ---- importance ----------------------------------------------------------------------------------
 
 def _importance(trace: xr.Dataset, module: str) -> xr.DataArray:
-    return trace.importance.sel(module=module).transpose("checkpoint", "layer")
+    values: xr.DataArray = trace.importance.sel(module=module)
+    return values.transpose("checkpoint", "layer")
+
+
+def _table(trace: xr.Dataset, module: str) -> pd.DataFrame:
+    """Importance with checkpoints as rows and layers as columns."""
+    values = _importance(trace, module)
+    return pd.DataFrame(values.values, values.checkpoint.values, values.layer.values)
 
 
 def heat_map(trace: xr.Dataset, module: str, ax: Axes | None = None) -> Axes:
@@ -133,12 +140,12 @@ def about_a_quarter(layers: int) -> int:
 def ranks(trace: xr.Dataset, module: str) -> pd.DataFrame:
     """Ranks of the layers (columns) at each checkpoint (rows): 1 is the least important, ties share
     the middle of their ranks."""
-    return _importance(trace, module).to_pandas().rank(axis="columns")
+    return _table(trace, module).rank(axis="columns")
 
 
 def lowest(trace: xr.Dataset, module: str, count: int | None = None) -> list[int]:
     """The layers of lowest mean importance over the checkpoints, lowest first."""
-    means = _importance(trace, module).mean("checkpoint").to_pandas().dropna()
+    means = _table(trace, module).mean().dropna()
     return list(means.nsmallest(count or about_a_quarter(len(means))).index)
 
 
@@ -171,7 +178,7 @@ def rank_bumps(trace: xr.Dataset, module: str, count: int | None = None,
 
 def jaccard(trace: xr.Dataset, module: str, count: int) -> np.ndarray:
     """Jaccard index of each checkpoint's `count` lowest layers with the last checkpoint's."""
-    table = _importance(trace, module).to_pandas()
+    table = _table(trace, module)
     sets = [set(row.nsmallest(count).index) for _, row in table.iterrows()]
     return np.array([len(one & sets[-1]) / len(one | sets[-1]) if one | sets[-1] else np.nan
                      for one in sets])
