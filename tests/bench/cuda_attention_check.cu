@@ -114,7 +114,8 @@ struct problem {
     kn_attention op;
 };
 
-static kn_heads heads_at(const problem &p, const struct kn_matrix &m, int64_t first, int count, int dim) {
+static kn_heads heads_at(const problem &p, const struct kn_matrix &m, int64_t first, int count,
+                         int dim) {
     return {m, first, count, dim + p.c.gap, dim};
 }
 
