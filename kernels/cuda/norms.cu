@@ -1,84 +1,154 @@
 // SPDX-License-Identifier: Apache-2.0
-// Norms of rows and of heads. A row is read once and kept in shared memory.
+// Norms of rows and of heads. A row is read once and kept in registers.
 #include "device.cuh"
 
 struct row_norm {
     const float *x, *addend, *weight, *bias; // addend, weight and bias may be NULL
-    int64_t x_stride, addend_stride, y_stride, cols;
+    int64_t x_stride, addend_stride, y_stride, rows;
+    int cols;
     enum kn_norm_kind kind;
     float epsilon;
 };
 
-// The row's v = x + addend into shared memory, and the thread's part of the sum of f(v).
-template <int WIDTH>
-__device__ static float read_row(const struct row_norm &op, float *row, bool squares) {
-    const float *x = op.x + (int64_t)blockIdx.x * op.x_stride;
-    const float *addend = op.addend + (int64_t)blockIdx.x * op.addend_stride;
-    float sum = 0;
-    for (int64_t c = (int64_t)threadIdx.x * WIDTH; c < op.cols; c += blockDim.x * WIDTH) {
-        pack<float, WIDTH> v = load<float, WIDTH>(x + c);
-        if (op.addend) {
-            pack<float, WIDTH> a = load<float, WIDTH>(addend + c);
-#pragma unroll
-            for (int i = 0; i < WIDTH; i++)
-                v.v[i] += a.v[i];
-        }
-#pragma unroll
-        for (int i = 0; i < WIDTH; i++)
-            sum += squares ? v.v[i] * v.v[i] : v.v[i];
-        store(row + c, v);
+constexpr int GROUP = 4; // elements a thread takes at a time
+
+// Threads of a row; a row of one warp shares its block with others and needs no barrier.
+template <int THREADS> __device__ static float sum_over_row(float value, float *shared) {
+    value = warp_sum(value);
+    if constexpr (THREADS > WARP) {
+        int warp = (int)threadIdx.x / WARP, lane = (int)threadIdx.x % WARP;
+        __syncthreads(); // whoever still reads the last sum
+        if (lane == 0)
+            shared[warp] = value;
+        __syncthreads();
+        value = warp_sum(lane < THREADS / WARP ? shared[lane] : 0);
     }
-    return sum;
+    return value;
 }
 
-__device__ static float total_of(float sum, float (&shared)[1][WARP]) {
-    float sums[1] = {sum};
-    __syncthreads(); // whoever still reads `shared`
-    block_sum(sums, shared);
-    return sums[0];
-}
-
-template <int WIDTH>
-__device__ static float squares_about(const float *row, int64_t cols, float mean) {
-    float sum = 0;
-    for (int64_t c = (int64_t)threadIdx.x * WIDTH; c < cols; c += blockDim.x * WIDTH)
+// Element i of group g of a thread, and whether the row has it. Without PACKED, elements one by
+// one.
+template <bool PACKED>
+__device__ static pack<float, GROUP> read_group(const float *row, int c, int cols) {
+    pack<float, GROUP> group = {};
+    if constexpr (PACKED) {
+        if (c < cols)
+            group = load<float, GROUP>(row + c);
+    } else {
 #pragma unroll
-        for (int i = 0; i < WIDTH; i++)
-            sum += (row[c + i] - mean) * (row[c + i] - mean);
-    return sum;
+        for (int i = 0; i < GROUP; i++)
+            if (c + i < cols)
+                group.v[i] = row[c + i];
+    }
+    return group;
 }
 
-// One row a block. Each thread reads back what it wrote itself.
-template <typename T, int WIDTH> __global__ void norm_rows(T *y, struct row_norm op) {
-    extern __shared__ float row[];
-    __shared__ float shared[1][WARP];
-    bool layer = op.kind == KN_LAYER_NORM;
-    float sum = read_row<WIDTH>(op, row, !layer), mean = 0, scale = 1;
+template <typename T, bool PACKED>
+__device__ static void write_group(T *row, int c, int cols, const pack<T, GROUP> &group) {
+    if constexpr (PACKED) {
+        if (c < cols)
+            store(row + c, group);
+    } else {
+#pragma unroll
+        for (int i = 0; i < GROUP; i++)
+            if (c + i < cols)
+                row[c + i] = group.v[i];
+    }
+}
+
+// y's group from x's: (v - mean) * scale * weight + bias.
+template <typename T, bool PACKED>
+__device__ static pack<T, GROUP> finished(const pack<float, GROUP> &v, const struct row_norm &op,
+                                          int c, float mean, float scale) {
+    pack<float, GROUP> weight = {{1, 1, 1, 1}}, bias = {};
+    pack<T, GROUP> out;
+    if (op.weight)
+        weight = read_group<false>(op.weight, c, op.cols);
+    if (op.bias)
+        bias = read_group<false>(op.bias, c, op.cols);
+#pragma unroll
+    for (int i = 0; i < GROUP; i++)
+        out.v[i] = from_float<T>((v.v[i] - mean) * scale * weight.v[i] + bias.v[i]);
+    return out;
+}
+
+// A row is THREADS * GROUPS * GROUP elements at most; what lies beyond its columns is zero.
+template <typename T, int THREADS, int GROUPS, bool PACKED>
+__global__ void norm_rows(T *y, struct row_norm op) {
+    __shared__ float shared[WARP];
+    constexpr int ROWS = THREADS == WARP ? 4 : 1; // of a block
+    int64_t row = (int64_t)blockIdx.x * ROWS + threadIdx.x / THREADS;
+    int first = (int)(threadIdx.x % THREADS) * GROUP;
+    if (row >= op.rows)
+        return;
+    const float *x = op.x + row * op.x_stride, *addend = op.addend + row * op.addend_stride;
+    pack<float, GROUP> v[GROUPS];
+    float sum = 0, squares = 0, mean = 0, scale = 1;
+#pragma unroll
+    for (int g = 0; g < GROUPS; g++)
+        v[g] = read_group<PACKED>(x, first + g * THREADS * GROUP, op.cols);
+    if (op.addend) {
+#pragma unroll
+        for (int g = 0; g < GROUPS; g++) {
+            pack<float, GROUP> a = read_group<PACKED>(addend, first + g * THREADS * GROUP, op.cols);
+#pragma unroll
+            for (int i = 0; i < GROUP; i++)
+                v[g].v[i] += a.v[i];
+        }
+    }
+    if (op.kind == KN_LAYER_NORM) {
+#pragma unroll
+        for (int g = 0; g < GROUPS; g++)
+#pragma unroll
+            for (int i = 0; i < GROUP; i++)
+                sum += v[g].v[i];
+        mean = sum_over_row<THREADS>(sum, shared) / (float)op.cols;
+    }
     if (op.kind != KN_NO_NORM) {
-        sum = total_of(sum, shared);
-        if (layer) {
-            mean = sum / (float)op.cols;
-            sum = total_of(squares_about<WIDTH>(row, op.cols, mean), shared);
-        }
-        scale = 1 / sqrtf(sum / (float)op.cols + op.epsilon);
-    }
-    T *to = y + (int64_t)blockIdx.x * op.y_stride;
-    for (int64_t c = (int64_t)threadIdx.x * WIDTH; c < op.cols; c += blockDim.x * WIDTH) {
-        pack<float, WIDTH> v = load<float, WIDTH>(row + c);
-        pack<T, WIDTH> out;
 #pragma unroll
-        for (int i = 0; i < WIDTH; i++) {
-            float value = (v.v[i] - mean) * scale;
-            value = op.weight ? value * op.weight[c + i] : value;
-            out.v[i] = from_float<T>(op.bias ? value + op.bias[c + i] : value);
-        }
-        store(to + c, out);
+        for (int g = 0; g < GROUPS; g++)
+#pragma unroll
+            for (int i = 0; i < GROUP; i++) {
+                bool inside = first + g * THREADS * GROUP + i < op.cols;
+                float d = inside ? v[g].v[i] - mean : 0;
+                squares += d * d;
+            }
+        squares = sum_over_row<THREADS>(squares, shared);
+        scale = 1 / sqrtf(squares / (float)op.cols + op.epsilon);
+    }
+#pragma unroll
+    for (int g = 0; g < GROUPS; g++) {
+        int c = first + g * THREADS * GROUP;
+        write_group<T, PACKED>(y + row * op.y_stride, c, op.cols,
+                               finished<T, PACKED>(v[g], op, c, mean, scale));
     }
 }
 
-template <typename T, int WIDTH>
+template <typename T, bool PACKED> using norm_kernel = void (*)(T *, struct row_norm);
+
+// Kernels by the longest row they take.
+template <typename T, bool PACKED> struct norm_choice {
+    int cols, threads;
+    norm_kernel<T, PACKED> kernel;
+};
+
+template <typename T, bool PACKED>
 static enum kn_status launch_norm(struct kn_backend *self, const struct kn_norm *op) {
+    static const struct norm_choice<T, PACKED> choices[] = {
+        {256, 32, norm_rows<T, 32, 2, PACKED>}, {768, 32, norm_rows<T, 32, 6, PACKED>},
+            {1024, 32, norm_rows<T, 32, 8, PACKED>}, {2048, 64, norm_rows<T, 64, 8, PACKED>},
+            {4096, 128, norm_rows<T, 128, 8, PACKED>}, {8192, 256, norm_rows<T, 256, 8, PACKED>},
+            {16384, 512, norm_rows<T, 512, 8, PACKED>}, {
+            65536, 1024, norm_rows<T, 1024, 16, PACKED>
+        }
+    };
+    constexpr size_t COUNT = sizeof choices / sizeof *choices;
     bool normed = op->kind != KN_NO_NORM;
+    size_t i = 0;
+    while (i < COUNT && op->x.cols > choices[i].cols)
+        i++;
+    if (i == COUNT)
+        return KN_EUNSUPPORTED;
     struct row_norm row = {(const float *)op->x.data,
                            (const float *)op->addend.data,
                            normed ? op->weight : NULL,
@@ -86,21 +156,14 @@ static enum kn_status launch_norm(struct kn_backend *self, const struct kn_norm 
                            op->x.stride,
                            op->addend.stride,
                            op->y.stride,
-                           op->x.cols,
+                           op->x.rows,
+                           (int)op->x.cols,
                            op->kind,
                            op->epsilon};
-    size_t bytes = (size_t)op->x.cols * sizeof(float);
-    if (bytes + 1024 > cuda_of(self)->shared_bytes)
-        return KN_EUNSUPPORTED;
-    if (bytes > 47 << 10)
-        CUDA_TRY(cuda_check(self,
-                            cudaFuncSetAttribute(norm_rows<T, WIDTH>,
-                                                 cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                                 (int)bytes),
-                            "asking for shared memory"));
-    norm_rows<T, WIDTH>
-        <<<(unsigned)op->x.rows, row_threads(op->x.cols), bytes, cuda_of(self)->ops>>>(
-            (T *)op->y.data, row);
+    unsigned rows = choices[i].threads == WARP ? 4 : 1;
+    choices[i]
+        .kernel<<<blocks_of(op->x.rows, rows), rows *(unsigned)choices[i].threads, 0,
+                  cuda_of(self)->ops>>>((T *)op->y.data, row);
     return cuda_launched(self, "a norm");
 }
 
@@ -112,7 +175,7 @@ enum kn_status cuda_norm(struct kn_backend *self, const struct kn_norm *op) {
     enum kn_status status = KN_OK;
     by_type(op->y.type, [&](auto zero) {
         using T = decltype(zero);
-        status = packed ? launch_norm<T, 4>(self, op) : launch_norm<T, 1>(self, op);
+        status = packed ? launch_norm<T, true>(self, op) : launch_norm<T, false>(self, op);
     });
     return status;
 }

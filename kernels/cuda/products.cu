@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Products through cuBLASLt. The algorithm of a shape is the first that its heuristic names, which
-// is the same in every run on one library and one kind of device; reductions in another type than
-// f32, and in place, are ruled out. Shapes it has no algorithm for take a plain kernel.
+// is the same in every run on one library and one kind of device; none splits a sum over blocks.
+// Shapes it has no algorithm for take a plain kernel.
 #include "activation.cuh"
 #include "lt.h"
 #include "products.h"
@@ -99,7 +99,7 @@ static enum kn_status describe(struct kn_backend *self, struct product_plan *pla
 static enum kn_status set_preferences(struct kn_backend *self, cublasLtMatmulPreference_t wish,
                                       const struct product_key *key) {
     const uint64_t workspace = CUDA_WORKSPACE_BYTES;
-    const uint32_t reductions = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
+    const uint32_t reductions = CUBLASLT_REDUCTION_SCHEME_NONE;
     const struct {
         cublasLtMatmulPreferenceAttributes_t attribute;
         const void *value;
@@ -174,7 +174,7 @@ constexpr int TILE = 16;
 
 template <typename T, typename Y>
 __global__ void plain_product(Y *y, int64_t y_stride, const T *x, int64_t x_stride, const T *w,
-                              int64_t w_stride, int64_t n, int64_t m, int64_t k) {
+                              int64_t w_stride, const Y *bias, int64_t n, int64_t m, int64_t k) {
     __shared__ float x_tile[TILE][TILE + 1], w_tile[TILE][TILE + 1];
     int64_t first_row = (int64_t)blockIdx.x * TILE, first_col = (int64_t)blockIdx.y * TILE;
     int64_t row = first_row + threadIdx.y, col = first_col + threadIdx.x;
@@ -190,28 +190,29 @@ __global__ void plain_product(Y *y, int64_t y_stride, const T *x, int64_t x_stri
         __syncthreads();
     }
     if (row < n && col < m)
-        y[row * y_stride + col] = from_float<Y>(sum);
+        y[row * y_stride + col] = from_float<Y>(bias ? sum + to_float(bias[col]) : sum);
 }
 
 template <typename T, typename Y>
 static void launch_plain(cudaStream_t stream, const struct kn_matrix *y, const struct kn_matrix *x,
-                         const struct kn_matrix *w) {
+                         const struct kn_matrix *w, const void *bias) {
     dim3 blocks(blocks_of(y->rows, TILE), blocks_of(y->cols, TILE)), threads(TILE, TILE);
     plain_product<<<blocks, threads, 0, stream>>>((Y *)y->data, y->stride, (const T *)x->data,
-                                                  x->stride, (const T *)w->data, w->stride, y->rows,
-                                                  y->cols, x->cols);
+                                                  x->stride, (const T *)w->data, w->stride,
+                                                  (const Y *)bias, y->rows, y->cols, x->cols);
 }
 
 static enum kn_status multiply_plainly(struct kn_backend *self, const struct kn_matrix *y,
-                                       const struct kn_matrix *x, const struct kn_matrix *w) {
+                                       const struct kn_matrix *x, const struct kn_matrix *w,
+                                       const void *bias) {
     if (y->cols > 65535 * (int64_t)TILE)
         return KN_EUNSUPPORTED;
     by_type(x->type, [&](auto zero) {
         using T = decltype(zero);
         if (y->type == KN_F32)
-            launch_plain<T, float>(cuda_of(self)->ops, y, x, w);
+            launch_plain<T, float>(cuda_of(self)->ops, y, x, w, bias);
         else
-            launch_plain<T, T>(cuda_of(self)->ops, y, x, w);
+            launch_plain<T, T>(cuda_of(self)->ops, y, x, w, bias);
     });
     return cuda_launched(self, "a plain product");
 }
@@ -254,23 +255,19 @@ static enum kn_status set_rows(struct kn_backend *self, struct product_plan *pla
     return lt_check(self, lt->layout_set(plan->y, attribute, &rows, sizeof rows), "a product");
 }
 
-// y = x w^T (+ bias in y's type); *added_p says whether the bias went along.
+// y = x w^T + bias, which is of y's type or NULL.
 static enum kn_status multiply(struct kn_backend *self, const struct kn_matrix *y,
                                const struct kn_matrix *x, const struct kn_matrix *w,
-                               const void *bias, bool *added_p) {
+                               const void *bias) {
     struct cuda_backend *cuda = cuda_of(self);
     const float one = 1, zero = 0;
     struct product_plan *plan;
     struct product_key key = key_of(y, x, w, bias != NULL);
+    if (!x->cols) // an empty sum is zero
+        return multiply_plainly(self, y, x, w, bias);
     CUDA_TRY(plan_for(cuda, &key, &plan));
-    if (!plan->found && bias) {
-        key.bias = false;
-        bias = NULL;
-        CUDA_TRY(plan_for(cuda, &key, &plan));
-    }
-    *added_p = bias != NULL;
     if (!plan->found)
-        return multiply_plainly(self, y, x, w);
+        return multiply_plainly(self, y, x, w, bias);
     if (bias)
         CUDA_TRY(set_desc(self, plan, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias));
     CUDA_TRY(set_rows(self, plan, (uint64_t)y->rows));
@@ -281,28 +278,27 @@ static enum kn_status multiply(struct kn_backend *self, const struct kn_matrix *
                     "a product");
 }
 
-// In place: y = activation(y + bias), computed wide and rounded once.
+// In place: y = activation(y), computed wide and rounded once.
 template <typename T>
-__global__ void activate_rows(T *y, int64_t stride, int64_t cols, const float *bias,
-                              enum kn_activation activation, struct activation_parameters p) {
+__global__ void activate_rows(T *y, int64_t stride, int64_t cols, enum kn_activation activation,
+                              struct activation_parameters p) {
     T *row = y + (int64_t)blockIdx.x * stride;
     for (int64_t c = threadIdx.x; c < cols; c += blockDim.x)
-        row[c] = activated<T>(activation, p, to_float(row[c]) + (bias ? bias[c] : 0));
+        row[c] = activated<T>(activation, p, to_float(row[c]));
 }
 
-// The same by packs and without a bias: the case that costs time.
+// The same by packs, one a thread: the case that costs time. blockIdx.y is a stretch of a row.
 template <typename T, int WIDTH, enum kn_activation ACTIVATION>
-__global__ void activate_packs(T *y, int64_t stride, int64_t packs, int64_t count,
-                               struct activation_parameters p) {
-    int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x;
-    if (i >= count)
+__global__ void activate_packs(T *y, int64_t stride, int packs, struct activation_parameters p) {
+    int at = (int)(blockIdx.y * blockDim.x + threadIdx.x);
+    if (at >= packs)
         return;
-    T *at = y + i / packs * stride + i % packs * WIDTH;
-    pack<T, WIDTH> values = load<T, WIDTH>(at);
+    T *to = y + (int64_t)blockIdx.x * stride + (int64_t)at * WIDTH;
+    pack<T, WIDTH> values = load<T, WIDTH>(to);
 #pragma unroll
     for (int j = 0; j < WIDTH; j++)
         values.v[j] = activated<T>(ACTIVATION, p, to_float(values.v[j]));
-    store(at, values);
+    store(to, values);
 }
 
 constexpr int PACK_THREADS = 256;
@@ -311,19 +307,18 @@ template <typename T, enum kn_activation ACTIVATION>
 static void launch_packs(cudaStream_t stream, const struct kn_matrix *y,
                          struct activation_parameters p) {
     constexpr int WIDTH = 16 / sizeof(T);
-    int64_t packs = y->cols / WIDTH, count = packs * y->rows;
+    int packs = (int)(y->cols / WIDTH);
+    dim3 blocks((unsigned)y->rows, blocks_of(packs, PACK_THREADS));
     activate_packs<T, WIDTH, ACTIVATION>
-        <<<blocks_of(count, PACK_THREADS), PACK_THREADS, 0, stream>>>((T *)y->data, y->stride,
-                                                                      packs, count, p);
+        <<<blocks, PACK_THREADS, 0, stream>>>((T *)y->data, y->stride, packs, p);
 }
 
-static enum kn_status finish(struct kn_backend *self, const struct kn_product *op,
-                             const float *bias) {
+static enum kn_status activate_in_place(struct kn_backend *self, const struct kn_product *op) {
     cudaStream_t stream = cuda_of(self)->ops;
     struct activation_parameters p = activation_parameters(op->parameters);
     by_type(op->y.type, [&](auto zero) {
         using T = decltype(zero);
-        bool packed = !bias && is_packable(&op->y, (int64_t)(16 / sizeof(T)));
+        bool packed = is_packable(&op->y, (int64_t)(16 / sizeof(T)));
         if (packed && op->activation == KN_GELU_ERF)
             launch_packs<T, KN_GELU_ERF>(stream, &op->y, p);
         else if (packed && op->activation == KN_GELU_TANH)
@@ -334,7 +329,7 @@ static enum kn_status finish(struct kn_backend *self, const struct kn_product *o
             launch_packs<T, KN_RELU>(stream, &op->y, p);
         else
             activate_rows<<<(unsigned)op->y.rows, row_threads(op->y.cols), 0, stream>>>(
-                (T *)op->y.data, op->y.stride, op->y.cols, bias, op->activation, p);
+                (T *)op->y.data, op->y.stride, op->y.cols, op->activation, p);
     });
     return cuda_launched(self, "an activation");
 }
@@ -368,14 +363,9 @@ enum kn_status cuda_product(struct kn_backend *self, const struct kn_product *op
         return KN_OK;
     struct kn_matrix w;
     const void *bias;
-    bool added = false;
     CUDA_TRY(convert_operands(self, op, &w, &bias));
-    if (op->x.cols)
-        CUDA_TRY(multiply(self, &op->y, &op->x, &w, bias, &added));
-    else
-        CUDA_TRY(multiply_plainly(self, &op->y, &op->x, &w)); // an empty sum is zero
-    bool late = op->bias && !added;
-    return late || op->activation != KN_IDENTITY ? finish(self, op, late ? op->bias : NULL) : KN_OK;
+    CUDA_TRY(multiply(self, &op->y, &op->x, &w, bias));
+    return op->activation == KN_IDENTITY ? KN_OK : activate_in_place(self, op);
 }
 
 // ---- the head ----------------------------------------------------------------------------------
@@ -406,7 +396,7 @@ __device__ static struct loss_state joined_over_warp(struct loss_state state) {
 
 struct loss_panel {
     const float *logits, *bias; // [rows, cols], [cols] or NULL
-    int64_t cols;
+    int64_t stride, cols;
     float scale, softcap;
 };
 
@@ -419,7 +409,7 @@ __device__ static float logit(const struct loss_panel &p, const float *row, int6
 __global__ void reduce_logits(struct loss_panel p, double *maximum, double *sum, double *target,
                               const int32_t *targets, int64_t first_id) {
     __shared__ struct loss_state shared[WARP];
-    const float *row = p.logits + (int64_t)blockIdx.x * p.cols;
+    const float *row = p.logits + (int64_t)blockIdx.x * p.stride;
     float highest = -INFINITY, total = 0;
     for (int64_t c = threadIdx.x; c < p.cols; c += LOSS_THREADS) {
         float z = logit(p, row, c);
@@ -459,9 +449,14 @@ static struct kn_matrix rows_of(const struct kn_matrix *m, int64_t first, int64_
     return part;
 }
 
+// A row of logits starts where rows can be written fast, whatever the panel's size.
+static int64_t logit_stride(const struct kn_loss *op) {
+    return (op->w.rows + 63) / 64 * 64;
+}
+
 // Rows of logits that are held at a time: a function of the panel's shape alone.
 static int64_t rows_at_once(const struct kn_loss *op) {
-    int64_t rows = LOGIT_BYTES / 4 / (op->w.rows ? op->w.rows : 1) / 128 * 128;
+    int64_t rows = LOGIT_BYTES / 4 / logit_stride(op) / 128 * 128;
     rows = rows < 128 ? 128 : rows;
     return rows < op->x.rows ? rows : op->x.rows;
 }
@@ -470,8 +465,8 @@ enum kn_status cuda_loss(struct kn_backend *self, const struct kn_loss *op) {
     CUDA_TRY(kn_check_loss(op, self->activation_type));
     if (!op->x.rows || !op->w.rows)
         return KN_OK;
-    int64_t step = rows_at_once(op);
-    size_t logit_bytes = ((size_t)(step * op->w.rows) * 4 + 255) & ~(size_t)255;
+    int64_t step = rows_at_once(op), stride = logit_stride(op);
+    size_t logit_bytes = (size_t)(step * stride) * 4;
     bool other = op->w.type != op->x.type;
     size_t w_bytes = other ? (size_t)(op->w.rows * op->w.cols) * kn_type_size(op->x.type) : 0;
     void *memory;
@@ -481,14 +476,13 @@ enum kn_status cuda_loss(struct kn_backend *self, const struct kn_loss *op) {
         w = kn_matrix((char *)memory + logit_bytes, op->x.type, w.rows, w.cols);
         CUDA_TRY(cuda_convert_matrix(self, &w, &op->w));
     }
-    struct loss_panel panel = {(const float *)memory, op->bias, w.rows, op->scale, op->softcap};
+    struct loss_panel panel = {
+        (const float *)memory, op->bias, stride, w.rows, op->scale, op->softcap};
     for (int64_t first = 0; first < op->x.rows; first += step) {
         int64_t rows = op->x.rows - first < step ? op->x.rows - first : step;
         struct kn_matrix x = rows_of(&op->x, first, rows);
-        struct kn_matrix logits = kn_matrix(memory, KN_F32, rows, w.rows);
-        bool added;
-        CUDA_TRY(x.cols ? multiply(self, &logits, &x, &w, NULL, &added)
-                        : multiply_plainly(self, &logits, &x, &w));
+        struct kn_matrix logits = {memory, KN_F32, rows, w.rows, stride};
+        CUDA_TRY(multiply(self, &logits, &x, &w, NULL));
         reduce_logits<<<(unsigned)rows, LOSS_THREADS, 0, cuda_of(self)->ops>>>(
             panel, op->maximum + first, op->sum + first, op->target + first, op->targets + first,
             op->first_id);

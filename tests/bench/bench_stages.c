@@ -15,7 +15,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { SEQ_LEN = 2048, BLOCK = 1 << 20, PANEL_ELEMENTS = 1 << 24, BINS = 100 };
+enum { SEQ_LEN = 2048, BLOCK = 1 << 20, PANEL_ELEMENTS = 1 << 24, BINS = 100, POSITION_BINS = 72 };
 static const double SECONDS = 0.3;
 
 struct model {
@@ -95,6 +95,25 @@ static void *random_memory(struct kn_backend *kn, enum kn_type type, int64_t cou
     return memory;
 }
 
+static void *upload(struct kn_backend *kn, const void *host, size_t bytes) {
+    void *memory = new_memory(kn, bytes);
+    check(kn, kn->ops->upload(kn, memory, host, bytes));
+    check(kn, kn->ops->sync(kn));
+    return memory;
+}
+
+// cos and sin of an eighth of a turn: rotating again and again keeps the length of heads.
+static float *eighth_turns(struct kn_backend *kn, int64_t count) {
+    float *host = malloc((size_t)count * sizeof *host);
+    check(kn, host ? KN_OK : KN_ENOMEM);
+    for (int64_t i = 0; i < count; i++) {
+        host[i] = sqrtf(0.5F);
+    }
+    float *turns = upload(kn, host, (size_t)count * sizeof *host);
+    free(host);
+    return turns;
+}
+
 static struct kn_matrix random_matrix(struct kn_backend *kn, enum kn_type type, int64_t rows,
                                       int64_t cols, float scale) {
     return kn_matrix(random_memory(kn, type, rows * cols, scale), type, rows, cols);
@@ -105,13 +124,6 @@ static struct kn_matrix weights(struct kn_backend *kn, int64_t rows, int64_t col
     return random_matrix(kn, kn->activation_type, rows, cols, sqrtf(3 / (float)cols));
 }
 
-static void *upload(struct kn_backend *kn, const void *host, size_t bytes) {
-    void *memory = new_memory(kn, bytes);
-    check(kn, kn->ops->upload(kn, memory, host, bytes));
-    check(kn, kn->ops->sync(kn));
-    return memory;
-}
-
 static void new_tables(struct bench *b) {
     double starts[BINS];
     for (int i = 0; i < BINS; i++) {
@@ -120,6 +132,9 @@ static void new_tables(struct bench *b) {
     b->bin_starts = upload(b->kn, starts, sizeof starts);
     int32_t *host = calloc((size_t)(b->rows > b->seq_len ? b->rows : b->seq_len), sizeof *host);
     check(b->kn, host ? KN_OK : KN_ENOMEM);
+    for (int64_t i = 0; i < b->seq_len; i++) {
+        host[i] = (int32_t)(i * POSITION_BINS / b->seq_len);
+    }
     b->position_bin = upload(b->kn, host, (size_t)b->seq_len * sizeof *host);
     for (int64_t i = 0; i < b->rows; i++) {
         host[i] = (int32_t)(i * 7919 % b->panel_rows);
@@ -149,12 +164,12 @@ static void new_operands(struct bench *b) {
     b->w_down = weights(kn, width, m->ffn);
     b->w_head = weights(kn, b->panel_rows, width);
     b->vector = random_memory(kn, KN_F32, b->wide.cols, 1);
-    b->turn = random_memory(kn, KN_F32, b->seq_len * m->pairs, 1);
+    b->turn = eighth_turns(kn, b->seq_len * m->pairs);
     b->statistics = new_memory(kn, sizeof(double) * 3 * KN_RESIDUAL_ADDS * (size_t)rows);
     b->loss = new_memory(kn, sizeof(double) * 3 * (size_t)rows);
     size_t sequences = (size_t)(rows / b->seq_len);
-    b->sums = new_memory(kn, sizeof(double) * (KN_SUMS + 1) * sequences);
-    b->counts = new_memory(kn, sizeof(uint32_t) * (KN_COUNTS + BINS + 1) * sequences);
+    b->sums = new_memory(kn, sizeof(double) * (KN_SUMS + POSITION_BINS) * sequences);
+    b->counts = new_memory(kn, sizeof(uint32_t) * (KN_COUNTS + BINS + POSITION_BINS) * sequences);
     new_tables(b);
 }
 
@@ -287,7 +302,7 @@ static enum kn_status summarise(const struct bench *b, struct cost *cost) {
                                 .bin_starts = b->bin_starts,
                                 .position_bin = b->position_bin,
                                 .bins = BINS,
-                                .position_bins = 1};
+                                .position_bins = POSITION_BINS};
         status = b->kn->ops->summary(b->kn, &op);
     }
     cost->bytes = 3 * (double)n * sizeof(double);
