@@ -89,11 +89,12 @@ __device__ inline W activate(enum kn_activation activation, const struct activat
     return v;
 }
 
+// The activation of an element of type T, not yet rounded to it.
 template <typename T>
-__device__ inline T activated(enum kn_activation activation, const struct activation_parameters &p,
-                              float v) {
+__device__ inline float activated(enum kn_activation activation,
+                                  const struct activation_parameters &p, float v) {
     using W = typename wide<T>::type;
-    return from_float<T>((float)activate<W>(activation, p, (W)v));
+    return (float)activate<W>(activation, p, (W)v);
 }
 
 #endif

@@ -32,6 +32,13 @@ template <> __device__ inline __nv_bfloat16 from_float<__nv_bfloat16>(float v) {
     return __float2bfloat16_rn(v);
 }
 
+__device__ inline void round_pair(__half *to, float a, float b) {
+    *reinterpret_cast<__half2 *>(to) = __floats2half2_rn(a, b);
+}
+__device__ inline void round_pair(__nv_bfloat16 *to, float a, float b) {
+    *reinterpret_cast<__nv_bfloat162 *>(to) = __floats2bfloat162_rn(a, b);
+}
+
 // What values of a type are computed in between: f32 activations lose nothing on the way.
 template <typename T> struct wide { using type = float; };
 template <> struct wide<float> { using type = double; };
@@ -44,6 +51,21 @@ template <typename T, int N> __device__ inline pack<T, N> load(const T *from) {
 }
 template <typename T, int N> __device__ inline void store(T *to, const pack<T, N> &value) {
     *reinterpret_cast<pack<T, N> *>(to) = value;
+}
+
+// N floats as elements, two at a time where the hardware rounds so.
+template <typename T, int N> __device__ inline pack<T, N> rounded(const float (&v)[N]) {
+    pack<T, N> out;
+    if constexpr (N % 2 == 0 && sizeof(T) == 2) {
+#pragma unroll
+        for (int i = 0; i < N; i += 2)
+            round_pair(&out.v[i], v[i], v[i + 1]);
+    } else {
+#pragma unroll
+        for (int i = 0; i < N; i++)
+            out.v[i] = from_float<T>(v[i]);
+    }
+    return out;
 }
 
 // Sums in a fixed order: the same bits whatever runs beside it.

@@ -24,22 +24,33 @@ template <typename T> __device__ static void turn(T *a, T *b, float cosine, floa
     *b = from_float<T>((float)(y * c + x * s));
 }
 
-// Half-split pairs: WIDTH of them a thread, entries i.. and pairs + i..
-template <typename T, int WIDTH> __global__ void rope_halves(struct kn_rope op, int64_t count) {
-    int64_t at = here(), groups = op.pairs / WIDTH;
+// Half-split pairs: WIDTH of them a thread, entries i.. and pairs + i.. INDEX: of 32 bits where
+// that is enough, for divisions of 64 cost more than all else here.
+template <typename T, int WIDTH, typename INDEX>
+__global__ void rope_halves(struct kn_rope op, INDEX count) {
+    INDEX at = (INDEX)blockIdx.x * THREADS + threadIdx.x;
+    INDEX groups = (INDEX)(op.pairs / WIDTH), heads = (INDEX)op.heads.count;
     if (at >= count)
         return;
-    int64_t group = at % groups, head = at / groups % op.heads.count;
-    int64_t row = at / groups / op.heads.count, i = group * WIDTH;
-    int64_t table = row % op.seq_len * op.pairs + i;
-    T *x = (T *)op.heads.x.data + row * op.heads.x.stride + op.heads.first_col +
-           head * op.heads.pitch + i;
+    INDEX row = at / groups / heads, head = at / groups % heads, i = at % groups * WIDTH;
+    int64_t table = (int64_t)(row % (INDEX)op.seq_len) * op.pairs + (int64_t)i;
+    T *x = (T *)op.heads.x.data + (int64_t)row * op.heads.x.stride + op.heads.first_col +
+           (int64_t)head * op.heads.pitch + (int64_t)i;
     pack<T, WIDTH> a = load<T, WIDTH>(x), b = load<T, WIDTH>(x + op.pairs);
 #pragma unroll
     for (int j = 0; j < WIDTH; j++)
         turn(&a.v[j], &b.v[j], op.cos[table + j], op.sin[table + j]);
     store(x, a);
     store(x + op.pairs, b);
+}
+
+template <typename T, int WIDTH>
+static void launch_halves(cudaStream_t stream, const struct kn_rope *op, int64_t count) {
+    if (count < INT32_MAX)
+        rope_halves<T, WIDTH, uint32_t>
+            <<<blocks_for(count), THREADS, 0, stream>>>(*op, (uint32_t)count);
+    else
+        rope_halves<T, WIDTH, int64_t><<<blocks_for(count), THREADS, 0, stream>>>(*op, count);
 }
 
 template <typename T> __global__ void rope_interleaved(struct kn_rope op, int64_t count) {
@@ -73,10 +84,9 @@ enum kn_status cuda_rope(struct kn_backend *self, const struct kn_rope *op) {
         if (op->kind == KN_ROPE_INTERLEAVED)
             rope_interleaved<T><<<blocks_for(pairs), THREADS, 0, stream>>>(*op, pairs);
         else if (has_packed_halves(op, WIDTH))
-            rope_halves<T, WIDTH>
-                <<<blocks_for(pairs / WIDTH), THREADS, 0, stream>>>(*op, pairs / WIDTH);
+            launch_halves<T, WIDTH>(stream, op, pairs / WIDTH);
         else
-            rope_halves<T, 1><<<blocks_for(pairs), THREADS, 0, stream>>>(*op, pairs);
+            launch_halves<T, 1>(stream, op, pairs);
     });
     return cuda_launched(self, "rotary embedding");
 }

@@ -61,15 +61,15 @@ template <typename T, bool PACKED>
 __device__ static pack<T, GROUP> finished(const pack<float, GROUP> &v, const struct row_norm &op,
                                           int c, float mean, float scale) {
     pack<float, GROUP> weight = {{1, 1, 1, 1}}, bias = {};
-    pack<T, GROUP> out;
+    float out[GROUP];
     if (op.weight)
-        weight = read_group<false>(op.weight, c, op.cols);
+        weight = read_group<PACKED>(op.weight, c, op.cols);
     if (op.bias)
-        bias = read_group<false>(op.bias, c, op.cols);
+        bias = read_group<PACKED>(op.bias, c, op.cols);
 #pragma unroll
     for (int i = 0; i < GROUP; i++)
-        out.v[i] = from_float<T>((v.v[i] - mean) * scale * weight.v[i] + bias.v[i]);
-    return out;
+        out[i] = (v.v[i] - mean) * scale * weight.v[i] + bias.v[i];
+    return rounded<T>(out);
 }
 
 // A row is THREADS * GROUPS * GROUP elements at most; what lies beyond its columns is zero.
@@ -171,7 +171,8 @@ enum kn_status cuda_norm(struct kn_backend *self, const struct kn_norm *op) {
     CUDA_TRY(kn_check_norm(op, self->activation_type));
     if (!op->x.rows || !op->x.cols)
         return KN_OK;
-    bool packed = is_packable(&op->x, 4) && is_packable(&op->addend, 4) && is_packable(&op->y, 4);
+    bool packed = is_packable(&op->x, 4) && is_packable(&op->addend, 4) && is_packable(&op->y, 4) &&
+                  ((uintptr_t)op->weight | (uintptr_t)op->bias) % 16 == 0;
     enum kn_status status = KN_OK;
     by_type(op->y.type, [&](auto zero) {
         using T = decltype(zero);

@@ -284,7 +284,7 @@ __global__ void activate_rows(T *y, int64_t stride, int64_t cols, enum kn_activa
                               struct activation_parameters p) {
     T *row = y + (int64_t)blockIdx.x * stride;
     for (int64_t c = threadIdx.x; c < cols; c += blockDim.x)
-        row[c] = activated<T>(activation, p, to_float(row[c]));
+        row[c] = from_float<T>(activated<T>(activation, p, to_float(row[c])));
 }
 
 // The same by packs, one a thread: the case that costs time. blockIdx.y is a stretch of a row.
@@ -295,10 +295,11 @@ __global__ void activate_packs(T *y, int64_t stride, int packs, struct activatio
         return;
     T *to = y + (int64_t)blockIdx.x * stride + (int64_t)at * WIDTH;
     pack<T, WIDTH> values = load<T, WIDTH>(to);
+    float out[WIDTH];
 #pragma unroll
     for (int j = 0; j < WIDTH; j++)
-        values.v[j] = activated<T>(ACTIVATION, p, to_float(values.v[j]));
-    store(to, values);
+        out[j] = activated<T>(ACTIVATION, p, to_float(values.v[j]));
+    store(to, rounded<T>(out));
 }
 
 constexpr int PACK_THREADS = 256;
@@ -461,6 +462,26 @@ static int64_t rows_at_once(const struct kn_loss *op) {
     return rows < op->x.rows ? rows : op->x.rows;
 }
 
+static struct kn_matrix cols_of(const struct kn_matrix *m, int64_t first, int64_t count) {
+    struct kn_matrix part = *m;
+    part.data = (char *)m->data + (size_t)first * kn_type_size(m->type);
+    part.cols = count;
+    return part;
+}
+
+// Vocabularies have any size, but the library writes fast only eights of columns: the last few are
+// a product of their own.
+static enum kn_status multiply_head(struct kn_backend *self, const struct kn_matrix *logits,
+                                    const struct kn_matrix *x, const struct kn_matrix *w) {
+    int64_t rest = w->rows % 8, whole = w->rows - rest;
+    struct kn_matrix y = cols_of(logits, 0, whole), rows = rows_of(w, 0, whole);
+    if (whole)
+        CUDA_TRY(multiply(self, &y, x, &rows, NULL));
+    y = cols_of(logits, whole, rest);
+    rows = rows_of(w, whole, rest);
+    return rest ? multiply(self, &y, x, &rows, NULL) : KN_OK;
+}
+
 enum kn_status cuda_loss(struct kn_backend *self, const struct kn_loss *op) {
     CUDA_TRY(kn_check_loss(op, self->activation_type));
     if (!op->x.rows || !op->w.rows)
@@ -482,7 +503,7 @@ enum kn_status cuda_loss(struct kn_backend *self, const struct kn_loss *op) {
         int64_t rows = op->x.rows - first < step ? op->x.rows - first : step;
         struct kn_matrix x = rows_of(&op->x, first, rows);
         struct kn_matrix logits = {memory, KN_F32, rows, w.rows, stride};
-        CUDA_TRY(multiply(self, &logits, &x, &w, NULL));
+        CUDA_TRY(multiply_head(self, &logits, &x, &w));
         reduce_logits<<<(unsigned)rows, LOSS_THREADS, 0, cuda_of(self)->ops>>>(
             panel, op->maximum + first, op->sum + first, op->target + first, op->targets + first,
             op->first_id);

@@ -23,7 +23,7 @@ static double resident_memory(void) {
 }
 
 // What a device's libraries take beside what is planned: workspaces, an op's own scratch.
-static const double DEVICE_LIBRARIES = 256e6;
+static const double DEVICE_LIBRARIES = 512e6;
 
 struct tr_rank_bytes tr_plan_memory(const struct kn_backend *kn, double device_memory,
                                     int node_size) {
