@@ -44,7 +44,8 @@ static struct tr_forward_options forward_options(const struct tr_job *job,
 
 struct tr_rank_bytes tr_worker_bytes(const struct tr_job *job, const struct kn_backend *kn,
                                      int64_t sequences) {
-    double ring = (double)tr_reader_ring(kn) * (double)job->first.largest_slab;
+    size_t largest = job->first.largest_slab;
+    double ring = (double)tr_reader_ring(kn, largest) * (double)largest;
     struct tr_forward_options options = forward_options(job, kn, &job->first, sequences);
     struct tr_forward_bytes forward = tr_forward_bytes(kn, &job->first.config, &options);
     double host = ring + tr_results_bytes(&job->info.layout, job->threads) + forward.host;
@@ -261,7 +262,7 @@ static enum tr_status deliver(struct worker *w, struct tr_message *message, stru
 }
 
 static enum tr_status work(struct worker *w, struct tr_err *err) {
-    TR_TRY(tr_reader_open(&w->reader, w->kn, err));
+    TR_TRY(tr_reader_open(&w->reader, w->kn, w->job->first.largest_slab, err));
     TR_TRY(ask(w, err));
     while (w->next.checkpoint >= 0) {
         struct tr_message message = {0};

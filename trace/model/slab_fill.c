@@ -9,7 +9,8 @@
 #include "alloc.h"
 
 enum { PIECE_BYTES = 8 << 20 }; // one pread
-enum { TILE = 32 };             // rows and columns transposed at once
+enum { MAX_READERS = 8 };
+enum { TILE = 32 }; // rows and columns transposed at once
 
 // The digest of one tensor on its way: its bytes come in order, but pieces of several tensors may
 // alternate (panels of a table and of its bias), and a tensor may come twice (a tied table).
@@ -21,14 +22,17 @@ struct tensor_digest {
 };
 
 struct tr_filler {
+    int readers;
     char *piece; // [PIECE_BYTES], file bytes on their way
     uint64_t piece_capacity;
     struct tensor_digest *tensors;
     uint64_t count, capacity;
 };
 
-enum tr_status tr_filler_new(struct tr_filler **filler_p, struct tr_err *err) {
-    return TR_NEW(filler_p, 1, "a slab reader", err);
+enum tr_status tr_filler_new(struct tr_filler **filler_p, int readers, struct tr_err *err) {
+    TR_TRY(TR_NEW(filler_p, 1, "a slab reader", err));
+    (*filler_p)->readers = readers < MAX_READERS ? readers : MAX_READERS;
+    return TR_OK;
 }
 
 void tr_filler_start(struct tr_filler *filler) {
@@ -184,6 +188,28 @@ static bool is_direct(const struct tr_placement *p, const struct tr_slot_plan *s
            same[slot->type] == p->tensor->dtype;
 }
 
+// Bytes [begin, begin + size) of the tensor, a stretch a thread: one thread copies a few GB/s out
+// of the page cache, less than a device uses up.
+static enum tr_status read_by_many(const struct tr_filler *filler, struct tr_checkpoint *checkpoint,
+                                   const struct tr_tensor *tensor, uint64_t begin, char *bytes,
+                                   size_t size, struct tr_err *err) {
+    struct tr_err errors[MAX_READERS] = {0};
+    size_t stretch = (size / (size_t)filler->readers + 4096) & ~(size_t)4095;
+#pragma omp parallel for num_threads(filler->readers) schedule(static, 1)
+    for (int i = 0; i < filler->readers; i++) {
+        size_t from = (size_t)i * stretch < size ? (size_t)i * stretch : size;
+        size_t count = size - from < stretch ? size - from : stretch;
+        if (count)
+            tr_checkpoint_read(checkpoint, tensor, begin + from, bytes + from, count, &errors[i]);
+    }
+    for (int i = 0; i < filler->readers; i++)
+        if (errors[i].code != TR_OK) {
+            *err = errors[i];
+            return err->code;
+        }
+    return TR_OK;
+}
+
 static enum tr_status fill_slot(struct tr_filler *filler, struct tr_checkpoint *checkpoint,
                                 const struct tr_placement *p, const struct tr_slot_plan *slot,
                                 char *memory, struct tr_err *err) {
@@ -191,9 +217,10 @@ static enum tr_status fill_slot(struct tr_filler *filler, struct tr_checkpoint *
     bool transposed = p->transform == TR_TRANSPOSED;
     int64_t rows = transposed ? slot->cols : p->rows, cols = transposed ? p->rows : slot->cols;
     size_t row_bytes = (size_t)cols * tr_dtype_size(p->tensor->dtype);
-    int64_t each = (int64_t)(PIECE_BYTES / row_bytes);
-    each = each < 1 ? 1 : each > rows ? rows : each;
     bool direct = is_direct(p, slot);
+    int64_t pieces = direct ? filler->readers : 1;
+    int64_t each = pieces * PIECE_BYTES / (int64_t)row_bytes;
+    each = each < 1 ? 1 : each > rows ? rows : each;
     if (!direct)
         TR_TRY(tr_grow((void **)&filler->piece, &filler->piece_capacity, (uint64_t)each * row_bytes,
                        1, "a piece of a file", err));
@@ -203,7 +230,10 @@ static enum tr_status fill_slot(struct tr_filler *filler, struct tr_checkpoint *
         uint64_t begin = (uint64_t)(p->first_row + row) * row_bytes;
         char *bytes = direct ? memory + slot->offset + (size_t)(p->segments[0].to + row) * row_bytes
                              : filler->piece;
-        TR_TRY(tr_checkpoint_read(checkpoint, p->tensor, begin, bytes, size, err));
+        if (pieces > 1)
+            TR_TRY(read_by_many(filler, checkpoint, p->tensor, begin, bytes, size, err));
+        else
+            TR_TRY(tr_checkpoint_read(checkpoint, p->tensor, begin, bytes, size, err));
         TR_TRY(digest_piece(filler, p->tensor, begin, bytes, size, err));
         if (!direct)
             (transposed ? scatter_transposed : scatter)(p, slot, memory, row, here, bytes);

@@ -11,7 +11,8 @@
 
 struct tr_filler; // for one checkpoint after the other; not thread-safe
 
-enum tr_status tr_filler_new(struct tr_filler **filler_p, struct tr_err *err);
+// `readers` threads, at least 1, read what can go straight from the file into the slab.
+enum tr_status tr_filler_new(struct tr_filler **filler_p, int readers, struct tr_err *err);
 void tr_filler_free(struct tr_filler *filler); // accepts NULL
 
 // Starts a checkpoint: forgets the digests of the one before.

@@ -12,7 +12,10 @@
 #include "clock.h"
 #include "slab_fill.h"
 
-enum { HOST_RING = 2, DEVICE_RING = 3 };
+// A device goes through a table's panels faster than they are read: its ring has room for them and
+// for the first layer, so that they are there when the checkpoint before ends.
+enum { HOST_RING = 2, DEVICE_RING_LEAST = 3, DEVICE_RING = 10, DEVICE_READERS = 4 };
+static const size_t DEVICE_RING_BYTES = (size_t)4 << 30;
 
 enum job_state { QUEUED, READING, FAILED, READ };
 
@@ -142,7 +145,9 @@ static enum tr_status reserve(struct tr_reader *reader, struct ring_entry *entry
 static enum tr_status fill_entry(struct tr_reader *reader, struct job *job,
                                  struct ring_entry *entry, int64_t index) {
     const struct tr_slab_plan *plan = &job->plan.slabs[index];
-    TR_TRY(reserve(reader, entry, plan->bytes, &job->err));
+    // Page-locked memory is slow to take, and giving it back waits for the device: once is enough.
+    size_t bytes = reader->device ? job->plan.largest : plan->bytes;
+    TR_TRY(reserve(reader, entry, bytes, &job->err));
     entry->slab.plan = plan;
     const struct tr_slab_plan *ahead = index + 1 < job->plan.count ? plan + 1 : NULL;
     for (uint64_t i = 0; ahead && i < ahead->placement_count; i++)
@@ -205,17 +210,23 @@ static void *reader_main(void *argument) {
     return NULL;
 }
 
-int64_t tr_reader_ring(const struct kn_backend *kn) {
-    return kn && !kn->unified ? DEVICE_RING : HOST_RING;
+int64_t tr_reader_ring(const struct kn_backend *kn, size_t largest) {
+    if (!kn || kn->unified)
+        return HOST_RING;
+    size_t fitting = largest ? DEVICE_RING_BYTES / largest : 0;
+    if (fitting < DEVICE_RING_LEAST)
+        return DEVICE_RING_LEAST;
+    return fitting < DEVICE_RING ? (int64_t)fitting : DEVICE_RING;
 }
 
-enum tr_status tr_reader_open(struct tr_reader **reader_p, struct kn_backend *kn,
+enum tr_status tr_reader_open(struct tr_reader **reader_p, struct kn_backend *kn, size_t largest,
                               struct tr_err *err) {
     struct tr_reader *reader;
     TR_TRY(TR_NEW(&reader, 1, "the reader", err));
     reader->device = kn && !kn->unified ? kn : NULL;
-    reader->entries = (uint64_t)tr_reader_ring(kn);
-    enum tr_status status = tr_filler_new(&reader->filler, err);
+    reader->entries = (uint64_t)tr_reader_ring(kn, largest);
+    int readers = reader->device ? DEVICE_READERS : 1;
+    enum tr_status status = tr_filler_new(&reader->filler, readers, err);
     if (status != TR_OK) {
         free(reader);
         return status;

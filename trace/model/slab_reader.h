@@ -11,8 +11,8 @@
 
 // Reads checkpoints slab by slab on a thread of its own, ahead of whoever computes: while slab s is
 // used, slab s + 1 is read, and past a checkpoint's last slab the first ones of the next pushed
-// checkpoint. Memory is a ring of slabs: two, or three in memory that a device can copy from, where
-// one may be under way to it. Digests are taken on the way.
+// checkpoint. Memory is a ring of slabs: two, or three to ten in memory that a device can copy
+// from, where one may be under way to it. Digests are taken on the way.
 
 struct tr_reader;
 
@@ -38,12 +38,12 @@ enum tr_status tr_loaded_examine(struct tr_loaded *loaded, const char *folder, b
                                  struct tr_err *err);
 
 // `kn`, borrowed until the reader is closed, gives the ring's memory where it has a device; NULL:
-// the slabs are for the host.
-enum tr_status tr_reader_open(struct tr_reader **reader_p, struct kn_backend *kn,
+// the slabs are for the host. `largest`: bytes of the largest slab to come, as far as is known.
+enum tr_status tr_reader_open(struct tr_reader **reader_p, struct kn_backend *kn, size_t largest,
                               struct tr_err *err);
 
 // Slabs that the ring of such a reader holds.
-int64_t tr_reader_ring(const struct kn_backend *kn);
+int64_t tr_reader_ring(const struct kn_backend *kn, size_t largest);
 
 // Queues a checkpoint; reading starts as soon as memory is free. `head`: with the head's weights.
 enum tr_status tr_reader_push(struct tr_reader *reader, const char *folder, bool head,
