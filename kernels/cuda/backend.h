@@ -56,9 +56,10 @@ enum kn_status cuda_reserve(struct kn_backend *self, void **memory_p, size_t byt
 
 // products.cu
 enum kn_status cuda_product(struct kn_backend *self, const struct kn_product *op);
-enum kn_status cuda_loss(struct kn_backend *self, const struct kn_loss *op);
 enum kn_status cuda_products_open(struct cuda_backend *cuda);
 void cuda_products_close(struct cuda_backend *cuda);
+// loss.cu
+enum kn_status cuda_loss(struct kn_backend *self, const struct kn_loss *op);
 // attention.cu
 enum kn_status cuda_attention(struct kn_backend *self, const struct kn_attention *op);
 // norms.cu
