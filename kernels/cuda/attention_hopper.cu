@@ -472,9 +472,16 @@ static enum kn_status launch_shape(struct kn_backend *self, struct attention_lau
     return cuda_launched(self, "attention on Hopper");
 }
 
+// The instructions belong to architecture 90a: code built for plain 9.0 has an empty kernel.
+#ifdef KN_HAS_90A
+enum { HOPPER_BUILT = 1 };
+#else
+enum { HOPPER_BUILT = 0 };
+#endif
+
 bool attention_hopper_takes(const struct attention_launch *launch) {
     const struct attention_task *task = &launch->task;
-    return launch->capability == 90 && launch->type != KN_F32 && !task->is_rich &&
+    return HOPPER_BUILT && launch->capability == 90 && launch->type != KN_F32 && !task->is_rich &&
            task->scale > 0 && task->window == task->seq_len && task->dim == task->v_dim &&
            (task->dim == 64 || task->dim == 128) && task->q.is_packed && task->k.is_packed &&
            task->v.is_packed && task->y.is_packed && task->q.pitch > 0 && task->k.pitch > 0 &&

@@ -74,7 +74,8 @@ __device__ static pack<T, GROUP> finished(const pack<float, GROUP> &v, const str
 
 // A row is THREADS * GROUPS * GROUP elements at most; what lies beyond its columns is zero.
 template <typename T, int THREADS, int GROUPS, bool PACKED>
-__global__ void norm_rows(T *y, struct row_norm op) {
+__global__ void __launch_bounds__(THREADS == WARP ? 4 * WARP : THREADS)
+    norm_rows(T *y, struct row_norm op) {
     __shared__ float shared[WARP];
     constexpr int ROWS = THREADS == WARP ? 4 : 1; // of a block
     int64_t row = (int64_t)blockIdx.x * ROWS + threadIdx.x / THREADS;

@@ -56,7 +56,9 @@ static void check_norm(enum kn_norm_kind kind, int64_t rows, int64_t cols, enum 
 }
 
 static void test_norm(void **state) {
-    static const int64_t sizes[][2] = {{1, 1}, {3, 80}, {7, 33}, {2, 1000}, {65, 24}, {0, 8}};
+    static const int64_t sizes[][2] = {{1, 1},    {3, 80},   {7, 33},    {2, 1000},
+                                       {65, 24},  {0, 8},    {2, 1025},  {2, 2052},
+                                       {2, 4100}, {1, 8196}, {1, 16388}, {1, 20001}};
     for (size_t i = 0; i < TEST_ARRAY_SIZE(sizes); i++) {
         for (int variant = 0; variant < 24; variant++) {
             enum kn_type type = variant & 4 ? KN_F32 : kn->activation_type;

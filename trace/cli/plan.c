@@ -32,7 +32,9 @@ struct tr_rank_bytes tr_plan_memory(const struct kn_backend *kn, double device_m
         return memory;
     int devices = kn_device_count();
     int sharers = devices > 0 ? (node_size + devices - 1) / devices : node_size;
-    double room = device_memory > 0 ? device_memory : 0.9 * (double)kn->memory_free;
+    double room = 0.9 * (double)kn->memory_free;
+    if (device_memory > 0 && device_memory < room)
+        room = device_memory;
     memory.device = room / sharers - DEVICE_LIBRARIES;
     return memory;
 }
@@ -65,6 +67,8 @@ struct tr_plan tr_plan_make(const struct tr_job *job, const struct kn_backend *k
 static enum tr_status page(const struct tr_plan *plan, const struct tr_job *job,
                            const struct kn_backend *kn, struct tr_string *text,
                            struct tr_err *err) {
+    static const char *const counts[] = {"no",  "one",   "two",   "three", "four", "five",
+                                         "six", "seven", "eight", "nine",  "ten"};
     char read[TR_HUMAN_MAX], stored[TR_HUMAN_MAX], memory[TR_HUMAN_MAX], time[TR_HUMAN_MAX];
     char flops[TR_HUMAN_MAX], slab[TR_HUMAN_MAX];
     TR_TRY(tr_string_format(
@@ -76,11 +80,12 @@ static enum tr_status page(const struct tr_plan *plan, const struct tr_job *job,
                             tr_human_bytes(plan->bytes_read, read),
                             plan->bytes_stored > 0 ? plan->bytes_read / plan->bytes_stored : 0,
                             tr_human_bytes(plan->bytes_stored, stored)));
-    TR_TRY(tr_string_format(
-        text, err, "  peak memory    %s a rank: %s slabs of %s, %sresults, the program\n",
-        tr_human_bytes(plan->memory.host, memory), plan->memory.device > 0 ? "three" : "two",
-        tr_human_bytes((double)job->first.largest_slab, slab),
-        plan->memory.device > 0 ? "" : "streams, scratch, "));
+    TR_TRY(tr_string_format(text, err,
+                            "  peak memory    %s a rank: %s slabs of %s, %sresults, the program\n",
+                            tr_human_bytes(plan->memory.host, memory),
+                            counts[tr_reader_ring(kn, job->first.largest_slab)],
+                            tr_human_bytes((double)job->first.largest_slab, slab),
+                            plan->memory.device > 0 ? "" : "streams, scratch, "));
     if (plan->memory.device > 0)
         TR_TRY(tr_string_format(
             text, err, "  device memory  %s a rank: two slabs, streams, scratch, libraries\n",

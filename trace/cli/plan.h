@@ -20,7 +20,8 @@ struct tr_plan {
 };
 
 // Memory a rank may use: 70 % of what the node or the job's limit leaves, and `device_memory` of
-// the device (0: 90 % of what it has free), each shared by the ranks that have it in common.
+// the device (0, or more than that: 90 % of what it has free), each shared by the ranks that have
+// it in common.
 struct tr_rank_bytes tr_plan_memory(const struct kn_backend *kn, double device_memory,
                                     int node_size);
 

@@ -90,7 +90,9 @@ static enum tr_status open_backend(struct program *p, struct tr_err *err) {
                        *why ? why : kn_status_text(status),
                        p->job.device == KN_CUDA ? "; --device cpu works" : "");
     double cubed = (double)side * (double)side * (double)side;
-    p->product_rate = 2 * cubed / kn_product_seconds(p->kn, side, side, side);
+    double seconds = kn_product_seconds(p->kn, side, side, side);
+    p->product_rate = seconds > 0 ? 2 * cubed / seconds : 0;
+    *p->kn->error = '\0'; // not of what comes
     return TR_OK;
 }
 
@@ -140,7 +142,8 @@ static struct tr_rank_bytes memory_of(const struct program *p) {
 // A micro-batch does not depend on the memory, so one has to fit.
 static enum tr_status check_device_memory(const struct program *p, struct tr_err *err) {
     char needed[TR_HUMAN_MAX], room[TR_HUMAN_MAX];
-    struct tr_rank_bytes least = tr_worker_bytes(&p->job, p->kn, p->job.micro_batch);
+    int64_t all = p->job.calibration.sequences, micro = p->job.micro_batch;
+    struct tr_rank_bytes least = tr_worker_bytes(&p->job, p->kn, micro < all ? micro : all);
     double device = memory_of(p).device;
     if (least.device <= device)
         return TR_OK;

@@ -20,7 +20,7 @@ struct worker {
     int64_t wave;               // sequences at a time
     struct dist_item item, next;
     bool asked;                // `next` is known
-    int64_t last_slabs;        // of the present checkpoint: when one of them begins, ask
+    int64_t slabs, ask_from;   // of the present checkpoint: when slab ask_from begins, ask
     bool last_wave;            // of the present item
     struct tr_results results; // of the present item
     struct tr_err asking;      // why asking failed, code TR_OK if it did not
@@ -145,7 +145,7 @@ static void tell_progress(struct worker *w, int64_t index) {
     if (tr_now() - w->last_told < 1)
         return;
     w->last_told = tr_now();
-    double share = (double)index / (double)(w->last_slabs + 2);
+    double share = (double)index / (double)w->slabs;
     struct tr_message message = {.kind = TR_MSG_PROGRESS,
                                  .tokens = w->item_tokens + share * w->wave_tokens};
     w->asking.code = tell(w, &message, NULL, &w->asking);
@@ -155,7 +155,7 @@ static void on_slab(void *user, int64_t index) {
     struct worker *w = user;
     if (w->asking.code == TR_OK)
         tell_progress(w, index);
-    if (w->last_wave && index >= w->last_slabs && w->asking.code == TR_OK)
+    if (w->last_wave && index >= w->ask_from && w->asking.code == TR_OK)
         w->asking.code = ask(w, &w->asking);
 }
 
@@ -187,7 +187,8 @@ static enum tr_status run_wave(struct worker *w, int64_t begin, int64_t end,
     strcpy(message->config_digest, loaded.config_digest);
     const char *name = entry_of(w->job, w->item.checkpoint)->name;
     enum tr_status status = prepare_forward(w, &loaded, name, err);
-    w->last_slabs = loaded.slabs - 2;
+    w->slabs = loaded.slabs;
+    w->ask_from = loaded.slabs - tr_reader_ring(w->kn, w->job->first.largest_slab);
     w->item_tokens = message->tokens;
     w->wave_tokens = (double)((end - begin) * w->job->calibration.seq_len);
     struct tr_taps taps = {

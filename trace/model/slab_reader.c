@@ -131,13 +131,17 @@ static enum tr_status reserve(struct tr_reader *reader, struct ring_entry *entry
     if (bytes <= entry->capacity)
         return TR_OK;
     free_memory(reader, entry);
-    if (!kn)
+    if (!kn) {
         TR_TRY(TR_NEW(&entry->slab.memory, bytes, "a slab of weights", err));
-    else if (kn->ops->host_alloc(kn, (void **)&entry->slab.memory, bytes) != KN_OK)
-        return tr_fail(err, TR_ENOMEM,
+        entry->capacity = bytes;
+        return TR_OK;
+    }
+    enum kn_status status = kn->ops->host_alloc(kn, (void **)&entry->slab.memory, bytes);
+    if (status != KN_OK)
+        return tr_fail(err, status == KN_ENOMEM ? TR_ENOMEM : TR_ENVIRONMENT,
                        "no %.2f GB of host memory that the device can copy from, for a slab of "
-                       "weights",
-                       (double)bytes / 1e9);
+                       "weights: %s",
+                       (double)bytes / 1e9, kn_status_text(status));
     entry->capacity = bytes;
     return TR_OK;
 }
