@@ -6,24 +6,39 @@
 
 #include "alloc.h"
 
-static bool steps_known(const struct an_series *series) {
-    for (int64_t c = 0; c < series->checkpoints; c++)
-        if (series->checkpoint[c].step < 0)
-            return false;
-    return series->axis <= AN_AXIS_STEP;
+static bool some_steps_known(const struct an_series *series) {
+    for (int64_t c = series->first; c < series->checkpoints; c++)
+        if (series->checkpoint[c].step >= 0)
+            return true;
+    return false;
 }
 
 static enum an_axis common_axis(const struct an_series *a, const struct an_series *b) {
     if (a->axis == AN_AXIS_TOKENS && b->axis == AN_AXIS_TOKENS)
         return AN_AXIS_TOKENS;
-    return steps_known(a) && steps_known(b) ? AN_AXIS_STEP : AN_AXIS_INDEX;
+    return some_steps_known(a) && some_steps_known(b) ? AN_AXIS_STEP : AN_AXIS_INDEX;
 }
 
+// NaN: not known, which is near to nothing.
 static double at(const struct an_series *series, int64_t c, enum an_axis axis) {
     const struct an_checkpoint *checkpoint = &series->checkpoint[c];
-    return axis == AN_AXIS_TOKENS ? checkpoint->tokens
-           : axis == AN_AXIS_STEP ? (double)checkpoint->step
-                                  : (double)(c - series->first);
+    if (axis == AN_AXIS_STEP)
+        return checkpoint->step < 0 ? NAN : (double)checkpoint->step;
+    return axis == AN_AXIS_TOKENS ? checkpoint->tokens : (double)(c - series->first);
+}
+
+// Whether a layer has no value at this checkpoint that has one at another: means over the aligned
+// checkpoints would then be over different ones for different layers.
+static bool has_gap(const struct an_series *series, int64_t c) {
+    int64_t units = series->layers * TR_MODULES;
+    for (int64_t u = 0; u < units; u++) {
+        if (!isnan(series->importance[c * units + u]))
+            continue;
+        for (int64_t other = series->first; other < series->checkpoints; other++)
+            if (!isnan(series->importance[other * units + u]))
+                return true;
+    }
+    return false;
 }
 
 // |ln| of the ratio of two times; 0 for two zeros.
@@ -34,9 +49,11 @@ static double apart(double a, double b) {
 // The checkpoint of `series` nearest to `time`.
 static int64_t nearest(const struct an_series *series, double time, enum an_axis axis) {
     int64_t best = series->first;
-    for (int64_t c = series->first; c < series->checkpoints; c++)
-        if (apart(at(series, c, axis), time) < apart(at(series, best, axis), time))
+    for (int64_t c = series->first; c < series->checkpoints; c++) {
+        double here = apart(at(series, c, axis), time);
+        if (here < apart(at(series, best, axis), time) || isnan(at(series, best, axis)))
             best = c;
+    }
     return best;
 }
 
@@ -49,7 +66,7 @@ enum tr_status an_align(struct an_comparison *comparison, const struct an_series
         int64_t b = nearest(second, time, axis);
         double other = at(second, b, axis);
         bool near = axis == AN_AXIS_INDEX ? time == other : apart(time, other) <= log(AN_NEAR);
-        if (near && nearest(first, other, axis) == a)
+        if (near && nearest(first, other, axis) == a && !has_gap(first, a) && !has_gap(second, b))
             comparison->pair[comparison->pairs++] = (struct an_pair){a, b};
     }
     if (comparison->pairs > 0)

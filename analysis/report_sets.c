@@ -105,7 +105,9 @@ static enum tr_status add_ties(struct an_writer *w, const struct an_set *set, st
 
 static enum tr_status add_clean(struct an_writer *w, const struct an_set *set, struct tr_err *err) {
     if (set->cut[w->group->count - 1].clean)
-        return tr_string_format(w->text, err, " The cut is clean.");
+        return tr_string_format(w->text, err,
+                                set->ties > 0 ? " The margin at the cut is clear of 0 all the same."
+                                              : " The cut is clean.");
     if (set->clean_below == 0 && set->clean_above == 0)
         return tr_string_format(w->text, err, " The cut is not clean, and no other is.");
     char below[24] = "", above[24] = "";

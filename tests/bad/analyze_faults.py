@@ -3,6 +3,8 @@
 takes the programs and an empty folder."""
 
 import os
+import stat
+import subprocess
 
 import harness
 import tiny_checkpoint as tiny
@@ -102,5 +104,28 @@ def no_common_time(programs, root):
                       "10 % of each other by steps", first, other + "/out.h5", code=2)
 
 
+def outputs(programs, root):
+    """What is no file is never replaced; of a link, the file behind it is."""
+    path, _ = store(programs, root)
+    analyze = programs["trace-analyze"]
+    os.mkdir(root + "/folder")
+    ran = harness.run(analyze, path, "--json", root + "/folder").expect(2)
+    check(f"{root}/folder is a folder, not a file to write" in ran.err, ran)
+    ran = harness.run(analyze, path, "--json", "-").expect(2)
+    check("--json takes a file; the report goes to stdout" in ran.err, ran)
+    os.symlink("behind.json", root + "/link.json")
+    tiny.write(root + "/behind.json", b"old")
+    harness.run(analyze, path, "--json", root + "/link.json").expect(0)
+    check(os.path.islink(root + "/link.json") and tiny.read(root + "/behind.json")[:1] == b"{", ran)
+    os.mkfifo(root + "/pipe")
+    reader = subprocess.Popen(["cat", root + "/pipe"], stdout=subprocess.PIPE)
+    harness.run(analyze, path, "--json", root + "/pipe").expect(0)
+    try:
+        check(reader.communicate(timeout=10)[0][:1] == b"{", ran)
+    finally:
+        reader.kill()
+    check(stat.S_ISFIFO(os.stat(root + "/pipe").st_mode), ran)
+
+
 CASES = [no_store, folder, another_schema, bad_second_file, cut_off, unfinished, failed_ones,
-         no_common_time]
+         no_common_time, outputs]

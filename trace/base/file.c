@@ -123,8 +123,8 @@ static enum tr_status write_new(const char *path, const char *bytes, size_t size
     return status;
 }
 
-enum tr_status tr_file_replace(const char *path, const void *bytes, size_t size,
-                               struct tr_err *err) {
+static enum tr_status replace(const char *path, const void *bytes, size_t size,
+                              struct tr_err *err) {
     struct tr_string aside = {0};
     TR_TRY(tr_string_format(&aside, err, "%s.tmp%ld", path, (long)getpid()));
     enum tr_status status = write_new(aside.data, bytes, size, err);
@@ -133,6 +133,25 @@ enum tr_status tr_file_replace(const char *path, const void *bytes, size_t size,
     if (status != TR_OK)
         unlink(aside.data);
     tr_string_free(&aside);
+    return status;
+}
+
+// A folder is refused; a device or a pipe is written to and stays what it is; of a link, what it
+// points to is replaced.
+enum tr_status tr_file_replace(const char *path, const void *bytes, size_t size,
+                               struct tr_err *err) {
+    struct stat there;
+    if (stat(path, &there))
+        return replace(path, bytes, size, err);
+    if (S_ISDIR(there.st_mode))
+        return tr_fail(err, TR_EUSAGE, "%s is a folder, not a file to write", path);
+    if (!S_ISREG(there.st_mode))
+        return write_new(path, bytes, size, err);
+    char *target = realpath(path, NULL);
+    if (!target)
+        return tr_fail(err, TR_EIO, "cannot find %s: %s", path, strerror(errno));
+    enum tr_status status = replace(target, bytes, size, err);
+    free(target);
     return status;
 }
 

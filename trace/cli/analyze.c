@@ -101,6 +101,9 @@ static void check(struct argp_state *state, const struct options *options) {
     if (options->plan && wanted != 1)
         argp_error(state, "--plan needs a --module: attn, mlp, block or joint");
     for (int i = 0; i < 2; i++)
+        if (outputs[i].path && !strcmp(outputs[i].path, "-"))
+            argp_error(state, "--%s takes a file; the report goes to stdout", outputs[i].option);
+    for (int i = 0; i < 2; i++)
         for (int input = 0; input < 2; input++)
             if (same_file(outputs[i].path, options->path[input]))
                 argp_error(state, "--%s would overwrite %s", outputs[i].option,
