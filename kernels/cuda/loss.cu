@@ -4,28 +4,8 @@
 #include "products.h"
 
 constexpr int LOSS_THREADS = 256;
+constexpr int GROUP = 4; // logits a thread takes at a time; rows are padded to a multiple of it
 constexpr int64_t LOGIT_BYTES = 256 << 20;
-
-struct loss_state {
-    float maximum;
-    double sum;
-};
-
-// Sums of exp(z - maximum) over two sets of logits as one; -infinity: no logits yet.
-__device__ static struct loss_state joined(struct loss_state a, struct loss_state b) {
-    float maximum = fmaxf(a.maximum, b.maximum);
-    if (maximum == -INFINITY)
-        return {maximum, a.sum + b.sum};
-    return {maximum, a.sum * exp((double)a.maximum - (double)maximum) +
-                         b.sum * exp((double)b.maximum - (double)maximum)};
-}
-
-__device__ static struct loss_state joined_over_warp(struct loss_state state) {
-    for (int distance = WARP / 2; distance > 0; distance /= 2)
-        state = joined(state, {__shfl_xor_sync(0xffffffffu, state.maximum, distance),
-                               __shfl_xor_sync(0xffffffffu, state.sum, distance)});
-    return state;
-}
 
 struct loss_panel {
     const float *logits, *bias; // [rows, cols], [cols] or NULL
@@ -33,46 +13,72 @@ struct loss_panel {
     float scale, softcap;
 };
 
-__device__ static float logit(const struct loss_panel &p, const float *row, int64_t c) {
-    float z = p.scale * (row[c] + (p.bias ? p.bias[c] : 0));
+__device__ static float logit(const struct loss_panel &p, float product, int64_t c) {
+    float z = p.scale * (product + (p.bias ? p.bias[c] : 0));
     return p.softcap > 0 ? p.softcap * tanhf(z / p.softcap) : z;
+}
+
+// The highest of a thread's logits so far and the sum of exp(z - highest) of them.
+struct loss_state {
+    float highest, sum;
+};
+
+// NaN goes into the sum and stays there; -infinity adds nothing.
+__device__ static void take_logits(struct loss_state *state, const struct loss_panel &p,
+                                   const pack<float, GROUP> &products, int64_t c, int64_t count) {
+    float z[GROUP], highest = state->highest;
+#pragma unroll
+    for (int i = 0; i < GROUP; i++) {
+        z[i] = i < count ? logit(p, products.v[i], c + i) : -INFINITY;
+        highest = fmaxf(highest, z[i]);
+    }
+    if (highest > state->highest) {
+        state->sum *= __expf(state->highest - highest);
+        state->highest = highest;
+    }
+#pragma unroll
+    for (int i = 0; i < GROUP; i++)
+        state->sum += z[i] == -INFINITY ? 0 : __expf(z[i] - highest);
+}
+
+__device__ static float block_maximum(float value, float (&shared)[WARP]) {
+    int warp = (int)threadIdx.x / WARP, lane = (int)threadIdx.x % WARP;
+    for (int distance = WARP / 2; distance > 0; distance /= 2)
+        value = fmaxf(value, __shfl_xor_sync(0xffffffffu, value, distance));
+    if (lane == 0)
+        shared[warp] = value;
+    __syncthreads();
+    value = lane < LOSS_THREADS / WARP ? shared[lane] : -INFINITY;
+    for (int distance = WARP / 2; distance > 0; distance /= 2)
+        value = fmaxf(value, __shfl_xor_sync(0xffffffffu, value, distance));
+    return value;
+}
+
+// sum of exp(z - from) as one of exp(z - to); from -infinity: of no logits, or of NaN.
+__device__ static double rescaled(double sum, double from, double to) {
+    return from == -INFINITY ? sum : sum * exp(from - to);
 }
 
 // One row of logits a block joins the row's running maximum and sum.
 __global__ void reduce_logits(struct loss_panel p, double *maximum, double *sum, double *target,
                               const int32_t *targets, int64_t first_id) {
-    __shared__ struct loss_state shared[WARP];
+    __shared__ float highest[WARP];
+    __shared__ double sums[1][WARP];
     const float *row = p.logits + (int64_t)blockIdx.x * p.stride;
-    float highest = -INFINITY, total = 0;
-    for (int64_t c = threadIdx.x; c < p.cols; c += LOSS_THREADS) {
-        float z = logit(p, row, c);
-        if (z > highest) {
-            total = total * expf(highest - z) + 1;
-            highest = z;
-        } else if (z != -INFINITY) { // NaN stays in the sum
-            total += expf(z - highest);
-        }
-    }
-    struct loss_state state = joined_over_warp({highest, (double)total});
-    int warp = (int)threadIdx.x / WARP, lane = (int)threadIdx.x % WARP;
-    if (lane == 0)
-        shared[warp] = state;
-    __syncthreads();
-    if (warp > 0)
-        return;
-    bool used = lane < LOSS_THREADS / WARP;
-    state = joined_over_warp(used ? shared[lane] : loss_state{-INFINITY, 0});
-    if (lane > 0)
+    struct loss_state state = {-INFINITY, 0};
+    for (int64_t c = (int64_t)threadIdx.x * GROUP; c < p.cols; c += LOSS_THREADS * GROUP)
+        take_logits(&state, p, load<float, GROUP>(row + c), c, p.cols - c);
+    float panel_highest = block_maximum(state.highest, highest);
+    double total[1] = {rescaled(state.sum, state.highest, panel_highest)};
+    block_sum(total, sums);
+    if (threadIdx.x > 0)
         return;
     int64_t r = blockIdx.x, wanted = targets[r] < 0 ? -1 : targets[r] - first_id;
-    double before = maximum[r], after = fmax(before, (double)state.maximum);
-    double old = before == -INFINITY ? sum[r] : sum[r] * exp(before - after);
-    double added =
-        state.maximum == -INFINITY ? state.sum : state.sum * exp((double)state.maximum - after);
+    double before = maximum[r], after = fmax(before, (double)panel_highest);
     maximum[r] = after;
-    sum[r] = old + added;
+    sum[r] = rescaled(sum[r], before, after) + rescaled(total[0], panel_highest, after);
     if (wanted >= 0 && wanted < p.cols)
-        target[r] = (double)logit(p, row, wanted);
+        target[r] = (double)logit(p, row[wanted], wanted);
 }
 
 static struct kn_matrix rows_of(const struct kn_matrix *m, int64_t first, int64_t count) {

@@ -286,29 +286,37 @@ __global__ void activate_rows(T *y, int64_t stride, int64_t cols, enum kn_activa
         row[c] = from_float<T>(activated<T>(activation, p, to_float(row[c])));
 }
 
-// The same by packs, one a thread: the case that costs time. blockIdx.y is a stretch of a row.
+constexpr int PACK_THREADS = 256, PACKS_EACH = 2;
+
+// The same by packs: the case that costs time. A thread asks for all of its packs before it works
+// on the first, or too few bytes are on their way at a time. blockIdx.y is a stretch of a row.
 template <typename T, int WIDTH, enum kn_activation ACTIVATION>
 __global__ void activate_packs(T *y, int64_t stride, int packs, struct activation_parameters p) {
-    int at = (int)(blockIdx.y * blockDim.x + threadIdx.x);
-    if (at >= packs)
-        return;
-    T *to = y + (int64_t)blockIdx.x * stride + (int64_t)at * WIDTH;
-    pack<T, WIDTH> values = load<T, WIDTH>(to);
-    float out[WIDTH];
+    int first = (int)(blockIdx.y * PACK_THREADS * PACKS_EACH + threadIdx.x);
+    T *row = y + (int64_t)blockIdx.x * stride;
+    pack<T, WIDTH> values[PACKS_EACH];
 #pragma unroll
-    for (int j = 0; j < WIDTH; j++)
-        out[j] = activated<T>(ACTIVATION, p, to_float(values.v[j]));
-    store(to, rounded<T>(out));
+    for (int i = 0; i < PACKS_EACH; i++)
+        if (first + i * PACK_THREADS < packs)
+            values[i] = load<T, WIDTH>(row + (int64_t)(first + i * PACK_THREADS) * WIDTH);
+#pragma unroll
+    for (int i = 0; i < PACKS_EACH; i++) {
+        if (first + i * PACK_THREADS >= packs)
+            return;
+        float out[WIDTH];
+#pragma unroll
+        for (int j = 0; j < WIDTH; j++)
+            out[j] = activated<T>(ACTIVATION, p, to_float(values[i].v[j]));
+        store(row + (int64_t)(first + i * PACK_THREADS) * WIDTH, rounded<T>(out));
+    }
 }
-
-constexpr int PACK_THREADS = 256;
 
 template <typename T, enum kn_activation ACTIVATION>
 static void launch_packs(cudaStream_t stream, const struct kn_matrix *y,
                          struct activation_parameters p) {
     constexpr int WIDTH = 16 / sizeof(T);
     int packs = (int)(y->cols / WIDTH);
-    dim3 blocks((unsigned)y->rows, blocks_of(packs, PACK_THREADS));
+    dim3 blocks((unsigned)y->rows, blocks_of(packs, PACK_THREADS * PACKS_EACH));
     activate_packs<T, WIDTH, ACTIVATION>
         <<<blocks, PACK_THREADS, 0, stream>>>((T *)y->data, y->stride, packs, p);
 }

@@ -16,6 +16,7 @@
 #include <time.h>
 
 enum { SEQ_LEN = 2048, BLOCK = 1 << 20, PANEL_ELEMENTS = 1 << 24, BINS = 100, POSITION_BINS = 72 };
+enum { WAVE = 16 }; // micro-batches whose statistics are summed at once, at the end of a layer
 static const double SECONDS = 0.3;
 
 struct model {
@@ -124,6 +125,20 @@ static struct kn_matrix weights(struct kn_backend *kn, int64_t rows, int64_t col
     return random_matrix(kn, kn->activation_type, rows, cols, sqrtf(3 / (float)cols));
 }
 
+// x.x, x.delta and delta.delta of `count` tokens.
+static double *some_statistics(struct kn_backend *kn, int64_t count) {
+    double *host = malloc(sizeof(double) * 3 * (size_t)count);
+    check(kn, host ? KN_OK : KN_ENOMEM);
+    for (int64_t i = 0; i < count; i++) {
+        host[i] = 1;
+        host[count + i] = (double)(i % 19 - 9) * 1e-3;
+        host[2 * count + i] = (double)(i % 23 + 1) * 1e-3;
+    }
+    double *statistics = upload(kn, host, sizeof(double) * 3 * (size_t)count);
+    free(host);
+    return statistics;
+}
+
 static void new_tables(struct bench *b) {
     double starts[BINS];
     for (int i = 0; i < BINS; i++) {
@@ -165,9 +180,9 @@ static void new_operands(struct bench *b) {
     b->w_head = weights(kn, b->panel_rows, width);
     b->vector = random_memory(kn, KN_F32, b->wide.cols, 1);
     b->turn = eighth_turns(kn, b->seq_len * m->pairs);
-    b->statistics = new_memory(kn, sizeof(double) * 3 * KN_RESIDUAL_ADDS * (size_t)rows);
+    b->statistics = some_statistics(kn, WAVE * KN_RESIDUAL_ADDS * rows);
     b->loss = new_memory(kn, sizeof(double) * 3 * (size_t)rows);
-    size_t sequences = (size_t)(rows / b->seq_len);
+    size_t sequences = (size_t)(WAVE * KN_RESIDUAL_ADDS * rows / b->seq_len);
     b->sums = new_memory(kn, sizeof(double) * (KN_SUMS + POSITION_BINS) * sequences);
     b->counts = new_memory(kn, sizeof(uint32_t) * (KN_COUNTS + BINS + POSITION_BINS) * sequences);
     new_tables(b);
@@ -287,26 +302,22 @@ static enum kn_status end_block(const struct bench *b, struct cost *cost) {
     return b->kn->ops->block_end(b->kn, &op);
 }
 
-// The sums of the three adds of a block.
+// The sums of the three adds of a block, of all micro-batches of a wave.
 static enum kn_status summarise(const struct bench *b, struct cost *cost) {
-    int64_t n = KN_RESIDUAL_ADDS * b->rows;
-    enum kn_status status = KN_OK;
-    for (int64_t at = 0; at < n && status == KN_OK; at += b->rows) {
-        struct kn_summary op = {.sums = b->sums,
-                                .counts = b->counts,
-                                .xx = b->statistics + at,
-                                .xd = b->statistics + n + at,
-                                .dd = b->statistics + 2 * n + at,
-                                .sequences = b->rows / b->seq_len,
-                                .seq_len = b->seq_len,
-                                .bin_starts = b->bin_starts,
-                                .position_bin = b->position_bin,
-                                .bins = BINS,
-                                .position_bins = POSITION_BINS};
-        status = b->kn->ops->summary(b->kn, &op);
-    }
+    int64_t n = WAVE * KN_RESIDUAL_ADDS * b->rows;
+    struct kn_summary op = {.sums = b->sums,
+                            .counts = b->counts,
+                            .xx = b->statistics,
+                            .xd = b->statistics + n,
+                            .dd = b->statistics + 2 * n,
+                            .sequences = n / b->seq_len,
+                            .seq_len = b->seq_len,
+                            .bin_starts = b->bin_starts,
+                            .position_bin = b->position_bin,
+                            .bins = BINS,
+                            .position_bins = POSITION_BINS};
     cost->bytes = 3 * (double)n * sizeof(double);
-    return status;
+    return b->kn->ops->summary(b->kn, &op);
 }
 
 static enum kn_status head(const struct bench *b, struct cost *cost) {
@@ -326,25 +337,26 @@ static enum kn_status head(const struct bench *b, struct cost *cost) {
 static const struct op {
     const char *name;
     enum kn_status (*run)(const struct bench *b, struct cost *cost);
+    int batches; // micro-batches of one call
 } ops[] = {
-    {"norm before attention", norm_of_attention},
-    {"product qkv", qkv},
-    {"rotate", rotate},
-    {"attention", attend},
-    {"product out", out},
-    {"norm before MLP", norm_of_mlp},
-    {"product in", in},
-    {"gate", gate},
-    {"product down", down},
-    {"end of block", end_block},
-    {"sums", summarise},
-    {"head", head},
+    {"norm before attention", norm_of_attention, 1},
+    {"product qkv", qkv, 1},
+    {"rotate", rotate, 1},
+    {"attention", attend, 1},
+    {"product out", out, 1},
+    {"norm before MLP", norm_of_mlp, 1},
+    {"product in", in, 1},
+    {"gate", gate, 1},
+    {"product down", down, 1},
+    {"end of block", end_block, 1},
+    {"sums", summarise, WAVE},
+    {"head", head, 1},
 };
 enum { OPS = sizeof ops / sizeof ops[0], BLOCK_OPS = OPS - 1 };
 
 // ---- times -------------------------------------------------------------------------------------
 
-// Seconds of one call, over calls without a pause that together take at least SECONDS.
+// Seconds of one micro-batch, over calls without a pause that together take at least SECONDS.
 static double time_op(const struct bench *b, const struct op *op, struct cost *cost) {
     check(b->kn, op->run(b, cost));
     check(b->kn, b->kn->ops->sync(b->kn));
@@ -358,7 +370,8 @@ static double time_op(const struct bench *b, const struct op *op, struct cost *c
         check(b->kn, b->kn->ops->sync(b->kn));
         seconds = seconds_now() - begin;
         if (seconds >= SECONDS) {
-            return seconds / (double)calls;
+            cost->bytes /= op->batches;
+            return seconds / (double)(calls * op->batches);
         }
     }
 }

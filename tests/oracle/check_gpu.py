@@ -16,6 +16,7 @@ GPU.
 import csv
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,15 +40,16 @@ class Tracer:
 
     programs: dict
     device: str
-    out: str
+    scratch: str
 
     def run(self, folders, tokens, dtype):
         """{name: importance [layer, module, sequence, position]}."""
         low = [] if self.device == "cpu" else ["--dtype", dtype]
+        out = f"{self.scratch}/{folders[0].name}.h5"
         harness.run(self.programs["trace-ckpts"], "--device", self.device, *low, "--per-token",
-                    "--no-nll", "--fresh", "-q", "-o", self.out, "--tokens", tokens, "--ckpts",
+                    "--no-nll", "--fresh", "-q", "-o", out, "--tokens", tokens, "--ckpts",
                     *folders, env=harness.environment(None)).expect(0)
-        store = harness.Store(self.programs["store_json"], self.out, "importance_token")
+        store = harness.Store(self.programs["store_json"], out, "importance_token")
         shape = store.layers, len(MODULES), store.sequences, store.seq_len
         found = {}
         for row in store.rows:
@@ -113,20 +115,36 @@ def check_low(table, model, dtype, found, references, truth, exempt):
 # ---- families ----------------------------------------------------------------------------------
 
 
-def check_fixture(table, tracer, folder):
-    truth = np.load(folder / "truth.npz")
+def trace_fixture(tracer, folder):
+    """{dtype: importance, or why there is none}."""
+    found = {}
     for dtype in ("f32", *LOW):
         try:
-            found = tracer.run([folder], folder / "tokens.npy", dtype)[folder.name]
+            found[dtype] = tracer.run([folder], folder / "tokens.npy", dtype)[folder.name]
         except harness.Failure as failure:
-            table.problem(folder.name, dtype, failure)
-            continue
-        if dtype == "f32":
+            found[dtype] = failure
+    return found
+
+
+def check_fixture(table, folder, traced):
+    truth = np.load(folder / "truth.npz")
+    for dtype, found in traced.items():
+        if isinstance(found, harness.Failure):
+            table.problem(folder.name, dtype, found)
+        elif dtype == "f32":
             check_exact(table, folder.name, found, truth["importance"], truth["exempt"],
                         FAMILY_TOLERANCE)
         else:
             check_low(table, folder.name, dtype, found, [truth[dtype].astype(np.float64)],
                       truth["importance"], truth["exempt_low"])
+
+
+def check_fixtures(table, tracer, root):
+    """The programs run side by side: most of their time is starting."""
+    folders = sorted(root.iterdir())
+    with ThreadPoolExecutor(max(1, (os.cpu_count() or 1) // 2)) as pool:
+        for folder, traced in zip(folders, pool.map(lambda f: trace_fixture(tracer, f), folders)):
+            check_fixture(table, folder, traced)
 
 
 # ---- series ------------------------------------------------------------------------------------
@@ -195,13 +213,12 @@ def main():
         return 77
     table = Table(programs.get("out"))
     with harness.scratch() as root:
-        tracer = Tracer(programs, device, root + "/trace.h5")
+        tracer = Tracer(programs, device, root)
         if "series" in programs:
             for name, family in (("demo", "llama"), ("neox", "gpt_neox")):
                 check_series(table, tracer, Path(programs["series"]) / name, family)
-        fixtures = Path(programs["fixtures"]) if "fixtures" in programs else None
-        for folder in sorted(fixtures.iterdir()) if fixtures else ():
-            check_fixture(table, tracer, folder)
+        if "fixtures" in programs:
+            check_fixtures(table, tracer, Path(programs["fixtures"]))
     print(f"{table.failed} failed" if table.failed else "all well")
     return 1 if table.failed else 0
 

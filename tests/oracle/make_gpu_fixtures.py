@@ -27,6 +27,7 @@ from family import PER_LAYER, draw_cases
 from reference import all_importances, exemptions, make_model, run_model
 
 LAYERS, VOCABULARY, SEQUENCES, SEQ_LEN = 2, 97, 4, 64
+EXPERT_SEQUENCES = 32  # a token that goes to another expert outweighs all others: chance needs many
 LOW_MARGIN = 0.1  # of the mean probability: a router's logits in bf16 are off by some 2^-6
 PUBLISHED = {"bloom": "float16", "falcon": "bfloat16", "gpt2": "float32", "gpt_neox": "float16",
              "olmo": "float32", "opt": "float16", "phi": "float16"}  # others: bfloat16
@@ -36,7 +37,8 @@ def compact(case):
     """The case in two layers and a small vocabulary, over tokens enough for a mean square."""
     config = case.config | {"num_hidden_layers": LAYERS, "vocab_size": VOCABULARY}
     config |= {key: (config[key] * LAYERS)[-LAYERS:] for key in PER_LAYER if key in config}
-    return replace(case, config=config, sequences=SEQUENCES, seq_len=SEQ_LEN, shard_size="1GB",
+    sequences = EXPERT_SEQUENCES if any("experts" in key for key in config) else SEQUENCES
+    return replace(case, config=config, sequences=sequences, seq_len=SEQ_LEN, shard_size="1GB",
                    dtype=PUBLISHED.get(case.family.model_type, "bfloat16"))
 
 
