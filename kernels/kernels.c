@@ -20,6 +20,16 @@ int kn_device_count(void) {
 #endif
 }
 
+enum kn_status kn_device_describe(struct kn_device *device, int index) {
+#ifdef KN_HAS_CUDA
+    return kn_cuda_device_describe(device, index);
+#else
+    (void)device;
+    (void)index;
+    return KN_EUNSUPPORTED;
+#endif
+}
+
 static enum kn_status open_cuda(struct kn_backend **kn_p, const struct kn_options *options) {
 #ifdef KN_HAS_CUDA
     return kn_cuda_open(kn_p, options);

@@ -330,6 +330,14 @@ struct kn_options {
 // Devices that this build and this machine offer; 0 without CUDA or without a driver.
 int kn_device_count(void);
 
+// One of them. `identity` is its UUID (of a part of a divided device, the part's), the same in
+// every process that sees it, whatever its index there.
+struct kn_device {
+    char name[64];
+    unsigned char identity[16];
+};
+enum kn_status kn_device_describe(struct kn_device *device, int index);
+
 // Opens a backend; options may be NULL: all zero. KN_EUNSUPPORTED when this build lacks the kind or
 // the type. Close with kn->ops->close(kn).
 enum kn_status kn_open(struct kn_backend **kn_p, enum kn_kind kind,

@@ -42,6 +42,14 @@ bool dist_all_ok(struct dist *dist, bool ok);
 void dist_sum(struct dist *dist, double *values, int count);
 void dist_max(struct dist *dist, double *values, int count);
 
+// Collective. The ranks of this node that gave the same bytes as this one, which is counted:
+// how many, and this one's place among them in rank order. `size` is the same on all ranks. Ends
+// the job when the ranks can no longer talk.
+struct dist_alike {
+    int place, count;
+};
+struct dist_alike dist_node_alike(struct dist *dist, const void *bytes, size_t size);
+
 // ---- requests to rank 0 ----------------------------------------------------------------------
 
 // Answers one request on rank 0: reads request[0, size) from rank `from` and appends the answer.

@@ -29,6 +29,7 @@ struct header {
 
 struct dist {
     MPI_Comm comm; // a private copy of the world; errors return
+    MPI_Comm node; // those of its ranks that share this node's memory
     int rank, size, node_rank, node_size;
     bool threads;          // MPI_THREAD_MULTIPLE
     char *scratch;         // [CHUNK] swallows bytes for which there is no memory
@@ -67,17 +68,15 @@ static enum tr_status finish(int code, MPI_Request *request, const char *what, s
 
 static enum tr_status find_places(struct dist *dist, struct tr_err *err) {
     const char *what = "setting up the ranks";
-    MPI_Comm node = MPI_COMM_NULL;
     TR_TRY(check(MPI_Comm_dup(MPI_COMM_WORLD, &dist->comm), what, err));
     TR_TRY(check(MPI_Comm_set_errhandler(dist->comm, MPI_ERRORS_RETURN), what, err));
     TR_TRY(check(MPI_Comm_rank(dist->comm, &dist->rank), what, err));
     TR_TRY(check(MPI_Comm_size(dist->comm, &dist->size), what, err));
-    TR_TRY(check(
-        MPI_Comm_split_type(dist->comm, MPI_COMM_TYPE_SHARED, dist->rank, MPI_INFO_NULL, &node),
-        what, err));
-    MPI_Comm_rank(node, &dist->node_rank);
-    MPI_Comm_size(node, &dist->node_size);
-    MPI_Comm_free(&node);
+    TR_TRY(check(MPI_Comm_split_type(dist->comm, MPI_COMM_TYPE_SHARED, dist->rank, MPI_INFO_NULL,
+                                     &dist->node),
+                 what, err));
+    TR_TRY(check(MPI_Comm_rank(dist->node, &dist->node_rank), what, err));
+    TR_TRY(check(MPI_Comm_size(dist->node, &dist->node_size), what, err));
     return TR_OK;
 }
 
@@ -86,7 +85,7 @@ enum tr_status dist_open(struct dist **dist_p, int *argc, char ***argv, struct t
     TR_TRY(check(MPI_Init_thread(argc, argv, MPI_THREAD_MULTIPLE, &provided), "starting", err));
     struct dist *dist;
     TR_TRY(TR_NEW(&dist, 1, "communicator", err));
-    dist->comm = MPI_COMM_NULL;
+    dist->comm = dist->node = MPI_COMM_NULL;
     dist->threads = provided == MPI_THREAD_MULTIPLE;
     enum tr_status status;
     TR_GO(status, TR_NEW(&dist->scratch, CHUNK, "communicator", err), fail);
@@ -101,6 +100,8 @@ fail:
 void dist_close(struct dist *dist) {
     if (!dist)
         return;
+    if (dist->node != MPI_COMM_NULL)
+        MPI_Comm_free(&dist->node);
     if (dist->comm != MPI_COMM_NULL)
         MPI_Comm_free(&dist->comm);
     MPI_Finalize();
@@ -185,6 +186,25 @@ void dist_sum(struct dist *dist, double *values, int count) {
 void dist_max(struct dist *dist, double *values, int count) {
     if (reduce(dist, values, count, MPI_MAX) != TR_OK)
         dist_abort(dist, 3);
+}
+
+struct dist_alike dist_node_alike(struct dist *dist, const void *bytes, size_t size) {
+    struct dist_alike alike = {0};
+    MPI_Request request;
+    char *all = malloc((size_t)dist->node_size * size + 1);
+    if (!all)
+        dist_abort(dist, 3);
+    int code =
+        MPI_Iallgather(bytes, (int)size, MPI_BYTE, all, (int)size, MPI_BYTE, dist->node, &request);
+    if (finish(code, &request, "comparing ranks", NULL) != TR_OK)
+        dist_abort(dist, 3);
+    for (int i = 0; i < dist->node_size; i++) {
+        bool same = memcmp(all + (size_t)i * size, bytes, size) == 0;
+        alike.count += same;
+        alike.place += same && i < dist->node_rank;
+    }
+    free(all);
+    return alike;
 }
 
 // ---- messages --------------------------------------------------------------------------------

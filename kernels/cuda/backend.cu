@@ -230,3 +230,14 @@ int kn_cuda_device_count(void) {
     int count = 0;
     return cudaGetDeviceCount(&count) == cudaSuccess ? count : 0;
 }
+
+enum kn_status kn_cuda_device_describe(struct kn_device *device, int index) {
+    struct cudaDeviceProp properties;
+    if (cudaGetDeviceProperties(&properties, index) != cudaSuccess)
+        return KN_EDEVICE;
+    *device = {};
+    snprintf(device->name, sizeof device->name, "%.63s", properties.name);
+    static_assert(sizeof device->identity == sizeof properties.uuid, "a UUID has 16 bytes");
+    memcpy(device->identity, &properties.uuid, sizeof device->identity);
+    return KN_OK;
+}

@@ -197,10 +197,23 @@ static void broadcast(size_t size) {
     free(bytes);
 }
 
+// Ranks that say the same: all, none, every other one.
+static void test_alike(int rank, int size) {
+    const char same[16] = "one device";
+    int32_t own[4] = {7, rank, 0, 0}, parity = rank % 2;
+    struct dist_alike alike = dist_node_alike(dist, same, sizeof same);
+    CHECK(alike.count == size && alike.place == rank);
+    alike = dist_node_alike(dist, own, sizeof own);
+    CHECK(alike.count == 1 && alike.place == 0);
+    alike = dist_node_alike(dist, &parity, sizeof parity);
+    CHECK(alike.count == (size + 1 - parity) / 2 && alike.place == rank / 2);
+}
+
 static void test_collectives(void) {
     int rank = dist_rank(dist), size = dist_size(dist);
     CHECK(rank >= 0 && rank < size);
     CHECK(dist_node_rank(dist) == rank && dist_node_size(dist) == size); // one machine
+    test_alike(rank, size);
     broadcast(0);
     broadcast(5);
     broadcast(3000001);

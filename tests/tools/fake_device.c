@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fake_device.h"
 
+#include <pthread.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
 enum { LANES = 2, MAX_BLOCKS = 256, POISON = 0xFF };
+enum { HOST_HEADER = 64 }; // bytes before page-locked memory that hold its size
 
 // A piece of queued work: an op, a copy, or a place where the lane waits for the other one.
 struct task {
@@ -58,6 +61,8 @@ struct fake {
         void *memory;
         size_t bytes;
     } blocks[MAX_BLOCKS];
+    size_t host_bytes, host_limit; // page-locked memory taken, and what there is
+    pthread_mutex_t host_lock;
 };
 
 static struct fake *fake_of(struct kn_backend *self) {
@@ -246,18 +251,35 @@ static void fake_free(struct kn_backend *self, void *memory) {
 }
 
 static enum kn_status fake_host_alloc(struct kn_backend *self, void **memory_p, size_t bytes) {
-    (void)self;
-    void *memory = malloc(bytes ? bytes : 1);
+    struct fake *fake = fake_of(self);
+    pthread_mutex_lock(&fake->host_lock);
+    bool fits = bytes <= fake->host_limit - fake->host_bytes;
+    char *memory = fits ? malloc(HOST_HEADER + bytes) : NULL;
+    if (memory) {
+        fake->host_bytes += bytes;
+    }
+    pthread_mutex_unlock(&fake->host_lock);
     if (!memory) {
         return KN_ENOMEM;
     }
-    *memory_p = memory;
+    memcpy(memory, &bytes, sizeof bytes);
+    *memory_p = memory + HOST_HEADER;
     return KN_OK;
 }
 
 static void fake_host_free(struct kn_backend *self, void *memory) {
-    (void)self;
-    free(memory);
+    struct fake *fake = fake_of(self);
+    char *begin = (char *)memory - HOST_HEADER;
+    size_t bytes;
+    memcpy(&bytes, begin, sizeof bytes);
+    pthread_mutex_lock(&fake->host_lock);
+    fake->host_bytes -= bytes;
+    pthread_mutex_unlock(&fake->host_lock);
+    free(begin);
+}
+
+void fake_device_limit_host(struct kn_backend *self, size_t bytes) {
+    fake_of(self)->host_limit = bytes;
 }
 
 static void fake_close(struct kn_backend *self) {
@@ -270,6 +292,7 @@ static void fake_close(struct kn_backend *self) {
     free(fake->lanes[KN_LANE_OPS].tasks);
     free(fake->lanes[KN_LANE_COPIES].tasks);
     fake->cpu->ops->close(fake->cpu);
+    pthread_mutex_destroy(&fake->host_lock);
     free(fake);
 }
 
@@ -313,6 +336,8 @@ struct kn_backend *fake_device_open(enum fake_order order) {
     }
     fake->table = fake_ops;
     fake->order = order;
+    fake->host_limit = SIZE_MAX;
+    pthread_mutex_init(&fake->host_lock, NULL);
     fake->public.ops = &fake->table;
     fake->public.activation_type = KN_F32;
     fake->public.threads = 1;

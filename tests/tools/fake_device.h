@@ -17,4 +17,7 @@ enum fake_order { FAKE_LATE_COPIES, FAKE_LATE_OPS, FAKE_LATE_ALL };
 // Close with kn->ops->close(kn). NULL when there is no memory.
 struct kn_backend *fake_device_open(enum fake_order order);
 
+// From now on host_alloc gives no more than so many bytes in all.
+void fake_device_limit_host(struct kn_backend *kn, size_t bytes);
+
 #endif

@@ -76,7 +76,7 @@ static int64_t run(struct seen *seen, const char *folder, const char *tokens, bo
                            .boundary = on_boundary};
     assert_int_equal(kn_open(&kn, KN_CPU, &(struct kn_options){.threads = 1}), KN_OK);
     kn->unified = unified;
-    assert_int_equal(tr_reader_open(&reader, kn, 0, &err), TR_OK);
+    assert_int_equal(tr_reader_open(&reader, kn, 0, 0, &err), TR_OK);
     assert_int_equal(tr_reader_push(reader, folder, false, &err), TR_OK);
     assert_int_equal(tr_reader_begin(reader, &loaded, &err), TR_OK);
     struct tr_forward_options forward_options = {

@@ -71,7 +71,7 @@ static void run(struct kn_backend *kn, const char *folder, struct seen *seen) {
     OK(tr_loaded_examine(&loaded, folder, true, &err));
     struct tr_calibration_options options = {.vocabulary = loaded.config.vocabulary};
     OK(tr_calibration_from_tokens(&rows, tokens, &options, &err));
-    OK(tr_reader_open(&reader, kn, 0, &err));
+    OK(tr_reader_open(&reader, kn, 0, 0, &err));
     for (int i = 0; i < RUNS; i++)
         OK(tr_reader_push(reader, folder, true, &err));
     for (int i = 0; i < RUNS; i++) {

@@ -31,7 +31,7 @@ static int64_t routed_rows(const char *folder, const char *tokens, struct tr_con
     char digest[TR_DIGEST_MAX];
     struct tr_taps taps = {.tap = ignore_tap, .slab = ignore_slab};
     assert_int_equal(kn_open(&kn, KN_CPU, &(struct kn_options){.threads = 1}), KN_OK);
-    assert_int_equal(tr_reader_open(&reader, kn, 0, &err), TR_OK);
+    assert_int_equal(tr_reader_open(&reader, kn, 0, 0, &err), TR_OK);
     assert_int_equal(tr_reader_push(reader, folder, false, &err), TR_OK);
     assert_int_equal(tr_reader_begin(reader, &loaded, &err), TR_OK);
     struct tr_calibration_options options = {.vocabulary = loaded.config.vocabulary};

@@ -35,7 +35,8 @@ static void work(const struct tr_job *job, struct tr_store *store, struct kn_bac
     OK(tr_coordinator_new(&coordinator, job, store, 1, "test", &err));
     struct dist_service service = tr_coordinator_service(coordinator);
     OK(dist_serve_begin(dist, &service, &computes, &err));
-    OK(tr_worker_run(job, kn, dist, wave, &err));
+    struct tr_fit fit = {.wave = wave, .slabs = tr_reader_least(kn)};
+    OK(tr_worker_run(job, kn, dist, &fit, &err));
     dist_serve_end(dist);
     tr_coordinator_finish(coordinator, &code);
     assert_int_equal(code, 0);
@@ -115,9 +116,9 @@ static int64_t wave_within(const struct tr_job *job, const struct kn_backend *kn
                            double more) {
     struct tr_rank_bytes memory = {0};
     if (sequences)
-        memory = tr_worker_bytes(job, kn, sequences);
+        memory = tr_worker_bytes(job, kn, sequences, tr_reader_least(kn));
     memory.host += more;
-    return tr_worker_wave(job, kn, memory);
+    return tr_worker_fit(job, kn, memory).wave;
 }
 
 // A multiple of the micro-batch, never less than one, everything when there is room.
@@ -153,14 +154,40 @@ static void the_wave_follows_the_device(void **state) {
     assert_non_null(kn);
     OK(tr_job_prepare(&job, &options, &notes, &err));
     int64_t micro = job.micro_batch;
-    struct tr_rank_bytes one = tr_worker_bytes(&job, kn, micro);
-    struct tr_rank_bytes two = tr_worker_bytes(&job, kn, 2 * micro);
+    struct tr_rank_bytes one = tr_worker_bytes(&job, kn, micro, 3);
+    struct tr_rank_bytes two = tr_worker_bytes(&job, kn, 2 * micro, 3);
     double streams = 2.0 * 64 * 4 * (double)(micro * SEQ_LEN);
     assert_true(two.device - one.device > streams && two.host - one.host < streams);
     struct tr_rank_bytes memory = {.host = 1e12, .device = two.device};
-    assert_int_equal(tr_worker_wave(&job, kn, memory), 2 * micro);
+    assert_int_equal(tr_worker_fit(&job, kn, memory).wave, 2 * micro);
     memory.device -= 1;
-    assert_int_equal(tr_worker_wave(&job, kn, memory), micro);
+    assert_int_equal(tr_worker_fit(&job, kn, memory).wave, micro);
+    tr_string_free(&notes);
+    tr_job_free(&job);
+    kn->ops->close(kn);
+}
+
+// The ring of slabs is as long as the host has room for, and gives way to the wave.
+static void the_slabs_follow_the_host(void **state) {
+    (void)state;
+    char *paths[] = {(char *)"tests/series/demo/step_512"};
+    struct tr_options options = {
+        .paths = paths, .path_count = 1, .samples = SAMPLES, .seq_len = SEQ_LEN};
+    struct kn_backend *kn = fake_device_open(FAKE_LATE_ALL);
+    struct tr_job job;
+    struct tr_string notes = {0};
+    assert_non_null(kn);
+    OK(tr_job_prepare(&job, &options, &notes, &err));
+    for (int64_t slabs = 3; slabs <= 10; slabs++) {
+        struct tr_rank_bytes memory = tr_worker_bytes(&job, kn, SAMPLES, slabs);
+        struct tr_fit fit = tr_worker_fit(&job, kn, memory);
+        assert_int_equal(fit.wave, SAMPLES);
+        assert_int_equal(fit.slabs, slabs);
+        memory.host -= 1;
+        fit = tr_worker_fit(&job, kn, memory);
+        assert_int_equal(fit.wave < SAMPLES, slabs == 3);
+        assert_true(slabs == 3 || fit.slabs == slabs - 1);
+    }
     tr_string_free(&notes);
     tr_job_free(&job);
     kn->ops->close(kn);
@@ -181,7 +208,7 @@ static void the_plan_counts_spans(void **state) {
         struct tr_string notes = {0};
         options.spans = spans;
         OK(tr_job_prepare(&job, &options, &notes, &err));
-        bytes[spans] = tr_worker_bytes(&job, kn, 2).host;
+        bytes[spans] = tr_worker_bytes(&job, kn, 2, 2).host;
         tr_string_free(&notes);
         tr_job_free(&job);
     }
@@ -217,6 +244,7 @@ int main(void) {
         cmocka_unit_test(waves_give_the_same_bits),
         cmocka_unit_test(the_wave_follows_the_memory),
         cmocka_unit_test(the_wave_follows_the_device),
+        cmocka_unit_test(the_slabs_follow_the_host),
         cmocka_unit_test(the_plan_counts_spans),
         cmocka_unit_test(left_over_work_is_an_error),
     };

@@ -160,8 +160,20 @@ static enum tr_status take_piece(struct tr_coordinator *c, const struct tr_messa
 
 // ---- messages ----------------------------------------------------------------------------------
 
-static int by_host(const void *a, const void *b) {
-    return strcmp(((const struct tr_hello *)a)->host, ((const struct tr_hello *)b)->host);
+static int by_place(const void *a, const void *b) {
+    const struct tr_hello *left = a, *right = b;
+    int order = strcmp(left->host, right->host);
+    return order ? order : strcmp(left->device, right->device);
+}
+
+static void note_node(struct tr_coordinator *c, const struct tr_hello *hellos, int count) {
+    char text[1024];
+    tr_placement_advice(hellos, count, text, sizeof text);
+    if (*text)
+        tr_progress_note(&c->progress, text);
+    tr_placement_devices(hellos, count, text, sizeof text);
+    if (*text && c->job->options->verbose)
+        tr_progress_note(&c->progress, text);
 }
 
 // When all ranks have said where they run: advice once per node, and the machine's rate.
@@ -169,15 +181,12 @@ static void take_hello(struct tr_coordinator *c, const void *bytes) {
     memcpy(&c->hellos[c->hello_count++], bytes, sizeof *c->hellos);
     if (c->hello_count < c->ranks)
         return;
-    qsort(c->hellos, (size_t)c->ranks, sizeof *c->hellos, by_host);
+    qsort(c->hellos, (size_t)c->ranks, sizeof *c->hellos, by_place);
     for (int i = 0, first = 0; i < c->ranks; i++) {
-        char text[512];
         c->progress.product_rate += c->hellos[i].product_rate;
         if (i + 1 < c->ranks && strcmp(c->hellos[i].host, c->hellos[i + 1].host) == 0)
             continue;
-        tr_placement_advice(c->hellos + first, i + 1 - first, text, sizeof text);
-        if (*text)
-            tr_progress_note(&c->progress, text);
+        note_node(c, c->hellos + first, i + 1 - first);
         first = i + 1;
     }
 }

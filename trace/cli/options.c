@@ -57,7 +57,9 @@ static const struct argp_option argp_options[] = {
      "bf16)",
      0},
     {"device-memory", OPT_DEVICE_MEMORY, "SIZE", 0,
-     "Memory to take of each device, as 16G (default: 90 % of what is free)", 0},
+     "Memory that the ranks on a device take of it together, CUDA's own included, as 16G (default: "
+     "90 % of what is free)",
+     0},
     {"spans", OPT_SPANS, 0, 0,
      "Also compare the residual stream between any two blocks: cosine and CKA", 0},
     {"span-tokens", OPT_SPAN_TOKENS, "N", 0,

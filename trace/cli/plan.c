@@ -22,20 +22,17 @@ static double resident_memory(void) {
     return (double)pages * (double)sysconf(_SC_PAGESIZE);
 }
 
-// What a device's libraries take beside what is planned: workspaces, an op's own scratch.
-static const double DEVICE_LIBRARIES = 512e6;
+const double tr_plan_device_reserve = 1.1e9;
 
 struct tr_rank_bytes tr_plan_memory(const struct kn_backend *kn, double device_memory,
-                                    int node_size) {
-    struct tr_rank_bytes memory = {.host = 0.7 * tr_node_memory() / node_size};
+                                    int node_ranks, int sharers) {
+    struct tr_rank_bytes memory = {.host = 0.7 * tr_node_memory() / node_ranks};
     if (kn->unified)
         return memory;
-    int devices = kn_device_count();
-    int sharers = devices > 0 ? (node_size + devices - 1) / devices : node_size;
     double room = 0.9 * (double)kn->memory_free;
     if (device_memory > 0 && device_memory < room)
         room = device_memory;
-    memory.device = room / sharers - DEVICE_LIBRARIES;
+    memory.device = room / sharers - tr_plan_device_reserve;
     return memory;
 }
 
@@ -49,12 +46,12 @@ struct tr_plan tr_plan_make(const struct tr_job *job, const struct kn_backend *k
     if (job->todo_count < ranks) // every item is a piece
         plan.sequences = (job->micro_batches + ranks - 1) / ranks * micro;
     plan.sequences = plan.sequences < c->sequences ? plan.sequences : c->sequences;
-    plan.wave = tr_worker_wave(job, kn, memory);
-    plan.wave = plan.wave < plan.sequences ? plan.wave : plan.sequences;
-    plan.memory = tr_worker_bytes(job, kn, plan.wave);
+    plan.fit = tr_worker_fit(job, kn, memory);
+    plan.fit.wave = plan.fit.wave < plan.sequences ? plan.fit.wave : plan.sequences;
+    plan.memory = tr_worker_bytes(job, kn, plan.fit.wave, plan.fit.slabs);
     plan.memory.host += resident_memory();
-    plan.memory.device += kn->unified ? 0 : DEVICE_LIBRARIES;
-    double passes = (double)((plan.sequences + plan.wave - 1) / plan.wave);
+    plan.memory.device += kn->unified ? 0 : tr_plan_device_reserve;
+    double passes = (double)((plan.sequences + plan.fit.wave - 1) / plan.fit.wave);
     if (checkpoints > 0)
         passes *= (double)plan.items / checkpoints;
     plan.bytes_read = checkpoints * passes * job->first.bytes_read;
@@ -62,6 +59,20 @@ struct tr_plan tr_plan_make(const struct tr_job *job, const struct kn_backend *k
     plan.flops =
         checkpoints * tr_config_flops(&job->first.config, tokens, c->seq_len, job->info.layout.nll);
     return plan;
+}
+
+static enum tr_status device_page(const struct tr_plan *plan, struct tr_string *text,
+                                  struct tr_err *err) {
+    char memory[TR_HUMAN_MAX], reserve[TR_HUMAN_MAX];
+    TR_TRY(tr_string_format(text, err, "  device         %s", plan->device.text));
+    if (plan->device.sharers > 1)
+        TR_TRY(tr_string_format(text, err, ", shared by %d of this node's %d ranks",
+                                plan->device.sharers, plan->node_ranks));
+    return tr_string_format(text, err,
+                            "\n  device memory  %s a rank: two slabs, streams, scratch, and %s for "
+                            "the context and libraries\n",
+                            tr_human_bytes(plan->memory.device, memory),
+                            tr_human_bytes(tr_plan_device_reserve, reserve));
 }
 
 static enum tr_status page(const struct tr_plan *plan, const struct tr_job *job,
@@ -75,21 +86,18 @@ static enum tr_status page(const struct tr_plan *plan, const struct tr_job *job,
         text, err,
         "  items          %lld for %d rank%s; the largest has %lld sequences, %lld at a time\n",
         (long long)plan->items, plan->ranks, plan->ranks == 1 ? "" : "s",
-        (long long)plan->sequences, (long long)plan->wave));
+        (long long)plan->sequences, (long long)plan->fit.wave));
     TR_TRY(tr_string_format(text, err, "  to read        %s, %.2f times what is stored (%s)\n",
                             tr_human_bytes(plan->bytes_read, read),
                             plan->bytes_stored > 0 ? plan->bytes_read / plan->bytes_stored : 0,
                             tr_human_bytes(plan->bytes_stored, stored)));
     TR_TRY(tr_string_format(text, err,
                             "  peak memory    %s a rank: %s slabs of %s, %sresults, the program\n",
-                            tr_human_bytes(plan->memory.host, memory),
-                            counts[tr_reader_ring(kn, job->first.largest_slab)],
+                            tr_human_bytes(plan->memory.host, memory), counts[plan->fit.slabs],
                             tr_human_bytes((double)job->first.largest_slab, slab),
                             plan->memory.device > 0 ? "" : "streams, scratch, "));
     if (plan->memory.device > 0)
-        TR_TRY(tr_string_format(
-            text, err, "  device memory  %s a rank: two slabs, streams, scratch, libraries\n",
-            tr_human_bytes(plan->memory.device, memory)));
+        TR_TRY(device_page(plan, text, err));
     TR_TRY(tr_string_format(text, err, "  to compute     %s with %s operands: %s\n",
                             tr_human_unit(plan->flops, "FLOP", flops), kn_type_name(job->type),
                             kn->description));

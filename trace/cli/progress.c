@@ -57,14 +57,6 @@ void tr_progress_start(struct tr_progress *p, const struct tr_job *job) {
     p->terminal = isatty(STDERR_FILENO) == 1;
 }
 
-void tr_progress_add(struct tr_progress *p, const struct tr_message *message) {
-    p->seconds += message->seconds;
-    p->bytes += message->bytes;
-    p->flops += message->flops;
-    p->tokens += message->tokens;
-    p->waited += message->waited;
-}
-
 static void clear_line(struct tr_progress *p) {
     if (p->line_shown)
         fputs("\r\033[K", stderr);
@@ -75,6 +67,16 @@ void tr_progress_note(struct tr_progress *p, const char *text) {
     clear_line(p);
     tr_say(stderr, text);
     fputc('\n', stderr);
+}
+
+void tr_progress_add(struct tr_progress *p, const struct tr_message *message) {
+    if (*message->note && p->job->options->verbose)
+        tr_progress_note(p, message->note);
+    p->seconds += message->seconds;
+    p->bytes += message->bytes;
+    p->flops += message->flops;
+    p->tokens += message->tokens;
+    p->waited += message->waited;
 }
 
 void tr_progress_checkpoint(struct tr_progress *p, const char *name,

@@ -28,6 +28,7 @@ struct tr_hello {
     int threads;          // it computes with
     int online;           // processors of the node
     double product_rate;  // FLOP/s of its sgemm
+    char device[96];      // as in struct tr_device; "" on the CPU
 };
 
 struct tr_message {
@@ -37,6 +38,7 @@ struct tr_message {
     double seconds, bytes, flops, tokens, waited; // what the item took
     char identity[TR_DIGEST_MAX], config_digest[TR_DIGEST_MAX], weights_digest[TR_DIGEST_MAX];
     char text[TR_ERR_MAX];
+    char note[160]; // how the rank fares, for --verbose; "": as planned
 };
 
 #endif

@@ -11,7 +11,7 @@ static enum tr_status digest_weights(const char *folder, bool head, char digest[
                                      struct tr_err *err) {
     struct tr_reader *reader;
     struct tr_loaded loaded;
-    TR_TRY(tr_reader_open(&reader, NULL, 0, err));
+    TR_TRY(tr_reader_open(&reader, NULL, 0, 0, err));
     enum tr_status status = tr_reader_push(reader, folder, head, err);
     if (status == TR_OK)
         status = tr_reader_begin(reader, &loaded, err);

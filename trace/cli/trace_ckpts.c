@@ -20,7 +20,8 @@ struct program {
     struct tr_options options;
     struct dist *dist;
     struct kn_backend *kn;
-    double product_rate; // FLOP/s of this rank's sgemm
+    struct tr_device device; // of this rank; nothing on the CPU
+    double product_rate;     // FLOP/s of this rank's sgemm
     struct tr_job job;
     struct tr_store *store;             // rank 0
     struct tr_coordinator *coordinator; // rank 0
@@ -77,11 +78,10 @@ static enum tr_status share_choice(struct program *p, struct tr_err *err) {
 static enum tr_status open_backend(struct program *p, struct tr_err *err) {
     // A product that is large enough to keep all of the machine busy.
     int64_t side = p->job.device == KN_CUDA ? 4096 : 1024;
-    int devices = kn_device_count();
     char why[256] = "";
     struct kn_options options = {.threads = tr_placement_threads(p->dist),
                                  .type = p->job.type,
-                                 .device = devices ? dist_node_rank(p->dist) % devices : 0,
+                                 .device = p->device.index,
                                  .error = why};
     enum kn_status status = kn_open(&p->kn, p->job.device, &options);
     if (status != KN_OK)
@@ -136,29 +136,35 @@ static enum tr_status meet_store(struct program *p, const char *command, struct 
 }
 
 static struct tr_rank_bytes memory_of(const struct program *p) {
-    return tr_plan_memory(p->kn, (double)p->options.device_memory, dist_node_size(p->dist));
+    return tr_plan_memory(p->kn, (double)p->options.device_memory, dist_node_size(p->dist),
+                          p->device.sharers);
 }
 
 // A micro-batch does not depend on the memory, so one has to fit.
 static enum tr_status check_device_memory(const struct program *p, struct tr_err *err) {
-    char needed[TR_HUMAN_MAX], room[TR_HUMAN_MAX];
+    char needed[TR_HUMAN_MAX], room[TR_HUMAN_MAX], reserve[TR_HUMAN_MAX];
     int64_t all = p->job.calibration.sequences, micro = p->job.micro_batch;
-    struct tr_rank_bytes least = tr_worker_bytes(&p->job, p->kn, micro < all ? micro : all);
+    struct tr_rank_bytes least = tr_worker_bytes(&p->job, p->kn, micro < all ? micro : all, 0);
     double device = memory_of(p).device;
     if (least.device <= device)
         return TR_OK;
-    return tr_fail(err, TR_ENVIRONMENT,
-                   "the device has too little memory: a rank needs %s for two slabs of weights and "
-                   "a micro-batch of %lld x %lld tokens, and may take %s%s",
-                   tr_human_bytes(least.device, needed), (long long)p->job.micro_batch,
-                   (long long)p->job.calibration.seq_len, tr_human_bytes(fmax(device, 0), room),
-                   p->options.device_memory ? " by --device-memory" : "");
+    return tr_fail(
+        err, TR_ENVIRONMENT,
+        "the device has too little memory: a rank needs %s for two slabs of weights and "
+        "a micro-batch of %lld x %lld tokens, and may take %s%s beside %s for the context "
+        "and libraries",
+        tr_human_bytes(least.device, needed), (long long)p->job.micro_batch,
+        (long long)p->job.calibration.seq_len, tr_human_bytes(fmax(device, 0), room),
+        p->options.device_memory ? " by --device-memory" : "",
+        tr_human_bytes(tr_plan_device_reserve, reserve));
 }
 
 static enum tr_status say_plan(const struct program *p, struct tr_err *err) {
     struct tr_string text = {0};
     double rate = p->product_rate * dist_size(p->dist);
     struct tr_plan plan = tr_plan_make(&p->job, p->kn, dist_size(p->dist), memory_of(p), rate);
+    plan.device = p->device;
+    plan.node_ranks = dist_node_size(p->dist);
     enum tr_status status = tr_plan_text(&plan, &p->job, p->kn, p->options.dry_run, &text, err);
     if (status == TR_OK && p->options.dry_run)
         tr_say(stdout, text.data);
@@ -178,6 +184,7 @@ static enum tr_status say_hello(const struct program *p, struct tr_err *err) {
     tr_placement_hello(&hello.hello);
     hello.hello.threads = p->kn->threads;
     hello.hello.product_rate = p->product_rate;
+    strcpy(hello.hello.device, p->device.text);
     TR_TRY(dist_request(p->dist, &hello, sizeof hello, &answer, &size, err));
     free(answer);
     return TR_OK;
@@ -192,9 +199,9 @@ static enum tr_status run(struct program *p, struct tr_err *err) {
         service = tr_coordinator_service(p->coordinator);
     TR_TRY(dist_serve_begin(p->dist, &service, &computes, err));
     struct tr_err said;
-    int64_t wave = tr_worker_wave(&p->job, p->kn, memory_of(p));
+    struct tr_fit fit = tr_worker_fit(&p->job, p->kn, memory_of(p));
     if (say_hello(p, &said) == TR_OK && computes)
-        tr_worker_run(&p->job, p->kn, p->dist, wave, &said);
+        tr_worker_run(&p->job, p->kn, p->dist, &fit, &said);
     dist_serve_end(p->dist);
     return TR_OK;
 }
@@ -209,6 +216,9 @@ static enum tr_status run_job(struct program *p, int *exit_p, struct tr_err *err
     if (status == TR_OK && dist_rank(p->dist) == 0)
         status = tr_coordinator_new(&p->coordinator, &p->job, p->store, dist_size(p->dist),
                                     p->kn->description, err);
+    // Ranks may share their devices with more others than rank 0 does.
+    if (status == TR_OK)
+        status = check_device_memory(p, err);
     if (!agree(p, status))
         return status;
     tr_signals_catch();
@@ -233,6 +243,8 @@ static enum tr_status whole(struct program *p, const char *command, int *exit_p,
         return status;
     status = share_choice(p, err);
     p->job.threads = tr_placement_threads(p->dist);
+    if (p->job.device == KN_CUDA)
+        tr_placement_device(&p->device, p->dist);
     if (status == TR_OK)
         status = open_backend(p, err);
     if (status == TR_OK && first)

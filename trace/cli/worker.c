@@ -2,6 +2,7 @@
 #include "worker.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,7 +18,7 @@ struct worker {
     struct tr_reader *reader;
     struct tr_forward *forward; // NULL until the first item
     struct tr_config shape;     // the forward's
-    int64_t wave;               // sequences at a time
+    struct tr_fit fit;          // fit.slabs: as last reported
     struct dist_item item, next;
     bool asked;                // `next` is known
     int64_t slabs, ask_from;   // of the present checkpoint: when slab ask_from begins, ask
@@ -43,10 +44,9 @@ static struct tr_forward_options forward_options(const struct tr_job *job,
 }
 
 struct tr_rank_bytes tr_worker_bytes(const struct tr_job *job, const struct kn_backend *kn,
-                                     int64_t sequences) {
-    size_t largest = job->first.largest_slab;
-    double ring = (double)tr_reader_ring(kn, largest) * (double)largest;
-    struct tr_forward_options options = forward_options(job, kn, &job->first, sequences);
+                                     int64_t wave, int64_t slabs) {
+    double ring = (double)slabs * (double)job->first.largest_slab;
+    struct tr_forward_options options = forward_options(job, kn, &job->first, wave);
     struct tr_forward_bytes forward = tr_forward_bytes(kn, &job->first.config, &options);
     double host = ring + tr_results_bytes(&job->info.layout, job->threads) + forward.host;
     return kn->unified ? (struct tr_rank_bytes){.host = host + forward.backend}
@@ -58,18 +58,31 @@ static double fitting(double memory, double one, double two) {
     return two > one ? 1 + floor((memory - one) / (two - one)) : INFINITY;
 }
 
-int64_t tr_worker_wave(const struct tr_job *job, const struct kn_backend *kn,
-                       struct tr_rank_bytes memory) {
+static int64_t longest_wave(const struct tr_job *job, const struct kn_backend *kn,
+                            struct tr_rank_bytes memory) {
     int64_t micro = job->micro_batch, sequences = job->calibration.sequences;
-    struct tr_rank_bytes all = tr_worker_bytes(job, kn, sequences);
-    struct tr_rank_bytes one = tr_worker_bytes(job, kn, micro);
-    struct tr_rank_bytes two = tr_worker_bytes(job, kn, 2 * micro);
+    int64_t slabs = tr_reader_least(kn);
+    struct tr_rank_bytes all = tr_worker_bytes(job, kn, sequences, slabs);
+    struct tr_rank_bytes one = tr_worker_bytes(job, kn, micro, slabs);
+    struct tr_rank_bytes two = tr_worker_bytes(job, kn, 2 * micro, slabs);
     if (all.host <= memory.host && all.device <= memory.device)
         return sequences;
     double batches = fmin(fitting(memory.host, one.host, two.host),
                           fitting(memory.device, one.device, two.device));
     batches = fmax(fmin(batches, (double)job->micro_batches), 1);
     return (int64_t)batches * micro;
+}
+
+struct tr_fit tr_worker_fit(const struct tr_job *job, const struct kn_backend *kn,
+                            struct tr_rank_bytes memory) {
+    struct tr_fit fit = {.wave = longest_wave(job, kn, memory),
+                         .slabs = tr_reader_least(kn),
+                         .device = memory.device};
+    int64_t most = tr_reader_most(kn, job->first.largest_slab);
+    while (fit.slabs < most &&
+           tr_worker_bytes(job, kn, fit.wave, fit.slabs + 1).host <= memory.host)
+        fit.slabs++;
+    return fit;
 }
 
 // ---- asking ------------------------------------------------------------------------------------
@@ -103,7 +116,7 @@ static void item_sequences(const struct worker *w, const struct dist_item *item,
 static int64_t waves_of(const struct worker *w, const struct dist_item *item) {
     int64_t begin, end;
     item_sequences(w, item, &begin, &end);
-    return (end - begin + w->wave - 1) / w->wave;
+    return (end - begin + w->fit.wave - 1) / w->fit.wave;
 }
 
 static const struct tr_series_entry *entry_of(const struct tr_job *job, int64_t checkpoint) {
@@ -167,12 +180,19 @@ static enum tr_status prepare_forward(struct worker *w, const struct tr_loaded *
     if (strcmp(shape, w->job->shape))
         return tr_fail(err, TR_EFORMAT, "%s is another model than the series' first: %s, not %s",
                        name, shape, w->job->shape);
+    struct tr_forward_options options = forward_options(w->job, w->kn, loaded, w->fit.wave);
+    double device = w->kn->unified ? 0 : tr_forward_bytes(w->kn, config, &options).backend;
+    if (loaded->largest_slab > w->job->first.largest_slab && device > w->fit.device)
+        return tr_fail(err, TR_EUNSUPPORTED,
+                       "%s has larger slabs of weights than the series' first, %.2f GB, not %.2f: "
+                       "with them a rank needs %.2f GB of its device, and may take %.2f",
+                       name, (double)loaded->largest_slab / 1e9,
+                       (double)w->job->first.largest_slab / 1e9, device / 1e9, w->fit.device / 1e9);
     if (w->forward && memcmp(config, &w->shape, sizeof *config) == 0)
         return TR_OK;
     tr_forward_free(w->forward);
     w->forward = NULL;
     memcpy(&w->shape, config, sizeof *config);
-    struct tr_forward_options options = forward_options(w->job, w->kn, loaded, w->wave);
     return tr_forward_new(&w->forward, w->kn, config, &options, err);
 }
 
@@ -188,7 +208,7 @@ static enum tr_status run_wave(struct worker *w, int64_t begin, int64_t end,
     const char *name = entry_of(w->job, w->item.checkpoint)->name;
     enum tr_status status = prepare_forward(w, &loaded, name, err);
     w->slabs = loaded.slabs;
-    w->ask_from = loaded.slabs - tr_reader_ring(w->kn, w->job->first.largest_slab);
+    w->ask_from = loaded.slabs - tr_reader_slabs(w->reader);
     w->item_tokens = message->tokens;
     w->wave_tokens = (double)((end - begin) * w->job->calibration.seq_len);
     struct tr_taps taps = {
@@ -214,7 +234,8 @@ static enum tr_status run_waves(struct worker *w, int64_t begin, int64_t end,
     int64_t waves = waves_of(w, &w->item);
     enum tr_status status = TR_OK;
     for (int64_t i = 0; i < waves; i++) {
-        int64_t from = begin + i * w->wave, to = from + w->wave < end ? from + w->wave : end;
+        int64_t from = begin + i * w->fit.wave;
+        int64_t to = from + w->fit.wave < end ? from + w->fit.wave : end;
         struct tr_err again;
         w->last_wave = i + 1 == waves;
         // A checkpoint that failed once is still begun and ended for the waves it was pushed for.
@@ -222,6 +243,17 @@ static enum tr_status run_waves(struct worker *w, int64_t begin, int64_t end,
         status = status == TR_OK ? here : status;
     }
     return status;
+}
+
+// Says when the reader had to do with fewer slabs than it had before.
+static void note_slabs(struct worker *w, struct tr_message *message) {
+    int64_t slabs = tr_reader_slabs(w->reader);
+    if (slabs < w->fit.slabs)
+        snprintf(message->note, sizeof message->note,
+                 "%lld slabs of weights are held at a time from here on, not %lld: there is no "
+                 "more page-locked memory, or they are larger",
+                 (long long)slabs, (long long)w->fit.slabs);
+    w->fit.slabs = slabs;
 }
 
 // Runs the present item into sums and says in the message what happened. An error of this rank
@@ -236,6 +268,7 @@ static enum tr_status run_item(struct worker *w, struct tr_message *message, str
     message->status = run_waves(w, begin, end, message, &failure);
     message->seconds = tr_now() - start;
     message->waited = tr_reader_waited(w->reader) - waited;
+    note_slabs(w, message);
     strcpy(message->text, message->status == TR_OK ? "" : failure.text);
     if (message->status == TR_ENOMEM || message->status == TR_ENVIRONMENT) {
         *err = failure;
@@ -263,7 +296,7 @@ static enum tr_status deliver(struct worker *w, struct tr_message *message, stru
 }
 
 static enum tr_status work(struct worker *w, struct tr_err *err) {
-    TR_TRY(tr_reader_open(&w->reader, w->kn, w->job->first.largest_slab, err));
+    TR_TRY(tr_reader_open(&w->reader, w->kn, w->job->first.largest_slab, w->fit.slabs, err));
     TR_TRY(ask(w, err));
     while (w->next.checkpoint >= 0) {
         struct tr_message message = {0};
@@ -279,8 +312,8 @@ static enum tr_status work(struct worker *w, struct tr_err *err) {
 }
 
 enum tr_status tr_worker_run(const struct tr_job *job, struct kn_backend *kn, struct dist *dist,
-                             int64_t wave, struct tr_err *err) {
-    struct worker worker = {.job = job, .kn = kn, .dist = dist, .wave = wave};
+                             const struct tr_fit *fit, struct tr_err *err) {
+    struct worker worker = {.job = job, .kn = kn, .dist = dist, .fit = *fit};
     enum tr_status status = work(&worker, err);
     tr_reader_close(worker.reader);
     tr_forward_free(worker.forward);

@@ -16,18 +16,25 @@ struct tr_rank_bytes {
     double host, device;
 };
 
-// Sequences whose streams fit into `memory` beside scratch and slabs: a multiple of the
-// micro-batch, at least one of them. Longer items go through in waves.
-int64_t tr_worker_wave(const struct tr_job *job, const struct kn_backend *kn,
-                       struct tr_rank_bytes memory);
+// How a rank makes do with its memory.
+struct tr_fit {
+    int64_t wave;  // sequences whose streams it holds; longer items go through in waves
+    int64_t slabs; // of weights that its reader holds
+    double device; // bytes it may take of its device
+};
 
-// What a rank keeps to for an item of `sequences` sequences.
+// The longest wave that fits into `memory` beside scratch and the fewest slabs, a multiple of the
+// micro-batch and at least one; then as many slabs as the host has room for and are of use.
+struct tr_fit tr_worker_fit(const struct tr_job *job, const struct kn_backend *kn,
+                            struct tr_rank_bytes memory);
+
+// What a rank takes for a wave of `wave` sequences beside `slabs` slabs.
 struct tr_rank_bytes tr_worker_bytes(const struct tr_job *job, const struct kn_backend *kn,
-                                     int64_t sequences);
+                                     int64_t wave, int64_t slabs);
 
 // Runs until rank 0 has no more work. Not collective. An error is one of this rank or of the store;
 // checkpoints that fail are recorded rows, not errors.
 enum tr_status tr_worker_run(const struct tr_job *job, struct kn_backend *kn, struct dist *dist,
-                             int64_t wave, struct tr_err *err);
+                             const struct tr_fit *fit, struct tr_err *err);
 
 #endif

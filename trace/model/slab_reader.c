@@ -48,6 +48,7 @@ struct tr_reader {
     struct kn_backend *device; // that gives the ring's memory; NULL: the host's own
     struct ring_entry ring[DEVICE_RING];
     uint64_t entries;                 // of the ring
+    size_t slab_bytes;                // of each of them on a device
     uint64_t filled, taken, released; // slabs put into, taken from and given back to the ring, ever
     int64_t consumed;                 // slabs of the first job that the consumer has taken
     double waited;
@@ -150,7 +151,7 @@ static enum tr_status fill_entry(struct tr_reader *reader, struct job *job,
                                  struct ring_entry *entry, int64_t index) {
     const struct tr_slab_plan *plan = &job->plan.slabs[index];
     // Page-locked memory is slow to take, and giving it back waits for the device: once is enough.
-    size_t bytes = reader->device ? job->plan.largest : plan->bytes;
+    size_t bytes = reader->device ? reader->slab_bytes : plan->bytes;
     TR_TRY(reserve(reader, entry, bytes, &job->err));
     entry->slab.plan = plan;
     const struct tr_slab_plan *ahead = index + 1 < job->plan.count ? plan + 1 : NULL;
@@ -159,11 +160,49 @@ static enum tr_status fill_entry(struct tr_reader *reader, struct job *job,
     return tr_filler_fill(reader->filler, job->checkpoint, plan, entry->slab.memory, &job->err);
 }
 
+static bool is_empty(const struct tr_reader *reader) {
+    uint64_t i = 0;
+    while (i < reader->entries && !reader->ring[i].job)
+        i++;
+    return i == reader->entries;
+}
+
+// Makes a device's ring one of larger slabs, fewer in as many bytes, when the job has such; waits
+// until it is empty. False when the job is not wanted any more.
+static bool fit_ring(struct tr_reader *reader, const struct job *job) {
+    size_t largest = job->plan.largest;
+    if (!reader->device || largest <= reader->slab_bytes)
+        return true;
+    while (!reader->closing && !job->cancelled && !is_empty(reader))
+        pthread_cond_wait(&reader->changed, &reader->mutex);
+    if (reader->closing || job->cancelled)
+        return false;
+    for (uint64_t i = 0; i < reader->entries; i++)
+        free_memory(reader, &reader->ring[i]);
+    uint64_t fitting = reader->entries * reader->slab_bytes / largest;
+    reader->entries = fitting > DEVICE_RING_LEAST ? fitting : DEVICE_RING_LEAST;
+    reader->slab_bytes = largest;
+    reader->filled = reader->taken = reader->released = 0;
+    return true;
+}
+
+// Goes on with the slabs that a device's ring has when there is no memory for one more. Only in the
+// first round through the ring, where slab s is in entry s, also of the shorter one.
+static bool shorten_ring(struct tr_reader *reader, const struct ring_entry *failed) {
+    if (!reader->device || failed->slab.memory || reader->filled >= reader->entries ||
+        reader->filled < DEVICE_RING_LEAST)
+        return false;
+    reader->entries = reader->filled;
+    *reader->device->error = '\0'; // not of what comes
+    return true;
+}
+
 // Reads one job's slabs into the ring. Called with the mutex held, which is released while reading.
 static void read_slabs(struct tr_reader *reader, struct job *job) {
     enum tr_status status = TR_OK;
-    for (int64_t i = 0; i < job->plan.count && status == TR_OK; i++) {
-        if (!wait_for_room(reader, job)) {
+    bool wanted = fit_ring(reader, job);
+    for (int64_t i = 0; i < job->plan.count && status == TR_OK;) {
+        if (!wanted || !wait_for_room(reader, job)) {
             set_state(reader, job, READ);
             return;
         }
@@ -173,10 +212,13 @@ static void read_slabs(struct tr_reader *reader, struct job *job) {
         if (status == TR_OK && i + 1 == job->plan.count)
             status = tr_filler_digest(reader->filler, job->weights_digest, &job->err);
         pthread_mutex_lock(&reader->mutex);
-        if (status != TR_OK)
-            break;
+        if (status != TR_OK) {
+            status = shorten_ring(reader, entry) ? TR_OK : status;
+            continue;
+        }
         entry->job = job;
         reader->filled++;
+        i++;
         pthread_cond_broadcast(&reader->changed);
     }
     set_state(reader, job, status == TR_OK ? READ : FAILED);
@@ -214,7 +256,11 @@ static void *reader_main(void *argument) {
     return NULL;
 }
 
-int64_t tr_reader_ring(const struct kn_backend *kn, size_t largest) {
+int64_t tr_reader_least(const struct kn_backend *kn) {
+    return !kn || kn->unified ? HOST_RING : DEVICE_RING_LEAST;
+}
+
+int64_t tr_reader_most(const struct kn_backend *kn, size_t largest) {
     if (!kn || kn->unified)
         return HOST_RING;
     size_t fitting = largest ? DEVICE_RING_BYTES / largest : 0;
@@ -224,11 +270,12 @@ int64_t tr_reader_ring(const struct kn_backend *kn, size_t largest) {
 }
 
 enum tr_status tr_reader_open(struct tr_reader **reader_p, struct kn_backend *kn, size_t largest,
-                              struct tr_err *err) {
+                              int64_t slabs, struct tr_err *err) {
     struct tr_reader *reader;
     TR_TRY(TR_NEW(&reader, 1, "the reader", err));
     reader->device = kn && !kn->unified ? kn : NULL;
-    reader->entries = (uint64_t)tr_reader_ring(kn, largest);
+    reader->entries = (uint64_t)(slabs ? slabs : tr_reader_least(kn));
+    reader->slab_bytes = largest;
     int readers = reader->device ? DEVICE_READERS : 1;
     enum tr_status status = tr_filler_new(&reader->filler, readers, err);
     if (status != TR_OK) {
@@ -238,6 +285,8 @@ enum tr_status tr_reader_open(struct tr_reader **reader_p, struct kn_backend *kn
     pthread_mutex_init(&reader->mutex, NULL);
     pthread_cond_init(&reader->changed, NULL);
     if (pthread_create(&reader->thread, NULL, reader_main, reader)) {
+        pthread_cond_destroy(&reader->changed);
+        pthread_mutex_destroy(&reader->mutex);
         tr_filler_free(reader->filler);
         free(reader);
         return tr_fail(err, TR_ENVIRONMENT, "cannot start the reader thread");
@@ -366,6 +415,13 @@ void tr_reader_end(struct tr_reader *reader, char weights_digest[TR_DIGEST_MAX])
     strcpy(weights_digest, reader->consumed == job->plan.count ? job->weights_digest : "");
     drop_first(reader);
     pthread_mutex_unlock(&reader->mutex);
+}
+
+int64_t tr_reader_slabs(struct tr_reader *reader) {
+    pthread_mutex_lock(&reader->mutex);
+    int64_t slabs = (int64_t)reader->entries;
+    pthread_mutex_unlock(&reader->mutex);
+    return slabs;
 }
 
 double tr_reader_waited(const struct tr_reader *reader) {

@@ -12,7 +12,9 @@
 // Reads checkpoints slab by slab on a thread of its own, ahead of whoever computes: while slab s is
 // used, slab s + 1 is read, and past a checkpoint's last slab the first ones of the next pushed
 // checkpoint. Memory is a ring of slabs: two, or three to ten in memory that a device can copy
-// from, where one may be under way to it. Digests are taken on the way.
+// from, where one may be under way to it. That ring gets shorter, down to three, when there is no
+// more such memory, or when a checkpoint has larger slabs than those before. Digests are taken on
+// the way.
 
 struct tr_reader;
 
@@ -39,11 +41,16 @@ enum tr_status tr_loaded_examine(struct tr_loaded *loaded, const char *folder, b
 
 // `kn`, borrowed until the reader is closed, gives the ring's memory where it has a device; NULL:
 // the slabs are for the host. `largest`: bytes of the largest slab to come, as far as is known.
+// `slabs`: of the ring, between the two bounds below; 0: the lower one.
 enum tr_status tr_reader_open(struct tr_reader **reader_p, struct kn_backend *kn, size_t largest,
-                              struct tr_err *err);
+                              int64_t slabs, struct tr_err *err);
 
-// Slabs that the ring of such a reader holds.
-int64_t tr_reader_ring(const struct kn_backend *kn, size_t largest);
+// The most slabs that the ring of such a reader is good for, and the fewest that it works with.
+int64_t tr_reader_most(const struct kn_backend *kn, size_t largest);
+int64_t tr_reader_least(const struct kn_backend *kn);
+
+// Slabs that the ring holds now.
+int64_t tr_reader_slabs(struct tr_reader *reader);
 
 // Queues a checkpoint; reading starts as soon as memory is free. `head`: with the head's weights.
 enum tr_status tr_reader_push(struct tr_reader *reader, const char *folder, bool head,

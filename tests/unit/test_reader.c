@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+// The ring of slabs on a device: it gets shorter when page-locked memory runs out or slabs get
+// larger, and what is read stays the same. A reader whose thread cannot start leaves nothing.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "fake_device.h"
+#include "slab_reader.h"
+
+static const char small[] = "tests/series/demo/step_512", large[] = "tests/series/neox/step_512";
+
+static struct tr_err err;
+
+#define OK(call) assert_ok((call), __LINE__)
+static void assert_ok(enum tr_status status, int line) {
+    if (status != TR_OK)
+        fail_msg("line %d: %s", line, err.text);
+}
+
+// ---- threads and locks, counted ----------------------------------------------------------------
+
+static bool no_threads;
+static int locks; // made and not destroyed
+
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                          void *(*start)(void *), void *argument);
+int __real_pthread_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *attributes);
+int __real_pthread_mutex_destroy(pthread_mutex_t *mutex);
+int __real_pthread_cond_init(pthread_cond_t *cond, const pthread_condattr_t *attributes);
+int __real_pthread_cond_destroy(pthread_cond_t *cond);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                          void *(*start)(void *), void *argument);
+int __wrap_pthread_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *attributes);
+int __wrap_pthread_mutex_destroy(pthread_mutex_t *mutex);
+int __wrap_pthread_cond_init(pthread_cond_t *cond, const pthread_condattr_t *attributes);
+int __wrap_pthread_cond_destroy(pthread_cond_t *cond);
+
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                          void *(*start)(void *), void *argument) {
+    return no_threads ? EAGAIN : __real_pthread_create(thread, attributes, start, argument);
+}
+
+int __wrap_pthread_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *attributes) {
+    locks++;
+    return __real_pthread_mutex_init(mutex, attributes);
+}
+
+int __wrap_pthread_mutex_destroy(pthread_mutex_t *mutex) {
+    locks--;
+    return __real_pthread_mutex_destroy(mutex);
+}
+
+int __wrap_pthread_cond_init(pthread_cond_t *cond, const pthread_condattr_t *attributes) {
+    locks++;
+    return __real_pthread_cond_init(cond, attributes);
+}
+
+int __wrap_pthread_cond_destroy(pthread_cond_t *cond) {
+    locks--;
+    return __real_pthread_cond_destroy(cond);
+}
+
+// ---- tests -------------------------------------------------------------------------------------
+
+static struct tr_loaded examine(const char *folder) {
+    struct tr_loaded loaded;
+    OK(tr_loaded_examine(&loaded, folder, true, &err));
+    return loaded;
+}
+
+// Reads the oldest pushed checkpoint with two slabs held at a time; its digest.
+static enum tr_status drain(struct tr_reader *reader, char digest[TR_DIGEST_MAX]) {
+    struct tr_loaded loaded;
+    const struct tr_slab *slab = NULL;
+    enum tr_status status;
+    OK(tr_reader_begin(reader, &loaded, &err));
+    int64_t taken = 0;
+    while ((status = tr_reader_next(reader, &slab, &err)) == TR_OK && slab)
+        if (taken++)
+            tr_reader_release(reader);
+    tr_reader_end(reader, digest);
+    return status;
+}
+
+// Digests of `count` checkpoints by a reader that has one slab after the other in the host's
+// memory.
+static void digests_of(const char *const *folders, int count, char digests[][TR_DIGEST_MAX]) {
+    struct tr_reader *reader;
+    OK(tr_reader_open(&reader, NULL, 0, 0, &err));
+    for (int i = 0; i < count; i++)
+        OK(tr_reader_push(reader, folders[i], true, &err));
+    for (int i = 0; i < count; i++)
+        OK(drain(reader, digests[i]));
+    tr_reader_close(reader);
+}
+
+// Reads the checkpoints through a ring of 10 slabs, of which `limit` bytes are to be had; how many
+// slabs it has in the end.
+static int64_t slabs_after(const char *const *folders, int count, size_t limit) {
+    enum { SLABS = 10, MOST = 4 };
+    char expected[MOST][TR_DIGEST_MAX], digest[TR_DIGEST_MAX];
+    struct kn_backend *kn = fake_device_open(FAKE_LATE_ALL);
+    struct tr_reader *reader;
+    assert_non_null(kn);
+    digests_of(folders, count, expected);
+    fake_device_limit_host(kn, limit);
+    OK(tr_reader_open(&reader, kn, examine(folders[0]).largest_slab, SLABS, &err));
+    for (int i = 0; i < count; i++)
+        OK(tr_reader_push(reader, folders[i], true, &err));
+    for (int i = 0; i < count; i++) {
+        OK(drain(reader, digest));
+        assert_string_equal(digest, expected[i]);
+    }
+    int64_t slabs = tr_reader_slabs(reader);
+    tr_reader_close(reader);
+    kn->ops->close(kn);
+    return slabs;
+}
+
+static void the_ring_has_what_memory_there_is(void **state) {
+    (void)state;
+    const char *const folders[] = {small, small, small};
+    size_t slab = examine(small).largest_slab;
+    assert_true(examine(small).slabs > 10);
+    assert_int_equal(slabs_after(folders, 3, SIZE_MAX), 10);
+    for (size_t slabs = 3; slabs <= 10; slabs++)
+        assert_int_equal(slabs_after(folders, 3, slabs * slab + slab / 2), slabs);
+}
+
+static void fewer_than_three_slabs_are_an_error(void **state) {
+    (void)state;
+    char digest[TR_DIGEST_MAX];
+    struct kn_backend *kn = fake_device_open(FAKE_LATE_ALL);
+    struct tr_reader *reader;
+    size_t slab = examine(small).largest_slab;
+    assert_non_null(kn);
+    fake_device_limit_host(kn, 3 * slab - 1);
+    OK(tr_reader_open(&reader, kn, slab, 10, &err));
+    OK(tr_reader_push(reader, small, true, &err));
+    assert_int_equal(drain(reader, digest), TR_ENOMEM);
+    assert_non_null(strstr(err.text, "of host memory that the device can copy from"));
+    tr_reader_close(reader);
+    kn->ops->close(kn);
+}
+
+// As many bytes as before, but never fewer than three slabs.
+static void larger_slabs_are_fewer(void **state) {
+    (void)state;
+    const char *const folders[] = {small, large, small, large};
+    size_t from = examine(small).largest_slab, to = examine(large).largest_slab;
+    size_t fitting = 10 * from / to;
+    assert_true(to > from);
+    fitting = fitting > 3 ? fitting : 3;
+    assert_int_equal(slabs_after(folders, 4, SIZE_MAX), fitting);
+    assert_int_equal(slabs_after(folders, 4, fitting * to > 10 * from ? fitting * to : 10 * from),
+                     fitting);
+}
+
+static void without_a_thread_there_is_no_reader(void **state) {
+    (void)state;
+    struct tr_reader *reader = NULL;
+    locks = 0;
+    no_threads = true;
+    assert_int_equal(tr_reader_open(&reader, NULL, 0, 0, &err), TR_ENVIRONMENT);
+    no_threads = false;
+    assert_string_equal(err.text, "cannot start the reader thread");
+    assert_null(reader);
+    assert_int_equal(locks, 0);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_ring_has_what_memory_there_is),
+        cmocka_unit_test(fewer_than_three_slabs_are_an_error),
+        cmocka_unit_test(larger_slabs_are_fewer),
+        cmocka_unit_test(without_a_thread_there_is_no_reader),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
