@@ -78,16 +78,21 @@ static void cpu_close(struct kn_backend *self) {
     free(cpu);
 }
 
-static void set_up_blas(struct kn_backend *kn) {
-    const char *blas = "CBLAS", *version = "";
+void cpu_one_blas_thread(void) {
     if (bli_thread_set_num_threads) {
         bli_thread_set_num_threads(1);
-        blas = "BLIS";
-        version = bli_info_get_version_str ? bli_info_get_version_str() : "";
     } else if (openblas_set_num_threads) {
         openblas_set_num_threads(1);
-        blas = "CBLAS";
-        version = openblas_get_config ? openblas_get_config() : "";
+    }
+}
+
+static void describe_blas(struct kn_backend *kn) {
+    const char *blas = "CBLAS", *version = "";
+    if (bli_info_get_version_str) {
+        blas = "BLIS";
+        version = bli_info_get_version_str();
+    } else if (openblas_get_config) {
+        version = openblas_get_config();
     }
     snprintf(kn->description, sizeof kn->description, "%s %s", blas, version);
 }
@@ -123,7 +128,8 @@ enum kn_status kn_cpu_open(struct kn_backend **kn_p, const struct kn_options *op
     cpu->public.activation_type = KN_F32;
     cpu->public.unified = true;
     cpu->public.threads = options->threads > 0 ? options->threads : omp_get_num_procs();
-    set_up_blas(&cpu->public);
+    cpu_one_blas_thread();
+    describe_blas(&cpu->public);
     *kn_p = &cpu->public;
     return KN_OK;
 }

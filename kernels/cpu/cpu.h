@@ -63,6 +63,9 @@ static inline float *cpu_head(const struct kn_heads *h, int64_t row, int64_t hea
     return cpu_row(&h->x, row) + h->first_col + head * h->pitch;
 }
 
+// Products run on our threads: the BLAS is to start none of its own.
+void cpu_one_blas_thread(void);
+
 // Does every dimension of m fit the BLAS's integers?
 bool cpu_fits_blas(const struct kn_matrix *m);
 

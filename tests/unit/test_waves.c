@@ -193,8 +193,8 @@ static void the_slabs_follow_the_host(void **state) {
     kn->ops->close(kn);
 }
 
-// The plan knows what spans take: twice the streams of their tokens at 11 boundaries, the panels of
-// kernels, a row's sample of the stream.
+// The plan knows what spans take: twice the streams of their tokens at 11 boundaries, a block of
+// their kernels, a row's sample of the stream.
 static void the_plan_counts_spans(void **state) {
     (void)state;
     char *paths[] = {(char *)"tests/series/demo/step_512"};
@@ -212,9 +212,9 @@ static void the_plan_counts_spans(void **state) {
         tr_string_free(&notes);
         tr_job_free(&job);
     }
-    double streams = 11.0 * 1024 * 64 * 4, panels = 11.0 * 128 * 1024 * 4;
-    assert_true(bytes[1] - bytes[0] > 2 * streams + panels);
-    assert_true(bytes[1] - bytes[0] < 1.2 * (2 * streams + panels));
+    double streams = 11.0 * 1024 * 64 * 4, blocks = 11.0 * 512 * 512 * 4;
+    assert_true(bytes[1] - bytes[0] > 2 * streams + blocks);
+    assert_true(bytes[1] - bytes[0] < 1.2 * (2 * streams + blocks));
     kn->ops->close(kn);
 }
 

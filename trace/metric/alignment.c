@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Token by token cosines and centred kernel alignment. Kernel matrices over n tokens exist only as
-// a panel of rows at a time, of all representations, and only their lower triangle is computed.
-// Threads share out the representations, each with a backend of one thread.
+// Token by token cosines and centred kernel alignment. Kernel matrices over tokens exist only as
+// one block at a time, of all representations, and only their lower triangle is computed. Threads
+// share out tokens, representations and pieces of a block; sums of pieces are added in order.
+//
+// Centred representations have 1^T K = 0. So for K~, which is K without its diagonal,
+// 1^T K~ = -diag(K), and neither estimate needs more than tr(K~ L~) and the diagonals.
 #include "alignment.h"
 
 #include <math.h>
@@ -10,210 +13,188 @@
 #include <string.h>
 
 #include "alloc.h"
-#include "kernels.h"
+#include "gram.h"
 
-enum { PANEL = 128 }; // tokens
-
-// What one thread works with.
-struct lane {
-    struct kn_backend *kn;
-    double *xx, *xd, *dd;  // [tokens]
-    double *mean;          // [channels]
-    enum kn_status status; // the first that is not KN_OK
+enum {
+    BLOCK = 512,  // rows and columns of a kernel matrix
+    PIECES = 128, // of a block; and tokens at a time
+    PIECE_ROWS = BLOCK / PIECES,
 };
 
 struct comparison {
     float *rows;                           // [count, tokens, channels]
     int64_t count, tokens, used, channels; // the first `used` tokens of each are compared
-    int64_t first, panel_rows;             // the present panel's tokens
-    double *squares;                       // [count, tokens] x.x, of the rows as they are
-    double *sums;                          // [count, tokens] 1^T K~
-    double *inner;                         // [count, count] half of tr(K~ L~), j >= i
-    float *panel;                          // [count, PANEL, tokens]
-    float *similarity;                     // [count, count]
-    struct lane *lanes;                    // [threads]
+    int64_t row, height, col, width;       // the present block
+    int64_t side;                          // of the largest block
+    float *blocks;                         // [count, side * side] of K~, its upper half zero
+    double *diagonals;                     // [count, tokens] of K
+    double *pieces;                        // [PIECES, count, count] sums of one piece, j <= i
+    double *sums;                          // [count, count] of all of them
+    double *means;                         // [threads, channels]
     int threads;
 };
 
-double tr_align_bytes(int64_t count, int64_t tokens, int64_t channels, int threads) {
-    double n = (double)tokens, b = (double)count;
-    return 8 * (2 * b * n + b * b + threads * (3 * n + (double)channels)) + 4 * b * PANEL * n;
+static int64_t least(int64_t a, int64_t b) {
+    return a < b ? a : b;
 }
 
-static enum tr_status failed(enum kn_status status, struct tr_err *err) {
-    return tr_fail(err, status == KN_ENOMEM ? TR_ENOMEM : TR_ENVIRONMENT,
-                   "comparing boundaries on the cpu failed: %s", kn_status_text(status));
+double tr_align_bytes(int64_t count, int64_t tokens, int64_t channels, int threads) {
+    double n = (double)tokens, b = (double)count, side = (double)least(tokens, BLOCK);
+    return 8 * (b * n + (PIECES + 1) * b * b + threads * (double)channels) + 4 * b * side * side;
 }
 
 static enum tr_status allocate(struct comparison *c, struct tr_err *err) {
     static const char what[] = "the comparison of boundaries";
-    TR_TRY(TR_NEW(&c->squares, c->count * c->tokens, what, err));
-    TR_TRY(TR_NEW(&c->sums, c->count * c->tokens, what, err));
-    TR_TRY(TR_NEW(&c->inner, c->count * c->count, what, err));
-    TR_TRY(TR_NEW(&c->panel, c->count * PANEL * c->tokens, what, err));
-    TR_TRY(TR_NEW(&c->lanes, c->threads, what, err));
-    for (int i = 0; i < c->threads; i++) {
-        struct lane *lane = &c->lanes[i];
-        TR_TRY(TR_NEW(&lane->xx, 3 * c->tokens, what, err));
-        TR_TRY(TR_NEW(&lane->mean, c->channels, what, err));
-        lane->xd = lane->xx + c->tokens;
-        lane->dd = lane->xd + c->tokens;
-        enum kn_status opened = kn_open(&lane->kn, KN_CPU, &(struct kn_options){.threads = 1});
-        if (opened != KN_OK)
-            return failed(opened, err);
-    }
-    return TR_OK;
+    int64_t pairs = c->count * c->count;
+    TR_TRY(TR_NEW(&c->blocks, c->count * c->side * c->side, what, err));
+    TR_TRY(TR_NEW(&c->diagonals, c->count * c->tokens, what, err));
+    TR_TRY(TR_NEW(&c->pieces, PIECES * pairs, what, err));
+    TR_TRY(TR_NEW(&c->sums, pairs, what, err));
+    return TR_NEW(&c->means, c->threads * c->channels, what, err);
 }
 
 static void release(struct comparison *c) {
-    for (int i = 0; c->lanes && i < c->threads; i++) {
-        if (c->lanes[i].kn)
-            c->lanes[i].kn->ops->close(c->lanes[i].kn);
-        free(c->lanes[i].xx);
-        free(c->lanes[i].mean);
-    }
-    free(c->lanes);
-    free(c->squares);
+    free(c->blocks);
+    free(c->diagonals);
+    free(c->pieces);
     free(c->sums);
-    free(c->inner);
-    free(c->panel);
+    free(c->means);
 }
 
-// Calls a step for every representation; what it writes belongs to that one, or to its pairs with
-// later ones.
-typedef enum kn_status (*each)(struct comparison *c, struct lane *lane, int64_t i);
-static enum tr_status for_all(struct comparison *c, each step, struct tr_err *err) {
+// Calls a step for 0 ... count - 1; each writes what is its own.
+typedef void (*step)(struct comparison *c, int64_t index);
+static void for_all(struct comparison *c, int64_t count, step do_one) {
 #pragma omp parallel for schedule(dynamic) num_threads(c->threads)
-    for (int64_t i = 0; i < c->count; i++) {
-        struct lane *lane = &c->lanes[omp_get_thread_num()];
-        if (lane->status == KN_OK)
-            lane->status = step(c, lane, i);
-    }
-    for (int i = 0; i < c->threads; i++)
-        if (c->lanes[i].status != KN_OK)
-            return failed(c->lanes[i].status, err);
-    return TR_OK;
+    for (int64_t i = 0; i < count; i++)
+        do_one(c, i);
 }
 
 static float *row(const struct comparison *c, int64_t index, int64_t token) {
     return c->rows + (index * c->tokens + token) * c->channels;
 }
 
-static struct kn_matrix matrix(const struct comparison *c, int64_t index, int64_t first,
-                               int64_t tokens) {
-    return kn_matrix(row(c, index, first), KN_F32, tokens, c->channels);
+static double *piece(const struct comparison *c, int64_t index) {
+    return c->pieces + index * c->count * c->count;
 }
 
-// Row by row x.x, x.y and y.y into the lane's xx, xd, dd.
-static enum kn_status inner_products(const struct lane *lane, struct kn_matrix x,
-                                     struct kn_matrix y) {
-    struct kn_statistics op = {.xx = lane->xx, .xd = lane->xd, .dd = lane->dd, .x = x, .delta = y};
-    enum kn_status status = lane->kn->ops->statistics(lane->kn, &op);
-    return status == KN_OK ? lane->kn->ops->sync(lane->kn) : status;
-}
-
-static enum kn_status measure_squares(struct comparison *c, struct lane *lane, int64_t i) {
-    struct kn_matrix x = matrix(c, i, 0, c->used);
-    enum kn_status status = inner_products(lane, x, x);
-    if (status == KN_OK)
-        memcpy(c->squares + i * c->tokens, lane->xx, (size_t)c->used * sizeof *lane->xx);
-    return status;
-}
-
-static bool has_directions(const struct comparison *c, int64_t token) {
-    for (int64_t i = 0; i < c->count; i++) {
-        double square = c->squares[i * c->tokens + token];
-        if (!(isfinite(square) && square > 0))
-            return false;
-    }
-    return true;
-}
-
-// Moves the tokens that count to the front, in order.
-static void leave_out_the_rest(struct comparison *c) {
-    int64_t used = 0;
-    for (int64_t token = 0; token < c->tokens; token++) {
-        if (!has_directions(c, token))
-            continue;
-        for (int64_t i = 0; used < token && i < c->count; i++) {
-            memcpy(row(c, i, used), row(c, i, token), (size_t)c->channels * sizeof *c->rows);
-            c->squares[i * c->tokens + used] = c->squares[i * c->tokens + token];
-        }
-        used++;
-    }
-    c->used = used;
+static void add_piece(struct comparison *c, int64_t index) {
+    const double *from = piece(c, index);
+    for (int64_t k = 0; k < c->count * c->count; k++)
+        c->sums[k] += from[k];
 }
 
 static void put(const struct comparison *c, float *values, int64_t i, int64_t j, double value) {
     values[i * c->count + j] = values[j * c->count + i] = (float)value;
 }
 
-static enum kn_status compare_directions(struct comparison *c, struct lane *lane, int64_t i) {
-    enum kn_status status = KN_OK;
-    for (int64_t j = i; status == KN_OK && j < c->count; j++) {
-        double total = 0;
-        status = inner_products(lane, matrix(c, i, 0, c->used), matrix(c, j, 0, c->used));
-        for (int64_t t = 0; t < c->used; t++)
-            total += lane->xd[t] / sqrt(lane->xx[t] * lane->dd[t]);
-        put(c, c->similarity, i, j, total / (double)c->used);
+// ---- cosines -----------------------------------------------------------------------------------
+
+static bool has_directions(const struct comparison *c, const double *products) {
+    for (int64_t i = 0; i < c->count; i++) {
+        double square = products[i * c->count + i];
+        if (!(isfinite(square) && square > 0))
+            return false;
     }
-    return status;
+    return true;
 }
+
+// The cosines of the index-th of the tokens behind c->row; NaN in the corner when it has none.
+static void compare_token(struct comparison *c, int64_t index) {
+    double *p = piece(c, index);
+    int64_t n = c->count;
+    kn_inner_products(p, row(c, 0, c->row + index), n, c->tokens * c->channels, c->channels);
+    bool complete = has_directions(c, p);
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j < i; j++)
+            p[i * n + j] /= sqrt(p[i * n + i] * p[j * n + j]);
+    for (int64_t i = 0; i < n; i++)
+        p[i * n + i] = complete ? 1 : NAN;
+}
+
+// Moves a token's rows behind those that are used.
+static void use(struct comparison *c, int64_t token) {
+    for (int64_t i = 0; c->used < token && i < c->count; i++)
+        memcpy(row(c, i, c->used), row(c, i, token), (size_t)c->channels * sizeof *c->rows);
+    c->used++;
+}
+
+// Adds up cosines, and leaves out the tokens that have none.
+static void compare_directions(struct comparison *c, float *similarity) {
+    for (c->row = 0; c->row < c->tokens; c->row += PIECES) {
+        int64_t tokens = least(c->tokens - c->row, PIECES);
+        for_all(c, tokens, compare_token);
+        for (int64_t i = 0; i < tokens; i++) {
+            if (isnan(*piece(c, i)))
+                continue;
+            add_piece(c, i);
+            use(c, c->row + i);
+        }
+    }
+    for (int64_t i = 0; i < c->count; i++)
+        for (int64_t j = 0; j <= i; j++)
+            put(c, similarity, i, j, c->sums[i * c->count + j] / (double)c->used);
+}
+
+// ---- kernels -----------------------------------------------------------------------------------
 
 // Takes each channel's mean over the tokens from it.
-static enum kn_status centre(struct comparison *c, struct lane *lane, int64_t i) {
-    memset(lane->mean, 0, (size_t)c->channels * sizeof *lane->mean);
+static void centre(struct comparison *c, int64_t index) {
+    double *mean = c->means + omp_get_thread_num() * c->channels;
+    memset(mean, 0, (size_t)c->channels * sizeof *mean);
     for (int64_t t = 0; t < c->used; t++) {
-        const float *x = row(c, i, t);
+        const float *x = row(c, index, t);
         for (int64_t k = 0; k < c->channels; k++)
-            lane->mean[k] += (double)x[k];
+            mean[k] += (double)x[k];
     }
     for (int64_t k = 0; k < c->channels; k++)
-        lane->mean[k] /= (double)c->used;
+        mean[k] /= (double)c->used;
     for (int64_t t = 0; t < c->used; t++) {
-        float *x = row(c, i, t);
+        float *x = row(c, index, t);
         for (int64_t k = 0; k < c->channels; k++)
-            x[k] = (float)((double)x[k] - lane->mean[k]);
+            x[k] = (float)((double)x[k] - mean[k]);
     }
-    return measure_squares(c, lane, i);
 }
 
-// The present rows of K~, as far as the last of them.
-static struct kn_matrix panel_of(const struct comparison *c, int64_t i) {
-    return kn_matrix(c->panel + i * PANEL * c->tokens, KN_F32, c->panel_rows,
-                     c->first + c->panel_rows);
+// Moves the diagonal to where diagonals are kept and leaves zeros there and right of it.
+static void take_diagonal(struct comparison *c, int64_t index, float *block) {
+    double *diagonal = c->diagonals + index * c->tokens + c->row;
+    for (int64_t r = 0; r < c->height; r++) {
+        float *k = block + r * c->width;
+        diagonal[r] = (double)k[r];
+        memset(k + r, 0, (size_t)(c->width - r) * sizeof *k);
+    }
 }
 
-// Fills it, what is right of the diagonal zero as the diagonal is.
-static enum kn_status fill_panel(struct comparison *c, struct lane *lane, int64_t i) {
-    struct kn_matrix panel = panel_of(c, i);
-    struct kn_product op = {
-        .y = panel, .x = matrix(c, i, c->first, c->panel_rows), .w = matrix(c, i, 0, panel.cols)};
-    enum kn_status status = lane->kn->ops->product(lane->kn, &op);
-    if (status == KN_OK)
-        status = lane->kn->ops->sync(lane->kn);
-    double *sums = c->sums + i * c->tokens;
-    for (int64_t r = c->first; r < panel.cols; r++) {
-        float *k = (float *)panel.data + (r - c->first) * panel.stride;
-        memset(k + r, 0, (size_t)(panel.cols - r) * sizeof *k);
-        double total = 0;
-        for (int64_t t = 0; t < r; t++) {
-            total += (double)k[t];
-            sums[t] += (double)k[t];
-        }
-        sums[r] += total;
-    }
-    return status;
+static void fill_block(struct comparison *c, int64_t index) {
+    float *block = c->blocks + index * c->side * c->side;
+    kn_gram_block(block, row(c, index, 0), c->channels, c->row, c->height, c->col, c->width);
+    if (c->row == c->col)
+        take_diagonal(c, index, block);
 }
 
-static enum kn_status compare_panels(struct comparison *c, struct lane *lane, int64_t i) {
-    enum kn_status status = KN_OK;
-    for (int64_t j = i; status == KN_OK && j < c->count; j++) {
-        status = inner_products(lane, panel_of(c, i), panel_of(c, j));
-        for (int64_t r = 0; r < c->panel_rows; r++)
-            c->inner[i * c->count + j] += lane->xd[r];
-    }
-    return status;
+static void compare_piece(struct comparison *c, int64_t index) {
+    int64_t first = index * PIECE_ROWS, rows = least(c->height - first, PIECE_ROWS);
+    kn_inner_products(piece(c, index), c->blocks + first * c->width, c->count, c->side * c->side,
+                      rows * c->width);
+}
+
+static void compare_block(struct comparison *c) {
+    c->height = least(c->used - c->row, c->side);
+    c->width = least(c->used - c->col, c->side);
+    int64_t pieces = (c->height + PIECE_ROWS - 1) / PIECE_ROWS;
+    for_all(c, c->count, fill_block);
+    for_all(c, pieces, compare_piece);
+    for (int64_t i = 0; i < pieces; i++)
+        add_piece(c, i);
+}
+
+// sums = half of tr(K~ L~).
+static void compare_kernels(struct comparison *c) {
+    memset(c->sums, 0, (size_t)(c->count * c->count) * sizeof *c->sums);
+    for_all(c, c->count, centre);
+    for (c->row = 0; c->row < c->used; c->row += c->side)
+        for (c->col = 0; c->col <= c->row; c->col += c->side)
+            compare_block(c);
 }
 
 static double dot(const double *x, const double *y, int64_t count) {
@@ -230,25 +211,24 @@ static double sum(const double *x, int64_t count) {
     return total;
 }
 
-// <K_i, K_j>: the lower triangle twice, and the diagonal.
+// <K_i, K_j>, j <= i: the lower triangle twice, and the diagonal.
 static double plain(const struct comparison *c, int64_t i, int64_t j) {
-    return 2 * c->inner[i * c->count + j] +
-           dot(c->squares + i * c->tokens, c->squares + j * c->tokens, c->used);
+    return 2 * c->sums[i * c->count + j] +
+           dot(c->diagonals + i * c->tokens, c->diagonals + j * c->tokens, c->used);
 }
 
-// n (n - 3) times the unbiased estimate.
+// n (n - 3) times the unbiased estimate, j <= i.
 static double debiased(const struct comparison *c, int64_t i, int64_t j) {
-    const double *k = c->sums + i * c->tokens, *l = c->sums + j * c->tokens;
+    const double *k = c->diagonals + i * c->tokens, *l = c->diagonals + j * c->tokens;
     double n = (double)c->used;
-    return 2 * c->inner[i * c->count + j] +
-           sum(k, c->used) * sum(l, c->used) / ((n - 1) * (n - 2)) -
+    return 2 * c->sums[i * c->count + j] + sum(k, c->used) * sum(l, c->used) / ((n - 1) * (n - 2)) -
            2 / (n - 2) * dot(k, l, c->used);
 }
 
 static void ratios(const struct comparison *c, float *values,
                    double (*product)(const struct comparison *c, int64_t i, int64_t j)) {
     for (int64_t i = 0; i < c->count; i++)
-        for (int64_t j = i; j < c->count; j++)
+        for (int64_t j = 0; j <= i; j++)
             put(c, values, i, j, product(c, i, j) / sqrt(product(c, i, i) * product(c, j, j)));
 }
 
@@ -259,35 +239,22 @@ static double nothing(const struct comparison *c, int64_t i, int64_t j) {
     return NAN;
 }
 
-static enum tr_status compare(struct comparison *c, const struct tr_alignment *alignment,
-                              struct tr_err *err) {
-    enum { LEAST = 4 }; // tokens of an unbiased estimate
-    TR_TRY(for_all(c, measure_squares, err));
-    leave_out_the_rest(c);
-    TR_TRY(for_all(c, compare_directions, err));
-    TR_TRY(for_all(c, centre, err));
-    for (c->first = 0; c->first < c->used; c->first += PANEL) {
-        c->panel_rows = c->used - c->first < PANEL ? c->used - c->first : PANEL;
-        TR_TRY(for_all(c, fill_panel, err));
-        TR_TRY(for_all(c, compare_panels, err));
-    }
-    ratios(c, alignment->cka, plain);
-    ratios(c, alignment->cka_debiased, c->used < LEAST ? nothing : debiased);
-    return TR_OK;
-}
-
 enum tr_status tr_align(const struct tr_alignment *alignment, int threads, float *rows,
                         int64_t count, int64_t tokens, int64_t channels, struct tr_err *err) {
+    enum { LEAST = 4 }; // tokens of an unbiased estimate
     struct comparison c = {.rows = rows,
                            .count = count,
                            .tokens = tokens,
-                           .used = tokens,
                            .channels = channels,
-                           .similarity = alignment->similarity,
+                           .side = least(tokens, BLOCK),
                            .threads = threads};
     enum tr_status status = allocate(&c, err);
-    if (status == TR_OK)
-        status = compare(&c, alignment, err);
+    if (status == TR_OK) {
+        compare_directions(&c, alignment->similarity);
+        compare_kernels(&c);
+        ratios(&c, alignment->cka, plain);
+        ratios(&c, alignment->cka_debiased, c.used < LEAST ? nothing : debiased);
+    }
     release(&c);
     return status;
 }

@@ -22,7 +22,7 @@ struct tr_alignment {
 };
 
 // rows: f32 [count, tokens, channels] in the host's memory; centred in place, so of no further use.
-// Products are f32 after centring, on the CPU backend; inner products are summed in f64. The bits
+// Products are f32, after centring; inner products are summed in f64. The bits
 // do not depend on `threads`, which is at least 1.
 enum tr_status tr_align(const struct tr_alignment *alignment, int threads, float *rows,
                         int64_t count, int64_t tokens, int64_t channels, struct tr_err *err);

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// Products of matrices with themselves: tiles of BLAS calls where vectors are many, and where they
+// are few and long, sums of a tile of pairs in registers, so that each value that is loaded and
+// widened is used several times.
+#include "gram.h"
+
+#include "cpu.h"
+#include "vector_math.h"
+
+#include <threads.h>
+
+void kn_gram_block(float *y, const float *x, int64_t cols, int64_t row, int64_t rows, int64_t col,
+                   int64_t width) {
+    static once_flag once = ONCE_FLAG_INIT;
+    const float *left = x + row * cols, *right = x + col * cols;
+    call_once(&once, cpu_one_blas_thread);
+    if (row == col && rows == width) {
+        cblas_ssyrk(CblasRowMajor, CblasLower, CblasNoTrans, (int)rows, (int)cols, 1, left,
+                    (int)cols, 0, y, (int)width);
+    } else {
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)rows, (int)width, (int)cols, 1,
+                    left, (int)cols, right, (int)cols, 0, y, (int)width);
+    }
+}
+
+// Vectors on either side of a tile: their sums and values fit sixteen registers.
+enum { SIDE = 3 };
+
+// Four lanes are what one instruction loads and widens.
+typedef float float4 __attribute__((vector_size(16)));
+typedef double double4 __attribute__((vector_size(32)));
+
+KN_INLINE void load_wide(double4 to[SIDE], const float *const from[SIDE], int64_t i) {
+    for (int k = 0; k < SIDE; k++) {
+        float4 v;
+        memcpy(&v, from[k] + i, sizeof v);
+        to[k] = __builtin_convertvector(v, double4);
+    }
+}
+
+KN_CLONES static void multiply_tile(double y[SIDE][SIDE], const float *const left[SIDE],
+                                    const float *const right[SIDE], int64_t length) {
+    double4 a[SIDE], b[SIDE], sums[SIDE][SIDE] = {0};
+    int64_t i = 0;
+    for (; i + 4 <= length; i += 4) {
+        load_wide(a, left, i);
+        load_wide(b, right, i);
+        for (int l = 0; l < SIDE; l++) {
+            for (int r = 0; r < SIDE; r++) {
+                sums[l][r] += a[l] * b[r];
+            }
+        }
+    }
+    for (int l = 0; l < SIDE; l++) {
+        for (int r = 0; r < SIDE; r++) {
+            double4 s = sums[l][r];
+            double rest = 0;
+            for (int64_t k = i; k < length; k++) {
+                rest += (double)left[l][k] * (double)right[r][k];
+            }
+            y[l][r] = (s[0] + s[1]) + (s[2] + s[3]) + rest;
+        }
+    }
+}
+
+// A tile that reaches over the last vector has that one again.
+static void choose(const float *chosen[SIDE], const float *x, int64_t count, int64_t pitch,
+                   int64_t first) {
+    for (int64_t k = 0; k < SIDE; k++) {
+        chosen[k] = x + cpu_min(first + k, count - 1) * pitch;
+    }
+}
+
+void kn_inner_products(double *y, const float *x, int64_t count, int64_t pitch, int64_t length) {
+    const float *left[SIDE], *right[SIDE];
+    double tile[SIDE][SIDE];
+    for (int64_t i = 0; i < count; i += SIDE) {
+        choose(left, x, count, pitch, i);
+        for (int64_t j = 0; j <= i; j += SIDE) {
+            choose(right, x, count, pitch, j);
+            multiply_tile(tile, left, right, length);
+            for (int64_t l = i; l < cpu_min(i + SIDE, count); l++) {
+                for (int64_t r = j; r <= cpu_min(j + SIDE - 1, l); r++) {
+                    y[l * count + r] = tile[l - i][r - j];
+                }
+            }
+        }
+    }
+}
