@@ -3,6 +3,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+
+enum { CACHE_LINE = 64, HUGE_PAGE = 2 << 20 };
 
 bool tr_mul(uint64_t a, uint64_t b, uint64_t *product) {
     return !__builtin_mul_overflow(a, b, product);
@@ -20,12 +23,16 @@ static enum tr_status no_memory(uint64_t count, size_t size, const char *what, s
 enum tr_status tr_alloc(void **memory_p, uint64_t count, size_t size, const char *what,
                         struct tr_err *err) {
     uint64_t bytes, padded;
-    if (!tr_mul(count ? count : 1, size, &bytes) || !tr_add(bytes, 63, &padded) ||
-        padded > SIZE_MAX / 2)
+    if (!tr_mul(count ? count : 1, size, &bytes))
         return no_memory(count, size, what, err);
-    void *memory = aligned_alloc(64, (size_t)(padded & ~UINT64_C(63)));
+    uint64_t alignment = bytes >= 2 * HUGE_PAGE ? HUGE_PAGE : CACHE_LINE;
+    if (!tr_add(bytes, alignment - 1, &padded) || padded > SIZE_MAX / 2)
+        return no_memory(count, size, what, err);
+    void *memory = aligned_alloc((size_t)alignment, (size_t)(padded & -alignment));
     if (!memory)
         return no_memory(count, size, what, err);
+    if (alignment == HUGE_PAGE) // a fifth of the time to zero it
+        madvise(memory, (size_t)bytes, MADV_HUGEPAGE);
     memset(memory, 0, (size_t)bytes);
     *memory_p = memory;
     return TR_OK;
