@@ -12,11 +12,13 @@ import ctypes
 import os
 import platform
 import re
+import resource
 import statistics
 import subprocess
 import tempfile
 import threading
 import time
+from collections import namedtuple
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +29,8 @@ HERE = Path(__file__).resolve().parent
 COLUMNS = ("bench", "shape", "dtype", "tokens", "threads", "unit", "ours_min", "ours_median",
            "reference", "reference_min", "reference_median", "ratio", "target")
 SERIES = 3  # checkpoints of the long run; one of the short: their difference has no start-up
+MODES = {"no-nll": ("--no-nll",), "nll": ()}
+Run = namedtuple("Run", ("seconds", "processor", "resident", "output"))
 
 
 def write_tokens(path, rows, seq_len, vocabulary):
@@ -60,31 +64,37 @@ def peak_memory(pid):
     return 1024 * int(found.group(1)) if found else 0
 
 
+def children_seconds():
+    """Processor seconds, the kernel's for them included, of children that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
 def run_trace(options, folders, work, flags=()):
-    """(seconds, peak resident bytes, output) of one run of the program."""
+    """One run of the program: wall and processor seconds, peak resident bytes, what it said."""
     command = [options.trace, "--tokens", work / "tokens.npy", "-o", work / "trace.h5", "--fresh",
                *flags, "--ckpts", *folders]
     environment = os.environ | {"OMP_NUM_THREADS": str(options.threads)}
     resident = 0
     with open(work / "output.txt", "w+") as output:
-        start = time.monotonic()
+        start, processor = time.monotonic(), children_seconds()
         child = subprocess.Popen([str(word) for word in command], env=environment, stdout=output,
                                  stderr=subprocess.STDOUT)
         while child.poll() is None:
             resident = max(resident, peak_memory(child.pid))
             time.sleep(0.02)
-        seconds = time.monotonic() - start
+        seconds, processor = time.monotonic() - start, children_seconds() - processor
         output.seek(0)
         text = output.read()
     if child.returncode != 0:
         raise SystemExit(f"trace-ckpts ended with {child.returncode}:\n{text}")
-    return seconds, resident, text
+    return Run(seconds, processor, resident, text)
 
 
 def seconds_per_checkpoint(options, folders, work, flags):
-    long, _, _ = run_trace(options, folders, work, flags)
-    short, _, _ = run_trace(options, folders[:1], work, flags)
-    return (long - short) / (len(folders) - 1)
+    long = run_trace(options, folders, work, flags)
+    short = run_trace(options, folders[:1], work, flags)
+    return (long.seconds - short.seconds) / (len(folders) - 1)
 
 
 # ---- PyTorch -----------------------------------------------------------------------------------
@@ -200,14 +210,13 @@ def bench_speed(options, work):
     folders = link_series(checkpoint, work / "series")
     peer, sgemm = PyTorch(checkpoint, tokens, options.threads), Sgemm(options.blas, options.threads)
     kinds = ("sdpa", "eager")
-    modes = {"no-nll": ("--no-nll",), "nll": ()}
     measure = {("ours", mode): lambda flags=flags: seconds_per_checkpoint(options, folders, work,
                                                                           flags)
-               for mode, flags in modes.items()}
+               for mode, flags in MODES.items()}
     for kind in kinds:
         measure["no-nll", kind] = lambda kind=kind: peer.base(kind)
         measure["nll", kind] = lambda kind=kind: peer.loss(kind)
-    for mode in modes:
+    for mode in MODES:
         measure["sgemm", mode] = lambda mode=mode: sgemm.seconds(shape, tokens.size, mode == "nll")
 
     times = {key: [] for key in measure}
@@ -218,7 +227,7 @@ def bench_speed(options, work):
             times[key].append(run())
             print(f"round {turn} {' '.join(key)}: {times[key][-1]:.2f} s", flush=True)
 
-    for mode in modes:
+    for mode in MODES:
         faster = min(kinds, key=lambda kind: statistics.median(times[mode, kind]))
         what = "base model" if mode == "no-nll" else "causal LM + cross-entropy"
         yield row(f"speed {mode}", name, "F32", tokens.size, options, "s", times["ours", mode],
@@ -232,9 +241,33 @@ def bench_memory(options, work):
     name, limit = "pythia-1.4b", 1.2e9
     checkpoint = make(name, options.cache / f"{name}-BF16", "BF16")
     tokens = write_tokens(work / "tokens.npy", 4, 512, SHAPES[name][4])
-    seconds, resident, text = run_trace(options, [checkpoint], work)
-    print(text + f"{name}: {seconds:.1f} s, {resident / 1e9:.3f} GB resident")
-    yield row("memory", name, "BF16", tokens.size, options, "B", [resident], "limit", [limit], 1)
+    run = run_trace(options, [checkpoint], work)
+    print(f"{run.output}{name}: {run.seconds:.1f} s, {run.resident / 1e9:.3f} GB resident")
+    yield row("memory", name, "BF16", tokens.size, options, "B", [run.resident], "limit", [limit],
+              1)
+
+
+def bench_spans(options, work):
+    name = "pythia-160m"
+    checkpoint = make(name, options.cache / f"{name}-F32", "F32")
+    tokens = write_tokens(work / "tokens.npy", 8, 512, SHAPES[name][4])
+    folders = link_series(checkpoint, work / "series")
+    sides = {"with": ("--spans",), "without": ()}
+    runs = {(mode, side): [] for mode in MODES for side in sides}
+    for turn in range(options.rounds):
+        for mode, flags in MODES.items():
+            for side in list(sides)[::1 if turn % 2 else -1]:
+                run = run_trace(options, folders, work, (*flags, *sides[side]))
+                runs[mode, side].append(run)
+                print(f"round {turn} {mode} {side} spans: {run.seconds:.2f} s, "
+                      f"{run.processor:.2f} processor s", flush=True)
+
+    for mode in MODES:
+        for what, field in (("wall", "seconds"), ("processor", "processor")):
+            ours, reference = ([getattr(run, field) / SERIES for run in runs[mode, side]]
+                               for side in sides)
+            yield row(f"spans {what} {mode}", name, "F32", tokens.size, options, "s", ours,
+                      "without spans", reference, 0.97)
 
 
 def machine_name(threads):
@@ -250,14 +283,14 @@ def main():
     parser.add_argument("--blas", type=Path, help="its CBLAS (from the build folder)")
     parser.add_argument("--threads", type=int, default=2, help="2")
     parser.add_argument("--rounds", type=int, default=5, help="5")
-    parser.add_argument("--only", choices=("speed", "memory"))
+    parser.add_argument("--only", choices=("speed", "memory", "spans"))
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "trace-bench",
                         help="where the random checkpoints are kept (3.5 GB)")
     parser.add_argument("--out", type=Path, help="the CSV (results/MACHINE.csv)")
     options = parser.parse_args()
     options.blas = options.blas or find_blas(options.trace)
     options.cache.mkdir(parents=True, exist_ok=True)
-    benches = {"speed": bench_speed, "memory": bench_memory}
+    benches = {"speed": bench_speed, "memory": bench_memory, "spans": bench_spans}
     rows = []
     for bench, run in benches.items():
         if options.only in (None, bench):

@@ -243,8 +243,9 @@ enum tr_status tr_sums_join(struct tr_sums *sums, int64_t begin, int64_t end, co
     return TR_OK;
 }
 
-static double f64_at(const struct tr_sums *sums, enum field field, int64_t cell, int64_t sequence) {
-    return *(const double *)at(sums, field, cell, sequence, 0);
+static double f64_at(const struct tr_sums *sums, enum field field, int64_t cell, int64_t sequence,
+                     int64_t place) {
+    return *(const double *)at(sums, field, cell, sequence, place);
 }
 
 static uint32_t u32_at(const struct tr_sums *sums, enum field field, int64_t cell, int64_t sequence,
@@ -256,29 +257,32 @@ static uint32_t u32_at(const struct tr_sums *sums, enum field field, int64_t cel
 static double mean_over_tokens(const struct tr_sums *sums, enum field field, int64_t cell) {
     double total = 0, count = 0;
     for (int64_t s = 0; s < sums->end - sums->begin; s++) {
-        total += f64_at(sums, field, cell, s);
+        total += f64_at(sums, field, cell, s, 0);
         count += u32_at(sums, F_COUNT, cell, s, 0);
     }
     return count > 0 ? total / count : NAN;
 }
 
-static const struct {
+// A variable that is a field's sum over counted tokens, over their number.
+struct mean {
     enum tr_variable_id variable;
     enum field field;
-} cell_means[] =
-    {
-        {TR_V_SIMILARITY, F_COS},     {TR_V_IMPORTANCE, F_IMPORTANCE},
-        {TR_V_UPDATE_RATIO, F_RATIO}, {TR_V_ALIGNMENT, F_ALIGNMENT},
-        {TR_V_STREAM_NORM, F_NORM},
-},
-  sequence_means[] = {
-      {TR_V_IMPORTANCE_SEQ, F_IMPORTANCE},
-      {TR_V_UPDATE_RATIO_SEQ, F_RATIO},
-      {TR_V_ALIGNMENT_SEQ, F_ALIGNMENT},
-      {TR_V_XX_SEQ, F_XX},
-      {TR_V_XD_SEQ, F_XD},
-      {TR_V_DD_SEQ, F_DD},
 };
+
+static const struct mean cell_means[] = {
+    {TR_V_SIMILARITY, F_COS},      {TR_V_IMPORTANCE, F_IMPORTANCE}, {TR_V_UPDATE_RATIO, F_RATIO},
+    {TR_V_ALIGNMENT, F_ALIGNMENT}, {TR_V_STREAM_NORM, F_NORM},
+};
+
+static const struct mean sequence_means[] = {
+    {TR_V_IMPORTANCE_SEQ, F_IMPORTANCE},
+    {TR_V_UPDATE_RATIO_SEQ, F_RATIO},
+    {TR_V_ALIGNMENT_SEQ, F_ALIGNMENT},
+    {TR_V_XX_SEQ, F_XX},
+    {TR_V_XD_SEQ, F_XD},
+    {TR_V_DD_SEQ, F_DD},
+};
+
 enum {
     CELL_MEANS = sizeof cell_means / sizeof cell_means[0],
     SEQUENCE_MEANS = sizeof sequence_means / sizeof sequence_means[0]
@@ -291,17 +295,17 @@ static void finish_sequences(const struct tr_sums *sums, int64_t cell, struct tr
         tr_row_u32(row, TR_V_TOKEN_COUNT)[cell * sequences + s] = count;
         for (int m = 0; m < SEQUENCE_MEANS; m++)
             tr_row_f64(row, sequence_means[m].variable)[cell * sequences + s] =
-                count ? f64_at(sums, sequence_means[m].field, cell, s) / count : NAN;
+                count ? f64_at(sums, sequence_means[m].field, cell, s, 0) / count : NAN;
     }
 }
 
 static void finish_positions(const struct tr_sums *sums, int64_t cell, struct tr_row *row) {
-    int64_t bins = tr_dim_size(TR_DIM_POSITION_BIN, &sums->layout);
+    int64_t bins = field_width(F_POSITION, &sums->layout);
     for (int64_t bin = 0; bin < bins; bin++) {
         uint32_t count = u32_at(sums, F_POSITION_COUNT, cell, 0, bin);
         double total = 0;
         for (int64_t s = 0; s < sums->layout.sequences; s++)
-            total += *(const double *)at(sums, F_POSITION, cell, s, bin);
+            total += f64_at(sums, F_POSITION, cell, s, bin);
         tr_row_f32(row, TR_V_IMPORTANCE_POS)[cell * bins + bin] =
             count ? (float)(total / count) : NAN;
     }

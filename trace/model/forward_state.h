@@ -19,6 +19,12 @@ struct tr_weights {
     float xielu[4];                    // parameters of KN_XIELU, on the host
 };
 
+// Memory of the backend that only grows.
+struct tr_growing {
+    char *memory;
+    size_t capacity; // bytes
+};
+
 // Slabs between the reader and the steps. On a device there are two, so that one is copied while
 // the other is used.
 struct tr_flow {
@@ -26,10 +32,7 @@ struct tr_flow {
     const struct tr_slab *current, *next; // held; NULL: none
     bool next_taken;                      // next is known, if only to be none
     int64_t taken, used;                  // slabs of this checkpoint so far
-    struct {
-        char *memory;
-        size_t capacity;
-    } slab[2], converted;
+    struct tr_growing slab[2], converted;
 };
 
 // Sums of one layer on the host: while the device works on the next layer, this one's arrive.

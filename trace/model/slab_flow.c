@@ -14,17 +14,16 @@ void tr_flow_start(struct tr_forward *f, struct tr_reader *reader) {
     flow->taken = flow->used = 0;
 }
 
-// Backend memory that only grows; what used the old one has been waited for.
-static enum tr_status reserve(struct tr_forward *f, char **memory_p, size_t *capacity_p,
-                              size_t bytes, struct tr_err *err) {
-    if (bytes <= *capacity_p)
+// Makes room; what used the old memory has been waited for.
+static enum tr_status reserve(struct tr_forward *f, struct tr_growing *room, size_t bytes,
+                              struct tr_err *err) {
+    if (bytes <= room->capacity)
         return TR_OK;
     KN_TRY(f->kn->ops->sync(f->kn), "waiting for the last slab");
-    f->kn->ops->free(f->kn, *memory_p);
-    *memory_p = NULL;
-    *capacity_p = 0;
-    KN_TRY(f->kn->ops->alloc(f->kn, (void **)memory_p, bytes), "allocating a slab of weights");
-    *capacity_p = bytes;
+    f->kn->ops->free(f->kn, room->memory);
+    *room = (struct tr_growing){0};
+    KN_TRY(f->kn->ops->alloc(f->kn, (void **)&room->memory, bytes), "allocating a slab of weights");
+    room->capacity = bytes;
     return TR_OK;
 }
 
@@ -34,7 +33,7 @@ static enum tr_status copy_ahead(struct tr_forward *f, const struct tr_slab *sla
     const struct kn_ops *ops = f->kn->ops;
     struct tr_flow *flow = &f->flow;
     size_t bytes = slab->plan->bytes;
-    TR_TRY(reserve(f, &flow->slab[half].memory, &flow->slab[half].capacity, bytes, err));
+    TR_TRY(reserve(f, &flow->slab[half], bytes, err));
     KN_TRY(ops->await(f->kn, KN_LANE_COPIES, TR_EVENT_USED + half), "copying weights");
     KN_TRY(ops->copy_ahead(f->kn, flow->slab[half].memory, slab->memory, bytes), "copying weights");
     KN_TRY(ops->record(f->kn, KN_LANE_COPIES, TR_EVENT_COPIED + half), "copying weights");
@@ -58,7 +57,7 @@ static enum tr_status convert(struct tr_forward *f, struct tr_weights *w, struct
     struct tr_flow *flow = &f->flow;
     enum kn_type type = f->kn->activation_type;
     size_t at = 0, bytes = tr_slab_converted_bytes(w->plan, type);
-    TR_TRY(reserve(f, &flow->converted.memory, &flow->converted.capacity, bytes, err));
+    TR_TRY(reserve(f, &flow->converted, bytes, err));
     for (int s = 0; s < TR_SLOTS; s++) {
         struct kn_matrix *m = &w->matrix[s];
         if (m->type == type || !tr_slab_multiplies(w->plan, (enum tr_slot)s))
