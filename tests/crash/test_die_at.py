@@ -9,6 +9,7 @@ committed, and leave what an undisturbed run leaves."""
 
 import os
 import random
+import shutil
 import subprocess
 import sys
 
@@ -21,12 +22,12 @@ from series import Series
 KILLED = -9
 
 
-def disturbed(series, programs, at):
+def disturbed(series, programs, at, *options):
     """Runs with the library; dies at call `at`, 0 for never. (exit code, calls counted or None)"""
     counted = series.root + "/calls"
     env = harness.environment(LD_PRELOAD=programs["die_at"], DIE_BELOW=series.work, DIE_AT=str(at),
                               DIE_COUNT=counted, ASAN_OPTIONS="verify_asan_link_order=0")
-    done = subprocess.run(series.command(series.out), env=env, check=False, timeout=240,
+    done = subprocess.run([*series.command(series.out), *options], env=env, check=False, timeout=240,
                           stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                           stderr=subprocess.DEVNULL)
     return done.returncode, counted
@@ -76,13 +77,36 @@ def all_deaths(series, programs, wanted):
     return f"{deaths} deaths at {len(samples)} of {calls} calls"
 
 
+def fresh_deaths(series, programs):
+    """With --fresh a store that is there stays, as it was, until a new one replaces it."""
+    with open(series.clean, "rb") as file:
+        before = file.read()
+    replaced = kept = 0
+    for at in (1, 4, 8, 40, 400, 2000):
+        series.start_anew()
+        shutil.copyfile(series.clean, series.out)
+        code, _ = disturbed(series, programs, at, "--fresh")
+        check(code in (0, KILLED), f"death at call {at}: exit", code)
+        with open(series.out, "rb") as file:
+            same = file.read() == before
+        kept += same
+        replaced += not same
+        series.check_published()
+        again = series.command(series.out)
+        harness.run(*again).expect(0)
+        series.check_finished()
+    check(kept and replaced, "the store was never", "replaced" if kept else "kept")
+    return f"{kept} stores kept, {replaced} replaced"
+
+
 def main():
     programs = harness.programs(sys.argv[1:])
     wanted = int(os.path.basename(programs.get("samples", "40")))
     with harness.scratch() as root:
         series = Series(programs, root, 72, 2, 8, num_hidden_layers=1, hidden_size=8,
                         num_attention_heads=1, intermediate_size=8)
-        return harness.run_cases([("crash", lambda: all_deaths(series, programs, wanted))])
+        return harness.run_cases([("crash", lambda: all_deaths(series, programs, wanted)),
+                                  ("--fresh", lambda: fresh_deaths(series, programs))])
 
 
 if __name__ == "__main__":

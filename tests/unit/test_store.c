@@ -382,6 +382,14 @@ static void test_history(void **state) {
     tr_trace_close(trace);
 }
 
+static int64_t rows_of_out(void) {
+    struct tr_trace *trace;
+    OK(tr_trace_open(&trace, out, &err));
+    int64_t rows = tr_trace_rows(trace);
+    tr_trace_close(trace);
+    return rows;
+}
+
 static void test_fresh(void **state) {
     (void)state;
     publish_steps((const int64_t[]){1, 2}, 2);
@@ -393,7 +401,38 @@ static void test_fresh(void **state) {
     OK(tr_store_open(&store, out, &info, true, &warnings, &err));
     assert_false(tr_store_find(store, "step1", &committed));
     assert_false(tr_store_find(store, "step3", &committed));
-    assert_false(tr_file_exists(out));
+    assert_true(tr_file_exists(out)); // until there is something to replace it
+    OK(tr_store_publish(store, NULL, &err));
+    assert_int_equal(rows_of_out(), 2);
+    OK(sample_commit(out, &info, 4, 4, &err));
+    OK(tr_store_publish(store, NULL, &err));
+    assert_int_equal(rows_of_out(), 1);
+    tr_store_close(store);
+    assert_false(tr_file_exists(parts));
+}
+
+// A job that died after --fresh has not changed OUT; what it committed is gone on with, and
+// replaces OUT.
+static void test_fresh_dies(void **state) {
+    (void)state;
+    publish_steps((const int64_t[]){1, 2}, 2);
+    struct tr_store *store;
+    struct tr_committed committed;
+    char *warnings;
+    OK(tr_store_open(&store, out, &info, true, &warnings, &err));
+    tr_store_close(store);
+    OK(tr_store_open(&store, out, &info, false, &warnings, &err));
+    assert_true(tr_store_find(store, "step1", &committed)); // nothing came of it
+    tr_store_close(store);
+    OK(tr_store_open(&store, out, &info, true, &warnings, &err));
+    OK(sample_commit(out, &info, 3, 3, &err));
+    tr_store_close(store);
+    assert_int_equal(rows_of_out(), 2);
+    OK(tr_store_open(&store, out, &info, false, &warnings, &err));
+    assert_false(tr_store_find(store, "step1", &committed));
+    assert_true(tr_store_find(store, "step3", &committed));
+    OK(tr_store_publish(store, NULL, &err));
+    assert_int_equal(rows_of_out(), 1);
     tr_store_close(store);
     assert_false(tr_file_exists(parts));
 }
@@ -406,7 +445,7 @@ static void test_fresh_spares_other_files(void **state) {
     assert_non_null(file);
     assert_true(fputs("dear diary", file) >= 0);
     fclose(file);
-    snprintf(expected, sizeof expected, "%s is no trace, and is not removed", out);
+    snprintf(expected, sizeof expected, "%s is no trace, and is not replaced", out);
     FAILS(tr_store_open(&store, out, &info, true, &warnings, &err), TR_ECONFLICT, expected);
     assert_true(tr_file_exists(out));
     assert_int_equal(truncate(out, 0), 0);
@@ -650,31 +689,19 @@ static void test_read_only_folder(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        STORE_TEST(test_round_trip),
-        STORE_TEST(test_without_options),
-        STORE_TEST(test_failed_row),
-        STORE_TEST(test_hostile_names),
-        STORE_TEST(test_merge_sorts),
-        STORE_TEST(test_order),
-        STORE_TEST(test_replaces_row),
-        STORE_TEST(test_withdraw),
-        STORE_TEST(test_nothing_new),
-        STORE_TEST(test_resume),
-        STORE_TEST(test_history),
-        STORE_TEST(test_fresh),
-        STORE_TEST(test_fresh_spares_other_files),
-        STORE_TEST(test_identity_differs),
-        STORE_TEST(test_layout_differs),
-        STORE_TEST(test_part_differs),
-        STORE_TEST(test_recorded_differs),
-        STORE_TEST(test_reserved_names),
-        STORE_TEST(test_lock),
-        STORE_TEST(test_lock_of_the_dead),
-        STORE_TEST(test_no_store),
-        STORE_TEST(test_truncated),
-        STORE_TEST(test_damaged_part),
-        STORE_TEST(test_foreign),
-        STORE_TEST(test_full_disk),
+        STORE_TEST(test_round_trip),       STORE_TEST(test_without_options),
+        STORE_TEST(test_failed_row),       STORE_TEST(test_hostile_names),
+        STORE_TEST(test_merge_sorts),      STORE_TEST(test_order),
+        STORE_TEST(test_replaces_row),     STORE_TEST(test_withdraw),
+        STORE_TEST(test_nothing_new),      STORE_TEST(test_resume),
+        STORE_TEST(test_history),          STORE_TEST(test_fresh),
+        STORE_TEST(test_fresh_dies),       STORE_TEST(test_fresh_spares_other_files),
+        STORE_TEST(test_identity_differs), STORE_TEST(test_layout_differs),
+        STORE_TEST(test_part_differs),     STORE_TEST(test_recorded_differs),
+        STORE_TEST(test_reserved_names),   STORE_TEST(test_lock),
+        STORE_TEST(test_lock_of_the_dead), STORE_TEST(test_no_store),
+        STORE_TEST(test_truncated),        STORE_TEST(test_damaged_part),
+        STORE_TEST(test_foreign),          STORE_TEST(test_full_disk),
         STORE_TEST(test_read_only_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

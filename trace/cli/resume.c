@@ -5,6 +5,7 @@
 
 #include "alloc.h"
 #include "file.h"
+#include "parts.h"
 
 // Reads all weights of a checkpoint without computing, for their digest.
 static enum tr_status digest_weights(const char *folder, bool head, char digest[TR_DIGEST_MAX],
@@ -106,11 +107,21 @@ static bool find_row(const struct tr_trace *trace, const char *name, struct tr_c
     return false;
 }
 
+// Whether a job with --fresh has left parts that are newer than the store.
+static bool superseded(const char *out) {
+    char *folder;
+    if (tr_parts_path(&folder, out, NULL) != TR_OK)
+        return false;
+    bool is_superseded = tr_parts_superseded(folder);
+    free(folder);
+    return is_superseded;
+}
+
 enum tr_status tr_job_preview(struct tr_job *job, struct tr_string *notes, struct tr_err *err) {
     const char *out = job->options->out;
     struct tr_trace *trace = NULL;
     TR_TRY(TR_NEW(&job->todo, job->series.count, "the list of checkpoints", err));
-    if (!job->options->fresh && tr_file_exists(out))
+    if (!job->options->fresh && tr_file_exists(out) && !superseded(out))
         TR_TRY(tr_trace_open(&trace, out, err));
     enum tr_status status = TR_OK;
     for (int64_t i = 0; i < job->series.count && status == TR_OK; i++) {

@@ -16,9 +16,10 @@
 
 #include "alloc.h"
 #include "digest.h"
+#include "file.h"
 #include "text.h"
 
-static const char lock_name[] = ".lock";
+static const char lock_name[] = ".lock", mark_name[] = ".fresh";
 
 enum tr_status tr_parts_path(char **path_p, const char *out_path, struct tr_err *err) {
     struct tr_string path = {0};
@@ -165,6 +166,38 @@ enum tr_status tr_parts_clean(const char *folder, bool committed, struct tr_err 
     return committed ? remove_files(folder, is_committed, err) : TR_OK;
 }
 
+// ---- the mark --------------------------------------------------------------------------------
+
+enum tr_status tr_parts_supersede(const char *folder, struct tr_err *err) {
+    char *path;
+    TR_TRY(tr_path_join(&path, folder, mark_name, err));
+    enum tr_status status = tr_file_replace(path, "", 0, err);
+    free(path);
+    return status;
+}
+
+bool tr_parts_superseded(const char *folder) {
+    char *path;
+    struct tr_part_list parts = {0};
+    if (tr_path_join(&path, folder, mark_name, NULL) != TR_OK)
+        return false;
+    bool marked = tr_file_exists(path);
+    free(path);
+    if (marked && tr_parts_list(&parts, folder, NULL) != TR_OK)
+        return false;
+    marked = marked && parts.count > 0;
+    tr_part_list_free(&parts);
+    return marked;
+}
+
+void tr_parts_unsupersede(const char *folder) {
+    char *path;
+    if (tr_path_join(&path, folder, mark_name, NULL) != TR_OK)
+        return;
+    unlink(path);
+    free(path);
+}
+
 // ---- the lock --------------------------------------------------------------------------------
 
 static enum tr_status conflict(int fd, const char *out_path, struct tr_err *err) {
@@ -236,6 +269,7 @@ void tr_parts_unlock(int fd, const char *folder) {
     if (tr_path_join(&path, folder, lock_name, NULL) == TR_OK) {
         struct tr_part_list left;
         if (tr_parts_list(&left, folder, NULL) == TR_OK && left.count == 0) {
+            tr_parts_unsupersede(folder);
             unlink(path);
             rmdir(folder);
         }

@@ -8,7 +8,8 @@
 #include "status.h"
 
 // The folder OUT.parts: committed one-checkpoint stores "<key>.h5", temporary files (names that
-// begin with a dot), and the lock of the job that publishes OUT.
+// begin with a dot), the lock of the job that publishes OUT, and a mark while OUT is older than the
+// parts and is to be replaced by them alone.
 
 // OUT.parts for OUT, freed with free().
 enum tr_status tr_parts_path(char **path_p, const char *out_path, struct tr_err *err);
@@ -35,11 +36,16 @@ void tr_part_list_free(struct tr_part_list *list);
 // Removes what interrupted jobs left under temporary names; with `committed` the parts too.
 enum tr_status tr_parts_clean(const char *folder, bool committed, struct tr_err *err);
 
+// The mark. It counts only while there are parts: without them OUT is all there is.
+enum tr_status tr_parts_supersede(const char *folder, struct tr_err *err);
+bool tr_parts_superseded(const char *folder);
+void tr_parts_unsupersede(const char *folder);
+
 // Locks the folder for this job. The lock goes with the process, however that ends. TR_ECONFLICT
 // naming the holder when another job has it.
 enum tr_status tr_parts_lock(int *fd_p, const char *folder, const char *out_path,
                              struct tr_err *err);
-// Unlocks, and removes the folder when nothing else is in it.
+// Unlocks, and removes the folder and its mark when there are no parts.
 void tr_parts_unlock(int fd, const char *folder);
 
 #endif

@@ -108,6 +108,8 @@ static enum tr_status publish(struct tr_store *store, struct tr_err *err) {
         status = publish_file(temporary, store->out_path, err);
     free(temporary);
     if (status == TR_OK) {
+        tr_parts_unsupersede(store->folder);
+        store->superseded = false;
         remove_parts(store);
         tr_store_forget_withdrawn(store);
     }

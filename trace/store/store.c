@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,7 +68,7 @@ static enum tr_status adopt_history(struct tr_store *store, struct tr_err *err) 
 
 static enum tr_status scan_out(struct tr_store *store, struct tr_string *warnings,
                                struct tr_err *err) {
-    if (!tr_file_exists(store->out_path))
+    if (store->superseded || !tr_file_exists(store->out_path))
         return TR_OK;
     TR_TRY(tr_trace_open(&store->old, store->out_path, err));
     TR_TRY(
@@ -118,8 +117,8 @@ enum tr_status tr_store_scan(struct tr_store *store, struct tr_string *warnings,
 
 // ---- opening and closing ---------------------------------------------------------------------
 
-// --fresh may remove a store, whole, cut short or empty, but not somebody's other file.
-static enum tr_status check_removable(const char *path, struct tr_err *err) {
+// --fresh may replace a store, whole, cut short or empty, but not somebody's other file.
+static enum tr_status check_replaceable(const char *path, struct tr_err *err) {
     static const char signature[] = "\211HDF\r\n\032\n";
     char found[sizeof signature - 1];
     FILE *file = fopen(path, "rb");
@@ -129,15 +128,24 @@ static enum tr_status check_removable(const char *path, struct tr_err *err) {
     fclose(file);
     if (memcmp(found, signature, size) == 0)
         return TR_OK;
-    return tr_fail(err, TR_ECONFLICT, "%s is no trace, and is not removed", path);
+    return tr_fail(err, TR_ECONFLICT, "%s is no trace, and is not replaced", path);
 }
 
-static enum tr_status forget(const struct tr_store *store, struct tr_err *err) {
-    TR_TRY(check_removable(store->out_path, err));
+// OUT itself stays until there is something to replace it.
+static enum tr_status forget(struct tr_store *store, struct tr_err *err) {
+    TR_TRY(check_replaceable(store->out_path, err));
     TR_TRY(tr_parts_clean(store->folder, true, err));
-    if (unlink(store->out_path) && errno != ENOENT)
-        return tr_fail(err, TR_EIO, "cannot remove %s: %s", store->out_path, strerror(errno));
+    TR_TRY(tr_parts_supersede(store->folder, err));
+    store->superseded = true;
     return TR_OK;
+}
+
+// Goes on with what is there; of a job that was to forget OUT, with its parts alone.
+static enum tr_status resume(struct tr_store *store, struct tr_err *err) {
+    store->superseded = tr_parts_superseded(store->folder);
+    if (!store->superseded)
+        tr_parts_unsupersede(store->folder);
+    return tr_parts_clean(store->folder, false, err);
 }
 
 static enum tr_status open_store(struct tr_store *store, const char *out_path,
@@ -147,7 +155,7 @@ static enum tr_status open_store(struct tr_store *store, const char *out_path,
     TR_TRY(tr_parts_path(&store->folder, out_path, err));
     TR_TRY(tr_run_info_copy(&store->info, info, err));
     TR_TRY(tr_parts_lock(&store->lock, store->folder, out_path, err));
-    TR_TRY(fresh ? forget(store, err) : tr_parts_clean(store->folder, false, err));
+    TR_TRY(fresh ? forget(store, err) : resume(store, err));
     TR_TRY(tr_store_scan(store, warnings, err));
     if (store->old)
         TR_TRY(adopt_history(store, err));

@@ -59,8 +59,9 @@ struct tr_store; // the publisher's handle: one per job, on rank 0
 
 // Opens out_path for a run that `info` describes: creates the .parts folder, locks it against a
 // second job (TR_ECONFLICT naming host and process), removes left-over temporary files, reads which
-// rows OUT and the parts hold. `fresh`: forgets and removes both first (TR_ECONFLICT when OUT is
-// not HDF5: it is somebody's other file). TR_ECONFLICT when an
+// rows OUT and the parts hold. `fresh`: removes the parts and forgets OUT, which stays as it is
+// until the first publication replaces it (TR_ECONFLICT when it is not HDF5: it is somebody's other
+// file). TR_ECONFLICT when an
 // identity attribute or the layout differs, saying which, there and here. Differing TR_RECORDED
 // attributes are returned as sentences, one per line, in *warnings_p (NULL when none; free()).
 enum tr_status tr_store_open(struct tr_store **store_p, const char *out_path,

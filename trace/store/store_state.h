@@ -9,6 +9,7 @@
 struct tr_store {
     char *out_path, *folder; // OUT and OUT.parts
     int lock;
+    bool superseded; // OUT is older than the parts; the next publication replaces it
     struct tr_run_info info;
     struct tr_trace *old; // OUT while it is being read; NULL when there is none
     struct tr_records records;
