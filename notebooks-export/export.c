@@ -185,7 +185,7 @@ static enum tr_status check_path(const struct nx_options *options, const char *p
         return tr_fail(err, TR_EUSAGE, "the output %s is the store itself", path);
     if (S_ISDIR(there.st_mode))
         return tr_fail(err, TR_EUSAGE, "the output %s is a folder", path);
-    if (!options->force)
+    if (S_ISREG(there.st_mode) && !options->force)
         return tr_fail(err, TR_ECONFLICT, "%s exists; --force replaces it", path);
     return TR_OK;
 }
@@ -199,31 +199,31 @@ static enum tr_status write_text(const struct nx_job *job, const struct nx_expor
     return TR_OK;
 }
 
-static enum tr_status write_aside(const struct nx_job *job, const struct nx_exporter *exporter,
-                                  const char *aside, const char *path, struct tr_err *err) {
-    if (exporter->file)
-        return exporter->file(job, aside, err);
-    FILE *out = fopen(aside, "wbe");
+// A file that is being written under the name tr_file_replace_by gives it.
+struct output {
+    const struct nx_job *job;
+    const struct nx_exporter *exporter;
+    const char *path; // its name in the end
+};
+
+static enum tr_status write_named(const void *user, const char *name, struct tr_err *err) {
+    const struct output *output = user;
+    if (output->exporter->file)
+        return output->exporter->file(output->job, name, err);
+    FILE *out = fopen(name, "wbe");
     if (!out)
-        return tr_fail(err, TR_EIO, "cannot create %s: %s", aside, strerror(errno));
-    enum tr_status status = write_text(job, exporter, out, path, err);
+        return tr_fail(err, TR_EIO, "cannot create %s: %s", name, strerror(errno));
+    enum tr_status status = write_text(output->job, output->exporter, out, output->path, err);
     if (fclose(out) && status == TR_OK)
-        status = tr_fail(err, TR_EIO, "cannot write %s: %s", path, strerror(errno));
+        status = tr_fail(err, TR_EIO, "cannot write %s: %s", output->path, strerror(errno));
     return status;
 }
 
 static enum tr_status write_file(const struct nx_job *job, const struct nx_exporter *exporter,
                                  const char *path, struct tr_err *err) {
-    struct tr_string aside = {0};
+    struct output output = {job, exporter, path};
     TR_TRY(check_path(job->options, path, err));
-    TR_TRY(tr_string_format(&aside, err, "%s.tmp%ld", path, (long)getpid()));
-    enum tr_status status = write_aside(job, exporter, aside.data, path, err);
-    if (status == TR_OK)
-        status = tr_file_publish(aside.data, path, err);
-    if (status != TR_OK)
-        unlink(aside.data);
-    tr_string_free(&aside);
-    return status;
+    return tr_file_replace_by(path, exporter->file != NULL, write_named, &output, err);
 }
 
 static enum tr_status write_output(const struct nx_job *job, const struct nx_exporter *exporter,

@@ -10,6 +10,7 @@ import io
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -200,16 +201,40 @@ class Cases:
         tiny.write(out, "old")
         command = [self.programs["trace-export"], big, "--to", "csv", "--variables", "all", "-o",
                    out, "--force"]
-        job = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        aside = f"{out}.tmp{job.pid}"
-        while job.poll() is None and not (os.path.exists(aside) and os.path.getsize(aside)):
-            time.sleep(0.001)
-        job.send_signal(signal.SIGKILL)
-        job.wait()
-        check(job.returncode == -signal.SIGKILL, "it ended before it was killed")
-        check(tiny.read(out) == b"old", "half a file")
-        for path in (aside, out, big):
-            os.remove(path)
+        for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT):
+            job = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+            aside = f"{out}.tmp{job.pid}"
+            while job.poll() is None and not (os.path.exists(aside) and os.path.getsize(aside)):
+                time.sleep(0.001)
+            job.send_signal(number)
+            job.wait()
+            check(job.returncode == -number, "it ended before it was killed")
+            check(tiny.read(out) == b"old", "half a file")
+            check(os.path.exists(aside) == (number == signal.SIGKILL), number, "left", aside)
+            if os.path.exists(aside):
+                os.remove(aside)
+        os.remove(out)
+        os.remove(big)
+
+    def pipes(self):
+        """A pipe or a device is written to and stays what it is; some formats need a file."""
+        pipe = self.root + "/pipe"
+        whole = self.export("--to", "csv", "-o", "-").expect(0).out
+        os.mkfifo(pipe)
+        for force in ((), ("--force",)):
+            reader = subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE, text=True)
+            try:
+                self.export("--to", "csv", "-o", pipe, *force).expect(0)
+                check(reader.communicate(timeout=10)[0] == whole, "the pipe had something else")
+            finally:
+                reader.kill()
+            check(stat.S_ISFIFO(os.stat(pipe).st_mode), "the pipe was replaced")
+        ran = self.export("--to", "hdf5", "-o", pipe, "--force").expect(2)
+        check(ran.err == f"trace-export: {pipe} is no file, which this format needs\n", ran)
+        ran = self.export("--to", "csv", "-o", "/dev/stdout").expect(0)
+        check(ran.out == whole, ran)
+        os.remove(pipe)
+        check(not [name for name in os.listdir(self.root) if ".tmp" in name], "left over")
 
     def unfinished(self):
         """Failed checkpoints, and parts that wait to be published: said, and left out."""
@@ -238,7 +263,7 @@ def main():
     programs = harness.programs(sys.argv[1:])
     only = os.path.basename(programs.pop("only", ""))
     names = ("usage", "refused", "not_a_store", "chosen", "lines", "outputs", "odd_names",
-             "full_disk", "killed", "unfinished")
+             "full_disk", "killed", "pipes", "unfinished")
     with harness.scratch() as root:
         cases = Cases(programs, root)
         return harness.run_cases([(name.replace("_", " "), getattr(cases, name))

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -123,36 +125,66 @@ static enum tr_status write_new(const char *path, const char *bytes, size_t size
     return status;
 }
 
-static enum tr_status replace(const char *path, const void *bytes, size_t size,
-                              struct tr_err *err) {
-    struct tr_string aside = {0};
-    TR_TRY(tr_string_format(&aside, err, "%s.tmp%ld", path, (long)getpid()));
-    enum tr_status status = write_new(aside.data, bytes, size, err);
+// What is being written beside its path, for tr_file_abandon.
+static char aside[PATH_MAX];
+static volatile sig_atomic_t is_aside;
+
+void tr_file_abandon(void) {
+    if (is_aside)
+        unlink(aside);
+}
+
+static enum tr_status replace(const char *path,
+                              enum tr_status (*write)(const void *user, const char *path,
+                                                      struct tr_err *err),
+                              const void *user, struct tr_err *err) {
+    int size = snprintf(aside, sizeof aside, "%s.tmp%ld", path, (long)getpid());
+    if (size >= (int)sizeof aside)
+        return tr_fail(err, TR_EIO, "the name %s is too long", path);
+    is_aside = 1;
+    enum tr_status status = write(user, aside, err);
     if (status == TR_OK)
-        status = tr_file_publish(aside.data, path, err);
+        status = tr_file_publish(aside, path, err);
     if (status != TR_OK)
-        unlink(aside.data);
-    tr_string_free(&aside);
+        unlink(aside);
+    is_aside = 0;
     return status;
 }
 
-// A folder is refused; a device or a pipe is written to and stays what it is; of a link, what it
-// points to is replaced.
-enum tr_status tr_file_replace(const char *path, const void *bytes, size_t size,
-                               struct tr_err *err) {
+enum tr_status tr_file_replace_by(const char *path, bool seeks,
+                                  enum tr_status (*write)(const void *user, const char *path,
+                                                          struct tr_err *err),
+                                  const void *user, struct tr_err *err) {
     struct stat there;
     if (stat(path, &there))
-        return replace(path, bytes, size, err);
+        return replace(path, write, user, err);
     if (S_ISDIR(there.st_mode))
         return tr_fail(err, TR_EUSAGE, "%s is a folder, not a file to write", path);
     if (!S_ISREG(there.st_mode))
-        return write_new(path, bytes, size, err);
+        return seeks ? tr_fail(err, TR_EUSAGE, "%s is no file, which this format needs", path)
+                     : write(user, path, err);
     char *target = realpath(path, NULL);
     if (!target)
         return tr_fail(err, TR_EIO, "cannot find %s: %s", path, strerror(errno));
-    enum tr_status status = replace(target, bytes, size, err);
+    enum tr_status status = replace(target, write, user, err);
     free(target);
     return status;
+}
+
+struct content {
+    const void *bytes;
+    size_t size;
+};
+
+static enum tr_status write_content(const void *user, const char *path, struct tr_err *err) {
+    const struct content *content = user;
+    return write_new(path, content->bytes, content->size, err);
+}
+
+enum tr_status tr_file_replace(const char *path, const void *bytes, size_t size,
+                               struct tr_err *err) {
+    struct content content = {bytes, size};
+    return tr_file_replace_by(path, false, write_content, &content, err);
 }
 
 bool tr_file_exists(const char *path) {

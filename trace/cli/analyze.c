@@ -14,6 +14,7 @@
 
 #include "drop_plan.h"
 #include "file.h"
+#include "interrupt.h"
 #include "report.h"
 #include "result_json.h"
 #include "store.h"
@@ -272,6 +273,7 @@ int main(int argc, char **argv) {
     setlocale(LC_CTYPE, "");
     argp_err_exit_status = EXIT_USAGE;
     argp_parse(&argp, argc, argv, 0, NULL, &options);
+    tr_interrupt_catch();
     enum tr_status status = analyze(&options, &out, &err);
     if (status == TR_OK && (fwrite(out.data, 1, out.size, stdout) != out.size || fflush(stdout)))
         status = tr_fail(&err, TR_EIO, "cannot write the report to stdout");

@@ -7,6 +7,7 @@
 
 #include "export.h"
 #include "follow.h"
+#include "interrupt.h"
 
 enum { EXIT_USAGE = 2, EXIT_ENVIRONMENT = 3 };
 enum { KEY_WIDE = 256, KEY_UNITS, KEY_COMMENT, KEY_FORCE, KEY_FIGURE, KEY_FOLLOW };
@@ -150,6 +151,7 @@ int main(int argc, char **argv) {
     struct tr_err err;
     argp_err_exit_status = EXIT_USAGE;
     argp_parse(&argp, argc, argv, 0, NULL, &options);
+    tr_interrupt_catch();
     enum tr_status status = options.follow ? follow(&options, &err) : export_once(&options, &err);
     if (status == TR_OK)
         return EXIT_SUCCESS;
