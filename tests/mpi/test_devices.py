@@ -91,7 +91,7 @@ def reserve(job):
     found = re.search(r"device memory ([\d.]+) GB a rank: two slabs, streams, scratch, and "
                       r"1.10 GB for the context and libraries", plan)
     check(found and 1.1 <= float(found.group(1)) <= 1.2, plan)
-    job.run("a,b,c,d", "--dry-run", "--device-memory", "1.1G").expect(3)
+    job.run("a,b,c,d", "--dry-run", "--device-memory", "1.02G").expect(3)  # 1.095e9 bytes
 
 
 def main():
