@@ -17,16 +17,21 @@ static enum tr_status add_test(struct an_writer *w, struct tr_err *err) {
             "time %.2g checkpoints).",
             c->p, (long long)c->relabellings, (long long)c->blocks, (long long)c->block,
             an_plural(c->block), (long long)c->gap, c->correlation_time);
+    if (c->checkpoints < AN_CHECKPOINTS_LEAST)
+        return tr_string_format(w->text, err,
+                                " No p-value: a test needs %d checkpoints, and there are %lld.",
+                                AN_CHECKPOINTS_LEAST, (long long)c->checkpoints);
     if (!isfinite(c->correlation_time))
         return tr_string_format(w->text, err,
-                                " No p-value: the ranks' correlation time cannot be told from "
-                                "%lld checkpoints, and a test needs %d blocks several of it long.",
-                                (long long)c->checkpoints, AN_BLOCKS_LEAST);
-    return tr_string_format(w->text, err,
-                            " No p-value: with a correlation time of %.2g checkpoints the series "
-                            "makes %lld independent block%s, and a test needs %d.",
-                            c->correlation_time, (long long)c->blocks, an_plural(c->blocks),
-                            AN_BLOCKS_LEAST);
+                                " No p-value: ranks change too slowly for %lld checkpoints to tell "
+                                "their correlation time.",
+                                (long long)c->checkpoints);
+    return tr_string_format(
+        w->text, err,
+        " No p-value: the ranks' correlation time may be %.2g checkpoints "
+        "(estimated %.2g), so that there is room for %lld of the %d independent "
+        "blocks that a test needs.",
+        c->block_time, c->correlation_time, (long long)c->blocks, AN_BLOCKS_LEAST);
 }
 
 static enum tr_status write_concordance(struct an_writer *w, struct tr_err *err) {

@@ -167,12 +167,13 @@ static json_t *agreement(const void *list, int64_t i) {
 
 static json_t *stability(const struct an_stability *s, int64_t checkpoints) {
     const struct an_concordance *c = &s->concordance;
-    json_t *w = json_pack(
-        "{s:o, s:o, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:o}", "w", number(c->w), "mean_spearman",
-        number(c->mean_spearman), "checkpoints", (json_int_t)c->checkpoints, "units",
-        (json_int_t)c->units, "correlation_time", number(c->correlation_time), "block",
-        (json_int_t)c->block, "gap", (json_int_t)c->gap, "blocks", (json_int_t)c->blocks,
-        "relabellings", (json_int_t)c->relabellings, "p", number(c->p));
+    json_t *w =
+        json_pack("{s:o, s:o, s:I, s:I, s:o, s:o, s:I, s:I, s:I, s:I, s:o}", "w", number(c->w),
+                  "mean_spearman", number(c->mean_spearman), "checkpoints",
+                  (json_int_t)c->checkpoints, "units", (json_int_t)c->units, "correlation_time",
+                  number(c->correlation_time), "block_time", number(c->block_time), "block",
+                  (json_int_t)c->block, "gap", (json_int_t)c->gap, "blocks", (json_int_t)c->blocks,
+                  "relabellings", (json_int_t)c->relabellings, "p", number(c->p));
     return json_pack("{s:o, s:o, s:f, s:f, s:f, s:o, s:o, s:o, s:o, s:o}", "concordance", w,
                      "share_threshold", number(s->threshold), "jaccard_chance", s->jaccard_chance,
                      "rbo_chance", s->rbo_chance, "rbo_persistence", AN_PERSISTENCE, "with_last",

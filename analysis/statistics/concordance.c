@@ -7,7 +7,6 @@
 
 #include "alloc.h"
 #include "correlation_time.h"
-#include "distribution.h"
 #include "onset.h"
 #include "order.h"
 #include "quantile.h"
@@ -85,7 +84,7 @@ static void fill_w(struct an_concordance *test, const double *ranks, double *sum
 
 // As many blocks as fit at the least length; what is left over lengthens them.
 static void fill_blocks(struct an_concordance *test) {
-    double time = test->longest_time;
+    double time = test->block_time;
     if (!isfinite(time) || time > (double)test->checkpoints)
         return;
     int64_t least = (int64_t)ceil(AN_BLOCK_TIMES * time);
@@ -166,17 +165,15 @@ out:
 // kept and ranks [checkpoints, units] are room for values without absent units.
 static enum tr_status run_test(struct an_concordance *test, const double *values, int64_t units,
                                double *kept, double *ranks, uint64_t seed, struct tr_err *err) {
-    double *scratch, error;
+    double *scratch, bound;
     test->units = keep_present(kept, NULL, values, test->checkpoints, units);
     for (int64_t c = 0; c < test->checkpoints; c++)
         TR_TRY(an_midranks(ranks + c * test->units, kept + c * test->units, test->units, err));
     TR_TRY(TR_NEW(&scratch, 2 * test->units, "rank sums", err));
     fill_w(test, ranks, scratch, scratch + test->units);
     free(scratch);
-    test->correlation_time = an_correlation_time(&error, ranks, test->checkpoints, test->units);
-    test->longest_time = test->correlation_time + an_normal_quantile(0.95) * error;
-    if (test->longest_time < 1.0)
-        test->longest_time = 1.0;
+    test->correlation_time = an_correlation_time(&bound, ranks, test->checkpoints, test->units);
+    test->block_time = bound < AN_TIME_LEAST ? AN_TIME_LEAST : bound;
     fill_blocks(test);
     return testable(test) ? relabel_w(test, ranks, seed, err) : TR_OK;
 }

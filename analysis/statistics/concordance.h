@@ -18,23 +18,29 @@
 // series is cut into blocks of consecutive checkpoints and each block's units are relabelled at
 // random, all its checkpoints alike: what would be seen if blocks had nothing to do with each
 // other. For that a block is AN_BLOCK_TIMES correlation times of the ranks long, and AN_GAP_TIMES
-// (less one checkpoint's) of them are left out between blocks. The correlation time is itself
-// estimated; its upper 95 % limit is taken, for blocks that are too short reject what is not there.
+// (less one checkpoint's) of them are left out between blocks.
 // p = (1 + relabellings whose W >= the blocks' W) / (1 + relabellings).
-// (Where nothing is concordant, at most 5 to 6 % of series are rejected at 5 %, whatever their
-// memory: tests/statistics/coverage.md. At correlation times at which few series are long enough,
-// those few are rejected two to three times as often, for what makes a memory look short makes
-// ranks look alike.) No p below AN_BLOCKS_LEAST blocks, for fewer than 2 units, or when ranks never
-// change (no correlation time).
-enum { AN_BLOCKS_LEAST = 6 };
+//
+// The correlation time is itself estimated, and which series have a p must not depend on their W:
+// chance that makes ranks look alike makes their memory look short. Blocks are therefore made for
+// the time that the ranks would have if nothing were concordant (*bound in correlation_time.h), and
+// for AN_TIME_LEAST at least, which takes AN_CHECKPOINTS_LEAST: fewer cannot tell a memory. Where
+// nothing is concordant, at most 7 % of the series that have a p are rejected at 5 %, even where
+// only one in fifty has (tests/statistics/coverage.md). Longer blocks alone do not help: the fewer
+// pass, the odder they are.
+//
+// No p below AN_BLOCKS_LEAST blocks, for fewer than 2 units, or when ranks never change (no
+// correlation time).
+enum { AN_BLOCKS_LEAST = 6, AN_CHECKPOINTS_LEAST = 46 };
 #define AN_BLOCK_TIMES 3.0
 #define AN_GAP_TIMES 2.0
+#define AN_TIME_LEAST 2.0
 
 struct an_concordance {
     int64_t checkpoints, units; // that W is of
     double w, mean_spearman;    // NaN for one unit or all tied
     double correlation_time;    // of the ranks, in checkpoints; INFINITY: longer than can be told
-    double longest_time;        // its upper limit, at least 1
+    double block_time;          // that blocks are made for
     int64_t block, gap, blocks; // checkpoints in a block, left out after it; how many blocks
     int64_t relabellings;
     double p; // NaN: not testable

@@ -167,21 +167,27 @@ static void make_ends(void) {
     end_store(&writing);
 }
 
+// Between 0 and 1, without memory from one number to the next.
+static double noise_of(uint32_t number) {
+    for (int round = 0; round < 3; round++)
+        number = (number ^ number >> 16) * UINT32_C(0x45d9f3b) + 1;
+    return (double)number / 4294967296.0;
+}
+
 // So many checkpoints, and so little memory from one to the next, that rankings can be tested: two
 // layers always among the lowest, one that rises.
 static void make_steady(void) {
     struct writing writing;
     begin_store(&writing, "steady.h5", 6, 1, 8);
-    for (int64_t c = 0; c < 80; c++) {
+    for (int64_t c = 0; c < 120; c++) {
         struct tr_row row;
         char name[32];
         snprintf(name, sizeof name, "%lld", (long long)c);
         begin_row(&writing, &row, (c + 1) * 100, "", name);
         for (int64_t layer = 0; layer < 6; layer++) {
-            double noise =
-                (double)((c * 7919 + layer * 104729) * (c + 3 * layer + 1) % 997) / 997.0;
+            double noise = noise_of((uint32_t)(c * 6 + layer));
             double level =
-                layer == 1 || layer == 4 ? 0.1 : 0.5 + 0.004 * (double)(layer == 5) * (double)c;
+                layer == 1 || layer == 4 ? 0.1 : 0.5 + 0.001 * (double)(layer == 5) * (double)c;
             *importance(&row, layer, TR_MLP) = level + 0.3 * noise;
         }
         end_row(&writing, &row);

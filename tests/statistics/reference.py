@@ -134,12 +134,19 @@ def correlation_time(series):
     covariance = [(d[:n - k] * d[k:]).sum() / ((n - k) * units) for k in range(n // 3 + 1)]
     if not covariance[0] > 0:
         return np.nan, np.nan
+    freedom, between = max(units - 1, 1), series.mean(0).var()
+    limit = (1 - 2 / (9 * freedom) + stats.norm.ppf(0.975) * np.sqrt(2 / (9 * freedom))) ** 3
+    assert abs(limit / (stats.chi2.ppf(0.975, freedom) / freedom) - 1) < 0.02
     for window in range(1, n // 3 + 1):
-        whole = (covariance[0] + 2 * sum(covariance[1:window + 1])) / (1 - (2 * window + 1) / n)
+        lags = 2 * window + 1
+        windowed = covariance[0] + 2 * sum(covariance[1:window + 1])
+        whole = windowed / (1 - lags / n)
+        chance = min(between, limit * whole / n)
         time = whole / (covariance[0] + whole / n)
-        if window >= 5 * time:
-            return time, time * np.sqrt(2 * (2 * window + 1) / (n * max(units - 1, 1)))
-    return np.inf, np.nan
+        common = (windowed + lags * chance) / (covariance[0] + chance)
+        if window >= 5 * max(time, common):
+            return time, common * (1 + np.sqrt(2 * lags / (n * freedom)))
+    return np.inf, np.inf
 
 
 def kendall_w(ranks):

@@ -83,7 +83,7 @@ Sample = structure("Sample", reals("estimate") + integers("sequences") + [
     ("pseudo", ctypes.c_void_p), ("share", ctypes.c_void_p), ("draws", ctypes.c_void_p),
     ("stride", c_int64), ("resamples", ctypes.c_void_p)])
 Concordance = structure("Concordance", integers("checkpoints", "units") +
-                        reals("w", "mean_spearman", "correlation_time", "longest_time") +
+                        reals("w", "mean_spearman", "correlation_time", "block_time") +
                         integers("block", "gap", "blocks", "relabellings") + reals("p"))
 Choice = structure("Choice", integers("candidates", "present") + [
     ("order", POINTER(c_int64)), ("place", POINTER(c_double)), ("set", POINTER(c_double))])
