@@ -51,6 +51,20 @@ enum kn_status kn_check_product(const struct kn_product *op, enum kn_type type) 
                      op->x.cols == op->w.cols && (op->activation != KN_XIELU || op->parameters));
 }
 
+enum kn_status kn_check_grouped_product(const struct kn_grouped_product *op, enum kn_type type) {
+    struct kn_product one = op->product;
+    bool agrees = op->groups >= 0 && op->first && !one.bias && is_matrix(&one.w);
+    for (int64_t g = 0; agrees && g < op->groups; g++) {
+        agrees = op->first[g] <= op->first[g + 1];
+    }
+    if (!agrees || op->first[op->groups] - op->first[0] != one.y.rows ||
+        one.w.rows != op->groups * one.y.cols) {
+        return KN_ESHAPE;
+    }
+    one.w.rows = one.y.cols;
+    return kn_check_product(&one, type);
+}
+
 enum kn_status kn_check_norm(const struct kn_norm *op, enum kn_type type) {
     return status_of(is_activation(&op->y, type) && is_typed(&op->x, KN_F32) &&
                      is_addend(&op->addend, &op->x) && is_alike(&op->y, &op->x));
@@ -133,9 +147,9 @@ enum kn_status kn_check_gather(const struct kn_gather *op) {
     return status_of(is_matrix(&op->y) && is_typed(&op->x, op->y.type) && op->y.cols == op->x.cols);
 }
 
-enum kn_status kn_check_scatter_add(const struct kn_scatter_add *op) {
+enum kn_status kn_check_combine(const struct kn_combine *op) {
     return status_of(is_typed(&op->y, KN_F32) && is_typed(&op->x, KN_F32) &&
-                     op->y.cols == op->x.cols);
+                     op->y.cols == op->x.cols && op->used >= 0 && op->first >= 0);
 }
 
 enum kn_status kn_check_loss(const struct kn_loss *op, enum kn_type type) {

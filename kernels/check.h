@@ -8,6 +8,7 @@
 // KN_EUNSUPPORTED; `type` is the backend's activation type.
 // Every entry of every backend asks first, so that the code behind it need not.
 enum kn_status kn_check_product(const struct kn_product *op, enum kn_type type);
+enum kn_status kn_check_grouped_product(const struct kn_grouped_product *op, enum kn_type type);
 enum kn_status kn_check_norm(const struct kn_norm *op, enum kn_type type);
 enum kn_status kn_check_rope(const struct kn_rope *op, enum kn_type type);
 enum kn_status kn_check_attention(const struct kn_attention *op, enum kn_type type);
@@ -15,7 +16,7 @@ enum kn_status kn_check_head_norm(const struct kn_head_norm *op, enum kn_type ty
 enum kn_status kn_check_copy_heads(const struct kn_copy_heads *op);
 enum kn_status kn_check_scale(const struct kn_scale *op, enum kn_type type);
 enum kn_status kn_check_gather(const struct kn_gather *op);
-enum kn_status kn_check_scatter_add(const struct kn_scatter_add *op);
+enum kn_status kn_check_combine(const struct kn_combine *op);
 enum kn_status kn_check_gate(const struct kn_gate *op, enum kn_type type);
 enum kn_status kn_check_statistics(const struct kn_statistics *op);
 enum kn_status kn_check_add(const struct kn_add *op);

@@ -66,6 +66,16 @@ struct kn_product {
     const float *parameters; // [4] of KN_XIELU, NULL otherwise; host memory
 };
 
+// A product per group, as the experts of a layer are: product.w is `groups` matrices of
+// product.y.cols rows, one below the other, and group g's meets the rows first[g] - first[0] ...
+// first[g + 1] - first[0] of product.x and product.y, no rows if they are equal. product.bias is
+// NULL. Groups are computed side by side where the backend has room for them.
+struct kn_grouped_product {
+    struct kn_product product;
+    const int64_t *first; // [groups + 1], ascending; host memory
+    int64_t groups;
+};
+
 // y[n,d] = normalise(x[n,d] + addend[n,d]) * weight[d] + bias[d]; the sum in f32.
 //   RMSNorm   (Zhang & Sennrich 2019): v / sqrt(mean(v^2) + epsilon)
 //   LayerNorm (Ba et al. 2016):        (v - mean(v)) / sqrt(var(v) + epsilon), population variance
@@ -230,17 +240,20 @@ struct kn_scale {
     float factor, limit;
 };
 
-// y[i,:] = x[rows[i],:] for i < y.rows (experts: the tokens routed to one of them). Any one type.
+// y[i,:] = x[rows[i],:] for i < y.rows (experts: the tokens routed to them). Any one type.
 struct kn_gather {
     struct kn_matrix y, x;
     const int32_t *rows; // [y.rows], backend memory
 };
 
-// In place: y[rows[i],:] += weights[i] * x[i,:] for i < x.rows; rows are distinct. y and x f32.
-struct kn_scatter_add {
+// In place, what experts add to their tokens: y[r,:] += weights[r,k] * x[positions[r,k] - first,:]
+// for k = 0, 1, ... used - 1, one after the other, where first <= positions[r,k] < first + x.rows;
+// other positions are left out. y and x f32.
+struct kn_combine {
     struct kn_matrix y, x;
-    const int32_t *rows;  // [x.rows], backend memory
-    const float *weights; // [x.rows], backend memory
+    const int32_t *positions; // [y.rows, used], backend memory
+    const float *weights;     // [y.rows, used], backend memory
+    int64_t used, first;
 };
 
 // One panel of the head, for the loss without ever holding all logits:
@@ -288,6 +301,7 @@ struct kn_ops {
     enum kn_status (*await)(struct kn_backend *self, enum kn_lane lane, int event);
 
     enum kn_status (*product)(struct kn_backend *self, const struct kn_product *op);
+    enum kn_status (*grouped_product)(struct kn_backend *self, const struct kn_grouped_product *op);
     enum kn_status (*norm)(struct kn_backend *self, const struct kn_norm *op);
     enum kn_status (*rope)(struct kn_backend *self, const struct kn_rope *op);
     enum kn_status (*attention)(struct kn_backend *self, const struct kn_attention *op);
@@ -295,7 +309,7 @@ struct kn_ops {
     enum kn_status (*copy_heads)(struct kn_backend *self, const struct kn_copy_heads *op);
     enum kn_status (*scale)(struct kn_backend *self, const struct kn_scale *op);
     enum kn_status (*gather)(struct kn_backend *self, const struct kn_gather *op);
-    enum kn_status (*scatter_add)(struct kn_backend *self, const struct kn_scatter_add *op);
+    enum kn_status (*combine)(struct kn_backend *self, const struct kn_combine *op);
     enum kn_status (*gate)(struct kn_backend *self, const struct kn_gate *op);
     enum kn_status (*statistics)(struct kn_backend *self, const struct kn_statistics *op);
     enum kn_status (*add)(struct kn_backend *self, const struct kn_add *op);

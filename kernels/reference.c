@@ -130,6 +130,36 @@ static void normalise(float *y, int64_t count, enum kn_norm_kind kind, const flo
     }
 }
 
+// `rows` rows of m from `first` on; those of no rows keep m's address, which may be NULL.
+static struct kn_matrix rows_of(const struct kn_matrix *m, int64_t first, int64_t rows) {
+    struct kn_matrix part = *m;
+    if (rows > 0) {
+        part.data = (char *)m->data + (size_t)(first * m->stride) * kn_type_size(m->type);
+    }
+    part.rows = rows;
+    return part;
+}
+
+struct kn_product kn_product_of_group(const struct kn_grouped_product *op, int64_t group) {
+    struct kn_product product = op->product;
+    int64_t first = op->first[group] - op->first[0], rows = op->first[group + 1] - op->first[group];
+    product.y = rows_of(&op->product.y, first, rows);
+    product.x = rows_of(&op->product.x, first, rows);
+    product.w = rows_of(&op->product.w, group * product.y.cols, product.y.cols);
+    return product;
+}
+
+// The groups one after the other, by the backend's own product.
+static enum kn_status reference_grouped_product(struct kn_backend *self,
+                                                const struct kn_grouped_product *op) {
+    enum kn_status status = kn_check_grouped_product(op, self->activation_type);
+    for (int64_t g = 0; status == KN_OK && g < op->groups; g++) {
+        struct kn_product product = kn_product_of_group(op, g);
+        status = self->ops->product(self, &product);
+    }
+    return status;
+}
+
 static enum kn_status reference_norm(struct kn_backend *self, const struct kn_norm *op) {
     enum kn_status status = kn_check_norm(op, self->activation_type);
     for (int64_t r = 0; status == KN_OK && r < op->x.rows; r++) {
@@ -399,14 +429,17 @@ static enum kn_status reference_gather(struct kn_backend *self, const struct kn_
     return status;
 }
 
-static enum kn_status reference_scatter_add(struct kn_backend *self,
-                                            const struct kn_scatter_add *op) {
+static enum kn_status reference_combine(struct kn_backend *self, const struct kn_combine *op) {
     (void)self;
-    enum kn_status status = kn_check_scatter_add(op);
-    for (int64_t r = 0; status == KN_OK && r < op->x.rows; r++) {
-        float *y = out_row(&op->y, op->rows[r]);
+    enum kn_status status = kn_check_combine(op);
+    for (int64_t i = 0; status == KN_OK && i < op->y.rows * op->used; i++) {
+        int64_t row = op->positions[i] - op->first;
+        if (row < 0 || row >= op->x.rows) {
+            continue;
+        }
+        float *y = out_row(&op->y, i / op->used);
         for (int64_t c = 0; c < op->x.cols; c++) {
-            y[c] = (float)((double)y[c] + (double)op->weights[r] * (double)row_of(&op->x, r)[c]);
+            y[c] = (float)((double)y[c] + (double)op->weights[i] * (double)row_of(&op->x, row)[c]);
         }
     }
     return status;
@@ -450,6 +483,7 @@ const struct kn_ops kn_reference_ops = {
     .record = reference_event,
     .await = reference_event,
     .product = reference_product,
+    .grouped_product = reference_grouped_product,
     .norm = reference_norm,
     .rope = reference_rope,
     .attention = reference_attention,
@@ -457,7 +491,7 @@ const struct kn_ops kn_reference_ops = {
     .copy_heads = reference_copy_heads,
     .scale = reference_scale,
     .gather = reference_gather,
-    .scatter_add = reference_scatter_add,
+    .combine = reference_combine,
     .gate = reference_gate,
     .statistics = reference_statistics,
     .add = reference_add,

@@ -18,6 +18,9 @@ enum kn_status kn_cuda_device_describe(struct kn_device *device, int index);
 // activation(v) in f64; parameters as in struct kn_product.
 double kn_reference_activate(enum kn_activation activation, const float *parameters, double v);
 
+// The product of one group of a checked op.
+struct kn_product kn_product_of_group(const struct kn_grouped_product *op, int64_t group);
+
 // Attention of query row `row` (a row of the batch) and head `head` into y.
 void kn_reference_attend(const struct kn_attention *op, int64_t row, int64_t head);
 

@@ -114,7 +114,7 @@ enum kn_status kn_cpu_open(struct kn_backend **kn_p, const struct kn_options *op
     cpu->table.copy_heads = cpu_copy_heads;
     cpu->table.scale = cpu_scale;
     cpu->table.gather = cpu_gather;
-    cpu->table.scatter_add = cpu_scatter_add;
+    cpu->table.combine = cpu_combine;
     cpu->table.gate = cpu_gate;
     cpu->table.statistics = cpu_statistics;
     cpu->table.add = cpu_add;

@@ -90,7 +90,7 @@ enum kn_status cpu_head_norm(struct kn_backend *self, const struct kn_head_norm 
 enum kn_status cpu_copy_heads(struct kn_backend *self, const struct kn_copy_heads *op);
 enum kn_status cpu_scale(struct kn_backend *self, const struct kn_scale *op);
 enum kn_status cpu_gather(struct kn_backend *self, const struct kn_gather *op);
-enum kn_status cpu_scatter_add(struct kn_backend *self, const struct kn_scatter_add *op);
+enum kn_status cpu_combine(struct kn_backend *self, const struct kn_combine *op);
 enum kn_status cpu_rope(struct kn_backend *self, const struct kn_rope *op);
 enum kn_status cpu_attention(struct kn_backend *self, const struct kn_attention *op);
 enum kn_status cpu_gate(struct kn_backend *self, const struct kn_gate *op);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ops that pick rows or heads and move them: embed, gather, scatter_add, copy_heads; and
+// Ops that pick rows or heads and move them: embed, gather, combine, copy_heads; and
 // conversion.
 #include "cpu.h"
 
@@ -83,15 +83,20 @@ KN_CLONES static void add_weighted(float *y, const float *x, float weight, int64
     }
 }
 
-enum kn_status cpu_scatter_add(struct kn_backend *self, const struct kn_scatter_add *op) {
-    enum kn_status status = kn_check_scatter_add(op);
+enum kn_status cpu_combine(struct kn_backend *self, const struct kn_combine *op) {
+    enum kn_status status = kn_check_combine(op);
     if (status != KN_OK) {
         return status;
     }
     int threads = cpu_row_threads(self, &op->x);
 #pragma omp parallel for num_threads(threads)
-    for (int64_t r = 0; r < op->x.rows; r++) {
-        add_weighted(cpu_row(&op->y, op->rows[r]), cpu_row(&op->x, r), op->weights[r], op->x.cols);
+    for (int64_t r = 0; r < op->y.rows; r++) {
+        for (int64_t i = r * op->used; i < (r + 1) * op->used; i++) {
+            int64_t row = op->positions[i] - op->first;
+            if (row >= 0 && row < op->x.rows) {
+                add_weighted(cpu_row(&op->y, r), cpu_row(&op->x, row), op->weights[i], op->x.cols);
+            }
+        }
     }
     return KN_OK;
 }

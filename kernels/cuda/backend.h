@@ -14,6 +14,8 @@ extern "C" {
 #include "kernels.h"
 }
 
+constexpr int CUDA_LANES = 4; // streams on which the products of groups run side by side
+
 struct product_plan; // products.cu: the algorithm chosen for one shape
 
 struct cuda_backend {
@@ -27,6 +29,8 @@ struct cuda_backend {
     size_t shared_bytes; // that one thread block may ask for
     cublasLtHandle_t handle;
     void *workspace; // CUDA_WORKSPACE_BYTES, for cuBLASLt
+    cudaStream_t lanes[CUDA_LANES];
+    cudaEvent_t forked, joined[CUDA_LANES];
     struct product_plan *plans;
     int plan_count, plan_capacity;
     void *scratch; // grows on demand, lives until the next op that asks
@@ -56,6 +60,7 @@ enum kn_status cuda_reserve(struct kn_backend *self, void **memory_p, size_t byt
 
 // products.cu
 enum kn_status cuda_product(struct kn_backend *self, const struct kn_product *op);
+enum kn_status cuda_grouped_product(struct kn_backend *self, const struct kn_grouped_product *op);
 enum kn_status cuda_products_open(struct cuda_backend *cuda);
 void cuda_products_close(struct cuda_backend *cuda);
 // loss.cu
@@ -76,7 +81,7 @@ enum kn_status cuda_gate(struct kn_backend *self, const struct kn_gate *op);
 enum kn_status cuda_scale(struct kn_backend *self, const struct kn_scale *op);
 enum kn_status cuda_copy_heads(struct kn_backend *self, const struct kn_copy_heads *op);
 enum kn_status cuda_gather(struct kn_backend *self, const struct kn_gather *op);
-enum kn_status cuda_scatter_add(struct kn_backend *self, const struct kn_scatter_add *op);
+enum kn_status cuda_combine(struct kn_backend *self, const struct kn_combine *op);
 enum kn_status cuda_embed(struct kn_backend *self, const struct kn_embed *op);
 enum kn_status cuda_convert(struct kn_backend *self, const struct kn_conversion *op);
 

@@ -213,22 +213,46 @@ enum kn_status cuda_gather(struct kn_backend *self, const struct kn_gather *op) 
     return cuda_launched(self, "gathering rows");
 }
 
-__global__ void scatter_add_rows(float *y, int64_t y_stride, const float *x, int64_t x_stride,
-                                 int64_t cols, const int32_t *rows, const float *weights) {
-    float *to = y + (int64_t)rows[blockIdx.x] * y_stride;
-    float weight = weights[blockIdx.x];
-    for (int64_t c = threadIdx.x; c < cols; c += blockDim.x)
-        to[c] = fmaf(weight, x[(int64_t)blockIdx.x * x_stride + c], to[c]);
+// Whether x has the row of a position, which is then *row_p.
+__device__ static bool find_row(const struct kn_combine &op, int32_t position, int64_t *row_p) {
+    *row_p = position - op.first;
+    return *row_p >= 0 && *row_p < op.x.rows;
 }
 
-enum kn_status cuda_scatter_add(struct kn_backend *self, const struct kn_scatter_add *op) {
-    CUDA_TRY(kn_check_scatter_add(op));
-    if (!op->x.rows || !op->x.cols)
+// A block a row of y, left alone where x has nothing for it.
+template <int WIDTH> __global__ void combine_rows(struct kn_combine op) {
+    const int32_t *positions = op.positions + (int64_t)blockIdx.x * op.used;
+    const float *weights = op.weights + (int64_t)blockIdx.x * op.used;
+    float *y = (float *)op.y.data + (int64_t)blockIdx.x * op.y.stride;
+    const float *x = (const float *)op.x.data;
+    int64_t row, k = 0;
+    while (k < op.used && !find_row(op, positions[k], &row))
+        k++;
+    if (k == op.used)
+        return;
+    for (int64_t c = (int64_t)threadIdx.x * WIDTH; c < op.y.cols;
+         c += (int64_t)blockDim.x * WIDTH) {
+        pack<float, WIDTH> sum = load<float, WIDTH>(y + c);
+        for (int64_t i = k; i < op.used; i++) {
+            if (!find_row(op, positions[i], &row))
+                continue;
+            pack<float, WIDTH> value = load<float, WIDTH>(x + row * op.x.stride + c);
+#pragma unroll
+            for (int j = 0; j < WIDTH; j++)
+                sum.v[j] = fmaf(weights[i], value.v[j], sum.v[j]);
+        }
+        store(y + c, sum);
+    }
+}
+
+enum kn_status cuda_combine(struct kn_backend *self, const struct kn_combine *op) {
+    CUDA_TRY(kn_check_combine(op));
+    if (!op->y.rows || !op->y.cols || !op->x.rows)
         return KN_OK;
-    scatter_add_rows<<<(unsigned)op->x.rows, THREADS, 0, cuda_of(self)->ops>>>(
-        (float *)op->y.data, op->y.stride, (const float *)op->x.data, op->x.stride, op->x.cols,
-        op->rows, op->weights);
-    return cuda_launched(self, "adding rows");
+    auto kernel =
+        is_packable(&op->y, 4) && is_packable(&op->x, 4) ? combine_rows<4> : combine_rows<1>;
+    kernel<<<(unsigned)op->y.rows, row_threads(op->y.cols), 0, cuda_of(self)->ops>>>(*op);
+    return cuda_launched(self, "combining rows");
 }
 
 template <typename T>

@@ -6,6 +6,10 @@
 #include "lt.h"
 #include "products.h"
 
+extern "C" {
+#include "reference.h"
+}
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +20,7 @@ struct product_key {
     int64_t n, m, k, y_stride, x_stride, w_stride;
     enum kn_type type, y_type; // of x and w, of y
     unsigned alignment;        // bytes, of all three
+    size_t workspace;          // bytes at most
     bool bias;                 // added by the library, in y's type
 };
 
@@ -27,6 +32,13 @@ struct product_plan {
     cublasLtMatmulAlgo_t algorithm;
 };
 
+// Where a product runs, and workspace that no other may use meanwhile.
+struct lane {
+    cudaStream_t stream;
+    void *workspace;
+    size_t bytes;
+};
+
 static const cudaDataType_t data_types[] = {CUDA_R_32F, CUDA_R_16F, CUDA_R_16BF};
 
 static enum kn_status lt_check(struct kn_backend *self, cublasStatus_t code, const char *doing) {
@@ -36,9 +48,34 @@ static enum kn_status lt_check(struct kn_backend *self, cublasStatus_t code, con
     return KN_EDEVICE;
 }
 
+static enum kn_status open_lanes(struct cuda_backend *cuda) {
+    const char *doing = "making lanes for products";
+    for (int i = 0; i < CUDA_LANES; i++) {
+        CUDA_TRY(cuda_check(
+            &cuda->base, cudaStreamCreateWithFlags(&cuda->lanes[i], cudaStreamNonBlocking), doing));
+        CUDA_TRY(cuda_check(&cuda->base,
+                            cudaEventCreateWithFlags(&cuda->joined[i], cudaEventDisableTiming),
+                            doing));
+    }
+    return cuda_check(&cuda->base, cudaEventCreateWithFlags(&cuda->forked, cudaEventDisableTiming),
+                      doing);
+}
+
+static void close_lanes(struct cuda_backend *cuda) {
+    for (int i = 0; i < CUDA_LANES; i++) {
+        if (cuda->lanes[i])
+            cudaStreamDestroy(cuda->lanes[i]);
+        if (cuda->joined[i])
+            cudaEventDestroy(cuda->joined[i]);
+    }
+    if (cuda->forked)
+        cudaEventDestroy(cuda->forked);
+}
+
 enum kn_status cuda_products_open(struct cuda_backend *cuda) {
     CUDA_TRY(lt_load(&cuda->base));
     CUDA_TRY(lt_check(&cuda->base, lt->create(&cuda->handle), "opening cuBLASLt"));
+    CUDA_TRY(open_lanes(cuda));
     return cuda->base.ops->alloc(&cuda->base, &cuda->workspace, CUDA_WORKSPACE_BYTES);
 }
 
@@ -58,6 +95,7 @@ void cuda_products_close(struct cuda_backend *cuda) {
         destroy_plan(&cuda->plans[i]);
     free(cuda->plans);
     cudaFree(cuda->workspace);
+    close_lanes(cuda);
     if (cuda->handle)
         lt->destroy(cuda->handle);
 }
@@ -98,7 +136,7 @@ static enum kn_status describe(struct kn_backend *self, struct product_plan *pla
 
 static enum kn_status set_preferences(struct kn_backend *self, cublasLtMatmulPreference_t wish,
                                       const struct product_key *key) {
-    const uint64_t workspace = CUDA_WORKSPACE_BYTES;
+    const uint64_t workspace = key->workspace;
     const uint32_t reductions = CUBLASLT_REDUCTION_SCHEME_NONE;
     const struct {
         cublasLtMatmulPreferenceAttributes_t attribute;
@@ -202,17 +240,17 @@ static void launch_plain(cudaStream_t stream, const struct kn_matrix *y, const s
                                                   (const Y *)bias, y->rows, y->cols, x->cols);
 }
 
-static enum kn_status multiply_plainly(struct kn_backend *self, const struct kn_matrix *y,
-                                       const struct kn_matrix *x, const struct kn_matrix *w,
-                                       const void *bias) {
+static enum kn_status multiply_plainly(struct kn_backend *self, cudaStream_t stream,
+                                       const struct kn_matrix *y, const struct kn_matrix *x,
+                                       const struct kn_matrix *w, const void *bias) {
     if (y->cols > 65535 * (int64_t)TILE)
         return KN_EUNSUPPORTED;
     by_type(x->type, [&](auto zero) {
         using T = decltype(zero);
         if (y->type == KN_F32)
-            launch_plain<T, float>(cuda_of(self)->ops, y, x, w, bias);
+            launch_plain<T, float>(stream, y, x, w, bias);
         else
-            launch_plain<T, T>(cuda_of(self)->ops, y, x, w, bias);
+            launch_plain<T, T>(stream, y, x, w, bias);
     });
     return cuda_launched(self, "a plain product");
 }
@@ -234,8 +272,8 @@ static int64_t rounded_rows(int64_t n) {
     return rounded < 64 ? 64 : rounded;
 }
 
-static struct product_key key_of(const struct kn_matrix *y, const struct kn_matrix *x,
-                                 const struct kn_matrix *w, bool bias) {
+static struct product_key key_of(const struct lane *lane, const struct kn_matrix *y,
+                                 const struct kn_matrix *x, const struct kn_matrix *w, bool bias) {
     struct product_key key;
     memset(&key, 0, sizeof key); // padding too: keys are compared as bytes
     key.n = rounded_rows(y->rows), key.m = y->cols, key.k = x->cols;
@@ -245,6 +283,7 @@ static struct product_key key_of(const struct kn_matrix *y, const struct kn_matr
     key.alignment = a < b ? a : b;
     key.alignment = c < key.alignment ? c : key.alignment;
     key.bias = bias;
+    key.workspace = lane->bytes;
     return key;
 }
 
@@ -255,26 +294,34 @@ static enum kn_status set_rows(struct kn_backend *self, struct product_plan *pla
     return lt_check(self, lt->layout_set(plan->y, attribute, &rows, sizeof rows), "a product");
 }
 
-enum kn_status cuda_multiply(struct kn_backend *self, const struct kn_matrix *y,
-                             const struct kn_matrix *x, const struct kn_matrix *w,
-                             const void *bias) {
+static enum kn_status multiply(struct kn_backend *self, const struct lane *lane,
+                               const struct kn_matrix *y, const struct kn_matrix *x,
+                               const struct kn_matrix *w, const void *bias) {
     struct cuda_backend *cuda = cuda_of(self);
     const float one = 1, zero = 0;
     struct product_plan *plan;
-    struct product_key key = key_of(y, x, w, bias != NULL);
+    struct product_key key = key_of(lane, y, x, w, bias != NULL);
     if (!x->cols) // an empty sum is zero
-        return multiply_plainly(self, y, x, w, bias);
+        return multiply_plainly(self, lane->stream, y, x, w, bias);
     CUDA_TRY(plan_for(cuda, &key, &plan));
     if (!plan->found)
-        return multiply_plainly(self, y, x, w, bias);
+        return multiply_plainly(self, lane->stream, y, x, w, bias);
     if (bias)
         CUDA_TRY(set_desc(self, plan, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias));
     CUDA_TRY(set_rows(self, plan, (uint64_t)y->rows));
     return lt_check(self,
                     lt->matmul(cuda->handle, plan->desc, &one, w->data, plan->w, x->data, plan->x,
                                &zero, y->data, plan->y, y->data, plan->y, &plan->algorithm,
-                               cuda->workspace, CUDA_WORKSPACE_BYTES, cuda->ops),
+                               lane->workspace, lane->bytes, lane->stream),
                     "a product");
+}
+
+enum kn_status cuda_multiply(struct kn_backend *self, const struct kn_matrix *y,
+                             const struct kn_matrix *x, const struct kn_matrix *w,
+                             const void *bias) {
+    struct cuda_backend *cuda = cuda_of(self);
+    const struct lane lane = {cuda->ops, cuda->workspace, CUDA_WORKSPACE_BYTES};
+    return multiply(self, &lane, y, x, w, bias);
 }
 
 // In place: y = activation(y), computed wide and rounded once.
@@ -374,4 +421,61 @@ enum kn_status cuda_product(struct kn_backend *self, const struct kn_product *op
     CUDA_TRY(convert_operands(self, op, &w, &bias));
     CUDA_TRY(cuda_multiply(self, &op->y, &op->x, &w, bias));
     return op->activation == KN_IDENTITY ? KN_OK : activate_in_place(self, op);
+}
+
+// ---- a product per group -----------------------------------------------------------------------
+
+// The lanes wait for what the ops have been given so far,
+static enum kn_status fork(struct kn_backend *self, int lanes) {
+    struct cuda_backend *cuda = cuda_of(self);
+    cudaError_t code = cudaEventRecord(cuda->forked, cuda->ops);
+    for (int i = 0; i < lanes && code == cudaSuccess; i++)
+        code = cudaStreamWaitEvent(cuda->lanes[i], cuda->forked, 0);
+    return cuda_check(self, code, "forking a grouped product");
+}
+
+// and the next op for what they have been given.
+static enum kn_status join(struct kn_backend *self, int lanes) {
+    struct cuda_backend *cuda = cuda_of(self);
+    cudaError_t code = cudaSuccess;
+    for (int i = 0; i < lanes && code == cudaSuccess; i++) {
+        code = cudaEventRecord(cuda->joined[i], cuda->lanes[i]);
+        if (code == cudaSuccess)
+            code = cudaStreamWaitEvent(cuda->ops, cuda->joined[i], 0);
+    }
+    return cuda_check(self, code, "joining a grouped product");
+}
+
+// Groups in turn on `lanes` lanes; 0: one after the other with the ops. A group's algorithm does
+// not depend on how many there are.
+static enum kn_status multiply_groups(struct kn_backend *self, const struct kn_grouped_product *op,
+                                      int lanes) {
+    const struct cuda_backend *cuda = cuda_of(self);
+    const size_t share = CUDA_WORKSPACE_BYTES / CUDA_LANES;
+    for (int64_t g = 0, turn = 0; g < op->groups; g++) {
+        struct kn_product group = kn_product_of_group(op, g);
+        int at = lanes ? (int)(turn % lanes) : 0;
+        const struct lane lane = {lanes ? cuda->lanes[at] : cuda->ops,
+                                  (char *)cuda->workspace + (size_t)at * share, share};
+        if (!group.y.rows)
+            continue;
+        CUDA_TRY(multiply(self, &lane, &group.y, &group.x, &group.w, NULL));
+        turn++;
+    }
+    return KN_OK;
+}
+
+enum kn_status cuda_grouped_product(struct kn_backend *self, const struct kn_grouped_product *op) {
+    CUDA_TRY(kn_check_grouped_product(op, self->activation_type));
+    if (!op->product.y.rows || !op->product.y.cols)
+        return KN_OK;
+    struct kn_grouped_product typed = *op;
+    const void *no_bias;
+    int lanes = op->groups == 1 ? 0 : op->groups < CUDA_LANES ? (int)op->groups : CUDA_LANES;
+    CUDA_TRY(convert_operands(self, &op->product, &typed.product.w, &no_bias));
+    CUDA_TRY(fork(self, lanes));
+    enum kn_status status = multiply_groups(self, &typed, lanes);
+    enum kn_status joined = join(self, lanes);
+    CUDA_TRY(status != KN_OK ? status : joined);
+    return op->product.activation == KN_IDENTITY ? KN_OK : activate_in_place(self, &op->product);
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "support.h"
 
+#include <math.h>
+
 static void check_embed(enum kn_type type, int64_t cols, float scale, bool accumulate) {
     const int64_t rows = 6, vocabulary = 11, first_panel = 4;
     const int32_t ids[] = {10, 0, 3, 4, 0, 7};
@@ -77,33 +79,69 @@ static void test_gather(void **state) {
     check_status(kn->ops->gather(kn, &op));
 }
 
-static void test_scatter_add(void **state) {
-    static const int64_t widths[] = {1, 33, 900};
-    const int32_t rows[] = {5, 0, 2};
-    for (size_t i = 0; i < TEST_ARRAY_SIZE(widths); i++) {
-        int64_t cols = widths[i];
-        struct matrix x = matrix_random(KN_F32, 3, cols, 3), y = matrix_random(KN_F32, 6, cols, 2);
-        float *weights, *device = vector_random(&weights, 3);
-        struct kn_scatter_add op = {y.m, x.m, buffer_new(rows, sizeof rows), device};
-        long double *truth = host_new((size_t)(6 * cols) * sizeof *truth);
-        for (int64_t c = 0; c < 6 * cols; c++) {
-            truth[c] = (long double)y.values[c];
+enum { TOKENS = 6 };
+
+// Positions in and out of [first, first + rows), of some tokens all or none, of two tokens one
+// twice.
+static void check_combine(int64_t cols, int64_t used, int64_t first, int64_t rows) {
+    static const int32_t positions[TOKENS * 3] = {0, 4, 8, 2, 3, 5, 1,  2, 7,
+                                                  8, 8, 0, 4, 4, 6, -1, 9, 3};
+    struct matrix x = matrix_random(KN_F32, rows, cols, 3),
+                  y = matrix_random(KN_F32, TOKENS, cols, 2);
+    float *weights, *device = vector_random(&weights, TOKENS * used);
+    struct kn_combine op = {y.m,    x.m,  buffer_new(positions, (size_t)(TOKENS * used) * 4),
+                            device, used, first};
+    long double *truth = host_new((size_t)(TOKENS * cols) * sizeof *truth);
+    for (int64_t i = 0; i < TOKENS * cols; i++) {
+        truth[i] = (long double)y.values[i];
+        for (int64_t k = i / cols * used; k < (i / cols + 1) * used; k++) {
+            int64_t row = positions[k] - first;
+            if (row >= 0 && row < rows) {
+                truth[i] += (long double)weights[k] * (long double)x.values[row * cols + i % cols];
+            }
         }
-        for (int64_t c = 0; c < 3 * cols; c++) {
-            truth[rows[c / cols] * cols + c % cols] +=
-                (long double)weights[c / cols] * (long double)x.values[c];
-        }
-        check_status(kn->ops->scatter_add(kn, &op));
-        matrix_read(&y);
-        check_close(OP_ADD, KN_F32, y.values, truth, 6 * cols);
-        op.x.cols++;
-        assert_int_equal(kn->ops->scatter_add(kn, &op), KN_ESHAPE);
-        buffers_free(state);
     }
+    check_status(kn->ops->combine(kn, &op));
+    matrix_read(&y);
+    check_close(OP_ADD, KN_F32, y.values, truth, TOKENS * cols);
+    op.x.cols++;
+    assert_int_equal(kn->ops->combine(kn, &op), KN_ESHAPE);
+    op.x.cols--;
+    op.used = -1;
+    assert_int_equal(kn->ops->combine(kn, &op), KN_ESHAPE);
+}
+
+static void test_combine(void **state) {
+    static const int64_t widths[] = {1, 33, 64, 900},
+                         ranges[][2] = {{0, 9}, {2, 4}, {5, 1}, {3, 0}};
+    for (size_t i = 0; i < TEST_ARRAY_SIZE(widths) * TEST_ARRAY_SIZE(ranges); i++) {
+        for (int64_t used = 0; used <= 3; used++) {
+            check_combine(widths[i / 4], used, ranges[i % 4][0], ranges[i % 4][1]);
+            buffers_free(state);
+        }
+    }
+}
+
+// Terms are added one after the other, and only those of the range: the sum of huge and small ones
+// tells in which order, a NaN outside of the range that it was not read.
+static void test_combine_order(void **state) {
+    (void)state;
+    const float x[] = {NAN, 0x1p30F, 1, -0x1p30F, NAN}, ones[] = {1, 1, 1, 1, NAN, 1};
+    const int32_t positions[] = {1, 3, 2, 2, 0, 4};
+    struct matrix all = matrix_of(x, KN_F32, 5, 1, 0);
+    struct matrix y = matrix_of((float[]){0, 5}, KN_F32, 2, 1, 0);
+    struct kn_combine op = {
+        y.m, all.m, buffer_new(positions, sizeof positions), buffer_new(ones, sizeof ones), 3, 1};
+    op.x.data = (float *)all.m.data + 1;
+    op.x.rows = 3;
+    check_status(kn->ops->combine(kn, &op));
+    matrix_read(&y);
+    assert_true(y.values[0] == 1 && y.values[1] == 6);
 }
 
 int test_moves(void) {
     const struct CMUnitTest tests[] = {OPS_TEST(test_embed), OPS_TEST(test_embed_foreign),
-                                       OPS_TEST(test_gather), OPS_TEST(test_scatter_add)};
+                                       OPS_TEST(test_gather), OPS_TEST(test_combine),
+                                       OPS_TEST(test_combine_order)};
     return cmocka_run_group_tests_name("moves", tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
 #include "support.h"
 
 #include <math.h>
+#include <string.h>
 
 static const enum kn_type types[] = {KN_F32, KN_F16, KN_BF16};
 
@@ -117,6 +118,89 @@ static void test_shape_errors(void **state) {
     check_status(kn->ops->product(kn, &op));
 }
 
+// Rows begin[g] ... begin[g + 1] of x meet the g-th of `groups` matrices of m rows; begin[0] may be
+// any number.
+static void check_groups(const int64_t *begin, int64_t groups, int64_t m, int64_t k,
+                         enum kn_type y_type, enum kn_type w_type, enum kn_activation activation) {
+    int64_t n = begin[groups] - begin[0];
+    struct matrix x = matrix_random(kn->activation_type, n, k, 3);
+    struct matrix w = matrix_weights(w_type, groups * m, k, 5);
+    struct matrix y = matrix_output(y_type, n, m, 7);
+    struct kn_grouped_product op = {
+        {y.m, x.m, w.m, NULL, activation, parameters_of(activation)}, begin, groups};
+    long double *truth = host_new((size_t)(n * m) * sizeof *truth);
+    check_status(kn->ops->grouped_product(kn, &op));
+    matrix_read(&y);
+    for (int64_t g = 0; g < groups; g++) {
+        int64_t first = begin[g] - begin[0], rows = begin[g + 1] - begin[g];
+        struct matrix part = {x.m, x.values + first * k}, own = {w.m, w.values + g * m * k};
+        part.m.rows = rows;
+        own.m.rows = m;
+        memcpy(truth + first * m, product_truth(&part, &own, NULL, activation),
+               (size_t)(rows * m) * sizeof *truth);
+    }
+    enum test_op bound = activation == KN_IDENTITY ? OP_PRODUCT : OP_ACTIVATED;
+    check_close(bound, y.m.type, y.values, truth, n * m);
+}
+
+static void test_groups(void **state) {
+    static const int64_t none[] = {7}, empty[] = {3, 3, 3}, one[] = {0, 13}, later[] = {50, 60, 61},
+                         holes[] = {0, 0, 5, 5, 5, 38, 39, 39},
+                         wide[] = {0, 130, 140, 700, 701, 800};
+    static const struct {
+        const int64_t *begin;
+        int64_t groups, m, k;
+    } cases[] = {{none, 0, 9, 5},    {empty, 2, 9, 5},   {one, 1, 17, 80},
+                 {later, 2, 24, 33}, {holes, 7, 21, 16}, {holes, 7, 1, 1},
+                 {wide, 5, 40, 24},  {wide, 5, 128, 64}, {holes, 7, 0, 4}};
+    for (size_t i = 0; i < TEST_ARRAY_SIZE(cases); i++) {
+        for (size_t t = 0; t < TEST_ARRAY_SIZE(types); t++) {
+            enum kn_type y_type = (i + t) % 2 ? KN_F32 : kn->activation_type;
+            check_groups(cases[i].begin, cases[i].groups, cases[i].m, cases[i].k, y_type, types[t],
+                         KN_IDENTITY);
+            buffers_free(state);
+        }
+    }
+    for (int activation = KN_IDENTITY; activation <= KN_XIELU; activation++) {
+        check_groups(holes, 7, 21, 30, kn->activation_type, KN_F32, (enum kn_activation)activation);
+    }
+}
+
+// A group that is not finite leaves the others alone.
+static void test_nonfinite_groups(void **state) {
+    (void)state;
+    const float x[] = {1, NAN, 2}, w[] = {3, 4, INFINITY};
+    const int64_t begin[] = {0, 1, 2, 3};
+    const long double truth[] = {3, NAN, INFINITY};
+    struct matrix a = matrix_of(x, kn->activation_type, 3, 1, 0), b = matrix_of(w, KN_F32, 3, 1, 0);
+    struct matrix y = matrix_output(kn->activation_type, 3, 1, 0);
+    struct kn_grouped_product op = {{.y = y.m, .x = a.m, .w = b.m}, begin, 3};
+    check_status(kn->ops->grouped_product(kn, &op));
+    matrix_read(&y);
+    check_close(OP_PRODUCT, y.m.type, y.values, truth, 3);
+}
+
+static void test_group_shape_errors(void **state) {
+    (void)state;
+    const int64_t begin[] = {2, 3, 6}, falling[] = {2, 7, 6}, few[] = {2, 3, 5};
+    struct matrix x = matrix_random(kn->activation_type, 4, 6, 0);
+    struct matrix w = matrix_random(KN_F32, 10, 6, 0), bias = matrix_random(KN_F32, 1, 5, 0);
+    struct matrix y = matrix_output(kn->activation_type, 4, 5, 0);
+    const struct kn_grouped_product good = {{.y = y.m, .x = x.m, .w = w.m}, begin, 2};
+    struct kn_grouped_product bad[] = {good, good, good, good, good, good, good};
+    bad[0].first = NULL;
+    bad[1].first = falling;
+    bad[2].first = few;
+    bad[3].groups = -1;
+    bad[4].product.w.rows = 9;
+    bad[5].product.y.cols = 4;
+    bad[6].product.bias = bias.m.data;
+    for (size_t i = 0; i < TEST_ARRAY_SIZE(bad); i++) {
+        assert_int_equal(kn->ops->grouped_product(kn, &bad[i]), KN_ESHAPE);
+    }
+    check_status(kn->ops->grouped_product(kn, &good));
+}
+
 static void test_ceiling(void **state) {
     (void)state;
     double seconds = kn_product_seconds(kn, 40, 50, 60);
@@ -154,9 +238,15 @@ static void test_conversion(void **state) {
 }
 
 int test_products(void) {
-    const struct CMUnitTest tests[] = {
-        OPS_TEST(test_shapes),    OPS_TEST(test_activations),  OPS_TEST(test_activation_values),
-        OPS_TEST(test_nonfinite), OPS_TEST(test_shape_errors), OPS_TEST(test_ceiling),
-        OPS_TEST(test_conversion)};
+    const struct CMUnitTest tests[] = {OPS_TEST(test_shapes),
+                                       OPS_TEST(test_activations),
+                                       OPS_TEST(test_activation_values),
+                                       OPS_TEST(test_nonfinite),
+                                       OPS_TEST(test_shape_errors),
+                                       OPS_TEST(test_ceiling),
+                                       OPS_TEST(test_groups),
+                                       OPS_TEST(test_nonfinite_groups),
+                                       OPS_TEST(test_group_shape_errors),
+                                       OPS_TEST(test_conversion)};
     return cmocka_run_group_tests_name("product", tests, NULL, NULL);
 }

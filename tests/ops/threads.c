@@ -4,10 +4,11 @@
 
 #include <string.h>
 
-enum { ROWS = 1100, WIDTH = 48, VOCABULARY = 1700, HEAD_DIM = 16 };
+enum { ROWS = 1100, WIDTH = 48, VOCABULARY = 1700, HEAD_DIM = 16, GROUPS = 10, GROUP = 170 };
 
 struct outputs {
-    float product[ROWS * VOCABULARY], attention[ROWS * WIDTH], norm[ROWS * WIDTH];
+    float product[ROWS * VOCABULARY], groups[ROWS * GROUP], attention[ROWS * WIDTH],
+        norm[ROWS * WIDTH];
     double statistics[3 * ROWS], loss[3 * ROWS];
 };
 
@@ -17,6 +18,13 @@ static void run_matrices(struct outputs *out, const struct matrix *x, const stru
     check_status(kn->ops->product(kn, &product));
     matrix_read(&y);
     memcpy(out->product, y.values, sizeof out->product);
+
+    static const int64_t begin[GROUPS + 1] = {0, 300, 310, 310, 500, 501, 600, 700, 900, 999, ROWS};
+    struct matrix grouped = matrix_output(kn->activation_type, ROWS, GROUP, 0);
+    struct kn_grouped_product groups = {{.y = grouped.m, .x = x->m, .w = w->m}, begin, GROUPS};
+    check_status(kn->ops->grouped_product(kn, &groups));
+    matrix_read(&grouped);
+    memcpy(out->groups, grouped.values, sizeof out->groups);
 
     struct matrix qkv = {.m = x->m}, heads = matrix_output(kn->activation_type, ROWS, 16, 0);
     struct kn_attention attention = {.y = heads.m,

@@ -15,9 +15,10 @@ struct task {
     enum kn_status (*run)(struct kn_backend *cpu, struct task *task); // NULL: waits for `ticket`
     int64_t ticket;
     float parameters[4]; // a product's, as they were when it was called
-    char *staged;        // an upload's bytes, likewise
+    void *staged;        // an upload's bytes or where groups begin, likewise
     union {
         struct kn_product product;
+        struct kn_grouped_product grouped_product;
         struct kn_norm norm;
         struct kn_rope rope;
         struct kn_attention attention;
@@ -25,7 +26,7 @@ struct task {
         struct kn_copy_heads copy_heads;
         struct kn_scale scale;
         struct kn_gather gather;
-        struct kn_scatter_add scatter_add;
+        struct kn_combine combine;
         struct kn_gate gate;
         struct kn_statistics statistics;
         struct kn_add add;
@@ -153,7 +154,7 @@ OP(head_norm, kn_head_norm)
 OP(copy_heads, kn_copy_heads)
 OP(scale, kn_scale)
 OP(gather, kn_gather)
-OP(scatter_add, kn_scatter_add)
+OP(combine, kn_combine)
 OP(gate, kn_gate)
 OP(statistics, kn_statistics)
 OP(add, kn_add)
@@ -177,6 +178,31 @@ static enum kn_status fake_product(struct kn_backend *self, const struct kn_prod
     }
     if (op->parameters) {
         memcpy(task.parameters, op->parameters, sizeof task.parameters);
+    }
+    return push(self, KN_LANE_OPS, &task);
+}
+
+static enum kn_status run_grouped_product(struct kn_backend *cpu, struct task *task) {
+    struct kn_grouped_product *op = &task->op.grouped_product;
+    op->first = task->staged;
+    op->product.parameters = task->parameters;
+    return cpu->ops->grouped_product(cpu, op);
+}
+
+static enum kn_status fake_grouped_product(struct kn_backend *self,
+                                           const struct kn_grouped_product *op) {
+    struct task task = {.run = run_grouped_product, .op.grouped_product = *op};
+    size_t bytes = (size_t)(op->groups + 1) * sizeof *op->first;
+    if (op->product.w.type != self->activation_type) {
+        return KN_EUNSUPPORTED;
+    }
+    task.staged = malloc(bytes);
+    if (!task.staged) {
+        return KN_ENOMEM;
+    }
+    memcpy(task.staged, op->first, bytes);
+    if (op->product.parameters) {
+        memcpy(task.parameters, op->product.parameters, sizeof task.parameters);
     }
     return push(self, KN_LANE_OPS, &task);
 }
@@ -309,6 +335,7 @@ static const struct kn_ops fake_ops = {
     .record = fake_record,
     .await = fake_await,
     .product = fake_product,
+    .grouped_product = fake_grouped_product,
     .norm = fake_norm,
     .rope = fake_rope,
     .attention = fake_attention,
@@ -316,7 +343,7 @@ static const struct kn_ops fake_ops = {
     .copy_heads = fake_copy_heads,
     .scale = fake_scale,
     .gather = fake_gather,
-    .scatter_add = fake_scatter_add,
+    .combine = fake_combine,
     .gate = fake_gate,
     .statistics = fake_statistics,
     .add = fake_add,

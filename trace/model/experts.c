@@ -3,21 +3,9 @@
 // groups of routed experts, each run only for the tokens routed to it.
 #include <math.h>
 #include <omp.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "alloc.h"
 #include "forward_state.h"
-
-// Who goes where, on the host; T tokens, B micro-batches.
-struct tr_routes {
-    float *logits, *switches; // [T, experts], [T]
-    int32_t *chosen;          // [T, experts_used]: experts of each token, ascending
-    float *shares;            // [T, experts_used]: their weights
-    int64_t *first;           // [B, experts + 1]: where an expert's rows begin in its micro-batch's
-    int32_t *rows;            // [T, experts_used]: by micro-batch, then expert, ascending
-    float *weights;           // [T, experts_used]
-};
 
 // ---- routing, on the host ----------------------------------------------------------------------
 
@@ -79,8 +67,8 @@ static void route(const struct tr_config *c, float *logits, int32_t *chosen, flo
 }
 
 // Sorts what the rows of one micro-batch chose by expert.
-static void group(const struct tr_config *c, struct tr_routes *routes, int64_t batch, int64_t row,
-                  int64_t rows) {
+static void sort(const struct tr_config *c, struct tr_routes *routes, int64_t batch, int64_t row,
+                 int64_t rows) {
     int64_t used = c->experts_used, *first = routes->first + batch * (c->experts + 1);
     const int32_t *chosen = routes->chosen + row * used;
     memset(first, 0, (size_t)(c->experts + 1) * sizeof *first);
@@ -89,9 +77,9 @@ static void group(const struct tr_config *c, struct tr_routes *routes, int64_t b
     for (int64_t e = 0; e < c->experts; e++)
         first[e + 1] += first[e];
     for (int64_t i = 0; i < rows * used; i++) { // first[e] moves on to where expert e ends
-        int64_t to = row * used + first[chosen[i]]++;
-        routes->rows[to] = (int32_t)(i / used);
-        routes->weights[to] = routes->shares[row * used + i];
+        int64_t to = first[chosen[i]]++;
+        routes->rows[row * used + to] = (int32_t)(i / used);
+        routes->positions[row * used + i] = (int32_t)to;
     }
     memmove(first + 1, first, (size_t)c->experts * sizeof *first);
     first[0] = 0;
@@ -101,46 +89,14 @@ static int64_t micro_batches(const struct tr_forward *f, int64_t sequences) {
     return (sequences + f->options.micro_batch - 1) / f->options.micro_batch;
 }
 
-enum tr_status tr_routes_new(struct tr_forward *f, struct tr_err *err) {
-    const struct tr_config *c = &f->config;
-    int64_t tokens = f->options.max_sequences * f->calibration->seq_len;
-    int64_t batches = micro_batches(f, f->options.max_sequences), used = c->experts_used;
-    TR_TRY(TR_NEW(&f->routes, 1, "the routes of experts", err));
-    struct tr_routes *r = f->routes;
-    TR_TRY(TR_NEW(&r->logits, tokens * c->experts, "the router's logits", err));
-    TR_TRY(TR_NEW(&r->switches, tokens, "the shared expert's switch", err));
-    TR_TRY(TR_NEW(&r->chosen, tokens * used, "the chosen experts", err));
-    TR_TRY(TR_NEW(&r->shares, tokens * used, "the chosen experts' weights", err));
-    TR_TRY(TR_NEW(&r->first, batches * (c->experts + 1), "the routes of experts", err));
-    TR_TRY(TR_NEW(&r->rows, tokens * used, "the routes of experts", err));
-    return TR_NEW(&r->weights, tokens * used, "the routes of experts", err);
-}
-
-void tr_routes_free(struct tr_routes *r) {
-    if (!r)
-        return;
-    free(r->logits);
-    free(r->switches);
-    free(r->chosen);
-    free(r->shares);
-    free(r->first);
-    free(r->rows);
-    free(r->weights);
-    free(r);
-}
-
-double tr_routes_bytes(const struct tr_config *c, double tokens) {
-    return tokens * ((double)c->experts * 4 + 4 + (double)c->experts_used * 16);
-}
-
 // All tokens at once: the only wait of a layer with experts.
 static enum tr_status download_logits(struct tr_forward *f, int64_t tokens, struct tr_err *err) {
     const struct kn_ops *ops = f->kn->ops;
-    KN_TRY(ops->download(f->kn, f->routes->logits, f->logits,
-                         (size_t)(tokens * f->config.experts) * 4),
-           "copying the router's logits");
+    KN_TRY(
+        ops->download(f->kn, f->routes.logits, f->logits, (size_t)(tokens * f->config.experts) * 4),
+        "copying the router's logits");
     if (f->config.shared_ffn)
-        KN_TRY(ops->download(f->kn, f->routes->switches, f->switches, (size_t)tokens * 4),
+        KN_TRY(ops->download(f->kn, f->routes.switches, f->switches, (size_t)tokens * 4),
                "copying the shared expert's switch");
     KN_TRY(ops->sync(f->kn), "the router");
     return TR_OK;
@@ -148,9 +104,10 @@ static enum tr_status download_logits(struct tr_forward *f, int64_t tokens, stru
 
 static enum tr_status upload_routes(struct tr_forward *f, int64_t tokens, struct tr_err *err) {
     const struct kn_ops *ops = f->kn->ops;
-    const struct tr_routes *r = f->routes;
+    const struct tr_routes *r = &f->routes;
     size_t bytes = (size_t)(tokens * f->config.experts_used) * 4;
     KN_TRY(ops->upload(f->kn, f->expert_rows, r->rows, bytes), "copying routes");
+    KN_TRY(ops->upload(f->kn, f->expert_positions, r->positions, bytes), "copying routes");
     KN_TRY(ops->upload(f->kn, f->expert_weights, r->weights, bytes), "copying routes");
     if (f->config.shared_ffn)
         KN_TRY(ops->upload(f->kn, f->shared_weights, r->switches, (size_t)tokens * 4),
@@ -160,7 +117,7 @@ static enum tr_status upload_routes(struct tr_forward *f, int64_t tokens, struct
 
 enum tr_status tr_route(struct tr_forward *f, struct tr_err *err) {
     const struct tr_config *c = &f->config;
-    struct tr_routes *r = f->routes;
+    struct tr_routes *r = &f->routes;
     int64_t seq_len = f->calibration->seq_len, tokens = (f->end - f->begin) * seq_len;
     int64_t micro = f->options.micro_batch * seq_len, batches = micro_batches(f, f->end - f->begin);
     bool switched = f->is_switched;
@@ -169,13 +126,13 @@ enum tr_status tr_route(struct tr_forward *f, struct tr_err *err) {
 #pragma omp parallel for num_threads(threads)
     for (int64_t t = 0; t < tokens; t++) {
         route(c, r->logits + t * c->experts, r->chosen + t * c->experts_used,
-              r->shares + t * c->experts_used);
+              r->weights + t * c->experts_used);
         r->switches[t] = switched ? (float)(1 / (1 + exp(-(double)r->switches[t]))) : 1;
     }
 #pragma omp parallel for num_threads(threads)
     for (int64_t b = 0; b < batches; b++) {
         int64_t left = tokens - b * micro;
-        group(c, r, b, b * micro, left < micro ? left : micro);
+        sort(c, r, b, b * micro, left < micro ? left : micro);
     }
     return upload_routes(f, tokens, err);
 }
@@ -205,11 +162,11 @@ enum tr_status tr_step_router(struct tr_forward *f, const struct tr_batch *b, st
     return TR_OK;
 }
 
-// Adds weights[i] * x[i] to row rows[i] of what the MLP adds.
-static enum tr_status add_rows(struct tr_forward *f, const struct tr_batch *b, struct kn_matrix x,
-                               const int32_t *rows, const float *weights, struct tr_err *err) {
-    struct kn_scatter_add add = {.y = tr_mlp_delta(f, b), .x = x, .rows = rows, .weights = weights};
-    KN_TRY(f->kn->ops->scatter_add(f->kn, &add), "combining experts");
+// Adds experts' outputs to what the MLP adds; `combine` lacks y.
+static enum tr_status combine(struct tr_forward *f, const struct tr_batch *b,
+                              struct kn_combine combine, struct tr_err *err) {
+    combine.y = tr_mlp_delta(f, b);
+    KN_TRY(f->kn->ops->combine(f->kn, &combine), "combining experts");
     return TR_OK;
 }
 
@@ -221,51 +178,81 @@ enum tr_status tr_step_shared_expert(struct tr_forward *f, const struct tr_batch
         return TR_OK;
     struct kn_matrix inner = tr_scratch(f, b, f->inner, c->shared_ffn);
     struct kn_matrix out = kn_matrix(f->branch, KN_F32, b->rows, c->hidden);
-    TR_TRY(tr_activate(f, b, inner, routed_input(f, b), b->weights->matrix[TR_SLOT_IN], NULL, err));
+    struct kn_grouped_product in = {
+        .product = {.x = routed_input(f, b), .w = b->weights->matrix[TR_SLOT_IN]}};
+    TR_TRY(tr_activate(f, b, inner, in, err));
     TR_TRY(tr_multiply(f, b, out, inner, TR_SLOT_OUT, TR_SLOTS, err));
-    return add_rows(f, b, out, f->shared_rows, f->shared_weights + b->row, err);
+    return combine(f, b,
+                   (struct kn_combine){.x = out,
+                                       .positions = f->shared_rows,
+                                       .weights = f->shared_weights + b->row,
+                                       .used = 1},
+                   err);
 }
 
 // ---- routed experts ----------------------------------------------------------------------------
 
-// The slab's rows of one expert's matrix.
-static struct kn_matrix expert_matrix(const struct tr_batch *b, enum tr_slot slot, int64_t expert,
-                                      int64_t rows) {
-    struct kn_matrix all = b->weights->matrix[slot];
-    int64_t first = (expert - b->plan->first_id) * rows;
-    char *data = (char *)all.data + (size_t)(first * all.stride) * kn_type_size(all.type);
-    return kn_matrix(data, all.type, rows, all.cols);
+// A few of the slab's experts, one after the other: the rows of their matrices.
+struct group {
+    int64_t begin, end;   // of the slab's experts
+    const int64_t *first; // [end - begin + 1]: where their rows begin among the micro-batch's
+    int64_t rows;
+};
+
+// The next experts whose rows together are no more than the micro-batch's, for which there is
+// scratch; those of one expert never are more, for they are different tokens.
+static struct group next_group(const struct tr_forward *f, const struct tr_batch *b,
+                               int64_t begin) {
+    int64_t batch = micro_batches(f, b->first_sequence - f->begin);
+    const int64_t *first = f->routes.first + batch * (f->config.experts + 1);
+    int64_t end = begin + 1;
+    while (end < b->plan->last_id && first[end + 1] - first[begin] <= b->rows)
+        end++;
+    return (struct group){begin, end, first + begin, first[end] - first[begin]};
 }
 
-static enum tr_status run_expert(struct tr_forward *f, const struct tr_batch *b, int64_t expert,
-                                 struct tr_err *err) {
+// Of a group's experts, the slab's matrices of `rows` rows each.
+static struct kn_grouped_product grouped(const struct tr_batch *b, const struct group *g,
+                                         struct kn_matrix x, enum tr_slot slot, int64_t rows) {
+    struct kn_matrix w = b->weights->matrix[slot];
+    int64_t first = (g->begin - b->plan->first_id) * rows;
+    w.data = (char *)w.data + (size_t)(first * w.stride) * kn_type_size(w.type);
+    w.rows = (g->end - g->begin) * rows;
+    return (struct kn_grouped_product){{.x = x, .w = w}, g->first, g->end - g->begin};
+}
+
+static enum tr_status run_group(struct tr_forward *f, const struct tr_batch *b,
+                                const struct group *g, struct tr_err *err) {
     const struct tr_config *c = &f->config;
     enum kn_type type = f->kn->activation_type;
-    int64_t batch = micro_batches(f, b->first_sequence - f->begin);
-    const int64_t *first = f->routes->first + batch * (c->experts + 1) + expert;
-    int64_t at = b->row * c->experts_used + first[0], count = first[1] - first[0];
-    if (!count)
-        return TR_OK;
-    struct kn_gather gather = {.y = kn_matrix(f->normed, type, count, c->hidden),
+    int64_t at = b->row * c->experts_used;
+    struct kn_gather gather = {.y = kn_matrix(f->normed, type, g->rows, c->hidden),
                                .x = routed_input(f, b),
-                               .rows = f->expert_rows + at};
-    KN_TRY(f->kn->ops->gather(f->kn, &gather), "gathering an expert's tokens");
-    struct kn_matrix inner = kn_matrix(f->inner, type, count, c->expert_ffn);
-    TR_TRY(tr_activate(f, b, inner, gather.y,
-                       expert_matrix(b, TR_SLOT_IN, expert, tr_config_in_rows(c, c->expert_ffn)),
-                       NULL, err));
-    struct kn_product down = {.y = kn_matrix(f->branch, KN_F32, count, c->hidden),
-                              .x = inner,
-                              .w = expert_matrix(b, TR_SLOT_OUT, expert, c->hidden)};
-    KN_TRY(f->kn->ops->product(f->kn, &down), "an expert's product");
-    f->routed_rows += count;
-    return add_rows(f, b, down.y, f->expert_rows + at, f->expert_weights + at, err);
+                               .rows = f->expert_rows + at + g->first[0]};
+    KN_TRY(f->kn->ops->gather(f->kn, &gather), "gathering the tokens of experts");
+    struct kn_matrix inner = kn_matrix(f->inner, type, g->rows, c->expert_ffn);
+    int64_t in_rows = tr_config_in_rows(c, c->expert_ffn);
+    TR_TRY(tr_activate(f, b, inner, grouped(b, g, gather.y, TR_SLOT_IN, in_rows), err));
+    struct kn_grouped_product down = grouped(b, g, inner, TR_SLOT_OUT, c->hidden);
+    down.product.y = kn_matrix(f->branch, KN_F32, g->rows, c->hidden);
+    KN_TRY(f->kn->ops->grouped_product(f->kn, &down), "a product of experts");
+    f->routed_rows += g->rows;
+    return combine(f, b,
+                   (struct kn_combine){.x = down.product.y,
+                                       .positions = f->expert_positions + at,
+                                       .weights = f->expert_weights + at,
+                                       .used = c->experts_used,
+                                       .first = g->first[0]},
+                   err);
 }
 
-// One group of experts for one micro-batch; the block ends with the last group.
+// The slab's experts for one micro-batch; the block ends with the layer's last.
 enum tr_status tr_step_experts(struct tr_forward *f, const struct tr_batch *b, struct tr_err *err) {
-    for (int64_t expert = b->plan->first_id; expert < b->plan->last_id; expert++)
-        TR_TRY(run_expert(f, b, expert, err));
+    for (struct group g = {.end = b->plan->first_id}; g.end < b->plan->last_id;) {
+        g = next_group(f, b, g.end);
+        if (g.rows)
+            TR_TRY(run_group(f, b, &g, err));
+    }
     if (!b->plan->closes)
         return TR_OK;
     struct kn_matrix delta = tr_mlp_delta(f, b), branch = delta;

@@ -46,7 +46,7 @@ struct buffer {
     double bytes;
     enum place place;
 };
-enum { MAX_BUFFERS = 44 };
+enum { MAX_BUFFERS = 51 };
 
 static int buffers_of(struct tr_forward *f, struct buffer buffers[MAX_BUFFERS]) {
     const struct tr_config *c = &f->config;
@@ -55,6 +55,7 @@ static int buffers_of(struct tr_forward *f, struct buffer buffers[MAX_BUFFERS]) 
     double sequences = (double)o->max_sequences, length = (double)seq_len;
     double tokens = sequences * length;
     double rows = fmin((double)o->micro_batch, sequences) * length; // of one micro-batch
+    double batches = ceil(sequences / (double)o->micro_batch);
     double act = (double)kn_type_size(f->kn->activation_type), hidden = (double)c->hidden;
     double losses = o->head ? tokens : 0, experts = (double)c->experts;
     double routed = c->experts ? tokens : 0, used = routed * (double)c->experts_used;
@@ -81,6 +82,7 @@ static int buffers_of(struct tr_forward *f, struct buffer buffers[MAX_BUFFERS]) 
         {&f->routed_input, routed * hidden * act, ON_BACKEND},
         {(void **)&f->logits, routed * experts * 4, ON_BACKEND},
         {(void **)&f->expert_rows, used * 4, ON_BACKEND},
+        {(void **)&f->expert_positions, used * 4, ON_BACKEND},
         {(void **)&f->expert_weights, used * 4, ON_BACKEND},
         {(void **)&f->switches, shared * 4, ON_BACKEND},
         {(void **)&f->shared_weights, shared * 4, ON_BACKEND},
@@ -105,6 +107,13 @@ static int buffers_of(struct tr_forward *f, struct buffer buffers[MAX_BUFFERS]) 
         {(void **)&f->arriving[1].counts, counts, FOR_COPIES},
         {(void **)&f->arriving[0].importance, importance, FOR_COPIES},
         {(void **)&f->arriving[1].importance, importance, FOR_COPIES},
+        {(void **)&f->routes.logits, routed * experts * 4, FOR_COPIES},
+        {(void **)&f->routes.switches, routed * 4, FOR_COPIES},
+        {(void **)&f->routes.weights, used * 4, FOR_COPIES},
+        {(void **)&f->routes.positions, used * 4, FOR_COPIES},
+        {(void **)&f->routes.rows, used * 4, FOR_COPIES},
+        {(void **)&f->routes.chosen, used * 4, ON_HOST},
+        {(void **)&f->routes.first, c->experts ? batches * (experts + 1) * 8 : 0, ON_HOST},
         {(void **)&f->losses, losses * 3 * 8, ON_HOST},
         {(void **)&f->host_rows, rows * 4, ON_HOST},
         {(void **)&f->slopes, alibi ? (double)c->heads * 4 : 0, ON_HOST},
@@ -126,9 +135,6 @@ struct tr_forward_bytes tr_forward_bytes(const struct kn_backend *kn,
     struct tr_forward_bytes bytes = {0};
     for (int i = 0; i < count; i++)
         *(buffers[i].place == ON_BACKEND ? &bytes.backend : &bytes.host) += buffers[i].bytes;
-    if (config->experts)
-        bytes.host += tr_routes_bytes(
-            config, (double)(options->max_sequences * options->calibration->seq_len));
     return bytes;
 }
 
@@ -238,8 +244,6 @@ enum tr_status tr_forward_allocate(struct tr_forward *f, struct tr_err *err) {
     f->flow.converted.capacity = f->kn->unified ? 0 : f->options.converted_bytes;
     if (f->slopes)
         fill_slopes(f->slopes, f->config.heads, f->config.family->position == TR_ALIBI_SCALED_BF16);
-    if (f->config.experts)
-        TR_TRY(tr_routes_new(f, err));
     TR_TRY(upload_positions(f, err));
     TR_TRY(upload_bins(f, err));
     for (int which = 0; which < 2; which++)
@@ -258,5 +262,4 @@ void tr_forward_release(struct tr_forward *f) {
             f->kn->ops->host_free(f->kn, *buffers[i].memory_p);
         else if (buffers[i].place == ON_BACKEND)
             f->kn->ops->free(f->kn, *buffers[i].memory_p);
-    tr_routes_free(f->routes);
 }

@@ -42,6 +42,17 @@ struct tr_layer_sums {
     float *importance;
 };
 
+// Which experts the item's tokens go to, on the host; T tokens, B micro-batches. The rows of a
+// micro-batch for its experts are sorted by expert, then by token.
+struct tr_routes {
+    float *logits, *switches; // [T, experts], [T]
+    int32_t *chosen;          // [T, experts_used]: experts of each token, ascending
+    float *weights;           // [T, experts_used]: theirs
+    int32_t *positions;       // [T, experts_used]: where they stand among the micro-batch's rows
+    int32_t *rows;            // [T, experts_used]: tokens of the micro-batch, in the rows' order
+    int64_t *first;           // [B, experts + 1]: where an expert's rows begin in its micro-batch's
+};
+
 struct tr_forward {
     struct kn_backend *kn;
     struct tr_config config;
@@ -59,10 +70,11 @@ struct tr_forward {
     // Models with experts only.
     void *routed_input;       // [T, hidden] activations
     float *logits, *switches; // [T, experts], [T]: of the router, and of the shared expert
-    int32_t *expert_rows;     // [T, experts_used]: rows of a micro-batch, expert by expert
-    float *expert_weights;    // [T, experts_used]
-    int32_t *shared_rows;     // [R]: 0, 1, ...
-    float *shared_weights;    // [T]
+    // As in the routes, [T, experts_used] each.
+    int32_t *expert_rows, *expert_positions;
+    float *expert_weights;
+    int32_t *shared_rows;  // [R]: 0, 1, ...
+    float *shared_weights; // [T]
     // Scratch of one micro-batch of R tokens; activations are of the backend's type.
     void *normed;           // [R, hidden]
     void *wide;             // [R, wide_cols]: the first product of a sublayer
@@ -74,13 +86,13 @@ struct tr_forward {
     int32_t *positions;     // [R]: row of the position table of each token
     // On the host.
     struct tr_layer_sums arriving[2];
-    int pending_layer;        // whose sums arrive, -1: none
-    int64_t layers_summed;    // ever
-    double *losses;           // [3, T]
-    int32_t *host_rows;       // [R]
-    float *slopes;            // [heads], ALiBi; NULL for other families
-    struct tr_routes *routes; // models with experts only
-    bool is_switched;         // the layer's shared expert has a switch
+    int pending_layer;       // whose sums arrive, -1: none
+    int64_t layers_summed;   // ever
+    double *losses;          // [3, T]
+    int32_t *host_rows;      // [R]
+    float *slopes;           // [heads], ALiBi; NULL for other families
+    struct tr_routes routes; // models with experts only
+    bool is_switched;        // the layer's shared expert has a switch
     int64_t routed_rows;
     struct tr_flow flow;
 };
@@ -131,10 +143,9 @@ enum tr_status tr_multiply(struct tr_forward *f, const struct tr_batch *b, struc
                            struct tr_err *err);
 
 // inner = the MLP's inner activations: act(w x) or act(gate x) * (up x), for a w of ffn or 2 ffn
-// rows.
+// rows. `in` has x, w and the bias, and groups where first is not NULL.
 enum tr_status tr_activate(struct tr_forward *f, const struct tr_batch *b, struct kn_matrix inner,
-                           struct kn_matrix x, struct kn_matrix w, const float *bias,
-                           struct tr_err *err);
+                           struct kn_grouped_product in, struct tr_err *err);
 
 // delta = residual scale * post-norm(branch), whichever of the two the model has.
 enum tr_status tr_finish_branch(struct tr_forward *f, const struct tr_batch *b,
@@ -162,9 +173,6 @@ enum tr_status tr_finish_losses(struct tr_forward *f, const struct tr_taps *taps
 // Chooses the experts of all tokens of the item, between the router's micro-batches and the shared
 // expert's.
 enum tr_status tr_route(struct tr_forward *f, struct tr_err *err);
-enum tr_status tr_routes_new(struct tr_forward *f, struct tr_err *err);
-void tr_routes_free(struct tr_routes *routes); // accepts NULL
-double tr_routes_bytes(const struct tr_config *config, double tokens);
 
 // Sums a layer's statistics and lets them come to the host; hands out those of the layer before.
 enum tr_status tr_end_layer(struct tr_forward *f, const struct tr_taps *taps, int layer,

@@ -3,20 +3,19 @@
 #include "forward_state.h"
 
 enum tr_status tr_activate(struct tr_forward *f, const struct tr_batch *b, struct kn_matrix inner,
-                           struct kn_matrix x, struct kn_matrix w, const float *bias,
-                           struct tr_err *err) {
+                           struct kn_grouped_product in, struct tr_err *err) {
     const struct tr_config *c = &f->config;
-    struct kn_product product = {
-        .y = inner, .x = x, .w = w, .bias = bias, .parameters = b->weights->xielu};
-    if (!c->family->gated) {
-        product.activation = c->activation;
-        KN_TRY(f->kn->ops->product(f->kn, &product), "a product of the MLP");
-        return TR_OK;
-    }
-    product.y = kn_matrix(f->wide, f->kn->activation_type, inner.rows, w.rows);
-    KN_TRY(f->kn->ops->product(f->kn, &product), "a product of the MLP");
-    struct kn_gate gate = {.y = inner, .x = product.y, .activation = c->activation};
-    KN_TRY(f->kn->ops->gate(f->kn, &gate), "the gate");
+    bool gated = c->family->gated;
+    int64_t cols = tr_config_in_rows(c, inner.cols);
+    in.product.y = gated ? kn_matrix(f->wide, inner.type, inner.rows, cols) : inner;
+    in.product.activation = gated ? KN_IDENTITY : c->activation;
+    in.product.parameters = b->weights->xielu;
+    KN_TRY(in.first ? f->kn->ops->grouped_product(f->kn, &in)
+                    : f->kn->ops->product(f->kn, &in.product),
+           "a product of the MLP");
+    struct kn_gate gate = {.y = inner, .x = in.product.y, .activation = c->activation};
+    if (gated)
+        KN_TRY(f->kn->ops->gate(f->kn, &gate), "the gate");
     return TR_OK;
 }
 
@@ -30,8 +29,10 @@ enum tr_status tr_step_mlp(struct tr_forward *f, const struct tr_batch *b, struc
     bool post = tr_has_post_norm(f, TR_W_MLP_POST_NORM);
     struct kn_matrix branch = post ? kn_matrix(f->branch, KN_F32, b->rows, c->hidden) : delta;
     TR_TRY(tr_normalise(f, b, normed, tr_mlp_entering(f, b), !c->family->no_pre_norm, err));
-    TR_TRY(tr_activate(f, b, inner, normed, b->weights->matrix[TR_SLOT_IN],
-                       b->weights->vector[TR_SLOT_IN_BIAS], err));
+    struct kn_grouped_product in = {.product = {.x = normed,
+                                                .w = b->weights->matrix[TR_SLOT_IN],
+                                                .bias = b->weights->vector[TR_SLOT_IN_BIAS]}};
+    TR_TRY(tr_activate(f, b, inner, in, err));
     TR_TRY(tr_multiply(f, b, branch, inner, TR_SLOT_OUT, TR_SLOT_OUT_BIAS, err));
     TR_TRY(tr_finish_branch(f, b, delta, branch, err));
     return tr_close_block(f, b, err);
