@@ -299,6 +299,9 @@ struct kn_ops {
     enum kn_status (*copy_ahead)(struct kn_backend *self, void *to, const void *from, size_t bytes);
     enum kn_status (*record)(struct kn_backend *self, enum kn_lane lane, int event);
     enum kn_status (*await)(struct kn_backend *self, enum kn_lane lane, int event);
+    // Seconds from event `from` to event `to`, which is done; 0 where `from` is not done yet or
+    // came later, and where no times are kept.
+    double (*lag)(struct kn_backend *self, int from, int to);
 
     enum kn_status (*product)(struct kn_backend *self, const struct kn_product *op);
     enum kn_status (*grouped_product)(struct kn_backend *self, const struct kn_grouped_product *op);

@@ -58,6 +58,13 @@ static enum kn_status reference_event(struct kn_backend *self, enum kn_lane lane
     return KN_OK; // all is done in order
 }
 
+static double reference_lag(struct kn_backend *self, int from, int to) {
+    (void)self;
+    (void)from;
+    (void)to;
+    return 0;
+}
+
 static void reference_close(struct kn_backend *self) {
     free(self);
 }
@@ -482,6 +489,7 @@ const struct kn_ops kn_reference_ops = {
     .copy_ahead = reference_copy,
     .record = reference_event,
     .await = reference_event,
+    .lag = reference_lag,
     .product = reference_product,
     .grouped_product = reference_grouped_product,
     .norm = reference_norm,

@@ -124,6 +124,14 @@ static enum kn_status cuda_await(struct kn_backend *self, enum kn_lane lane, int
                            : cudaStreamWaitEvent(stream_of(cuda, lane), cuda->events[event], 0);
     return cuda_check(self, code, "waiting for the device");
 }
+static double cuda_lag(struct kn_backend *self, int from, int to) {
+    struct cuda_backend *cuda = cuda_of(self);
+    float milliseconds = 0;
+    bool both =
+        cudaEventQuery(cuda->events[from]) == cudaSuccess &&
+        cudaEventElapsedTime(&milliseconds, cuda->events[from], cuda->events[to]) == cudaSuccess;
+    return both && milliseconds > 0 ? 1e-3 * (double)milliseconds : 0;
+}
 
 static void cuda_close(struct kn_backend *self) {
     struct cuda_backend *cuda = cuda_of(self);
@@ -153,6 +161,7 @@ static const struct kn_ops cuda_ops = {
     .copy_ahead = cuda_copy_ahead,
     .record = cuda_record,
     .await = cuda_await,
+    .lag = cuda_lag,
     .product = cuda_product,
     .grouped_product = cuda_grouped_product,
     .norm = cuda_norm,
@@ -190,9 +199,7 @@ static enum kn_status set_up_device(struct kn_backend *self) {
     CUDA_TRY(cuda_check(self, cudaStreamCreateWithFlags(&cuda->copies, cudaStreamNonBlocking),
                         "making a stream"));
     for (int i = 0; i < KN_EVENTS; i++)
-        CUDA_TRY(cuda_check(self,
-                            cudaEventCreateWithFlags(&cuda->events[i], cudaEventDisableTiming |
-                                                                           cudaEventBlockingSync),
+        CUDA_TRY(cuda_check(self, cudaEventCreateWithFlags(&cuda->events[i], cudaEventBlockingSync),
                             "making an event"));
     CUDA_TRY(cuda_products_open(cuda));
     static const char *const modes[] = {"f32 pedantic", "f16, sums in f32", "bf16, sums in f32"};

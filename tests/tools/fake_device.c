@@ -137,6 +137,13 @@ static enum kn_status fake_await(struct kn_backend *self, enum kn_lane lane, int
     return fake->events[event].lane == lane ? KN_OK : push(self, lane, &task);
 }
 
+static double fake_lag(struct kn_backend *self, int from, int to) {
+    (void)self;
+    (void)from;
+    (void)to;
+    return 0;
+}
+
 // ---- ops ---------------------------------------------------------------------------------------
 
 #define OP(name, type)                                                                             \
@@ -334,6 +341,7 @@ static const struct kn_ops fake_ops = {
     .copy_ahead = fake_copy_ahead,
     .record = fake_record,
     .await = fake_await,
+    .lag = fake_lag,
     .product = fake_product,
     .grouped_product = fake_grouped_product,
     .norm = fake_norm,

@@ -202,7 +202,9 @@ static enum tr_status run_wave(struct worker *w, int64_t begin, int64_t end,
                                struct tr_message *message, struct tr_err *err) {
     struct tr_loaded loaded;
     char digest[TR_DIGEST_MAX];
+    double waited = tr_reader_waited(w->reader);
     TR_TRY(tr_reader_begin(w->reader, &loaded, err));
+    message->waited += tr_reader_waited(w->reader) - waited;
     strcpy(message->identity, loaded.identity);
     strcpy(message->config_digest, loaded.config_digest);
     const char *name = entry_of(w->job, w->item.checkpoint)->name;
@@ -218,6 +220,7 @@ static enum tr_status run_wave(struct worker *w, int64_t begin, int64_t end,
         status = tr_forward_run(w->forward, w->reader, begin, end, &taps, err);
     tr_reader_end(w->reader, digest);
     TR_TRY(status);
+    message->waited += tr_forward_waited(w->forward);
     if (*message->weights_digest && strcmp(digest, message->weights_digest))
         return tr_fail(err, TR_EIO, "%s changed while it was read: digests %s and %s", name,
                        message->weights_digest, digest);
@@ -263,11 +266,10 @@ static enum tr_status run_item(struct worker *w, struct tr_message *message, str
     item_sequences(w, &w->item, &begin, &end);
     TR_TRY(tr_results_new(&w->results, &w->job->info.layout, begin, end, err));
     struct tr_err failure = {0};
-    double start = tr_now(), waited = tr_reader_waited(w->reader);
+    double start = tr_now();
     w->asked = false;
     message->status = run_waves(w, begin, end, message, &failure);
     message->seconds = tr_now() - start;
-    message->waited = tr_reader_waited(w->reader) - waited;
     note_slabs(w, message);
     strcpy(message->text, message->status == TR_OK ? "" : failure.text);
     if (message->status == TR_ENOMEM || message->status == TR_ENVIRONMENT) {

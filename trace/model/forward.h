@@ -63,6 +63,10 @@ struct tr_forward_bytes tr_forward_bytes(const struct kn_backend *kn,
 enum tr_status tr_forward_run(struct tr_forward *forward, struct tr_reader *reader, int64_t begin,
                               int64_t end, const struct tr_taps *taps, struct tr_err *err);
 
+// Seconds that the last run's steps could not go on for lack of weights: those that were being read
+// and, on a device, those that were being copied.
+double tr_forward_waited(const struct tr_forward *forward);
+
 // Rows times experts that the routed products have worked on since tr_forward_new: with k experts
 // used per token, k times the tokens times the layers with experts, not all experts times that.
 int64_t tr_forward_routed_rows(const struct tr_forward *forward);

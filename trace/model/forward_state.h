@@ -33,6 +33,7 @@ struct tr_flow {
     bool next_taken;                      // next is known, if only to be none
     int64_t taken, used;                  // slabs of this checkpoint so far
     struct tr_growing slab[2], converted;
+    double waited, reader_waited; // seconds of this run; the reader's in all, when last looked at
 };
 
 // Sums of one layer on the host: while the device works on the next layer, this one's arrive.

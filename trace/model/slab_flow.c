@@ -12,6 +12,8 @@ void tr_flow_start(struct tr_forward *f, struct tr_reader *reader) {
     flow->current = flow->next = NULL;
     flow->next_taken = false;
     flow->taken = flow->used = 0;
+    flow->waited = 0;
+    flow->reader_waited = tr_reader_waited(reader);
 }
 
 // Makes room; what used the old memory has been waited for.
@@ -97,11 +99,21 @@ static void fill_weights(struct tr_weights *w, const struct tr_slab *slab, char 
     }
 }
 
+// On the host a wait for the reader is a wait of the steps. On a device it is one only for the
+// first slab of a checkpoint: later the steps of the slab before may still run.
+static void count_wait_for_reader(struct tr_flow *flow, bool unified) {
+    double all = tr_reader_waited(flow->reader);
+    if (unified || flow->used == 0)
+        flow->waited += all - flow->reader_waited;
+    flow->reader_waited = all;
+}
+
 enum tr_status tr_flow_next(struct tr_forward *f, struct tr_weights *weights, bool *more_p,
                             struct tr_err *err) {
     struct tr_flow *flow = &f->flow;
     int half = (int)(flow->used % 2);
     TR_TRY(take_next(f, err));
+    count_wait_for_reader(flow, f->kn->unified);
     flow->current = flow->next;
     flow->next_taken = false;
     *more_p = flow->current != NULL;
@@ -123,10 +135,17 @@ enum tr_status tr_flow_done(struct tr_forward *f, struct tr_err *err) {
     if (!f->kn->unified) {
         KN_TRY(f->kn->ops->record(f->kn, KN_LANE_OPS, TR_EVENT_USED + half), "a slab's steps");
         KN_TRY(f->kn->ops->await(f->kn, KN_LANE_HOST, TR_EVENT_COPIED + half), "copying weights");
+        if (flow->used > 1) // from the end of the last slab's steps to the arrival of this slab
+            flow->waited +=
+                f->kn->ops->lag(f->kn, TR_EVENT_USED + 1 - half, TR_EVENT_COPIED + half);
     }
     flow->current = NULL;
     tr_reader_release(flow->reader);
     return TR_OK;
+}
+
+double tr_forward_waited(const struct tr_forward *f) {
+    return f->flow.waited;
 }
 
 void tr_flow_stop(struct tr_forward *f) {

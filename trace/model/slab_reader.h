@@ -78,7 +78,8 @@ void tr_reader_release(struct tr_reader *reader);
 // digest of the bytes) of the tensors used.
 void tr_reader_end(struct tr_reader *reader, char weights_digest[TR_DIGEST_MAX]);
 
-// Seconds that tr_reader_begin and tr_reader_next have waited so far: the share of the disk.
+// Seconds that tr_reader_begin and tr_reader_next have waited so far. A device may have worked
+// meanwhile.
 double tr_reader_waited(const struct tr_reader *reader);
 
 void tr_reader_close(struct tr_reader *reader); // accepts NULL
