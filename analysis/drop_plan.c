@@ -38,11 +38,7 @@ static enum tr_status choose(struct chosen *chosen, const struct an_result *resu
     for (int64_t i = 0; i < choice->present; i++)
         if (below ? chosen->group->unit[choice->order[i]].below : i < chosen->group->count)
             chosen->unit[chosen->count++] = choice->order[i];
-    if (chosen->count > 0)
-        return TR_OK;
-    return tr_fail(err, TR_EUSAGE,
-                   "no plan: no layer's importance is shown to be below %g at every checkpoint",
-                   result->settings.below);
+    return TR_OK;
 }
 
 static bool drops(const struct chosen *chosen, int64_t i, int module) {
@@ -81,6 +77,7 @@ static enum tr_status write_text(struct tr_string *text, const struct chosen *ch
 static enum tr_status write_plan(json_t **value_p, const struct an_result *result,
                                  const struct chosen *chosen, struct tr_err *err) {
     const struct an_series *series = &result->series;
+    const struct an_settings *settings = &result->settings;
     bool below = !isnan(result->settings.below) && result->settings.count == 0;
     bool known = result->method != AN_NO_INTERVAL && !below;
     struct tr_string text = {0};
@@ -89,15 +86,16 @@ static enum tr_status write_plan(json_t **value_p, const struct an_result *resul
     TR_GO(status, tr_utf8_copy(&path, series->path, err), out);
     TR_GO(status, write_text(&text, chosen, err), out);
     *value_p = json_pack(
-        "{s:s, s:i, s:s, s:o, s:o, s:s, s:s, s:I, s:o, s:s, s:s, s:s, s:s}", "schema", "trace-plan",
-        "schema_version", 1, "drop", text.data, "drop_attn_list",
-        list(chosen, series->layers, TR_ATTN), "drop_mlp_list",
+        "{s:s, s:i, s:s, s:o, s:o, s:s, s:s, s:I, s:o, s:o, s:f, s:I, s:I, s:s, s:s, s:s, s:s}",
+        "schema", "trace-plan", "schema_version", 1, "drop", text.size > 0 ? text.data : "",
+        "drop_attn_list", list(chosen, series->layers, TR_ATTN), "drop_mlp_list",
         list(chosen, series->layers, TR_MLP), "module", an_group_names[chosen->group->group],
         "chosen_by", below ? "below" : "mean", "count", (json_int_t)chosen->count, "probability",
         known ? json_real(chosen->group->set[AN_MEAN].choice.set[chosen->count]) : json_null(),
-        "store", path, "model", series->model, "first_checkpoint",
-        series->checkpoint[series->first].name, "last_checkpoint",
-        series->checkpoint[series->checkpoints - 1].name);
+        "tau", below ? json_real(settings->below) : json_null(), "level", settings->level,
+        "resamples", (json_int_t)settings->resamples, "seed", (json_int_t)settings->seed, "store",
+        path, "model", series->model, "first_checkpoint", series->checkpoint[series->first].name,
+        "last_checkpoint", series->checkpoint[series->checkpoints - 1].name);
     if (!*value_p)
         status = tr_fail(err, TR_ENOMEM, "out of memory for the plan");
 out:

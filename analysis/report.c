@@ -25,6 +25,8 @@ static enum tr_status add_claimed(struct an_writer *w, struct tr_err *err) {
     if (series->first > 0)
         TR_TRY(tr_string_format(w->text, err, " Claims rest on the %lld from %s on.",
                                 (long long)claimed, an_label(w, series->first)));
+    if (series->checkpoints == 1)
+        return tr_string_format(w->text, err, " One checkpoint has no history to tell of.");
     if (claimed < 2)
         return TR_OK;
     if (series->axis == AN_AXIS_INDEX)

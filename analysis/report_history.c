@@ -29,43 +29,95 @@ static enum tr_status write_onset(struct an_writer *w, struct tr_err *err) {
     return an_write_paragraph(w, err);
 }
 
-static enum tr_status write_change_row(struct an_writer *w, int64_t u, struct tr_err *err) {
+// Columns beside the layer's name; `from` is a checkpoint.
+enum column { FROM, CHANGE, LOW, HIGH, WRITTEN, STREAM, TURNED, COLUMNS };
+enum {
+    LABEL = 7,
+    CELL = 10,
+    INTERVAL = 1 << LOW | 1 << HIGH,
+    PARTS = 1 << WRITTEN | 1 << STREAM | 1 << TURNED
+};
+
+// Without what no layer has.
+static int columns_of(const struct an_writer *w) {
+    int columns = 1 << FROM | 1 << CHANGE;
+    for (int64_t u = 0; u < w->group->units; u++) {
+        const struct an_change *whole = &w->group->unit[u].whole;
+        columns |= isnan(whole->total.low) ? 0 : INTERVAL;
+        columns |= isnan(whole->delta.value) ? 0 : PARTS;
+    }
+    return columns;
+}
+
+static int width_of(int columns) {
+    return LABEL + CELL * __builtin_popcount((unsigned)columns);
+}
+
+static enum tr_status write_change_row(struct an_writer *w, int64_t u, int columns,
+                                       struct tr_err *err) {
     const struct an_unit *unit = &w->group->unit[u];
     const struct an_change *whole = &unit->whole;
-    const double cells[] = {whole->total.value, whole->total.low,    whole->total.high,
-                            whole->delta.value, whole->stream.value, whole->direction.value};
+    const double cells[COLUMNS] = {NAN,
+                                   whole->total.value,
+                                   whole->total.low,
+                                   whole->total.high,
+                                   whole->delta.value,
+                                   whole->stream.value,
+                                   whole->direction.value};
     char label[32];
     snprintf(label, sizeof label, "%s %lld",
              w->group->group == AN_JOINT ? tr_module_names[unit->module] : "",
              (long long)unit->layer);
-    TR_TRY(
-        tr_string_format(w->out, err, "%7s %9s", label,
-                         unit->onset < 0 ? "-" : w->result->series.checkpoint[unit->onset].column));
-    for (size_t i = 0; i < sizeof cells / sizeof cells[0]; i++)
-        TR_TRY(an_write_cell(w, cells[i], err));
+    TR_TRY(tr_string_format(w->out, err, "%*s", LABEL, label));
+    if (columns & 1 << FROM)
+        TR_TRY(tr_string_format(
+            w->out, err, "%*s", CELL,
+            unit->onset < 0 ? "-" : w->result->series.checkpoint[unit->onset].column));
+    for (int column = CHANGE; column < COLUMNS; column++)
+        if (columns & 1 << column)
+            TR_TRY(an_write_cell(w, cells[column], err));
     return tr_string_append(w->out, "\n", 1, err);
+}
+
+static enum tr_status write_change_rows(struct an_writer *w, int columns, struct tr_err *err) {
+    const int64_t *order = w->group->set[AN_MEAN].choice.order;
+    char from[24];
+    snprintf(from, sizeof from, "in %lld from", (long long)w->group->count);
+    const char *const names[COLUMNS] = {from,      "change", "low",      "high",
+                                        "written", "stream", "direction"};
+    TR_TRY(tr_string_format(w->out, err, "\n%*s", LABEL, "layer"));
+    for (int column = 0; column < COLUMNS; column++)
+        if (columns & 1 << column)
+            TR_TRY(tr_string_format(w->out, err, " %*s", CELL - 1, names[column]));
+    TR_TRY(tr_string_append(w->out, "\n", 1, err));
+    for (int64_t i = 0; i < w->group->units; i++)
+        TR_TRY(write_change_row(w, order[i], columns, err));
+    return TR_OK;
 }
 
 static enum tr_status write_changes(struct an_writer *w, struct tr_err *err) {
     const struct an_series *series = &w->result->series;
-    const int64_t *order = w->group->set[AN_MEAN].choice.order;
-    char from[24];
-    snprintf(from, sizeof from, "in %lld from", (long long)w->group->count);
-    TR_TRY(tr_string_format(w->out, err,
-                            "\n  layer %9s    change       low      high   written"
-                            "    stream direction\n",
-                            from));
-    for (int64_t i = 0; i < w->group->units; i++)
-        TR_TRY(write_change_row(w, order[i], err));
+    int columns = columns_of(w);
+    if (width_of(columns) <= w->style.width) {
+        TR_TRY(write_change_rows(w, columns, err));
+    } else {
+        TR_TRY(write_change_rows(w, columns & ~PARTS, err));
+        TR_TRY(write_change_rows(w, columns & PARTS, err));
+    }
     TR_TRY(tr_string_format(
         w->text, err,
-        "in %lld from: the step from which on the layer stays among the %s; change: of "
-        "importance from %s to %s, [low, high] its interval; of it because what is written grew or "
-        "shrank, because the stream did, because the angle between them turned (Shapley parts; "
-        "what "
-        "they miss comes from tokens not being alike).",
+        "in %lld from: the step from which on the layer stays among the %s; change: of importance "
+        "from %s to %s%s",
         (long long)w->group->count, w->lowest, an_label(w, series->first),
-        an_label(w, series->checkpoints - 1)));
+        an_label(w, series->checkpoints - 1),
+        columns & INTERVAL ? ", [low, high] its interval" : ""));
+    if (columns & PARTS)
+        TR_TRY(tr_string_format(
+            w->text, err,
+            "; of it because what is written grew or shrank (written), because the stream did "
+            "(stream), because the angle between them turned (direction): Shapley parts, and what "
+            "they miss comes from tokens not being alike"));
+    TR_TRY(tr_string_append(w->text, ".", 1, err));
     return an_page_paragraph(&w->page, 0, err);
 }
 
@@ -166,26 +218,31 @@ enum tr_status an_write_history(struct an_writer *w, struct tr_err *err) {
 
 // ---- nulls -----------------------------------------------------------------------------------
 
-// The units whose estimate is clear of 0: below it (sign < 0), above it, or neither (0).
-static int64_t pick(struct an_writer *w, size_t offset, int sign) {
+enum side { LESS, MORE, NEITHER, UNKNOWN, SIDES };
+
+// Where an estimate is of 0, by its interval.
+static enum side side_of(const struct an_estimate *e) {
+    if (isnan(e->value))
+        return UNKNOWN;
+    return e->high < 0.0 ? LESS : e->low > 0.0 ? MORE : NEITHER;
+}
+
+// The units whose estimate is on that side of 0.
+static int64_t pick(struct an_writer *w, size_t offset, enum side side) {
     int64_t count = 0;
-    for (int64_t u = 0; u < w->group->units; u++) {
-        const struct an_estimate *e =
-            (const struct an_estimate *)((const char *)&w->group->unit[u] + offset);
-        int side = isnan(e->low) ? 0 : e->high < 0.0 ? -1 : e->low > 0.0 ? 1 : 0;
-        if (side == sign)
+    for (int64_t u = 0; u < w->group->units; u++)
+        if (side_of((const void *)((const char *)&w->group->unit[u] + offset)) == side)
             w->list[count++] = u;
-    }
     return count;
 }
 
 // "Against ...: less: layers 0 and 1; more: layer 4; not told apart: layer 3."
 static enum tr_status write_sides(struct an_writer *w, const char *what, size_t offset,
-                                  const char *const words[3], struct tr_err *err) {
+                                  const char *const words[SIDES], struct tr_err *err) {
     int64_t said = 0;
     TR_TRY(tr_string_format(w->text, err, "%s: ", what));
-    for (int side = 0; side < 3; side++) {
-        int64_t count = pick(w, offset, side < 2 ? 2 * side - 1 : 0);
+    for (int side = 0; side < SIDES; side++) {
+        int64_t count = pick(w, offset, side);
         if (count == 0)
             continue;
         TR_TRY(tr_string_format(w->text, err, "%s%s ", said++ ? "; " : "", words[side]));
@@ -196,8 +253,8 @@ static enum tr_status write_sides(struct an_writer *w, const char *what, size_t 
 }
 
 static enum tr_status write_untrained(struct an_writer *w, struct tr_err *err) {
-    static const char *const words[] = {
-        "less important over training than then:", "more:", "not told apart:"};
+    static const char *const words[] = {"less important over training than then:", "more:",
+                                        "not told apart:", "without a value at step 0:"};
     if (w->result->series.untrained >= 0)
         return write_sides(w, "Against the untrained network (step 0)",
                            offsetof(struct an_unit, untrained), words, err);
@@ -242,12 +299,19 @@ static enum tr_status write_permuted(struct an_writer *w, struct tr_err *err) {
 enum tr_status an_write_chance(struct an_writer *w, struct tr_err *err) {
     static const char *const words[] = {
         "below it, writing along the stream:", "above it, erasing or of unlike tokens:",
-        "not told from it:"};
+        "not told from it:", "unknown, for the lengths are not stored:"};
+    const struct an_series *series = &w->result->series;
+    bool known = w->result->method != AN_NO_INTERVAL;
+    bool several = series->checkpoints - series->first > 1;
+    if (!known && !several)
+        return TR_OK;
     TR_TRY(an_write_heading(w, "Is it more than chance?", err));
-    if (w->result->method == AN_NO_INTERVAL)
-        return write_permuted(w, err);
-    TR_TRY(write_untrained(w, err));
-    TR_TRY(write_permuted(w, err));
+    if (known && series->checkpoints > 1)
+        TR_TRY(write_untrained(w, err));
+    if (several)
+        TR_TRY(write_permuted(w, err));
+    if (!known)
+        return TR_OK;
     return write_sides(w, "Against writing at right angles to the stream, by the same lengths",
                        offsetof(struct an_unit, orthogonal), words, err);
 }

@@ -19,6 +19,11 @@ static bool is_known(const struct an_writer *w) {
     return w->result->method != AN_NO_INTERVAL;
 }
 
+// Claims rest on one checkpoint.
+static bool is_one(const struct an_writer *w) {
+    return w->result->series.checkpoints - w->result->series.first == 1;
+}
+
 // " 0.81"; a share of all resamples or of none is a bound.
 static enum tr_status add_probability(struct an_writer *w, double p, struct tr_err *err) {
     double least = 1.0 / (double)w->result->settings.resamples;
@@ -36,7 +41,8 @@ static enum tr_status add_members(struct an_writer *w, const struct an_set *set,
     memcpy(w->list, set->choice.order, (size_t)count * sizeof *w->list);
     TR_TRY(an_add_units(w, count, err));
     if (is_known(w)) {
-        TR_TRY(tr_string_format(w->text, err, ", as a set with probability"));
+        TR_TRY(
+            tr_string_format(w->text, err, ",%s with probability", count > 1 ? " as a set" : ""));
         TR_TRY(add_probability(w, set->choice.set[count], err));
     }
     return tr_string_append(w->text, ".", 1, err);
@@ -61,6 +67,8 @@ static enum tr_status add_probabilities(struct an_writer *w, const struct an_set
         TR_TRY(add_probability(w, p, err));
         inside += i < count;
     }
+    if (doubtful == 0 && count == 1)
+        return TR_OK;
     if (doubtful == 0)
         TR_TRY(tr_string_format(w->text, err, " Each of them belongs to it with probability"));
     else if (inside < count)
@@ -122,7 +130,10 @@ static enum tr_status add_clean(struct an_writer *w, const struct an_set *set, s
 
 static enum tr_status write_set(struct an_writer *w, enum an_aggregate which, struct tr_err *err) {
     const struct an_set *set = &w->group->set[which];
-    TR_TRY(tr_string_format(w->text, err, "%s: ", by[which]));
+    if (is_one(w))
+        TR_TRY(tr_string_format(w->text, err, "At %s: ", an_label(w, w->result->series.first)));
+    else
+        TR_TRY(tr_string_format(w->text, err, "%s: ", by[which]));
     if (set->choice.present < w->group->count) {
         TR_TRY(tr_string_format(w->text, err, "only %lld have a value, no set is shown.",
                                 (long long)set->choice.present));
@@ -177,8 +188,7 @@ enum tr_status an_write_sets(struct an_writer *w, struct tr_err *err) {
                                 count == 1 ? "It is" : "They are", count == 1 ? "is" : "are"));
         TR_TRY(an_write_paragraph(w, err));
     } else {
-        bool one = w->result->series.checkpoints - w->result->series.first == 1;
-        for (int which = one ? AN_LAST : 0; which < AN_AGGREGATES; which++)
+        for (int which = is_one(w) ? AN_LAST : 0; which < AN_AGGREGATES; which++)
             TR_TRY(write_set(w, which, err));
     }
     return w->group->below < 0 ? TR_OK : write_below(w, err);

@@ -37,8 +37,10 @@ static enum tr_status add_test(struct an_writer *w, struct tr_err *err) {
 static enum tr_status write_concordance(struct an_writer *w, struct tr_err *err) {
     const struct an_concordance *c = &w->group->stability.concordance;
     if (c->checkpoints < 2 || isnan(c->w)) {
-        TR_TRY(tr_string_format(w->text, err, "Nothing to compare: %s.",
-                                c->checkpoints < 2 ? "one checkpoint" : "fewer than two layers"));
+        TR_TRY(tr_string_format(w->text, err, "No Kendall's W: %s.",
+                                c->checkpoints < 2 ? "claims rest on one checkpoint"
+                                : c->units < 2     ? "fewer than two layers have a value everywhere"
+                                                   : "all layers are alike"));
         return an_write_paragraph(w, err);
     }
     TR_TRY(tr_string_format(w->text, err,
@@ -104,9 +106,11 @@ static enum tr_status write_curves(struct an_writer *w, bool with_last, struct t
 }
 
 enum tr_status an_write_stability(struct an_writer *w, struct tr_err *err) {
+    if (w->result->series.checkpoints < 2)
+        return TR_OK;
     TR_TRY(an_write_heading(w, "Does the ranking hold over training?", err));
     TR_TRY(write_concordance(w, err));
-    if (w->result->series.checkpoints < 2 || w->group->units < 2)
+    if (w->group->units < 2)
         return TR_OK;
     TR_TRY(tr_string_format(w->text, err,
                             "Agreement of all %lld checkpoints (no unit; Jaccard of the %s, "

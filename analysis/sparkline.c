@@ -8,12 +8,21 @@ enum { LEVELS = 8 };
 static const char *const bars[LEVELS] = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
 static const char *const marks[LEVELS] = {"_", ".", ":", "-", "=", "+", "*", "#"};
 
-// NaN for what is not shown.
+// NaN for what is not shown, -INFINITY for what is below all logarithms.
 static double height(const struct an_sparkline *line, int64_t at) {
     double value = line->values[at * line->stride];
+    if (!isfinite(value))
+        return NAN;
     if (line->logarithmic)
-        value = value > 0.0 ? log(value) : NAN;
-    return isfinite(value) ? value : NAN;
+        return value > 0.0 ? log(value) : -INFINITY;
+    return value;
+}
+
+static int level_of(double y, double low, double high) {
+    if (isinf(y))
+        return 0;
+    int level = high > low ? (int)((y - low) / (high - low) * LEVELS) : LEVELS / 2;
+    return level < LEVELS ? level : LEVELS - 1;
 }
 
 enum tr_status an_sparkline(struct tr_string *out, const struct an_sparkline *line,
@@ -23,17 +32,15 @@ enum tr_status an_sparkline(struct tr_string *out, const struct an_sparkline *li
     double low = NAN, high = NAN;
     for (int64_t i = 0; i < columns; i++) {
         double y = height(line, i * (line->count - 1) / gaps);
-        low = fmin(low, y);
-        high = fmax(high, y);
+        if (isfinite(y)) {
+            low = fmin(low, y);
+            high = fmax(high, y);
+        }
     }
     for (int64_t i = 0; i < columns; i++) {
         double y = height(line, i * (line->count - 1) / gaps);
-        int level = high > low && !isnan(y) ? (int)((y - low) / (high - low) * LEVELS) : LEVELS / 2;
-        level = level < LEVELS ? level : LEVELS - 1;
-        TR_TRY(tr_string_format(out, err, "%s",
-                                isnan(y)     ? "x"
-                                : line->utf8 ? bars[level]
-                                             : marks[level]));
+        const char *const *levels = line->utf8 ? bars : marks;
+        TR_TRY(tr_string_format(out, err, "%s", isnan(y) ? "x" : levels[level_of(y, low, high)]));
     }
     return TR_OK;
 }

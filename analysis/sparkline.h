@@ -9,9 +9,9 @@
 #include "text.h"
 
 // Appends values[0], values[stride], ... as one character each, from low to high between their
-// extremes; `logarithmic` scales what is positive by its logarithm. What is not finite is an x, and
-// all is in the middle when all are equal. More values than `width` are sampled evenly, first and
-// last included.
+// extremes; `logarithmic` scales by the logarithm, zero and less are the lowest. What is not finite
+// is an x, and all is in the middle when all are equal. More values than `width` are sampled
+// evenly, first and last included.
 struct an_sparkline {
     const double *values;
     int64_t count, stride;

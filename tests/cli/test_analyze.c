@@ -213,6 +213,25 @@ static void make_long(void) {
     end_store(&writing);
 }
 
+// One checkpoint, and that is step 0.
+static void make_one(void) {
+    struct writing writing;
+    struct tr_row row;
+    begin_store(&writing, "one.h5", 5, 8, 32);
+    begin_row(&writing, &row, 0, "", "step0");
+    for (int64_t layer = 0; layer < 5; layer++) {
+        *importance(&row, layer, TR_ATTN) = 0.1 * (double)(layer + 1);
+        for (int64_t s = 0; s < 8; s++) {
+            int64_t at = (layer * TR_MODULES + TR_ATTN) * 8 + s;
+            tr_row_u32(&row, TR_V_TOKEN_COUNT)[at] = 32;
+            tr_row_f64(&row, TR_V_IMPORTANCE_SEQ)[at] =
+                0.1 * (double)(layer + 1) + 0.01 * ((double)s - 3.5);
+        }
+    }
+    end_row(&writing, &row);
+    end_store(&writing);
+}
+
 static void make_empty(void) {
     struct writing writing;
     struct tr_row row;
@@ -284,6 +303,46 @@ static void test_reports(void **state) {
     expect("ends", "C", "ends.h5 --module attn --count 6");
     expect("steady", "C.UTF-8", "steady.h5 --module mlp --count 2");
     expect("long", "C", "long.h5 --module block --count 1");
+    expect("one", "C", "one.h5 --module attn --count 2");
+}
+
+// Whoever follows the plan drops nothing; the report is there all the same.
+static void test_empty_plan(void **state) {
+    (void)state;
+    assert_int_equal(run("C", "demo.h5 -m attn --below 0 --plan p"), 0);
+    char *out = load("out"), *messages = load("err"), *plan = load("p");
+    assert_non_null(strstr(out, "\nBelow 0 at every checkpoint: shown for none"));
+    assert_string_equal(messages,
+                        "trace-analyze: p drops nothing: no layer is shown to be below 0\n");
+    assert_non_null(strstr(plan, "\"drop\":\"\",\"drop_attn_list\":[],\"drop_mlp_list\":[]"));
+    assert_non_null(strstr(plan, "\"tau\":0.0,\"level\":0.9"));
+    assert_int_equal(plan[strlen(plan) - 1], '\n');
+    free(out);
+    free(messages);
+    free(plan);
+}
+
+static int columns_of(const char *line, size_t size) {
+    int columns = 0;
+    for (size_t i = 0; i < size; i++)
+        columns += ((unsigned char)line[i] & 0xc0) != 0x80;
+    return columns;
+}
+
+// No line is wider than the terminal, down to 60 columns.
+static void test_width(void **state) {
+    (void)state;
+    for (int width = 60; width <= 120; width += 20) {
+        char text[8];
+        snprintf(text, sizeof text, "%d", width);
+        setenv("COLUMNS", text, 1);
+        assert_int_equal(run("C.UTF-8", "demo.h5"), 0);
+        char *out = load("out");
+        for (char *line = out; *line; line += strcspn(line, "\n") + 1)
+            if (columns_of(line, strcspn(line, "\n")) > width)
+                fail_msg("wider than %d: %s", width, line);
+        free(out);
+    }
 }
 
 static void test_refusals(void **state) {
@@ -306,12 +365,10 @@ static void test_refusals(void **state) {
     refuse("long.h5 demo.h5 -m attn --plan ./demo.h5", 2, "--plan would overwrite demo.h5");
     refuse("demo.h5 -m attn --plan out --json out", 2, "--json and --plan are the same file");
     refuse("demo.h5 ./demo.h5", 2, "demo.h5 and ./demo.h5 are the same file");
-    refuse("demo.h5 -m attn --below 0 --plan p", 2,
-           "trace-analyze: no plan: no layer's importance is shown to be below 0 at every "
-           "checkpoint\n");
     refuse("demo.h5 long.h5 -m attn --from 20000", 2,
            "trace-analyze: demo.h5 has no complete checkpoint from step 20000 on, but 8 before\n");
-    refuse("demo.h5 --json no/where.json", 3, "no/where.json");
+    refuse("demo.h5 --json no/where.json", 3,
+           "trace-analyze: cannot create no/where.json: No such file or directory\n");
     refuse("demo.h5 --from 6419", 2,
            "trace-analyze: demo.h5 has no complete checkpoint from step 6419 on, but 8 before\n");
     refuse("failed.h5", 3,
@@ -330,6 +387,7 @@ static int setup(void **state) {
     make_ends();
     make_steady();
     make_long();
+    make_one();
     make_empty();
     return 0;
 }
@@ -342,10 +400,12 @@ static int teardown(void **state) {
 }
 
 int main(int argc, char **argv) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_reports),
-                                       cmocka_unit_test(test_refusals)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_reports), cmocka_unit_test(test_empty_plan),
+        cmocka_unit_test(test_refusals), cmocka_unit_test(test_width)};
     if (argc != 2)
         return 2;
+    unsetenv("COLUMNS");
     program = argv[1];
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -185,6 +185,7 @@ class Cases:
 
 
 def main():
+    os.environ.pop("COLUMNS", None)
     only = [argument[5:] for argument in sys.argv[1:] if argument.startswith("only=")]
     programs = harness.programs(
         argument for argument in sys.argv[1:] if not argument.startswith("only="))

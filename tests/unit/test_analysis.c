@@ -206,14 +206,20 @@ static void test_below(void **state) {
     ok(an_drop_plan(&plan, &result, &err));
     const char *drop = json_string_value(json_object_get(plan, "drop"));
     assert_string_equal(drop, "attn:0 mlp:0");
+    assert_true(json_real_value(json_object_get(plan, "tau")) == 0.04);
+    assert_true(json_real_value(json_object_get(plan, "level")) == settings.level);
+    assert_int_equal(json_integer_value(json_object_get(plan, "resamples")), settings.resamples);
+    assert_int_equal(json_integer_value(json_object_get(plan, "seed")), settings.seed);
     json_decref(plan);
     an_result_free(&result);
     settings.below = 0.001;
     result = analyze(&made_alike, &settings);
     assert_int_equal(result.group[AN_JOINT]->below, 0);
-    assert_int_equal(an_drop_plan(&plan, &result, &err), TR_EUSAGE);
-    assert_string_equal(err.text, "no plan: no layer's importance is shown to be below 0.001 at "
-                                  "every checkpoint");
+    ok(an_drop_plan(&plan, &result, &err));
+    assert_string_equal(json_string_value(json_object_get(plan, "drop")), "");
+    assert_int_equal(json_array_size(json_object_get(plan, "drop_attn_list")), 0);
+    assert_int_equal(json_integer_value(json_object_get(plan, "count")), 0);
+    json_decref(plan);
     an_result_free(&result);
 }
 

@@ -105,26 +105,6 @@ enum tr_status tr_file_publish(const char *path, const char *final_path, struct 
     return sync_folder_of(final_path, err);
 }
 
-static enum tr_status write_new(const char *path, const char *bytes, size_t size,
-                                struct tr_err *err) {
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd < 0)
-        return tr_fail(err, TR_EIO, "cannot create %s: %s", path, strerror(errno));
-    enum tr_status status = TR_OK;
-    while (size && status == TR_OK) {
-        ssize_t put = write(fd, bytes, size);
-        if (put < 0 && errno != EINTR)
-            status = tr_fail(err, TR_EIO, "cannot write %s: %s", path, strerror(errno));
-        if (put > 0) {
-            bytes += put;
-            size -= (size_t)put;
-        }
-    }
-    if (close(fd) && status == TR_OK)
-        status = tr_fail(err, TR_EIO, "cannot write %s: %s", path, strerror(errno));
-    return status;
-}
-
 // What is being written beside its path, for tr_file_abandon.
 static char aside[PATH_MAX];
 static volatile sig_atomic_t is_aside;
@@ -172,18 +152,36 @@ enum tr_status tr_file_replace_by(const char *path, bool seeks,
 }
 
 struct content {
-    const void *bytes;
+    const char *name; // for people
+    const char *bytes;
     size_t size;
 };
 
 static enum tr_status write_content(const void *user, const char *path, struct tr_err *err) {
     const struct content *content = user;
-    return write_new(path, content->bytes, content->size, err);
+    const char *bytes = content->bytes, *name = content->name;
+    size_t size = content->size;
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return tr_fail(err, TR_EIO, "cannot create %s: %s", name, strerror(errno));
+    enum tr_status status = TR_OK;
+    while (size && status == TR_OK) {
+        ssize_t put = write(fd, bytes, size);
+        if (put < 0 && errno != EINTR)
+            status = tr_fail(err, TR_EIO, "cannot write %s: %s", name, strerror(errno));
+        if (put > 0) {
+            bytes += put;
+            size -= (size_t)put;
+        }
+    }
+    if (close(fd) && status == TR_OK)
+        status = tr_fail(err, TR_EIO, "cannot write %s: %s", name, strerror(errno));
+    return status;
 }
 
 enum tr_status tr_file_replace(const char *path, const void *bytes, size_t size,
                                struct tr_err *err) {
-    struct content content = {bytes, size};
+    struct content content = {path, bytes, size};
     return tr_file_replace_by(path, false, write_content, &content, err);
 }
 

@@ -3,6 +3,7 @@
 // alone.
 #include <argp.h>
 #include <langinfo.h>
+#include <limits.h>
 #include <locale.h>
 #include <math.h>
 #include <stdio.h>
@@ -21,6 +22,7 @@
 #include "text.h"
 
 enum { EXIT_USAGE = 2, EXIT_ENVIRONMENT = 3 };
+enum { NARROWEST = 60, WIDEST = 160 }; // columns of a report
 
 const char *argp_program_version = "trace-analyze " TRACE_VERSION;
 
@@ -167,12 +169,17 @@ static error_t parse(int key, char *text, struct argp_state *state) {
 static struct an_style style_of_stdout(void) {
     struct an_style style = {.width = 80, .utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0};
     const char *terminal = getenv("TERM"), *no_colour = getenv("NO_COLOR");
+    const char *columns = getenv("COLUMNS");
+    int64_t width = style.width;
     struct winsize size;
-    if (!isatty(STDOUT_FILENO))
-        return style;
-    style.colour = !(no_colour && no_colour[0]) && terminal && strcmp(terminal, "dumb") != 0;
-    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col >= 40)
-        style.width = size.ws_col < 160 ? size.ws_col : 160;
+    if (isatty(STDOUT_FILENO)) {
+        style.colour = !(no_colour && no_colour[0]) && terminal && strcmp(terminal, "dumb") != 0;
+        if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+            width = size.ws_col;
+    }
+    if (columns)
+        tr_parse_i64(columns, 1, INT_MAX, &width);
+    style.width = width < NARROWEST ? NARROWEST : width < WIDEST ? (int)width : WIDEST;
     return style;
 }
 
@@ -206,9 +213,13 @@ static enum tr_status compute(struct work *work, const struct options *options,
 
 // Takes the value over.
 static enum tr_status save(json_t *value, const char *path, struct tr_err *err) {
+    struct tr_string line = {0};
     char *text = json_dumps(value, JSON_COMPACT | JSON_REAL_PRECISION(17));
-    enum tr_status status = text ? tr_file_replace(path, text, strlen(text), err)
+    enum tr_status status = text ? tr_string_format(&line, err, "%s\n", text)
                                  : tr_fail(err, TR_ENOMEM, "out of memory for %s", path);
+    if (status == TR_OK)
+        status = tr_file_replace(path, line.data, line.size, err);
+    tr_string_free(&line);
     free(text);
     json_decref(value);
     return status;
@@ -219,6 +230,9 @@ static enum tr_status write_files(const struct work *work, const struct options 
     json_t *value = NULL;
     if (options->plan) {
         TR_TRY(an_drop_plan(&value, &work->result[0], err));
+        if (json_integer_value(json_object_get(value, "count")) == 0)
+            fprintf(stderr, "trace-analyze: %s drops nothing: no layer is shown to be below %g\n",
+                    options->plan, options->settings.below);
         TR_TRY(save(value, options->plan, err));
     }
     if (!options->json)
