@@ -90,8 +90,8 @@ def stage_ceilings(bench):
     bench.record("copy", copied / 1e12, "TB/s", detail="bytes read and written")
     uploaded = gpu_ceilings.upload_rate(bench.device, (1 << 28) // scale)
     bench.record("upload", uploaded / 1e9, "GB/s", detail="from page-locked memory")
-    rows = bench.options.micro_batch
-    for m, k in bench.shape.products():
+    for m, k, share in dict.fromkeys(bench.shape.products()):
+        rows = round(bench.options.micro_batch * share)
         rate = gpu_ceilings.product_rate(bench.device, rows, m, k)
         bench.record("product burst", rate / 1e12, "TFLOP/s", detail=f"{rows} x {m} x {k}")
 

@@ -2,7 +2,8 @@
 """What the machine can do: copies, products in a burst, and the floor of a model's forward pass.
 
 The floor is the model's weight products alone, in model order, every layer with its own weights,
-random bf16 data, as many rows as a micro-batch has, for so long that clocks and power settle.
+random bf16 data, as many rows as a micro-batch has (an expert's: its share of them), for so long
+that clocks and power settle.
 """
 import time
 
@@ -76,28 +77,28 @@ class Floor:
 
     def __init__(self, shape, rows, device):
         sizes = shape.products()
-        layer_bytes = 2 * sum(m * k for m, k in sizes)
+        layer_bytes = 2 * sum(m * k for m, k, _ in sizes)
         self.kept = min(shape.layers, max(1, int(FLOOR_MEMORY // layer_bytes)))
         self.layers, self.rows, self.clock = shape.layers, rows, Clock(device)
-        self.weights = [[random(device, m, k).mul_(0.5 / k ** 0.5).t() for m, k in sizes]
-                        for _ in range(self.kept)]
+        self.weights = [[(random(device, m, k).mul_(0.5 / k ** 0.5).t(), round(rows * share))
+                         for m, k, share in sizes] for _ in range(self.kept)]
         head = (shape.vocabulary, shape.hidden)
         self.head = random(device, *head).mul_(0.5 / shape.hidden ** 0.5).t()
-        self.x = {k: random(device, rows, k) for _, k in sizes}
+        self.x = {k: random(device, rows, k) for _, k, _ in sizes}
         self.y = {m: torch.empty(rows, m, device=device, dtype=torch.bfloat16)
-                  for m, _ in [*sizes, head]}
+                  for m, *_ in [*sizes, head]}
 
-    def multiply(self, weight):
+    def multiply(self, weight, rows):
         k, m = weight.shape
-        torch.mm(self.x[k], weight, out=self.y[m])
+        torch.mm(self.x[k][:rows], weight, out=self.y[m][:rows])
 
     def blocks(self):
         for index in range(self.layers):
-            for weight in self.weights[index % self.kept]:
-                self.multiply(weight)
+            for weight, rows in self.weights[index % self.kept]:
+                self.multiply(weight, rows)
 
     def measure(self, seconds):
         """Seconds a token: of the blocks, and of the head alone."""
         blocks = self.clock.sustained(self.blocks, seconds)
-        head = self.clock.sustained(lambda: self.multiply(self.head), seconds / 5)
+        head = self.clock.sustained(lambda: self.multiply(self.head, self.rows), seconds / 5)
         return blocks / self.rows, head / self.rows

@@ -25,8 +25,10 @@ class Shape:
     hidden: int
     heads: int
     kv_heads: int
-    ffn: int
+    ffn: int  # of one expert where there are experts
     vocabulary: int
+    experts: int = 0
+    used: int = 0  # experts a token
 
     @property
     def head_dim(self):
@@ -34,18 +36,20 @@ class Shape:
 
     @property
     def gated(self):
-        return self.model_type == "llama"
+        return self.model_type != "gpt_neox"
 
     def products(self):
-        """(rows, columns) of a layer's weight matrices in model order, as few as can be: queries,
-        keys and values are one, gate and up are one."""
-        qkv = (self.heads + 2 * self.kv_heads) * self.head_dim
-        return [(qkv, self.hidden), (self.hidden, self.hidden),
-                (self.ffn * (2 if self.gated else 1), self.hidden), (self.hidden, self.ffn)]
+        """(rows, columns, share of the tokens that meet it) of a layer's weight matrices in model
+        order, as few as can be: queries, keys and values are one, gate and up are one."""
+        d, qkv = self.hidden, (self.heads + 2 * self.kv_heads) * self.head_dim
+        share = self.used / self.experts if self.experts else 1
+        mlp = [(self.ffn * (2 if self.gated else 1), d, share), (d, self.ffn, share)]
+        router = [(self.experts, d, 1)] if self.experts else []
+        return [(qkv, d, 1), (d, d, 1), *router, *(mlp * max(1, self.experts))]
 
     def product_flops(self, head):
         """FLOPs a token of the products with weights."""
-        weights = self.layers * sum(rows * cols for rows, cols in self.products())
+        weights = self.layers * sum(m * k * share for m, k, share in self.products())
         return 2 * (weights + (self.vocabulary * self.hidden if head else 0))
 
     def attention_flops(self, seq_len):
@@ -55,7 +59,8 @@ class Shape:
     def tiny(self):
         """The same family, small enough for any machine."""
         return replace(self, layers=2, hidden=64, heads=4, kv_heads=2 if self.kv_heads < self.heads
-                       else 4, ffn=160, vocabulary=256)
+                       else 4, ffn=160, vocabulary=256, experts=min(self.experts, 8),
+                       used=min(self.used, 2))
 
 
 SHAPES = {
@@ -64,6 +69,7 @@ SHAPES = {
     "1.4b": Shape("gpt_neox", 24, 2048, 16, 16, 8192, 50304),  # Pythia-1.4B
     "160m": Shape("gpt_neox", 12, 768, 12, 12, 3072, 50304),  # Pythia-160m
     "70b": Shape("llama", 80, 8192, 64, 8, 28672, 32000),  # Llama-2-70B
+    "olmoe": Shape("olmoe", 16, 2048, 16, 16, 1024, 50304, 64, 8),  # OLMoE-1B-7B
 }
 
 
@@ -81,10 +87,14 @@ def config(shape):
         "eos_token_id": 0,
         "dtype": "bfloat16",
     }
-    if shape.model_type == "llama":
-        return common | {"architectures": ["LlamaForCausalLM"],
-                         "num_key_value_heads": shape.kv_heads, "hidden_act": "silu",
-                         "rms_norm_eps": 1e-5, "rope_theta": 10000.0}
+    if shape.gated:
+        common |= {"architectures": ["LlamaForCausalLM"], "num_key_value_heads": shape.kv_heads,
+                   "hidden_act": "silu", "rms_norm_eps": 1e-5, "rope_theta": 10000.0}
+    if shape.experts:
+        common |= {"architectures": ["OlmoeForCausalLM"], "num_experts": shape.experts,
+                   "num_experts_per_tok": shape.used, "norm_topk_prob": False}
+    if shape.gated:
+        return common
     return common | {"architectures": ["GPTNeoXForCausalLM"], "hidden_act": "gelu",
                      "layer_norm_eps": 1e-5, "rotary_pct": 0.25, "rotary_emb_base": 10000,
                      "use_parallel_residual": True}
@@ -99,9 +109,14 @@ def llama_layer(shape):
     for name, rows in (("q", d), ("k", kv), ("v", kv), ("o", d)):
         yield f"self_attn.{name}_proj.weight", (rows, d)
     yield "post_attention_layernorm.weight", (d,)
-    for name in ("gate", "up"):
-        yield f"mlp.{name}_proj.weight", (shape.ffn, d)
-    yield "mlp.down_proj.weight", (d, shape.ffn)
+    if shape.experts:
+        yield "self_attn.q_norm.weight", (d,)
+        yield "self_attn.k_norm.weight", (kv,)
+        yield "mlp.gate.weight", (shape.experts, d)
+    for mlp in [f"mlp.experts.{e}" for e in range(shape.experts)] or ["mlp"]:
+        for name in ("gate", "up"):
+            yield f"{mlp}.{name}_proj.weight", (shape.ffn, d)
+        yield f"{mlp}.down_proj.weight", (d, shape.ffn)
 
 
 def neox_layer(shape):
@@ -118,17 +133,17 @@ def neox_layer(shape):
 
 def layer_tensors(shape):
     """(name below the layer, dimensions)."""
-    return list(llama_layer(shape) if shape.model_type == "llama" else neox_layer(shape))
+    return list(llama_layer(shape) if shape.gated else neox_layer(shape))
 
 
 def layer_prefix(shape, index):
-    return f"model.layers.{index}." if shape.model_type == "llama" else f"gpt_neox.layers.{index}."
+    return f"model.layers.{index}." if shape.gated else f"gpt_neox.layers.{index}."
 
 
 def outer_tensors(shape):
     """(name, dimensions) of what is not in a layer."""
     table, d = (shape.vocabulary, shape.hidden), shape.hidden
-    if shape.model_type == "llama":
+    if shape.gated:
         return [("model.embed_tokens.weight", table), ("model.norm.weight", (d,)),
                 ("lm_head.weight", table)]
     return [("gpt_neox.embed_in.weight", table), ("gpt_neox.final_layer_norm.weight", (d,)),

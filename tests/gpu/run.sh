@@ -3,9 +3,9 @@
 # Runs GPU tests and benches by stages, each within a time limit; OUT/run.log keeps what they say:
 #   tests/gpu/run.sh OUT [STAGE...]
 # Stages: build; ops sanitize golden oracle bytes, the default; stages (a table of ops);
-# floor-SHAPE peers-SHAPE trace-SHAPE bench-SHAPE (SHAPE 160m, 1.4b, 7b); eight; 70b. Builds into
-# build/cuda when asked or when nothing is there. Environment: PYTHON (python3, with numpy, torch
-# and transformers), FIXTURES (.fixtures, from tests/oracle/make_gpu_fixtures.py), BENCH_FLAGS
+# floor-SHAPE peers-SHAPE trace-SHAPE bench-SHAPE (SHAPE 160m, 1.4b, 7b, olmoe); eight; 70b. Builds
+# into build/cuda when asked or when nothing is there. Environment: PYTHON (python3, with numpy,
+# torch and transformers), FIXTURES (.fixtures, from tests/oracle/make_gpu_fixtures.py), BENCH_FLAGS
 # (--quick).
 set -uo pipefail
 
