@@ -156,6 +156,8 @@ static const struct {
      "64 experts in 16 groups, 1 groups and 6 experts used, make no sense"},
     {"{" GROUPS ", \"n_routed_experts\": 2048, \"n_group\": 2048, \"topk_group\": 6}",
      "\"n_group\" is 2048, expected an integer from 1 to 1024"},
+    {"{" GROUPS ", \"n_routed_experts\": 4097}",
+     "\"n_routed_experts\" is 4097, expected an integer from 0 to 4096"},
 };
 
 static void refuses(void **state) {

@@ -218,7 +218,7 @@ static enum tr_status read_groups(struct tr_config *c, const struct source *from
 }
 
 static enum tr_status read_experts(struct tr_config *c, const struct source *from) {
-    TR_TRY(size(c, TR_K_EXPERTS, 0, 0, MAX_HEADS, &c->experts, from));
+    TR_TRY(size(c, TR_K_EXPERTS, 0, 0, TR_MAX_EXPERTS, &c->experts, from));
     if (!c->experts)
         return TR_OK;
     int64_t shared;

@@ -14,7 +14,7 @@
 // needs to know besides the weights. Plain data: it may be copied and compared as bytes. All sizes
 // are positive and their products checked.
 
-enum { TR_MAX_LAYERS = 1024, TR_MAX_EXPERT_GROUPS = 1024 };
+enum { TR_MAX_LAYERS = 1024, TR_MAX_EXPERTS = 4096, TR_MAX_EXPERT_GROUPS = 1024 };
 
 // What is special about one layer.
 enum tr_layer_flag {

@@ -10,65 +10,78 @@
 // ---- routing, on the host ----------------------------------------------------------------------
 
 static void softmax(float *values, int64_t count) {
-    double total = 0;
+    double exponentials[TR_MAX_EXPERTS], total = 0;
     float highest = values[0];
     for (int64_t i = 1; i < count; i++)
         highest = fmaxf(highest, values[i]);
     for (int64_t i = 0; i < count; i++)
-        total += exp((double)values[i] - (double)highest);
+        total += exponentials[i] = exp((double)values[i] - (double)highest);
     for (int64_t i = 0; i < count; i++)
-        values[i] = (float)(exp((double)values[i] - (double)highest) / total);
+        values[i] = (float)(exponentials[i] / total);
 }
 
-// The index of the highest value, the lowest index among equals. NaN counts as highest, so that
-// chosen experts, marked -1, are distinct in a broken model too.
-static int64_t highest_of(const float *values, int64_t count) {
-    int64_t best = 0;
-    for (int64_t i = 1; i < count; i++)
-        if (values[i] > values[best] || (isnan(values[i]) && !isnan(values[best])))
-            best = i;
-    return best;
+// NaN counts as highest, so that a broken model has an order, too.
+static bool is_higher(float a, float b) {
+    return a > b || (isnan(a) && !isnan(b));
+}
+
+// The indices of the `used` highest values, the highest first, of equals the lower index first.
+static void best_of(const float *values, int64_t count, int64_t used, int32_t *best) {
+    for (int64_t i = 0; i < count; i++) {
+        int64_t at = i < used ? i : used - 1;
+        if (i >= used && !is_higher(values[i], values[best[at]]))
+            continue;
+        for (; at > 0 && is_higher(values[i], values[best[at - 1]]); at--)
+            best[at] = best[at - 1];
+        best[at] = (int32_t)i;
+    }
 }
 
 // Group-limited choice: experts outside the best groups, by their best member, are set to 0.
 static void limit_groups(const struct tr_config *c, float *probabilities) {
     int64_t size = c->experts / c->groups;
     float best[TR_MAX_EXPERT_GROUPS];
-    for (int64_t g = 0; g < c->groups; g++)
-        best[g] = probabilities[g * size + highest_of(probabilities + g * size, size)];
+    int32_t member = 0, kept[TR_MAX_EXPERT_GROUPS];
+    for (int64_t g = 0; g < c->groups; g++) {
+        best_of(probabilities + g * size, size, 1, &member);
+        best[g] = probabilities[g * size + member];
+    }
+    best_of(best, c->groups, c->groups_used, kept);
     for (int64_t k = 0; k < c->groups_used; k++)
-        best[highest_of(best, c->groups)] = -1;
+        best[kept[k]] = -1;
     for (int64_t e = 0; e < c->experts; e++)
         if (best[e / size] >= 0)
             probabilities[e] = 0;
 }
 
+static void sort_ascending(int32_t *values, int64_t count) {
+    for (int64_t i = 1; i < count; i++) {
+        int32_t value = values[i];
+        int64_t at = i;
+        for (; at > 0 && values[at - 1] > value; at--)
+            values[at] = values[at - 1];
+        values[at] = value;
+    }
+}
+
 // The experts of one token, ascending, with their weights. `logits` is overwritten.
-static void route(const struct tr_config *c, float *logits, int32_t *chosen, float *shares) {
+static void route(const struct tr_config *c, float *logits, int32_t *chosen, float *weights) {
     float total = 0;
     softmax(logits, c->experts);
     if (c->groups > 1)
         limit_groups(c, logits);
-    for (int64_t k = 0; k < c->experts_used; k++) {
-        int64_t best = highest_of(logits, c->experts), at = k;
-        float share = logits[best];
-        logits[best] = -1;
-        total += share;
-        for (; at > 0 && chosen[at - 1] > best; at--) {
-            chosen[at] = chosen[at - 1];
-            shares[at] = shares[at - 1];
-        }
-        chosen[at] = (int32_t)best;
-        shares[at] = share;
-    }
+    best_of(logits, c->experts, c->experts_used, chosen);
+    for (int64_t k = 0; k < c->experts_used; k++)
+        total += logits[chosen[k]];
+    sort_ascending(chosen, c->experts_used);
     float scale = (c->normalise_top ? 1 / total : 1) * c->routed_scale;
     for (int64_t k = 0; k < c->experts_used; k++)
-        shares[k] *= scale;
+        weights[k] = logits[chosen[k]] * scale;
 }
 
 // Sorts what the rows of one micro-batch chose by expert.
-static void sort(const struct tr_config *c, struct tr_routes *routes, int64_t batch, int64_t row,
-                 int64_t rows) {
+static void sort_rows(const struct tr_config *c, struct tr_routes *routes, int64_t batch,
+                      int64_t row, int64_t rows) {
     int64_t used = c->experts_used, *first = routes->first + batch * (c->experts + 1);
     const int32_t *chosen = routes->chosen + row * used;
     memset(first, 0, (size_t)(c->experts + 1) * sizeof *first);
@@ -132,7 +145,7 @@ enum tr_status tr_route(struct tr_forward *f, struct tr_err *err) {
 #pragma omp parallel for num_threads(threads)
     for (int64_t b = 0; b < batches; b++) {
         int64_t left = tokens - b * micro;
-        sort(c, r, b, b * micro, left < micro ? left : micro);
+        sort_rows(c, r, b, b * micro, left < micro ? left : micro);
     }
     return upload_routes(f, tokens, err);
 }
