@@ -32,7 +32,7 @@ static double at(const struct an_series *series, int64_t c, enum an_axis axis) {
 static bool has_gap(const struct an_series *series, int64_t c) {
     int64_t units = series->layers * TR_MODULES;
     for (int64_t u = 0; u < units; u++) {
-        if (!isnan(series->importance[c * units + u]))
+        if (series->gappy[u] || !isnan(series->importance[c * units + u]))
             continue;
         for (int64_t other = series->first; other < series->checkpoints; other++)
             if (!isnan(series->importance[other * units + u]))

@@ -155,7 +155,7 @@ static enum tr_status find_orthogonal(struct an_unit *unit, struct changer *chan
     for (int64_t s = 0; s < sequences; s++) {
         double sum = 0.0, weight = 0.0;
         for (int64_t c = 0; c < work->claimed.checkpoints; c++) {
-            int64_t cell = (work->series->first + c) * work->panel.units + changer->index;
+            int64_t cell = work->series->claim[c] * work->panel.units + changer->index;
             double *const *by_sequence = work->series->by_sequence;
             int64_t at = cell * sequences + s;
             double value = by_sequence[AN_IMPORTANCE][at] -
@@ -175,7 +175,8 @@ static enum tr_status find_orthogonal(struct an_unit *unit, struct changer *chan
 static enum tr_status change_unit(struct an_unit *unit, const struct an_group_result *group,
                                   int64_t u, struct changer *changer, double *y,
                                   struct tr_err *err) {
-    int64_t first = changer->work->series->first, last = changer->work->panel.checkpoints - 1;
+    const struct an_series *series = changer->work->series;
+    int64_t first = series->claim[0], last = series->claim[series->claimed - 1];
     changer->index = unit->layer * TR_MODULES + unit->module;
     TR_TRY(find_jumps(unit, group, u, changer, y, err));
     TR_TRY(find_orthogonal(unit, changer, err));

@@ -42,6 +42,9 @@ static enum tr_status gather(struct an_panel *panel, double **values_p, const st
         int64_t c = first ? comparison->pair[i].first : comparison->pair[i].second;
         memcpy(*values_p + i * row, series->by_sequence[AN_IMPORTANCE] + c * row,
                (size_t)row * sizeof **values_p);
+        for (int64_t at = 0; at < row; at++)
+            if (series->gappy[at / series->sampled])
+                (*values_p)[i * row + at] = NAN;
     }
     *panel = (struct an_panel){comparison->pairs, units, series->sampled, *values_p, NULL};
     return TR_OK;

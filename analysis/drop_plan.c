@@ -94,8 +94,8 @@ static enum tr_status write_plan(json_t **value_p, const struct an_result *resul
         known ? json_real(chosen->group->set[AN_MEAN].choice.set[chosen->count]) : json_null(),
         "tau", below ? json_real(settings->below) : json_null(), "level", settings->level,
         "resamples", (json_int_t)settings->resamples, "seed", (json_int_t)settings->seed, "store",
-        path, "model", series->model, "first_checkpoint", series->checkpoint[series->first].name,
-        "last_checkpoint", series->checkpoint[series->checkpoints - 1].name);
+        path, "model", series->model, "first_checkpoint", series->checkpoint[series->claim[0]].name,
+        "last_checkpoint", series->checkpoint[series->claim[series->claimed - 1]].name);
     if (!*value_p)
         status = tr_fail(err, TR_ENOMEM, "out of memory for the plan");
 out:

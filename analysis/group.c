@@ -23,11 +23,8 @@ bool an_group_holds(enum an_group group, int module) {
 
 // ---- which units, and how large a set --------------------------------------------------------
 
-static int64_t measured(const struct an_work *work, int64_t index) {
-    int64_t count = 0;
-    for (int64_t c = 0; c < work->claimed.checkpoints; c++)
-        count += isfinite(work->means[c * work->claimed.units + index]);
-    return count;
+static bool is_measured(const struct an_work *work, int64_t index) {
+    return isfinite(work->means[index]);
 }
 
 static enum tr_status list_units(struct an_group_result *group, const struct an_work *work,
@@ -37,9 +34,10 @@ static enum tr_status list_units(struct an_group_result *group, const struct an_
     for (int module = 0; module < TR_MODULES; module++)
         for (int64_t layer = 0; layer < layers && an_group_holds(group->group, module); layer++) {
             struct an_unit unit = {.layer = layer, .module = module};
-            unit.measured = measured(work, index_of(&unit));
-            if (unit.measured > 0)
+            if (is_measured(work, index_of(&unit)))
                 group->unit[group->units++] = unit;
+            else if (work->series->gappy[index_of(&unit)])
+                group->gappy++;
             else
                 group->absent++;
         }
@@ -51,6 +49,13 @@ int64_t an_default_count(int64_t units) {
     return quarter > 1 ? quarter : 1;
 }
 
+bool an_is_whole(const struct an_group_result *group, int64_t checkpoint) {
+    for (int64_t u = 0; u < group->units; u++)
+        if (!isfinite(group->importance[checkpoint * group->units + u]))
+            return false;
+    return true;
+}
+
 static enum tr_status gather_importance(struct an_group_result *group, const struct an_work *work,
                                         struct tr_err *err) {
     int64_t units = group->units;
@@ -59,6 +64,14 @@ static enum tr_status gather_importance(struct an_group_result *group, const str
         for (int64_t u = 0; u < units; u++)
             group->importance[c * units + u] =
                 work->series->importance[c * work->panel.units + index_of(&group->unit[u])];
+    for (int64_t c = 0; c < work->panel.checkpoints; c++)
+        if (an_is_whole(group, c))
+            group->last = c;
+    TR_TRY(TR_NEW(&group->claimed, work->claimed.checkpoints * units, "importance", err));
+    for (int64_t c = 0; c < work->claimed.checkpoints; c++)
+        for (int64_t u = 0; u < units; u++)
+            group->claimed[c * units + u] =
+                work->means[c * work->panel.units + index_of(&group->unit[u])];
     return TR_OK;
 }
 
@@ -76,7 +89,7 @@ static enum tr_status estimate_unit(struct an_unit *unit, const struct an_work *
         (struct an_estimate){work->estimate[AN_WORST][index], NAN, work->bound[index]};
     for (int64_t c = 0; c < work->claimed.checkpoints; c++)
         if (work->means[c * units + index] == work->estimate[AN_WORST][index])
-            unit->worst_at = work->series->first + c;
+            unit->worst_at = work->series->claim[c];
     unit->untrained = (struct an_estimate){NAN, NAN, NAN};
     if (!work->untrained)
         return TR_OK;
@@ -92,7 +105,7 @@ static enum tr_status estimate_unit(struct an_unit *unit, const struct an_work *
 static enum tr_status rank_units(struct an_group_result *group, const struct an_work *work,
                                  struct tr_err *err) {
     int64_t units = group->units, checkpoints = work->claimed.checkpoints;
-    const double *values = group->importance + work->series->first * units;
+    const double *values = group->claimed;
     double *ranks = NULL;
     bool *lowest = NULL;
     enum tr_status status;
@@ -264,6 +277,7 @@ void an_group_free(struct an_group_result *group) {
         free(group->unit[u].change);
     free(group->unit);
     free(group->importance);
+    free(group->claimed);
     free(group->stability.last);
     free(group->stability.previous);
     free(group->stability.overlap);

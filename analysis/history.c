@@ -8,14 +8,17 @@
 #include "trend.h"
 #include "work.h"
 
-// The first checkpoint from which a unit stays among the lowest; `column` is room for one unit.
-static void find_onset(struct an_unit *unit, const bool *lowest, int64_t checkpoints, int64_t units,
-                       int64_t u, bool *column) {
-    for (int64_t c = 0; c < checkpoints; c++)
-        column[c] = lowest[c * units + u];
-    unit->onset = an_onset(column, checkpoints);
-    if (unit->onset == checkpoints)
-        unit->onset = -1;
+// The first checkpoint from which a unit stays among the lowest, where all have a value.
+static void find_onset(struct an_unit *unit, const struct an_group_result *group,
+                       const bool *lowest, int64_t u) {
+    unit->onset = -1;
+    for (int64_t c = group->last; c >= 0; c--) {
+        if (!an_is_whole(group, c))
+            continue;
+        if (!lowest[c * group->units + u])
+            return;
+        unit->onset = c;
+    }
 }
 
 // Against the logarithm of tokens or steps (0 has none and takes no part), else the index.
@@ -29,12 +32,12 @@ static double moment(const struct an_series *series, int64_t checkpoint) {
 static enum tr_status find_trend(struct an_unit *unit, const struct an_group_result *group,
                                  const struct an_work *work, int64_t u, double *x,
                                  struct tr_err *err) {
-    int64_t count = work->claimed.checkpoints, first = work->series->first;
+    int64_t count = work->claimed.checkpoints;
     double *y = x + count;
     struct an_trend trend;
     for (int64_t c = 0; c < count; c++) {
-        x[c] = moment(work->series, first + c);
-        y[c] = group->importance[(first + c) * group->units + u];
+        x[c] = moment(work->series, work->series->claim[c]);
+        y[c] = group->claimed[c * group->units + u];
     }
     TR_TRY(an_trend(&trend, x, y, count, work->settings->level, err));
     unit->trend_z = trend.z;
@@ -49,12 +52,12 @@ enum tr_status an_history_make(struct an_group_result *group, const struct an_wo
     bool *lowest = NULL;
     double *x = NULL;
     enum tr_status status;
-    TR_GO(status, TR_NEW(&lowest, checkpoints * (units + 1), "onsets", err), out);
+    TR_GO(status, TR_NEW(&lowest, checkpoints * units, "onsets", err), out);
     TR_GO(status, TR_NEW(&x, 2 * checkpoints, "trends", err), out);
     TR_GO(status, an_mark_lowest(lowest, group->importance, checkpoints, units, group->count, err),
           out);
     for (int64_t u = 0; u < units && status == TR_OK; u++) {
-        find_onset(&group->unit[u], lowest, checkpoints, units, u, lowest + checkpoints * units);
+        find_onset(&group->unit[u], group, lowest, u);
         status = find_trend(&group->unit[u], group, work, u, x, err);
     }
 out:

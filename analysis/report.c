@@ -9,6 +9,7 @@
 #include "writer.h"
 
 enum { FAULTS_SHOWN = 5 }; // of a kind
+enum { GAPS_SHOWN = 8 };   // checkpoints
 
 static const char *const titles[AN_GROUPS] = {
     [AN_ATTN] = "Attention",
@@ -19,12 +20,35 @@ static const char *const titles[AN_GROUPS] = {
 
 // ---- the head --------------------------------------------------------------------------------
 
+// The checkpoints that claims do not rest on because layers have no value there.
+static enum tr_status add_gaps(struct an_writer *w, struct tr_err *err) {
+    const struct an_series *series = &w->result->series;
+    int64_t left = series->checkpoints - series->first - series->claimed, said = 0;
+    if (left == 0)
+        return TR_OK;
+    TR_TRY(tr_string_format(w->text, err, " Left out of all claims %s", left == 1 ? "is" : "are"));
+    for (int64_t c = series->first, k = 0; c < series->checkpoints; c++) {
+        if (k < series->claimed && series->claim[k] == c)
+            k++;
+        else if (said++ < GAPS_SHOWN)
+            TR_TRY(tr_string_format(w->text, err, "%s %s", said > 1 ? "," : "", an_label(w, c)));
+    }
+    if (left > GAPS_SHOWN)
+        TR_TRY(tr_string_format(w->text, err, " and %lld more", (long long)(left - GAPS_SHOWN)));
+    return tr_string_format(w->text, err,
+                            ": some layers have no value there. Means, ranks and worst cases are "
+                            "of the other %lld for all layers.",
+                            (long long)series->claimed);
+}
+
 static enum tr_status add_claimed(struct an_writer *w, struct tr_err *err) {
     const struct an_series *series = &w->result->series;
-    int64_t claimed = series->checkpoints - series->first;
+    int64_t claimed = series->claimed;
     if (series->first > 0)
         TR_TRY(tr_string_format(w->text, err, " Claims rest on the %lld from %s on.",
-                                (long long)claimed, an_label(w, series->first)));
+                                (long long)(series->checkpoints - series->first),
+                                an_label(w, series->first)));
+    TR_TRY(add_gaps(w, err));
     if (series->checkpoints == 1)
         return tr_string_format(w->text, err, " One checkpoint has no history to tell of.");
     if (claimed < 2)

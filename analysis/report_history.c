@@ -11,13 +11,11 @@
 
 static enum tr_status write_onset(struct an_writer *w, struct tr_err *err) {
     const struct an_stability *stability = &w->group->stability;
-    if (stability->onset_all < 0) {
-        TR_TRY(tr_string_format(w->text, err,
-                                "No onset: at the last checkpoint nothing has a "
-                                "value."));
-        return an_write_paragraph(w, err);
-    }
-    TR_TRY(tr_string_format(w->text, err, "Of the last checkpoint's %s, ", w->lowest));
+    if (w->group->last == w->result->series.checkpoints - 1)
+        TR_TRY(tr_string_format(w->text, err, "Of the last checkpoint's %s, ", w->lowest));
+    else
+        TR_TRY(tr_string_format(w->text, err, "Of the %s at %s, the last with all values, ",
+                                w->lowest, an_label(w, w->group->last)));
     if (stability->onset_most != stability->onset_all)
         TR_TRY(tr_string_format(w->text, err, "%.0f %% are there and stay from %s on, and ",
                                 100.0 * AN_MOST, an_label(w, stability->onset_most)));
@@ -108,8 +106,8 @@ static enum tr_status write_changes(struct an_writer *w, struct tr_err *err) {
         w->text, err,
         "in %lld from: the step from which on the layer stays among the %s; change: of importance "
         "from %s to %s%s",
-        (long long)w->group->count, w->lowest, an_label(w, series->first),
-        an_label(w, series->checkpoints - 1),
+        (long long)w->group->count, w->lowest, an_label(w, series->claim[0]),
+        an_label(w, series->claim[series->claimed - 1]),
         columns & INTERVAL ? ", [low, high] its interval" : ""));
     if (columns & PARTS)
         TR_TRY(tr_string_format(
@@ -169,11 +167,11 @@ static enum tr_status write_trends(struct an_writer *w, struct tr_err *err) {
     static const char *const per[AN_AXES] = {"e-fold of tokens", "e-fold of steps", "checkpoint"};
     const struct an_series *series = &w->result->series;
     int64_t said = 0;
-    if (series->checkpoints - series->first < AN_TREND_LEAST) {
+    if (series->claimed < AN_TREND_LEAST) {
         TR_TRY(tr_string_format(w->text, err,
                                 "No trend is tested: that takes %d checkpoints, and claims rest on "
                                 "%lld.",
-                                AN_TREND_LEAST, (long long)(series->checkpoints - series->first)));
+                                AN_TREND_LEAST, (long long)series->claimed));
         return an_write_paragraph(w, err);
     }
     TR_TRY(tr_string_format(w->text, err,
@@ -210,7 +208,7 @@ enum tr_status an_write_history(struct an_writer *w, struct tr_err *err) {
         return TR_OK;
     TR_TRY(an_write_heading(w, "When was it decided, and why?", err));
     TR_TRY(write_onset(w, err));
-    if (w->result->series.first < w->result->series.checkpoints - 1)
+    if (w->result->series.claimed > 1)
         TR_TRY(write_changes(w, err));
     TR_TRY(write_jumps(w, err));
     return write_trends(w, err);
@@ -302,7 +300,7 @@ enum tr_status an_write_chance(struct an_writer *w, struct tr_err *err) {
         "not told from it:", "unknown, for the lengths are not stored:"};
     const struct an_series *series = &w->result->series;
     bool known = w->result->method != AN_NO_INTERVAL;
-    bool several = series->checkpoints - series->first > 1;
+    bool several = series->claimed > 1;
     if (!known && !several)
         return TR_OK;
     TR_TRY(an_write_heading(w, "Is it more than chance?", err));

@@ -21,7 +21,7 @@ static bool is_known(const struct an_writer *w) {
 
 // Claims rest on one checkpoint.
 static bool is_one(const struct an_writer *w) {
-    return w->result->series.checkpoints - w->result->series.first == 1;
+    return w->result->series.claimed == 1;
 }
 
 // " 0.81"; a share of all resamples or of none is a bound.
@@ -130,15 +130,13 @@ static enum tr_status add_clean(struct an_writer *w, const struct an_set *set, s
 
 static enum tr_status write_set(struct an_writer *w, enum an_aggregate which, struct tr_err *err) {
     const struct an_set *set = &w->group->set[which];
+    int64_t last = w->result->series.claim[w->result->series.claimed - 1];
     if (is_one(w))
-        TR_TRY(tr_string_format(w->text, err, "At %s: ", an_label(w, w->result->series.first)));
+        TR_TRY(tr_string_format(w->text, err, "At %s: ", an_label(w, w->result->series.claim[0])));
+    else if (which == AN_LAST && last < w->result->series.checkpoints - 1)
+        TR_TRY(tr_string_format(w->text, err, "At the last of them, %s: ", an_label(w, last)));
     else
         TR_TRY(tr_string_format(w->text, err, "%s: ", by[which]));
-    if (set->choice.present < w->group->count) {
-        TR_TRY(tr_string_format(w->text, err, "only %lld have a value, no set is shown.",
-                                (long long)set->choice.present));
-        return an_write_paragraph(w, err);
-    }
     TR_TRY(add_members(w, set, err));
     if (w->group->count < set->choice.present) {
         if (is_known(w))

@@ -16,7 +16,7 @@ static void name_run(char *name, size_t size, int64_t start, int64_t length) {
 
 static enum tr_status write_runs(struct an_writer *w, struct tr_err *err) {
     const struct an_spans *spans = w->result->spans;
-    TR_TRY(tr_string_format(w->out, err, "\nblocks %8s %9s %9s %9s %6s %8s\n", "run", "mean",
+    TR_TRY(tr_string_format(w->out, err, "\nblocks %8s %9s %9s %9s %6s %7s\n", "run", "mean",
                             "worst", "last", "share", "at last"));
     for (int64_t i = 0; i < spans->lengths; i++) {
         const struct an_span *span = &spans->span[i];
@@ -27,7 +27,7 @@ static enum tr_status write_runs(struct an_writer *w, struct tr_err *err) {
         TR_TRY(an_write_cell(w, span->importance, err));
         TR_TRY(an_write_cell(w, span->worst, err));
         TR_TRY(an_write_cell(w, span->last, err));
-        TR_TRY(tr_string_format(w->out, err, " %5.0f%% %8s\n", 100.0 * span->share, last_run));
+        TR_TRY(tr_string_format(w->out, err, " %5.0f%% %7s\n", 100.0 * span->share, last_run));
     }
     TR_TRY(tr_string_format(
         w->text, err,

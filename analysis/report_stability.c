@@ -47,9 +47,6 @@ static enum tr_status write_concordance(struct an_writer *w, struct tr_err *err)
                             "Kendall's W of the %lld checkpoints is %.3g (0: no agreement, 1: the "
                             "same order throughout; mean Spearman correlation of two %.3g).",
                             (long long)c->checkpoints, c->w, c->mean_spearman));
-    if (c->units < w->group->units)
-        TR_TRY(tr_string_format(w->text, err, " It is of the %lld with a value everywhere.",
-                                (long long)c->units));
     TR_TRY(add_test(w, err));
     return an_write_paragraph(w, err);
 }

@@ -17,7 +17,7 @@ static const int widths[COLUMNS] = {10, 10, 10, 10, 10, 6, 6, 2 + SPARKLINE_LEAS
 enum { LABEL = 7, ALL = (1 << COLUMNS) - 1, NUMBERS = (1 << RANK) - 1, OTHERS = ALL & ~NUMBERS };
 
 static bool is_one(const struct an_writer *w) {
-    return w->result->series.checkpoints - w->result->series.first == 1;
+    return w->result->series.claimed == 1;
 }
 
 static int columns_of(const struct an_writer *w) {
@@ -29,6 +29,14 @@ static int columns_of(const struct an_writer *w) {
     if (w->result->method == AN_NO_INTERVAL)
         columns &= ~(1 << LOW | 1 << HIGH | 1 << BELOW);
     return columns;
+}
+
+static bool has_gaps(const struct an_writer *w) {
+    for (int64_t c = 0; c < w->result->series.checkpoints; c++)
+        for (int64_t u = 0; u < w->group->units; u++)
+            if (!isfinite(w->group->importance[c * w->group->units + u]))
+                return true;
+    return false;
 }
 
 static int width_of(int columns) {
@@ -111,31 +119,42 @@ static enum tr_status write_legend(struct an_writer *w, int columns, struct tr_e
                                 (long long)w->group->count, w->lowest));
     if (columns & 1 << TIME)
         TR_TRY(tr_string_format(w->text, err,
-                                "; over time: all checkpoints, each line on its own log scale"));
+                                "; over time: all checkpoints, each line on its own log scale%s",
+                                has_gaps(w) ? ", x where there is no value" : ""));
     TR_TRY(tr_string_append(w->text, ".", 1, err));
     return an_page_paragraph(&w->page, 0, err);
 }
 
-// The layers that have no value at all (`partly`: at some of the checkpoints that claims rest on).
-static enum tr_status write_absent(struct an_writer *w, struct tr_err *err) {
+// "layer 3 (at 2 of 4 checkpoints)" for those with gaps.
+static enum tr_status write_gappy(struct an_writer *w, struct tr_err *err) {
     const struct an_series *series = &w->result->series;
-    int64_t partly = 0;
-    for (int64_t u = 0; u < w->group->units; u++)
-        if (w->group->unit[u].measured < series->checkpoints - series->first)
-            w->list[partly++] = u;
-    if (partly > 0) {
-        TR_TRY(tr_string_format(w->text, err,
-                                "Without a value at some checkpoints, judged by the "
-                                "others: "));
-        TR_TRY(an_add_units(w, partly, err));
-        TR_TRY(tr_string_append(w->text, ".", 1, err));
-        TR_TRY(an_write_paragraph(w, err));
-    }
+    int64_t said = 0;
+    TR_TRY(tr_string_format(w->text, err, "Left out, with a value at some checkpoints only: "));
+    for (int module = 0; module < TR_MODULES; module++)
+        for (int64_t layer = 0; layer < series->layers; layer++) {
+            int64_t values = 0, of = series->checkpoints - series->first;
+            if (!an_group_holds(w->group->group, module) ||
+                !series->gappy[layer * TR_MODULES + module])
+                continue;
+            for (int64_t c = series->first; c < series->checkpoints; c++)
+                values += isfinite(series->importance[an_series_cell(series, c, layer, module)]);
+            TR_TRY(tr_string_format(w->text, err, "%s%s %lld (%lld of %lld)", said++ ? ", " : "",
+                                    w->group->group == AN_JOINT ? tr_module_names[module] : "layer",
+                                    (long long)layer, (long long)values, (long long)of));
+        }
+    TR_TRY(tr_string_append(w->text, ".", 1, err));
+    return an_write_paragraph(w, err);
+}
+
+static enum tr_status write_absent(struct an_writer *w, struct tr_err *err) {
+    if (w->group->gappy > 0)
+        TR_TRY(write_gappy(w, err));
     if (w->group->absent == 0)
         return TR_OK;
-    TR_TRY(tr_string_format(
-        w->text, err, "Without a value at any checkpoint, left out: %lld of %lld.",
-        (long long)w->group->absent, (long long)(w->group->absent + w->group->units)));
+    TR_TRY(tr_string_format(w->text, err,
+                            "Without a value at any checkpoint, left out: %lld of %lld.",
+                            (long long)w->group->absent,
+                            (long long)(w->group->absent + w->group->gappy + w->group->units)));
     return an_write_paragraph(w, err);
 }
 

@@ -18,6 +18,14 @@ static enum tr_status check_count(const struct an_settings *settings,
     return TR_OK;
 }
 
+static enum tr_status close_gaps(struct an_result *result, struct tr_err *err) {
+    bool wanted[TR_MODULES] = {false};
+    for (int group = 0; group < AN_GROUPS; group++)
+        for (int module = 0; module < TR_MODULES; module++)
+            wanted[module] |= result->settings.wanted[group] && an_group_holds(group, module);
+    return an_series_close_gaps(&result->series, wanted, err);
+}
+
 static enum tr_status compute(struct an_result *result, struct an_work *work,
                               const struct tr_trace *trace, struct tr_err *err) {
     TR_TRY(an_faults_find(result, err));
@@ -38,6 +46,8 @@ enum tr_status an_analyze(struct an_result *result, const struct tr_trace *trace
     struct an_work work = {0};
     TR_TRY(an_series_load(&new.series, trace, path, settings->from, err));
     enum tr_status status = check_count(settings, &new.series, err);
+    if (status == TR_OK)
+        status = close_gaps(&new, err);
     if (status == TR_OK)
         status = compute(&new, &work, trace, err);
     an_work_free(&work);

@@ -16,9 +16,10 @@
 // layer, does the ranking hold over training, which set follows, when was it decided, is it more
 // than chance.
 //
-// Claims (means, worst cases, sets, W) rest on the checkpoints from `series.first` on; histories
-// (agreement, onset, change points) on all complete ones. Importance is 1 - cos, without unit.
-// What the data cannot support is NaN, or -1 where it is an index or a count.
+// Claims (means, worst cases, sets, W) rest on the checkpoints `series.claim`, at which all layers
+// that are compared have a value; histories (agreement, onset, change points) on all complete ones.
+// Importance is 1 - cos, without unit. What the data cannot support is NaN, or -1 where it is an
+// index or a count.
 
 // A number and its two-sided interval at the run's level. NaN bounds: no interval can be given.
 struct an_estimate {
@@ -81,7 +82,6 @@ struct an_change {
 struct an_unit {
     int64_t layer;
     enum tr_module module;
-    int64_t measured; // checkpoints from `first` on at which it has a value
 
     struct an_estimate by[AN_AGGREGATES]; // AN_WORST: no `low`, and `high` is one-sided
     int64_t worst_at;                     // the checkpoint of the highest importance
@@ -142,10 +142,13 @@ struct an_set {
 struct an_group_result {
     enum an_group group;
     int64_t count;        // size of the sets
-    int64_t units;        // with a value at some checkpoint from `first` on
-    int64_t absent;       // layers without (of all modules of the group)
+    int64_t units;        // with a value at every checkpoint that claims rest on
+    int64_t absent;       // layers without a value (of all modules of the group)
+    int64_t gappy;        // layers left out because they have one at some checkpoints only
     struct an_unit *unit; // [units] by layer (joint: attention first)
+    int64_t last;         // the last checkpoint at which all units have a value
     double *importance;   // [series.checkpoints, units]
+    double *claimed;      // [series.claimed, units] of the checkpoints that claims rest on
     struct an_stability stability;
     struct an_set set[AN_AGGREGATES];
     int64_t below; // units below tau at every checkpoint; -1: not asked

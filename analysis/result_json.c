@@ -99,13 +99,12 @@ static json_t *unit(const void *group, int64_t i) {
                   "whole", change(&u->whole), "changes", array(u->changes, change_item, u->change));
     json_t *nulls = json_pack("{s:o, s:o, s:o}", "untrained", estimate(&u->untrained), "orthogonal",
                               estimate(&u->orthogonal), "share_p", number(u->share_p));
-    return json_pack("{s:I, s:s, s:I, s:o, s:o, s:I, s:o, s:f, s:f, s:o, s:o, s:b, s:o, s:o}",
-                     "layer", (json_int_t)u->layer, "module", tr_module_names[u->module],
-                     "measured", (json_int_t)u->measured, "mean", estimate(&u->by[AN_MEAN]),
-                     "worst", estimate(&u->by[AN_WORST]), "worst_at", (json_int_t)u->worst_at,
-                     "last", estimate(&u->by[AN_LAST]), "mean_rank", u->mean_rank, "share",
-                     u->share, "below_p", number(u->below_p), "below_q", number(u->below_q),
-                     "below", u->below, "when", when, "chance", nulls);
+    return json_pack("{s:I, s:s, s:o, s:o, s:I, s:o, s:f, s:f, s:o, s:o, s:b, s:o, s:o}", "layer",
+                     (json_int_t)u->layer, "module", tr_module_names[u->module], "mean",
+                     estimate(&u->by[AN_MEAN]), "worst", estimate(&u->by[AN_WORST]), "worst_at",
+                     (json_int_t)u->worst_at, "last", estimate(&u->by[AN_LAST]), "mean_rank",
+                     u->mean_rank, "share", u->share, "below_p", number(u->below_p), "below_q",
+                     number(u->below_q), "below", u->below, "when", when, "chance", nulls);
 }
 
 // ---- sets ------------------------------------------------------------------------------------
@@ -203,10 +202,10 @@ static json_t *group_of(const struct an_result *result, const struct an_group_re
             json_decref(sets);
             sets = NULL;
         }
-    return json_pack("{s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "module",
+    return json_pack("{s:s, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "module",
                      an_group_names[group->group], "count", (json_int_t)group->count, "absent",
-                     (json_int_t)group->absent, "below", place(group->below), "units",
-                     array(group->units, unit, group), "importance",
+                     (json_int_t)group->absent, "with_gaps", (json_int_t)group->gappy, "below",
+                     place(group->below), "units", array(group->units, unit, group), "importance",
                      array(checkpoints, matrix_row, &importance), "stability",
                      stability(&group->stability, checkpoints), "sets", sets);
 }

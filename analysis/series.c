@@ -219,23 +219,34 @@ static bool increases(const struct an_series *series, enum an_axis axis) {
     return true;
 }
 
+enum tr_status an_series_weigh(struct an_series *series, struct tr_err *err) {
+    struct an_checkpoint *checkpoint = series->checkpoint;
+    int64_t claimed = series->claimed;
+    double *at, *weight;
+    TR_TRY(TR_NEW(&at, 2 * claimed, "times", err));
+    weight = at + claimed;
+    for (int64_t c = 0; c < claimed; c++)
+        at[c] = series->axis == AN_AXIS_INDEX ? NAN : checkpoint[series->claim[c]].at;
+    an_time_weights(weight, at, claimed);
+    for (int64_t c = 0; c < series->checkpoints; c++)
+        checkpoint[c].weight = 0.0;
+    for (int64_t c = 0; c < claimed; c++)
+        checkpoint[series->claim[c]].weight = weight[c];
+    free(at);
+    return TR_OK;
+}
+
 static enum tr_status place_in_time(struct an_series *series, struct tr_err *err) {
     struct an_checkpoint *checkpoint = series->checkpoint;
-    int64_t claimed = series->checkpoints - series->first;
-    double *at, *weight;
     while (series->axis < AN_AXIS_INDEX && !increases(series, series->axis))
         series->axis++;
     for (int64_t c = 0; c < series->checkpoints; c++)
         checkpoint[c].at = on_axis(&checkpoint[c], series->axis, c);
-    TR_TRY(TR_NEW(&at, 2 * claimed, "times", err));
-    weight = at + claimed;
-    for (int64_t c = 0; c < claimed; c++)
-        at[c] = series->axis == AN_AXIS_INDEX ? NAN : checkpoint[series->first + c].at;
-    an_time_weights(weight, at, claimed);
-    for (int64_t c = 0; c < claimed; c++)
-        checkpoint[series->first + c].weight = weight[c];
-    free(at);
-    return TR_OK;
+    TR_TRY(TR_NEW(&series->claim, series->checkpoints, "checkpoints", err));
+    TR_TRY(TR_NEW(&series->gappy, series->layers * TR_MODULES, "layers", err));
+    for (int64_t c = series->first; c < series->checkpoints; c++)
+        series->claim[series->claimed++] = c;
+    return an_series_weigh(series, err);
 }
 
 // ---- loading ---------------------------------------------------------------------------------
@@ -321,6 +332,8 @@ void an_series_free(struct an_series *series) {
     free(series->nonfinite);
     free(series->checkpoint);
     free(series->failure);
+    free(series->claim);
+    free(series->gappy);
     free(series->tokens_digest);
     free(series->model);
     free(series->path);

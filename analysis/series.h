@@ -24,7 +24,7 @@ struct an_checkpoint {
     int64_t step;  // -1: unknown
     double tokens; // seen in training; NaN: unknown
     double at;     // on the axis
-    double weight; // share of training from `first` on (an_time_weights)
+    double weight; // share of training (an_time_weights over `claim`); 0: not claimed
     double nll;    // mean over sequences, nats; NaN: not measured
 };
 
@@ -36,7 +36,10 @@ struct an_series {
     int64_t layers, sequences, seq_len;
     int64_t sampled;     // sequences whose means are known; 1: only the mean of all
     int64_t checkpoints; // complete ones
-    int64_t first;       // claims rest on [first, checkpoints)
+    int64_t first;       // claims rest on checkpoints from here on,
+    int64_t claimed;     // on so many of them,
+    int64_t *claim;      // [claimed] these, ascending
+    bool *gappy;         // [layers, TR_MODULES] left out: without a value at some of them
     int64_t untrained;   // the checkpoint of step 0; -1: none
     enum an_axis axis;
     struct an_checkpoint *checkpoint; // [checkpoints]
@@ -57,6 +60,15 @@ struct an_series {
 enum tr_status an_series_load(struct an_series *series, const struct tr_trace *trace,
                               const char *path, int64_t from, struct tr_err *err);
 void an_series_free(struct an_series *series);
+
+// Fills in the weights of the checkpoints in `claim`.
+enum tr_status an_series_weigh(struct an_series *series, struct tr_err *err);
+
+// Makes claims rest on values that can be compared: over the same checkpoints for all layers of the
+// modules that `wanted` names. While a layer has a value at some of the checkpoints only, the
+// checkpoint or the layer that lacks the larger share is left out (of equal ones the checkpoint).
+enum tr_status an_series_close_gaps(struct an_series *series, const bool wanted[TR_MODULES],
+                                    struct tr_err *err);
 
 // Where (checkpoint, layer, module) is in `importance` and `nonfinite`; times `sampled`, in
 // `by_sequence` and `tokens`.

@@ -22,7 +22,7 @@ static enum tr_status read_similarity(struct matrices *m, const struct an_series
     TR_TRY(TR_NEW(&values, cells, "span similarities", err));
     enum tr_status status = TR_OK;
     for (int64_t c = 0; c < m->claimed && status == TR_OK; c++) {
-        const struct an_checkpoint *checkpoint = &series->checkpoint[series->first + c];
+        const struct an_checkpoint *checkpoint = &series->checkpoint[series->claim[c]];
         status = tr_trace_read(trace, TR_V_SPAN_SIMILARITY, checkpoint->row, 1, values, err);
         for (int64_t i = 0; i < cells && status == TR_OK; i++) {
             m->similarity[c * cells + i] = values[i];
@@ -45,14 +45,13 @@ static void judge(struct an_span *span, const struct matrices *m, const struct a
         span->last = importance;
         span->last_start = any ? best.first : -1;
         if (any && best.first == span->start)
-            span->share += series->checkpoint[series->first + c].weight;
+            span->share += series->checkpoint[series->claim[c]].weight;
     }
 }
 
 static enum tr_status find_spans(struct an_spans *spans, const struct an_series *series,
                                  const struct tr_trace *trace, struct tr_err *err) {
-    struct matrices m = {.boundaries = series->layers + 1,
-                         .claimed = series->checkpoints - series->first};
+    struct matrices m = {.boundaries = series->layers + 1, .claimed = series->claimed};
     uint64_t cells = (uint64_t)(m.boundaries * m.boundaries), all;
     enum tr_status status;
     if (!tr_mul(cells, (uint64_t)m.claimed, &all))

@@ -43,9 +43,51 @@ static enum tr_status resample(struct an_work *work, struct tr_err *err) {
     return an_draws_make(&work->draws, &work->resamples, &work->claimed, work->weight, err);
 }
 
+// The claimed checkpoints' means; NaN for layers that are left out.
+static enum tr_status gather_means(struct an_work *work, struct tr_err *err) {
+    const struct an_series *series = work->series;
+    int64_t units = work->panel.units;
+    TR_TRY(TR_NEW(&work->means, series->claimed * units, "means", err));
+    for (int64_t c = 0; c < series->claimed; c++)
+        for (int64_t u = 0; u < units; u++)
+            work->means[c * units + u] =
+                series->gappy[u] ? NAN : series->importance[series->claim[c] * units + u];
+    return TR_OK;
+}
+
+static bool has_gaps(const struct an_series *series) {
+    bool gaps = series->claimed < series->checkpoints - series->first;
+    for (int64_t u = 0; u < series->layers * TR_MODULES; u++)
+        gaps |= series->gappy[u];
+    return gaps;
+}
+
+// The claimed checkpoints as a panel: a slice of all where nothing is left out.
+static enum tr_status gather_panel(struct an_work *work, struct tr_err *err) {
+    const struct an_series *series = work->series;
+    int64_t sequences = work->panel.sequences, row = work->panel.units * sequences;
+    work->claimed = an_panel_slice(&work->panel, series->first, series->claimed);
+    if (!has_gaps(series))
+        return TR_OK;
+    TR_TRY(TR_NEW(&work->values, series->claimed * row, "values without gaps", err));
+    if (work->panel.tokens)
+        TR_TRY(TR_NEW(&work->tokens, series->claimed * row, "values without gaps", err));
+    for (int64_t c = 0; c < series->claimed; c++)
+        for (int64_t i = 0; i < row; i++) {
+            int64_t from = series->claim[c] * row + i;
+            work->values[c * row + i] =
+                series->gappy[i / sequences] ? NAN : work->panel.values[from];
+            if (work->tokens)
+                work->tokens[c * row + i] = work->panel.tokens[from];
+        }
+    work->claimed.values = work->values;
+    work->claimed.tokens = work->tokens;
+    return TR_OK;
+}
+
 enum tr_status an_work_prepare(struct an_work *work, const struct an_settings *settings,
                                const struct an_series *series, struct tr_err *err) {
-    int64_t units = series->layers * TR_MODULES, claimed = series->checkpoints - series->first;
+    int64_t units = series->layers * TR_MODULES;
     work->settings = settings;
     work->series = series;
     work->panel = (struct an_panel){.checkpoints = series->checkpoints,
@@ -53,11 +95,11 @@ enum tr_status an_work_prepare(struct an_work *work, const struct an_settings *s
                                     .sequences = series->sampled,
                                     .values = series->by_sequence[AN_IMPORTANCE],
                                     .tokens = series->tokens};
-    work->claimed = an_panel_slice(&work->panel, series->first, claimed);
-    work->means = series->importance + series->first * units;
-    TR_TRY(TR_NEW(&work->weight, claimed, "weights", err));
-    for (int64_t c = 0; c < claimed; c++)
-        work->weight[c] = series->checkpoint[series->first + c].weight;
+    TR_TRY(gather_panel(work, err));
+    TR_TRY(gather_means(work, err));
+    TR_TRY(TR_NEW(&work->weight, series->claimed, "weights", err));
+    for (int64_t c = 0; c < series->claimed; c++)
+        work->weight[c] = series->checkpoint[series->claim[c]].weight;
     TR_TRY(TR_NEW(&work->share, series->sampled, "token shares", err));
     an_token_shares(work->share, &work->claimed);
     TR_TRY(aggregate(work, err));
@@ -76,6 +118,9 @@ void an_work_free(struct an_work *work) {
         free(work->estimate[which]);
         free(work->pseudo[which]);
     }
+    free(work->values);
+    free(work->tokens);
+    free(work->means);
     free(work->weight);
     free(work->share);
     free(work->untrained);

@@ -16,9 +16,11 @@ struct an_work {
     const struct an_settings *settings;
     const struct an_series *series;
     struct an_panel panel;   // all complete checkpoints
-    struct an_panel claimed; // those from series.first on
+    struct an_panel claimed; // those of series.claim, without the layers that have gaps there
+    double *values;          // its values where they are not the series' own; NULL: they are
+    uint32_t *tokens;        // its tokens, as above
     double *weight;          // [claimed.checkpoints] share of training
-    const double *means;     // [claimed.checkpoints, units] importance
+    double *means;           // [claimed.checkpoints, units] importance
     double *share;           // [sampled] each sequence's tokens over their mean
     struct an_resamples resamples;
     struct an_draws draws;
@@ -42,6 +44,10 @@ enum tr_status an_estimate_sample(struct an_estimate *estimate, const struct an_
                                   double level, struct tr_err *err);
 enum tr_status an_estimate_difference(struct an_estimate *estimate, const struct an_sample *a,
                                       const struct an_sample *b, double level, struct tr_err *err);
+
+// Whether all units of the group have a value at the checkpoint: rankings of fewer are not
+// compared.
+bool an_is_whole(const struct an_group_result *group, int64_t checkpoint);
 
 // The parts of a result, each by its own file. A group is NULL when nothing of it was measured.
 enum tr_status an_group_make(struct an_group_result **group_p, const struct an_work *work,

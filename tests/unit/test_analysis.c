@@ -254,6 +254,46 @@ static void test_onset(void **state) {
     an_result_free(&result);
 }
 
+// ---- gaps ------------------------------------------------------------------------------------
+
+// All sink; layer 3, which would be the lowest where it has a value, has none at the first
+// checkpoint, at which all are high, and layer 1 has one there only.
+static double gappy(int64_t checkpoint, int64_t layer, int module, int64_t sequence) {
+    if ((layer == 3 && checkpoint == 0) || (layer == 1 && checkpoint > 0))
+        return NAN;
+    double level = layer == 3 ? 0.15 : 0.1 * (double)(layer + 1);
+    return level * (checkpoint == 0 ? 5.0 : 1.0) *
+           (1.0 + 0.01 * (double)((sequence * 3 + module) % 5));
+}
+
+// The layer that lacks three of four values is left out, then the checkpoint that lacks one.
+static void test_gaps(void **state) {
+    (void)state;
+    const struct made made = {
+        .checkpoints = 4, .layers = 5, .sequences = SEQUENCES, .step = four_steps, .value = gappy};
+    struct an_settings settings = settings_of(AN_MLP, 1);
+    struct an_result result = analyze(&made, &settings);
+    const struct an_group_result *group = result.group[AN_MLP];
+    assert_int_equal(result.series.claimed, 3);
+    assert_int_equal(result.series.claim[0], 1);
+    assert_true(result.series.checkpoint[0].weight == 0.0);
+    assert_true(result.series.gappy[1 * TR_MODULES + TR_MLP]);
+    assert_int_equal(group->gappy, 1);
+    assert_int_equal(group->absent, 0);
+    assert_int_equal(group->units, 4);
+    assert_int_equal(group->unit[2].layer, 3);
+    assert_true(group->unit[0].by[AN_MEAN].value < 0.11);
+    assert_true(group->unit[0].by[AN_WORST].value < 0.11);
+    assert_true(group->unit[0].mean_rank == 1.0 && group->unit[0].share == 1.0);
+    assert_true(group->unit[2].mean_rank == 2.0);
+    assert_int_equal(group->stability.concordance.units, 4);
+    assert_int_equal(group->stability.concordance.checkpoints, 3);
+    assert_true(isnan(group->stability.last[0].spearman));
+    assert_true(group->stability.last[1].spearman == 1.0);
+    assert_int_equal(group->unit[0].onset, 1);
+    an_result_free(&result);
+}
+
 // ---- faults ----------------------------------------------------------------------------------
 
 enum { MANY = 12 };
@@ -390,13 +430,10 @@ static void test_default_count(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_published_lists),
-        cmocka_unit_test(test_sets),
-        cmocka_unit_test(test_below),
-        cmocka_unit_test(test_onset),
-        cmocka_unit_test(test_faults),
-        cmocka_unit_test(test_compare),
-        cmocka_unit_test(test_one_of_everything),
+        cmocka_unit_test(test_published_lists), cmocka_unit_test(test_sets),
+        cmocka_unit_test(test_below),           cmocka_unit_test(test_gaps),
+        cmocka_unit_test(test_onset),           cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_compare),         cmocka_unit_test(test_one_of_everything),
         cmocka_unit_test(test_default_count),
     };
     return cmocka_run_group_tests(tests, folder_create, folder_remove);

@@ -92,7 +92,7 @@ static void test_sparkline(void **state) {
     line.utf8 = true;
     assert_line(&line, "▁▂x▄▅█");
     line.logarithmic = true;
-    assert_line(&line, "x▁x▅▆█");
+    assert_line(&line, "▁▁x▅▆█");
     line.logarithmic = false;
     line.stride = 2;
     line.count = 3;
