@@ -102,13 +102,13 @@ static enum tr_status write_changes(struct an_writer *w, struct tr_err *err) {
         TR_TRY(write_change_rows(w, columns & ~PARTS, err));
         TR_TRY(write_change_rows(w, columns & PARTS, err));
     }
-    TR_TRY(tr_string_format(
-        w->text, err,
-        "in %lld from: the step from which on the layer stays among the %s; change: of importance "
-        "from %s to %s%s",
-        (long long)w->group->count, w->lowest, an_label(w, series->claim[0]),
-        an_label(w, series->claim[series->claimed - 1]),
-        columns & INTERVAL ? ", [low, high] its interval" : ""));
+    TR_TRY(tr_string_format(w->text, err,
+                            "in %lld from: the step from which on the layer stays among the %s (-: "
+                            "it is not at the end); change: of importance "
+                            "from %s to %s%s",
+                            (long long)w->group->count, w->lowest, an_label(w, series->claim[0]),
+                            an_label(w, series->claim[series->claimed - 1]),
+                            columns & INTERVAL ? ", [low, high] its interval" : ""));
     if (columns & PARTS)
         TR_TRY(tr_string_format(
             w->text, err,
@@ -127,28 +127,43 @@ static const struct an_change *largest_jump(const struct an_unit *unit) {
     return largest;
 }
 
-// "Jumps of the lowest (...): layer 2, the largest of 2 at step 512: -0.01 [-0.02, -0.005]; ..."
+static enum tr_status write_jump(struct an_writer *w, int64_t u, struct tr_err *err) {
+    const struct an_unit *unit = &w->group->unit[u];
+    const struct an_change *jump = largest_jump(unit);
+    const double cells[] = {jump->total.value, jump->total.low, jump->total.high};
+    char label[32];
+    snprintf(label, sizeof label, "%s %lld",
+             w->group->group == AN_JOINT ? tr_module_names[unit->module] : "",
+             (long long)unit->layer);
+    TR_TRY(tr_string_format(w->out, err, "%*s %6lld %9s", LABEL, label, (long long)unit->changes,
+                            w->result->series.checkpoint[jump->at].column));
+    for (size_t i = 0; i < sizeof cells / sizeof cells[0]; i++)
+        if (i == 0 || w->result->method != AN_NO_INTERVAL)
+            TR_TRY(an_write_cell(w, cells[i], err));
+    return tr_string_append(w->out, "\n", 1, err);
+}
+
 static enum tr_status write_jumps(struct an_writer *w, struct tr_err *err) {
     const int64_t *order = w->group->set[AN_MEAN].choice.order;
+    bool known = w->result->method != AN_NO_INTERVAL;
     int64_t said = 0;
     for (int64_t i = 0; i < w->group->count; i++) {
-        const struct an_unit *unit = &w->group->unit[order[i]];
-        if (unit->changes == 0)
+        if (w->group->unit[order[i]].changes == 0)
             continue;
-        const struct an_change *jump = largest_jump(unit);
-        TR_TRY(tr_string_format(w->text, err,
-                                said++ ? "; " : "Jumps of the lowest (PELT on log importance): "));
-        TR_TRY(an_add_unit(w, order[i], err));
-        if (unit->changes > 1)
-            TR_TRY(
-                tr_string_format(w->text, err, ", the largest of %lld", (long long)unit->changes));
-        TR_TRY(tr_string_format(w->text, err, " at %s: ", an_label(w, jump->at)));
-        TR_TRY(an_add_estimate(w, &jump->total, err));
+        if (said++ == 0)
+            TR_TRY(tr_string_format(w->out, err, "\n%*s %6s %9s %9s%s\n", LABEL, "layer", "jumps",
+                                    "at", "change", known ? "       low      high" : ""));
+        TR_TRY(write_jump(w, order[i], err));
     }
     if (said == 0)
-        TR_TRY(tr_string_format(w->text, err, "No jumps of the lowest (PELT on log importance)"));
-    TR_TRY(tr_string_append(w->text, ".", 1, err));
-    return an_write_paragraph(w, err);
+        TR_TRY(tr_string_format(w->text, err, "No jumps of the %s (PELT on log importance).",
+                                w->lowest));
+    else
+        TR_TRY(tr_string_format(w->text, err,
+                                "jumps: of the %s, by PELT on log importance over all checkpoints; "
+                                "at: the step of the largest; change: of mean importance there%s.",
+                                w->lowest, known ? ", [low, high] its interval" : ""));
+    return an_page_paragraph(&w->page, said == 0 ? 2 : 0, err);
 }
 
 enum direction { RISING, FALLING, UNSHOWN, UNTESTED, DIRECTIONS };
@@ -296,8 +311,9 @@ static enum tr_status write_permuted(struct an_writer *w, struct tr_err *err) {
 
 enum tr_status an_write_chance(struct an_writer *w, struct tr_err *err) {
     static const char *const words[] = {
-        "below it, writing along the stream:", "above it, erasing or of unlike tokens:",
-        "not told from it:", "unknown, for the lengths are not stored:"};
+        "turning it less, for they write along it:",
+        "turning it more, for they erase, or tokens are unlike:", "not told apart:",
+        "unknown, for the lengths are not stored:"};
     const struct an_series *series = &w->result->series;
     bool known = w->result->method != AN_NO_INTERVAL;
     bool several = series->claimed > 1;
@@ -310,6 +326,6 @@ enum tr_status an_write_chance(struct an_writer *w, struct tr_err *err) {
         TR_TRY(write_permuted(w, err));
     if (!known)
         return TR_OK;
-    return write_sides(w, "Against writing at right angles to the stream, by the same lengths",
+    return write_sides(w, "Against writing as much at right angles to the stream",
                        offsetof(struct an_unit, orthogonal), words, err);
 }

@@ -110,8 +110,8 @@ enum tr_status an_write_stability(struct an_writer *w, struct tr_err *err) {
     if (w->group->units < 2)
         return TR_OK;
     TR_TRY(tr_string_format(w->text, err,
-                            "Agreement of all %lld checkpoints (no unit; Jaccard of the %s, "
-                            "rank-biased overlap with persistence %.2g):",
+                            "Agreement of all %lld checkpoints (no unit; Jaccard index of the %s; "
+                            "RBO: rank-biased overlap with persistence %.2g):",
                             (long long)w->result->series.checkpoints, w->lowest, AN_PERSISTENCE));
     TR_TRY(an_write_paragraph(w, err));
     TR_TRY(write_curves(w, true, err));
