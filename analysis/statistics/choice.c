@@ -19,18 +19,32 @@ static void pick(double *picked, const double *values, const int64_t *unit, int6
         picked[u] = values[unit[u]];
 }
 
-// The n lowest are the estimate's as a set when the highest of their places there is n - 1.
-static void count_resample(struct an_choice *choice, const struct scratch *scratch,
-                           int64_t finite) {
-    int64_t highest = -1;
-    for (int64_t r = 0; r < finite; r++) {
-        int64_t u = scratch->order[r];
-        choice->place[u * choice->candidates + r] += 1.0;
-        if (scratch->place_of[u] > highest)
-            highest = scratch->place_of[u];
-        choice->set[r + 1] += highest == r;
+static bool is_tied(const struct scratch *scratch, int64_t a, int64_t b) {
+    return scratch->values[scratch->order[a]] == scratch->values[scratch->order[b]];
+}
+
+// Equals have each of their places in equal parts.
+static void count_places(struct an_choice *choice, const struct scratch *scratch, int64_t finite) {
+    for (int64_t first = 0, next; first < finite; first = next) {
+        for (next = first + 1; next < finite && is_tied(scratch, first, next);)
+            next++;
+        for (int64_t i = first; i < next; i++)
+            for (int64_t r = first; r < next; r++)
+                choice->place[scratch->order[i] * choice->candidates + r] +=
+                    1.0 / (double)(next - first);
     }
+}
+
+// The n lowest are the estimate's as a set when the highest of their places there is n - 1 and the
+// next is not as low.
+static void count_sets(struct an_choice *choice, const struct scratch *scratch, int64_t finite) {
+    int64_t highest = -1;
     choice->set[0] += 1.0;
+    for (int64_t r = 0; r < finite; r++) {
+        int64_t place = scratch->place_of[scratch->order[r]];
+        highest = place > highest ? place : highest;
+        choice->set[r + 1] += highest == r && !(r + 1 < finite && is_tied(scratch, r, r + 1));
+    }
 }
 
 static void count_all(struct an_choice *choice, const struct scratch *scratch, const double *draws,
@@ -38,7 +52,9 @@ static void count_all(struct an_choice *choice, const struct scratch *scratch, c
     int64_t candidates = choice->candidates;
     for (int64_t i = 0; i < count; i++) {
         pick(scratch->values, draws + i * units, unit, candidates);
-        count_resample(choice, scratch, an_order(scratch->order, scratch->values, candidates));
+        int64_t finite = an_order(scratch->order, scratch->values, candidates);
+        count_places(choice, scratch, finite);
+        count_sets(choice, scratch, finite);
     }
     for (int64_t i = 0; i < candidates * candidates; i++)
         choice->place[i] /= (double)count;

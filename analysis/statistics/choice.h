@@ -15,8 +15,10 @@ struct an_choice {
     int64_t candidates;
     int64_t present; // those with an estimate
     int64_t *order;  // [candidates] by the estimate, lowest first; ties to the lower; absent last
-    double *place;   // [candidates, candidates] place[u, r]: share of resamples in which u is r-th
-    double *set; // [candidates + 1] set[n]: share in which the n lowest are order[0, n) as a set
+    double *place;   // [candidates, candidates] place[u, r]: share of resamples in which u is r-th;
+                     // equals share their places
+    double *set;     // [candidates + 1] set[n]: share in which the n lowest are order[0, n) as a
+                     // set, all below the rest
 };
 
 // estimate[units] and draws[count, units] are one aggregate's (an_aggregate; an_draws.of[which]);

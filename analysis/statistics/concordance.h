@@ -18,7 +18,7 @@
 // series is cut into blocks of consecutive checkpoints and each block's units are relabelled at
 // random, all its checkpoints alike: what would be seen if blocks had nothing to do with each
 // other. For that a block is AN_BLOCK_TIMES correlation times of the ranks long, and AN_GAP_TIMES
-// (less one checkpoint's) of them are left out between blocks.
+// times what these have above one checkpoint is left out between blocks.
 // p = (1 + relabellings whose W >= the blocks' W) / (1 + relabellings).
 //
 // The correlation time is itself estimated, and which series have a p must not depend on their W:

@@ -54,10 +54,10 @@ double an_correlation_time(double *bound, const double *series, int64_t checkpoi
     if (!(variance > 0.0))
         return NAN;
     between = between_units(series, checkpoints, units);
-    for (int64_t window = 1; 3 * window <= checkpoints; window++) {
+    for (int64_t window = 1; 3 * window <= checkpoints && 2 * window + 1 < checkpoints; window++) {
         double lags = (double)(2 * window + 1);
         windowed += 2.0 * covariance(series, checkpoints, units, window);
-        double whole = windowed / (1.0 - lags / n);
+        double whole = fmax(windowed, 0.0) / (1.0 - lags / n);
         double chance = fmin(between, chance_limit(freedom) * whole / n);
         double time = whole / (variance + whole / n);
         double common = (windowed + lags * chance) / (variance + chance);

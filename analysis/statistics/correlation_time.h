@@ -22,8 +22,8 @@
 // (checkpoints (units - 1))) (Sokal's eq. 3.24; one unit fewer, since ranks sum to a constant). The
 // window is wide enough for both times.
 //
-// 1 for white noise. Both INFINITY when no window closes within a third of the series: too short to
-// say. NaN when nothing varies. Series must be finite.
+// 1 for white noise, 0 at least (a variance is not negative). Both INFINITY when no window closes
+// within a third of the series: too short to say. NaN when nothing varies. Series must be finite.
 double an_correlation_time(double *bound, const double *series, int64_t checkpoints, int64_t units);
 
 #endif

@@ -271,14 +271,15 @@ def check_choice(rng):
     present = np.isfinite(estimate[unit]).sum()
     np.testing.assert_array_equal(room.array_of(choice.order, candidates), order)
     assert choice.present == present
-    orders = np.argsort(draws[:, unit], axis=1, kind="stable")[:, :present]
-    same = [np.mean([set(row[:n]) == set(order[:n]) for row in orders])
-            for n in range(present + 1)]
+    rows = draws[:, unit]
+    same = [np.mean([max(row[:n], default=-np.inf) < min(row[n:], default=np.inf)
+                     for row in rows[:, order[:present]]]) for n in range(present + 1)]
     near(room.array_of(choice.set, candidates + 1)[:present + 1], same, "sets")
     for u in range(candidates):
         for n in range(candidates + 1):
+            lower, equal = (rows < rows[:, [u]]).sum(1), (rows == rows[:, [u]]).sum(1)
             near(plain("choice_probability", byref(choice), u, n),
-                 (orders[:, :n] == u).any(1).mean(), "membership")
+                 np.mean(np.clip(n - lower, 0, equal) / np.maximum(equal, 1)), "membership")
     compare_cuts(rng, choice, estimate[unit], order, present, same)
     plain("choice_free", byref(choice))
 

@@ -139,8 +139,10 @@ def correlation_time(series):
     assert abs(limit / (stats.chi2.ppf(0.975, freedom) / freedom) - 1) < 0.02
     for window in range(1, n // 3 + 1):
         lags = 2 * window + 1
+        if lags == n:
+            break
         windowed = covariance[0] + 2 * sum(covariance[1:window + 1])
-        whole = windowed / (1 - lags / n)
+        whole = max(windowed, 0) / (1 - lags / n)
         chance = min(between, limit * whole / n)
         time = whole / (covariance[0] + whole / n)
         common = (windowed + lags * chance) / (covariance[0] + chance)
