@@ -27,17 +27,11 @@ static double at(const struct an_series *series, int64_t c, enum an_axis axis) {
     return axis == AN_AXIS_TOKENS ? checkpoint->tokens : (double)(c - series->first);
 }
 
-// Whether a layer has no value at this checkpoint that has one at another: means over the aligned
-// checkpoints would then be over different ones for different layers.
-static bool has_gap(const struct an_series *series, int64_t c) {
-    int64_t units = series->layers * TR_MODULES;
-    for (int64_t u = 0; u < units; u++) {
-        if (series->gappy[u] || !isnan(series->importance[c * units + u]))
-            continue;
-        for (int64_t other = series->first; other < series->checkpoints; other++)
-            if (!isnan(series->importance[other * units + u]))
-                return true;
-    }
+// Means over the aligned checkpoints are claims: over the same ones for all layers.
+static bool is_claimed(const struct an_series *series, int64_t c) {
+    for (int64_t i = 0; i < series->claimed; i++)
+        if (series->claim[i] == c)
+            return true;
     return false;
 }
 
@@ -66,7 +60,8 @@ enum tr_status an_align(struct an_comparison *comparison, const struct an_series
         int64_t b = nearest(second, time, axis);
         double other = at(second, b, axis);
         bool near = axis == AN_AXIS_INDEX ? time == other : apart(time, other) <= log(AN_NEAR);
-        if (near && nearest(first, other, axis) == a && !has_gap(first, a) && !has_gap(second, b))
+        if (near && nearest(first, other, axis) == a && is_claimed(first, a) &&
+            is_claimed(second, b))
             comparison->pair[comparison->pairs++] = (struct an_pair){a, b};
     }
     if (comparison->pairs > 0)

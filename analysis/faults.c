@@ -90,13 +90,21 @@ static enum tr_status find_duplicates(struct faults *faults, const struct an_ser
     return TR_OK;
 }
 
+static bool any_value(const double *values, int64_t count) {
+    for (int64_t i = 0; i < count; i++)
+        if (!isnan(values[i]))
+            return true;
+    return false;
+}
+
 static enum tr_status find_identical(struct faults *faults, const struct an_series *series,
                                      struct tr_err *err) {
     int64_t cells = series->layers * TR_MODULES;
     const struct an_checkpoint *checkpoint = series->checkpoint;
     for (int64_t c = 1; c < series->checkpoints; c++) {
         const double *values = series->importance + c * cells;
-        if (memcmp(values, values - cells, (size_t)cells * sizeof *values) != 0 ||
+        if (!any_value(values, cells) ||
+            memcmp(values, values - cells, (size_t)cells * sizeof *values) != 0 ||
             (checkpoint[c].digest[0] &&
              strcmp(checkpoint[c].digest, checkpoint[c - 1].digest) == 0))
             continue;

@@ -99,8 +99,8 @@ static enum tr_status write_methods(struct an_writer *w, struct tr_err *err) {
         TR_TRY(tr_string_format(
             w->text, err,
             "[Intervals] are %.3g %%, by %s over the %lld sequences (%lld resamples, seed %llu; "
-            "the "
-            "same for all layers and checkpoints, so that differences are paired).",
+            "the same for all layers and checkpoints, so that differences are paired); those of "
+            "worst cases, of changes and against chance by skewness-corrected t.",
             100.0 * result->settings.level, an_method_name(result->method),
             (long long)result->series.sampled, (long long)result->settings.resamples,
             (unsigned long long)result->settings.seed));
@@ -129,11 +129,27 @@ static enum tr_status write_faults(struct an_writer *w, struct tr_err *err) {
 
 // ---- all -------------------------------------------------------------------------------------
 
+// Why there is nothing of a group.
+static enum tr_status write_none(struct an_writer *w, enum an_group group, struct tr_err *err) {
+    const struct an_series *series = &w->result->series;
+    bool gaps = false;
+    for (int64_t u = 0; u < series->layers * TR_MODULES; u++)
+        gaps |= series->gappy[u] && an_group_holds(group, (int)(u % TR_MODULES));
+    if (!gaps)
+        return tr_string_format(w->out, err, "\n%s: no layer has a value at any checkpoint.\n",
+                                titles[group]);
+    TR_TRY(tr_string_append(w->out, "\n", 1, err));
+    TR_TRY(tr_string_format(w->text, err,
+                            "%s: left out, with values at some checkpoints only. With --module %s "
+                            "claims rest on those.",
+                            titles[group], an_group_names[group]));
+    return an_write_paragraph(w, err);
+}
+
 static enum tr_status write_group(struct an_writer *w, enum an_group group, struct tr_err *err) {
     w->group = w->result->group[group];
     if (!w->group)
-        return tr_string_format(w->out, err, "\n%s: no layer has a value at any checkpoint.\n",
-                                titles[group]);
+        return write_none(w, group, err);
     if (w->group->count == 1)
         snprintf(w->lowest, sizeof w->lowest, "lowest");
     else

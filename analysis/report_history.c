@@ -79,10 +79,8 @@ static enum tr_status write_change_row(struct an_writer *w, int64_t u, int colum
 
 static enum tr_status write_change_rows(struct an_writer *w, int columns, struct tr_err *err) {
     const int64_t *order = w->group->set[AN_MEAN].choice.order;
-    char from[24];
-    snprintf(from, sizeof from, "in %lld from", (long long)w->group->count);
-    const char *const names[COLUMNS] = {from,      "change", "low",      "high",
-                                        "written", "stream", "direction"};
+    static const char *const names[COLUMNS] = {"from",    "change", "low",      "high",
+                                               "written", "stream", "direction"};
     TR_TRY(tr_string_format(w->out, err, "\n%*s", LABEL, "layer"));
     for (int column = 0; column < COLUMNS; column++)
         if (columns & 1 << column)
@@ -103,10 +101,9 @@ static enum tr_status write_changes(struct an_writer *w, struct tr_err *err) {
         TR_TRY(write_change_rows(w, columns & PARTS, err));
     }
     TR_TRY(tr_string_format(w->text, err,
-                            "in %lld from: the step from which on the layer stays among the %s (-: "
-                            "it is not at the end); change: of importance "
-                            "from %s to %s%s",
-                            (long long)w->group->count, w->lowest, an_label(w, series->claim[0]),
+                            "from: the step from which on the layer stays among the %s (-: it is "
+                            "not at the end); change: of importance from %s to %s%s",
+                            w->lowest, an_label(w, series->claim[0]),
                             an_label(w, series->claim[series->claimed - 1]),
                             columns & INTERVAL ? ", [low, high] its interval" : ""));
     if (columns & PARTS)
@@ -176,28 +173,37 @@ static enum direction direction_of(const struct an_unit *unit, double alpha) {
     return unit->trend_z > 0.0 ? RISING : FALLING;
 }
 
+// The checkpoints that claims rest on and that have a place on the trends' axis, a logarithm.
+static int64_t count_placed(const struct an_series *series) {
+    int64_t placed = 0;
+    for (int64_t c = 0; c < series->claimed; c++)
+        placed += series->axis == AN_AXIS_INDEX || series->checkpoint[series->claim[c]].at > 0.0;
+    return placed;
+}
+
 static enum tr_status write_trends(struct an_writer *w, struct tr_err *err) {
     static const char *const words[DIRECTIONS] = {
-        "rising: ", "falling: ", "not shown: ", "not testable: "};
+        "rising: ", "falling: ", "not shown: ", "not testable, for they remember too long: "};
     static const char *const per[AN_AXES] = {"e-fold of tokens", "e-fold of steps", "checkpoint"};
     const struct an_series *series = &w->result->series;
-    int64_t said = 0;
-    if (series->claimed < AN_TREND_LEAST) {
+    double alpha = 1.0 - w->result->settings.level;
+    int64_t said = 0, placed = count_placed(series);
+    if (placed < AN_TREND_LEAST) {
         TR_TRY(tr_string_format(w->text, err,
-                                "No trend is tested: that takes %d checkpoints, and claims rest on "
-                                "%lld.",
-                                AN_TREND_LEAST, (long long)series->claimed));
+                                "No trend is tested: that takes %d checkpoints%s, and claims rest "
+                                "on %lld.",
+                                AN_TREND_LEAST, placed < series->claimed ? " after step 0" : "",
+                                (long long)placed));
         return an_write_paragraph(w, err);
     }
     TR_TRY(tr_string_format(w->text, err,
-                            "Trends (Mann-Kendall, corrected for autocorrelation; Theil-Sen slope "
-                            "per %s): ",
-                            per[series->axis]));
+                            "Trends (Mann-Kendall, corrected for autocorrelation, each at %.3g %%; "
+                            "Theil-Sen slope per %s, its interval over checkpoints): ",
+                            100.0 * alpha, per[series->axis]));
     for (int direction = 0; direction < DIRECTIONS; direction++) {
         int64_t count = 0, steepest = -1;
         for (int64_t u = 0; u < w->group->units; u++)
-            if (direction_of(&w->group->unit[u], 1.0 - w->result->settings.level) ==
-                (enum direction)direction) {
+            if (direction_of(&w->group->unit[u], alpha) == (enum direction)direction) {
                 w->list[count++] = u;
                 if (steepest < 0 || fabs(w->group->unit[u].slope.value) >
                                         fabs(w->group->unit[steepest].slope.value))
@@ -316,13 +322,13 @@ enum tr_status an_write_chance(struct an_writer *w, struct tr_err *err) {
         "unknown, for the lengths are not stored:"};
     const struct an_series *series = &w->result->series;
     bool known = w->result->method != AN_NO_INTERVAL;
-    bool several = series->claimed > 1;
+    bool several = series->claimed > 1, ranked = !isnan(w->group->stability.concordance.w);
     if (!known && !several)
         return TR_OK;
     TR_TRY(an_write_heading(w, "Is it more than chance?", err));
     if (known && series->checkpoints > 1)
         TR_TRY(write_untrained(w, err));
-    if (several)
+    if (several && ranked)
         TR_TRY(write_permuted(w, err));
     if (!known)
         return TR_OK;

@@ -15,6 +15,9 @@ static const char *const by[AN_AGGREGATES] = {
 // Probabilities at or above it are summed up in one word.
 static const double sure = 0.99;
 
+// Tails of t beyond it are no measure of anything.
+static const double least_p = 1e-6;
+
 static bool is_known(const struct an_writer *w) {
     return w->result->method != AN_NO_INTERVAL;
 }
@@ -166,7 +169,8 @@ static enum tr_status write_below(struct an_writer *w, struct tr_err *err) {
         TR_TRY(tr_string_format(w->text, err, "shown for none"));
     } else {
         TR_TRY(an_add_units(w, below, err));
-        TR_TRY(tr_string_format(w->text, err, ", adjusted p at most %.2g", worst));
+        TR_TRY(tr_string_format(w->text, err, ", adjusted p %s %.2g",
+                                worst < least_p ? "under" : "at most", fmax(worst, least_p)));
     }
     if (is_known(w))
         TR_TRY(tr_string_format(w->text, err,

@@ -67,10 +67,12 @@ enum {
     STRIDE = sizeof(struct an_agreement) / sizeof(double)
 };
 
+// With the last: of those before it.
 static enum tr_status write_curve(struct an_writer *w, int curve, bool with_last,
                                   struct tr_err *err) {
     const struct an_stability *stability = &w->group->stability;
-    int64_t first = with_last ? 0 : 1, count = w->result->series.checkpoints - 1;
+    int64_t first = with_last ? 0 : 1;
+    int64_t count = with_last ? w->group->last : w->result->series.checkpoints - 1;
     const double chance[CURVES] = {0.0, 0.0, stability->jaccard_chance, stability->rbo_chance};
     const struct an_agreement *agreement = with_last ? stability->last : stability->previous;
     const double *values =
@@ -114,6 +116,7 @@ enum tr_status an_write_stability(struct an_writer *w, struct tr_err *err) {
                             "RBO: rank-biased overlap with persistence %.2g):",
                             (long long)w->result->series.checkpoints, w->lowest, AN_PERSISTENCE));
     TR_TRY(an_write_paragraph(w, err));
-    TR_TRY(write_curves(w, true, err));
+    if (w->group->last > 0)
+        TR_TRY(write_curves(w, true, err));
     return write_curves(w, false, err);
 }

@@ -93,11 +93,11 @@ struct an_unit {
     bool below;              // below tau at every checkpoint, at that false-discovery rate
 
     int64_t onset;            // from this checkpoint to the end among the `count` lowest; -1: never
-    double trend_z, trend_p;  // Mann-Kendall from `first` on, corrected for autocorrelation
+    double trend_z, trend_p;  // Mann-Kendall over claims, corrected for autocorrelation
     struct an_estimate slope; // Theil-Sen, per e-fold of tokens or steps, else per checkpoint
     int64_t changes;
     struct an_change *change; // [changes] in time
-    struct an_change whole;   // from the checkpoint `first` to the last one; NaN when they are one
+    struct an_change whole;   // from the first claimed checkpoint to the last; NaN if they are one
 
     struct an_estimate orthogonal; // mean importance less that of a delta at right angles to x:
                                    // > 0 it erases, < 0 it writes along the stream
@@ -115,7 +115,7 @@ struct an_agreement {
 #define AN_PERSISTENCE 0.9 // of rank-biased overlap: ten places carry most of the weight
 
 struct an_stability {
-    struct an_concordance concordance; // of the checkpoints from `first` on
+    struct an_concordance concordance; // of the checkpoints that claims rest on
     double threshold; // a permuted layer's share of blocks among the lowest stays below it (level)
     double jaccard_chance, rbo_chance; // of two random rankings
     struct an_agreement *last;         // [series.checkpoints] with the last checkpoint
@@ -156,7 +156,7 @@ struct an_group_result {
 
 // ---- spans (stores traced with --spans) ------------------------------------------------------
 
-// The best run of `length` consecutive blocks by the mean over checkpoints from `first` on.
+// The best run of `length` consecutive blocks by the mean over the claimed checkpoints.
 struct an_span {
     int64_t length, start;
     double importance;  // 1 - similarity of its two boundaries, mean over training
@@ -184,7 +184,8 @@ struct an_spans {
 struct an_result {
     struct an_settings settings;
     struct an_series series; // what was read
-    enum an_method method;   // of the intervals of means and differences
+    enum an_method method;   // of the intervals of means and differences; those of worst cases, of
+                             // changes and against chance are AN_SKEW_T
     int64_t faults;
     struct an_fault *fault;                   // [faults]
     struct an_group_result *group[AN_GROUPS]; // NULL: not wanted, or nothing measured

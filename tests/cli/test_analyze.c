@@ -232,6 +232,25 @@ static void make_one(void) {
     end_store(&writing);
 }
 
+// Five checkpoints of three alike layers, those of attention with a value at the last two only,
+// those of MLP at all, at none where `blank`.
+static void make_half(const char *name, bool blank) {
+    struct writing writing;
+    begin_store(&writing, name, 3, 1, 8);
+    for (int64_t c = 0; c < 5; c++) {
+        struct tr_row row;
+        char checkpoint[32];
+        snprintf(checkpoint, sizeof checkpoint, "%lld", (long long)c);
+        begin_row(&writing, &row, c * 10, "", checkpoint);
+        for (int64_t layer = 0; layer < 3; layer++) {
+            *importance(&row, layer, TR_ATTN) = blank || c < 3 ? NAN : 0.1;
+            *importance(&row, layer, TR_MLP) = blank ? NAN : 0.1 * (double)(c + 1);
+        }
+        end_row(&writing, &row);
+    }
+    end_store(&writing);
+}
+
 static void make_empty(void) {
     struct writing writing;
     struct tr_row row;
@@ -322,6 +341,27 @@ static void test_empty_plan(void **state) {
     free(plan);
 }
 
+static void expect_sentence(const char *arguments, const char *sentence) {
+    assert_int_equal(run("C", arguments), 0);
+    char *out = load("out");
+    for (char *at = out; (at = strchr(at, '\n'));)
+        *at = ' ';
+    if (!strstr(out, sentence))
+        fail_msg("\"%s\" is not in: %s", sentence, out);
+    free(out);
+}
+
+// What is left out is said for the reason that it is.
+static void test_reasons(void **state) {
+    (void)state;
+    expect_sentence("half.h5", "Attention: left out, with values at some checkpoints only. With "
+                               "--module attn   claims rest on those.");
+    expect_sentence("half.h5", "Blocks: no layer has a value at any checkpoint.");
+    expect_sentence("half.h5 -m attn", "are of the other 2 for all layers.");
+    expect_sentence("half.h5 half2.h5 -m mlp", "5 checkpoints aligned by step, step 0 to step 40");
+    expect_sentence("blank.h5", "No faults found in the data.");
+}
+
 static int columns_of(const char *line, size_t size) {
     int columns = 0;
     for (size_t i = 0; i < size; i++)
@@ -388,6 +428,9 @@ static int setup(void **state) {
     make_steady();
     make_long();
     make_one();
+    make_half("half.h5", false);
+    make_half("half2.h5", false);
+    make_half("blank.h5", true);
     make_empty();
     return 0;
 }
@@ -402,7 +445,8 @@ static int teardown(void **state) {
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reports), cmocka_unit_test(test_empty_plan),
-        cmocka_unit_test(test_refusals), cmocka_unit_test(test_width)};
+        cmocka_unit_test(test_reasons), cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_width)};
     if (argc != 2)
         return 2;
     unsetenv("COLUMNS");
