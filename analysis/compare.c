@@ -130,6 +130,7 @@ static enum tr_status interval_of(struct an_estimate *estimate, const struct an_
 // Of b - a over independent sequences: pseudo-values over all N of both, a unit's n sequences
 // scaled so that their variance is the sum of the two means' own:
 //   b - a +- (x - mean) N / n sqrt(n (N - 1) / ((n - 1) N)).
+// One sequence tells no variance.
 static enum tr_status unpaired(struct an_estimate *difference, const struct an_sample *a,
                                const struct an_sample *b, double level, struct tr_err *err) {
     const struct an_sample *const sides[] = {a, b};
@@ -137,6 +138,9 @@ static enum tr_status unpaired(struct an_estimate *difference, const struct an_s
     struct an_sample sample = {.estimate = b->estimate - a->estimate,
                                .sequences = a->sequences + b->sequences};
     int64_t at = 0;
+    *difference = (struct an_estimate){sample.estimate, NAN, NAN};
+    if (a->sequences < 2 || b->sequences < 2)
+        return TR_OK;
     TR_TRY(TR_NEW(&pseudo, sample.sequences, "pseudo-values", err));
     for (int side = 0; side < 2; side++) {
         double n = (double)sides[side]->sequences;

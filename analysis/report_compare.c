@@ -39,8 +39,15 @@ static enum tr_status write_alignment(struct view *v, struct tr_err *err) {
                                 (long long)first->layers, (long long)v->second->layers,
                                 (long long)c->layers));
     TR_TRY(tr_string_format(text, err,
-                            "Means are over the aligned checkpoints, each counting once. The "
-                            "sequences are %s; [intervals] of means and differences are "
+                            "Means are over the aligned checkpoints, each counting once. "));
+    if (first->sampled < 2 || v->second->sampled < 2) {
+        TR_TRY(tr_string_format(text, err,
+                                "A run holds one sample of each mean, so that differences and "
+                                "agreements have no intervals."));
+        return an_write_paragraph(&v->w, err);
+    }
+    TR_TRY(tr_string_format(text, err,
+                            "The sequences are %s; [intervals] of means and differences are "
                             "skewness-corrected t, those of agreements percentiles of %lld "
                             "resamples.",
                             c->paired ? "the same, so that differences are paired"
@@ -60,7 +67,8 @@ static enum tr_status write_agreement(struct view *v, const struct an_compared_g
     char jaccard[96];
     snprintf(jaccard, sizeof jaccard, "The sets of the %lld lowest agree by Jaccard",
              (long long)group->count);
-    TR_TRY(add_range(v, jaccard, &group->jaccard, err));
+    TR_TRY(add_range(v, group->count == 1 ? "The lowest agree by Jaccard" : jaccard,
+                     &group->jaccard, err));
     TR_TRY(tr_string_format(v->w.text, err, " (%.2g by chance)", group->jaccard_chance));
     TR_TRY(add_range(v, "; the rankings by Spearman", &group->spearman, err));
     TR_TRY(add_range(v, ", by Kendall's tau-b", &group->tau, err));

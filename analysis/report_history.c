@@ -19,7 +19,9 @@ static enum tr_status write_onset(struct an_writer *w, struct tr_err *err) {
     if (stability->onset_most != stability->onset_all)
         TR_TRY(tr_string_format(w->text, err, "%.0f %% are there and stay from %s on, and ",
                                 100.0 * AN_MOST, an_label(w, stability->onset_most)));
-    if (stability->onset_all == 0)
+    if (stability->onset_all == w->group->last && w->group->last > 0)
+        TR_TRY(tr_string_format(w->text, err, "not all are there just before it."));
+    else if (stability->onset_all == 0)
         TR_TRY(tr_string_format(w->text, err, "all are there at every checkpoint."));
     else
         TR_TRY(tr_string_format(w->text, err, "all are there and stay from %s on.",
@@ -157,8 +159,9 @@ static enum tr_status write_jumps(struct an_writer *w, struct tr_err *err) {
                                 w->lowest));
     else
         TR_TRY(tr_string_format(w->text, err,
-                                "jumps: of the %s, by PELT on log importance over all checkpoints; "
-                                "at: the step of the largest; change: of mean importance there%s.",
+                                "jumps: of the %s, by PELT on log importance over all checkpoints, "
+                                "for which drifting counts as jumping, too; at: the step of the "
+                                "largest; change: of mean importance there%s.",
                                 w->lowest, known ? ", [low, high] its interval" : ""));
     return an_page_paragraph(&w->page, said == 0 ? 2 : 0, err);
 }
