@@ -103,7 +103,7 @@ static enum tr_status append_legend(struct tr_string *out, const struct map *map
         TR_TRY(tr_string_format(out, err, "all the same: no scale"));
     }
     if (map->absent)
-        TR_TRY(tr_string_format(out, err, "; x = not measured"));
+        TR_TRY(tr_string_format(out, err, "\n%*sx = not measured", MARGIN, ""));
     TR_TRY(tr_string_append(out, "\n", 1, err));
     if (map->columns < map->checkpoints)
         TR_TRY(tr_string_format(out, err, "%*s%d of %lld checkpoints shown, evenly spaced\n",

@@ -373,19 +373,24 @@ static int columns_of(const char *line, size_t size) {
 }
 
 // No line is wider than the terminal, down to 60 columns.
-static void test_width(void **state) {
-    (void)state;
+static void expect_width(const char *locale, const char *store) {
     for (int width = 60; width <= 120; width += 20) {
         char text[8];
         snprintf(text, sizeof text, "%d", width);
         setenv("COLUMNS", text, 1);
-        assert_int_equal(run("C.UTF-8", "demo.h5"), 0);
+        assert_int_equal(run(locale, store), 0);
         char *out = load("out");
         for (char *line = out; *line; line += strcspn(line, "\n") + 1)
             if (columns_of(line, strcspn(line, "\n")) > width)
                 fail_msg("wider than %d: %s", width, line);
         free(out);
     }
+}
+
+static void test_width(void **state) {
+    (void)state;
+    expect_width("C.UTF-8", "demo.h5");
+    expect_width("C", "faults.h5");
 }
 
 static void test_refusals(void **state) {

@@ -34,13 +34,15 @@ static void test_map_scale(void **state) {
                "     0        ++++++\n"
                "     1        xxxxxx\n"
                "     2  @@@@@@@@@@@@\n"
-               "        0.0001 [ .:-=+*#%@] 1  1 - cos, log scale; x = not measured\n");
+               "        0.0001 [ .:-=+*#%@] 1  1 - cos, log scale\n"
+               "        x = not measured\n");
     assert_map(values, 2, 3, steps, (struct an_style){.width = 19, .utf8 = true},
                "  step  0    10\n"
                "     0       ▒▒▒▒▒\n"
                "     1       xxxxx\n"
                "     2  ██████████\n"
-               "        0.0001 [ ░▒▓█] 1  1 - cos, log scale; x = not measured\n");
+               "        0.0001 [ ░▒▓█] 1  1 - cos, log scale\n"
+               "        x = not measured\n");
 }
 
 static void test_map_of_equal_values(void **state) {
