@@ -451,6 +451,47 @@ static void test_fresh_spares_other_files(void **state) {
     assert_int_equal(truncate(out, 0), 0);
     OK(tr_store_open(&store, out, &info, true, &warnings, &err));
     tr_store_close(store);
+    unlink(out);
+    assert_int_equal(mkdir(out, 0777), 0);
+    FAILS(tr_store_open(&store, out, &info, true, &warnings, &err), TR_ECONFLICT, expected);
+    rmdir(out);
+    assert_int_equal(mkfifo(out, 0666), 0);
+    FAILS(tr_store_open(&store, out, &info, true, &warnings, &err), TR_ECONFLICT, expected);
+    unlink(out);
+    assert_int_equal(symlink("/dev/null", out), 0);
+    FAILS(tr_store_open(&store, out, &info, true, &warnings, &err), TR_ECONFLICT, expected);
+}
+
+// A mark that cannot be removed must not outlive the parts it speaks of: OUT would be forgotten.
+static void test_fresh_mark_stays(void **state) {
+    (void)state;
+    publish_steps((const int64_t[]){1, 2}, 2);
+    struct tr_store *store;
+    struct tr_committed committed;
+    char *warnings, mark[96], expected[160];
+    snprintf(mark, sizeof mark, "%s/.fresh", parts);
+    snprintf(expected, sizeof expected, "cannot remove %s: Is a directory", mark);
+    OK(tr_store_open(&store, out, &info, true, &warnings, &err));
+    OK(sample_commit(out, &info, 3, 3, &err));
+    assert_int_equal(unlink(mark), 0);
+    assert_int_equal(mkdir(mark, 0777), 0);
+    FAILS(tr_store_publish(store, NULL, &err), TR_EIO, expected);
+    tr_store_close(store);
+    OK(tr_store_open(&store, out, &info, false, &warnings, &err));
+    assert_true(tr_store_find(store, "step3", &committed));
+    tr_store_close(store);
+}
+
+// Nothing that a job writes into the folder keeps it there.
+static void test_mark_half_made(void **state) {
+    (void)state;
+    publish_steps((const int64_t[]){1}, 1);
+    char left_over[112];
+    snprintf(left_over, sizeof left_over, "%s/.fresh.tmp7", parts);
+    assert_int_equal(mkdir(parts, 0777), 0);
+    OK(tr_file_replace(left_over, "", 0, &err));
+    assert_int_equal(try_open(), TR_OK);
+    assert_false(tr_file_exists(parts));
 }
 
 // ---- refusals --------------------------------------------------------------------------------
@@ -670,7 +711,9 @@ static void test_full_disk(void **state) {
         signal(SIGXFSZ, SIG_IGN);
         setrlimit(RLIMIT_FSIZE, &limit);
         bool ok = sample_commit(out, &info, 1, 1, &err) == TR_EIO &&
-                  strstr(err.text, " failed: File too large") && files_in(parts) == 0;
+                  strstr(err.text, " failed: File too large") && files_in(parts) == 0 &&
+                  sample_commit(out, &info, 2, 2, &err) == TR_EIO &&
+                  strstr(err.text, "files can be neither read nor written any more");
         exit(ok ? 0 : 1); // through the exit handlers
     }
     int how;
@@ -696,6 +739,7 @@ int main(void) {
         STORE_TEST(test_nothing_new),      STORE_TEST(test_resume),
         STORE_TEST(test_history),          STORE_TEST(test_fresh),
         STORE_TEST(test_fresh_dies),       STORE_TEST(test_fresh_spares_other_files),
+        STORE_TEST(test_fresh_mark_stays), STORE_TEST(test_mark_half_made),
         STORE_TEST(test_identity_differs), STORE_TEST(test_layout_differs),
         STORE_TEST(test_part_differs),     STORE_TEST(test_recorded_differs),
         STORE_TEST(test_reserved_names),   STORE_TEST(test_lock),

@@ -107,22 +107,26 @@ static bool find_row(const struct tr_trace *trace, const char *name, struct tr_c
     return false;
 }
 
-// Whether a job with --fresh has left parts that are newer than the store.
-static bool superseded(const char *out) {
+// The store whose rows count; NULL where there is none, or only what a job with --fresh, whose
+// parts are newer, is to replace.
+static enum tr_status open_published(struct tr_trace **trace_p, const struct tr_options *options,
+                                     struct tr_err *err) {
     char *folder;
-    if (tr_parts_path(&folder, out, NULL) != TR_OK)
-        return false;
-    bool is_superseded = tr_parts_superseded(folder);
+    bool superseded = options->fresh;
+    *trace_p = NULL;
+    TR_TRY(tr_parts_path(&folder, options->out, err));
+    enum tr_status status = superseded ? TR_OK : tr_parts_superseded(folder, &superseded, err);
     free(folder);
-    return is_superseded;
+    TR_TRY(status);
+    if (superseded || !tr_file_exists(options->out))
+        return TR_OK;
+    return tr_trace_open(trace_p, options->out, err);
 }
 
 enum tr_status tr_job_preview(struct tr_job *job, struct tr_string *notes, struct tr_err *err) {
-    const char *out = job->options->out;
-    struct tr_trace *trace = NULL;
+    struct tr_trace *trace;
     TR_TRY(TR_NEW(&job->todo, job->series.count, "the list of checkpoints", err));
-    if (!job->options->fresh && tr_file_exists(out) && !superseded(out))
-        TR_TRY(tr_trace_open(&trace, out, err));
+    TR_TRY(open_published(&trace, job->options, err));
     enum tr_status status = TR_OK;
     for (int64_t i = 0; i < job->series.count && status == TR_OK; i++) {
         const struct tr_series_entry *entry = &job->series.entries[i];

@@ -11,7 +11,7 @@
 
 static struct {
     pthread_mutex_t lock;
-    bool ready;
+    bool ready, broken;
     hid_t string_type;
 } library = {.lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP};
 
@@ -32,6 +32,18 @@ void tr_hdf5_enter(void) {
 
 void tr_hdf5_leave(void) {
     pthread_mutex_unlock(&library.lock);
+}
+
+void tr_hdf5_close_failed(void) {
+    library.broken = true;
+}
+
+enum tr_status tr_hdf5_usable(struct tr_err *err) {
+    if (!library.broken)
+        return TR_OK;
+    return tr_fail(err, TR_EIO,
+                   "files can be neither read nor written any more: one could not be "
+                   "closed, for it could not be written");
 }
 
 struct cause {

@@ -15,6 +15,11 @@
 void tr_hdf5_enter(void);
 void tr_hdf5_leave(void);
 
+// HDF5 crashes over what is left of a file that it could not close: after that, said by whoever
+// closed it, this process opens and creates no more files. TR_EIO then.
+void tr_hdf5_close_failed(void);
+enum tr_status tr_hdf5_usable(struct tr_err *err);
+
 // Fails with "<sentence>: <cause>", the cause taken from HDF5's error stack: the system's own text
 // ("No space left on device", then the code is TR_EIO) or else HDF5's innermost. To be called
 // before any other call of HDF5, which would clear the stack.

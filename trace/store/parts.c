@@ -91,9 +91,11 @@ enum tr_status tr_part_temporary(char **path_p, const char *folder, struct tr_er
     return TR_OK;
 }
 
+// A store that was being written, or a mark: ".fresh.tmp123".
 static bool is_temporary(const char *name) {
-    return name[0] == '.' && strcmp(name, lock_name) && strlen(name) > 3 &&
-           !strcmp(name + strlen(name) - 3, ".h5");
+    size_t size = strlen(name), mark = sizeof mark_name - 1;
+    return (name[0] == '.' && size > 3 && !strcmp(name + size - 3, ".h5")) ||
+           (!strncmp(name, mark_name, mark) && name[mark] == '.');
 }
 
 static bool is_committed(const char *name) {
@@ -176,26 +178,27 @@ enum tr_status tr_parts_supersede(const char *folder, struct tr_err *err) {
     return status;
 }
 
-bool tr_parts_superseded(const char *folder) {
+enum tr_status tr_parts_superseded(const char *folder, bool *superseded_p, struct tr_err *err) {
     char *path;
-    struct tr_part_list parts = {0};
-    if (tr_path_join(&path, folder, mark_name, NULL) != TR_OK)
-        return false;
+    TR_TRY(tr_path_join(&path, folder, mark_name, err));
     bool marked = tr_file_exists(path);
     free(path);
-    if (marked && tr_parts_list(&parts, folder, NULL) != TR_OK)
-        return false;
-    marked = marked && parts.count > 0;
+    struct tr_part_list parts = {0};
+    if (marked)
+        TR_TRY(tr_parts_list(&parts, folder, err));
+    *superseded_p = marked && parts.count > 0;
     tr_part_list_free(&parts);
-    return marked;
+    return TR_OK;
 }
 
-void tr_parts_unsupersede(const char *folder) {
+enum tr_status tr_parts_unsupersede(const char *folder, struct tr_err *err) {
     char *path;
-    if (tr_path_join(&path, folder, mark_name, NULL) != TR_OK)
-        return;
-    unlink(path);
+    TR_TRY(tr_path_join(&path, folder, mark_name, err));
+    enum tr_status status = TR_OK;
+    if (unlink(path) && errno != ENOENT)
+        status = tr_fail(err, TR_EIO, "cannot remove %s: %s", path, strerror(errno));
     free(path);
+    return status;
 }
 
 // ---- the lock --------------------------------------------------------------------------------
@@ -269,7 +272,7 @@ void tr_parts_unlock(int fd, const char *folder) {
     if (tr_path_join(&path, folder, lock_name, NULL) == TR_OK) {
         struct tr_part_list left;
         if (tr_parts_list(&left, folder, NULL) == TR_OK && left.count == 0) {
-            tr_parts_unsupersede(folder);
+            tr_parts_unsupersede(folder, NULL);
             unlink(path);
             rmdir(folder);
         }

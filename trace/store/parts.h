@@ -38,8 +38,8 @@ enum tr_status tr_parts_clean(const char *folder, bool committed, struct tr_err 
 
 // The mark. It counts only while there are parts: without them OUT is all there is.
 enum tr_status tr_parts_supersede(const char *folder, struct tr_err *err);
-bool tr_parts_superseded(const char *folder);
-void tr_parts_unsupersede(const char *folder);
+enum tr_status tr_parts_superseded(const char *folder, bool *superseded_p, struct tr_err *err);
+enum tr_status tr_parts_unsupersede(const char *folder, struct tr_err *err);
 
 // Locks the folder for this job. The lock goes with the process, however that ends. TR_ECONFLICT
 // naming the holder when another job has it.

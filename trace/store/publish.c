@@ -107,8 +107,10 @@ static enum tr_status publish(struct tr_store *store, struct tr_err *err) {
     if (status == TR_OK)
         status = publish_file(temporary, store->out_path, err);
     free(temporary);
+    // A mark that stayed without the parts it speaks of would make a later job forget OUT.
+    if (status == TR_OK)
+        status = tr_parts_unsupersede(store->folder, err);
     if (status == TR_OK) {
-        tr_parts_unsupersede(store->folder);
         store->superseded = false;
         remove_parts(store);
         tr_store_forget_withdrawn(store);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "alloc.h"
@@ -84,13 +85,15 @@ static enum tr_status scan_part(struct tr_store *store, const char *path,
                                 struct tr_string *warnings, struct tr_err *err) {
     struct tr_trace *part;
     struct tr_err cause = {0};
-    if (tr_trace_open(&part, path, &cause) != TR_OK)
-        return tr_fail(err, cause.code,
+    enum tr_status status = tr_trace_open(&part, path, &cause);
+    if (status == TR_EIO) // not the part's fault
+        return tr_fail(err, status, "%s", cause.text);
+    if (status != TR_OK)
+        return tr_fail(err, status,
                        "%s; remove that part to trace its checkpoint again, or start again with "
                        "--fresh",
                        cause.text);
-    enum tr_status status =
-        tr_store_compare(&store->info, tr_trace_info(part), path, warnings, err);
+    status = tr_store_compare(&store->info, tr_trace_info(part), path, warnings, err);
     if (status == TR_OK)
         status = tr_records_add(&store->records, part, path, err);
     if (status == TR_OK)
@@ -117,16 +120,23 @@ enum tr_status tr_store_scan(struct tr_store *store, struct tr_string *warnings,
 
 // ---- opening and closing ---------------------------------------------------------------------
 
-// --fresh may replace a store, whole, cut short or empty, but not somebody's other file.
-static enum tr_status check_replaceable(const char *path, struct tr_err *err) {
+// Whether there is a store, whole, cut short or empty.
+static bool is_store(const char *path) {
     static const char signature[] = "\211HDF\r\n\032\n";
     char found[sizeof signature - 1];
-    FILE *file = fopen(path, "rb");
+    struct stat about;
+    FILE *file = !stat(path, &about) && S_ISREG(about.st_mode) ? fopen(path, "rb") : NULL;
     if (!file)
-        return TR_OK;
+        return false;
     size_t size = fread(found, 1, sizeof found, file);
+    bool same = !ferror(file) && memcmp(found, signature, size) == 0;
     fclose(file);
-    if (memcmp(found, signature, size) == 0)
+    return same;
+}
+
+// --fresh may replace a store, but not somebody's other file, nor a pipe, a device or a folder.
+static enum tr_status check_replaceable(const char *path, struct tr_err *err) {
+    if (!tr_file_exists(path) || is_store(path))
         return TR_OK;
     return tr_fail(err, TR_ECONFLICT, "%s is no trace, and is not replaced", path);
 }
@@ -142,9 +152,9 @@ static enum tr_status forget(struct tr_store *store, struct tr_err *err) {
 
 // Goes on with what is there; of a job that was to forget OUT, with its parts alone.
 static enum tr_status resume(struct tr_store *store, struct tr_err *err) {
-    store->superseded = tr_parts_superseded(store->folder);
+    TR_TRY(tr_parts_superseded(store->folder, &store->superseded, err));
     if (!store->superseded)
-        tr_parts_unsupersede(store->folder);
+        TR_TRY(tr_parts_unsupersede(store->folder, err));
     return tr_parts_clean(store->folder, false, err);
 }
 

@@ -32,6 +32,7 @@ static enum tr_status open_file(struct tr_trace *trace, struct tr_err *err) {
     if (!S_ISREG(about.st_mode))
         return tr_fail(err, TR_EFORMAT, "%s is not a regular file", trace->path);
     trace->bytes = (uint64_t)about.st_size;
+    TR_TRY(tr_hdf5_usable(err));
     hid_t access = tr_hdf5_access();
     trace->file = access < 0 ? access : H5Fopen(trace->path, H5F_ACC_RDONLY, access);
     enum tr_status status = TR_OK;

@@ -15,6 +15,7 @@
 static enum tr_status create_file(struct tr_writer *writer, struct tr_err *err) {
     // All links and attributes of the root fit into its header: the plainest layout there is.
     enum { LINKS_IN_HEADER = 256 };
+    TR_TRY(tr_hdf5_usable(err));
     hid_t access = tr_hdf5_access(), creation = H5Pcreate(H5P_FILE_CREATE);
     H5Pset_link_phase_change(creation, LINKS_IN_HEADER, 0);
     H5Pset_attr_phase_change(creation, LINKS_IN_HEADER, 0);
@@ -59,9 +60,11 @@ void tr_writer_discard(struct tr_writer *writer) {
         // Whether cut or not, what remains to be done is the same.
         if (truncate(writer->path, 0))
             unlink(writer->path);
-        H5Fclose(writer->file);
-        unlink(writer->path);
+        if (H5Fclose(writer->file) < 0)
+            tr_hdf5_close_failed();
     }
+    if (writer->path)
+        unlink(writer->path);
     free_writer(writer);
 }
 
@@ -287,10 +290,11 @@ static enum tr_status finish(struct tr_writer *writer, struct tr_err *err) {
     if (H5Fflush(writer->file, H5F_SCOPE_GLOBAL) < 0)
         return tr_hdf5_fail(err, TR_EIO, "writing %s failed", writer->path);
     hid_t file = writer->file;
-    if (H5Fclose(file) < 0)
-        return tr_hdf5_fail(err, TR_EIO, "closing %s failed", writer->path);
     writer->file = H5I_INVALID_HID;
-    return TR_OK;
+    if (H5Fclose(file) >= 0)
+        return TR_OK;
+    tr_hdf5_close_failed();
+    return tr_hdf5_fail(err, TR_EIO, "closing %s failed", writer->path);
 }
 
 enum tr_status tr_writer_close(struct tr_writer *writer, struct tr_err *err) {
