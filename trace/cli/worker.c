@@ -19,6 +19,8 @@ struct worker {
     struct tr_forward *forward; // NULL until the first item
     struct tr_config shape;     // the forward's
     struct tr_fit fit;          // fit.slabs: as last reported
+    // As in the forward's options, the most of the checkpoints it has served: its room grows.
+    size_t slab_bytes, converted_bytes;
     struct dist_item item, next;
     bool asked;                // `next` is known
     int64_t slabs, ask_from;   // of the present checkpoint: when slab ask_from begins, ask
@@ -70,7 +72,7 @@ static int64_t longest_wave(const struct tr_job *job, const struct kn_backend *k
     double batches = fmin(fitting(memory.host, one.host, two.host),
                           fitting(memory.device, one.device, two.device));
     batches = fmax(fmin(batches, (double)job->micro_batches), 1);
-    return (int64_t)batches * micro;
+    return (int64_t)batches * micro < sequences ? (int64_t)batches * micro : sequences;
 }
 
 struct tr_fit tr_worker_fit(const struct tr_job *job, const struct kn_backend *kn,
@@ -172,6 +174,27 @@ static void on_slab(void *user, int64_t index) {
         w->asking.code = ask(w, &w->asking);
 }
 
+static size_t larger(size_t a, size_t b) {
+    return a > b ? a : b;
+}
+
+// Bytes of the device with room for the slabs of these options.
+static double device_bytes(const struct worker *w, const struct tr_config *config,
+                           const struct tr_forward_options *options) {
+    return w->kn->unified ? 0 : tr_forward_bytes(w->kn, config, options).backend;
+}
+
+// Whether the forward pass that is there serves this checkpoint, too. Checkpoints of a series may
+// be stored in different types: its room for their slabs grows, and must not outgrow the device.
+static bool serves(const struct worker *w, const struct tr_config *config,
+                   const struct tr_forward_options *options) {
+    struct tr_forward_options grown = *options;
+    grown.slab_bytes = larger(grown.slab_bytes, w->slab_bytes);
+    grown.converted_bytes = larger(grown.converted_bytes, w->converted_bytes);
+    return w->forward && memcmp(config, &w->shape, sizeof *config) == 0 &&
+           device_bytes(w, config, &grown) <= w->fit.device;
+}
+
 static enum tr_status prepare_forward(struct worker *w, const struct tr_loaded *loaded,
                                       const char *name, struct tr_err *err) {
     const struct tr_config *config = &loaded->config;
@@ -181,19 +204,22 @@ static enum tr_status prepare_forward(struct worker *w, const struct tr_loaded *
         return tr_fail(err, TR_EFORMAT, "%s is another model than the series' first: %s, not %s",
                        name, shape, w->job->shape);
     struct tr_forward_options options = forward_options(w->job, w->kn, loaded, w->fit.wave);
-    double device = w->kn->unified ? 0 : tr_forward_bytes(w->kn, config, &options).backend;
-    if (loaded->largest_slab > w->job->first.largest_slab && device > w->fit.device)
+    double device = device_bytes(w, config, &options);
+    if (device > w->fit.device)
         return tr_fail(err, TR_EUNSUPPORTED,
-                       "%s has larger slabs of weights than the series' first, %.2f GB, not %.2f: "
-                       "with them a rank needs %.2f GB of its device, and may take %.2f",
-                       name, (double)loaded->largest_slab / 1e9,
-                       (double)w->job->first.largest_slab / 1e9, device / 1e9, w->fit.device / 1e9);
-    if (w->forward && memcmp(config, &w->shape, sizeof *config) == 0)
-        return TR_OK;
-    tr_forward_free(w->forward);
-    w->forward = NULL;
-    memcpy(&w->shape, config, sizeof *config);
-    return tr_forward_new(&w->forward, w->kn, config, &options, err);
+                       "%s has larger weights than the series' first, or of another type: with "
+                       "them a rank needs %.2f GB of its device, and may take %.2f",
+                       name, device / 1e9, w->fit.device / 1e9);
+    if (!serves(w, config, &options)) {
+        tr_forward_free(w->forward);
+        w->forward = NULL;
+        w->slab_bytes = w->converted_bytes = 0;
+        memcpy(&w->shape, config, sizeof *config);
+        TR_TRY(tr_forward_new(&w->forward, w->kn, config, &options, err));
+    }
+    w->slab_bytes = larger(w->slab_bytes, options.slab_bytes);
+    w->converted_bytes = larger(w->converted_bytes, options.converted_bytes);
+    return TR_OK;
 }
 
 // Runs one wave of the present item: one pass over the weights. The reader's checkpoint is begun

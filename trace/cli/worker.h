@@ -24,7 +24,7 @@ struct tr_fit {
 };
 
 // The longest wave that fits into `memory` beside scratch and the fewest slabs, a multiple of the
-// micro-batch and at least one; then as many slabs as the host has room for and are of use.
+// micro-batch, at least one, or all; then as many slabs as the host has room for and are of use.
 struct tr_fit tr_worker_fit(const struct tr_job *job, const struct kn_backend *kn,
                             struct tr_rank_bytes memory);
 
