@@ -12,10 +12,10 @@
 //
 // Conventions for every op:
 //  - output first, as in y = f(x); outputs must not alias inputs unless the op says "in place";
-//  - every pointer is memory of the backend (kn_alloc), matrices are row-major, one token a row;
+//  - every pointer is memory of the backend (its alloc), matrices are row-major, one token a row;
 //  - rows of activations are tokens: row r of a batch is position r % seq_len of sequence
 //    r / seq_len;
-//  - all calls are asynchronous where the backend is; kn_sync waits. None is thread-safe per
+//  - all calls are asynchronous where the backend is; its sync waits. None is thread-safe per
 //    backend handle;
 //  - results depend neither on the number of threads nor on timing: work is cut on a fixed grid,
 //    each cell computed by one thread, partial results combined in a fixed order.
@@ -25,7 +25,7 @@ enum kn_status {
     KN_ENOMEM = -1,       // the backend has no memory left
     KN_ESHAPE = -2,       // operands disagree in shape or type
     KN_EUNSUPPORTED = -3, // the backend does not offer this type or option
-    KN_EDEVICE = -4,      // the device or its library failed; kn_error_text says how
+    KN_EDEVICE = -4,      // the device or its library failed; the handle's error says how
 };
 
 enum kn_type { KN_F32, KN_F16, KN_BF16 };

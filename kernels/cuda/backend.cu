@@ -124,12 +124,14 @@ static enum kn_status cuda_await(struct kn_backend *self, enum kn_lane lane, int
                            : cudaStreamWaitEvent(stream_of(cuda, lane), cuda->events[event], 0);
     return cuda_check(self, code, "waiting for the device");
 }
+
 static double cuda_lag(struct kn_backend *self, int from, int to) {
     struct cuda_backend *cuda = cuda_of(self);
     float milliseconds = 0;
     bool both =
         cudaEventQuery(cuda->events[from]) == cudaSuccess &&
         cudaEventElapsedTime(&milliseconds, cuda->events[from], cuda->events[to]) == cudaSuccess;
+    cudaGetLastError(); // "not ready" is no error of the next launch
     return both && milliseconds > 0 ? 1e-3 * (double)milliseconds : 0;
 }
 

@@ -24,7 +24,7 @@ struct tr_device {
 // by what they are, not by their index: each rank may see its own as number 0.
 void tr_placement_device(struct tr_device *device, struct dist *dist);
 
-// Fills host, processors and online; threads and product_rate are the caller's.
+// Fills host, processors and online; threads, product_rate and device are the caller's.
 void tr_placement_hello(struct tr_hello *hello);
 
 // A sentence when the ranks of one node leave processors idle or share them, "" when all is well.

@@ -242,11 +242,12 @@ static enum tr_status whole(struct program *p, const char *command, int *exit_p,
     if (!agree(p, status))
         return status;
     status = share_choice(p, err);
+    if (!agree(p, status))
+        return status;
     p->job.threads = tr_placement_threads(p->dist);
     if (p->job.device == KN_CUDA)
         tr_placement_device(&p->device, p->dist);
-    if (status == TR_OK)
-        status = open_backend(p, err);
+    status = open_backend(p, err);
     if (status == TR_OK && first)
         status = plan(p, command, err);
     if (!agree(p, status) || p->options.dry_run)
