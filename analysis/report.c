@@ -135,14 +135,15 @@ static enum tr_status write_none(struct an_writer *w, enum an_group group, struc
     bool gaps = false;
     for (int64_t u = 0; u < series->layers * TR_MODULES; u++)
         gaps |= series->gappy[u] && an_group_holds(group, (int)(u % TR_MODULES));
-    if (!gaps)
-        return tr_string_format(w->out, err, "\n%s: no layer has a value at any checkpoint.\n",
-                                titles[group]);
     TR_TRY(tr_string_append(w->out, "\n", 1, err));
-    TR_TRY(tr_string_format(w->text, err,
-                            "%s: left out, with values at some checkpoints only. With --module %s "
-                            "claims rest on those.",
-                            titles[group], an_group_names[group]));
+    TR_TRY(tr_string_format(w->text, err, "%s: ", titles[group]));
+    if (gaps)
+        TR_TRY(tr_string_format(w->text, err,
+                                "left out, with values at some checkpoints only. With --module %s "
+                                "claims rest on those.",
+                                an_group_names[group]));
+    else
+        TR_TRY(tr_string_format(w->text, err, "no layer has a value at any checkpoint."));
     return an_write_paragraph(w, err);
 }
 

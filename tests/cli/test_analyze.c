@@ -391,6 +391,7 @@ static void test_width(void **state) {
     (void)state;
     expect_width("C.UTF-8", "demo.h5");
     expect_width("C", "faults.h5");
+    expect_width("C", "blank.h5");
 }
 
 static void test_refusals(void **state) {
