@@ -49,13 +49,6 @@ int64_t an_default_count(int64_t units) {
     return quarter > 1 ? quarter : 1;
 }
 
-bool an_is_whole(const struct an_group_result *group, int64_t checkpoint) {
-    for (int64_t u = 0; u < group->units; u++)
-        if (!isfinite(group->importance[checkpoint * group->units + u]))
-            return false;
-    return true;
-}
-
 static enum tr_status gather_importance(struct an_group_result *group, const struct an_work *work,
                                         struct tr_err *err) {
     int64_t units = group->units;

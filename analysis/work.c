@@ -157,3 +157,10 @@ enum tr_status an_estimate_difference(struct an_estimate *estimate, const struct
     *estimate = (struct an_estimate){a->estimate - b->estimate, interval.low, interval.high};
     return TR_OK;
 }
+
+bool an_is_whole(const struct an_group_result *group, int64_t checkpoint) {
+    for (int64_t u = 0; u < group->units; u++)
+        if (!isfinite(group->importance[checkpoint * group->units + u]))
+            return false;
+    return true;
+}
