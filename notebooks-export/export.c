@@ -192,8 +192,8 @@ static enum tr_status check_path(const struct nx_options *options, const char *p
 
 static enum tr_status write_text(const struct nx_job *job, const struct nx_exporter *exporter,
                                  FILE *out, const char *path, struct tr_err *err) {
+    errno = 0; // a write that fails in between is told of at the end
     TR_TRY(exporter->text(job, out, err));
-    errno = 0;
     if (fflush(out) || ferror(out))
         return tr_fail(err, TR_EIO, "cannot write %s: %s", path, strerror(errno ? errno : EIO));
     return TR_OK;
