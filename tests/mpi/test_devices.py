@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ranks and the devices they see: who computes where, and how much memory each may take.
 
-test_devices.py NAME=PATH...: trace-ckpts-fake (see tests/tools/fake_visible.c), same_store, mpirun,
+test_devices.py NAME=PATH...: fake_trace_ckpts (see tests/tools/fake_visible.c), same_store, mpirun,
 series (a folder of checkpoints with tokens.npy)."""
 
 import os
@@ -27,7 +27,7 @@ class Job:
         series = self.programs["series"]
         env = harness.environment(1, SEEN=seen, FAKE_MEMORY=str(memory))
         return harness.run(self.programs["mpirun"], "-n", seen.count(",") + 1, "sh", "-c", WRAPPER,
-                           self.programs["trace-ckpts-fake"], "--tokens", series + "/tokens.npy",
+                           self.programs["fake_trace_ckpts"], "--tokens", series + "/tokens.npy",
                            "--samples", "4", "--device", "cuda", "--dtype", "f32", "--fresh",
                            "-o", self.root + "/out.h5", *options, "--ckpts",
                            *(f"{series}/step_{step}" for step in (0, 128, 512)), env=env)
