@@ -11,18 +11,13 @@
 #include <cmocka.h>
 
 #include "calibration.h"
+#include "folder.h"
 #include "token_file.h"
 
-static char folder[] = "/tmp/test_calibration.XXXXXX";
-
-// Writes a file of the test folder; the path stays valid until the next call.
-static const char *write_file(const char *name, const void *bytes, size_t size) {
-    static char path[256];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    FILE *file = fopen(path, "wb");
-    assert_non_null(file);
-    assert_int_equal(fwrite(bytes, 1, size, file), size);
-    assert_int_equal(fclose(file), 0);
+// Writes a file of the test folder; the path stays valid until eight more.
+static const char *new_file(const char *name, const void *bytes, size_t size) {
+    char *path = in_folder(name);
+    write_file(path, bytes, size);
     return path;
 }
 
@@ -70,7 +65,7 @@ static void check_shape(const char *lines, struct tr_calibration_options options
                         int64_t seq_len, int64_t spare) {
     struct tr_calibration c;
     struct tr_err err = {0};
-    const char *path = write_file("ids.jsonl", lines, strlen(lines));
+    const char *path = new_file("ids.jsonl", lines, strlen(lines));
     if (tr_calibration_from_tokens(&c, path, &options, &err) != TR_OK)
         fail_msg("%s", err.text);
     assert_int_equal(c.sequences, sequences);
@@ -98,7 +93,7 @@ static void test_at_most_256_rows(void **state) {
     uint16_t ids[600] = {0};
     struct tr_calibration c;
     struct tr_err err;
-    const char *path = write_file("stream.u16", ids, sizeof ids);
+    const char *path = new_file("stream.u16", ids, sizeof ids);
     assert_int_equal(
         tr_calibration_from_tokens(&c, path, &(struct tr_calibration_options){.seq_len = 2}, &err),
         TR_OK);
@@ -113,12 +108,12 @@ static void test_raw_files(void **state) {
     struct tr_calibration c;
     struct tr_err err;
     const struct tr_calibration_options options = {0};
-    assert_int_equal(tr_calibration_from_tokens(&c, write_file("a.bin", bytes, 8), &options, &err),
+    assert_int_equal(tr_calibration_from_tokens(&c, new_file("a.bin", bytes, 8), &options, &err),
                      TR_OK);
     assert_int_equal(c.seq_len, 4);
     assert_int_equal(c.ids[1], 258);
     tr_calibration_free(&c);
-    assert_int_equal(tr_calibration_from_tokens(&c, write_file("a.u32", bytes, 8), &options, &err),
+    assert_int_equal(tr_calibration_from_tokens(&c, new_file("a.u32", bytes, 8), &options, &err),
                      TR_OK);
     assert_int_equal(c.seq_len, 2);
     assert_int_equal(c.ids[1], 3 + (4 << 16));
@@ -135,10 +130,10 @@ static void test_documents(void **state) {
     struct tr_calibration plain, jsonl;
     struct tr_err err;
     const struct tr_calibration_options options = {0};
-    assert_int_equal(tr_calibration_from_text(&plain, write_file("a.txt", text, strlen(text)),
+    assert_int_equal(tr_calibration_from_text(&plain, new_file("a.txt", text, strlen(text)),
                                               tokenizer, 5, &options, &err),
                      TR_OK);
-    assert_int_equal(tr_calibration_from_text(&jsonl, write_file("a.jsonl", lines, strlen(lines)),
+    assert_int_equal(tr_calibration_from_text(&jsonl, new_file("a.jsonl", lines, strlen(lines)),
                                               tokenizer, 5, &options, &err),
                      TR_OK);
     assert_string_equal(plain.ids_digest, jsonl.ids_digest);
@@ -159,7 +154,8 @@ struct refusal {
 };
 
 static void check_refusal(const struct refusal *row, enum tr_status status, const char *found) {
-    const char *tail = strncmp(found, folder, strlen(folder)) ? found : found + strlen(folder) + 1;
+    const char *tail =
+        strncmp(found, test_folder, strlen(test_folder)) ? found : found + strlen(test_folder) + 1;
     assert_string_equal(tail, row->sentence);
     assert_int_equal(status, row->status);
 }
@@ -215,7 +211,7 @@ static void test_refused_tokens(void **state) {
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct tr_calibration c;
         struct tr_err err = {0};
-        const char *path = write_file(rows[i].name, rows[i].bytes, rows[i].size);
+        const char *path = new_file(rows[i].name, rows[i].bytes, rows[i].size);
         enum tr_status status = tr_calibration_from_tokens(&c, path, &rows[i].options, &err);
         check_refusal(&rows[i], status, err.text);
     }
@@ -227,7 +223,7 @@ static void test_negative_int32(void **state) {
     (void)state;
     struct tr_calibration c;
     struct tr_err err = {0};
-    const char *path = write_file("n.npy", BYTES(bytes));
+    const char *path = new_file("n.npy", BYTES(bytes));
     assert_int_equal(
         tr_calibration_from_tokens(&c, path, &(struct tr_calibration_options){0}, &err), TR_EUSAGE);
     assert_string_equal(err.text, "n.npy: row 0, position 1 has token id -2, outside the model's "
@@ -264,7 +260,7 @@ static void test_refused_text(void **state) {
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct tr_calibration c;
         struct tr_err err = {0};
-        const char *path = write_file(rows[i].name, rows[i].bytes, rows[i].size);
+        const char *path = new_file(rows[i].name, rows[i].bytes, rows[i].size);
         enum tr_status status =
             tr_calibration_from_text(&c, path, tokenizer, 0, &rows[i].options, &err);
         check_refusal(&rows[i], status, err.text);
@@ -374,18 +370,6 @@ static void test_refused_npy_start(void **state) {
     assert_string_equal(err.text, "t.npy: malformed NumPy header: it is larger than 64 KiB");
 }
 
-static int make_folder(void **state) {
-    (void)state;
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state) {
-    char command[64];
-    (void)state;
-    snprintf(command, sizeof command, "rm -r %s", folder);
-    return system(command);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_series),           cmocka_unit_test(test_shapes),
@@ -395,5 +379,5 @@ int main(void) {
         cmocka_unit_test(test_refused_text),     cmocka_unit_test(test_npy),
         cmocka_unit_test(test_refused_npy),      cmocka_unit_test(test_refused_npy_start),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, folder_create, folder_remove);
 }

@@ -16,6 +16,7 @@
 
 #include "../tools/sample.h"
 #include "file.h"
+#include "folder.h"
 
 static const struct tr_layout layout = {.layers = 3,
                                         .sequences = 4,
@@ -25,7 +26,7 @@ static const struct tr_layout layout = {.layers = 3,
                                         .span_tokens = 16,
                                         .probes = 5,
                                         .channels = 6};
-static char folder[] = "/tmp/trace-store-XXXXXX", out[64], parts[80];
+static char out[FOLDER_PATH + 8], parts[FOLDER_PATH + 16];
 static struct tr_run_info info;
 static struct tr_err err;
 
@@ -43,20 +44,17 @@ static void assert_ok(enum tr_status status, int line) {
 
 static int setup(void **state) {
     (void)state;
-    strcpy(folder, "/tmp/trace-store-XXXXXX");
-    if (!mkdtemp(folder))
+    if (folder_create(NULL))
         return -1;
-    snprintf(out, sizeof out, "%s/t.h5", folder);
+    snprintf(out, sizeof out, "%s/t.h5", test_folder);
     snprintf(parts, sizeof parts, "%s.parts", out);
     return sample_info(&info, &layout, &err) == TR_OK ? 0 : -1;
 }
 
 static int teardown(void **state) {
     (void)state;
-    char command[128];
     tr_run_info_free(&info);
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    return system(command);
+    return folder_remove(NULL);
 }
 
 static struct tr_store *open_store(void) {
@@ -349,7 +347,7 @@ static void test_resume(void **state) {
     (void)state;
     publish_steps((const int64_t[]){1, 2}, 2);
     OK(sample_commit(out, &info, 3, 3, &err)); // and then the job dies
-    char left_over[128];
+    char left_over[2 * FOLDER_PATH];
     snprintf(left_over, sizeof left_over, "%s/.node9-1-0.h5", parts);
     OK(tr_file_replace(left_over, "half", 4, &err));
     struct tr_store *store = open_store();
@@ -440,7 +438,7 @@ static void test_fresh_dies(void **state) {
 static void test_fresh_spares_other_files(void **state) {
     (void)state;
     struct tr_store *store;
-    char *warnings, expected[160];
+    char *warnings, expected[2 * FOLDER_PATH];
     FILE *file = fopen(out, "w");
     assert_non_null(file);
     assert_true(fputs("dear diary", file) >= 0);
@@ -468,7 +466,7 @@ static void test_fresh_mark_stays(void **state) {
     publish_steps((const int64_t[]){1, 2}, 2);
     struct tr_store *store;
     struct tr_committed committed;
-    char *warnings, mark[96], expected[160];
+    char *warnings, mark[FOLDER_PATH + 32], expected[2 * FOLDER_PATH];
     snprintf(mark, sizeof mark, "%s/.fresh", parts);
     snprintf(expected, sizeof expected, "cannot remove %s: Is a directory", mark);
     OK(tr_store_open(&store, out, &info, true, &warnings, &err));
@@ -486,7 +484,7 @@ static void test_fresh_mark_stays(void **state) {
 static void test_mark_half_made(void **state) {
     (void)state;
     publish_steps((const int64_t[]){1}, 1);
-    char left_over[112];
+    char left_over[2 * FOLDER_PATH];
     snprintf(left_over, sizeof left_over, "%s/.fresh.tmp7", parts);
     assert_int_equal(mkdir(parts, 0777), 0);
     OK(tr_file_replace(left_over, "", 0, &err));
@@ -642,8 +640,8 @@ static void test_no_store(void **state) {
     struct tr_trace *trace = NULL;
     FAILS(tr_trace_open(&trace, out, &err), TR_EIO,
           said("cannot open %s: No such file or directory", out));
-    FAILS(tr_trace_open(&trace, folder, &err), TR_EFORMAT,
-          said("%s is not a regular file", folder));
+    FAILS(tr_trace_open(&trace, test_folder, &err), TR_EFORMAT,
+          said("%s is not a regular file", test_folder));
     OK(tr_file_replace(out, "not HDF5", 8, &err));
     FAILS(tr_trace_open(&trace, out, &err), TR_EFORMAT,
           said("cannot open %s as an HDF5 file: file signature not found", out));
@@ -664,7 +662,7 @@ static void test_truncated(void **state) {
 
 static void test_damaged_part(void **state) {
     (void)state;
-    char path[256];
+    char path[2 * FOLDER_PATH];
     OK(sample_commit(out, &info, 1, 1, &err));
     snprintf(path, sizeof path, "%s/step9-x.h5", parts);
     OK(tr_file_replace(path, "", 0, &err));

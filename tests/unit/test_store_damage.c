@@ -14,6 +14,7 @@
 
 #include "../tools/sample.h"
 #include "file.h"
+#include "folder.h"
 
 enum { SEEDS = 300, SECONDS_AT_MOST = 20 };
 
@@ -24,7 +25,7 @@ static const struct tr_layout layout = {.layers = 2,
                                         .span_tokens = 10,
                                         .probes = 4,
                                         .channels = 5};
-static char folder[] = "/tmp/trace-damage-XXXXXX", out[64];
+static char out[FOLDER_PATH + 8];
 static struct tr_run_info info;
 static struct tr_err err;
 
@@ -32,10 +33,9 @@ static int setup(void **state) {
     (void)state;
     struct tr_store *store;
     char *warnings;
-    strcpy(folder, "/tmp/trace-damage-XXXXXX");
-    if (!mkdtemp(folder))
+    if (folder_create(NULL))
         return -1;
-    snprintf(out, sizeof out, "%s/t.h5", folder);
+    snprintf(out, sizeof out, "%s/t.h5", test_folder);
     TR_TRY(sample_info(&info, &layout, &err));
     TR_TRY(tr_store_open(&store, out, &info, false, &warnings, &err));
     for (int i = 0; i < 3; i++)
@@ -47,10 +47,8 @@ static int setup(void **state) {
 
 static int teardown(void **state) {
     (void)state;
-    char command[128];
     tr_run_info_free(&info);
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    return system(command);
+    return folder_remove(NULL);
 }
 
 static enum tr_status open_and_read(const char *path) {
@@ -77,7 +75,7 @@ static void set_number(const char *name, int64_t number) {
 
 static void test_newer_version(void **state) {
     (void)state;
-    char expected[256];
+    char expected[2 * FOLDER_PATH];
     set_number("schema_version", 2);
     snprintf(expected, sizeof expected, "%s has schema version 2, and this program knows version 1",
              out);
@@ -90,7 +88,7 @@ static void test_span_tokens(void **state) {
     (void)state;
     static const int64_t numbers[] = {INT64_MAX, 55, 3, 0, -10};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-        char expected[256];
+        char expected[2 * FOLDER_PATH];
         set_number("span_tokens", numbers[i]);
         snprintf(expected, sizeof expected,
                  "%s is damaged: it claims %lld span tokens, 4 probes and 5 channels", out,
@@ -119,7 +117,7 @@ static void test_missing_variable(void **state) {
 
 static void test_wrong_shape(void **state) {
     (void)state;
-    char expected[256];
+    char expected[2 * FOLDER_PATH];
     hid_t file = H5Fopen(out, H5F_ACC_RDWR, H5P_DEFAULT);
     hid_t dataset = H5Dopen2(file, "step", H5P_DEFAULT);
     hsize_t size = 7;
@@ -215,13 +213,6 @@ static size_t pick(const struct spared *spared, int count, size_t size, unsigned
     return at;
 }
 
-static void write_file(const char *path, const char *bytes, size_t size) {
-    FILE *file = fopen(path, "wb");
-    assert_non_null(file);
-    assert_int_equal(fwrite(bytes, 1, size, file), size);
-    assert_int_equal(fclose(file), 0);
-}
-
 static bool survives(const char *path) {
     pid_t child = fork();
     if (!child) {
@@ -239,9 +230,9 @@ static bool survives(const char *path) {
 static void test_random_damage(void **state) {
     (void)state;
     struct spared spared[SPARED_MAX];
-    char path[80], *bytes, *copy;
+    char path[2 * FOLDER_PATH], *bytes, *copy;
     size_t size;
-    snprintf(path, sizeof path, "%s/damaged.h5", folder);
+    snprintf(path, sizeof path, "%s/damaged.h5", test_folder);
     assert_int_equal(tr_file_load(out, 1 << 24, &bytes, &size, &err), TR_OK);
     int count = spare_references(spared);
     count += spare_heaps(bytes, size, spared + count, SPARED_MAX - count);
