@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../unit/folder.h"
 #include "file.h"
 #include "json.h"
 #include "store.h"
@@ -22,7 +23,6 @@
 enum { LIMIT = 1 << 24 }; // bytes of a file
 
 static const char *program;
-static char folder[] = "/tmp/trace-analyze-XXXXXX";
 static struct tr_err err;
 
 static void ok(enum tr_status status) {
@@ -33,7 +33,7 @@ static void ok(enum tr_status status) {
 // ---- stores ----------------------------------------------------------------------------------
 
 struct writing {
-    char path[128];
+    char path[2 * FOLDER_PATH];
     struct tr_run_info info;
     struct tr_store *store;
 };
@@ -42,7 +42,7 @@ static void begin_store(struct writing *writing, const char *name, int64_t layer
                         int64_t sequences, int64_t seq_len) {
     *writing = (struct writing){
         .info.layout = {.layers = layers, .sequences = sequences, .seq_len = seq_len}};
-    snprintf(writing->path, sizeof writing->path, "%s/%s", folder, name);
+    snprintf(writing->path, sizeof writing->path, "%s", in_folder(name));
     ok(tr_run_info_sequences(&writing->info, &err));
     char *warnings = NULL;
     ok(tr_store_open(&writing->store, writing->path, &writing->info, true, &warnings, &err));
@@ -260,17 +260,15 @@ static void make_empty(void) {
     ok(tr_row_set_string(&row, TR_V_ERROR, "config.json is missing", &err));
     end_row(&writing, &row);
     end_store(&writing);
-    char path[64];
-    snprintf(path, sizeof path, "%s/text.h5", folder);
-    ok(tr_file_replace(path, "not a store\n", 12, &err));
+    write_text(in_folder("text.h5"), "not a store\n");
 }
 
 // ---- runs ------------------------------------------------------------------------------------
 
 // Runs the program in the folder; its exit code, its output in the folder's out and err.
 static int run(const char *locale, const char *arguments) {
-    char command[512];
-    snprintf(command, sizeof command, "cd %s && LC_ALL=%s %s %s > out 2> err", folder, locale,
+    char command[4 * FOLDER_PATH];
+    snprintf(command, sizeof command, "cd %s && LC_ALL=%s %s %s > out 2> err", test_folder, locale,
              program, arguments);
     int code = system(command);
     assert_true(WIFEXITED(code));
@@ -278,10 +276,9 @@ static int run(const char *locale, const char *arguments) {
 }
 
 static char *load(const char *name) {
-    char path[64], *text;
+    char *text;
     size_t size;
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    ok(tr_file_load(path, LIMIT, &text, &size, &err));
+    ok(tr_file_load(in_folder(name), LIMIT, &text, &size, &err));
     return text;
 }
 
@@ -429,7 +426,7 @@ static void test_refusals(void **state) {
 
 static int setup(void **state) {
     (void)state;
-    if (!mkdtemp(folder))
+    if (folder_create(NULL))
         return -1;
     make_demo();
     make_faults();
@@ -444,13 +441,6 @@ static int setup(void **state) {
     return 0;
 }
 
-static int teardown(void **state) {
-    (void)state;
-    char command[64];
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    return system(command);
-}
-
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reports), cmocka_unit_test(test_empty_plan),
@@ -460,5 +450,5 @@ int main(int argc, char **argv) {
         return 2;
     unsetenv("COLUMNS");
     program = argv[1];
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, folder_remove);
 }
