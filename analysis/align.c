@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-#include "alloc.h"
+#include "base/alloc.h"
 
 static bool some_steps_known(const struct an_series *series) {
     for (int64_t c = series->first; c < series->checkpoints; c++)

@@ -2,7 +2,7 @@
 #ifndef AN_ALIGN_H
 #define AN_ALIGN_H
 
-#include "compare.h"
+#include "analysis/compare.h"
 
 // Sets the comparison's axis and pairs. TR_EUSAGE when there are none.
 enum tr_status an_align(struct an_comparison *comparison, const struct an_series *first,

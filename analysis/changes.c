@@ -4,8 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "alloc.h"
-#include "change_points.h"
+#include "base/alloc.h"
+#include "statistics/change_points.h"
 #include "work.h"
 
 enum { SHORTEST = 2 }; // checkpoints of a level

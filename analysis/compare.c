@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "compare.h"
+#include "analysis/compare.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "align.h"
-#include "alloc.h"
-#include "bootstrap.h"
-#include "correlation.h"
-#include "interval.h"
-#include "order.h"
-#include "overlap.h"
-#include "quantile.h"
+#include "base/alloc.h"
+#include "statistics/bootstrap.h"
+#include "statistics/correlation.h"
+#include "statistics/interval.h"
+#include "statistics/order.h"
+#include "statistics/overlap.h"
+#include "statistics/quantile.h"
 
 // One run on the common grid. A unit is layer * TR_MODULES + module of the grid.
 struct side {

@@ -5,8 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "result.h"
-#include "status.h"
+#include "analysis/result.h"
+#include "base/status.h"
 
 // Two runs side by side. Checkpoints are aligned by tokens (else by steps, else by order): each of
 // the first run's with the second's that is nearest in time, where they are at most AN_NEAR apart

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "drop_plan.h"
+#include "analysis/drop_plan.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-#include "alloc.h"
-#include "text.h"
-#include "utf8.h"
+#include "base/alloc.h"
+#include "base/strings.h"
+#include "store/utf8.h"
 
 // The units of a set, in the order of their mean.
 struct chosen {

@@ -2,9 +2,9 @@
 #ifndef AN_DROP_PLAN_H
 #define AN_DROP_PLAN_H
 
-#include "json.h"
-#include "result.h"
-#include "status.h"
+#include "analysis/result.h"
+#include "base/json.h"
+#include "base/status.h"
 
 // The chosen set of the one group that was wanted, for who drops it: the lowest by the mean over
 // training; when --below was given and no --count, those below tau at every checkpoint. A JSON

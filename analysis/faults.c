@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "alloc.h"
-#include "outlier.h"
-#include "quantile.h"
-#include "text.h"
+#include "base/alloc.h"
+#include "base/strings.h"
+#include "statistics/outlier.h"
+#include "statistics/quantile.h"
 #include "work.h"
 
 const char *const an_fault_names[AN_FAULT_KINDS] = {"failed",    "nonfinite", "duplicate",

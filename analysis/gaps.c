@@ -3,8 +3,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "alloc.h"
-#include "series.h"
+#include "analysis/series.h"
+#include "base/alloc.h"
 
 // What is still to be compared.
 struct grid {

@@ -4,10 +4,10 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "alloc.h"
-#include "consistent.h"
-#include "onset.h"
-#include "order.h"
+#include "base/alloc.h"
+#include "statistics/consistent.h"
+#include "statistics/onset.h"
+#include "statistics/order.h"
 #include "work.h"
 
 const char *const an_group_names[AN_GROUPS] = {"attn", "mlp", "block", "joint"};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "heatmap.h"
+#include "analysis/heatmap.h"
 
 #include <math.h>
 #include <string.h>

@@ -5,8 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "status.h"
-#include "text.h"
+#include "base/status.h"
+#include "base/strings.h"
 
 // How to write for whoever reads.
 struct an_style {

@@ -3,9 +3,9 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "alloc.h"
-#include "onset.h"
-#include "trend.h"
+#include "base/alloc.h"
+#include "statistics/onset.h"
+#include "statistics/trend.h"
 #include "work.h"
 
 // The first checkpoint from which a unit stays among the lowest, where all have a value.

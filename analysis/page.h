@@ -4,8 +4,8 @@
 
 #include <stdint.h>
 
-#include "status.h"
-#include "text.h"
+#include "base/status.h"
+#include "base/strings.h"
 
 // Text for people in the making: a paragraph is appended to `text` and then broken into lines.
 struct an_page {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "report.h"
+#include "analysis/report.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "alloc.h"
+#include "base/alloc.h"
 #include "writer.h"
 
 enum { FAULTS_SHOWN = 5 }; // of a kind

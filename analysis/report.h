@@ -2,11 +2,11 @@
 #ifndef AN_REPORT_H
 #define AN_REPORT_H
 
-#include "compare.h"
-#include "heatmap.h"
-#include "result.h"
-#include "status.h"
-#include "text.h"
+#include "analysis/compare.h"
+#include "analysis/heatmap.h"
+#include "analysis/result.h"
+#include "base/status.h"
+#include "base/strings.h"
 
 // What trace-analyze prints of a result: faults of the data first, then for each group the table of
 // its layers, a heat map, the sets of the lowest, how stable the ranking is, when it was decided,

@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "alloc.h"
+#include "analysis/report.h"
+#include "base/alloc.h"
 #include "page.h"
-#include "report.h"
 #include "writer.h"
 
 struct view {

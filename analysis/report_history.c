@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#include "trend.h"
+#include "statistics/trend.h"
 #include "writer.h"
 
 // ---- onset and changes -----------------------------------------------------------------------

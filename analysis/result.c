@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "result.h"
+#include "analysis/result.h"
 
 #include <stdlib.h>
 

@@ -5,11 +5,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "choice.h"
-#include "concordance.h"
-#include "decomposition.h"
-#include "series.h"
-#include "status.h"
+#include "analysis/series.h"
+#include "base/status.h"
+#include "statistics/choice.h"
+#include "statistics/concordance.h"
+#include "statistics/decomposition.h"
 
 // Everything that is computed from a store: what trace-analyze prints, what --json holds, what
 // exports draw. Plain data in the order of the questions: is the data sound, how redundant is each

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Members are made on the way down: json_pack takes them over, and a NULL anywhere, which is memory
 // that was lacking, makes the whole NULL.
-#include "result_json.h"
+#include "analysis/result_json.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-#include "utf8.h"
+#include "store/utf8.h"
 
 // ---- pieces ----------------------------------------------------------------------------------
 

@@ -2,10 +2,10 @@
 #ifndef AN_RESULT_JSON_H
 #define AN_RESULT_JSON_H
 
-#include "compare.h"
-#include "json.h"
-#include "result.h"
-#include "status.h"
+#include "analysis/compare.h"
+#include "analysis/result.h"
+#include "base/json.h"
+#include "base/status.h"
 
 enum { AN_JSON_VERSION = 1 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "series.h"
+#include "analysis/series.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -7,9 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "alloc.h"
-#include "panel.h"
-#include "text.h"
+#include "base/alloc.h"
+#include "base/strings.h"
+#include "statistics/panel.h"
 
 const char *const an_axis_names[AN_AXES] = {"token", "step", "checkpoint"};
 

@@ -5,8 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "status.h"
-#include "store.h"
+#include "base/status.h"
+#include "store/store.h"
 
 // What a store says of the layers over training: its complete checkpoints, in order.
 

@@ -5,8 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "status.h"
-#include "text.h"
+#include "base/status.h"
+#include "base/strings.h"
 
 // Appends values[0], values[stride], ... as one character each, from low to high between their
 // extremes; `logarithmic` scales by the logarithm, zero and less are the lowest. What is not finite

@@ -4,11 +4,11 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "alloc.h"
-#include "correlation.h"
-#include "onset.h"
-#include "order.h"
-#include "overlap.h"
+#include "base/alloc.h"
+#include "statistics/correlation.h"
+#include "statistics/onset.h"
+#include "statistics/order.h"
+#include "statistics/overlap.h"
 #include "work.h"
 
 // The rankings of all checkpoints.

@@ -4,8 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "alloc.h"
-#include "consistent.h"
+#include "base/alloc.h"
+#include "statistics/consistent.h"
 
 static enum tr_status find_bounds(struct an_work *work, struct tr_err *err) {
     const struct an_panel *claimed = &work->claimed;

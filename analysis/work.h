@@ -5,10 +5,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "bootstrap.h"
-#include "interval.h"
-#include "panel.h"
-#include "result.h"
+#include "analysis/result.h"
+#include "statistics/bootstrap.h"
+#include "statistics/interval.h"
+#include "statistics/panel.h"
 
 // What is computed once for all units of a store and used while a result is made. A panel's unit is
 // layer * TR_MODULES + module, as the store has it.

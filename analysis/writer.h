@@ -2,9 +2,9 @@
 #ifndef AN_WRITER_H
 #define AN_WRITER_H
 
-#include "heatmap.h"
+#include "analysis/heatmap.h"
+#include "analysis/result.h"
 #include "page.h"
-#include "result.h"
 
 // A report in the making, passed through its chapters.
 struct an_writer {

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# The two shapes of target in this project. A folder becomes one static library whose public include
-# path is the folder itself, so that a source can include only its own folder and what it links.
+# The shapes of target in this project. A folder is a room and becomes one static library. It lists
+# the headers that other rooms may include, as "room/file.h"; all else in the folder is its own.
 
 option(TRACE_WERROR "Treat warnings as errors (scripts/test does)" OFF)
 set(TRACE_SANITIZE "" CACHE STRING "Sanitizers for every target, e.g. address,undefined")
@@ -27,11 +27,24 @@ if(TRACE_FUZZ)
   target_compile_options(trace_options INTERFACE $<$<COMPILE_LANGUAGE:C>:-fsanitize=fuzzer-no-link>)
 endif()
 
-# trace_library(name SOURCES file... [LINK target...] [PRIVATE_LINK target...])
+# trace_library(name ROOM room [PUBLIC header...] SOURCES file... [LINK target...]
+#   [PRIVATE_LINK target...])
+# The include path of the library and of what links it is a folder of links to the public headers
+# alone, so that the compiler refuses a header that is not listed or that belongs to no linked room.
 function(trace_library name)
-  cmake_parse_arguments(arg "" "" "SOURCES;LINK;PRIVATE_LINK" ${ARGN})
+  cmake_parse_arguments(arg "" "ROOM" "PUBLIC;SOURCES;LINK;PRIVATE_LINK" ${ARGN})
   add_library(${name} STATIC ${arg_SOURCES})
-  target_include_directories(${name} PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
+  set(includes ${PROJECT_BINARY_DIR}/include/${name})
+  file(REMOVE_RECURSE ${includes})
+  file(MAKE_DIRECTORY ${includes}/${arg_ROOM})
+  foreach(header IN LISTS arg_PUBLIC)
+    if(NOT EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${header})
+      message(FATAL_ERROR "${name} lists ${header}, which is not in its folder")
+    endif()
+    file(CREATE_LINK ${CMAKE_CURRENT_SOURCE_DIR}/${header} ${includes}/${arg_ROOM}/${header}
+      SYMBOLIC)
+  endforeach()
+  target_include_directories(${name} PUBLIC ${includes})
   target_link_libraries(${name} PUBLIC ${arg_LINK} PRIVATE trace_options ${arg_PRIVATE_LINK})
   set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE ON)
 endfunction()
@@ -42,6 +55,13 @@ function(trace_program name)
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE trace_options ${arg_LINK})
   install(TARGETS ${name} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endfunction()
+
+# trace_look_into(target folder...): a test that sees the private headers of rooms, too.
+function(trace_look_into name)
+  foreach(folder IN LISTS ARGN)
+    target_compile_options(${name} PRIVATE "SHELL:-iquote ${PROJECT_SOURCE_DIR}/${folder}")
+  endforeach()
 endfunction()
 
 # trace_embed(library SYMBOL file): the file's text as the C string SYMBOL (EmbedFile.cmake).

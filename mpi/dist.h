@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "status.h"
+#include "base/status.h"
 
 // The ranks of one job and how they talk: one header, two implementations (dist_mpi.c, the only
 // file that sees mpi.h, and dist_serial.c), chosen by the build. Everything a job needs from its

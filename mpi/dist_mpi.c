@@ -5,15 +5,15 @@
 //
 // A message is a fixed header (size, status), then the bytes in chunks. Requests and answers have
 // tags of their own; a rank has at most one request under way.
-#include "dist.h"
+#include "mpi/dist.h"
 
 #include <mpi.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "alloc.h"
-#include "clock.h"
+#include "base/alloc.h"
+#include "base/clock.h"
 #include "service.h"
 
 enum { TAG_REQUEST = 1, TAG_REQUEST_BYTES, TAG_ANSWER, TAG_ANSWER_BYTES };

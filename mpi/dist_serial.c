@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // One process without MPI: rank 0 of 1, every request is answered in place.
-#include "dist.h"
+#include "mpi/dist.h"
 
 #include <stdlib.h>
 
-#include "alloc.h"
+#include "base/alloc.h"
 #include "service.h"
 
 struct dist {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "schedule.h"
+#include "mpi/schedule.h"
 
 #include <stdlib.h>
 
-#include "alloc.h"
+#include "base/alloc.h"
 
 struct dist_schedule {
     int64_t checkpoints, micro_batches;

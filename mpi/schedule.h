@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "status.h"
+#include "base/status.h"
 
 // Who does what: a pure state machine without any communication, used by rank 0. An item is a whole
 // checkpoint in every full round, one for each worker; the checkpoints that remain then (fewer than

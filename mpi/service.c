@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#include "clock.h"
+#include "base/clock.h"
 
 static const double tick_seconds = 0.1;
 

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "dist.h"
+#include "mpi/dist.h"
 
 // What rank 0 does with a request once it is there; shared by both communicators, seen by nobody
 // else. The lock keeps `answer` and `tick` apart.

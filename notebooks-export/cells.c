@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "alloc.h"
+#include "base/alloc.h"
 #include "selection.h"
 
 // ---- lines -----------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 #ifndef NX_CELLS_H
 #define NX_CELLS_H
 
-#include "export.h"
+#include "export/export.h"
 
 // The values of an excerpt as the lines of a table, for the formats that are tables.
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "export.h"
+#include "export/export.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -7,10 +7,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "alloc.h"
-#include "file.h"
-#include "parts.h"
+#include "base/alloc.h"
+#include "base/file.h"
 #include "selection.h"
+#include "store/parts.h"
 
 const struct nx_exporter nx_exporters[] = {
     {.name = "csv",

@@ -5,10 +5,10 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "excerpt.h"
-#include "status.h"
-#include "store.h"
-#include "text.h"
+#include "base/status.h"
+#include "base/strings.h"
+#include "store/excerpt.h"
+#include "store/store.h"
 
 // A trace in the formats that others read. Adding one is adding a row to nx_exporters.
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "follow.h"
+#include "export/follow.h"
 
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#include "clock.h"
-#include "file.h"
-#include "parts.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "store/parts.h"
 
 // Which file a name stands for, and in which state.
 struct identity {

@@ -4,7 +4,7 @@
 
 #include <signal.h>
 
-#include "export.h"
+#include "export/export.h"
 
 struct nx_follower {
     const volatile sig_atomic_t *stop; // set by whoever wants it to end

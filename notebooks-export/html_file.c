@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // All figures, what is behind them and where it came from, as one HTML file.
-#include "export.h"
-#include "figures.h"
-#include "html_page.h"
+#include "export/export.h"
+#include "figures/figures.h"
+#include "html/html_page.h"
 #include "job_analysis.h"
 
 // Builds every figure that the data allows; returns how many in *count_p, also when it fails.

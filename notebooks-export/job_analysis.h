@@ -2,8 +2,8 @@
 #ifndef NX_JOB_ANALYSIS_H
 #define NX_JOB_ANALYSIS_H
 
-#include "export.h"
-#include "result.h"
+#include "analysis/result.h"
+#include "export/export.h"
 
 // What trace-analyze says by default of attention, MLP and block over the whole run, with fewer
 // resamples where they would take long: what is exported from a large store is there in seconds.

@@ -2,7 +2,7 @@
 #ifndef NX_NOTEBOOK_TABLE_H
 #define NX_NOTEBOOK_TABLE_H
 
-#include "export.h"
+#include "export/export.h"
 
 // The least important layers of each wanted module with their intervals, as trace-analyze finds
 // them over all complete checkpoints: `table` in CSV, and `about`, the sentences that say how.

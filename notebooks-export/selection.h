@@ -2,7 +2,7 @@
 #ifndef NX_SELECTION_H
 #define NX_SELECTION_H
 
-#include "export.h"
+#include "export/export.h"
 
 // Narrows a whole excerpt to what the options ask for: layers and steps as lists of numbers and
 // ranges (7, 0-3, 512-), modules and variables as lists of names. TR_EUSAGE with what there is

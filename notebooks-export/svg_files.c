@@ -5,10 +5,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "export.h"
-#include "figures.h"
-#include "file.h"
-#include "svg.h"
+#include "base/file.h"
+#include "export/export.h"
+#include "figures/figures.h"
+#include "figures/svg.h"
 
 static bool possible(const struct nx_figure_row *row, const struct nx_data *data) {
     return !row->possible || row->possible(data);

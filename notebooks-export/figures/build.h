@@ -2,7 +2,7 @@
 #ifndef NX_BUILD_H
 #define NX_BUILD_H
 
-#include "figures.h"
+#include "figures/figures.h"
 
 // What the builders share.
 

@@ -4,12 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "alloc.h"
+#include "analysis/result.h"
+#include "base/alloc.h"
 #include "build.h"
-#include "concordance.h"
-#include "order.h"
-#include "overlap.h"
-#include "result.h"
+#include "statistics/concordance.h"
+#include "statistics/order.h"
+#include "statistics/overlap.h"
 
 // jaccard[checkpoints]: of the k lowest layers at each checkpoint with those at the last.
 // by_checkpoint[checkpoints, layers].

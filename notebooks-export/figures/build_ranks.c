@@ -4,11 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "alloc.h"
+#include "analysis/result.h"
+#include "base/alloc.h"
 #include "build.h"
 #include "colour.h"
-#include "order.h"
-#include "result.h"
+#include "statistics/order.h"
 
 enum { RANKS_MAX = 12, COLUMNS_MAX = 30 }; // ranks and about how many checkpoints are shown
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "data.h"
+#include "figures/data.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "alloc.h"
-#include "text.h"
+#include "base/alloc.h"
+#include "base/strings.h"
 
 const char *const nx_module_titles[TR_MODULES] = {"Attention", "MLP", "Block"};
 

@@ -5,9 +5,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "excerpt.h"
-#include "scale.h"
-#include "store.h"
+#include "figures/scale.h"
+#include "store/excerpt.h"
+#include "store/store.h"
 
 // What figures draw, in memory: the excerpt's checkpoints (complete ones), layers and modules.
 

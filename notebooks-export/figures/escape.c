@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <string.h>
 
-#include "svg.h"
+#include "figures/svg.h"
 
 static const char *entity(unsigned char byte) {
     switch (byte) {

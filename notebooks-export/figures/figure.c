@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "figure.h"
+#include "figures/figure.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "alloc.h"
+#include "base/alloc.h"
 
 enum tr_status nx_panel_begin(struct nx_panel **panel_p, struct nx_figure *figure,
                               const char *title, int64_t rows, int64_t columns,

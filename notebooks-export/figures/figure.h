@@ -5,9 +5,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "scale.h"
-#include "status.h"
-#include "text.h"
+#include "base/status.h"
+#include "base/strings.h"
+#include "figures/scale.h"
 
 // What a figure shows, without saying how it is drawn: panels one below the other, each a matrix
 // of values with axes, and a colour bar they share. Builders fill it from the data, writers (SVG,

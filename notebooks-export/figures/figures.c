@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "figures.h"
+#include "figures/figures.h"
 
 #include <stddef.h>
 #include <string.h>

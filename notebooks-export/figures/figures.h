@@ -2,8 +2,8 @@
 #ifndef NX_FIGURES_H
 #define NX_FIGURES_H
 
-#include "data.h"
-#include "figure.h"
+#include "figures/data.h"
+#include "figures/figure.h"
 
 // The figures. Adding one is adding a row to nx_figures.
 struct nx_figure_row {

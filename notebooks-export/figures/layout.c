@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "layout.h"
+#include "figures/layout.h"
 
 #include <math.h>
 #include <stdio.h>

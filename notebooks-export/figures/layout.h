@@ -2,7 +2,7 @@
 #ifndef NX_LAYOUT_H
 #define NX_LAYOUT_H
 
-#include "figure.h"
+#include "figures/figure.h"
 
 // Where everything of a figure lies, in points (1/72 inch) from the top left corner. A figure is
 // one column of a journal wide; fonts are of the size of its captions.

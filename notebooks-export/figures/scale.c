@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "scale.h"
+#include "figures/scale.h"
 
 #include <math.h>
 #include <stdbool.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The frame of a figure: panels with their axes, the colour bar, and the element around them. What
 // is inside the panels is svg_marks.c's.
-#include "svg.h"
+#include "figures/svg.h"
 
 #include <math.h>
 #include <stdio.h>

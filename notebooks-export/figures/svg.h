@@ -2,8 +2,8 @@
 #ifndef NX_SVG_H
 #define NX_SVG_H
 
-#include "figure.h"
-#include "layout.h"
+#include "figures/figure.h"
+#include "figures/layout.h"
 
 // A figure as SVG 1.1. Text stays text in the generic family sans-serif, so that whoever embeds the
 // file chooses the font; sizes are those of print at 89 mm width. Numbers are written in the C

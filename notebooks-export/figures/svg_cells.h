@@ -2,7 +2,7 @@
 #ifndef NX_SVG_CELLS_H
 #define NX_SVG_CELLS_H
 
-#include "layout.h"
+#include "figures/layout.h"
 
 // The cells of a panel of NX_CELLS, coloured by `bar`; what is NaN is grey.
 enum tr_status nx_svg_cells(struct tr_string *out, const struct nx_panel *panel,

@@ -2,7 +2,7 @@
 #ifndef NX_SVG_LINES_H
 #define NX_SVG_LINES_H
 
-#include "layout.h"
+#include "figures/layout.h"
 
 // The lines and dots of a panel of NX_LINES or NX_POINTS. `id`: for the clipping path.
 enum tr_status nx_svg_lines(struct tr_string *out, const struct nx_panel *panel, const char *id,

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "alloc.h"
+#include "base/alloc.h"
 #include "colour.h"
 #include "svg_cells.h"
 #include "svg_lines.h"

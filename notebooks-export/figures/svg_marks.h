@@ -2,8 +2,8 @@
 #ifndef NX_SVG_MARKS_H
 #define NX_SVG_MARKS_H
 
-#include "layout.h"
-#include "svg.h"
+#include "figures/layout.h"
+#include "figures/svg.h"
 
 // The pieces of an SVG figure: cells, lines, shades and texts.
 

@@ -4,8 +4,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "figures.h"
-#include "layout.h"
+#include "figures/figures.h"
+#include "figures/layout.h"
 
 // ---- pieces of JSON --------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 #ifndef NX_HTML_DATA_H
 #define NX_HTML_DATA_H
 
-#include "html_page.h"
+#include "html/html_page.h"
 
 // What the page's script knows, as JSON that can stand in a script element (page.js says what it
 // reads): labels of the checkpoints, each panel's place, rows and columns, and the values.

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Fills page.html: each {{name}} in it is a row of `parts`.
-#include "html_page.h"
+#include "html/html_page.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "figures/svg.h"
 #include "html_data.h"
 #include "html_table.h"
-#include "svg.h"
 
 // The sources beside this one, embedded by the build.
 extern const char nx_page_html[], nx_page_css[], nx_page_js[], nx_page_js_sha256[];

@@ -2,9 +2,9 @@
 #ifndef NX_HTML_PAGE_H
 #define NX_HTML_PAGE_H
 
-#include "data.h"
-#include "figure.h"
-#include "result.h"
+#include "analysis/result.h"
+#include "figures/data.h"
+#include "figures/figure.h"
 
 // One HTML file with everything in it. A content security policy lets it load nothing and run no
 // script but its own (by its digest); what comes from the store is escaped text all the same.

@@ -2,7 +2,7 @@
 #ifndef NX_HTML_TABLE_H
 #define NX_HTML_TABLE_H
 
-#include "html_page.h"
+#include "html/html_page.h"
 
 // A table for each shown module of the layers by their mean importance, with intervals, from the
 // analysis; nothing without one. The numbers are those of trace-analyze, to its three digits; a

@@ -9,14 +9,14 @@
 #include <sys/resource.h>
 #include <time.h>
 
-#include "alloc.h"
-#include "bootstrap.h"
-#include "choice.h"
-#include "concordance.h"
-#include "consistent.h"
-#include "interval.h"
+#include "base/alloc.h"
 #include "product.h"
-#include "random.h"
+#include "statistics/bootstrap.h"
+#include "statistics/choice.h"
+#include "statistics/concordance.h"
+#include "statistics/consistent.h"
+#include "statistics/interval.h"
+#include "statistics/random.h"
 
 struct shape {
     int64_t checkpoints, layers, modules, sequences, resamples;

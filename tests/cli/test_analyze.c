@@ -15,10 +15,10 @@
 #include <unistd.h>
 
 #include "../unit/folder.h"
-#include "file.h"
-#include "json.h"
-#include "store.h"
-#include "text.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/strings.h"
+#include "store/store.h"
 
 enum { LIMIT = 1 << 24 }; // bytes of a file
 

@@ -8,10 +8,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "alloc.h"
-#include "digest.h"
-#include "file.h"
-#include "store.h"
+#include "base/alloc.h"
+#include "base/digest.h"
+#include "base/file.h"
+#include "store/store.h"
 
 enum { MAX_ROWS = 4096, PAUSE_MS = 5 };
 

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#include "config.h"
+#include "model/config.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct tr_config config;

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ckpt/series.h"
 #include "fuzz.h"
-#include "series.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct tr_name parsed;

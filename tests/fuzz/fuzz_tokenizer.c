@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "fuzz.h"
-#include "tokenizer.h"
+#include "text/tokenizer.h"
 
 static void encode(const struct tr_tokenizer *tokenizer, const char *text, size_t size) {
     struct tr_ids ids = {0};

@@ -19,9 +19,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "json.h"
-#include "store.h"
-#include "text.h"
+#include "base/json.h"
+#include "base/strings.h"
+#include "store/store.h"
 
 extern char **environ;
 

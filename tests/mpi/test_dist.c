@@ -6,9 +6,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "alloc.h"
-#include "clock.h"
-#include "dist.h"
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "mpi/dist.h"
 
 static struct dist *dist;
 static bool rank0_only_serves;

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "tokenizer.h"
+#include "text/tokenizer.h"
 
 static void print_ids(const struct tr_ids *ids) {
     for (int64_t i = 0; i < ids->count; i++)

@@ -15,13 +15,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "alloc.h"
-#include "bootstrap.h"
-#include "concordance.h"
-#include "consistent.h"
-#include "interval.h"
-#include "random.h"
-#include "trend.h"
+#include "base/alloc.h"
+#include "statistics/bootstrap.h"
+#include "statistics/concordance.h"
+#include "statistics/consistent.h"
+#include "statistics/interval.h"
+#include "statistics/random.h"
+#include "statistics/trend.h"
 
 enum {
     FULL = 1000,

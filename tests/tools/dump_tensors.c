@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "alloc.h"
-#include "checkpoint.h"
-#include "text.h"
+#include "base/alloc.h"
+#include "base/strings.h"
+#include "ckpt/checkpoint.h"
 
 static enum tr_status dump(struct tr_checkpoint *checkpoint, const struct tr_tensor *tensor,
                            struct tr_digest *digest, char *piece, size_t size, struct tr_err *err) {

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "family.h"
+#include "model/family.h"
 
 static bool has(const struct tr_family *f, enum tr_weight weight) {
     return f->weights[weight] != NULL;

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "store.h"
+#include "store/store.h"
 
 enum { DIFFERENCES_SHOWN = 10 };
 static int differences;

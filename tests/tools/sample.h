@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "store.h"
+#include "store/store.h"
 
 static inline double sample_value(int64_t checkpoint, int id, int64_t element) {
     return (double)((checkpoint * 7919 + id * 104729 + element * 31) % 10007);

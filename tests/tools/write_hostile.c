@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "store.h"
+#include "store/store.h"
 
 static const char *const texts[] = {
     "</script><script>window.injected=1</script>",

@@ -3,9 +3,9 @@
 // says how long committing and publishing took.
 #include <stdlib.h>
 
-#include "clock.h"
+#include "base/clock.h"
+#include "base/strings.h"
 #include "sample.h"
-#include "text.h"
 
 static enum tr_status write_sample(const char *out, int64_t checkpoints,
                                    const struct tr_layout *layout, double *commit, double *publish,

@@ -7,9 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "random.h"
-#include "store.h"
-#include "text.h"
+#include "base/strings.h"
+#include "statistics/random.h"
+#include "store/store.h"
 
 enum { SEQ_LEN = 2048, STEP = 1000, TOKENS_PER_STEP = 2097152 };
 

@@ -11,10 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "compare.h"
-#include "drop_plan.h"
+#include "analysis/compare.h"
+#include "analysis/drop_plan.h"
+#include "analysis/result.h"
 #include "folder.h"
-#include "result.h"
 
 static struct tr_err err;
 

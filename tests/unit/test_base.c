@@ -8,11 +8,11 @@
 
 #include <cmocka.h>
 
-#include "alloc.h"
-#include "digest.h"
-#include "json.h"
-#include "status.h"
-#include "text.h"
+#include "base/alloc.h"
+#include "base/digest.h"
+#include "base/json.h"
+#include "base/status.h"
+#include "base/strings.h"
 
 static void sentences_hide_control_characters(void **state) {
     (void)state;

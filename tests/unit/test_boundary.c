@@ -11,7 +11,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "forward.h"
+#include "model/forward.h"
 
 enum { MAX_TOKENS = 256, MAX_HIDDEN = 128, MAX_BOUNDARIES = 8, MAX_SEQUENCES = 16 };
 

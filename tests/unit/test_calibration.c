@@ -10,8 +10,8 @@
 
 #include <cmocka.h>
 
-#include "calibration.h"
 #include "folder.h"
+#include "text/calibration.h"
 #include "token_file.h"
 
 // Writes a file of the test folder; the path stays valid until eight more.

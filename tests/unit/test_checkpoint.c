@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "checkpoint.h"
+#include "ckpt/checkpoint.h"
 #include "folder.h"
 
 static char text[8][4096];

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "config.h"
+#include "model/config.h"
 
 #define LLAMA_SIZES                                                                                \
     "\"num_hidden_layers\": 2, \"hidden_size\": 16, \"num_attention_heads\": 4, "                  \

@@ -15,7 +15,7 @@
 #include <string.h>
 
 #include "fake_device.h"
-#include "forward.h"
+#include "model/forward.h"
 
 enum { MAX_VALUES = 1 << 21, RUNS = 2 };
 

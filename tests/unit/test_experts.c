@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "forward.h"
+#include "model/forward.h"
 
 static void ignore_tap(void *user, const struct tr_tap *tap) {
     (void)user;

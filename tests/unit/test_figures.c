@@ -12,10 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "alloc.h"
-#include "figures.h"
-#include "layout.h"
-#include "svg.h"
+#include "base/alloc.h"
+#include "figures/figures.h"
+#include "figures/layout.h"
+#include "figures/svg.h"
 
 static struct tr_err err;
 

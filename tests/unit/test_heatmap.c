@@ -9,7 +9,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "heatmap.h"
+#include "analysis/heatmap.h"
 #include "sparkline.h"
 
 // ---- the heat map ----------------------------------------------------------------------------

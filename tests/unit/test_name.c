@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "series.h"
+#include "ckpt/series.h"
 
 #define NONE NAN
 

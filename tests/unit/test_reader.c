@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "fake_device.h"
-#include "slab_reader.h"
+#include "model/slab_reader.h"
 
 static const char small[] = "tests/series/demo/step_512", large[] = "tests/series/neox/step_512";
 

@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "colour.h"
-#include "layout.h"
-#include "scale.h"
+#include "figures/layout.h"
+#include "figures/scale.h"
 
 static void near(double found, double expected) {
     if (!(fabs(found - expected) < 1e-9))

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "schedule.h"
+#include "mpi/schedule.h"
 
 static struct dist_schedule *make(int64_t checkpoints, int64_t micro_batches, int workers) {
     struct dist_schedule *schedule;

@@ -7,8 +7,8 @@
 
 #include <cmocka.h>
 
+#include "ckpt/series.h"
 #include "folder.h"
-#include "series.h"
 
 static char sentence[4 * FOLDER_PATH];
 

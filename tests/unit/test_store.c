@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "../tools/sample.h"
-#include "file.h"
+#include "base/file.h"
 #include "folder.h"
 
 static const struct tr_layout layout = {.layers = 3,

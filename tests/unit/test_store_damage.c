@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "../tools/sample.h"
-#include "file.h"
+#include "base/file.h"
 #include "folder.h"
 
 enum { SEEDS = 300, SECONDS_AT_MOST = 20 };

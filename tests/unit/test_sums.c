@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sums.h"
+#include "measure/sums.h"
 
 enum { LAYERS = 2, SEQUENCES = 7, SEQ_LEN = 20, TOKENS = SEQUENCES * SEQ_LEN };
 

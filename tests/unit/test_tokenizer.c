@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "json.h"
-#include "tokenizer.h"
+#include "base/json.h"
+#include "text/tokenizer.h"
 
 static struct tr_tokenizer *parse(const char *text) {
     struct tr_tokenizer *tokenizer;

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "checkpoint.h"
+#include "ckpt/checkpoint.h"
 #include "folder.h"
 #include "zip_builder.h"
 

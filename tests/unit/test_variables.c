@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "variables.h"
+#include "store/variables.h"
 
 static void test_bin_edges(void **state) {
     (void)state;

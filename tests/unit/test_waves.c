@@ -8,16 +8,17 @@
 
 #include <cmocka.h>
 
-#include "coordinator.h"
 #include "fake_device.h"
 #include "folder.h"
-#include "forward.h"
-#include "resume.h"
-#include "worker.h"
+#include "model/forward.h"
+#include "run/coordinator.h"
+#include "run/resume.h"
+#include "run/worker.h"
 
 enum { SAMPLES = 7, SEQ_LEN = 512 };
 
 static struct tr_err err;
+static const volatile sig_atomic_t never = 0;
 
 #define OK(call) assert_ok((call), __LINE__)
 static void assert_ok(enum tr_status status, int line) {
@@ -30,7 +31,7 @@ static void work(const struct tr_job *job, struct tr_store *store, struct kn_bac
     struct tr_coordinator *coordinator;
     struct dist *dist;
     bool computes;
-    int code = -1;
+    struct tr_run_outcome outcome;
     OK(dist_open(&dist, NULL, NULL, &err));
     OK(tr_coordinator_new(&coordinator, job, store, 1, "test", &err));
     struct dist_service service = tr_coordinator_service(coordinator);
@@ -38,8 +39,9 @@ static void work(const struct tr_job *job, struct tr_store *store, struct kn_bac
     struct tr_fit fit = {.wave = wave, .slabs = tr_reader_least(kn)};
     OK(tr_worker_run(job, kn, dist, &fit, &err));
     dist_serve_end(dist);
-    tr_coordinator_finish(coordinator, &code);
-    assert_int_equal(code, 0);
+    OK(tr_coordinator_finish(coordinator, &outcome, &err));
+    assert_int_equal(outcome.failed, 0);
+    assert_false(outcome.stopped);
     tr_coordinator_free(coordinator);
     dist_close(dist);
 }
@@ -47,15 +49,19 @@ static void work(const struct tr_job *job, struct tr_store *store, struct kn_bac
 // The row of one checkpoint, traced so many sequences at a time.
 static void trace(struct tr_row *row, struct tr_layout *layout, const char *out, int64_t wave) {
     char *paths[] = {(char *)"tests/series/demo/step_512"};
-    struct tr_options options = {.paths = paths,
-                                 .path_count = 1,
-                                 .out = out,
-                                 .samples = SAMPLES,
-                                 .seq_len = SEQ_LEN,
-                                 .per_token = true,
-                                 .spans = true,
-                                 .quiet = true,
-                                 .device = KN_CPU};
+    struct tr_run_settings settings = {.paths = paths,
+                                       .path_count = 1,
+                                       .out = out,
+                                       .samples = SAMPLES,
+                                       .seq_len = SEQ_LEN,
+                                       .per_token = true,
+                                       .spans = true,
+                                       .quiet = true,
+                                       .messages = stderr,
+                                       .stop = &never,
+                                       .command = "test",
+                                       .version = "test",
+                                       .device = KN_CPU};
     struct kn_backend *kn;
     struct tr_job job;
     struct tr_store *store;
@@ -63,8 +69,8 @@ static void trace(struct tr_row *row, struct tr_layout *layout, const char *out,
     struct tr_string notes = {0};
     char *warnings;
     assert_int_equal(kn_open(&kn, KN_CPU, &(struct kn_options){.threads = 1}), KN_OK);
-    OK(tr_job_prepare(&job, &options, &notes, &err));
-    OK(tr_job_describe(&job, kn, "test", &err));
+    OK(tr_job_prepare(&job, &settings, &notes, &err));
+    OK(tr_job_describe(&job, kn, &err));
     job.threads = 2;
     OK(tr_store_open(&store, out, &job.info, false, &warnings, &err));
     OK(tr_job_resume(&job, store, &notes, &err));
@@ -125,13 +131,13 @@ static int64_t wave_within(const struct tr_job *job, const struct kn_backend *kn
 static void the_wave_follows_the_memory(void **state) {
     (void)state;
     char *paths[] = {(char *)"tests/series/demo/step_512"};
-    struct tr_options options = {
+    struct tr_run_settings settings = {
         .paths = paths, .path_count = 1, .samples = SAMPLES, .seq_len = SEQ_LEN};
     struct kn_backend *kn;
     struct tr_job job;
     struct tr_string notes = {0};
     assert_int_equal(kn_open(&kn, KN_CPU, &(struct kn_options){.threads = 1}), KN_OK);
-    OK(tr_job_prepare(&job, &options, &notes, &err));
+    OK(tr_job_prepare(&job, &settings, &notes, &err));
     int64_t micro = job.micro_batch;
     assert_int_equal(wave_within(&job, kn, 0, 0), micro);
     assert_int_equal(wave_within(&job, kn, 2 * micro, 1), 2 * micro);
@@ -146,13 +152,13 @@ static void the_wave_follows_the_memory(void **state) {
 static void the_wave_follows_the_device(void **state) {
     (void)state;
     char *paths[] = {(char *)"tests/series/demo/step_512"};
-    struct tr_options options = {
+    struct tr_run_settings settings = {
         .paths = paths, .path_count = 1, .samples = SAMPLES, .seq_len = SEQ_LEN};
     struct kn_backend *kn = fake_device_open(FAKE_LATE_ALL);
     struct tr_job job;
     struct tr_string notes = {0};
     assert_non_null(kn);
-    OK(tr_job_prepare(&job, &options, &notes, &err));
+    OK(tr_job_prepare(&job, &settings, &notes, &err));
     int64_t micro = job.micro_batch;
     struct tr_rank_bytes one = tr_worker_bytes(&job, kn, micro, 3);
     struct tr_rank_bytes two = tr_worker_bytes(&job, kn, 2 * micro, 3);
@@ -171,13 +177,13 @@ static void the_wave_follows_the_device(void **state) {
 static void the_slabs_follow_the_host(void **state) {
     (void)state;
     char *paths[] = {(char *)"tests/series/demo/step_512"};
-    struct tr_options options = {
+    struct tr_run_settings settings = {
         .paths = paths, .path_count = 1, .samples = SAMPLES, .seq_len = SEQ_LEN};
     struct kn_backend *kn = fake_device_open(FAKE_LATE_ALL);
     struct tr_job job;
     struct tr_string notes = {0};
     assert_non_null(kn);
-    OK(tr_job_prepare(&job, &options, &notes, &err));
+    OK(tr_job_prepare(&job, &settings, &notes, &err));
     for (int64_t slabs = 3; slabs <= 10; slabs++) {
         struct tr_rank_bytes memory = tr_worker_bytes(&job, kn, SAMPLES, slabs);
         struct tr_fit fit = tr_worker_fit(&job, kn, memory);
@@ -198,7 +204,7 @@ static void the_slabs_follow_the_host(void **state) {
 static void the_plan_counts_spans(void **state) {
     (void)state;
     char *paths[] = {(char *)"tests/series/demo/step_512"};
-    struct tr_options options = {
+    struct tr_run_settings settings = {
         .paths = paths, .path_count = 1, .samples = SAMPLES, .seq_len = SEQ_LEN};
     struct kn_backend *kn;
     double bytes[2];
@@ -206,8 +212,8 @@ static void the_plan_counts_spans(void **state) {
     for (int spans = 0; spans < 2; spans++) {
         struct tr_job job;
         struct tr_string notes = {0};
-        options.spans = spans;
-        OK(tr_job_prepare(&job, &options, &notes, &err));
+        settings.spans = spans;
+        OK(tr_job_prepare(&job, &settings, &notes, &err));
         bytes[spans] = tr_worker_bytes(&job, kn, 2, 2).host;
         tr_string_free(&notes);
         tr_job_free(&job);
@@ -222,18 +228,23 @@ static void the_plan_counts_spans(void **state) {
 static void left_over_work_is_an_error(void **state) {
     (void)state;
     int64_t todo[] = {0};
-    struct tr_options options = {.out = in_folder("left.h5"), .quiet = true};
-    struct tr_job job = {.options = &options, .todo = todo, .todo_count = 1, .micro_batches = 1};
+    struct tr_run_settings settings = {.out = in_folder("left.h5"),
+                                       .quiet = true,
+                                       .messages = stderr,
+                                       .stop = &never,
+                                       .command = "test",
+                                       .version = "test"};
+    struct tr_job job = {.settings = &settings, .todo = todo, .todo_count = 1, .micro_batches = 1};
     struct tr_run_info info = {.layout = {.layers = 1, .sequences = 1, .seq_len = 1}};
     struct tr_coordinator *coordinator;
     struct tr_store *store;
     char *warnings;
-    int code = 0;
+    struct tr_run_outcome outcome;
     OK(tr_run_info_sequences(&info, &err));
-    OK(tr_store_open(&store, options.out, &info, false, &warnings, &err));
+    OK(tr_store_open(&store, settings.out, &info, false, &warnings, &err));
     OK(tr_coordinator_new(&coordinator, &job, store, 1, "test", &err));
-    tr_coordinator_finish(coordinator, &code);
-    assert_int_equal(code, 3);
+    assert_int_equal(tr_coordinator_finish(coordinator, &outcome, &err), TR_ENVIRONMENT);
+    assert_non_null(strstr(err.text, "gave up"));
     tr_coordinator_free(coordinator);
     tr_store_close(store);
     tr_run_info_free(&info);

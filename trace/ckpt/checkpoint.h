@@ -6,8 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "digest.h"
-#include "status.h"
+#include "base/digest.h"
+#include "base/status.h"
 
 // One checkpoint on disk: a folder with config.json and weights in some file format, seen as named
 // tensors. Opening reads headers only; every byte of them is checked before it is believed.

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "status.h"
+#include "base/status.h"
 
 // The index of a sharded checkpoint: which file holds which tensor. Internal.
 

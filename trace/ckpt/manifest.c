@@ -10,9 +10,9 @@
 #include <string.h>
 #include <strings.h>
 
-#include "alloc.h"
-#include "series.h"
-#include "text.h"
+#include "base/alloc.h"
+#include "base/strings.h"
+#include "ckpt/series.h"
 
 enum column { PATH, NAME, STAGE, STEP, TOKENS, COLUMNS };
 static const char *const column_names[COLUMNS] = {"path", "name", "stage", "step", "tokens"};

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "status.h"
+#include "base/status.h"
 
 // A manifest's rows as its CSV says them, before anything is looked up on disk. Internal.
 

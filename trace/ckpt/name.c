@@ -8,8 +8,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "series.h"
-#include "text.h"
+#include "base/strings.h"
+#include "ckpt/series.h"
 
 enum field { STAGE, STEP, TOKENS };
 

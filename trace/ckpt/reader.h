@@ -4,8 +4,8 @@
 
 #include <sys/stat.h>
 
-#include "checkpoint.h"
-#include "text.h"
+#include "base/strings.h"
+#include "ckpt/checkpoint.h"
 
 // What a reader of one file format fills in. Internal; a new format is a row in checkpoint.c's
 // table and a file with its reader.

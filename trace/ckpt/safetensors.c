@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "alloc.h"
+#include "base/alloc.h"
 #include "scan.h"
 
 // Every dtype of the format. Sub-byte types pack their elements without padding.

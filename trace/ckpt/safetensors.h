@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "checkpoint.h"
+#include "ckpt/checkpoint.h"
 
 // The safetensors header (https://github.com/huggingface/safetensors#format): u64 little-endian N,
 // N bytes of JSON, data. Stricter than the reference parser where two parsers could disagree:

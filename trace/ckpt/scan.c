@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "text.h"
+#include "base/strings.h"
 
 enum tr_status tr_scan_start(struct tr_scan *scan, const char *bytes, size_t size, const char *what,
                              struct tr_err *err) {

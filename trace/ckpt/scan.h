@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "status.h"
+#include "base/status.h"
 
 // A strict JSON reader that builds no tree, for the headers and indexes of weight files: 100 MB of
 // hostile JSON as a tree would take gigabytes. It walks the bytes once; the caller says what it

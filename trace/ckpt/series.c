@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "series.h"
+#include "ckpt/series.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -9,10 +9,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "alloc.h"
-#include "file.h"
+#include "base/alloc.h"
+#include "base/file.h"
+#include "base/strings.h"
 #include "manifest.h"
-#include "text.h"
 
 enum { MANIFEST_LIMIT = 64 << 20 }; // bytes
 

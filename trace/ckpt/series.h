@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "status.h"
+#include "base/status.h"
 
 // The checkpoints of one training run, in training order: what `--ckpts dir/*` or a manifest
 // names, before any file of a checkpoint has been opened.

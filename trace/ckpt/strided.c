@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "file.h"
+#include "base/file.h"
 
 enum {
     WINDOW = 1 << 16, // bytes read at once

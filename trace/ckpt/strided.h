@@ -2,7 +2,7 @@
 #ifndef TR_STRIDED_H
 #define TR_STRIDED_H
 
-#include "checkpoint.h"
+#include "ckpt/checkpoint.h"
 
 // Tensors whose elements do not lie row-major in the file: transposed, sliced, expanded views.
 // Internal.

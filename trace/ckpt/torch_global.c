@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "alloc.h"
+#include "base/alloc.h"
 
 bool tr_slice_is(struct tr_slice slice, const char *text) {
     return slice.size == strlen(text) && !memcmp(slice.bytes, text, slice.size);

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "checkpoint.h"
+#include "ckpt/checkpoint.h"
 
 // The values of a pickle, and the closed set of globals a state dict needs. Internal.
 

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "alloc.h"
-#include "text.h"
+#include "base/alloc.h"
+#include "base/strings.h"
 
 enum { BLOCK_SIZE = 1 << 16, GLOBAL_LIMIT = 128 }; // bytes
 

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "status.h"
+#include "base/status.h"
 
 // The ZIP archive that torch.save writes: every entry stored as it is, sizes in the central
 // directory only, ZIP64 where something needs it. Stricter than a general reader: the directory

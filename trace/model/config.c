@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "config.h"
+#include "model/config.h"
 
 #include <math.h>
 #include <string.h>
 
-#include "json.h"
+#include "base/json.h"
 
 // Bounds that no model reaches and below which no product of two sizes overflows.
 enum { MAX_HEADS = 1 << 16, MAX_SIZE = 1 << 24 };

@@ -6,9 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "family.h"
-#include "rope.h"
-#include "status.h"
+#include "base/status.h"
+#include "model/family.h"
+#include "model/rope.h"
 
 // A model's shape, read from config.json through its family's row: everything the forward pass
 // needs to know besides the weights. Plain data: it may be copied and compared as bytes. All sizes

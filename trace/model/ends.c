@@ -3,7 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "alloc.h"
+#include "base/alloc.h"
 #include "forward_state.h"
 
 // The id that follows each token, -1 at the end of a row.

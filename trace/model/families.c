@@ -2,7 +2,7 @@
 // The table of families: one row, one file in families/. Defaults in the rows are those of the
 // configuration classes in transformers, which config.json may omit; sizes have no default worth
 // having and are required. What a row does not write is neutral.
-#include "family.h"
+#include "model/family.h"
 
 #include <string.h>
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The run over slabs and micro-batches.
-#include "forward.h"
+#include "model/forward.h"
 
 #include <stdlib.h>
 
-#include "alloc.h"
+#include "base/alloc.h"
 #include "forward_state.h"
 
 enum tr_status tr_forward_new(struct tr_forward **forward_p, struct kn_backend *kn,

@@ -5,11 +5,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "calibration.h"
-#include "config.h"
 #include "kernels.h"
-#include "slab_reader.h"
-#include "tap.h"
+#include "model/config.h"
+#include "model/slab_reader.h"
+#include "model/tap.h"
+#include "text/calibration.h"
 
 // The layer-streamed run: slab by slab over all sequences of an item, micro-batch by micro-batch
 // within a slab, so that each weight is read once and memory does not depend on the model's depth.

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "alloc.h"
+#include "base/alloc.h"
 #include "forward_state.h"
 
 static int64_t larger(int64_t a, int64_t b) {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "rope.h"
+#include "model/rope.h"
 
 #include <math.h>
 #include <string.h>
 
-#include "json.h"
+#include "base/json.h"
 
 static const struct {
     const char *name;

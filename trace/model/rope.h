@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "status.h"
+#include "base/status.h"
 
 // Rotary position embedding (Su et al. 2021) and its scalings, as data.
 enum { TR_MAX_PAIRS = 256 };

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "alloc.h"
+#include "base/alloc.h"
 
 enum { PIECE_BYTES = 8 << 20 }; // one pread
 enum { MAX_READERS = 8 };

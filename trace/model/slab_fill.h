@@ -2,9 +2,9 @@
 #ifndef TR_SLAB_FILL_H
 #define TR_SLAB_FILL_H
 
-#include "digest.h"
-#include "status.h"
-#include "weights.h"
+#include "base/digest.h"
+#include "base/status.h"
+#include "model/weights.h"
 
 // The disk's side of a slab: reads tensors in order in large pieces, digests the bytes as they lie
 // in the file, and puts rows where the plan wants them.

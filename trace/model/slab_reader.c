@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // The reader thread and its ring of slabs. One mutex guards everything; the thread holds it
 // except while it reads from disk.
-#include "slab_reader.h"
+#include "model/slab_reader.h"
 
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "alloc.h"
-#include "clock.h"
+#include "base/alloc.h"
+#include "base/clock.h"
 #include "slab_fill.h"
 
 // A device goes through a table's panels faster than they are read: its ring has room for them and

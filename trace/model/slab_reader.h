@@ -4,10 +4,10 @@
 
 #include <stdbool.h>
 
-#include "digest.h"
+#include "base/digest.h"
+#include "base/status.h"
 #include "kernels.h"
-#include "status.h"
-#include "weights.h"
+#include "model/weights.h"
 
 // Reads checkpoints slab by slab on a thread of its own, ahead of whoever computes: while slab s is
 // used, slab s + 1 is read, and past a checkpoint's last slab the first ones of the next pushed

@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 #include "kernels.h"
-#include "variables.h"
+#include "store/variables.h"
 
 // What the run hands to whoever measures. A tap is the residual adds of one block over a
 // micro-batch: x is the residual stream entering a sublayer, before any norm; delta is everything

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "weights.h"
+#include "model/weights.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "alloc.h"
+#include "base/alloc.h"
 
 // Elements of a panel of the embedding or head, and of a group of experts: 64 MiB in f32. Fixed,
 // because the loss is combined panel by panel and its last bits must not depend on the machine.

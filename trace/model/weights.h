@@ -5,9 +5,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "checkpoint.h"
-#include "config.h"
-#include "status.h"
+#include "base/status.h"
+#include "ckpt/checkpoint.h"
+#include "model/config.h"
 
 // How a checkpoint's tensors become slabs. A slab is one sublayer's weights (or a panel of the
 // embedding or of the head, or a group of experts) in one piece of memory, in the one layout the

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "excerpt.h"
+#include "store/excerpt.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "alloc.h"
+#include "base/alloc.h"
 #include "hdf5_util.h"
 #include "trace_writer.h"
 

@@ -5,8 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "status.h"
-#include "store.h"
+#include "base/status.h"
+#include "store/store.h"
 
 // A part of a trace: which indices along each dimension, and which variables.
 struct tr_excerpt {

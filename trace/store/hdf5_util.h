@@ -6,8 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "status.h"
-#include "variables.h"
+#include "base/status.h"
+#include "store/variables.h"
 
 // What every source here needs of HDF5. HDF5 may be built without thread safety, so everything
 // between tr_hdf5_enter and tr_hdf5_leave holds one recursive lock. The first enter also silences

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "parts.h"
+#include "store/parts.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -14,10 +14,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "alloc.h"
-#include "digest.h"
-#include "file.h"
-#include "text.h"
+#include "base/alloc.h"
+#include "base/digest.h"
+#include "base/file.h"
+#include "base/strings.h"
 
 static const char lock_name[] = ".lock", mark_name[] = ".fresh";
 

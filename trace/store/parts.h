@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "status.h"
+#include "base/status.h"
 
 // The folder OUT.parts: committed one-checkpoint stores "<key>.h5", temporary files (names that
 // begin with a dot), the lock of the job that publishes OUT, and a mark while OUT is older than the

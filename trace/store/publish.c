@@ -5,10 +5,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "file.h"
+#include "base/clock.h"
+#include "base/file.h"
 #include "hdf5_util.h"
-#include "parts.h"
+#include "store/parts.h"
 #include "store_state.h"
 #include "trace_writer.h"
 

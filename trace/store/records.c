@@ -6,8 +6,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "alloc.h"
-#include "text.h"
+#include "base/alloc.h"
+#include "base/strings.h"
 
 static void free_record(struct tr_record *record) {
     for (int id = 0; id < TR_VARIABLES; id++)

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "row.h"
+#include "store/row.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "alloc.h"
-#include "utf8.h"
+#include "base/alloc.h"
+#include "store/utf8.h"
 
 void tr_values_fill(enum tr_value_type type, int64_t count, void *values) {
     if (type == TR_VALUE_F64)

@@ -4,8 +4,8 @@
 
 #include <stdint.h>
 
-#include "status.h"
-#include "variables.h"
+#include "base/status.h"
+#include "store/variables.h"
 
 // One checkpoint's row in memory: for every variable that is present, a pointer to its elements
 // (a string variable: char **, one owned string). Rows are plain data; who fills them derives.

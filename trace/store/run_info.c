@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "run_info.h"
+#include "store/run_info.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "alloc.h"
-#include "utf8.h"
+#include "base/alloc.h"
+#include "store/utf8.h"
 
 static const char *const reserved[] = {"schema",  "schema_version", "Conventions",
                                        "seq_len", "span_tokens",    "identity_attributes"};

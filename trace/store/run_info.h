@@ -5,8 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "status.h"
-#include "variables.h"
+#include "base/status.h"
+#include "store/variables.h"
 
 // What is true of a whole file: the layout, the calibration rows, and the root attributes.
 

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/strings.h"
 #include "hdf5_util.h"
-#include "text.h"
 
 static const char schema[] = "trace-ckpts";
 

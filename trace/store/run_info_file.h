@@ -4,8 +4,8 @@
 
 #include <hdf5.h>
 
-#include "run_info.h"
-#include "status.h"
+#include "base/status.h"
+#include "store/run_info.h"
 
 // Whether the store itself writes a root attribute of that name.
 bool tr_run_info_reserved(const char *name);

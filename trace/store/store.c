@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "store.h"
+#include "store/store.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,11 +7,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "alloc.h"
-#include "file.h"
-#include "parts.h"
+#include "base/alloc.h"
+#include "base/file.h"
+#include "store/parts.h"
+#include "store/utf8.h"
 #include "store_state.h"
-#include "utf8.h"
 
 // ---- withdrawn rows --------------------------------------------------------------------------
 

@@ -5,9 +5,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "row.h"
-#include "run_info.h"
-#include "status.h"
+#include "base/status.h"
+#include "store/row.h"
+#include "store/run_info.h"
 
 // The time series on disk, netCDF-4-shaped HDF5 (the only folder that sees hdf5.h and zstd.h).
 //

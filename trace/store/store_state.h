@@ -2,8 +2,8 @@
 #ifndef TR_STORE_STATE_H
 #define TR_STORE_STATE_H
 
+#include "base/strings.h"
 #include "records.h"
-#include "text.h"
 
 // The publisher's state, shared by opening (store.c) and publishing (publish.c).
 struct tr_store {

@@ -8,10 +8,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "alloc.h"
+#include "base/alloc.h"
+#include "base/strings.h"
 #include "hdf5_util.h"
 #include "run_info_file.h"
-#include "text.h"
 
 static enum tr_status damaged(const struct tr_trace *trace, const char *name, const char *how,
                               struct tr_err *err) {

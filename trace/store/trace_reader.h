@@ -4,7 +4,7 @@
 
 #include <hdf5.h>
 
-#include "store.h"
+#include "store/store.h"
 
 struct tr_trace {
     char *path;

@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "alloc.h"
+#include "base/alloc.h"
+#include "base/strings.h"
 #include "hdf5_util.h"
 #include "run_info_file.h"
-#include "text.h"
 #include "trace_writer.h"
 #include "zstd_filter.h"
 

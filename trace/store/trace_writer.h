@@ -5,11 +5,11 @@
 #include <hdf5.h>
 #include <stdint.h>
 
-#include "excerpt.h"
-#include "row.h"
-#include "run_info.h"
-#include "status.h"
-#include "store.h"
+#include "base/status.h"
+#include "store/excerpt.h"
+#include "store/row.h"
+#include "store/run_info.h"
+#include "store/store.h"
 
 // A new store file of a known number of rows, written under a temporary name; nothing of it counts
 // before tr_writer_close succeeded and the file is renamed. Callers hold the HDF5 lock.

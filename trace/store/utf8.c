@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "utf8.h"
+#include "store/utf8.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "alloc.h"
-#include "text.h"
+#include "base/alloc.h"
+#include "base/strings.h"
 
 enum tr_status tr_utf8_copy(char **copy_p, const char *text, struct tr_err *err) {
     if (tr_utf8_valid(text, strlen(text)))

@@ -2,7 +2,7 @@
 #ifndef TR_STORE_UTF8_H
 #define TR_STORE_UTF8_H
 
-#include "status.h"
+#include "base/status.h"
 
 // A copy of `text` that is UTF-8, freed with free(): itself when it is, else with every byte from
 // 0x80 on written as %XX, so that different names of directories stay different.

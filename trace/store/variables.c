@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The schema table, and the two fixed binnings. Bin edges are products of two table entries, so
 // that an edge computed twice is the same double and tr_bin agrees with tr_bin_start on every edge.
-#include "variables.h"
+#include "store/variables.h"
 
 #include <math.h>
 #include <string.h>

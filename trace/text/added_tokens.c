@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "alloc.h"
+#include "base/alloc.h"
+#include "base/json.h"
 #include "characters.h"
-#include "json.h"
 
 static int compare(const void *a, const void *b) {
     const struct tr_added_token *x = a, *y = b;

@@ -6,8 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/status.h"
 #include "normalize.h"
-#include "status.h"
 #include "vocabulary.h"
 
 // Tokens that are cut out of the text before anything else sees it: first those matched against

@@ -6,8 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "status.h"
-#include "tokenizer.h"
+#include "base/status.h"
+#include "text/tokenizer.h"
 #include "vocabulary.h"
 
 // The byte-level BPE model: a word is its bytes, then the adjacent pair of lowest rank is merged,

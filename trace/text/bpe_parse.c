@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "alloc.h"
+#include "base/alloc.h"
+#include "base/json.h"
 #include "bpe.h"
 #include "bpe_merges.h"
-#include "json.h"
 
 enum { TOKEN_SHOWN = 64 }; // bytes of a token quoted in a sentence
 

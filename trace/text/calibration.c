@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Calibration rows: how many and how long, packing text into them, checking ids.
-#include "calibration.h"
+#include "text/calibration.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "alloc.h"
+#include "base/alloc.h"
+#include "base/file.h"
+#include "base/strings.h"
 #include "documents.h"
-#include "file.h"
-#include "text.h"
 #include "token_file.h"
 
 enum { DEFAULT_SEQ_LEN = 2048, DEFAULT_SAMPLES = 256 };

@@ -4,9 +4,9 @@
 
 #include <stdint.h>
 
-#include "digest.h"
-#include "status.h"
-#include "tokenizer.h"
+#include "base/digest.h"
+#include "base/status.h"
+#include "text/tokenizer.h"
 
 // The calibration rows every checkpoint is run over: [sequences, seq_len] token ids, fixed for the
 // whole series.

@@ -3,9 +3,9 @@
 
 #include <string.h>
 
+#include "base/strings.h"
 #include "characters.h"
 #include "jsonl.h"
-#include "text.h"
 
 static const char separator[] = "<|endoftext|>";
 

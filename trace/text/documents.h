@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "status.h"
+#include "base/status.h"
 
 // Takes one document; clears *more_p to stop there.
 typedef enum tr_status tr_document_fn(void *user, const char *text, size_t size, bool *more_p,

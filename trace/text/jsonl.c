@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "json.h"
+#include "base/json.h"
 
 static bool is_blank(const char *line, size_t size) {
     for (size_t i = 0; i < size; i++)

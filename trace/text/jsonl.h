@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "status.h"
+#include "base/status.h"
 
 // Takes one object of a file of lines; `what` names file and line. Clears *more_p to stop there.
 typedef enum tr_status tr_jsonl_fn(void *user, const json_t *object, const char *what, bool *more_p,

@@ -5,8 +5,8 @@
 #include <string.h>
 #include <utf8proc.h>
 
+#include "base/json.h"
 #include "characters.h"
-#include "json.h"
 
 static const struct {
     const char *type;

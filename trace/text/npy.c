@@ -5,7 +5,7 @@
 #include <ctype.h>
 #include <string.h>
 
-#include "alloc.h"
+#include "base/alloc.h"
 
 static const char magic[] = "\x93NUMPY";
 enum { MAGIC_SIZE = sizeof magic - 1, TEXT_MAX = 32 };

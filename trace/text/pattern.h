@@ -2,8 +2,8 @@
 #ifndef TR_PATTERN_H
 #define TR_PATTERN_H
 
-#include "status.h"
-#include "text.h"
+#include "base/status.h"
+#include "base/strings.h"
 
 // The patterns of a tokenizer.json are written for Oniguruma and run here by PCRE2. Appends to
 // `out` the PCRE2 spelling (for PCRE2_UTF | PCRE2_MULTILINE, newline LF) of

@@ -4,9 +4,9 @@
 
 #include <stdlib.h>
 
-#include "alloc.h"
+#include "base/alloc.h"
+#include "base/strings.h"
 #include "pretokenize_steps.h"
-#include "text.h"
 
 enum { MATCH_LIMIT = 50 * 1000 * 1000, HEAP_LIMIT_KIB = 256 * 1024 };
 enum { JIT_STACK_START = 32 * 1024, JIT_STACK_MAX = 8 * 1024 * 1024 };

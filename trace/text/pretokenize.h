@@ -5,7 +5,7 @@
 #include <jansson.h>
 #include <stddef.h>
 
-#include "status.h"
+#include "base/status.h"
 
 // Cutting text into the words that BPE merges within.
 

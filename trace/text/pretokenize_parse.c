@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "alloc.h"
-#include "json.h"
+#include "base/alloc.h"
+#include "base/json.h"
 #include "pattern.h"
 #include "pretokenize.h"
 #include "pretokenize_steps.h"

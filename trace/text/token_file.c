@@ -11,8 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "alloc.h"
-#include "file.h"
+#include "base/alloc.h"
+#include "base/file.h"
 #include "jsonl.h"
 
 static const uint64_t jsonl_limit = UINT64_C(4) << 30;

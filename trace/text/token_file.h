@@ -5,8 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/status.h"
 #include "npy.h"
-#include "status.h"
 
 // A file of token ids: .npy, raw (.u16, .bin, .u32) or .jsonl with "input_ids".
 

@@ -2,17 +2,17 @@
 // tokenizer.json and its pipeline: added tokens on the raw text, normaliser, added tokens on the
 // normalised text, pre-tokenizer, BPE. What follows the model (post-processor, truncation, padding)
 // adds no token here and is not read.
-#include "tokenizer.h"
+#include "text/tokenizer.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "added_tokens.h"
-#include "alloc.h"
+#include "base/alloc.h"
+#include "base/file.h"
+#include "base/json.h"
 #include "bpe.h"
 #include "characters.h"
-#include "file.h"
-#include "json.h"
 #include "normalize.h"
 #include "pretokenize.h"
 

@@ -5,8 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "digest.h"
-#include "status.h"
+#include "base/digest.h"
+#include "base/status.h"
 
 // A tokenizer.json of the Hugging Face tokenizers library, byte-level BPE models: text in, token
 // ids out, equal to that library's encode(text, add_special_tokens=False) with truncation and

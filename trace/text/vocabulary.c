@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "alloc.h"
+#include "base/alloc.h"
 
 static uint64_t hash_of(const char *text, size_t size) {
     uint64_t hash = UINT64_C(0xcbf29ce484222325); // FNV-1a

@@ -4,8 +4,8 @@
 
 #include <stdint.h>
 
-#include "status.h"
-#include "text.h"
+#include "base/status.h"
+#include "base/strings.h"
 
 // Token text to id, and back to nothing: an open-addressing table over one string of all texts.
 

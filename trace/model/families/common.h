@@ -2,7 +2,7 @@
 #ifndef TR_FAMILIES_COMMON_H
 #define TR_FAMILIES_COMMON_H
 
-#include "family.h"
+#include "model/family.h"
 
 // Spellings that many families share. A family's own entries come after and override them.
 

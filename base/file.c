@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/strings.h"
+
+enum tr_status tr_file_read_at(int fd, const char *path, uint64_t offset, void *bytes, size_t size,
+                               struct tr_err *err) {
+    char *to = bytes;
+    size_t left = size;
+    while (left) {
+        ssize_t got = pread(fd, to, left, (off_t)offset);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return tr_fail(err, TR_EIO, "reading %s failed at byte %llu: %s", path,
+                           (unsigned long long)offset, strerror(errno));
+        if (got == 0)
+            return tr_fail(err, TR_EIO, "%s ends at byte %llu, %zu bytes early", path,
+                           (unsigned long long)offset, left);
+        to += got;
+        offset += (uint64_t)got;
+        left -= (size_t)got;
+    }
+    return TR_OK;
+}
+
+static enum tr_status load_open(int fd, const char *path, uint64_t limit, char **bytes_p,
+                                size_t *size_p, struct tr_err *err) {
+    struct stat stat;
+    if (fstat(fd, &stat))
+        return tr_fail(err, TR_EIO, "cannot examine %s: %s", path, strerror(errno));
+    if (!S_ISREG(stat.st_mode))
+        return tr_fail(err, TR_EFORMAT, "%s is not a regular file", path);
+    if ((uint64_t)stat.st_size > limit)
+        return tr_fail(err, TR_EFORMAT, "%s has %lld bytes, more than the %llu accepted", path,
+                       (long long)stat.st_size, (unsigned long long)limit);
+    char *bytes;
+    TR_TRY(TR_NEW(&bytes, (uint64_t)stat.st_size + 1, path, err));
+    enum tr_status status = tr_file_read_at(fd, path, 0, bytes, (size_t)stat.st_size, err);
+    if (status != TR_OK) {
+        free(bytes);
+        return status;
+    }
+    *bytes_p = bytes;
+    *size_p = (size_t)stat.st_size;
+    return TR_OK;
+}
+
+enum tr_status tr_file_load(const char *path, uint64_t limit, char **bytes_p, size_t *size_p,
+                            struct tr_err *err) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return tr_fail(err, TR_EIO, "cannot open %s: %s", path, strerror(errno));
+    enum tr_status status = load_open(fd, path, limit, bytes_p, size_p, err);
+    close(fd);
+    return status;
+}
+
+static enum tr_status sync_folder_of(const char *path, struct tr_err *err) {
+    const char *slash = strrchr(path, '/');
+    struct tr_string folder = {0};
+    enum tr_status status = slash == path ? tr_string_append(&folder, "/", 1, err)
+                            : slash ? tr_string_append(&folder, path, (size_t)(slash - path), err)
+                                    : tr_string_append(&folder, ".", 1, err);
+    if (status != TR_OK)
+        return status;
+    int fd = open(folder.data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    // Some file systems cannot sync a folder (EINVAL): there the rename alone must do.
+    if (fd < 0 || (fsync(fd) && errno != EINVAL))
+        status =
+            tr_fail(err, TR_EIO, "cannot sync the folder %s: %s", folder.data, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    tr_string_free(&folder);
+    return status;
+}
+
+static enum tr_status sync_file(const char *path, struct tr_err *err) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return tr_fail(err, TR_EIO, "cannot open %s: %s", path, strerror(errno));
+    enum tr_status status = TR_OK;
+    if (fsync(fd))
+        status = tr_fail(err, TR_EIO, "cannot sync %s: %s", path, strerror(errno));
+    close(fd);
+    return status;
+}
+
+enum tr_status tr_file_publish(const char *path, const char *final_path, struct tr_err *err) {
+    TR_TRY(sync_file(path, err));
+    if (rename(path, final_path))
+        return tr_fail(err, TR_EIO, "cannot rename %s to %s: %s", path, final_path,
+                       strerror(errno));
+    return sync_folder_of(final_path, err);
+}
+
+// What is being written beside its path, for tr_file_abandon.
+static char aside[PATH_MAX];
+static volatile sig_atomic_t is_aside;
+
+void tr_file_abandon(void) {
+    if (is_aside)
+        unlink(aside);
+}
+
+static enum tr_status replace(const char *path,
+                              enum tr_status (*write)(const void *user, const char *path,
+                                                      struct tr_err *err),
+                              const void *user, struct tr_err *err) {
+    int size = snprintf(aside, sizeof aside, "%s.tmp%ld", path, (long)getpid());
+    if (size >= (int)sizeof aside)
+        return tr_fail(err, TR_EIO, "the name %s is too long", path);
+    is_aside = 1;
+    enum tr_status status = write(user, aside, err);
+    if (status == TR_OK)
+        status = tr_file_publish(aside, path, err);
+    if (status != TR_OK)
+        unlink(aside);
+    is_aside = 0;
+    return status;
+}
+
+enum tr_status tr_file_replace_by(const char *path, bool seeks,
+                                  enum tr_status (*write)(const void *user, const char *path,
+                                                          struct tr_err *err),
+                                  const void *user, struct tr_err *err) {
+    struct stat there;
+    if (stat(path, &there))
+        return replace(path, write, user, err);
+    if (S_ISDIR(there.st_mode))
+        return tr_fail(err, TR_EUSAGE, "%s is a folder, not a file to write", path);
+    if (!S_ISREG(there.st_mode))
+        return seeks ? tr_fail(err, TR_EUSAGE, "%s is no file, which this format needs", path)
+                     : write(user, path, err);
+    char *target = realpath(path, NULL);
+    if (!target)
+        return tr_fail(err, TR_EIO, "cannot find %s: %s", path, strerror(errno));
+    enum tr_status status = replace(target, write, user, err);
+    free(target);
+    return status;
+}
+
+struct content {
+    const char *name; // for people
+    const char *bytes;
+    size_t size;
+};
+
+static enum tr_status write_content(const void *user, const char *path, struct tr_err *err) {
+    const struct content *content = user;
+    const char *bytes = content->bytes, *name = content->name;
+    size_t size = content->size;
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return tr_fail(err, TR_EIO, "cannot create %s: %s", name, strerror(errno));
+    enum tr_status status = TR_OK;
+    while (size && status == TR_OK) {
+        ssize_t put = write(fd, bytes, size);
+        if (put < 0 && errno != EINTR)
+            status = tr_fail(err, TR_EIO, "cannot write %s: %s", name, strerror(errno));
+        if (put > 0) {
+            bytes += put;
+            size -= (size_t)put;
+        }
+    }
+    if (close(fd) && status == TR_OK)
+        status = tr_fail(err, TR_EIO, "cannot write %s: %s", name, strerror(errno));
+    return status;
+}
+
+enum tr_status tr_file_replace(const char *path, const void *bytes, size_t size,
+                               struct tr_err *err) {
+    struct content content = {path, bytes, size};
+    return tr_file_replace_by(path, false, write_content, &content, err);
+}
+
+bool tr_file_exists(const char *path) {
+    return access(path, F_OK) == 0;
+}
+
+bool tr_is_folder(const char *path) {
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef TR_FILE_H
+#define TR_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+
+// Reads exactly `size` bytes at `offset` of an open file, retrying short reads; `path` is for the
+// sentence. TR_EIO when the file ends early or reading fails.
+enum tr_status tr_file_read_at(int fd, const char *path, uint64_t offset, void *bytes, size_t size,
+                               struct tr_err *err);
+
+// The whole file, followed by a 0 that is not counted; freed with free(). TR_EFORMAT when it is
+// larger than `limit` bytes.
+enum tr_status tr_file_load(const char *path, uint64_t limit, char **bytes_p, size_t *size_p,
+                            struct tr_err *err);
+
+// Replaces `path` atomically and durably: write beside it, fsync, rename, fsync the folder. A
+// folder is refused; of a link, what it points to is replaced; a device or a pipe is written to
+// itself.
+enum tr_status tr_file_replace(const char *path, const void *bytes, size_t size,
+                               struct tr_err *err);
+
+// The same for what write(user, path) puts into a file of the name it is given. With `seeks` it
+// cannot write to a pipe or a device: TR_EUSAGE.
+enum tr_status tr_file_replace_by(const char *path, bool seeks,
+                                  enum tr_status (*write)(const void *user, const char *path,
+                                                          struct tr_err *err),
+                                  const void *user, struct tr_err *err);
+
+// Removes what one of the two above has written beside its path so far, for signal handlers.
+// Programs that use it replace one file at a time.
+void tr_file_abandon(void);
+
+// The two halves of an atomic publication of a file somebody else wrote: fsyncs `path`, renames it
+// to `final_path`, fsyncs the folder.
+enum tr_status tr_file_publish(const char *path, const char *final_path, struct tr_err *err);
+
+bool tr_file_exists(const char *path);
+bool tr_is_folder(const char *path);
+
+#endif

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/json.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/file.h"
+
+static bool is_word(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+// Overwrites the tokens NaN, Infinity and -Infinity outside strings by null and spaces.
+static void replace_python_tokens(char *bytes, size_t size) {
+    static const char *const tokens[] = {"-Infinity", "Infinity", "NaN"};
+    bool inside = false;
+    for (size_t i = 0; i < size; i++) {
+        if (inside && bytes[i] == '\\')
+            i++;
+        else if (bytes[i] == '"')
+            inside = !inside;
+        else if (!inside && (bytes[i] == 'N' || bytes[i] == 'I' || bytes[i] == '-'))
+            for (int t = 0; t < 3; t++) {
+                size_t length = strlen(tokens[t]);
+                if (size - i < length || memcmp(bytes + i, tokens[t], length) ||
+                    (i && is_word(bytes[i - 1])))
+                    continue;
+                // "NaN" has no room for "null": 0 is a number too, so only the type is lost.
+                memset(bytes + i, ' ', length);
+                memcpy(bytes + i, length >= 4 ? "null" : "0", length >= 4 ? 4 : 1);
+                break;
+            }
+    }
+}
+
+enum tr_status tr_json_parse(json_t **value_p, const char *bytes, size_t size, const char *what,
+                             struct tr_err *err) {
+    json_error_t error;
+    json_t *value = json_loadb(bytes, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
+    if (!value) {
+        char *copy;
+        TR_TRY(TR_NEW(&copy, (uint64_t)size + 1, what, err));
+        memcpy(copy, bytes, size);
+        replace_python_tokens(copy, size);
+        value = json_loadb(copy, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
+        free(copy);
+    }
+    if (!value)
+        return tr_fail(err, TR_EFORMAT, "%s is not valid JSON: line %d column %d: %s", what,
+                       error.line, error.column, error.text);
+    *value_p = value;
+    return TR_OK;
+}
+
+enum tr_status tr_json_load(json_t **value_p, const char *path, uint64_t limit,
+                            struct tr_err *err) {
+    char *bytes;
+    size_t size;
+    TR_TRY(tr_file_load(path, limit, &bytes, &size, err));
+    enum tr_status status = tr_json_parse(value_p, bytes, size, path, err);
+    free(bytes);
+    return status;
+}
+
+static const char *type_name(const json_t *value) {
+    static const char *const names[] = {"an object", "an array", "a string", "an integer",
+                                        "a number",  "true",     "false",    "null"};
+    return names[json_typeof(value)];
+}
+
+static const json_t *present(const json_t *object, const char *key) {
+    const json_t *value = json_object_get(object, key);
+    return value && !json_is_null(value) ? value : NULL;
+}
+
+static enum tr_status wrong_type(const json_t *value, const char *key, const char *expected,
+                                 const char *what, struct tr_err *err) {
+    return tr_fail(err, TR_EFORMAT, "%s: \"%s\" must be %s, it is %s", what, key, expected,
+                   type_name(value));
+}
+
+enum tr_status tr_json_i64(const json_t *object, const char *key, int64_t *value_p,
+                           const char *what, struct tr_err *err) {
+    const json_t *value = present(object, key);
+    if (!value)
+        return TR_OK;
+    double real = json_number_value(value);
+    if (json_is_real(value) && real == floor(real) && fabs(real) < 0x1p53)
+        *value_p = (int64_t)real;
+    else if (json_is_integer(value))
+        *value_p = json_integer_value(value);
+    else
+        return wrong_type(value, key, "an integer", what, err);
+    return TR_OK;
+}
+
+enum tr_status tr_json_f64(const json_t *object, const char *key, double *value_p, const char *what,
+                           struct tr_err *err) {
+    const json_t *value = present(object, key);
+    if (!value)
+        return TR_OK;
+    if (!json_is_number(value))
+        return wrong_type(value, key, "a number", what, err);
+    *value_p = json_number_value(value);
+    return TR_OK;
+}
+
+enum tr_status tr_json_bool(const json_t *object, const char *key, bool *value_p, const char *what,
+                            struct tr_err *err) {
+    const json_t *value = present(object, key);
+    if (!value)
+        return TR_OK;
+    if (!json_is_boolean(value))
+        return wrong_type(value, key, "true or false", what, err);
+    *value_p = json_boolean_value(value);
+    return TR_OK;
+}
+
+enum tr_status tr_json_string(const json_t *object, const char *key, const char **value_p,
+                              const char *what, struct tr_err *err) {
+    const json_t *value = present(object, key);
+    if (!value)
+        return TR_OK;
+    if (!json_is_string(value))
+        return wrong_type(value, key, "a string", what, err);
+    *value_p = json_string_value(value);
+    return TR_OK;
+}

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef TR_JSON_H
+#define TR_JSON_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+
+// Strict JSON through jansson: duplicate keys, trailing bytes, invalid UTF-8 and nesting deeper
+// than jansson's limit are refused; a byte order mark is not. `what` (a path) opens the sentence.
+// Python's Infinity and NaN tokens, which json.dump writes, are read as null and 0. The value is
+// freed with json_decref.
+enum tr_status tr_json_parse(json_t **value_p, const char *bytes, size_t size, const char *what,
+                             struct tr_err *err);
+
+// The file's value; `limit` bytes at most.
+enum tr_status tr_json_load(json_t **value_p, const char *path, uint64_t limit, struct tr_err *err);
+
+// Typed members. An absent key or a null leaves *value_p untouched and succeeds, so the caller
+// writes the default first; a value of another type is TR_EFORMAT naming `what`, key and type.
+// Strings are borrowed from the object. Numbers accept an integral real such as 1e4 as i64.
+enum tr_status tr_json_i64(const json_t *object, const char *key, int64_t *value_p,
+                           const char *what, struct tr_err *err);
+enum tr_status tr_json_f64(const json_t *object, const char *key, double *value_p, const char *what,
+                           struct tr_err *err);
+enum tr_status tr_json_bool(const json_t *object, const char *key, bool *value_p, const char *what,
+                            struct tr_err *err);
+enum tr_status tr_json_string(const json_t *object, const char *key, const char **value_p,
+                              const char *what, struct tr_err *err);
+
+#endif

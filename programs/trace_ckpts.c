@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// trace-ckpts: every checkpoint of a training run over a calibration text, into a time series.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "exit.h"
+#include "interrupt.h"
+#include "mpi/dist.h"
+#include "options.h"
+#include "run/run.h"
+
+// Usage errors are printed by one rank only, before MPI starts: launchers tell the rank by
+// variable.
+static bool is_first_rank(void) {
+    static const char *const variables[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK",
+                                            "SLURM_PROCID"};
+    for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++)
+        if (getenv(variables[i]))
+            return strcmp(getenv(variables[i]), "0") == 0;
+    return true;
+}
+
+static int complain(const struct tr_err *err, enum tr_status status) {
+    if (*err->text)
+        fprintf(stderr, "trace-ckpts: %s\n", err->text);
+    return tr_exit_code(status);
+}
+
+static int run(const struct tr_run_settings *settings, struct dist *dist) {
+    struct tr_run_outcome outcome;
+    struct tr_err err = {0};
+    enum tr_status status = tr_run(settings, dist, &outcome, &err);
+    if (status != TR_OK)
+        return complain(&err, status);
+    return outcome.stopped ? EXIT_STOPPED : outcome.failed ? EXIT_SOME_FAILED : 0;
+}
+
+int main(int argc, char **argv) {
+    struct tr_run_settings settings;
+    struct tr_err err = {0};
+    struct dist *dist;
+    char *command = tr_options_command(argc, argv); // before getopt sorts it
+    tr_options_parse(&settings, argc, argv, is_first_rank());
+    settings.command = command ? command : "trace-ckpts";
+    settings.stop = tr_interrupt_flag();
+    enum tr_status status = dist_open(&dist, &argc, &argv, &err);
+    if (status != TR_OK) {
+        complain(&err, status);
+        return EXIT_ENVIRONMENT;
+    }
+    // Every rank leaves with the highest code, so that mpirun does too.
+    double code = run(&settings, dist);
+    dist_max(dist, &code, 1);
+    dist_close(dist);
+    free(command);
+    free(settings.paths);
+    return (int)code;
+}

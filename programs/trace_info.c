@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+// trace-info: what is inside a trace, how far it got, where it came from.
+#include <argp.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/strings.h"
+#include "exit.h"
+#include "store/parts.h"
+#include "store/store.h"
+
+enum { COLUMNS = 80, KEY_COLUMNS = 16, FAILURES_SHOWN = 20 };
+
+// ---- printing --------------------------------------------------------------------------------
+
+// The text in lines of at most 80 columns, the first beginning at `column`, the others indented.
+// Control characters, which a file may hold, do not reach the terminal.
+static void print_wrapped(int column, const char *text) {
+    int at = column;
+    while (*text) {
+        int word = (int)strcspn(text, " \n");
+        if (at > KEY_COLUMNS && at + 1 + word > COLUMNS) {
+            printf("\n%*s", KEY_COLUMNS, "");
+            at = KEY_COLUMNS;
+        } else if (at > column) {
+            putchar(' ');
+            at++;
+        }
+        for (int i = 0; i < word; i++)
+            putchar((unsigned char)text[i] < 0x20 || text[i] == 0x7f ? '?' : text[i]);
+        at += word;
+        text += word;
+        bool line_ends = *text == '\n';
+        text += strspn(text, " \n");
+        if (line_ends && *text) {
+            printf("\n%*s", KEY_COLUMNS, "");
+            at = column = KEY_COLUMNS;
+        }
+    }
+    putchar('\n');
+}
+
+static void print_line(const char *key, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static void print_line(const char *key, const char *format, ...) {
+    char line[4096];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    int column = printf("  %-*s", KEY_COLUMNS - 2, key);
+    if (column > KEY_COLUMNS)
+        column += printf(" ");
+    print_wrapped(column, line);
+}
+
+// ---- the series ------------------------------------------------------------------------------
+
+struct range {
+    double low, high;
+};
+
+static void widen(struct range *range, double value) {
+    range->low = fmin(range->low, value); // fmin and fmax pass over NaN
+    range->high = fmax(range->high, value);
+}
+
+static void describe_range(struct tr_string *text, const struct range *range, const char *unit) {
+    char low[TR_HUMAN_MAX], high[TR_HUMAN_MAX];
+    if (isnan(range->low))
+        tr_string_format(text, NULL, ", %s unknown", unit);
+    else if (range->high < 1e6)
+        tr_string_format(text, NULL, ", %s %.0f to %.0f", unit, range->low, range->high);
+    else
+        tr_string_format(text, NULL, ", %s %s to %s", unit, tr_human_count(range->low, low),
+                         tr_human_count(range->high, high));
+}
+
+// Rows [first, end) are of one stage; they stand together because rows are sorted.
+static enum tr_status print_stage(const struct tr_trace *trace, int64_t first, int64_t end,
+                                  struct tr_err *err) {
+    struct range steps = {NAN, NAN}, tokens = {NAN, NAN};
+    for (int64_t i = first; i < end; i++) {
+        int64_t step;
+        double seen;
+        TR_TRY(tr_trace_read(trace, TR_V_STEP, i, 1, &step, err));
+        TR_TRY(tr_trace_read(trace, TR_V_TOKENS_SEEN, i, 1, &seen, err));
+        widen(&steps, step < 0 ? NAN : (double)step);
+        widen(&tokens, seen);
+    }
+    struct tr_string text = {0};
+    const char *stage = tr_trace_string(trace, TR_V_STAGE, first);
+    if (*stage)
+        tr_string_format(&text, NULL, "stage %s: ", stage);
+    tr_string_format(&text, NULL, "%lld checkpoint%s", (long long)(end - first),
+                     end - first == 1 ? "" : "s");
+    describe_range(&text, &steps, "steps");
+    describe_range(&text, &tokens, "tokens seen");
+    if (text.data)
+        print_line(first ? "" : "series", "%s", text.data);
+    tr_string_free(&text);
+    return TR_OK;
+}
+
+static enum tr_status print_series(const struct tr_trace *trace, struct tr_err *err) {
+    int64_t rows = tr_trace_rows(trace), first = 0;
+    for (int64_t i = 1; i <= rows; i++) {
+        if (i < rows && !strcmp(tr_trace_string(trace, TR_V_STAGE, i),
+                                tr_trace_string(trace, TR_V_STAGE, first)))
+            continue;
+        TR_TRY(print_stage(trace, first, i, err));
+        first = i;
+    }
+    return TR_OK;
+}
+
+static enum tr_status print_progress(const struct tr_trace *trace, struct tr_err *err) {
+    int64_t rows = tr_trace_rows(trace), failed = 0;
+    for (int64_t i = 0; i < rows; i++) {
+        uint8_t status;
+        TR_TRY(tr_trace_read(trace, TR_V_STATUS, i, 1, &status, err));
+        if (status == TR_ROW_COMPLETE)
+            continue;
+        if (failed++ < FAILURES_SHOWN)
+            print_line("failed", "%s: %s", tr_trace_string(trace, TR_V_NAME, i),
+                       tr_trace_string(trace, TR_V_ERROR, i));
+    }
+    if (failed > FAILURES_SHOWN)
+        print_line("", "and %lld more", (long long)(failed - FAILURES_SHOWN));
+    print_line("progress", "%lld complete, %lld failed", (long long)(rows - failed),
+               (long long)failed);
+    return TR_OK;
+}
+
+// ---- the rest --------------------------------------------------------------------------------
+
+static void print_layout(const struct tr_trace *trace) {
+    const struct tr_layout *layout = &tr_trace_info(trace)->layout;
+    print_line("layers", "%lld, each as attn, mlp and block", (long long)layout->layers);
+    print_line("calibration", "%lld sequences of %lld tokens", (long long)layout->sequences,
+               (long long)layout->seq_len);
+    print_line("measured", "importance per layer and sequence, histograms, by position%s%s",
+               layout->nll ? "; loss (nat per token)" : "",
+               layout->per_token ? "; importance of every token" : "");
+    if (layout->span_tokens)
+        print_line("spans", "%lld tokens compared between blocks, the stream of %lld kept",
+                   (long long)layout->span_tokens, (long long)layout->probes);
+}
+
+// Runs of sequences of one text.
+static void print_texts(const struct tr_run_info *info) {
+    int64_t first = 0, count = info->layout.sequences;
+    for (int64_t i = 1; i <= count; i++) {
+        if (i < count && !strcmp(info->text[i], info->text[first]))
+            continue;
+        print_line(first ? "" : "texts", "%lld sequence%s of %s", (long long)(i - first),
+                   i - first == 1 ? "" : "s", *info->text[first] ? info->text[first] : "no label");
+        first = i;
+    }
+}
+
+static void print_sizes(const struct tr_trace *trace, const char *path) {
+    uint64_t values, disk;
+    char of_values[TR_HUMAN_MAX], of_disk[TR_HUMAN_MAX], of_file[TR_HUMAN_MAX];
+    struct stat about;
+    tr_trace_sizes(trace, &values, &disk);
+    print_line("size", "%s in the file; %s of values take %s in it, %.2f times less",
+               tr_human_bytes(stat(path, &about) ? NAN : (double)about.st_size, of_file),
+               tr_human_bytes((double)values, of_values), tr_human_bytes((double)disk, of_disk),
+               disk ? (double)values / (double)disk : 1.0);
+}
+
+static void print_attributes(const struct tr_run_info *info) {
+    printf("\nwhere it came from (* has to agree when the run goes on)\n");
+    for (int64_t i = 0; i < info->count; i++) {
+        const struct tr_attribute *attribute = &info->attributes[i];
+        char key[64];
+        snprintf(key, sizeof key, "%s%s", attribute->name,
+                 attribute->role == TR_IDENTITY ? " *" : "");
+        if (attribute->is_number)
+            print_line(key, "%lld", (long long)attribute->number);
+        else
+            print_line(key, "%s", attribute->text);
+    }
+}
+
+static enum tr_status print_trace(const struct tr_trace *trace, const char *path,
+                                  struct tr_err *err) {
+    TR_TRY(print_series(trace, err));
+    TR_TRY(print_progress(trace, err));
+    print_layout(trace);
+    print_texts(tr_trace_info(trace));
+    print_sizes(trace, path);
+    print_attributes(tr_trace_info(trace));
+    return TR_OK;
+}
+
+static int64_t pending_parts(const char *path) {
+    char *folder;
+    struct tr_part_list parts;
+    int64_t count = 0;
+    if (tr_parts_path(&folder, path, NULL) != TR_OK)
+        return 0;
+    if (tr_parts_list(&parts, folder, NULL) == TR_OK)
+        count = parts.count;
+    tr_part_list_free(&parts);
+    free(folder);
+    return count;
+}
+
+static int show(const char *path) {
+    struct tr_trace *trace;
+    struct tr_err err;
+    int64_t pending = pending_parts(path);
+    enum tr_status status = tr_trace_open(&trace, path, &err);
+    if (status == TR_OK) {
+        printf("%s\n", path);
+        status = print_trace(trace, path, &err);
+        tr_trace_close(trace);
+    }
+    if (pending)
+        printf("\n%lld more checkpoint%s committed in %s.parts, not yet published\n",
+               (long long)pending, pending == 1 ? "" : "s", path);
+    if (status == TR_OK)
+        return 0;
+    fprintf(stderr, "trace-info: %s\n", err.text);
+    return EXIT_ENVIRONMENT;
+}
+
+// ---- the command line ------------------------------------------------------------------------
+
+static error_t parse(int key, char *argument, struct argp_state *state) {
+    const char **path = state->input;
+    switch (key) {
+    case ARGP_KEY_ARG:
+        if (*path)
+            argp_error(state, "one FILE at a time");
+        *path = argument;
+        return 0;
+    case ARGP_KEY_NO_ARGS:
+        argp_error(state, "which FILE?");
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+const char *argp_program_version = "trace-info " TRACE_VERSION;
+
+int main(int argc, char **argv) {
+    static const struct argp argp = {
+        .parser = parse,
+        .args_doc = "FILE",
+        .doc = "Shows what is inside a trace, how far it got, and where it came from. FILE is what "
+               "trace-ckpts wrote, also while it still writes, or one part of FILE.parts."};
+    const char *path = NULL;
+    argp_err_exit_status = EXIT_USAGE;
+    if (argp_parse(&argp, argc, argv, 0, NULL, &path))
+        return EXIT_USAGE;
+    return show(path);
+}

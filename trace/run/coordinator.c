@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "run/coordinator.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "model/forward.h"
+#include "results.h"
+#include "run/affinity.h"
+#include "run/progress.h"
+#include "run/protocol.h"
+#include "run/worker.h"
+
+enum { PUBLISH_SHARE = 50 }; // publishing costs at most 1/50 of the run
+
+// The pieces of one split checkpoint as they come in.
+struct assembly {
+    struct tr_results results; // of all sequences; empty before the first piece
+    struct tr_message message;
+};
+
+struct tr_coordinator {
+    const struct tr_job *job;
+    struct tr_store *store;
+    const char *backend;
+    int ranks;
+    struct dist_schedule *schedule;
+    struct assembly *assemblies; // [job->todo_count]
+    struct tr_hello *hellos;     // [ranks]
+    int hello_count;
+    double *partial; // [ranks], tokens of the item that each rank is at
+    struct tr_progress progress;
+    int64_t finished, failed; // checkpoints
+    bool stopped, dirty;      // a signal came; something is committed and not published
+    double last_publish, publish_seconds;
+    struct tr_err fatal; // code TR_OK: none
+};
+
+enum tr_status tr_coordinator_new(struct tr_coordinator **coordinator_p, const struct tr_job *job,
+                                  struct tr_store *store, int ranks, const char *backend,
+                                  struct tr_err *err) {
+    struct tr_coordinator *c;
+    TR_TRY(TR_NEW(&c, 1, "the coordinator", err));
+    *c = (struct tr_coordinator){
+        .job = job, .store = store, .backend = backend, .ranks = ranks, .last_publish = tr_now()};
+    tr_progress_start(&c->progress, job);
+    enum tr_status status =
+        dist_schedule_new(&c->schedule, job->todo_count, job->micro_batches, ranks, err);
+    if (status == TR_OK)
+        status = TR_NEW(&c->assemblies, job->todo_count, "split checkpoints", err);
+    if (status == TR_OK)
+        status = TR_NEW(&c->hellos, ranks, "the ranks", err);
+    if (status == TR_OK)
+        status = TR_NEW(&c->partial, ranks, "the ranks", err);
+    if (status != TR_OK) {
+        tr_coordinator_free(c);
+        return status;
+    }
+    *coordinator_p = c;
+    return TR_OK;
+}
+
+void tr_coordinator_free(struct tr_coordinator *c) {
+    if (!c)
+        return;
+    for (int64_t i = 0; c->assemblies && i < c->job->todo_count; i++)
+        tr_results_free(&c->assemblies[i].results);
+    free(c->assemblies);
+    free(c->hellos);
+    free(c->partial);
+    dist_schedule_free(c->schedule);
+    free(c);
+}
+
+static void set_fatal(struct tr_coordinator *c, const struct tr_err *err) {
+    if (c->fatal.code == TR_OK)
+        c->fatal = *err;
+    dist_schedule_stop(c->schedule);
+}
+
+static void checkpoint_over(struct tr_coordinator *c, const struct tr_message *message) {
+    const struct tr_series_entry *entry =
+        &c->job->series.entries[c->job->todo[message->item.checkpoint]];
+    c->finished++;
+    c->failed += message->status != TR_OK;
+    c->dirty = true;
+    tr_progress_checkpoint(&c->progress, entry->name, message);
+}
+
+// ---- pieces ------------------------------------------------------------------------------------
+
+static enum tr_status join_piece(struct tr_coordinator *c, const struct tr_message *message,
+                                 const void *bytes, size_t size, struct tr_err *err) {
+    struct assembly *a = &c->assemblies[message->item.checkpoint];
+    const struct tr_layout *layout = &c->job->info.layout;
+    int64_t micro = c->job->micro_batch;
+    int64_t begin = message->item.begin * micro, end = message->item.end * micro;
+    end = end < layout->sequences ? end : layout->sequences;
+    if (!a->results.sums) {
+        TR_TRY(tr_results_new(&a->results, layout, 0, layout->sequences, err));
+        a->message = *message;
+    } else {
+        a->message.seconds += message->seconds;
+        a->message.waited += message->waited;
+    }
+    if (strcmp(a->message.weights_digest, message->weights_digest) && !*a->message.text)
+        snprintf(a->message.text, sizeof a->message.text,
+                 "two ranks read different weights: digests %s and %s", a->message.weights_digest,
+                 message->weights_digest);
+    return tr_results_join(&a->results, layout, begin, end, bytes, size, err);
+}
+
+static enum tr_status commit_assembly(struct tr_coordinator *c, const struct dist_item *item,
+                                      struct tr_err *err) {
+    struct assembly *a = &c->assemblies[item->checkpoint];
+    a->message.item = *item;
+    if (*a->message.text && a->message.status == TR_OK)
+        a->message.status = TR_EIO;
+    enum tr_status status = tr_results_commit(&a->results, c->job, &a->message, c->backend, err);
+    tr_results_free(&a->results);
+    if (status == TR_OK)
+        checkpoint_over(c, &a->message);
+    return status;
+}
+
+static enum tr_status take_piece(struct tr_coordinator *c, const struct tr_message *message,
+                                 const void *bytes, size_t size, struct tr_err *err) {
+    struct assembly *a = &c->assemblies[message->item.checkpoint];
+    if (message->kind == TR_MSG_FAILED)
+        a->message = *message;
+    else if (a->message.kind != TR_MSG_FAILED)
+        TR_TRY(join_piece(c, message, bytes, size, err));
+    tr_progress_add(&c->progress, message);
+    if (dist_schedule_done(c->schedule, &message->item))
+        return commit_assembly(c, &message->item, err);
+    return TR_OK;
+}
+
+// ---- messages ----------------------------------------------------------------------------------
+
+static int by_place(const void *a, const void *b) {
+    const struct tr_hello *left = a, *right = b;
+    int order = strcmp(left->host, right->host);
+    return order ? order : strcmp(left->device, right->device);
+}
+
+static void note_node(struct tr_coordinator *c, const struct tr_hello *hellos, int count) {
+    char text[1024];
+    tr_affinity_advice(hellos, count, text, sizeof text);
+    if (*text)
+        tr_progress_note(&c->progress, text);
+    tr_affinity_devices(hellos, count, text, sizeof text);
+    if (*text && c->job->settings->verbose)
+        tr_progress_note(&c->progress, text);
+}
+
+// When all ranks have said where they run: advice once per node, and the machine's rate.
+static void take_hello(struct tr_coordinator *c, const void *bytes) {
+    memcpy(&c->hellos[c->hello_count++], bytes, sizeof *c->hellos);
+    if (c->hello_count < c->ranks)
+        return;
+    qsort(c->hellos, (size_t)c->ranks, sizeof *c->hellos, by_place);
+    for (int i = 0, first = 0; i < c->ranks; i++) {
+        c->progress.product_rate += c->hellos[i].product_rate;
+        if (i + 1 < c->ranks && strcmp(c->hellos[i].host, c->hellos[i + 1].host) == 0)
+            continue;
+        note_node(c, c->hellos + first, i + 1 - first);
+        first = i + 1;
+    }
+}
+
+static enum tr_status answer_next(struct tr_coordinator *c, void **answer_p, size_t *size_p,
+                                  struct tr_err *err) {
+    struct dist_item *item = malloc(sizeof *item);
+    if (!item)
+        return tr_fail(err, TR_ENOMEM, "no memory for an answer");
+    *item = dist_schedule_next(c->schedule);
+    *answer_p = item;
+    *size_p = sizeof *item;
+    return TR_OK;
+}
+
+static void set_partial(struct tr_coordinator *c, int rank, double tokens) {
+    c->partial[rank] = tokens;
+    c->progress.partial = 0;
+    for (int i = 0; i < c->ranks; i++)
+        c->progress.partial += c->partial[i];
+}
+
+static enum tr_status take_message(struct tr_coordinator *c, int from,
+                                   const struct tr_message *message, const void *payload,
+                                   size_t size, struct tr_err *err) {
+    struct tr_err fatal = {.code = message->status};
+    set_partial(c, from, message->kind == TR_MSG_PROGRESS ? message->tokens : 0);
+    switch (message->kind) {
+    case TR_MSG_PROGRESS:
+        return TR_OK;
+    case TR_MSG_HELLO:
+        take_hello(c, payload);
+        return TR_OK;
+    case TR_MSG_WHOLE:
+        dist_schedule_done(c->schedule, &message->item);
+        tr_progress_add(&c->progress, message);
+        checkpoint_over(c, message);
+        return TR_OK;
+    case TR_MSG_FATAL:
+        if (c->ranks > 1)
+            snprintf(fatal.text, sizeof fatal.text, "rank %d: %.900s", from, message->text);
+        else
+            strcpy(fatal.text, message->text);
+        set_fatal(c, &fatal);
+        return TR_OK;
+    default:
+        return take_piece(c, message, payload, size, err);
+    }
+}
+
+static enum tr_status answer(void *user, int from, const void *request, size_t size,
+                             void **answer_p, size_t *answer_size_p, struct tr_err *err) {
+    struct tr_coordinator *c = user;
+    struct tr_message message;
+    if (size < sizeof message)
+        return tr_fail(err, TR_EFORMAT, "a message of %zu bytes is too short", size);
+    memcpy(&message, request, sizeof message);
+    if (message.kind == TR_MSG_NEXT)
+        return answer_next(c, answer_p, answer_size_p, err);
+    enum tr_status status = take_message(c, from, &message, (const char *)request + sizeof message,
+                                         size - sizeof message, err);
+    if (status != TR_OK)
+        set_fatal(c, err);
+    return status;
+}
+
+// ---- between messages --------------------------------------------------------------------------
+
+static void publish(struct tr_coordinator *c) {
+    struct tr_err err;
+    if (tr_store_publish(c->store, &c->publish_seconds, &err) != TR_OK)
+        set_fatal(c, &err);
+    c->dirty = false;
+    c->last_publish = tr_now();
+}
+
+static void tick(void *user) {
+    struct tr_coordinator *c = user;
+    if (*c->job->settings->stop && !c->stopped) {
+        c->stopped = true;
+        dist_schedule_stop(c->schedule);
+        tr_progress_note(&c->progress, "stopping: finishing what is in flight");
+    }
+    double interval =
+        fmax((double)c->job->settings->publish_seconds, PUBLISH_SHARE * c->publish_seconds);
+    if (c->dirty && tr_now() - c->last_publish >= interval)
+        publish(c);
+    tr_progress_show(&c->progress);
+}
+
+struct dist_service tr_coordinator_service(struct tr_coordinator *c) {
+    return (struct dist_service){.user = c, .answer = answer, .tick = tick};
+}
+
+enum tr_status tr_coordinator_finish(struct tr_coordinator *c, struct tr_run_outcome *outcome,
+                                     struct tr_err *err) {
+    publish(c);
+    tr_progress_end(&c->progress, c->finished, c->failed);
+    bool left = c->finished < c->job->todo_count;
+    *outcome = (struct tr_run_outcome){.failed = c->failed, .stopped = left && c->stopped};
+    if (left && !c->stopped && c->fatal.code == TR_OK)
+        tr_fail(&c->fatal, TR_ENVIRONMENT,
+                "a rank gave up without a reason; run the same command again");
+    if (c->fatal.code == TR_OK)
+        return TR_OK;
+    *err = c->fatal;
+    return err->code = TR_ENVIRONMENT;
+}

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef TR_COORDINATOR_H
+#define TR_COORDINATOR_H
+
+#include "mpi/dist.h"
+#include "run/job.h"
+#include "run/run.h"
+#include "store/store.h"
+
+// Rank 0's service: hands out items, joins the pieces of split checkpoints, publishes the store,
+// shows progress, and heeds signals.
+
+struct tr_coordinator;
+
+// The job and the store are borrowed. `backend`: the description recorded with joined checkpoints.
+enum tr_status tr_coordinator_new(struct tr_coordinator **coordinator_p, const struct tr_job *job,
+                                  struct tr_store *store, int ranks, const char *backend,
+                                  struct tr_err *err);
+void tr_coordinator_free(struct tr_coordinator *coordinator); // accepts NULL
+
+// What dist_serve_begin wants.
+struct dist_service tr_coordinator_service(struct tr_coordinator *coordinator);
+
+// The last publication, and the summary for people. After the service has ended. An error is what
+// ended the job before its work was done.
+enum tr_status tr_coordinator_finish(struct tr_coordinator *coordinator,
+                                     struct tr_run_outcome *outcome, struct tr_err *err);
+
+#endif

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+// What rank 0 finds out before work starts: which checkpoints, over which tokens, into which store.
+#include "run/job.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "model/forward.h"
+#include "text/tokenizer.h"
+
+// What a sublayer is, in the words the store keeps: a residual add.
+static const char definition[] =
+    "x: residual stream entering the sublayer, before any norm; delta: everything the sublayer "
+    "adds to the stream; similarity: mean over tokens of cos(x, x + delta); importance: mean of "
+    "1 - cos; parallel residual: attn and mlp share x; block: delta is what attn and mlp add "
+    "together";
+
+void tr_shape_text(const struct tr_config *c, char out[256]) {
+    snprintf(out, 256,
+             "%s layers=%lld hidden=%lld heads=%lld/%lld head_dim=%lld ffn=%lld vocabulary=%lld",
+             c->family->model_type, (long long)c->layers, (long long)c->hidden, (long long)c->heads,
+             (long long)c->kv_heads, (long long)c->qk_dim, (long long)c->ffn,
+             (long long)c->vocabulary);
+    if (c->experts)
+        snprintf(out + strlen(out), 256 - strlen(out), " experts=%lld/%lld x %lld",
+                 (long long)c->experts_used, (long long)c->experts, (long long)c->expert_ffn);
+}
+
+static enum tr_status find_series(struct tr_job *job, struct tr_string *notes, struct tr_err *err) {
+    const struct tr_run_settings *o = job->settings;
+    if (o->manifest)
+        TR_TRY(tr_series_from_manifest(&job->series, o->manifest, o->tokens_per_step, err));
+    else
+        TR_TRY(
+            tr_series_from_paths(&job->series, o->paths, o->path_count, o->tokens_per_step, err));
+    const struct tr_series *s = &job->series;
+    if (s->count == 0)
+        return tr_fail(err, TR_EUSAGE,
+                       "no checkpoint folder among the arguments (%lld plain files)",
+                       (long long)s->skipped_files);
+    if (s->skipped_files)
+        TR_TRY(tr_string_format(notes, err, "skipped %lld plain file%s (%s%s)\n",
+                                (long long)s->skipped_files, s->skipped_files == 1 ? "" : "s",
+                                s->first_skipped, s->skipped_files == 1 ? "" : ", ..."));
+    if (s->count == 1)
+        return tr_string_format(notes, err, "1 checkpoint, %s\n", s->entries[0].name);
+    return tr_string_format(notes, err, "%lld checkpoints, %s, from %s to %s\n",
+                            (long long)s->count, s->order, s->entries[0].name,
+                            s->entries[s->count - 1].name);
+}
+
+// The first checkpoint whose headers and config can be read gives the series' shape.
+static enum tr_status find_first(struct tr_job *job, int64_t *index_p, struct tr_err *err) {
+    struct tr_err first_err;
+    for (int64_t i = 0; i < job->series.count; i++) {
+        struct tr_err *to = i ? err : &first_err;
+        if (tr_loaded_examine(&job->first, job->series.entries[i].path, !job->settings->no_nll,
+                              to) == TR_OK) {
+            *index_p = i;
+            return TR_OK;
+        }
+    }
+    return tr_fail(err, first_err.code,
+                   "none of the %lld checkpoints can be read; the first: %.800s",
+                   (long long)job->series.count, first_err.text);
+}
+
+// All tokenizer.json of the series must be the same file, or one text would be many.
+static enum tr_status check_tokenizers(const struct tr_job *job, const char *first_path,
+                                       const char *digest, struct tr_err *err) {
+    enum { LIMIT = 256 << 20 };
+    for (int64_t i = 0; i < job->series.count; i++) {
+        char *path, *bytes, other[TR_DIGEST_MAX];
+        size_t size;
+        TR_TRY(tr_path_join(&path, job->series.entries[i].path, "tokenizer.json", err));
+        bool same = true;
+        if (tr_file_exists(path) && tr_file_load(path, LIMIT, &bytes, &size, NULL) == TR_OK) {
+            tr_digest_bytes(bytes, size, other);
+            same = strcmp(other, digest) == 0;
+            free(bytes);
+        }
+        enum tr_status status =
+            same ? TR_OK
+                 : tr_fail(err, TR_EUSAGE,
+                           "the tokenizer changes within the series: %s differs from %s; give "
+                           "token ids with --tokens",
+                           path, first_path);
+        free(path);
+        TR_TRY(status);
+    }
+    return TR_OK;
+}
+
+static enum tr_status tokenize(struct tr_job *job, const char *path,
+                               const struct tr_calibration_options *options, struct tr_err *err) {
+    struct tr_tokenizer *tokenizer;
+    if (!tr_file_exists(path))
+        return tr_fail(err, TR_EUSAGE,
+                       "%s does not exist, so no text can be tokenised; give token "
+                       "ids with --tokens",
+                       path);
+    TR_TRY(tr_tokenizer_open(&tokenizer, path, err));
+    int32_t separator = job->first.config.end_of_sequence;
+    if (separator < 0)
+        separator = tr_tokenizer_id(tokenizer, "<|endoftext|>");
+    enum tr_status status = check_tokenizers(job, path, tr_tokenizer_digest(tokenizer), err);
+    if (status == TR_OK && separator < 0)
+        status =
+            tr_fail(err, TR_EUSAGE,
+                    "the model names no end-of-sequence token (eos_token_id in config.json) to "
+                    "put between documents; give token ids with --tokens");
+    if (status == TR_OK && job->settings->text)
+        status = tr_calibration_from_text(&job->calibration, job->settings->text, tokenizer,
+                                          separator, options, err);
+    else if (status == TR_OK)
+        status = tr_calibration_from_builtin(&job->calibration, tokenizer, separator, options, err);
+    if (status == TR_OK)
+        status = tr_run_info_text(&job->info, TR_RECORDED, "tokenizer_digest",
+                                  tr_tokenizer_digest(tokenizer), err);
+    tr_tokenizer_free(tokenizer);
+    return status;
+}
+
+static enum tr_status find_calibration(struct tr_job *job, int64_t first, struct tr_string *notes,
+                                       struct tr_err *err) {
+    const struct tr_run_settings *o = job->settings;
+    struct tr_calibration_options options = {.samples = o->samples,
+                                             .seq_len = o->seq_len,
+                                             .max_positions = tr_config_longest(&job->first.config),
+                                             .vocabulary = job->first.config.vocabulary};
+    if (o->tokens) {
+        TR_TRY(tr_calibration_from_tokens(&job->calibration, o->tokens, &options, err));
+    } else {
+        char *path;
+        TR_TRY(tr_path_join(&path, job->series.entries[first].path, "tokenizer.json", err));
+        enum tr_status status = tokenize(job, path, &options, err);
+        free(path);
+        TR_TRY(status);
+    }
+    const struct tr_calibration *c = &job->calibration;
+    return tr_string_format(notes, err, "calibration: %lld row%s of %lld token%s from %s%s\n",
+                            (long long)c->sequences, c->sequences == 1 ? "" : "s",
+                            (long long)c->seq_len, c->seq_len == 1 ? "" : "s", c->label,
+                            !o->text && !o->tokens ? " (no --text or --tokens given)" : "");
+}
+
+// How many tokens' streams are compared, and how many are kept: no more than there are.
+static enum tr_status size_spans(struct tr_job *job, struct tr_err *err) {
+    enum { SPAN_TOKENS = 1024, DRIFT_TOKENS = 32 };
+    const struct tr_run_settings *o = job->settings;
+    struct tr_layout *layout = &job->info.layout;
+    int64_t tokens = layout->sequences * layout->seq_len;
+    if (!o->spans)
+        return TR_OK;
+    if (o->span_tokens > tokens)
+        return tr_fail(err, TR_EUSAGE,
+                       "--span-tokens %lld are more than the calibration's %lld tokens",
+                       (long long)o->span_tokens, (long long)tokens);
+    layout->span_tokens = o->span_tokens ? o->span_tokens : SPAN_TOKENS;
+    layout->span_tokens = layout->span_tokens < tokens ? layout->span_tokens : tokens;
+    if (o->drift_tokens > layout->span_tokens)
+        return tr_fail(err, TR_EUSAGE, "--drift-tokens %lld are more than the %lld span tokens",
+                       (long long)o->drift_tokens, (long long)layout->span_tokens);
+    layout->probes = o->drift_tokens ? o->drift_tokens : DRIFT_TOKENS;
+    layout->probes = layout->probes < layout->span_tokens ? layout->probes : layout->span_tokens;
+    layout->channels = job->first.config.hidden;
+    return TR_OK;
+}
+
+// Where the series is computed, and with which type: once for all of it.
+static enum tr_status choose_device(struct tr_job *job, struct tr_string *notes,
+                                    struct tr_err *err) {
+    const struct tr_run_settings *o = job->settings;
+    bool found = o->any_device && kn_device_count() > 0;
+    job->device = found ? KN_CUDA : o->device;
+    job->type = o->type;
+    if (job->device == KN_CPU && o->type != KN_F32)
+        return tr_fail(err, TR_EUSAGE, "--dtype %s needs a device; the CPU computes in f32",
+                       kn_type_name(o->type));
+    if (job->device == KN_CPU && o->device_memory)
+        return tr_fail(err, TR_EUSAGE, "--device-memory needs a device; this is a run on the CPU");
+    if (job->device == KN_CUDA && o->any_type)
+        job->type = job->first.weights == KN_F16 ? KN_F16 : KN_BF16;
+    if (!found)
+        return TR_OK;
+    return tr_string_format(notes, err, "computing on cuda in %s (no --device given)\n",
+                            kn_type_name(job->type));
+}
+
+// How values are computed, in the words the store keeps.
+static enum tr_status describe_math(struct tr_job *job, struct tr_err *err) {
+    char math[160];
+    snprintf(math, sizeof math,
+             "%s operands, f32 accumulation, f32 residual stream, f64 statistics; no fast-math%s",
+             kn_type_name(job->type), job->device == KN_CUDA ? ", no TF32" : "");
+    TR_TRY(tr_run_info_text(&job->info, TR_IDENTITY, "dtype", kn_type_name(job->type), err));
+    return tr_run_info_text(&job->info, TR_RECORDED, "math", math, err);
+}
+
+// The attributes: what must agree for rows to be comparable, what is worth recording, and what is
+// true only of the moment.
+enum tr_status tr_job_describe(struct tr_job *job, const struct kn_backend *kn,
+                               struct tr_err *err) {
+    struct tr_run_info *i = &job->info;
+    const struct tr_calibration *c = &job->calibration;
+    char host[256] = "", time[TR_TIME_MAX];
+    if (gethostname(host, sizeof host - 1))
+        strcpy(host, "unknown");
+    struct tr_string history = {0};
+    TR_TRY(tr_string_format(&history, err, "%s: %s", tr_time_iso(time), job->settings->command));
+    enum tr_status status;
+    TR_GO(status, tr_run_info_text(i, TR_IDENTITY, "definition", definition, err), out);
+    TR_GO(status, tr_run_info_text(i, TR_IDENTITY, "model", job->shape, err), out);
+    TR_GO(status, tr_run_info_text(i, TR_IDENTITY, "tokens_digest", c->ids_digest, err), out);
+    TR_GO(status, tr_run_info_number(i, TR_IDENTITY, "micro_batch", job->micro_batch, err), out);
+    TR_GO(status, describe_math(job, err), out);
+    TR_GO(status, tr_run_info_text(i, TR_RECORDED, "device", kn->ops->name, err), out);
+    TR_GO(status, tr_run_info_text(i, TR_RECORDED, "library", kn->description, err), out);
+    TR_GO(status, tr_run_info_text(i, TR_RECORDED, "calibration", c->label, err), out);
+    TR_GO(status, tr_run_info_text(i, TR_RECORDED, "source", job->settings->version, err), out);
+    TR_GO(status, tr_run_info_text(i, TR_VOLATILE, "created", time, err), out);
+    TR_GO(status, tr_run_info_text(i, TR_VOLATILE, "host", host, err), out);
+    TR_GO(status, tr_run_info_text(i, TR_VOLATILE, "history", history.data, err), out);
+out:
+    tr_string_free(&history);
+    return status;
+}
+
+static enum tr_status label_sequences(struct tr_job *job, struct tr_err *err) {
+    struct tr_run_info *info = &job->info;
+    const struct tr_calibration *c = &job->calibration;
+    TR_TRY(tr_run_info_sequences(info, err));
+    for (int64_t s = 0; s < c->sequences; s++) {
+        char digest[TR_DIGEST_MAX];
+        tr_digest_bytes(c->ids + s * c->seq_len, (size_t)c->seq_len * 4, digest);
+        TR_TRY(tr_run_info_sequence(info, s, c->label, digest, err));
+    }
+    return TR_OK;
+}
+
+// A malformed file that an option names is the option's fault, not a checkpoint's.
+static enum tr_status as_usage(enum tr_status status) {
+    return status == TR_EFORMAT || status == TR_EUNSUPPORTED ? TR_EUSAGE : status;
+}
+
+enum tr_status tr_job_prepare(struct tr_job *job, const struct tr_run_settings *settings,
+                              struct tr_string *notes, struct tr_err *err) {
+    *job = (struct tr_job){.settings = settings};
+    int64_t first = 0;
+    TR_TRY(as_usage(find_series(job, notes, err)));
+    TR_TRY(find_first(job, &first, err));
+    tr_shape_text(&job->first.config, job->shape);
+    TR_TRY(choose_device(job, notes, err));
+    TR_TRY(as_usage(find_calibration(job, first, notes, err)));
+    const struct tr_calibration *c = &job->calibration;
+    job->info.layout = (struct tr_layout){.layers = job->first.config.layers,
+                                          .sequences = c->sequences,
+                                          .seq_len = c->seq_len,
+                                          .nll = !settings->no_nll,
+                                          .per_token = settings->per_token};
+    TR_TRY(size_spans(job, err));
+    job->micro_batch = tr_micro_batch(&job->first.config, c->seq_len, job->device == KN_CUDA);
+    job->micro_batches = (c->sequences + job->micro_batch - 1) / job->micro_batch;
+    return label_sequences(job, err);
+}
+
+void tr_job_free(struct tr_job *job) {
+    tr_series_free(&job->series);
+    tr_calibration_free(&job->calibration);
+    tr_run_info_free(&job->info);
+    free(job->todo);
+    *job = (struct tr_job){0};
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "run/plan.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "model/forward.h"
+#include "mpi/schedule.h"
+#include "node_memory.h"
+#include "run/worker.h"
+
+// What the program itself has taken so far: libraries, their buffers, the calibration; bytes.
+static double resident_memory(void) {
+    FILE *file = fopen("/proc/self/statm", "r");
+    long long pages = 0;
+    if (file && fscanf(file, "%*d %lld", &pages) != 1)
+        pages = 0;
+    if (file)
+        fclose(file);
+    return (double)pages * (double)sysconf(_SC_PAGESIZE);
+}
+
+const double tr_plan_device_reserve = 1.1e9;
+
+struct tr_rank_bytes tr_plan_memory(const struct kn_backend *kn, double device_memory,
+                                    int node_ranks, int sharers) {
+    struct tr_rank_bytes memory = {.host = 0.7 * tr_node_memory() / node_ranks};
+    if (kn->unified)
+        return memory;
+    double room = 0.9 * (double)kn->memory_free;
+    if (device_memory > 0 && device_memory < room)
+        room = device_memory;
+    memory.device = room / sharers - tr_plan_device_reserve;
+    return memory;
+}
+
+struct tr_plan tr_plan_make(const struct tr_job *job, const struct kn_backend *kn, int ranks,
+                            struct tr_rank_bytes memory, double product_rate) {
+    const struct tr_calibration *c = &job->calibration;
+    double checkpoints = (double)job->todo_count, tokens = (double)(c->sequences * c->seq_len);
+    int64_t micro = job->micro_batch;
+    struct tr_plan plan = {.ranks = ranks, .sequences = c->sequences, .product_rate = product_rate};
+    plan.items = dist_schedule_items(job->todo_count, job->micro_batches, ranks);
+    if (job->todo_count < ranks) // every item is a piece
+        plan.sequences = (job->micro_batches + ranks - 1) / ranks * micro;
+    plan.sequences = plan.sequences < c->sequences ? plan.sequences : c->sequences;
+    plan.fit = tr_worker_fit(job, kn, memory);
+    plan.fit.wave = plan.fit.wave < plan.sequences ? plan.fit.wave : plan.sequences;
+    plan.memory = tr_worker_bytes(job, kn, plan.fit.wave, plan.fit.slabs);
+    plan.memory.host += resident_memory();
+    plan.memory.device += kn->unified ? 0 : tr_plan_device_reserve;
+    double passes = (double)((plan.sequences + plan.fit.wave - 1) / plan.fit.wave);
+    if (checkpoints > 0)
+        passes *= (double)plan.items / checkpoints;
+    plan.bytes_read = checkpoints * passes * job->first.bytes_read;
+    plan.bytes_stored = checkpoints * job->first.bytes_stored;
+    plan.flops =
+        checkpoints * tr_config_flops(&job->first.config, tokens, c->seq_len, job->info.layout.nll);
+    return plan;
+}
+
+static enum tr_status device_page(const struct tr_plan *plan, struct tr_string *text,
+                                  struct tr_err *err) {
+    char memory[TR_HUMAN_MAX], reserve[TR_HUMAN_MAX];
+    TR_TRY(tr_string_format(text, err, "  device         %s", plan->device.text));
+    if (plan->device.sharers > 1)
+        TR_TRY(tr_string_format(text, err, ", shared by %d of this node's %d ranks",
+                                plan->device.sharers, plan->node_ranks));
+    return tr_string_format(text, err,
+                            "\n  device memory  %s a rank: two slabs, streams, scratch, and %s for "
+                            "the context and libraries\n",
+                            tr_human_bytes(plan->memory.device, memory),
+                            tr_human_bytes(tr_plan_device_reserve, reserve));
+}
+
+static enum tr_status page(const struct tr_plan *plan, const struct tr_job *job,
+                           const struct kn_backend *kn, struct tr_string *text,
+                           struct tr_err *err) {
+    static const char *const counts[] = {"no",  "one",   "two",   "three", "four", "five",
+                                         "six", "seven", "eight", "nine",  "ten"};
+    char read[TR_HUMAN_MAX], stored[TR_HUMAN_MAX], memory[TR_HUMAN_MAX], time[TR_HUMAN_MAX];
+    char flops[TR_HUMAN_MAX], slab[TR_HUMAN_MAX];
+    TR_TRY(tr_string_format(
+        text, err,
+        "  items          %lld for %d rank%s; the largest has %lld sequences, %lld at a time\n",
+        (long long)plan->items, plan->ranks, plan->ranks == 1 ? "" : "s",
+        (long long)plan->sequences, (long long)plan->fit.wave));
+    TR_TRY(tr_string_format(text, err, "  to read        %s, %.2f times what is stored (%s)\n",
+                            tr_human_bytes(plan->bytes_read, read),
+                            plan->bytes_stored > 0 ? plan->bytes_read / plan->bytes_stored : 0,
+                            tr_human_bytes(plan->bytes_stored, stored)));
+    TR_TRY(tr_string_format(text, err,
+                            "  peak memory    %s a rank: %s slabs of %s, %sresults, the program\n",
+                            tr_human_bytes(plan->memory.host, memory), counts[plan->fit.slabs],
+                            tr_human_bytes((double)job->first.largest_slab, slab),
+                            plan->memory.device > 0 ? "" : "streams, scratch, "));
+    if (plan->memory.device > 0)
+        TR_TRY(device_page(plan, text, err));
+    TR_TRY(tr_string_format(text, err, "  to compute     %s with %s operands: %s\n",
+                            tr_human_unit(plan->flops, "FLOP", flops), kn_type_name(job->type),
+                            kn->description));
+    if (plan->product_rate <= 0)
+        return TR_OK;
+    return tr_string_format(text, err,
+                            "  time           %s at this machine's %s rate (%.0f GFLOP/s), if "
+                            "the disk keeps up\n",
+                            tr_human_seconds(plan->flops / plan->product_rate, time),
+                            kn->unified ? "sgemm" : "product", plan->product_rate / 1e9);
+}
+
+enum tr_status tr_plan_text(const struct tr_plan *plan, const struct tr_job *job,
+                            const struct kn_backend *kn, bool whole, struct tr_string *text,
+                            struct tr_err *err) {
+    char parameters[TR_HUMAN_MAX], memory[TR_HUMAN_MAX];
+    const struct tr_calibration *c = &job->calibration;
+    TR_TRY(tr_string_format(text, err,
+                            "tracing %lld of %lld checkpoints (%s; %s parameters) over %lld x %lld "
+                            "tokens on %d rank%s, "
+                            "at most %s each, into %s\n",
+                            (long long)job->todo_count, (long long)job->series.count, job->shape,
+                            tr_human_count(tr_config_parameters(&job->first.config), parameters),
+                            (long long)c->sequences, (long long)c->seq_len, plan->ranks,
+                            plan->ranks == 1 ? "" : "s", tr_human_bytes(plan->memory.host, memory),
+                            job->settings->out));
+    return whole ? page(plan, job, kn, text, err) : TR_OK;
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "run/progress.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/strings.h"
+
+enum { COLUMNS = 80 };
+
+// Columns of the terminal that a stream is, at most COLUMNS; 0: it is none.
+static int terminal_columns(FILE *stream) {
+    struct winsize size;
+    if (isatty(fileno(stream)) != 1)
+        return 0;
+    bool narrow =
+        ioctl(fileno(stream), TIOCGWINSZ, &size) == 0 && size.ws_col && size.ws_col < COLUMNS;
+    return narrow ? size.ws_col : COLUMNS;
+}
+
+// Columns that a text takes: code points of UTF-8.
+static int width_of(const char *text, size_t size) {
+    int width = 0;
+    for (size_t i = 0; i < size; i++)
+        width += ((unsigned char)text[i] & 0xc0) != 0x80;
+    return width;
+}
+
+void tr_say(FILE *stream, const char *text) {
+    int columns = terminal_columns(stream), at = 0;
+    while (columns && *text) {
+        size_t spaces = strspn(text, " "), size = spaces + strcspn(text + spaces, " \n");
+        int width = width_of(text, size);
+        if (at && at + width > columns) {
+            fputs("\n ", stream);
+            at = 1;
+            text += spaces - 1;
+            size -= spaces - 1;
+            width -= (int)spaces - 1;
+        }
+        fwrite(text, 1, size, stream);
+        at += width;
+        text += size;
+        if (*text == '\n') {
+            fputc(*text++, stream);
+            at = 0;
+        }
+    }
+    fputs(text, stream);
+}
+
+void tr_progress_start(struct tr_progress *p, const struct tr_job *job) {
+    *p = (struct tr_progress){.job = job, .start = tr_now(), .last_shown = tr_now()};
+    p->stream = job->settings->messages;
+    p->terminal = isatty(fileno(p->stream)) == 1;
+}
+
+static void clear_line(struct tr_progress *p) {
+    if (p->line_shown)
+        fputs("\r\033[K", p->stream);
+    p->line_shown = false;
+}
+
+void tr_progress_note(struct tr_progress *p, const char *text) {
+    clear_line(p);
+    tr_say(p->stream, text);
+    fputc('\n', p->stream);
+}
+
+void tr_progress_add(struct tr_progress *p, const struct tr_message *message) {
+    if (*message->note && p->job->settings->verbose)
+        tr_progress_note(p, message->note);
+    p->seconds += message->seconds;
+    p->bytes += message->bytes;
+    p->flops += message->flops;
+    p->tokens += message->tokens;
+    p->waited += message->waited;
+}
+
+void tr_progress_checkpoint(struct tr_progress *p, const char *name,
+                            const struct tr_message *message) {
+    bool failed = message->status != TR_OK;
+    p->finished++;
+    p->failed += failed;
+    if (!failed && !p->job->settings->verbose)
+        return;
+    clear_line(p);
+    struct tr_string text = {0};
+    enum tr_status status =
+        failed ? tr_string_format(&text, NULL, "%s failed: %s\n", name, message->text)
+               : tr_string_format(&text, NULL,
+                                  "%s traced in %.3f s, %.3f s of them waiting for weights\n", name,
+                                  message->seconds, message->waited);
+    if (status == TR_OK)
+        tr_say(p->stream, text.data);
+    tr_string_free(&text);
+}
+
+void tr_progress_show(struct tr_progress *p) {
+    const struct tr_run_settings *settings = p->job->settings;
+    int64_t period = settings->progress_seconds;
+    if (period < 0)
+        period = p->terminal ? 1 : 30;
+    double now = tr_now(), elapsed = now - p->start;
+    if (settings->quiet || period == 0 || now - p->last_shown < (double)period)
+        return;
+    p->last_shown = now;
+    char rate[TR_HUMAN_MAX], left[TR_HUMAN_MAX], time[TR_TIME_MAX];
+    // By tokens, so that the pieces of a split checkpoint count as they come.
+    const struct tr_calibration *c = &p->job->calibration;
+    double all = (double)(p->job->todo_count - p->failed) * (double)(c->sequences * c->seq_len);
+    double done = p->tokens + p->partial, speed = done / elapsed;
+    double rest = all > done ? all - done : 0;
+    clear_line(p);
+    fprintf(p->stream, "[%s] %lld of %lld checkpoints, %s tokens/s, %s left%s", tr_time_iso(time),
+            (long long)p->finished, (long long)p->job->todo_count, tr_human_count(speed, rate),
+            tr_human_seconds(rest / speed, left), p->terminal ? "" : "\n");
+    p->line_shown = p->terminal;
+}
+
+static enum tr_status summary(const struct tr_progress *p, int64_t finished, int64_t failed,
+                              struct tr_string *text) {
+    double elapsed = tr_now() - p->start;
+    char time[TR_HUMAN_MAX], rate[TR_HUMAN_MAX], bytes[TR_HUMAN_MAX];
+    TR_TRY(tr_string_format(text, NULL, "traced %lld checkpoint%s in %s",
+                            (long long)(finished - failed), finished - failed == 1 ? "" : "s",
+                            tr_human_seconds(elapsed, time)));
+    if (failed)
+        TR_TRY(tr_string_format(text, NULL, ", %lld failed", (long long)failed));
+    if (p->job->done_count)
+        TR_TRY(tr_string_format(text, NULL, ", %lld were already there",
+                                (long long)p->job->done_count));
+    if (p->tokens > 0)
+        TR_TRY(tr_string_format(text, NULL, ": %s tokens/s, %s read, %.3g GFLOP/s",
+                                tr_human_count(p->tokens / elapsed, rate),
+                                tr_human_bytes(p->bytes, bytes), p->flops / elapsed / 1e9));
+    if (p->tokens > 0 && p->product_rate > 0)
+        TR_TRY(tr_string_format(text, NULL, " (%.0f %% of this machine's %s rate)",
+                                100 * p->flops / elapsed / p->product_rate,
+                                p->job->device == KN_CUDA ? "product" : "sgemm"));
+    if (p->tokens > 0 && p->seconds > 0)
+        TR_TRY(tr_string_format(text, NULL, ", %.0f %% waiting for weights",
+                                100 * p->waited / p->seconds));
+    return tr_string_format(text, NULL, "\n");
+}
+
+void tr_progress_end(struct tr_progress *p, int64_t finished, int64_t failed) {
+    clear_line(p);
+    struct tr_string text = {0};
+    if (p->job->settings->quiet)
+        return;
+    if (summary(p, finished, failed, &text) == TR_OK)
+        tr_say(p->stream, text.data);
+    tr_string_free(&text);
+    fprintf(p->stream, "%s\n", p->job->settings->out);
+}

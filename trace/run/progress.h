@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef TR_PROGRESS_H
+#define TR_PROGRESS_H
+
+#include <stdio.h>
+
+#include "run/job.h"
+#include "run/protocol.h"
+
+// What people see of a running job, in the messages of rank 0: a line that is rewritten on a
+// terminal, a line every --progress seconds elsewhere, one line per failed checkpoint, a summary at
+// the end.
+struct tr_progress {
+    const struct tr_job *job;
+    FILE *stream; // the messages'
+    bool terminal, line_shown;
+    double start, last_shown;
+    double product_rate; // FLOP/s of the machine's sgemm, all ranks
+    int64_t finished, failed;
+    double seconds, bytes, flops, tokens, waited; // summed over items that are over
+    double partial;                               // tokens of those under way
+};
+
+// Prints text; where the stream is a terminal, in lines of at most its columns, never over 80.
+void tr_say(FILE *stream, const char *text);
+
+void tr_progress_start(struct tr_progress *progress, const struct tr_job *job);
+void tr_progress_add(struct tr_progress *progress, const struct tr_message *message);
+// A checkpoint is over: said when it failed, and with -v, then with the seconds of all ranks.
+void tr_progress_checkpoint(struct tr_progress *progress, const char *name,
+                            const struct tr_message *message);
+// Shows the progress line when it is due.
+void tr_progress_show(struct tr_progress *progress);
+// A remark of its own, above the progress line.
+void tr_progress_note(struct tr_progress *progress, const char *text);
+void tr_progress_end(struct tr_progress *progress, int64_t finished, int64_t failed);
+
+#endif

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "run/resume.h"
+
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "store/parts.h"
+
+// Reads all weights of a checkpoint without computing, for their digest.
+static enum tr_status digest_weights(const char *folder, bool head, char digest[TR_DIGEST_MAX],
+                                     struct tr_err *err) {
+    struct tr_reader *reader;
+    struct tr_loaded loaded;
+    TR_TRY(tr_reader_open(&reader, NULL, 0, 0, err));
+    enum tr_status status = tr_reader_push(reader, folder, head, err);
+    if (status == TR_OK)
+        status = tr_reader_begin(reader, &loaded, err);
+    if (status == TR_OK) {
+        const struct tr_slab *slab;
+        while ((status = tr_reader_next(reader, &slab, err)) == TR_OK && slab)
+            tr_reader_release(reader);
+        tr_reader_end(reader, digest);
+    }
+    tr_reader_close(reader);
+    return status;
+}
+
+// Whether the committed row still speaks of the checkpoint on disk; appends a note where it does
+// not.
+static enum tr_status still_valid(const struct tr_job *job, const struct tr_series_entry *entry,
+                                  const struct tr_committed *row, bool *valid_p,
+                                  struct tr_string *notes, struct tr_err *err) {
+    struct tr_loaded loaded;
+    struct tr_err reason;
+    bool head = !job->settings->no_nll;
+    char digest[TR_DIGEST_MAX];
+    *valid_p = false;
+    if (row->status != TR_ROW_COMPLETE)
+        return TR_OK;
+    if (tr_loaded_examine(&loaded, entry->path, head, &reason) != TR_OK) {
+        // A file system that fails for a moment must not cost a good row.
+        *valid_p = true;
+        return tr_string_format(notes, err, "%s cannot be read now, its row is kept: %s\n",
+                                entry->name, reason.text);
+    }
+    if (strcmp(loaded.identity, row->identity) || strcmp(loaded.config_digest, row->config_digest))
+        return tr_string_format(notes, err,
+                                "%s changed on disk since it was traced and is traced again\n",
+                                entry->name);
+    if (job->settings->verify) {
+        if (digest_weights(entry->path, head, digest, &reason) != TR_OK) {
+            *valid_p = true;
+            return tr_string_format(notes, err, "%s cannot be verified, its row is kept: %s\n",
+                                    entry->name, reason.text);
+        }
+        if (strcmp(digest, row->weights_digest))
+            return tr_string_format(notes, err,
+                                    "%s: weights digest %s, the store has %s; it is traced again\n",
+                                    entry->name, digest, row->weights_digest);
+    }
+    *valid_p = true;
+    return TR_OK;
+}
+
+// Counts a checkpoint as done, or puts it on the list.
+static void sort_out(struct tr_job *job, int64_t index, bool done) {
+    if (done)
+        job->done_count++;
+    else
+        job->todo[job->todo_count++] = index;
+}
+
+enum tr_status tr_job_resume(struct tr_job *job, struct tr_store *store, struct tr_string *notes,
+                             struct tr_err *err) {
+    TR_TRY(TR_NEW(&job->todo, job->series.count, "the list of checkpoints", err));
+    for (int64_t i = 0; i < job->series.count; i++) {
+        const struct tr_series_entry *entry = &job->series.entries[i];
+        struct tr_committed row;
+        bool valid = false;
+        bool known = tr_store_find(store, entry->name, &row);
+        if (known)
+            TR_TRY(still_valid(job, entry, &row, &valid, notes, err));
+        if (known && !valid)
+            tr_store_withdraw(store, entry->name);
+        sort_out(job, i, valid);
+    }
+    return TR_OK;
+}
+
+// The row of that name in a published store.
+static bool find_row(const struct tr_trace *trace, const char *name, struct tr_committed *row_p) {
+    for (int64_t i = 0; trace && i < tr_trace_rows(trace); i++) {
+        if (strcmp(tr_trace_string(trace, TR_V_NAME, i), name))
+            continue;
+        uint8_t status = TR_ROW_FAILED;
+        if (tr_trace_read(trace, TR_V_STATUS, i, 1, &status, NULL) != TR_OK)
+            return false;
+        *row_p =
+            (struct tr_committed){.name = name,
+                                  .identity = tr_trace_string(trace, TR_V_IDENTITY, i),
+                                  .config_digest = tr_trace_string(trace, TR_V_CONFIG_DIGEST, i),
+                                  .weights_digest = tr_trace_string(trace, TR_V_WEIGHTS_DIGEST, i),
+                                  .status = status};
+        return true;
+    }
+    return false;
+}
+
+// The store whose rows count; NULL where there is none, or only what a job with --fresh, whose
+// parts are newer, is to replace.
+static enum tr_status open_published(struct tr_trace **trace_p,
+                                     const struct tr_run_settings *settings, struct tr_err *err) {
+    char *folder;
+    bool superseded = settings->fresh;
+    *trace_p = NULL;
+    TR_TRY(tr_parts_path(&folder, settings->out, err));
+    enum tr_status status = superseded ? TR_OK : tr_parts_superseded(folder, &superseded, err);
+    free(folder);
+    TR_TRY(status);
+    if (superseded || !tr_file_exists(settings->out))
+        return TR_OK;
+    return tr_trace_open(trace_p, settings->out, err);
+}
+
+enum tr_status tr_job_preview(struct tr_job *job, struct tr_string *notes, struct tr_err *err) {
+    struct tr_trace *trace;
+    TR_TRY(TR_NEW(&job->todo, job->series.count, "the list of checkpoints", err));
+    TR_TRY(open_published(&trace, job->settings, err));
+    enum tr_status status = TR_OK;
+    for (int64_t i = 0; i < job->series.count && status == TR_OK; i++) {
+        const struct tr_series_entry *entry = &job->series.entries[i];
+        struct tr_committed row;
+        bool valid = false;
+        if (find_row(trace, entry->name, &row))
+            status = still_valid(job, entry, &row, &valid, notes, err);
+        sort_out(job, i, valid);
+    }
+    tr_trace_close(trace);
+    return status;
+}

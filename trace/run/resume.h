@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef TR_RESUME_H
+#define TR_RESUME_H
+
+#include "run/job.h"
+
+// Which checkpoints are left to do. A traced one is recognised without reading its data: by name,
+// identity and config digest (and with --verify by its weights, re-read). Rank 0 only. Differences
+// found are appended to `notes`.
+
+// By what the store holds; rows that no longer speak of what is on disk are withdrawn from it.
+enum tr_status tr_job_resume(struct tr_job *job, struct tr_store *store, struct tr_string *notes,
+                             struct tr_err *err);
+
+// For --dry-run: by the published store alone, which is only read. All are left when there is none
+// or it is to be forgotten.
+enum tr_status tr_job_preview(struct tr_job *job, struct tr_string *notes, struct tr_err *err);
+
+#endif

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "run/run.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "affinity.h"
+#include "coordinator.h"
+#include "job.h"
+#include "plan.h"
+#include "progress.h"
+#include "resume.h"
+#include "worker.h"
+
+// Everything one rank holds from start to end.
+struct run {
+    const struct tr_run_settings *settings;
+    struct dist *dist;
+    struct kn_backend *kn;
+    struct tr_device device; // of this rank; nothing on the CPU
+    double product_rate;     // FLOP/s of this rank's sgemm
+    struct tr_job job;
+    struct tr_store *store;             // rank 0
+    struct tr_coordinator *coordinator; // rank 0
+};
+
+static void say(const struct run *r, const struct tr_string *text) {
+    if (!r->settings->quiet && text->data)
+        tr_say(r->settings->messages, text->data);
+}
+
+static enum tr_status prepare_job(struct run *r, struct tr_err *err) {
+    struct tr_string notes = {0};
+    enum tr_status status = tr_job_prepare(&r->job, r->settings, &notes, err);
+    say(r, &notes);
+    tr_string_free(&notes);
+    return status;
+}
+
+// Rank 0's choice of device and type to everyone.
+static enum tr_status share_choice(struct run *r, struct tr_err *err) {
+    struct {
+        enum kn_kind device;
+        enum kn_type type;
+    } mine = {r->job.device, r->job.type};
+    void *bytes = &mine;
+    size_t size = sizeof mine;
+    TR_TRY(dist_broadcast(r->dist, &bytes, &size, err));
+    if (bytes == &mine)
+        return TR_OK;
+    memcpy(&mine, bytes, sizeof mine);
+    free(bytes);
+    r->job.device = mine.device;
+    r->job.type = mine.type;
+    return TR_OK;
+}
+
+// FLOP/s of a product that is large enough to keep all of the machine busy.
+static double measure_product_rate(struct kn_backend *kn, enum kn_kind kind) {
+    int64_t side = kind == KN_CUDA ? 4096 : 1024;
+    double cubed = (double)side * (double)side * (double)side;
+    double seconds = kn_product_seconds(kn, side, side, side);
+    *kn->error = '\0'; // a failure here is not one of what comes
+    return seconds > 0 ? 2 * cubed / seconds : 0;
+}
+
+static enum tr_status open_backend(struct run *r, struct tr_err *err) {
+    char why[256] = "";
+    r->job.threads = tr_affinity_threads(r->dist);
+    if (r->job.device == KN_CUDA)
+        tr_affinity_device(&r->device, r->dist);
+    struct kn_options options = {
+        .threads = r->job.threads, .type = r->job.type, .device = r->device.index, .error = why};
+    enum kn_status status = kn_open(&r->kn, r->job.device, &options);
+    if (status != KN_OK)
+        return tr_fail(err, TR_ENVIRONMENT, "cannot compute on %s: %s%s",
+                       r->job.device == KN_CUDA ? "cuda" : "the CPU",
+                       *why ? why : kn_status_text(status),
+                       r->job.device == KN_CUDA ? "; --device cpu works" : "");
+    r->product_rate = measure_product_rate(r->kn, r->job.device);
+    return TR_OK;
+}
+
+// A file at OUT that cannot be read or continued is a conflict, not a failed checkpoint.
+static enum tr_status as_conflict(enum tr_status status) {
+    return status == TR_EFORMAT || status == TR_EUNSUPPORTED ? TR_ECONFLICT : status;
+}
+
+static enum tr_status open_store(struct run *r, char **warnings_p, struct tr_err *err) {
+    enum tr_status status = tr_store_open(&r->store, r->settings->out, &r->job.info,
+                                          r->settings->fresh, warnings_p, err);
+    return as_conflict(status);
+}
+
+// The store that the job goes into, and what it holds already.
+static enum tr_status meet_store(struct run *r, struct tr_err *err) {
+    struct tr_string notes = {0};
+    char *warnings = NULL;
+    enum tr_status status = tr_job_describe(&r->job, r->kn, err);
+    if (status == TR_OK && r->settings->dry_run)
+        status = as_conflict(tr_job_preview(&r->job, &notes, err));
+    else if (status == TR_OK)
+        status = open_store(r, &warnings, err);
+    if (status == TR_OK && r->store)
+        status = tr_job_resume(&r->job, r->store, &notes, err);
+    say(r, &notes);
+    if (warnings)
+        fprintf(r->settings->messages, "%s\n", warnings);
+    free(warnings);
+    tr_string_free(&notes);
+    return status;
+}
+
+static struct tr_rank_bytes memory_of(const struct run *r) {
+    return tr_plan_memory(r->kn, (double)r->settings->device_memory, dist_node_size(r->dist),
+                          r->device.sharers);
+}
+
+// A micro-batch does not depend on the memory, so one has to fit.
+static enum tr_status check_device_memory(struct run *r, struct tr_err *err) {
+    char needed[TR_HUMAN_MAX], room[TR_HUMAN_MAX], reserve[TR_HUMAN_MAX];
+    int64_t all = r->job.calibration.sequences, micro = r->job.micro_batch;
+    struct tr_rank_bytes least = tr_worker_bytes(&r->job, r->kn, micro < all ? micro : all, 0);
+    double device = memory_of(r).device;
+    if (least.device <= device)
+        return TR_OK;
+    return tr_fail(
+        err, TR_ENVIRONMENT,
+        "the device has too little memory: a rank needs %s for two slabs of weights and "
+        "a micro-batch of %lld x %lld tokens, and may take %s%s beside %s for the context "
+        "and libraries",
+        tr_human_bytes(least.device, needed), (long long)r->job.micro_batch,
+        (long long)r->job.calibration.seq_len, tr_human_bytes(fmax(device, 0), room),
+        r->settings->device_memory ? " by --device-memory" : "",
+        tr_human_bytes(tr_plan_device_reserve, reserve));
+}
+
+static enum tr_status say_plan(struct run *r, struct tr_err *err) {
+    struct tr_string text = {0};
+    double rate = r->product_rate * dist_size(r->dist);
+    struct tr_plan plan = tr_plan_make(&r->job, r->kn, dist_size(r->dist), memory_of(r), rate);
+    plan.device = r->device;
+    plan.node_ranks = dist_node_size(r->dist);
+    enum tr_status status = tr_plan_text(&plan, &r->job, r->kn, r->settings->dry_run, &text, err);
+    if (status == TR_OK && r->settings->dry_run)
+        tr_say(r->settings->results, text.data);
+    else if (status == TR_OK)
+        say(r, &text);
+    tr_string_free(&text);
+    return status;
+}
+
+static enum tr_status share_job(struct run *r, struct tr_err *err) {
+    return tr_job_share(&r->job, r->settings, r->dist, err);
+}
+
+static enum tr_status open_coordinator(struct run *r, struct tr_err *err) {
+    return tr_coordinator_new(&r->coordinator, &r->job, r->store, dist_size(r->dist),
+                              r->kn->description, err);
+}
+
+// The way to work, from top to bottom. After each phase the ranks agree whether all go on.
+struct phase {
+    bool first_rank; // rank 0 alone
+    bool dry;        // a dry run has it, too
+    enum tr_status (*enter)(struct run *r, struct tr_err *err);
+};
+static const struct phase phases[] = {
+    {true, true, prepare_job},           {false, true, share_choice},
+    {false, true, open_backend},         {true, true, meet_store},
+    {true, true, check_device_memory},   {true, true, say_plan},
+    {false, false, share_job},           {true, false, open_coordinator},
+    {false, false, check_device_memory}, // ranks may share devices with more others than rank 0
+};
+
+static enum tr_status enter_phases(struct run *r, bool *ready_p, struct tr_err *err) {
+    *ready_p = false;
+    for (size_t i = 0; i < sizeof phases / sizeof phases[0]; i++) {
+        bool mine = dist_rank(r->dist) == 0 || !phases[i].first_rank;
+        enum tr_status status = TR_OK;
+        if (r->settings->dry_run && !phases[i].dry)
+            return TR_OK;
+        if (mine)
+            status = phases[i].enter(r, err);
+        if (!dist_all_ok(r->dist, status == TR_OK))
+            return status;
+    }
+    *ready_p = true;
+    return TR_OK;
+}
+
+// Tells rank 0 where this rank runs.
+static enum tr_status say_hello(const struct run *r, struct tr_err *err) {
+    struct {
+        struct tr_message message;
+        struct tr_hello hello;
+    } hello = {.message = {.kind = TR_MSG_HELLO}};
+    void *answer = NULL;
+    size_t size;
+    tr_affinity_hello(&hello.hello);
+    hello.hello.threads = r->kn->threads;
+    hello.hello.product_rate = r->product_rate;
+    strcpy(hello.hello.device, r->device.text);
+    TR_TRY(dist_request(r->dist, &hello, sizeof hello, &answer, &size, err));
+    free(answer);
+    return TR_OK;
+}
+
+// Serves and works until nothing is left. A rank's own error has reached rank 0, whose coordinator
+// keeps it; returned is only that no work could begin.
+static enum tr_status work(struct run *r, struct tr_err *err) {
+    struct dist_service service = {0};
+    bool computes = true;
+    if (r->coordinator)
+        service = tr_coordinator_service(r->coordinator);
+    TR_TRY(dist_serve_begin(r->dist, &service, &computes, err));
+    struct tr_err told;
+    struct tr_fit fit = tr_worker_fit(&r->job, r->kn, memory_of(r));
+    if (say_hello(r, &told) == TR_OK && computes)
+        tr_worker_run(&r->job, r->kn, r->dist, &fit, &told);
+    dist_serve_end(r->dist);
+    return TR_OK;
+}
+
+static void close_run(struct run *r) {
+    tr_store_close(r->store);
+    tr_coordinator_free(r->coordinator);
+    tr_job_free(&r->job);
+    if (r->kn)
+        r->kn->ops->close(r->kn);
+}
+
+enum tr_status tr_run(const struct tr_run_settings *settings, struct dist *dist,
+                      struct tr_run_outcome *outcome, struct tr_err *err) {
+    struct run r = {.settings = settings, .dist = dist};
+    bool ready;
+    *outcome = (struct tr_run_outcome){0};
+    enum tr_status status = enter_phases(&r, &ready, err);
+    if (ready)
+        status = work(&r, err);
+    if (ready && status == TR_OK && r.coordinator)
+        status = tr_coordinator_finish(r.coordinator, outcome, err);
+    close_run(&r);
+    return status;
+}

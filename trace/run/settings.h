@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef TR_RUN_SETTINGS_H
+#define TR_RUN_SETTINGS_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "kernels.h"
+
+// What a job is told by whoever starts it: a command line, another program, a test. Everything is
+// borrowed and outlives the job. Every rank has the same settings.
+struct tr_run_settings {
+    char **paths; // [path_count] folders of checkpoints; or a manifest
+    int64_t path_count;
+    const char *manifest, *out, *text, *tokens; // files; NULL: not given
+    int64_t samples, seq_len, tokens_per_step;  // 0: not given
+    int64_t span_tokens, drift_tokens;          // 0: not given
+    bool spans, per_token, no_nll, fresh, verify, dry_run;
+    int64_t publish_seconds;
+    bool any_device; // auto: a device where there is one
+    enum kn_kind device;
+    bool any_type; // auto: what suits device and weights
+    enum kn_type type;
+    uint64_t device_memory;        // bytes of each device, 0: not given
+    const char *version, *command; // recorded in the store
+
+    // For people. Only rank 0 writes.
+    FILE *messages;           // notes, plan, progress, failures
+    FILE *results;            // the page of a dry run
+    int64_t progress_seconds; // between lines of progress; 0: none, -1: what suits the stream
+    bool quiet, verbose;      // quiet: failures only
+
+    // Not 0: take no more items, finish those in flight. A signal handler may set it.
+    const volatile sig_atomic_t *stop;
+};
+
+#endif

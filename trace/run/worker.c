@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "run/worker.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "model/forward.h"
+#include "results.h"
+
+struct worker {
+    const struct tr_job *job;
+    struct kn_backend *kn;
+    struct dist *dist;
+    struct tr_reader *reader;
+    struct tr_forward *forward; // NULL until the first item
+    struct tr_config shape;     // the forward's
+    struct tr_fit fit;          // fit.slabs: as last reported
+    // As in the forward's options, the most of the checkpoints it has served: its room grows.
+    size_t slab_bytes, converted_bytes;
+    struct dist_item item, next;
+    bool asked;                // `next` is known
+    int64_t slabs, ask_from;   // of the present checkpoint: when slab ask_from begins, ask
+    bool last_wave;            // of the present item
+    struct tr_results results; // of the present item
+    struct tr_err asking;      // why asking failed, code TR_OK if it did not
+    double item_tokens;        // of the present item's waves that are over
+    double wave_tokens;        // of the present wave
+    double last_told;          // when progress was last reported
+};
+
+static struct tr_forward_options forward_options(const struct tr_job *job,
+                                                 const struct kn_backend *kn,
+                                                 const struct tr_loaded *loaded,
+                                                 int64_t sequences) {
+    return (struct tr_forward_options){.calibration = &job->calibration,
+                                       .max_sequences = sequences,
+                                       .micro_batch = job->micro_batch,
+                                       .head = job->info.layout.nll,
+                                       .per_token = job->info.layout.per_token,
+                                       .slab_bytes = loaded->largest_slab,
+                                       .converted_bytes = loaded->converted[kn->activation_type]};
+}
+
+struct tr_rank_bytes tr_worker_bytes(const struct tr_job *job, const struct kn_backend *kn,
+                                     int64_t wave, int64_t slabs) {
+    double ring = (double)slabs * (double)job->first.largest_slab;
+    struct tr_forward_options options = forward_options(job, kn, &job->first, wave);
+    struct tr_forward_bytes forward = tr_forward_bytes(kn, &job->first.config, &options);
+    double host = ring + tr_results_bytes(&job->info.layout, job->threads) + forward.host;
+    return kn->unified ? (struct tr_rank_bytes){.host = host + forward.backend}
+                       : (struct tr_rank_bytes){host, forward.backend};
+}
+
+// Micro-batches that fit where one takes `one` and two take `two`.
+static double fitting(double memory, double one, double two) {
+    return two > one ? 1 + floor((memory - one) / (two - one)) : INFINITY;
+}
+
+static int64_t longest_wave(const struct tr_job *job, const struct kn_backend *kn,
+                            struct tr_rank_bytes memory) {
+    int64_t micro = job->micro_batch, sequences = job->calibration.sequences;
+    int64_t slabs = tr_reader_least(kn);
+    struct tr_rank_bytes all = tr_worker_bytes(job, kn, sequences, slabs);
+    struct tr_rank_bytes one = tr_worker_bytes(job, kn, micro, slabs);
+    struct tr_rank_bytes two = tr_worker_bytes(job, kn, 2 * micro, slabs);
+    if (all.host <= memory.host && all.device <= memory.device)
+        return sequences;
+    double batches = fmin(fitting(memory.host, one.host, two.host),
+                          fitting(memory.device, one.device, two.device));
+    batches = fmax(fmin(batches, (double)job->micro_batches), 1);
+    return (int64_t)batches * micro < sequences ? (int64_t)batches * micro : sequences;
+}
+
+struct tr_fit tr_worker_fit(const struct tr_job *job, const struct kn_backend *kn,
+                            struct tr_rank_bytes memory) {
+    struct tr_fit fit = {.wave = longest_wave(job, kn, memory),
+                         .slabs = tr_reader_least(kn),
+                         .device = memory.device};
+    int64_t most = tr_reader_most(kn, job->first.largest_slab);
+    while (fit.slabs < most &&
+           tr_worker_bytes(job, kn, fit.wave, fit.slabs + 1).host <= memory.host)
+        fit.slabs++;
+    return fit;
+}
+
+// ---- asking ------------------------------------------------------------------------------------
+
+// Sends a message, `results` behind it unless NULL.
+static enum tr_status tell(struct worker *w, const struct tr_message *message,
+                           const struct tr_results *results, struct tr_err *err) {
+    struct tr_string bytes = {0};
+    enum tr_status status = tr_string_append(&bytes, message, sizeof *message, err);
+    if (status == TR_OK && results)
+        status = tr_results_append(results, &bytes, err);
+    void *answer = NULL;
+    size_t answer_size;
+    if (status == TR_OK)
+        status = dist_request(w->dist, bytes.data, bytes.size, &answer, &answer_size, err);
+    if (status == TR_OK && message->kind == TR_MSG_NEXT)
+        memcpy(&w->next, answer, sizeof w->next);
+    free(answer);
+    tr_string_free(&bytes);
+    return status;
+}
+
+static void item_sequences(const struct worker *w, const struct dist_item *item, int64_t *begin_p,
+                           int64_t *end_p) {
+    int64_t micro = w->job->micro_batch;
+    int64_t end = item->end * micro, sequences = w->job->calibration.sequences;
+    *begin_p = item->begin * micro;
+    *end_p = end < sequences ? end : sequences;
+}
+
+static int64_t waves_of(const struct worker *w, const struct dist_item *item) {
+    int64_t begin, end;
+    item_sequences(w, item, &begin, &end);
+    return (end - begin + w->fit.wave - 1) / w->fit.wave;
+}
+
+static const struct tr_series_entry *entry_of(const struct tr_job *job, int64_t checkpoint) {
+    return &job->series.entries[job->todo[checkpoint]];
+}
+
+// Asks for the next item and lets the reader start on it; at most once per item.
+static enum tr_status ask(struct worker *w, struct tr_err *err) {
+    if (w->asked)
+        return TR_OK;
+    struct tr_message message = {.kind = TR_MSG_NEXT};
+    TR_TRY(tell(w, &message, NULL, err));
+    w->asked = true;
+    if (w->next.checkpoint < 0)
+        return TR_OK;
+    const char *folder = entry_of(w->job, w->next.checkpoint)->path;
+    for (int64_t i = 0; i < waves_of(w, &w->next); i++)
+        TR_TRY(tr_reader_push(w->reader, folder, w->job->info.layout.nll, err));
+    return TR_OK;
+}
+
+// ---- one item ----------------------------------------------------------------------------------
+
+static void on_tap(void *user, const struct tr_tap *tap) {
+    tr_sums_tap(((struct worker *)user)->results.sums, tap);
+}
+
+static void on_loss(void *user, const struct tr_loss_tap *tap) {
+    tr_sums_loss(((struct worker *)user)->results.sums, tap);
+}
+
+static float *on_boundary(void *user, int64_t boundary, int64_t first, int64_t count) {
+    (void)count;
+    return tr_spans_rows(((struct worker *)user)->results.spans, boundary, first);
+}
+
+// Reports how far the present item is, about once a second; a checkpoint may take minutes.
+static void tell_progress(struct worker *w, int64_t index) {
+    if (tr_now() - w->last_told < 1)
+        return;
+    w->last_told = tr_now();
+    double share = (double)index / (double)w->slabs;
+    struct tr_message message = {.kind = TR_MSG_PROGRESS,
+                                 .tokens = w->item_tokens + share * w->wave_tokens};
+    w->asking.code = tell(w, &message, NULL, &w->asking);
+}
+
+static void on_slab(void *user, int64_t index) {
+    struct worker *w = user;
+    if (w->asking.code == TR_OK)
+        tell_progress(w, index);
+    if (w->last_wave && index >= w->ask_from && w->asking.code == TR_OK)
+        w->asking.code = ask(w, &w->asking);
+}
+
+static size_t larger(size_t a, size_t b) {
+    return a > b ? a : b;
+}
+
+// Bytes of the device with room for the slabs of these options.
+static double device_bytes(const struct worker *w, const struct tr_config *config,
+                           const struct tr_forward_options *options) {
+    return w->kn->unified ? 0 : tr_forward_bytes(w->kn, config, options).backend;
+}
+
+// Whether the forward pass that is there serves this checkpoint, too. Checkpoints of a series may
+// be stored in different types: its room for their slabs grows, and must not outgrow the device.
+static bool serves(const struct worker *w, const struct tr_config *config,
+                   const struct tr_forward_options *options) {
+    struct tr_forward_options grown = *options;
+    grown.slab_bytes = larger(grown.slab_bytes, w->slab_bytes);
+    grown.converted_bytes = larger(grown.converted_bytes, w->converted_bytes);
+    return w->forward && memcmp(config, &w->shape, sizeof *config) == 0 &&
+           device_bytes(w, config, &grown) <= w->fit.device;
+}
+
+static enum tr_status prepare_forward(struct worker *w, const struct tr_loaded *loaded,
+                                      const char *name, struct tr_err *err) {
+    const struct tr_config *config = &loaded->config;
+    char shape[256];
+    tr_shape_text(config, shape);
+    if (strcmp(shape, w->job->shape))
+        return tr_fail(err, TR_EFORMAT, "%s is another model than the series' first: %s, not %s",
+                       name, shape, w->job->shape);
+    struct tr_forward_options options = forward_options(w->job, w->kn, loaded, w->fit.wave);
+    double device = device_bytes(w, config, &options);
+    if (device > w->fit.device)
+        return tr_fail(err, TR_EUNSUPPORTED,
+                       "%s has larger weights than the series' first, or of another type: with "
+                       "them a rank needs %.2f GB of its device, and may take %.2f",
+                       name, device / 1e9, w->fit.device / 1e9);
+    if (!serves(w, config, &options)) {
+        tr_forward_free(w->forward);
+        w->forward = NULL;
+        w->slab_bytes = w->converted_bytes = 0;
+        memcpy(&w->shape, config, sizeof *config);
+        TR_TRY(tr_forward_new(&w->forward, w->kn, config, &options, err));
+    }
+    w->slab_bytes = larger(w->slab_bytes, options.slab_bytes);
+    w->converted_bytes = larger(w->converted_bytes, options.converted_bytes);
+    return TR_OK;
+}
+
+// Runs one wave of the present item: one pass over the weights. The reader's checkpoint is begun
+// and ended here whatever happens.
+static enum tr_status run_wave(struct worker *w, int64_t begin, int64_t end,
+                               struct tr_message *message, struct tr_err *err) {
+    struct tr_loaded loaded;
+    char digest[TR_DIGEST_MAX];
+    double waited = tr_reader_waited(w->reader);
+    TR_TRY(tr_reader_begin(w->reader, &loaded, err));
+    message->waited += tr_reader_waited(w->reader) - waited;
+    strcpy(message->identity, loaded.identity);
+    strcpy(message->config_digest, loaded.config_digest);
+    const char *name = entry_of(w->job, w->item.checkpoint)->name;
+    enum tr_status status = prepare_forward(w, &loaded, name, err);
+    w->slabs = loaded.slabs;
+    w->ask_from = loaded.slabs - tr_reader_slabs(w->reader);
+    w->item_tokens = message->tokens;
+    w->wave_tokens = (double)((end - begin) * w->job->calibration.seq_len);
+    struct tr_taps taps = {
+        .user = w, .tap = on_tap, .loss = on_loss, .slab = on_slab, .boundary = on_boundary};
+    taps.tokens = tr_spans_tokens(w->results.spans, &taps.token_count);
+    if (status == TR_OK)
+        status = tr_forward_run(w->forward, w->reader, begin, end, &taps, err);
+    tr_reader_end(w->reader, digest);
+    TR_TRY(status);
+    message->waited += tr_forward_waited(w->forward);
+    if (*message->weights_digest && strcmp(digest, message->weights_digest))
+        return tr_fail(err, TR_EIO, "%s changed while it was read: digests %s and %s", name,
+                       message->weights_digest, digest);
+    strcpy(message->weights_digest, digest);
+    message->tokens += w->wave_tokens;
+    message->bytes += loaded.bytes_read;
+    message->flops += tr_config_flops(&loaded.config, w->wave_tokens, w->job->calibration.seq_len,
+                                      w->job->info.layout.nll);
+    return TR_OK;
+}
+
+static enum tr_status run_waves(struct worker *w, int64_t begin, int64_t end,
+                                struct tr_message *message, struct tr_err *err) {
+    int64_t waves = waves_of(w, &w->item);
+    enum tr_status status = TR_OK;
+    for (int64_t i = 0; i < waves; i++) {
+        int64_t from = begin + i * w->fit.wave;
+        int64_t to = from + w->fit.wave < end ? from + w->fit.wave : end;
+        struct tr_err again;
+        w->last_wave = i + 1 == waves;
+        // A checkpoint that failed once is still begun and ended for the waves it was pushed for.
+        enum tr_status here = run_wave(w, from, to, message, status == TR_OK ? err : &again);
+        status = status == TR_OK ? here : status;
+    }
+    return status;
+}
+
+// Says when the reader had to do with fewer slabs than it had before.
+static void note_slabs(struct worker *w, struct tr_message *message) {
+    int64_t slabs = tr_reader_slabs(w->reader);
+    if (slabs < w->fit.slabs)
+        snprintf(message->note, sizeof message->note,
+                 "%lld slabs of weights are held at a time from here on, not %lld: there is no "
+                 "more page-locked memory, or they are larger",
+                 (long long)slabs, (long long)w->fit.slabs);
+    w->fit.slabs = slabs;
+}
+
+// Runs the present item into sums and says in the message what happened. An error of this rank
+// (not of the checkpoint) is returned.
+static enum tr_status run_item(struct worker *w, struct tr_message *message, struct tr_err *err) {
+    int64_t begin, end;
+    item_sequences(w, &w->item, &begin, &end);
+    TR_TRY(tr_results_new(&w->results, &w->job->info.layout, begin, end, err));
+    struct tr_err failure = {0};
+    double start = tr_now();
+    w->asked = false;
+    message->status = run_waves(w, begin, end, message, &failure);
+    message->seconds = tr_now() - start;
+    note_slabs(w, message);
+    strcpy(message->text, message->status == TR_OK ? "" : failure.text);
+    if (message->status == TR_ENOMEM || message->status == TR_ENVIRONMENT) {
+        *err = failure;
+        return message->status;
+    }
+    if (w->asking.code != TR_OK) {
+        *err = w->asking;
+        return err->code;
+    }
+    return TR_OK;
+}
+
+// ---- results -----------------------------------------------------------------------------------
+
+static enum tr_status deliver(struct worker *w, struct tr_message *message, struct tr_err *err) {
+    message->item = w->item;
+    if (w->item.pieces == 1) {
+        message->kind = TR_MSG_WHOLE;
+        TR_TRY(tr_results_commit(&w->results, w->job, message, w->kn->description, err));
+        return tell(w, message, NULL, err);
+    }
+    bool complete = message->status == TR_OK;
+    message->kind = complete ? TR_MSG_PIECE : TR_MSG_FAILED;
+    return tell(w, message, complete ? &w->results : NULL, err);
+}
+
+static enum tr_status work(struct worker *w, struct tr_err *err) {
+    TR_TRY(tr_reader_open(&w->reader, w->kn, w->job->first.largest_slab, w->fit.slabs, err));
+    TR_TRY(ask(w, err));
+    while (w->next.checkpoint >= 0) {
+        struct tr_message message = {0};
+        w->item = w->next;
+        enum tr_status status = run_item(w, &message, err);
+        if (status == TR_OK)
+            status = deliver(w, &message, err);
+        tr_results_free(&w->results);
+        TR_TRY(status);
+        TR_TRY(ask(w, err)); // when the item failed before its last slabs
+    }
+    return TR_OK;
+}
+
+enum tr_status tr_worker_run(const struct tr_job *job, struct kn_backend *kn, struct dist *dist,
+                             const struct tr_fit *fit, struct tr_err *err) {
+    struct worker worker = {.job = job, .kn = kn, .dist = dist, .fit = *fit};
+    enum tr_status status = work(&worker, err);
+    tr_reader_close(worker.reader);
+    tr_forward_free(worker.forward);
+    if (status != TR_OK) {
+        struct tr_message message = {.kind = TR_MSG_FATAL, .status = status};
+        struct tr_err ignored;
+        strcpy(message.text, err->text);
+        tell(&worker, &message, NULL, &ignored);
+    }
+    return status;
+}
