@@ -6,25 +6,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/module.h"
+
 // The schema of a trace as data: which variables a store has, over which dimensions, of which type
 // and unit. Adding a variable is adding a row to tr_variables (and to the enum, same order).
 
 enum { TR_SCHEMA_VERSION = 1 };
-
-enum tr_module { TR_ATTN, TR_MLP, TR_BLOCK, TR_MODULES };
-extern const char *const tr_module_names[TR_MODULES]; // "attn", "mlp", "block"
-
-// importance_hist: 8 bins per decade of 1 - cos from 1e-12; the first takes less and zero, the last
-// takes more.
-enum { TR_BINS = 100 };
-int tr_bin(double importance);
-double tr_bin_start(int bin); // lower edge; 0 for the first
-
-// importance_pos: positions 0..15 singly, then 8 bins per octave: bin 16 + k starts at
-// ceil(16 * 2^(k/8)).
-int64_t tr_position_bin(int64_t position);
-int64_t tr_position_bin_start(int64_t bin);
-int64_t tr_position_bins(int64_t seq_len); // how many a row of seq_len tokens fills
 
 enum tr_dim {
     TR_DIM_NONE,
