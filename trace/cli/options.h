@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "kernels.h"
+#include "kernels/backend.h"
 
 // trace-ckpts' command line.
 struct tr_options {

@@ -3,7 +3,7 @@
 #define TR_PLACEMENT_H
 
 #include "dist.h"
-#include "kernels.h"
+#include "kernels/backend.h"
 #include "protocol.h"
 
 // Where ranks run: how many threads each should use, which device and with how many others, and

@@ -6,7 +6,7 @@
 
 #include "dist.h"
 #include "job.h"
-#include "kernels.h"
+#include "kernels/backend.h"
 #include "protocol.h"
 
 // One rank's work: asks rank 0 for items, runs them, commits whole checkpoints, sends pieces.

@@ -7,7 +7,7 @@
 
 #include "calibration.h"
 #include "config.h"
-#include "kernels.h"
+#include "kernels/backend.h"
 #include "slab_reader.h"
 #include "tap.h"
 

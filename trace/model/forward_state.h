@@ -3,6 +3,7 @@
 #define TR_FORWARD_STATE_H
 
 #include "forward.h"
+#include "kernels/measure.h"
 
 // What the steps of the forward pass share: the streams, the scratch, and where a micro-batch
 // stands. Private to this folder.

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 
 #include "digest.h"
-#include "kernels.h"
+#include "kernels/backend.h"
 #include "status.h"
 #include "weights.h"
 

@@ -4,8 +4,8 @@
 #include "cpu.h"
 
 #include "check.h"
+#include "row_sums.h"
 #include "summary.h"
-#include "sums.h"
 
 struct statistics {
     double xx, xd, dd;
