@@ -26,6 +26,9 @@ struct kn_add {
 //   KN_ADD_ATTENTION: x, attention   KN_ADD_MLP: x + attention (parallel: x), mlp
 //   KN_ADD_BLOCK: x, attention + mlp
 // Sums are rounded to f32 as in kn_statistics and kn_add: the same bits as those ops one by one.
+// attention, mlp or both may be absent, as those of a dropped sublayer: x += what is there. An add
+// of which nothing is there has NaN for its three statistics, so that a summary finds no finite
+// token in it. Its counts of non-finite tokens then say nothing: callers leave such adds out.
 enum kn_residual_add { KN_ADD_ATTENTION, KN_ADD_MLP, KN_ADD_BLOCK, KN_RESIDUAL_ADDS };
 struct kn_block_end {
     double *xx, *xd, *dd; // [KN_RESIDUAL_ADDS, n]
