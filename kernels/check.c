@@ -119,9 +119,8 @@ enum kn_status kn_check_add(const struct kn_add *op) {
 }
 
 enum kn_status kn_check_block_end(const struct kn_block_end *op) {
-    return status_of(is_typed(&op->x, KN_F32) && is_typed(&op->attention, KN_F32) &&
-                     is_typed(&op->mlp, KN_F32) && is_alike(&op->attention, &op->x) &&
-                     is_alike(&op->mlp, &op->x));
+    return status_of(is_typed(&op->x, KN_F32) && is_addend(&op->attention, &op->x) &&
+                     is_addend(&op->mlp, &op->x));
 }
 
 enum kn_status kn_check_summary(const struct kn_summary *op) {

@@ -2,7 +2,7 @@
 #ifndef KN_CHECK_H
 #define KN_CHECK_H
 
-#include "kernels.h"
+#include "kernels/measure.h"
 
 // Do the operands of an op agree? KN_OK, KN_ESHAPE or, for an option that the op has not,
 // KN_EUNSUPPORTED; `type` is the backend's activation type.

@@ -2,7 +2,7 @@
 #ifndef KN_CONVERT_H
 #define KN_CONVERT_H
 
-#include "kernels.h"
+#include "kernels/backend.h"
 
 #include <string.h>
 

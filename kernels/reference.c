@@ -357,22 +357,32 @@ static enum kn_status reference_add(struct kn_backend *self, const struct kn_add
     return status;
 }
 
+// An add of which nothing is there has no statistics.
+static enum kn_status add_statistics(struct kn_backend *self, const struct kn_statistics *add) {
+    for (int64_t r = 0; !add->delta.data && r < add->x.rows; r++) {
+        add->xx[r] = add->xd[r] = add->dd[r] = (double)NAN;
+    }
+    return add->delta.data ? self->ops->statistics(self, add) : KN_OK;
+}
+
 static enum kn_status reference_block_end(struct kn_backend *self, const struct kn_block_end *op) {
     enum kn_status status = kn_check_block_end(op);
     struct kn_matrix none = {0}, mlp_entering = op->parallel ? none : op->attention;
+    bool has_attention = op->attention.data;
+    struct kn_add add = {op->x, has_attention ? op->attention : op->mlp,
+                         has_attention ? op->mlp : none};
     const struct kn_statistics adds[KN_RESIDUAL_ADDS] = {
         [KN_ADD_ATTENTION] = {.x = op->x, .delta = op->attention},
         [KN_ADD_MLP] = {.x = op->x, .x_addend = mlp_entering, .delta = op->mlp},
-        [KN_ADD_BLOCK] = {.x = op->x, .delta = op->attention, .delta_addend = op->mlp}};
+        [KN_ADD_BLOCK] = {.x = op->x, .delta = add.delta, .delta_addend = add.delta_addend}};
     for (int64_t a = 0; status == KN_OK && a < KN_RESIDUAL_ADDS; a++) {
-        struct kn_statistics add = adds[a];
-        add.xx = op->xx + a * op->x.rows;
-        add.xd = op->xd + a * op->x.rows;
-        add.dd = op->dd + a * op->x.rows;
-        status = self->ops->statistics(self, &add);
+        struct kn_statistics one = adds[a];
+        one.xx = op->xx + a * op->x.rows;
+        one.xd = op->xd + a * op->x.rows;
+        one.dd = op->dd + a * op->x.rows;
+        status = add_statistics(self, &one);
     }
-    struct kn_add add = {op->x, op->attention, op->mlp};
-    return status == KN_OK ? self->ops->add(self, &add) : status;
+    return status == KN_OK && add.delta.data ? self->ops->add(self, &add) : status;
 }
 
 static enum kn_status reference_summary(struct kn_backend *self, const struct kn_summary *op) {
@@ -490,25 +500,25 @@ const struct kn_ops kn_reference_ops = {
     .record = reference_event,
     .await = reference_event,
     .lag = reference_lag,
+    .close = reference_close,
     .product = reference_product,
     .grouped_product = reference_grouped_product,
     .norm = reference_norm,
+    .head_norm = reference_head_norm,
     .rope = reference_rope,
     .attention = reference_attention,
-    .head_norm = reference_head_norm,
     .copy_heads = reference_copy_heads,
+    .gate = reference_gate,
     .scale = reference_scale,
     .gather = reference_gather,
     .combine = reference_combine,
-    .gate = reference_gate,
+    .convert = reference_convert,
+    .embed = reference_embed,
+    .loss = reference_loss,
     .statistics = reference_statistics,
     .add = reference_add,
     .block_end = reference_block_end,
     .summary = reference_summary,
-    .convert = reference_convert,
-    .embed = reference_embed,
-    .loss = reference_loss,
-    .close = reference_close,
 };
 
 enum kn_status kn_reference_open(struct kn_backend **kn_p, const struct kn_options *options) {

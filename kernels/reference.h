@@ -2,7 +2,7 @@
 #ifndef KN_REFERENCE_H
 #define KN_REFERENCE_H
 
-#include "kernels.h"
+#include "kernels/measure.h"
 
 // The plain-C table: one thread, host memory, sums in f64. A backend starts from a copy of it.
 extern const struct kn_ops kn_reference_ops;

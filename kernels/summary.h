@@ -2,7 +2,7 @@
 #ifndef KN_SUMMARY_H
 #define KN_SUMMARY_H
 
-#include "kernels.h"
+#include "kernels/measure.h"
 
 // The part of a checked op that one sequence has, written by the calling thread alone: tokens in
 // order, so that the sums do not depend on the threads.

@@ -2,7 +2,7 @@
 #ifndef KN_CPU_H
 #define KN_CPU_H
 
-#include "kernels.h"
+#include "kernels/measure.h"
 
 #include <cblas.h>
 

@@ -5,7 +5,7 @@
 // What the attention kernels share. Each takes one struct attention_task by value and computes
 // tiles of query rows; positions count from the first token of the sequence.
 
-#include "backend.h"
+#include "cuda_backend.h"
 #include "device.cuh"
 
 #include <math.h>

@@ -5,7 +5,7 @@
 // Pieces that kernels are made of: elements and packs of them, sums over a warp and a block, and
 // the choice of a kernel by type and alignment.
 
-#include "backend.h"
+#include "cuda_backend.h"
 
 #include <stdint.h>
 

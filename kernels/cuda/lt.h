@@ -2,7 +2,7 @@
 #ifndef CUDA_LT_H
 #define CUDA_LT_H
 
-#include "backend.h"
+#include "cuda_backend.h"
 
 // The functions of cuBLASLt that the backend calls. The library is half a gigabyte, so it is opened
 // with the backend and not with the program: a build with CUDA starts at once, and runs on machines

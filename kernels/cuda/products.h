@@ -2,7 +2,7 @@
 #ifndef CUDA_PRODUCTS_H
 #define CUDA_PRODUCTS_H
 
-#include "backend.h"
+#include "cuda_backend.h"
 
 // y = x w^T + bias; w is of x's type, bias of y's or NULL; y is of x's type or f32. (products.cu)
 enum kn_status cuda_multiply(struct kn_backend *self, const struct kn_matrix *y,

@@ -125,7 +125,7 @@ enum kn_status cuda_add(struct kn_backend *self, const struct kn_add *op) {
 
 // ---- the end of a block ------------------------------------------------------------------------
 
-// sums: three statistics of each of the three adds. The block's v.v is the attention's.
+// sums: three statistics of each of the three adds, NaN where nothing of an add is there.
 template <bool PACKED> __global__ void end_rows(struct kn_block_end op) {
     __shared__ double shared[9][WARP];
     struct row_reader attention = {(const float *)op.attention.data, op.attention.stride};
@@ -149,10 +149,12 @@ template <bool PACKED> __global__ void end_rows(struct kn_block_end op) {
     block_sum(sums, shared);
     if (threadIdx.x < KN_RESIDUAL_ADDS) {
         int64_t at = (int64_t)threadIdx.x * op.x.rows + blockIdx.x;
+        bool is_there[KN_RESIDUAL_ADDS] = {attention.data != NULL, mlp.data != NULL,
+                                           attention.data || mlp.data};
         double out[9];
 #pragma unroll
         for (int i = 0; i < 9; i++)
-            out[i] = sums[i];
+            out[i] = is_there[i / 3] ? sums[i] : (double)NAN;
         op.xx[at] = threadIdx.x == 0 ? out[0] : threadIdx.x == 1 ? out[3] : out[6];
         op.xd[at] = threadIdx.x == 0 ? out[1] : threadIdx.x == 1 ? out[4] : out[7];
         op.dd[at] = threadIdx.x == 0 ? out[2] : threadIdx.x == 1 ? out[5] : out[8];

@@ -2,7 +2,7 @@
 // Times every op of a backend on the shapes of a 160M-parameter model (d 768, 12 heads,
 // feed-forward 3072, vocabulary 50304; 2 x 512 tokens), as CSV, beside the backend's own f32
 // product. bench_ops [reference|cpu|cuda] [threads] [repeats]
-#include "kernels.h"
+#include "kernels/measure.h"
 
 #include <cblas.h>
 #include <stdio.h>

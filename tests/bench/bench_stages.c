@@ -7,7 +7,7 @@
 // us_per_token is that of the whole model, all its layers; share is that of the blocks' time. Calls
 // are queued without waiting, for at least SECONDS together. tflops and gb_per_s are what was
 // reached, counting each operand's bytes once.
-#include "kernels.h"
+#include "kernels/measure.h"
 
 #include <math.h>
 #include <stdio.h>

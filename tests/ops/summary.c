@@ -73,6 +73,62 @@ static void test_block_end(void **state) {
     assert_int_equal(kn->ops->block_end(kn, &op), KN_ESHAPE);
 }
 
+struct ended {
+    double *sums; // [3][KN_RESIDUAL_ADDS][rows]: xx, xd, dd
+    float *x;
+};
+
+static struct ended end_block(const float *x, struct kn_matrix attention, struct kn_matrix mlp,
+                              int64_t rows, int64_t cols, bool parallel) {
+    size_t bytes = (size_t)(3 * KN_RESIDUAL_ADDS * rows) * sizeof(double);
+    struct matrix stream = matrix_of(x, KN_F32, rows, cols, 4);
+    double *sums = buffer_new(NULL, bytes);
+    struct kn_block_end op = {.xx = sums,
+                              .xd = sums + KN_RESIDUAL_ADDS * rows,
+                              .dd = sums + 2 * KN_RESIDUAL_ADDS * rows,
+                              .x = stream.m,
+                              .attention = attention,
+                              .mlp = mlp,
+                              .parallel = parallel};
+    check_status(kn->ops->block_end(kn, &op));
+    struct ended ended = {.sums = host_new(bytes), .x = stream.values};
+    buffer_read(sums, ended.sums, bytes);
+    matrix_read(&stream);
+    return ended;
+}
+
+// What an absent operand leaves: all that a matrix of zeros does, but for the adds of which nothing
+// is there, which have no statistics.
+static void check_absent(int64_t rows, int64_t cols, bool parallel, bool attention, bool mlp) {
+    struct streams s = streams_new(rows, cols);
+    float *nothing = host_new((size_t)(rows * cols) * sizeof *nothing);
+    struct matrix zeros = matrix_of(nothing, KN_F32, rows, cols, 2);
+    const struct kn_matrix none = {0};
+    struct ended got = end_block(s.x.values, attention ? s.attention.m : none, mlp ? s.mlp.m : none,
+                                 rows, cols, parallel);
+    struct ended truth = end_block(s.x.values, attention ? s.attention.m : zeros.m,
+                                   mlp ? s.mlp.m : zeros.m, rows, cols, parallel);
+    const bool is_there[KN_RESIDUAL_ADDS] = {attention, mlp, attention || mlp};
+    assert_memory_equal(got.x, truth.x, (size_t)(rows * cols) * sizeof *got.x);
+    for (int64_t i = 0; i < 3 * KN_RESIDUAL_ADDS * rows; i++) {
+        if (is_there[i / rows % KN_RESIDUAL_ADDS]) {
+            assert_true(got.sums[i] == truth.sums[i]);
+        } else {
+            assert_true(isnan(got.sums[i]));
+        }
+    }
+}
+
+static void test_absent(void **state) {
+    static const int64_t sizes[][2] = {{1, 1}, {5, 80}, {3, 33}, {2, 4096}, {129, 24}, {0, 8}};
+    for (size_t i = 0; i < TEST_ARRAY_SIZE(sizes); i++) {
+        for (int variant = 0; variant < 6; variant++) { // the third: both are absent
+            check_absent(sizes[i][0], sizes[i][1], variant & 1, variant / 2 == 0, variant / 2 == 1);
+            buffers_free(state);
+        }
+    }
+}
+
 // ---- summaries ---------------------------------------------------------------------------------
 
 enum { SEQUENCES = 3, MOST_TOKENS = 700, BINS = 9, MOST_POSITION_BINS = 12 };
@@ -243,6 +299,32 @@ static void test_summary_sums(void **state) {
     }
 }
 
+// The adds of which nothing is there have no finite token, and no importance.
+static void test_absent_summary(void **state) {
+    (void)state;
+    enum { SEQ_LEN = 7, ROWS = SEQUENCES * SEQ_LEN };
+    struct streams s = streams_new(ROWS, 24);
+    struct ended ended =
+        end_block(s.x.values, s.attention.m, (struct kn_matrix){0}, ROWS, 24, false);
+    struct statistics *statistics = host_new(sizeof *statistics);
+    struct summary *got = host_new(sizeof *got);
+    for (int add = 0; add < KN_RESIDUAL_ADDS; add++) {
+        bool is_there = add != KN_ADD_MLP;
+        fill(statistics, SEQ_LEN);
+        memcpy(statistics->xx, ended.sums + add * ROWS, sizeof(double[ROWS]));
+        memcpy(statistics->xd, ended.sums + (3 + add) * ROWS, sizeof(double[ROWS]));
+        memcpy(statistics->dd, ended.sums + (6 + add) * ROWS, sizeof(double[ROWS]));
+        run(statistics, true, got);
+        for (int which = 0; which < SEQUENCES; which++) {
+            assert_int_equal(got->counts[which][KN_COUNT_FINITE], is_there ? SEQ_LEN : 0);
+            assert_int_equal(got->counts[which][KN_COUNT_NONFINITE], is_there ? 0 : SEQ_LEN);
+        }
+        for (int i = 0; i < ROWS; i++) {
+            assert_true(isnan(got->importance[i]) == !is_there);
+        }
+    }
+}
+
 // A value on the edge of a bin belongs to it.
 static void test_bin_edges(void **state) {
     (void)state;
@@ -260,7 +342,8 @@ static void test_bin_edges(void **state) {
 }
 
 int test_summary(void) {
-    const struct CMUnitTest tests[] = {OPS_TEST(test_block_end), OPS_TEST(test_summary_sums),
+    const struct CMUnitTest tests[] = {OPS_TEST(test_block_end), OPS_TEST(test_absent),
+                                       OPS_TEST(test_summary_sums), OPS_TEST(test_absent_summary),
                                        OPS_TEST(test_bin_edges)};
     return cmocka_run_group_tests_name("summary", tests, NULL, NULL);
 }

@@ -2,7 +2,7 @@
 #ifndef SUPPORT_H
 #define SUPPORT_H
 
-#include "kernels.h"
+#include "kernels/measure.h"
 #include "tolerance.h"
 
 #include <setjmp.h>

@@ -2,7 +2,7 @@
 #ifndef TOLERANCE_H
 #define TOLERANCE_H
 
-#include "kernels.h"
+#include "kernels/ops.h"
 
 // How far a result may lie from the truth, which is computed in long double from the same operands:
 //   |result - truth| <= relative * |truth| + scaled * max |truth| over the output.

@@ -2,7 +2,7 @@
 #ifndef FAKE_DEVICE_H
 #define FAKE_DEVICE_H
 
-#include "kernels.h"
+#include "kernels/measure.h"
 
 // A device for tests without one: the CPU backend behind two lanes of queued work. Its memory
 // cannot be touched by the host. What was not waited for has not happened, or has happened too

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// trace-ckpts on a machine that seems to have devices: linked so that the functions of kernels.h
-// that find and open devices are these. FAKE_DEVICES names the ones that this process sees, a
-// letter each ("ab"): the same letter in two processes is the same device. Each has FAKE_MEMORY
-// bytes (default: 8e9).
+// trace-ckpts on a machine that seems to have devices: linked so that the functions of
+// kernels/backend.h that find and open devices are these. FAKE_DEVICES names the ones that this
+// process sees, a letter each ("ab"): the same letter in two processes is the same device. Each has
+// FAKE_MEMORY bytes (default: 8e9).
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

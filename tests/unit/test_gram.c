@@ -10,7 +10,7 @@
 
 #include <math.h>
 
-#include "gram.h"
+#include "kernels/gram.h"
 
 enum { MAX_VECTORS = 40, MAX_LENGTH = 70 };
 static const double untouched = -12345;

@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "gram.h"
+#include "kernels/gram.h"
 
 enum {
     BLOCK = 512,  // rows and columns of a kernel matrix

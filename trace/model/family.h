@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "kernels.h"
+#include "kernels/ops.h"
 
 // Architectures as rows. A family says with flags what its block does, how config.json spells its
 // sizes and which defaults its class has where the file omits a key, and how its tensors are

@@ -5,7 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "kernels.h"
+#include "kernels/backend.h"
+#include "kernels/ops.h"
 #include "model/config.h"
 #include "model/slab_reader.h"
 #include "model/tap.h"

@@ -2,6 +2,7 @@
 #ifndef TR_FORWARD_STATE_H
 #define TR_FORWARD_STATE_H
 
+#include "kernels/measure.h"
 #include "model/forward.h"
 
 // What the steps of the forward pass share: the streams, the scratch, and where a micro-batch

@@ -6,7 +6,8 @@
 
 #include "base/digest.h"
 #include "base/status.h"
-#include "kernels.h"
+#include "kernels/backend.h"
+#include "kernels/ops.h"
 #include "model/weights.h"
 
 // Reads checkpoints slab by slab on a thread of its own, ahead of whoever computes: while slab s is

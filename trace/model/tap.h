@@ -4,7 +4,8 @@
 
 #include <stdint.h>
 
-#include "kernels.h"
+#include "kernels/measure.h"
+#include "kernels/ops.h"
 #include "store/variables.h"
 
 // What the run hands to whoever measures. A tap is the residual adds of one block over a

@@ -2,7 +2,8 @@
 #ifndef TR_AFFINITY_H
 #define TR_AFFINITY_H
 
-#include "kernels.h"
+#include "kernels/backend.h"
+#include "kernels/ops.h"
 #include "mpi/dist.h"
 #include "run/protocol.h"
 

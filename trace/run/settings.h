@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "kernels.h"
+#include "kernels/backend.h"
 
 // What a job is told by whoever starts it: a command line, another program, a test. Everything is
 // borrowed and outlives the job. Every rank has the same settings.

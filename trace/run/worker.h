@@ -4,7 +4,8 @@
 
 #include <stdint.h>
 
-#include "kernels.h"
+#include "kernels/backend.h"
+#include "kernels/ops.h"
 #include "mpi/dist.h"
 #include "run/job.h"
 #include "run/protocol.h"

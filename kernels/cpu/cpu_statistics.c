@@ -4,8 +4,10 @@
 #include "cpu.h"
 
 #include "check.h"
+#include "row_sums.h"
 #include "summary.h"
-#include "sums.h"
+
+#include <math.h>
 
 struct statistics {
     double xx, xd, dd;
@@ -74,6 +76,13 @@ enum kn_status cpu_statistics(struct kn_backend *self, const struct kn_statistic
     return KN_OK;
 }
 
+// An add of which nothing is there has no statistics.
+static struct statistics add_statistics(const float *x, const float *x_addend, const float *delta,
+                                        const float *delta_addend, int64_t count) {
+    const struct statistics none = {(double)NAN, (double)NAN, (double)NAN};
+    return delta ? row_statistics(x, x_addend, delta, delta_addend, count) : none;
+}
+
 // Row by row, so that a row's three statistics and its sum find it in the cache.
 enum kn_status cpu_block_end(struct kn_backend *self, const struct kn_block_end *op) {
     enum kn_status status = kn_check_block_end(op);
@@ -87,16 +96,19 @@ enum kn_status cpu_block_end(struct kn_backend *self, const struct kn_block_end 
         float *x = cpu_row(&op->x, r);
         const float *attention = cpu_row(&op->attention, r), *mlp = cpu_row(&op->mlp, r);
         const float *entering = op->parallel ? NULL : attention;
+        const float *delta = attention ? attention : mlp, *addend = attention ? mlp : NULL;
         const struct statistics adds[KN_RESIDUAL_ADDS] = {
-            [KN_ADD_ATTENTION] = row_statistics(x, NULL, attention, NULL, cols),
-            [KN_ADD_MLP] = row_statistics(x, entering, mlp, NULL, cols),
-            [KN_ADD_BLOCK] = row_statistics(x, NULL, attention, mlp, cols)};
+            [KN_ADD_ATTENTION] = add_statistics(x, NULL, attention, NULL, cols),
+            [KN_ADD_MLP] = add_statistics(x, entering, mlp, NULL, cols),
+            [KN_ADD_BLOCK] = add_statistics(x, NULL, delta, addend, cols)};
         for (int64_t a = 0; a < KN_RESIDUAL_ADDS; a++) {
             op->xx[a * rows + r] = adds[a].xx;
             op->xd[a * rows + r] = adds[a].xd;
             op->dd[a * rows + r] = adds[a].dd;
         }
-        cpu_add_row(x, attention, mlp, cols);
+        if (delta) {
+            cpu_add_row(x, delta, addend, cols);
+        }
     }
     return KN_OK;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#ifndef KN_SUMS_H
-#define KN_SUMS_H
+#ifndef KN_ROW_SUMS_H
+#define KN_ROW_SUMS_H
 
 #include "vector_math.h"
 

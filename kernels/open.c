@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "kernels.h"
+#include "kernels/ops.h"
 
 #include "convert.h"
 #include "reference.h"

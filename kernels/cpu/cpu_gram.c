@@ -2,7 +2,7 @@
 // Products of matrices with themselves: tiles of BLAS calls where vectors are many, and where they
 // are few and long, sums of a tile of pairs in registers, so that each value that is loaded and
 // widened is used several times.
-#include "gram.h"
+#include "kernels/gram.h"
 
 #include "cpu.h"
 #include "vector_math.h"

@@ -3,7 +3,7 @@
 #include "cpu.h"
 
 #include "check.h"
-#include "sums.h"
+#include "row_sums.h"
 
 #include <math.h>
 #include <string.h>

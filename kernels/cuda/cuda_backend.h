@@ -11,7 +11,7 @@
 
 extern "C" {
 #include "check.h"
-#include "kernels.h"
+#include "kernels/measure.h"
 }
 
 constexpr int CUDA_LANES = 4; // streams on which the products of groups run side by side

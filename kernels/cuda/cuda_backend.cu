@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The CUDA backend's handle: device, streams, events, memory, and errors in words.
-#include "backend.h"
+#include "cuda_backend.h"
 
 #include "lt.h"
 
@@ -164,25 +164,25 @@ static const struct kn_ops cuda_ops = {
     .record = cuda_record,
     .await = cuda_await,
     .lag = cuda_lag,
+    .close = cuda_close,
     .product = cuda_product,
     .grouped_product = cuda_grouped_product,
     .norm = cuda_norm,
+    .head_norm = cuda_head_norm,
     .rope = cuda_rope,
     .attention = cuda_attention,
-    .head_norm = cuda_head_norm,
     .copy_heads = cuda_copy_heads,
+    .gate = cuda_gate,
     .scale = cuda_scale,
     .gather = cuda_gather,
     .combine = cuda_combine,
-    .gate = cuda_gate,
+    .convert = cuda_convert,
+    .embed = cuda_embed,
+    .loss = cuda_loss,
     .statistics = cuda_statistics,
     .add = cuda_add,
     .block_end = cuda_block_end,
     .summary = cuda_summary,
-    .convert = cuda_convert,
-    .embed = cuda_embed,
-    .loss = cuda_loss,
-    .close = cuda_close,
 };
 
 static enum kn_status set_up_device(struct kn_backend *self) {

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef KN_OPS_H
+#define KN_OPS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "kernels/backend.h"
+
+// The ops a transformer's forward pass is made of: kn->ops->NAME(kn, &operands).
+//
+// Conventions for every op, those of kernels/measure.h included:
+//  - output first, as in y = f(x); outputs must not alias inputs unless the op says "in place";
+//  - every pointer is memory of the backend (its alloc) unless host memory is said, and stays the
+//    caller's; matrices are row-major, one token a row;
+//  - "activations" are matrices of the backend's activation type (the CPU: f32);
+//  - KN_ESHAPE before anything is written where shapes or types are not as said, where an option
+//    is out of its range, or where heads reach over their matrix; KN_EUNSUPPORTED where a size is
+//    beyond what the backend computes; KN_ENOMEM where it has no scratch; KN_EDEVICE;
+//  - all calls are asynchronous where the backend is; its sync waits. None is thread-safe per
+//    backend handle;
+//  - results depend neither on the number of threads nor on timing: work is cut on a fixed grid,
+//    each cell computed by one thread, partial results combined in a fixed order.
+
+// A row-major matrix in the backend's memory; `stride` is the distance of rows in elements.
+// data == NULL: absent, where an op allows that.
+struct kn_matrix {
+    void *data;
+    enum kn_type type;
+    int64_t rows, cols, stride;
+};
+
+static inline struct kn_matrix kn_matrix(void *data, enum kn_type type, int64_t rows,
+                                         int64_t cols) {
+    return (struct kn_matrix){data, type, rows, cols, cols};
+}
+
+// ---- products ----------------------------------------------------------------------------------
+
+// y[n,m] = activation(x[n,k] * w[m,k]^T + bias[m]), accumulated in f32.
+// x activations, y those or f32, w any type (fastest in the activation type), bias f32 or NULL. w
+// of another type than x is rounded to x's where that is of 16 bits. Where y is of 16 bits, the
+// bias is rounded to them first and the activation sees the rounded sum, as in other
+// implementations.
+// KN_XIELU (Huang & Schlag 2024, arXiv 2411.13010) has parameters p = {alpha_p, alpha_n, beta,
+// eps}, alpha_p and alpha_n already through their softplus:
+//   v > 0: alpha_p v^2 + beta v;   else: (expm1(min(v, eps)) - v) (beta + alpha_n) + beta v
+enum kn_activation { KN_IDENTITY, KN_SILU, KN_GELU_ERF, KN_GELU_TANH, KN_RELU, KN_XIELU };
+struct kn_product {
+    struct kn_matrix y, x, w;
+    const float *bias;
+    enum kn_activation activation;
+    const float *parameters; // [4] of KN_XIELU, NULL otherwise; host memory
+};
+
+// A product per group, as the experts of a layer are: product.w is `groups` matrices of
+// product.y.cols rows, one below the other, and group g's meets the rows first[g] - first[0] ...
+// first[g + 1] - first[0] of product.x and product.y, no rows if they are equal. product.bias is
+// NULL. Groups are computed side by side where the backend has room for them.
+struct kn_grouped_product {
+    struct kn_product product;
+    const int64_t *first; // [groups + 1], ascending; host memory
+    int64_t groups;
+};
+
+// y[n,f] = activation(x[n, 0:f]) * x[n, f:2f]  (GLU variants, Shazeer 2020), activations. y may be
+// x's first half in place. KN_EUNSUPPORTED for KN_XIELU.
+struct kn_gate {
+    struct kn_matrix y, x;
+    enum kn_activation activation;
+};
+
+// ---- norms -------------------------------------------------------------------------------------
+
+// y[n,d] = normalise(x[n,d] + addend[n,d]) * weight[d] + bias[d]; the sum in f32.
+//   RMSNorm   (Zhang & Sennrich 2019): v / sqrt(mean(v^2) + epsilon)
+//   LayerNorm (Ba et al. 2016):        (v - mean(v)) / sqrt(var(v) + epsilon), population variance
+//   no norm:                           v as it is, weight and bias unused
+// addend may be absent; weight and bias f32, NULL = ones and zeros. x and addend are f32 (the
+// residual stream), y activations or f32.
+enum kn_norm_kind { KN_RMS_NORM, KN_LAYER_NORM, KN_NO_NORM };
+struct kn_norm {
+    struct kn_matrix y, x, addend;
+    enum kn_norm_kind kind;
+    const float *weight, *bias;
+    float epsilon;
+};
+
+// Heads lying side by side in a matrix: head h of a row is the columns first_col + h * pitch +
+// [0, dim). pitch >= dim; a pitch of 0 means that all heads are the same columns, which only ops
+// that read them take (KN_ESHAPE where two heads would be written).
+struct kn_heads {
+    struct kn_matrix x;
+    int64_t first_col, count, pitch, dim;
+};
+
+// In place: normalises each head of each row on its own, with weight and bias [dim] shared by all
+// heads or, where weight_pitch == dim, one per head (f32; NULL = ones and zeros). Activations.
+struct kn_head_norm {
+    struct kn_heads heads;
+    enum kn_norm_kind kind;
+    const float *weight, *bias;
+    int64_t weight_pitch; // 0 or dim
+    float epsilon;
+};
+
+// ---- positions and attention -------------------------------------------------------------------
+
+// In place: rotates heads (Su et al. 2021, RoFormer, eq. 34), activations. The first 2*pairs
+// entries of each head turn, the rest pass. Row r is position r % seq_len of its sequence. cos,
+// sin: f32 [seq_len, pairs]. Half-split pairs entry i with i + pairs, interleaved pairs 2i with
+// 2i + 1.
+enum kn_rope_kind { KN_ROPE_HALF_SPLIT, KN_ROPE_INTERLEAVED };
+struct kn_rope {
+    struct kn_heads heads;
+    int64_t pairs, seq_len;
+    const float *cos, *sin;
+    enum kn_rope_kind kind;
+};
+
+// Causal grouped-query attention (Vaswani et al. 2017; Ainslie et al. 2023), sequence by sequence:
+//   s_ij = scale * q[i,h] . k[j,g] + slopes[h] * (j - i),   g = h / (q.count / k.count)
+//   s_ij = softcap * tanh(s_ij / softcap)                   where softcap > 0 (Gemma 2)
+//   y[i,h] = sum_j softmax_j(s_ij) v[j,g],   j <= i and, where window > 0, j > i - window
+// Activations; row r is position r % seq_len of sequence r / seq_len.
+// slopes: ALiBi (Press et al. 2022), f32 [q.count] in host memory, NULL = none. With
+// slopes_bf16 (Falcon), slopes[h] * (j - i) is scale * (b(j) - b(i)), where b(p) = slopes[h] * p,
+// p and the product rounded to bf16. y[n, q.count * v.dim]; q.dim == k.dim, v.dim may differ
+// (multi-head latent attention). Scores exist only as a tile per thread (online softmax, Milakov &
+// Gimelshein 2018); n is a multiple of seq_len. Keys that no query of a tile sees are not computed.
+struct kn_attention {
+    struct kn_matrix y;
+    struct kn_heads q, k, v;
+    int64_t seq_len, window; // window 0: none
+    float scale, softcap;    // softcap 0: none
+    const float *slopes;
+    bool slopes_bf16;
+};
+
+// ---- moves -------------------------------------------------------------------------------------
+
+// y's heads = x's heads, entry by entry; where x has one head and y several, all get it. y and x
+// are different matrices of one type, any; the counts of rows and dim agree.
+struct kn_copy_heads {
+    struct kn_heads y, x;
+};
+
+// In place: x = min(max(factor * x, -limit), limit); limit INFINITY: no clamp. NaN stays NaN, but a
+// factor of 0 gives 0 whatever x was. x activations or f32.
+struct kn_scale {
+    struct kn_matrix x;
+    float factor, limit;
+};
+
+// y[i,:] = x[rows[i],:] for i < y.rows (experts: the tokens routed to them). Any one type.
+struct kn_gather {
+    struct kn_matrix y, x;
+    const int32_t *rows; // [y.rows]
+};
+
+// In place, what experts add to their tokens: y[r,:] += weights[r,k] * x[positions[r,k] - first,:]
+// for k = 0, 1, ... used - 1, one after the other, where first <= positions[r,k] < first + x.rows;
+// other positions are left out. y and x f32.
+struct kn_combine {
+    struct kn_matrix y, x;
+    const int32_t *positions; // [y.rows, used]
+    const float *weights;     // [y.rows, used]
+    int64_t used, first;
+};
+
+// to[i] = from[i] for i < count, rounded to nearest even. The types differ.
+struct kn_conversion {
+    void *to;
+    const void *from;
+    enum kn_type to_type, from_type;
+    int64_t count;
+};
+
+// ---- both ends of a model ----------------------------------------------------------------------
+
+// y[r,:] = scale * table[ids[r] - first_id, :] for the rows whose id lies in [first_id, first_id +
+// table.rows), or y[r,:] += that where `accumulate`; other rows are left as they are. y f32, the
+// table any type.
+struct kn_embed {
+    struct kn_matrix y, table;
+    const int32_t *ids; // [n]
+    int64_t first_id;
+    float scale;
+    bool accumulate;
+};
+
+// One panel of the head, for the loss without ever holding all logits:
+//   z[r, c] = scale * (x[r,:] . w[c,:] + bias[c]),  c in the panel's vocabulary rows [first_id,
+//   first_id + w.rows);  z = softcap * tanh(z / softcap) where softcap > 0
+//   maximum[r], sum[r]: running max and sum of exp(z - max) over the panels so far
+//   target[r]: z of targets[r] once its panel has passed; targets[r] < 0: no target
+// kn_loss_begin sets maximum = -infinity, sum = 0, target = 0; after all panels
+//   loss = maximum + log(sum) - target.
+// x activations, w any type.
+struct kn_loss {
+    double *maximum, *sum, *target; // [n]
+    struct kn_matrix x, w;
+    const float *bias;      // f32 [w.rows] or NULL
+    const int32_t *targets; // [n]
+    int64_t first_id;
+    float scale, softcap; // softcap 0: none
+};
+
+// The state of a loss before its first panel; reads op->x.rows and the three pointers. Waits.
+enum kn_status kn_loss_begin(struct kn_backend *kn, const struct kn_loss *op);
+
+#endif
