@@ -30,6 +30,10 @@ struct tr_drop_set {
 
 // TR_EUSAGE names the word that makes no sense, or a sublayer that is named twice.
 enum tr_status tr_drop_set_parse(struct tr_drop_set *set, const char *text, struct tr_err *err);
+// What an option takes: the text form, or @FILE with the text form, a plan, or a config of a model
+// that lists its dropped layers ("drop_attn_list", "drop_mlp_list": numbers, or a flag for each
+// layer).
+enum tr_status tr_drop_set_read(struct tr_drop_set *set, const char *argument, struct tr_err *err);
 // Adds a member; one that is there already, also as part of a block, is TR_EUSAGE.
 enum tr_status tr_drop_set_add(struct tr_drop_set *set, enum tr_module module, int64_t layer,
                                struct tr_err *err);

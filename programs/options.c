@@ -26,6 +26,7 @@ enum long_option {
     OPT_NO_NLL,
     OPT_TOKENS_PER_STEP,
     OPT_PUBLISH,
+    OPT_DROP,
     OPT_DRY_RUN,
     OPT_FRESH,
     OPT_VERIFY,
@@ -67,6 +68,10 @@ static const struct argp_option argp_options[] = {
      "With --spans: keep the stream itself of N of them (default: 32)", 0},
     {"per-token", OPT_PER_TOKEN, 0, 0, "Also keep the importance of every token", 0},
     {"no-nll", OPT_NO_NLL, 0, 0, "Leave out the head and the loss", 0},
+    {"drop", OPT_DROP, "SET", 0,
+     "Leave out sublayers: attn:25,26 mlp:27 block:3, or @FILE with such a text, a plan, or a "
+     "config.json with drop_attn_list and drop_mlp_list",
+     0},
     {"dry-run", OPT_DRY_RUN, 0, 0, "Print the plan and stop", 0},
     {0, 0, 0, 0, "Where to:", 4},
     {"output", 'o', "FILE", 0, "The store (default: trace.h5)", 0},
@@ -195,6 +200,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state) {
         return 0;
     case OPT_PUBLISH:
         options->publish_seconds = number(state, "publish", arg, 0);
+        return 0;
+    case OPT_DROP:
+        options->drop = arg;
         return 0;
     case OPT_DRY_RUN:
         options->dry_run = true;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "model/config.h"
+#include "model/costs.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct tr_config config;

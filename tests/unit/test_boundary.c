@@ -11,7 +11,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "model/forward.h"
+#include "model_run.h"
 
 enum { MAX_TOKENS = 256, MAX_HIDDEN = 128, MAX_BOUNDARIES = 8, MAX_SEQUENCES = 16 };
 
@@ -51,22 +51,20 @@ static float *on_boundary(void *user, int64_t boundary, int64_t first, int64_t c
 // has.
 static int64_t run(struct seen *seen, const char *folder, const char *tokens, bool unified) {
     struct tr_err err;
-    struct tr_reader *reader;
-    struct tr_loaded loaded;
-    struct tr_calibration rows;
+    struct model_run m;
     struct kn_backend *kn;
-    struct tr_forward *forward;
-    char digest[TR_DIGEST_MAX];
-    assert_int_equal(tr_loaded_examine(&loaded, folder, false, &err), TR_OK);
-    struct tr_calibration_options options = {.vocabulary = loaded.config.vocabulary};
-    assert_int_equal(tr_calibration_from_tokens(&rows, tokens, &options, &err), TR_OK);
-    *seen = (struct seen){.hidden = loaded.config.hidden,
-                          .seq_len = rows.seq_len,
-                          .tokens = rows.sequences * rows.seq_len};
+    assert_int_equal(kn_open(&kn, KN_CPU, &(struct kn_options){.threads = 1}), KN_OK);
+    kn->unified = unified;
+    assert_int_equal(model_run_open(&m, kn, folder, tokens, (struct tr_wanted){0}, false, &err),
+                     TR_OK);
+    const struct tr_calibration *rows = &m.calibration;
+    *seen = (struct seen){.hidden = m.loaded.config.hidden,
+                          .seq_len = rows->seq_len,
+                          .tokens = rows->sequences * rows->seq_len};
     assert_true(seen->tokens <= MAX_TOKENS && seen->hidden <= MAX_HIDDEN);
-    assert_in_range(rows.sequences, 2, MAX_SEQUENCES);
+    assert_in_range(rows->sequences, 2, MAX_SEQUENCES);
     for (int64_t token = 0; token < seen->tokens; token++)
-        if (token / rows.seq_len % 2 == 0)
+        if (token / rows->seq_len % 2 == 0)
             seen->chosen[seen->count++] = token;
     struct tr_taps taps = {.user = seen,
                            .tap = on_tap,
@@ -74,21 +72,11 @@ static int64_t run(struct seen *seen, const char *folder, const char *tokens, bo
                            .token_count = seen->count,
                            .tokens = seen->chosen,
                            .boundary = on_boundary};
-    assert_int_equal(kn_open(&kn, KN_CPU, &(struct kn_options){.threads = 1}), KN_OK);
-    kn->unified = unified;
-    assert_int_equal(tr_reader_open(&reader, kn, 0, 0, &err), TR_OK);
-    assert_int_equal(tr_reader_push(reader, folder, false, &err), TR_OK);
-    assert_int_equal(tr_reader_begin(reader, &loaded, &err), TR_OK);
-    struct tr_forward_options forward_options = {
-        .calibration = &rows, .max_sequences = rows.sequences, .micro_batch = 1};
-    assert_int_equal(tr_forward_new(&forward, kn, &loaded.config, &forward_options, &err), TR_OK);
-    assert_int_equal(tr_forward_run(forward, reader, 0, rows.sequences, &taps, &err), TR_OK);
-    tr_reader_end(reader, digest);
-    tr_forward_free(forward);
-    tr_calibration_free(&rows);
-    tr_reader_close(reader);
+    assert_int_equal(model_run_pass(&m, &taps, &err), TR_OK);
+    int64_t layers = m.loaded.config.layers;
+    model_run_close(&m);
     kn->ops->close(kn);
-    return loaded.config.layers;
+    return layers;
 }
 
 // The sums over a sequence's tokens of |x_l|^2 and |x_(l+1) - x_l|^2 of the kept streams are the

@@ -15,7 +15,7 @@
 #include <string.h>
 
 #include "fake_device.h"
-#include "model/forward.h"
+#include "model_run.h"
 
 enum { MAX_VALUES = 1 << 21, RUNS = 2 };
 
@@ -60,37 +60,23 @@ static void assert_ok(enum tr_status status, int line) {
 
 // The checkpoint twice in a row, a sequence at a time, so that its end meets its beginning.
 static void run(struct kn_backend *kn, const char *folder, struct seen *seen) {
-    char tokens[512], digest[TR_DIGEST_MAX];
-    struct tr_reader *reader;
-    struct tr_loaded loaded;
-    struct tr_calibration rows;
-    struct tr_forward *forward = NULL;
+    char digest[TR_DIGEST_MAX];
+    struct model_run m;
     struct tr_taps taps = {.user = seen, .tap = on_tap, .loss = on_loss, .slab = on_slab};
-    snprintf(tokens, sizeof tokens, "%s/tokens.npy", folder);
     seen->size = 0;
-    OK(tr_loaded_examine(&loaded, folder, true, &err));
-    struct tr_calibration_options options = {.vocabulary = loaded.config.vocabulary};
-    OK(tr_calibration_from_tokens(&rows, tokens, &options, &err));
-    OK(tr_reader_open(&reader, kn, 0, 0, &err));
+    OK(model_run_open(&m, kn, folder, NULL, (struct tr_wanted){.head = true}, true, &err));
+    struct tr_candidate whole = {.streams = m.streams, .taps = &taps};
     for (int i = 0; i < RUNS; i++)
-        OK(tr_reader_push(reader, folder, true, &err));
+        OK(tr_slab_reader_push(m.reader, folder, &m.wanted, &err));
     for (int i = 0; i < RUNS; i++) {
-        OK(tr_reader_begin(reader, &loaded, &err));
-        struct tr_forward_options o = {.calibration = &rows,
-                                       .max_sequences = rows.sequences,
-                                       .micro_batch = 1,
-                                       .head = true,
-                                       .per_token = true};
-        if (!forward)
-            OK(tr_forward_new(&forward, kn, &loaded.config, &o, &err));
+        OK(tr_slab_reader_begin(m.reader, &m.loaded, &err));
         seen->layers = 0;
-        OK(tr_forward_run(forward, reader, 0, rows.sequences, &taps, &err));
-        tr_reader_end(reader, digest);
+        struct tr_weight_source source = tr_streamed_begin(m.weights, m.reader);
+        OK(model_run_steps(&m, &source, &whole, 1, 0, 0, &err));
+        tr_slab_reader_end(m.reader, digest);
         assert_true(*digest);
     }
-    tr_forward_free(forward);
-    tr_reader_close(reader);
-    tr_calibration_free(&rows);
+    model_run_close(&m);
 }
 
 static void the_device_gives_the_bits_of_the_host(void **state) {

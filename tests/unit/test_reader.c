@@ -72,34 +72,34 @@ int __wrap_pthread_cond_destroy(pthread_cond_t *cond) {
 
 static struct tr_loaded examine(const char *folder) {
     struct tr_loaded loaded;
-    OK(tr_loaded_examine(&loaded, folder, true, &err));
+    OK(tr_loaded_examine(&loaded, folder, &(struct tr_wanted){.head = true}, &err));
     return loaded;
 }
 
 // Reads the oldest pushed checkpoint with two slabs held at a time; its digest.
-static enum tr_status drain(struct tr_reader *reader, char digest[TR_DIGEST_MAX]) {
+static enum tr_status drain(struct tr_slab_reader *reader, char digest[TR_DIGEST_MAX]) {
     struct tr_loaded loaded;
     const struct tr_slab *slab = NULL;
     enum tr_status status;
-    OK(tr_reader_begin(reader, &loaded, &err));
+    OK(tr_slab_reader_begin(reader, &loaded, &err));
     int64_t taken = 0;
-    while ((status = tr_reader_next(reader, &slab, &err)) == TR_OK && slab)
+    while ((status = tr_slab_reader_next(reader, &slab, &err)) == TR_OK && slab)
         if (taken++)
-            tr_reader_release(reader);
-    tr_reader_end(reader, digest);
+            tr_slab_reader_release(reader);
+    tr_slab_reader_end(reader, digest);
     return status;
 }
 
 // Digests of `count` checkpoints by a reader that has one slab after the other in the host's
 // memory.
 static void digests_of(const char *const *folders, int count, char digests[][TR_DIGEST_MAX]) {
-    struct tr_reader *reader;
-    OK(tr_reader_open(&reader, NULL, 0, 0, &err));
+    struct tr_slab_reader *reader;
+    OK(tr_slab_reader_open(&reader, NULL, 0, 0, &err));
     for (int i = 0; i < count; i++)
-        OK(tr_reader_push(reader, folders[i], true, &err));
+        OK(tr_slab_reader_push(reader, folders[i], &(struct tr_wanted){.head = true}, &err));
     for (int i = 0; i < count; i++)
         OK(drain(reader, digests[i]));
-    tr_reader_close(reader);
+    tr_slab_reader_close(reader);
 }
 
 // Reads the checkpoints through a ring of 10 slabs, of which `limit` bytes are to be had; how many
@@ -108,19 +108,19 @@ static int64_t slabs_after(const char *const *folders, int count, size_t limit) 
     enum { SLABS = 10, MOST = 4 };
     char expected[MOST][TR_DIGEST_MAX], digest[TR_DIGEST_MAX];
     struct kn_backend *kn = fake_device_open(FAKE_LATE_ALL);
-    struct tr_reader *reader;
+    struct tr_slab_reader *reader;
     assert_non_null(kn);
     digests_of(folders, count, expected);
     fake_device_limit_host(kn, limit);
-    OK(tr_reader_open(&reader, kn, examine(folders[0]).largest_slab, SLABS, &err));
+    OK(tr_slab_reader_open(&reader, kn, examine(folders[0]).largest_slab, SLABS, &err));
     for (int i = 0; i < count; i++)
-        OK(tr_reader_push(reader, folders[i], true, &err));
+        OK(tr_slab_reader_push(reader, folders[i], &(struct tr_wanted){.head = true}, &err));
     for (int i = 0; i < count; i++) {
         OK(drain(reader, digest));
         assert_string_equal(digest, expected[i]);
     }
-    int64_t slabs = tr_reader_slabs(reader);
-    tr_reader_close(reader);
+    int64_t slabs = tr_slab_reader_slabs(reader);
+    tr_slab_reader_close(reader);
     kn->ops->close(kn);
     return slabs;
 }
@@ -139,15 +139,15 @@ static void fewer_than_three_slabs_are_an_error(void **state) {
     (void)state;
     char digest[TR_DIGEST_MAX];
     struct kn_backend *kn = fake_device_open(FAKE_LATE_ALL);
-    struct tr_reader *reader;
+    struct tr_slab_reader *reader;
     size_t slab = examine(small).largest_slab;
     assert_non_null(kn);
     fake_device_limit_host(kn, 3 * slab - 1);
-    OK(tr_reader_open(&reader, kn, slab, 10, &err));
-    OK(tr_reader_push(reader, small, true, &err));
+    OK(tr_slab_reader_open(&reader, kn, slab, 10, &err));
+    OK(tr_slab_reader_push(reader, small, &(struct tr_wanted){.head = true}, &err));
     assert_int_equal(drain(reader, digest), TR_ENOMEM);
     assert_non_null(strstr(err.text, "of host memory that the device can copy from"));
-    tr_reader_close(reader);
+    tr_slab_reader_close(reader);
     kn->ops->close(kn);
 }
 
@@ -166,10 +166,10 @@ static void larger_slabs_are_fewer(void **state) {
 
 static void without_a_thread_there_is_no_reader(void **state) {
     (void)state;
-    struct tr_reader *reader = NULL;
+    struct tr_slab_reader *reader = NULL;
     locks = 0;
     no_threads = true;
-    assert_int_equal(tr_reader_open(&reader, NULL, 0, 0, &err), TR_ENVIRONMENT);
+    assert_int_equal(tr_slab_reader_open(&reader, NULL, 0, 0, &err), TR_ENVIRONMENT);
     no_threads = false;
     assert_string_equal(err.text, "cannot start the reader thread");
     assert_null(reader);

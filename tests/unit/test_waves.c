@@ -36,7 +36,7 @@ static void work(const struct tr_job *job, struct tr_store *store, struct kn_bac
     OK(tr_coordinator_new(&coordinator, job, store, 1, "test", &err));
     struct dist_service service = tr_coordinator_service(coordinator);
     OK(dist_serve_begin(dist, &service, &computes, &err));
-    struct tr_fit fit = {.wave = wave, .slabs = tr_reader_least(kn)};
+    struct tr_fit fit = {.wave = wave, .slabs = tr_slab_reader_least(kn)};
     OK(tr_worker_run(job, kn, dist, &fit, &err));
     dist_serve_end(dist);
     OK(tr_coordinator_finish(coordinator, &outcome, &err));
@@ -122,7 +122,7 @@ static int64_t wave_within(const struct tr_job *job, const struct kn_backend *kn
                            double more) {
     struct tr_rank_bytes memory = {0};
     if (sequences)
-        memory = tr_worker_bytes(job, kn, sequences, tr_reader_least(kn));
+        memory = tr_worker_bytes(job, kn, sequences, tr_slab_reader_least(kn));
     memory.host += more;
     return tr_worker_fit(job, kn, memory).wave;
 }

@@ -170,12 +170,23 @@ static void take_counts(const struct tr_sums *sums, int64_t cell, int64_t sequen
         *earliest = first < *earliest ? first : *earliest;
 }
 
+// Nothing of a sublayer that the model lacks: no tokens, whose means are NaN.
+static void leave_out(struct tr_sums *sums, int64_t cell, int64_t sequence, int64_t seq_len) {
+    float *tokens = at(sums, F_TOKENS, cell, sequence, 0);
+    for (int64_t t = 0; sums->layout.per_token && t < seq_len; t++)
+        tokens[t] = NAN;
+}
+
 void tr_sums_tap(struct tr_sums *sums, const struct tr_tap *tap) {
     int64_t sums_width = KN_SUMS + field_width(F_POSITION, &sums->layout);
     int64_t counts_width = KN_COUNTS + TR_BINS + field_width(F_POSITION, &sums->layout);
     for (int64_t i = 0; i < TR_MODULES * tap->sequences; i++) {
         int64_t cell = (int64_t)tap->layer * TR_MODULES + i / tap->sequences;
         int64_t sequence = tap->first_sequence - sums->begin + i % tap->sequences;
+        if (!tap->has[i / tap->sequences]) {
+            leave_out(sums, cell, sequence, tap->seq_len);
+            continue;
+        }
         take_sums(sums, cell, sequence, tap->sums + i * sums_width);
         take_counts(sums, cell, sequence, tap->counts + i * counts_width);
         if (sums->layout.per_token)

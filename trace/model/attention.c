@@ -71,13 +71,13 @@ static enum tr_status clip(struct tr_forward *f, const struct heads *heads, stru
 static enum tr_status rotate(struct tr_forward *f, const struct tr_batch *b, struct kn_heads heads,
                              struct tr_err *err) {
     const struct tr_config *c = &f->config;
-    int which = tr_config_has(c, b->plan->layer, TR_LAYER_WINDOWED);
+    int which = tr_config_has(c, b->step->layer, TR_LAYER_WINDOWED);
     if (c->family->position != TR_ROTARY || !c->rope[which].pairs ||
-        tr_config_has(c, b->plan->layer, TR_LAYER_STILL))
+        tr_config_has(c, b->step->layer, TR_LAYER_STILL))
         return TR_OK;
     struct kn_rope rope = {.heads = heads,
                            .pairs = c->rope[which].pairs,
-                           .seq_len = f->calibration->seq_len,
+                           .seq_len = f->options.seq_len,
                            .cos = f->cos[which],
                            .sin = f->sin[which],
                            .kind = c->family->rope};
@@ -122,16 +122,16 @@ static enum tr_status project_latent(struct tr_forward *f, const struct tr_batch
     struct kn_matrix query_input = normed;
     if (c->query_rank) {
         query_input = tr_scratch(f, b, at, c->query_rank);
-        TR_TRY(tr_multiply(f, b, query_input, normed, TR_SLOT_Q_LATENT, TR_SLOTS, err));
+        TR_TRY(tr_multiply(f, b, query_input, normed, TR_SLOT_Q_LATENT, TR_SLOT_NONE, err));
         TR_TRY(norm_latent(f, b, query_input, TR_SLOT_Q_LATENT_NORM, err));
     }
-    TR_TRY(tr_multiply(f, b, q, query_input, TR_SLOT_IN, TR_SLOTS, err));
+    TR_TRY(tr_multiply(f, b, q, query_input, TR_SLOT_IN, TR_SLOT_NONE, err));
     struct kn_matrix latent = tr_scratch(f, b, at, c->kv_rank + c->rope_dim);
     struct kn_matrix values = latent;
     values.cols = c->kv_rank;
-    TR_TRY(tr_multiply(f, b, latent, normed, TR_SLOT_KV_LATENT, TR_SLOTS, err));
+    TR_TRY(tr_multiply(f, b, latent, normed, TR_SLOT_KV_LATENT, TR_SLOT_NONE, err));
     TR_TRY(norm_latent(f, b, values, TR_SLOT_KV_LATENT_NORM, err));
-    TR_TRY(tr_multiply(f, b, kv, values, TR_SLOT_KV, TR_SLOTS, err));
+    TR_TRY(tr_multiply(f, b, kv, values, TR_SLOT_KV, TR_SLOT_NONE, err));
     struct kn_heads shared = heads_of(latent, c->kv_rank, 1, c->rope_dim, c->rope_dim);
     TR_TRY(rotate(f, b, heads_of(q, nope, c->heads, c->qk_dim, c->rope_dim), err));
     TR_TRY(rotate(f, b, shared, err));
@@ -147,12 +147,12 @@ static enum tr_status project_latent(struct tr_forward *f, const struct tr_batch
 static enum tr_status attend(struct tr_forward *f, const struct tr_batch *b, struct kn_matrix mixed,
                              const struct heads *heads, struct tr_err *err) {
     const struct tr_config *c = &f->config;
-    int layer = b->plan->layer;
+    int layer = b->step->layer;
     struct kn_attention op = {.y = mixed,
                               .q = heads->q,
                               .k = heads->k,
                               .v = heads->v,
-                              .seq_len = f->calibration->seq_len,
+                              .seq_len = f->options.seq_len,
                               .window = tr_config_has(c, layer, TR_LAYER_WINDOWED) ? c->window : 0,
                               .scale = c->layer_scale ? c->score_scale / (float)(layer + 1)
                                                       : c->score_scale,
@@ -170,11 +170,9 @@ enum tr_status tr_step_attention(struct tr_forward *f, const struct tr_batch *b,
     struct heads heads;
     struct kn_matrix normed = tr_scratch(f, b, f->normed, c->hidden);
     struct kn_matrix mixed = tr_scratch(f, b, f->inner, tr_config_mixed_cols(c));
-    struct kn_matrix delta = tr_stream(f, b, f->delta);
+    struct kn_matrix delta = tr_stream(f, b, b->streams->delta);
     bool post = tr_has_post_norm(f, TR_W_ATTN_POST_NORM);
     struct kn_matrix branch = post ? kn_matrix(f->branch, KN_F32, b->rows, c->hidden) : delta;
-    if (b->plan->layer == 0)
-        TR_TRY(tr_keep_boundary(f, b, 0, err));
     TR_TRY(tr_normalise(f, b, normed, tr_no_matrix, !c->family->no_pre_norm, err));
     if (c->kv_rank) {
         TR_TRY(project_latent(f, b, normed, &heads, err));

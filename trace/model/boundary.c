@@ -20,7 +20,7 @@ static int64_t chosen_before(const struct tr_taps *taps, int64_t token) {
 static enum tr_status gather(struct tr_forward *f, const struct tr_batch *b, float *y,
                              const int32_t *rows, int64_t count, struct tr_err *err) {
     struct kn_gather op = {.y = kn_matrix(y, KN_F32, count, f->config.hidden),
-                           .x = tr_stream(f, b, f->x),
+                           .x = tr_stream(f, b, b->streams->x),
                            .rows = rows};
     KN_TRY(f->kn->ops->gather(f->kn, &op), "gathering chosen tokens");
     return TR_OK;
@@ -41,7 +41,7 @@ static enum tr_status gather_and_copy(struct tr_forward *f, const struct tr_batc
 enum tr_status tr_keep_boundary(struct tr_forward *f, const struct tr_batch *b, int64_t boundary,
                                 struct tr_err *err) {
     const struct tr_taps *taps = b->taps;
-    int64_t begin = b->first_sequence * f->calibration->seq_len;
+    int64_t begin = b->first_sequence * f->options.seq_len;
     int64_t first = chosen_before(taps, begin);
     int64_t count = chosen_before(taps, begin + b->rows) - first;
     if (!count)

@@ -71,13 +71,4 @@ static inline bool tr_config_has(const struct tr_config *c, int layer, enum tr_l
 // Tokens of the longest sequence: all positions, times the factor where rope scaling is dynamic.
 int64_t tr_config_longest(const struct tr_config *config);
 
-// Parameters of the matrices of all blocks; `used`: only those that one token meets (experts).
-double tr_config_block_parameters(const struct tr_config *config, bool used);
-// And of the whole model: embedding, blocks, head if untied.
-double tr_config_parameters(const struct tr_config *config);
-
-// Floating-point operations of the forward pass over `tokens` tokens in rows of `seq_len`: 2 per
-// weight met and token, causal attention within the windows, the head when `head`.
-double tr_config_flops(const struct tr_config *config, double tokens, int64_t seq_len, bool head);
-
 #endif

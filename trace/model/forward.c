@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The run over slabs and micro-batches.
+// The run over steps, candidates and micro-batches.
 #include "model/forward.h"
 
 #include <stdlib.h>
@@ -15,7 +15,6 @@ enum tr_status tr_forward_new(struct tr_forward **forward_p, struct kn_backend *
     f->kn = kn;
     f->config = *config;
     f->options = *options;
-    f->calibration = options->calibration;
     enum tr_status status = tr_forward_allocate(f, err);
     if (status != TR_OK) {
         tr_forward_free(f);
@@ -32,70 +31,131 @@ void tr_forward_free(struct tr_forward *f) {
     free(f);
 }
 
-// What a slab does: a step for every micro-batch; where all of them have to be there before the
-// work goes on, what is done then and a second step for each.
+// How a step runs: for every micro-batch, or once for the item; and the sublayer that it belongs
+// to, without which it is left out (TR_MODULES: none).
 static const struct {
-    tr_step first;
-    enum tr_status (*between)(struct tr_forward *f, struct tr_err *err);
-    tr_step second;
-} steps[] = {[TR_SLAB_EMBED] = {.first = tr_step_embed},
-             [TR_SLAB_POSITIONS] = {.first = tr_step_positions},
-             [TR_SLAB_EMBED_NORM] = {.first = tr_step_embed_norm},
-             [TR_SLAB_ATTN] = {.first = tr_step_attention},
-             [TR_SLAB_MLP] = {.first = tr_step_mlp},
-             [TR_SLAB_ROUTER] = {tr_step_router, tr_route, tr_step_shared_expert},
-             [TR_SLAB_EXPERTS] = {.first = tr_step_experts},
-             [TR_SLAB_HEAD] = {.first = tr_step_head}};
+    tr_step_func batch, item;
+    enum tr_module module;
+} step_rows[TR_STEPS] = {
+    [TR_STEP_EMBED] = {.batch = tr_step_embed, .module = TR_MODULES},
+    [TR_STEP_POSITIONS] = {.batch = tr_step_positions, .module = TR_MODULES},
+    [TR_STEP_EMBED_NORM] = {.batch = tr_step_embed_norm, .module = TR_MODULES},
+    [TR_STEP_BLOCKS] = {.batch = tr_step_blocks, .module = TR_MODULES},
+    [TR_STEP_ATTENTION] = {.batch = tr_step_attention, .module = TR_ATTN},
+    [TR_STEP_MLP] = {.batch = tr_step_mlp, .module = TR_MLP},
+    [TR_STEP_ROUTER] = {.batch = tr_step_router, .module = TR_MLP},
+    [TR_STEP_ROUTE] = {.item = tr_step_route, .module = TR_MLP},
+    [TR_STEP_SHARED_EXPERT] = {.batch = tr_step_shared_expert, .module = TR_MLP},
+    [TR_STEP_EXPERTS] = {.batch = tr_step_experts, .module = TR_MLP},
+    [TR_STEP_EXPERTS_END] = {.batch = tr_step_experts_end, .module = TR_MLP},
+    [TR_STEP_BLOCK_END] = {.batch = tr_step_block_end, .module = TR_MODULES},
+    [TR_STEP_LAYER_END] = {.item = tr_step_layer_end, .module = TR_MODULES},
+    [TR_STEP_HEAD] = {.batch = tr_step_head, .module = TR_MODULES},
+    [TR_STEP_LOSSES] = {.item = tr_step_losses, .module = TR_MODULES},
+};
 
-static enum tr_status for_batches(struct tr_forward *f, struct tr_batch *b, tr_step step,
-                                  struct tr_err *err) {
-    int64_t seq_len = f->calibration->seq_len, micro = f->options.micro_batch;
-    for (int64_t first = f->begin; first < f->end; first += micro) {
-        b->first_sequence = first;
-        b->sequences = f->end - first < micro ? f->end - first : micro;
-        b->row = (first - f->begin) * seq_len;
-        b->rows = b->sequences * seq_len;
-        TR_TRY(step(f, b, err));
-    }
+// A run of the forward pass.
+struct run {
+    struct tr_forward *f;
+    const struct tr_weight_source *source;
+    const struct tr_candidate *candidates;
+    int count;
+    const struct tr_step *steps; // the plan's
+};
+
+static bool leaves_out(const struct tr_candidate *candidate, const struct tr_step *step) {
+    enum tr_module module = step_rows[step->kind].module;
+    return module != TR_MODULES && tr_drop_set_has(candidate->drop, module, step->layer);
+}
+
+static struct tr_batch batch_of(const struct tr_candidate *candidate,
+                                const struct tr_weights *weights, const struct tr_step *step) {
+    return (struct tr_batch){
+        .step = step,
+        .weights = weights,
+        .streams = candidate->streams,
+        .taps = candidate->taps,
+        .has_attn = step->has_attn && !tr_drop_set_has(candidate->drop, TR_ATTN, step->layer),
+        .has_mlp = step->has_mlp && !tr_drop_set_has(candidate->drop, TR_MLP, step->layer)};
+}
+
+static enum tr_status run_step(const struct run *r, const struct tr_candidate *candidate,
+                               const struct tr_weights *weights, const struct tr_step *step,
+                               int64_t first, struct tr_err *err) {
+    struct tr_forward *f = r->f;
+    int64_t seq_len = f->options.seq_len, left = f->end - first;
+    if (leaves_out(candidate, step))
+        return TR_OK;
+    struct tr_batch b = batch_of(candidate, weights, step);
+    if (step_rows[step->kind].item)
+        return step_rows[step->kind].item(f, &b, err);
+    b.first_sequence = first;
+    b.sequences = left < f->options.micro_batch ? left : f->options.micro_batch;
+    b.row = (first - f->begin) * seq_len;
+    b.rows = b.sequences * seq_len;
+    return step_rows[step->kind].batch(f, &b, err);
+}
+
+// Steps [begin, end), all for every micro-batch or one for the item. Each micro-batch goes through
+// all of them before the next one, so that what they share of scratch stays its own.
+static enum tr_status run_together(const struct run *r, const struct tr_weights *weights,
+                                   int64_t begin, int64_t end, struct tr_err *err) {
+    struct tr_forward *f = r->f;
+    bool once = step_rows[r->steps[begin].kind].item != NULL;
+    for (int c = 0; c < r->count; c++)
+        for (int64_t first = f->begin; first < f->end; first += f->options.micro_batch) {
+            for (int64_t s = begin; s < end; s++)
+                TR_TRY(run_step(r, &r->candidates[c], weights, &r->steps[s], first, err));
+            if (once)
+                break;
+        }
     return TR_OK;
 }
 
-static enum tr_status run_slab(struct tr_forward *f, struct tr_batch *b, struct tr_err *err) {
-    enum tr_slab_kind kind = b->plan->kind;
-    TR_TRY(for_batches(f, b, steps[kind].first, err));
-    if (steps[kind].between) {
-        TR_TRY(steps[kind].between(f, err));
-        TR_TRY(for_batches(f, b, steps[kind].second, err));
+// Steps [begin, end) that share one slab of weights: the first needs it, the others none.
+static enum tr_status run_slab(const struct run *r, int64_t begin, int64_t end,
+                               struct tr_err *err) {
+    const struct tr_taps *taps = r->candidates[0].taps;
+    int64_t slab = r->steps[begin].slab;
+    struct tr_weights weights = {0};
+    if (slab >= 0) {
+        TR_TRY(r->source->next(r->source->user, slab, &weights, err));
+        taps->slab(taps->user, slab);
     }
-    return b->plan->closes ? tr_end_layer(f, b->taps, b->plan->layer, err) : TR_OK;
+    for (int64_t s = begin, next; s < end; s = next) {
+        next = s + 1;
+        while (next < end && step_rows[r->steps[s].kind].batch &&
+               step_rows[r->steps[next].kind].batch)
+            next++;
+        TR_TRY(run_together(r, &weights, s, next, err));
+    }
+    return slab >= 0 ? r->source->done(r->source->user, err) : TR_OK;
 }
 
-static enum tr_status run_slabs(struct tr_forward *f, const struct tr_taps *taps,
+static enum tr_status run_steps(const struct run *r, int64_t begin, int64_t end,
                                 struct tr_err *err) {
-    struct tr_weights weights;
-    struct tr_batch batch = {.taps = taps, .weights = &weights};
-    TR_TRY(tr_start_item(f, err));
-    for (int64_t index = 0;; index++) {
-        bool more;
-        TR_TRY(tr_flow_next(f, &weights, &more, err));
-        if (!more)
-            break;
-        taps->slab(taps->user, index);
-        batch.plan = weights.plan;
-        TR_TRY(run_slab(f, &batch, err));
-        TR_TRY(tr_flow_done(f, err));
+    TR_TRY(tr_start_item(r->f, r->candidates, r->count, err));
+    for (int64_t s = begin, next; s < end; s = next) {
+        next = s + 1;
+        while (next < end && r->steps[next].slab < 0)
+            next++;
+        TR_TRY(run_slab(r, s, next, err));
     }
-    TR_TRY(tr_deliver_layer(f, taps, err));
-    return f->options.head ? tr_finish_losses(f, taps, err) : TR_OK;
+    for (int c = 0; c < r->count; c++)
+        TR_TRY(tr_deliver_layer(r->f, r->candidates[c].streams, r->candidates[c].taps, err));
+    return TR_OK;
 }
 
-enum tr_status tr_forward_run(struct tr_forward *f, struct tr_reader *reader, int64_t begin,
-                              int64_t end, const struct tr_taps *taps, struct tr_err *err) {
-    f->begin = begin;
-    f->end = end;
-    f->pending_layer = -1;
-    tr_flow_start(f, reader);
-    enum tr_status status = run_slabs(f, taps, err);
-    tr_flow_stop(f);
+enum tr_status tr_forward_run(struct tr_forward *f, const struct tr_weight_source *source,
+                              const struct tr_candidate *candidates, int count,
+                              const struct tr_pass *pass, struct tr_err *err) {
+    const struct tr_weight_plan *plan = source->plan;
+    struct run run = {f, source, candidates, count, plan->steps};
+    f->rows = *pass->rows;
+    f->begin = pass->begin;
+    f->end = pass->end;
+    int64_t last = pass->last_step ? pass->last_step : plan->step_count;
+    enum tr_status status = run_steps(&run, pass->first_step, last, err);
+    source->stop(source->user);
     return status;
 }

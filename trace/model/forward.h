@@ -5,21 +5,22 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/drop_set.h"
 #include "kernels/backend.h"
-#include "kernels/ops.h"
 #include "model/config.h"
-#include "model/slab_reader.h"
+#include "model/rows.h"
 #include "model/tap.h"
-#include "text/calibration.h"
+#include "model/weight_source.h"
 
-// The layer-streamed run: slab by slab over all sequences of an item, micro-batch by micro-batch
-// within a slab, so that each weight is read once and memory does not depend on the model's depth.
+// The layer-streamed run: the steps of a model one after the other, each over all sequences of an
+// item, micro-batch by micro-batch, so that each weight is taken once and memory does not depend on
+// the model's depth. Steps that need no weights follow the step before them within a micro-batch.
 //
-// Two f32 streams are kept for the item's tokens: x, the residual stream at the block's entry, and
-// delta, what attention added. The MLP reads x + delta (sequential residual) or x (parallel), so
-// that the block's own delta is a sum of deltas and never a difference of streams. Models with
-// experts keep two more: the normed stream that the router saw, and what the experts add.
-
+// What an item's tokens are on the way is in streams: x, the residual stream at the block's entry,
+// and delta, what attention added. The MLP reads x + delta (sequential residual) or x (parallel),
+// so that the block's own delta is a sum of deltas and never a difference of streams. Several
+// streams may go through a step while its weights are there; all else (scratch, tables) they share.
+//
 // On a device the host only queues work: slabs are copied ahead of their use, a layer's sums are
 // handed out one layer later, and within a slab nothing waits.
 
@@ -28,45 +29,63 @@
 // because the bits of a result depend on the rows of a product.
 int64_t tr_micro_batch(const struct tr_config *config, int64_t seq_len, bool device);
 
-struct tr_forward; // scratch and streams for one shape of model
-
 struct tr_forward_options {
-    const struct tr_calibration *calibration; // borrowed
-    int64_t max_sequences;                    // of an item
-    int64_t micro_batch;                      // sequences
-    bool head;                                // the loss is measured
-    bool per_token;                           // taps have the importance of each token
-    // Of the largest slab: its bytes, and those of its matrices in the type that a device wants;
-    // more is taken when a slab is larger.
-    size_t slab_bytes, converted_bytes;
+    int64_t seq_len;
+    int64_t max_sequences; // of an item
+    int64_t micro_batch;   // sequences
+    bool head;             // the loss is measured
+    bool per_token;        // taps have the importance of each token
 };
 
-// All memory is taken here.
+// Bytes that something takes: of the backend (the host's own where it is unified) and of the host
+// beside it.
+struct tr_forward_bytes {
+    double backend, host;
+};
+
+// Scratch and tables for one shape of model. All memory is taken here.
+struct tr_forward;
 enum tr_status tr_forward_new(struct tr_forward **forward_p, struct kn_backend *kn,
                               const struct tr_config *config,
                               const struct tr_forward_options *options, struct tr_err *err);
 void tr_forward_free(struct tr_forward *forward); // accepts NULL
-
-// Bytes that tr_forward_new takes: of the backend (the host's own where it is unified) and of the
-// host beside it.
-struct tr_forward_bytes {
-    double backend, host;
-};
 struct tr_forward_bytes tr_forward_bytes(const struct kn_backend *kn,
                                          const struct tr_config *config,
                                          const struct tr_forward_options *options);
 
-// Runs the begun checkpoint of `reader` over calibration sequences [begin, end), at most
-// max_sequences of them, begin a multiple of the micro-batch. Its slabs are in memory as
-// tr_reader_open was told of the same backend. The taps are called in order of
-// layers, and of sequences within a layer. The checkpoint's config is the one the scratch was made
-// for.
-enum tr_status tr_forward_run(struct tr_forward *forward, struct tr_reader *reader, int64_t begin,
-                              int64_t end, const struct tr_taps *taps, struct tr_err *err);
+// The streams of an item, for the same shape and options.
+struct tr_streams;
+enum tr_status tr_streams_new(struct tr_streams **streams_p, struct kn_backend *kn,
+                              const struct tr_config *config,
+                              const struct tr_forward_options *options, struct tr_err *err);
+void tr_streams_free(struct tr_streams *streams); // accepts NULL
+struct tr_forward_bytes tr_streams_bytes(const struct kn_backend *kn,
+                                         const struct tr_config *config,
+                                         const struct tr_forward_options *options);
 
-// Seconds that the last run's steps could not go on for lack of weights: those that were being read
-// and, on a device, those that were being copied.
-double tr_forward_waited(const struct tr_forward *forward);
+// One of the models that go through the steps together: the whole one, or the one without the
+// sublayers of `drop` (NULL: none; borrowed), and who measures it.
+struct tr_candidate {
+    struct tr_streams *streams;
+    const struct tr_drop_set *drop;
+    const struct tr_taps *taps;
+};
+
+// Which part of the work is done: sequences [begin, end) of the rows, at most max_sequences of
+// them, begin a multiple of the micro-batch; steps [first_step, last_step) of the source's plan,
+// last_step 0: to the end. A pass that starts after step 0 goes on with what is in the streams.
+struct tr_pass {
+    const struct tr_rows *rows;
+    int64_t begin, end;
+    int64_t first_step, last_step;
+};
+
+// Runs the candidates over the pass, with weights from `source`, whose checkpoint has the config
+// that forward and streams were made for. The taps of each candidate are called in order of layers,
+// and of sequences within a layer; `slab` of the first candidate's alone.
+enum tr_status tr_forward_run(struct tr_forward *forward, const struct tr_weight_source *source,
+                              const struct tr_candidate *candidates, int count,
+                              const struct tr_pass *pass, struct tr_err *err);
 
 // Rows times experts that the routed products have worked on since tr_forward_new: with k experts
 // used per token, k times the tokens times the layers with experts, not all experts times that.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The MLP sublayer, dense, and the end of a block.
+// The MLP sublayer, dense.
 #include "forward_state.h"
 
 enum tr_status tr_activate(struct tr_forward *f, const struct tr_batch *b, struct kn_matrix inner,
@@ -10,9 +10,7 @@ enum tr_status tr_activate(struct tr_forward *f, const struct tr_batch *b, struc
     in.product.y = gated ? kn_matrix(f->wide, inner.type, inner.rows, cols) : inner;
     in.product.activation = gated ? KN_IDENTITY : c->activation;
     in.product.parameters = b->weights->xielu;
-    KN_TRY(in.first ? f->kn->ops->grouped_product(f->kn, &in)
-                    : f->kn->ops->product(f->kn, &in.product),
-           "a product of the MLP");
+    TR_TRY(tr_product(f, b, &in, TR_SLOT_IN, err));
     struct kn_gate gate = {.y = inner, .x = in.product.y, .activation = c->activation};
     if (gated)
         KN_TRY(f->kn->ops->gate(f->kn, &gate), "the gate");
@@ -34,20 +32,5 @@ enum tr_status tr_step_mlp(struct tr_forward *f, const struct tr_batch *b, struc
                                                 .bias = b->weights->vector[TR_SLOT_IN_BIAS]}};
     TR_TRY(tr_activate(f, b, inner, in, err));
     TR_TRY(tr_multiply(f, b, branch, inner, TR_SLOT_OUT, TR_SLOT_OUT_BIAS, err));
-    TR_TRY(tr_finish_branch(f, b, delta, branch, err));
-    return tr_close_block(f, b, err);
-}
-
-enum tr_status tr_close_block(struct tr_forward *f, const struct tr_batch *b, struct tr_err *err) {
-    int64_t tokens = TR_MODULES * f->options.max_sequences * f->calibration->seq_len;
-    double *statistics = f->statistics + TR_MODULES * b->row;
-    struct kn_block_end op = {.xx = statistics,
-                              .xd = statistics + tokens,
-                              .dd = statistics + 2 * tokens,
-                              .x = tr_stream(f, b, f->x),
-                              .attention = tr_stream(f, b, f->delta),
-                              .mlp = tr_mlp_delta(f, b),
-                              .parallel = f->config.parallel};
-    KN_TRY(f->kn->ops->block_end(f->kn, &op), "the end of a block");
-    return tr_keep_boundary(f, b, b->plan->layer + 1, err);
+    return tr_finish_branch(f, b, delta, branch, err);
 }

@@ -10,6 +10,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "loaded.h"
 #include "slab_fill.h"
 
 // A device goes through a table's panels faster than they are read: its ring has room for them and
@@ -19,15 +20,13 @@ static const size_t DEVICE_RING_BYTES = (size_t)4 << 30;
 
 enum job_state { QUEUED, READING, FAILED, READ };
 
-// One pushed checkpoint. After READING has begun, `loaded` and `plan` are fixed.
+// One pushed checkpoint. After READING has begun, `opened` is fixed.
 struct job {
     char *folder;
-    bool head;
+    struct tr_wanted wanted;
     enum job_state state;
     bool cancelled; // the consumer wants no more of it
-    struct tr_checkpoint *checkpoint;
-    struct tr_loaded loaded;
-    struct tr_weight_plan plan;
+    struct tr_opened opened;
     char weights_digest[TR_DIGEST_MAX];
     struct tr_err err; // when FAILED
     struct job *next;
@@ -39,7 +38,7 @@ struct ring_entry {
     const struct job *job; // whose slab it is; NULL: free
 };
 
-struct tr_reader {
+struct tr_slab_reader {
     pthread_t thread;
     pthread_mutex_t mutex;
     pthread_cond_t changed;
@@ -55,69 +54,26 @@ struct tr_reader {
     struct tr_filler *filler;
 };
 
-static enum kn_type weight_type(const struct tr_weight_plan *plan) {
-    int64_t i = 0;
-    while (i < plan->count && plan->slabs[i].kind != TR_SLAB_ATTN)
-        i++;
-    return i < plan->count ? plan->slabs[i].slots[TR_SLOT_OUT].type : KN_F32;
-}
-
-static enum tr_status open_checkpoint(struct tr_checkpoint **checkpoint_p, struct tr_loaded *loaded,
-                                      struct tr_weight_plan *plan, const char *folder, bool head,
-                                      struct tr_err *err) {
-    TR_TRY(tr_checkpoint_open(checkpoint_p, folder, err));
-    const struct tr_checkpoint *checkpoint = *checkpoint_p;
-    size_t size;
-    const char *json = tr_checkpoint_config(checkpoint, &size);
-    char path[512];
-    snprintf(path, sizeof path, "%s/config.json", folder);
-    TR_TRY(tr_config_parse(&loaded->config, json, size, path, err));
-    TR_TRY(tr_weight_plan_new(plan, &loaded->config, checkpoint, folder, head, err));
-    TR_TRY(tr_checkpoint_identity(checkpoint, loaded->identity, err));
-    strcpy(loaded->config_digest, tr_checkpoint_config_digest(checkpoint));
-    loaded->slabs = plan->count;
-    loaded->largest_slab = plan->largest;
-    memcpy(loaded->converted, plan->converted, sizeof loaded->converted);
-    loaded->weights = weight_type(plan);
-    loaded->bytes_read = plan->bytes_read;
-    loaded->bytes_stored = (double)tr_checkpoint_bytes(checkpoint);
-    return TR_OK;
-}
-
-enum tr_status tr_loaded_examine(struct tr_loaded *loaded, const char *folder, bool head,
-                                 struct tr_err *err) {
-    struct tr_checkpoint *checkpoint = NULL;
-    struct tr_weight_plan plan = {0};
-    struct tr_loaded found = {0};
-    enum tr_status status = open_checkpoint(&checkpoint, &found, &plan, folder, head, err);
-    if (status == TR_OK)
-        *loaded = found;
-    tr_weight_plan_free(&plan);
-    tr_checkpoint_close(checkpoint);
-    return status;
-}
-
 static void free_job(struct job *job) {
-    tr_weight_plan_free(&job->plan);
-    tr_checkpoint_close(job->checkpoint);
+    tr_opened_close(&job->opened);
     free(job->folder);
     free(job);
 }
 
-static void set_state(struct tr_reader *reader, struct job *job, enum job_state state) {
+static void set_state(struct tr_slab_reader *reader, struct job *job, enum job_state state) {
     job->state = state;
     pthread_cond_broadcast(&reader->changed);
 }
 
 // Waits for room in the ring. False when the job is not wanted any more.
-static bool wait_for_room(struct tr_reader *reader, const struct job *job) {
+static bool wait_for_room(struct tr_slab_reader *reader, const struct job *job) {
     while (!reader->closing && !job->cancelled &&
            reader->ring[reader->filled % reader->entries].job)
         pthread_cond_wait(&reader->changed, &reader->mutex);
     return !reader->closing && !job->cancelled;
 }
 
-static void free_memory(struct tr_reader *reader, struct ring_entry *entry) {
+static void free_memory(struct tr_slab_reader *reader, struct ring_entry *entry) {
     if (reader->device && entry->slab.memory)
         reader->device->ops->host_free(reader->device, entry->slab.memory);
     else
@@ -126,7 +82,7 @@ static void free_memory(struct tr_reader *reader, struct ring_entry *entry) {
     entry->capacity = 0;
 }
 
-static enum tr_status reserve(struct tr_reader *reader, struct ring_entry *entry, size_t bytes,
+static enum tr_status reserve(struct tr_slab_reader *reader, struct ring_entry *entry, size_t bytes,
                               struct tr_err *err) {
     struct kn_backend *kn = reader->device;
     if (bytes <= entry->capacity)
@@ -147,20 +103,21 @@ static enum tr_status reserve(struct tr_reader *reader, struct ring_entry *entry
     return TR_OK;
 }
 
-static enum tr_status fill_entry(struct tr_reader *reader, struct job *job,
+static enum tr_status fill_entry(struct tr_slab_reader *reader, struct job *job,
                                  struct ring_entry *entry, int64_t index) {
-    const struct tr_slab_plan *plan = &job->plan.slabs[index];
+    const struct tr_slab_plan *plan = &job->opened.plan.slabs[index];
     // Page-locked memory is slow to take, and giving it back waits for the device: once is enough.
     size_t bytes = reader->device ? reader->slab_bytes : plan->bytes;
     TR_TRY(reserve(reader, entry, bytes, &job->err));
     entry->slab.plan = plan;
-    const struct tr_slab_plan *ahead = index + 1 < job->plan.count ? plan + 1 : NULL;
+    const struct tr_slab_plan *ahead = index + 1 < job->opened.plan.count ? plan + 1 : NULL;
     for (uint64_t i = 0; ahead && i < ahead->placement_count; i++)
-        tr_checkpoint_will_read(job->checkpoint, ahead->placements[i].tensor);
-    return tr_filler_fill(reader->filler, job->checkpoint, plan, entry->slab.memory, &job->err);
+        tr_checkpoint_will_read(job->opened.checkpoint, ahead->placements[i].tensor);
+    return tr_filler_fill(reader->filler, job->opened.checkpoint, plan, entry->slab.memory,
+                          &job->err);
 }
 
-static bool is_empty(const struct tr_reader *reader) {
+static bool is_empty(const struct tr_slab_reader *reader) {
     uint64_t i = 0;
     while (i < reader->entries && !reader->ring[i].job)
         i++;
@@ -169,8 +126,8 @@ static bool is_empty(const struct tr_reader *reader) {
 
 // Makes a device's ring one of larger slabs, fewer in as many bytes, when the job has such; waits
 // until it is empty. False when the job is not wanted any more.
-static bool fit_ring(struct tr_reader *reader, const struct job *job) {
-    size_t largest = job->plan.largest;
+static bool fit_ring(struct tr_slab_reader *reader, const struct job *job) {
+    size_t largest = job->opened.plan.largest;
     if (!reader->device || largest <= reader->slab_bytes)
         return true;
     while (!reader->closing && !job->cancelled && !is_empty(reader))
@@ -188,7 +145,7 @@ static bool fit_ring(struct tr_reader *reader, const struct job *job) {
 
 // Goes on with the slabs that a device's ring has when there is no memory for one more. Only in the
 // first round through the ring, where slab s is in entry s, also of the shorter one.
-static bool shorten_ring(struct tr_reader *reader, const struct ring_entry *failed) {
+static bool shorten_ring(struct tr_slab_reader *reader, const struct ring_entry *failed) {
     if (!reader->device || failed->slab.memory || reader->filled >= reader->entries ||
         reader->filled < DEVICE_RING_LEAST)
         return false;
@@ -198,10 +155,10 @@ static bool shorten_ring(struct tr_reader *reader, const struct ring_entry *fail
 }
 
 // Reads one job's slabs into the ring. Called with the mutex held, which is released while reading.
-static void read_slabs(struct tr_reader *reader, struct job *job) {
+static void read_slabs(struct tr_slab_reader *reader, struct job *job) {
     enum tr_status status = TR_OK;
     bool wanted = fit_ring(reader, job);
-    for (int64_t i = 0; i < job->plan.count && status == TR_OK;) {
+    for (int64_t i = 0; i < job->opened.plan.count && status == TR_OK;) {
         if (!wanted || !wait_for_room(reader, job)) {
             set_state(reader, job, READ);
             return;
@@ -209,7 +166,7 @@ static void read_slabs(struct tr_reader *reader, struct job *job) {
         struct ring_entry *entry = &reader->ring[reader->filled % reader->entries];
         pthread_mutex_unlock(&reader->mutex);
         status = fill_entry(reader, job, entry, i);
-        if (status == TR_OK && i + 1 == job->plan.count)
+        if (status == TR_OK && i + 1 == job->opened.plan.count)
             status = tr_filler_digest(reader->filler, job->weights_digest, &job->err);
         pthread_mutex_lock(&reader->mutex);
         if (status != TR_OK) {
@@ -224,10 +181,9 @@ static void read_slabs(struct tr_reader *reader, struct job *job) {
     set_state(reader, job, status == TR_OK ? READ : FAILED);
 }
 
-static void run_job(struct tr_reader *reader, struct job *job) {
+static void run_job(struct tr_slab_reader *reader, struct job *job) {
     pthread_mutex_unlock(&reader->mutex);
-    enum tr_status status = open_checkpoint(&job->checkpoint, &job->loaded, &job->plan, job->folder,
-                                            job->head, &job->err);
+    enum tr_status status = tr_opened_open(&job->opened, job->folder, &job->wanted, &job->err);
     tr_filler_start(reader->filler);
     pthread_mutex_lock(&reader->mutex);
     set_state(reader, job, status == TR_OK ? READING : FAILED);
@@ -235,7 +191,7 @@ static void run_job(struct tr_reader *reader, struct job *job) {
         read_slabs(reader, job);
 }
 
-static struct job *next_queued(const struct tr_reader *reader) {
+static struct job *next_queued(const struct tr_slab_reader *reader) {
     struct job *job = reader->first;
     while (job && job->state != QUEUED)
         job = job->next;
@@ -243,7 +199,7 @@ static struct job *next_queued(const struct tr_reader *reader) {
 }
 
 static void *reader_main(void *argument) {
-    struct tr_reader *reader = argument;
+    struct tr_slab_reader *reader = argument;
     pthread_mutex_lock(&reader->mutex);
     while (!reader->closing) {
         struct job *job = next_queued(reader);
@@ -256,11 +212,11 @@ static void *reader_main(void *argument) {
     return NULL;
 }
 
-int64_t tr_reader_least(const struct kn_backend *kn) {
+int64_t tr_slab_reader_least(const struct kn_backend *kn) {
     return !kn || kn->unified ? HOST_RING : DEVICE_RING_LEAST;
 }
 
-int64_t tr_reader_most(const struct kn_backend *kn, size_t largest) {
+int64_t tr_slab_reader_most(const struct kn_backend *kn, size_t largest) {
     if (!kn || kn->unified)
         return HOST_RING;
     size_t fitting = largest ? DEVICE_RING_BYTES / largest : 0;
@@ -269,12 +225,12 @@ int64_t tr_reader_most(const struct kn_backend *kn, size_t largest) {
     return fitting < DEVICE_RING ? (int64_t)fitting : DEVICE_RING;
 }
 
-enum tr_status tr_reader_open(struct tr_reader **reader_p, struct kn_backend *kn, size_t largest,
-                              int64_t slabs, struct tr_err *err) {
-    struct tr_reader *reader;
+enum tr_status tr_slab_reader_open(struct tr_slab_reader **reader_p, struct kn_backend *kn,
+                                   size_t largest, int64_t slabs, struct tr_err *err) {
+    struct tr_slab_reader *reader;
     TR_TRY(TR_NEW(&reader, 1, "the reader", err));
     reader->device = kn && !kn->unified ? kn : NULL;
-    reader->entries = (uint64_t)(slabs ? slabs : tr_reader_least(kn));
+    reader->entries = (uint64_t)(slabs ? slabs : tr_slab_reader_least(kn));
     reader->slab_bytes = largest;
     int readers = reader->device ? DEVICE_READERS : 1;
     enum tr_status status = tr_filler_new(&reader->filler, readers, err);
@@ -295,8 +251,8 @@ enum tr_status tr_reader_open(struct tr_reader **reader_p, struct kn_backend *kn
     return TR_OK;
 }
 
-enum tr_status tr_reader_push(struct tr_reader *reader, const char *folder, bool head,
-                              struct tr_err *err) {
+enum tr_status tr_slab_reader_push(struct tr_slab_reader *reader, const char *folder,
+                                   const struct tr_wanted *wanted, struct tr_err *err) {
     struct job *job;
     TR_TRY(TR_NEW(&job, 1, "a checkpoint to read", err));
     enum tr_status status = tr_strdup(&job->folder, folder, err);
@@ -304,7 +260,7 @@ enum tr_status tr_reader_push(struct tr_reader *reader, const char *folder, bool
         free(job);
         return status;
     }
-    job->head = head;
+    job->wanted = *wanted;
     pthread_mutex_lock(&reader->mutex);
     if (reader->last)
         reader->last->next = job;
@@ -317,7 +273,7 @@ enum tr_status tr_reader_push(struct tr_reader *reader, const char *folder, bool
 }
 
 // Takes the first job off the list; the thread must have left it.
-static void drop_first(struct tr_reader *reader) {
+static void drop_first(struct tr_slab_reader *reader) {
     struct job *job = reader->first;
     // Slabs of this job that were never taken leave the ring unseen.
     reader->taken = reader->filled;
@@ -335,8 +291,8 @@ static void drop_first(struct tr_reader *reader) {
     pthread_cond_broadcast(&reader->changed);
 }
 
-enum tr_status tr_reader_begin(struct tr_reader *reader, struct tr_loaded *loaded,
-                               struct tr_err *err) {
+enum tr_status tr_slab_reader_begin(struct tr_slab_reader *reader, struct tr_loaded *loaded,
+                                    struct tr_err *err) {
     double start = tr_now();
     pthread_mutex_lock(&reader->mutex);
     struct job *job = reader->first;
@@ -344,18 +300,22 @@ enum tr_status tr_reader_begin(struct tr_reader *reader, struct tr_loaded *loade
         pthread_cond_wait(&reader->changed, &reader->mutex);
     reader->waited += tr_now() - start;
     enum tr_status status = TR_OK;
-    if (job->state == FAILED && job->plan.count == 0) { // failed to open
+    if (job->state == FAILED && job->opened.plan.count == 0) { // failed to open
         *err = job->err;
         status = job->err.code;
         drop_first(reader);
     } else {
-        *loaded = job->loaded;
+        *loaded = job->opened.loaded;
     }
     pthread_mutex_unlock(&reader->mutex);
     return status;
 }
 
-void tr_reader_release(struct tr_reader *reader) {
+const struct tr_weight_plan *tr_slab_reader_plan(struct tr_slab_reader *reader) {
+    return &reader->first->opened.plan;
+}
+
+void tr_slab_reader_release(struct tr_slab_reader *reader) {
     pthread_mutex_lock(&reader->mutex);
     reader->ring[reader->released++ % reader->entries].job = NULL;
     pthread_cond_broadcast(&reader->changed);
@@ -363,33 +323,33 @@ void tr_reader_release(struct tr_reader *reader) {
 }
 
 // Whether the begun checkpoint's next slab is in the ring; behind a failed one's may be the next's.
-static bool has_slab(const struct tr_reader *reader) {
+static bool has_slab(const struct tr_slab_reader *reader) {
     return reader->taken < reader->filled &&
            reader->ring[reader->taken % reader->entries].job == reader->first;
 }
 
 // Whether the consumer has nothing to wait for: a slab, a failure or the checkpoint's end.
-static bool is_ready(const struct tr_reader *reader) {
+static bool is_ready(const struct tr_slab_reader *reader) {
     const struct job *job = reader->first;
-    return has_slab(reader) || reader->consumed == job->plan.count || job->state == FAILED;
+    return has_slab(reader) || reader->consumed == job->opened.plan.count || job->state == FAILED;
 }
 
-bool tr_reader_ready(struct tr_reader *reader) {
+bool tr_slab_reader_ready(struct tr_slab_reader *reader) {
     pthread_mutex_lock(&reader->mutex);
     bool ready = is_ready(reader);
     pthread_mutex_unlock(&reader->mutex);
     return ready;
 }
 
-enum tr_status tr_reader_next(struct tr_reader *reader, const struct tr_slab **slab_p,
-                              struct tr_err *err) {
+enum tr_status tr_slab_reader_next(struct tr_slab_reader *reader, const struct tr_slab **slab_p,
+                                   struct tr_err *err) {
     double start = tr_now();
     pthread_mutex_lock(&reader->mutex);
     struct job *job = reader->first;
     while (!is_ready(reader))
         pthread_cond_wait(&reader->changed, &reader->mutex);
     enum tr_status status = TR_OK;
-    if (reader->consumed == job->plan.count) {
+    if (reader->consumed == job->opened.plan.count) {
         *slab_p = NULL;
     } else if (has_slab(reader)) {
         *slab_p = &reader->ring[reader->taken++ % reader->entries].slab;
@@ -403,7 +363,7 @@ enum tr_status tr_reader_next(struct tr_reader *reader, const struct tr_slab **s
     return status;
 }
 
-void tr_reader_end(struct tr_reader *reader, char weights_digest[TR_DIGEST_MAX]) {
+void tr_slab_reader_end(struct tr_slab_reader *reader, char weights_digest[TR_DIGEST_MAX]) {
     pthread_mutex_lock(&reader->mutex);
     struct job *job = reader->first;
     for (; reader->released < reader->taken; reader->released++)
@@ -412,23 +372,23 @@ void tr_reader_end(struct tr_reader *reader, char weights_digest[TR_DIGEST_MAX])
     pthread_cond_broadcast(&reader->changed);
     while (job->state != READ && job->state != FAILED)
         pthread_cond_wait(&reader->changed, &reader->mutex);
-    strcpy(weights_digest, reader->consumed == job->plan.count ? job->weights_digest : "");
+    strcpy(weights_digest, reader->consumed == job->opened.plan.count ? job->weights_digest : "");
     drop_first(reader);
     pthread_mutex_unlock(&reader->mutex);
 }
 
-int64_t tr_reader_slabs(struct tr_reader *reader) {
+int64_t tr_slab_reader_slabs(struct tr_slab_reader *reader) {
     pthread_mutex_lock(&reader->mutex);
     int64_t slabs = (int64_t)reader->entries;
     pthread_mutex_unlock(&reader->mutex);
     return slabs;
 }
 
-double tr_reader_waited(const struct tr_reader *reader) {
+double tr_slab_reader_waited(const struct tr_slab_reader *reader) {
     return reader->waited;
 }
 
-void tr_reader_close(struct tr_reader *reader) {
+void tr_slab_reader_close(struct tr_slab_reader *reader) {
     if (!reader)
         return;
     pthread_mutex_lock(&reader->mutex);

@@ -15,18 +15,18 @@ struct kn_matrix tr_scratch(const struct tr_forward *f, const struct tr_batch *b
 }
 
 struct kn_matrix tr_mlp_delta(const struct tr_forward *f, const struct tr_batch *b) {
-    return f->config.experts ? tr_stream(f, b, f->mlp_delta)
+    return f->config.experts ? tr_stream(f, b, b->streams->mlp_delta)
                              : kn_matrix(f->mlp_delta, KN_F32, b->rows, f->config.hidden);
 }
 
 struct kn_matrix tr_mlp_entering(const struct tr_forward *f, const struct tr_batch *b) {
-    return f->config.parallel ? tr_no_matrix : tr_stream(f, b, f->delta);
+    return f->config.parallel || !b->has_attn ? tr_no_matrix : tr_stream(f, b, b->streams->delta);
 }
 
 enum tr_status tr_normalise(struct tr_forward *f, const struct tr_batch *b, struct kn_matrix y,
                             struct kn_matrix addend, bool pre_norm, struct tr_err *err) {
     struct kn_norm norm = {.y = y,
-                           .x = tr_stream(f, b, f->x),
+                           .x = tr_stream(f, b, b->streams->x),
                            .addend = addend,
                            .kind = pre_norm ? f->config.family->norm : KN_NO_NORM,
                            .weight = b->weights->vector[TR_SLOT_NORM],
@@ -36,13 +36,25 @@ enum tr_status tr_normalise(struct tr_forward *f, const struct tr_batch *b, stru
     return TR_OK;
 }
 
+enum tr_status tr_product(struct tr_forward *f, const struct tr_batch *b,
+                          const struct kn_grouped_product *op, enum tr_slot slot,
+                          struct tr_err *err) {
+    const struct kn_ops *ops = f->kn->ops;
+    struct tr_product_tap tap = {.plan = b->weights->plan, .slot = slot, .op = op};
+    if (b->taps->product)
+        TR_TRY(b->taps->product(b->taps->user, f->kn, &tap, err));
+    KN_TRY(op->first ? ops->grouped_product(f->kn, op) : ops->product(f->kn, &op->product),
+           "a product");
+    return TR_OK;
+}
+
 enum tr_status tr_multiply(struct tr_forward *f, const struct tr_batch *b, struct kn_matrix y,
                            struct kn_matrix x, enum tr_slot weight, enum tr_slot bias,
                            struct tr_err *err) {
-    struct kn_product product = {
-        .y = y, .x = x, .w = b->weights->matrix[weight], .bias = b->weights->vector[bias]};
-    KN_TRY(f->kn->ops->product(f->kn, &product), "a product");
-    return TR_OK;
+    struct kn_grouped_product op = {
+        .product = {
+            .y = y, .x = x, .w = b->weights->matrix[weight], .bias = b->weights->vector[bias]}};
+    return tr_product(f, b, &op, weight, err);
 }
 
 bool tr_has_post_norm(const struct tr_forward *f, enum tr_weight norm) {

@@ -2,11 +2,14 @@
 #ifndef TR_TAP_H
 #define TR_TAP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
+#include "base/module.h"
+#include "base/status.h"
 #include "kernels/measure.h"
 #include "kernels/ops.h"
-#include "store/variables.h"
+#include "model/weights.h"
 
 // What the run hands to whoever measures. A tap is the residual adds of one block over a
 // micro-batch: x is the residual stream entering a sublayer, before any norm; delta is everything
@@ -15,8 +18,10 @@
 // struct kn_summary has the formulas and the layouts.
 struct tr_tap {
     int layer;
-    int64_t first_sequence, sequences, seq_len; // of the calibration rows
-    const double *sums;      // [TR_MODULES, sequences, KN_SUMS + position bins of seq_len]
+    int64_t first_sequence, sequences, seq_len; // of the pass's rows
+    bool has[TR_MODULES]; // a residual add that the model lacks has nothing to say: what stands in
+                          // its place below means nothing
+    const double *sums;   // [TR_MODULES, sequences, KN_SUMS + position bins of seq_len]
     const uint32_t *counts;  // [TR_MODULES, sequences, KN_COUNTS + TR_BINS + position bins]
     const float *importance; // [TR_MODULES, sequences, seq_len]; NULL unless asked for
 };
@@ -28,14 +33,25 @@ struct tr_loss_tap {
     const double *loss;
 };
 
+// A product that is about to be computed: op->product.x is the input of the weights of `slot`, in
+// the backend's memory; op->first is not NULL for experts', see struct kn_grouped_product.
+struct tr_product_tap {
+    const struct tr_slab_plan *plan;
+    enum tr_slot slot;
+    const struct kn_grouped_product *op;
+};
+
 struct tr_taps {
     void *user;
     void (*tap)(void *user, const struct tr_tap *tap);
     void (*loss)(void *user, const struct tr_loss_tap *tap);
+    // NULL: nobody looks at products.
+    enum tr_status (*product)(void *user, struct kn_backend *kn, const struct tr_product_tap *tap,
+                              struct tr_err *err);
     // Called when slab `index` begins; for progress and for asking for more work.
     void (*slab)(void *user, int64_t index);
     // Tokens whose residual stream is kept at every boundary between blocks (0: before the first
-    // block, l: after block l - 1): indices into the flattened calibration rows, strictly
+    // block, l: after block l - 1): indices into the flattened rows, strictly
     // ascending. None: 0 and NULL.
     int64_t token_count;
     const int64_t *tokens;

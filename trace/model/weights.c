@@ -1,22 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "model/weights.h"
+#include "bind.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
-
-// Elements of a panel of the embedding or head, and of a group of experts: 64 MiB in f32. Fixed,
-// because the loss is combined panel by panel and its last bits must not depend on the machine.
-enum { PANEL_ELEMENTS = 1 << 24 };
-
-struct binder {
-    const struct tr_config *config;
-    const struct tr_checkpoint *checkpoint;
-    const char *folder;
-    struct tr_weight_plan *plan;
-    struct tr_err *err;
-};
 
 static void shape_text(const int64_t *shape, int dims, char out[128]) {
     int at = snprintf(out, 128, "[");
@@ -25,7 +13,7 @@ static void shape_text(const int64_t *shape, int dims, char out[128]) {
     snprintf(out + at, 128 - (size_t)at, "]");
 }
 
-static int64_t product(const int64_t *shape, int dims) {
+int64_t tr_shape_elements(const int64_t *shape, int dims) {
     int64_t count = 1;
     for (int i = 0; i < dims; i++)
         count *= shape[i];
@@ -35,12 +23,12 @@ static int64_t product(const int64_t *shape, int dims) {
 // Whether the tensor is [rows, cols], or for cols == 1 a vector [rows] (a scalar counts as [1]).
 static bool fits(const struct tr_tensor *tensor, int64_t rows, int64_t cols) {
     if (cols == 1)
-        return tensor->dims <= 1 && product(tensor->shape, tensor->dims) == rows;
+        return tensor->dims <= 1 && tr_shape_elements(tensor->shape, tensor->dims) == rows;
     return tensor->dims == 2 && tensor->shape[0] == rows && tensor->shape[1] == cols;
 }
 
 // The tensor of a role in a layer (`index`: the expert or head); cols == 1 asks for a vector.
-static enum tr_status find_tensor(const struct binder *b, enum tr_weight weight, int layer,
+static enum tr_status find_tensor(const struct tr_binder *b, enum tr_weight weight, int layer,
                                   int64_t index, int64_t rows, int64_t cols,
                                   const struct tr_tensor **tensor_p) {
     char name[256], expected[128], found[128];
@@ -95,7 +83,7 @@ static enum tr_status place(struct tr_slab_plan *slab, enum tr_slot slot,
 }
 
 // Binds one role as rows [to, to + rows) of a slot. Roles the family lacks are skipped.
-static enum tr_status bind_index(const struct binder *b, struct tr_slab_plan *slab,
+static enum tr_status bind_index(const struct tr_binder *b, struct tr_slab_plan *slab,
                                  enum tr_slot slot, enum tr_weight weight, int64_t index,
                                  int64_t rows, int64_t cols, int64_t to,
                                  struct tr_placement **placement_p) {
@@ -112,13 +100,13 @@ static enum tr_status bind_index(const struct binder *b, struct tr_slab_plan *sl
     return TR_OK;
 }
 
-static enum tr_status bind(const struct binder *b, struct tr_slab_plan *slab, enum tr_slot slot,
+static enum tr_status bind(const struct tr_binder *b, struct tr_slab_plan *slab, enum tr_slot slot,
                            enum tr_weight weight, int64_t rows, int64_t cols, int64_t to) {
     struct tr_placement *placement;
     return bind_index(b, slab, slot, weight, 0, rows, cols, to, &placement);
 }
 
-static enum tr_status bind_norm(const struct binder *b, struct tr_slab_plan *slab,
+static enum tr_status bind_norm(const struct tr_binder *b, struct tr_slab_plan *slab,
                                 enum tr_slot slot, enum tr_weight weight, int64_t size) {
     struct tr_placement *placement;
     TR_TRY(bind_index(b, slab, slot, weight, 0, size, 1, 0, &placement));
@@ -130,7 +118,7 @@ static enum tr_status bind_norm(const struct binder *b, struct tr_slab_plan *sla
 // ---- attention ---------------------------------------------------------------------------------
 
 // Binds a fused query, key and value tensor: its groups' parts go to [q heads | k heads | v heads].
-static enum tr_status bind_fused_qkv(const struct binder *b, struct tr_slab_plan *slab,
+static enum tr_status bind_fused_qkv(const struct tr_binder *b, struct tr_slab_plan *slab,
                                      enum tr_slot slot, enum tr_weight weight, int64_t cols) {
     const struct tr_config *c = b->config;
     int64_t q_rows = c->heads * c->qk_dim, kv_rows = c->kv_heads * c->qk_dim;
@@ -148,8 +136,8 @@ static enum tr_status bind_fused_qkv(const struct binder *b, struct tr_slab_plan
     return TR_OK;
 }
 
-static enum tr_status bind_qkv(const struct binder *b, struct tr_slab_plan *slab, enum tr_slot slot,
-                               bool bias) {
+static enum tr_status bind_qkv(const struct tr_binder *b, struct tr_slab_plan *slab,
+                               enum tr_slot slot, bool bias) {
     const struct tr_config *c = b->config;
     int64_t q_rows = c->heads * c->qk_dim, kv_rows = c->kv_heads * c->qk_dim;
     int64_t cols = bias ? 1 : c->hidden;
@@ -160,7 +148,7 @@ static enum tr_status bind_qkv(const struct binder *b, struct tr_slab_plan *slab
     return bind(b, slab, slot, bias ? TR_W_V_BIAS : TR_W_V, kv_rows, cols, q_rows + kv_rows);
 }
 
-static enum tr_status bind_latent(const struct binder *b, struct tr_slab_plan *slab) {
+static enum tr_status bind_latent(const struct tr_binder *b, struct tr_slab_plan *slab) {
     const struct tr_config *c = b->config;
     int64_t queries = c->heads * c->qk_dim, rank = c->query_rank, kv = c->kv_rank;
     if (rank) {
@@ -175,7 +163,7 @@ static enum tr_status bind_latent(const struct binder *b, struct tr_slab_plan *s
     return bind(b, slab, TR_SLOT_KV, TR_W_KV_B, c->heads * (c->nope_dim + c->v_dim), kv, 0);
 }
 
-static enum tr_status bind_qk_norm(const struct binder *b, struct tr_slab_plan *slab,
+static enum tr_status bind_qk_norm(const struct tr_binder *b, struct tr_slab_plan *slab,
                                    enum tr_slot slot, enum tr_weight weight, int64_t heads) {
     const struct tr_config *c = b->config;
     switch (c->family->qk_norm) {
@@ -198,7 +186,7 @@ static enum tr_status bind_qk_norm(const struct binder *b, struct tr_slab_plan *
     return TR_OK;
 }
 
-static enum tr_status plan_attention(const struct binder *b, struct tr_slab_plan *slab) {
+static enum tr_status plan_attention(const struct tr_binder *b, struct tr_slab_plan *slab) {
     const struct tr_config *c = b->config;
     TR_TRY(bind_norm(b, slab, TR_SLOT_NORM, TR_W_ATTN_NORM, c->hidden));
     TR_TRY(bind(b, slab, TR_SLOT_NORM_BIAS, TR_W_ATTN_NORM_BIAS, c->hidden, 1, 0));
@@ -220,7 +208,7 @@ static enum tr_status plan_attention(const struct binder *b, struct tr_slab_plan
 
 // ---- MLP and experts ---------------------------------------------------------------------------
 
-static enum tr_status plan_mlp(const struct binder *b, struct tr_slab_plan *slab) {
+static enum tr_status plan_mlp(const struct tr_binder *b, struct tr_slab_plan *slab) {
     const struct tr_config *c = b->config;
     int64_t up = c->family->gated ? c->ffn : 0; // the up rows follow the gate's
     bool shared = c->parallel && c->family->parallel_shares_norm;
@@ -243,7 +231,7 @@ static enum tr_status plan_mlp(const struct binder *b, struct tr_slab_plan *slab
     return bind(b, slab, TR_SLOT_OUT_BIAS, TR_W_DOWN_BIAS, c->hidden, 1, 0);
 }
 
-static enum tr_status plan_router(const struct binder *b, struct tr_slab_plan *slab) {
+static enum tr_status plan_router(const struct tr_binder *b, struct tr_slab_plan *slab) {
     const struct tr_config *c = b->config;
     int64_t ffn = c->shared_ffn;
     TR_TRY(bind_norm(b, slab, TR_SLOT_NORM, TR_W_MLP_NORM, c->hidden));
@@ -254,10 +242,10 @@ static enum tr_status plan_router(const struct binder *b, struct tr_slab_plan *s
     TR_TRY(bind(b, slab, TR_SLOT_IN, TR_W_SHARED_GATE, ffn, c->hidden, 0));
     TR_TRY(bind(b, slab, TR_SLOT_IN, TR_W_SHARED_UP, ffn, c->hidden, c->family->gated ? ffn : 0));
     TR_TRY(bind(b, slab, TR_SLOT_OUT, TR_W_SHARED_DOWN, c->hidden, ffn, 0));
-    return bind(b, slab, TR_SLOT_SWITCH, TR_W_SHARED_SWITCH, 1, c->hidden, 0);
+    return bind(b, slab, TR_SLOT_SHARED_GATE, TR_W_SHARED_SWITCH, 1, c->hidden, 0);
 }
 
-static enum tr_status plan_experts(const struct binder *b, struct tr_slab_plan *slab) {
+static enum tr_status plan_experts(const struct tr_binder *b, struct tr_slab_plan *slab) {
     const struct tr_config *c = b->config;
     int64_t ffn = c->expert_ffn, in_rows = tr_config_in_rows(c, ffn);
     struct tr_placement *p;
@@ -274,7 +262,7 @@ static enum tr_status plan_experts(const struct binder *b, struct tr_slab_plan *
 // ---- embedding and head ------------------------------------------------------------------------
 
 // One panel of the embedding or head table: vocabulary rows [first_id, last_id).
-static enum tr_status plan_panel(const struct binder *b, struct tr_slab_plan *slab) {
+static enum tr_status plan_panel(const struct tr_binder *b, struct tr_slab_plan *slab) {
     const struct tr_config *c = b->config;
     bool head = slab->kind == TR_SLAB_HEAD, own = head && !c->tied;
     const struct tr_tensor *table, *bias;
@@ -299,7 +287,7 @@ static enum tr_status plan_panel(const struct binder *b, struct tr_slab_plan *sl
     return TR_OK;
 }
 
-static enum tr_status plan_positions(const struct binder *b, struct tr_slab_plan *slab) {
+static enum tr_status plan_positions(const struct tr_binder *b, struct tr_slab_plan *slab) {
     const struct tr_config *c = b->config;
     const struct tr_tensor *table; // never transposed
     struct tr_placement *p;
@@ -308,14 +296,14 @@ static enum tr_status plan_positions(const struct binder *b, struct tr_slab_plan
     return place(slab, TR_SLOT_IN, table, rows, c->hidden, 0, &p, b->err);
 }
 
-static enum tr_status plan_embed_norm(const struct binder *b, struct tr_slab_plan *slab) {
+static enum tr_status plan_embed_norm(const struct tr_binder *b, struct tr_slab_plan *slab) {
     TR_TRY(bind_norm(b, slab, TR_SLOT_NORM, TR_W_EMBED_NORM, b->config->hidden));
     return bind(b, slab, TR_SLOT_NORM_BIAS, TR_W_EMBED_NORM_BIAS, b->config->hidden, 1, 0);
 }
 
-// ---- all slabs ---------------------------------------------------------------------------------
+// ---- any slab ----------------------------------------------------------------------------------
 
-typedef enum tr_status (*plan_func)(const struct binder *b, struct tr_slab_plan *slab);
+typedef enum tr_status (*plan_func)(const struct tr_binder *b, struct tr_slab_plan *slab);
 static const plan_func planners[] = {
     [TR_SLAB_EMBED] = plan_panel,
     [TR_SLAB_POSITIONS] = plan_positions,
@@ -336,11 +324,17 @@ static void lay_out(struct tr_slab_plan *slab) {
     }
 }
 
+enum tr_status tr_bind_slab(const struct tr_binder *b, struct tr_slab_plan *slab) {
+    TR_TRY(planners[slab->kind](b, slab));
+    lay_out(slab);
+    return TR_OK;
+}
+
 bool tr_slab_multiplies(const struct tr_slab_plan *slab, enum tr_slot slot) {
     static const bool is_matrix[TR_SLOTS] = {
-        [TR_SLOT_IN] = true,        [TR_SLOT_OUT] = true, [TR_SLOT_Q_LATENT] = true,
-        [TR_SLOT_KV_LATENT] = true, [TR_SLOT_KV] = true,  [TR_SLOT_ROUTER] = true,
-        [TR_SLOT_SWITCH] = true};
+        [TR_SLOT_IN] = true,         [TR_SLOT_OUT] = true, [TR_SLOT_Q_LATENT] = true,
+        [TR_SLOT_KV_LATENT] = true,  [TR_SLOT_KV] = true,  [TR_SLOT_ROUTER] = true,
+        [TR_SLOT_SHARED_GATE] = true};
     return is_matrix[slot] && slab->slots[slot].rows && slab->kind != TR_SLAB_EMBED &&
            slab->kind != TR_SLAB_POSITIONS;
 }
@@ -353,87 +347,4 @@ size_t tr_slab_converted_bytes(const struct tr_slab_plan *slab, enum kn_type typ
             bytes += ((size_t)(slot->rows * slot->cols) * kn_type_size(type) + 255) & ~(size_t)255;
     }
     return bytes;
-}
-
-static enum tr_status add_slab(const struct binder *b, struct tr_slab_plan slab) {
-    struct tr_weight_plan *plan = b->plan;
-    TR_TRY(tr_grow((void **)&plan->slabs, &plan->capacity, (uint64_t)plan->count + 1,
-                   sizeof *plan->slabs, "the plan of the weights", b->err));
-    struct tr_slab_plan *added = &plan->slabs[plan->count++];
-    *added = slab;
-    TR_TRY(planners[slab.kind](b, added));
-    lay_out(added);
-    plan->largest = added->bytes > plan->largest ? added->bytes : plan->largest;
-    for (int type = KN_F32; type <= KN_BF16; type++) {
-        size_t bytes = tr_slab_converted_bytes(added, (enum kn_type)type);
-        plan->converted[type] = bytes > plan->converted[type] ? bytes : plan->converted[type];
-    }
-    for (uint64_t i = 0; i < added->placement_count; i++) {
-        const struct tr_placement *p = &added->placements[i];
-        double all = (double)product(p->tensor->shape, p->tensor->dims);
-        double used = (double)(p->rows * added->slots[p->slot].cols);
-        plan->bytes_read += used / all * (double)p->tensor->bytes;
-    }
-    return TR_OK;
-}
-
-// Slabs of one kind that share rows [0, total) by at most `each`.
-static enum tr_status add_panels(const struct binder *b, enum tr_slab_kind kind, int layer,
-                                 int64_t total, int64_t row_elements) {
-    int64_t each = PANEL_ELEMENTS / row_elements;
-    each = each > 1 ? each : 1;
-    for (int64_t first = 0; first < total; first += each) {
-        int64_t last = total - first < each ? total : first + each;
-        TR_TRY(
-            add_slab(b, (struct tr_slab_plan){.kind = kind,
-                                              .layer = layer,
-                                              .first_id = first,
-                                              .last_id = last,
-                                              .closes = kind == TR_SLAB_EXPERTS && last == total}));
-    }
-    return TR_OK;
-}
-
-static enum tr_status add_block(const struct binder *b, int layer) {
-    const struct tr_config *c = b->config;
-    TR_TRY(add_slab(b, (struct tr_slab_plan){.kind = TR_SLAB_ATTN, .layer = layer}));
-    if (!tr_config_has(c, layer, TR_LAYER_EXPERTS))
-        return add_slab(b,
-                        (struct tr_slab_plan){.kind = TR_SLAB_MLP, .layer = layer, .closes = true});
-    TR_TRY(add_slab(b, (struct tr_slab_plan){.kind = TR_SLAB_ROUTER, .layer = layer}));
-    int64_t expert = (tr_config_in_rows(c, c->expert_ffn) + c->expert_ffn) * c->hidden;
-    return add_panels(b, TR_SLAB_EXPERTS, layer, c->experts, expert);
-}
-
-static enum tr_status add_all(const struct binder *b, bool head) {
-    const struct tr_config *c = b->config;
-    TR_TRY(add_panels(b, TR_SLAB_EMBED, 0, c->vocabulary, c->hidden));
-    if (c->family->weights[TR_W_POSITIONS])
-        TR_TRY(add_slab(b, (struct tr_slab_plan){.kind = TR_SLAB_POSITIONS}));
-    if (c->family->weights[TR_W_EMBED_NORM])
-        TR_TRY(add_slab(b, (struct tr_slab_plan){.kind = TR_SLAB_EMBED_NORM}));
-    for (int layer = 0; layer < c->layers; layer++)
-        TR_TRY(add_block(b, layer));
-    return head ? add_panels(b, TR_SLAB_HEAD, 0, c->vocabulary, c->hidden) : TR_OK;
-}
-
-enum tr_status tr_weight_plan_new(struct tr_weight_plan *plan_p, const struct tr_config *config,
-                                  const struct tr_checkpoint *checkpoint, const char *folder,
-                                  bool head, struct tr_err *err) {
-    struct tr_weight_plan plan = {0};
-    struct binder binder = {config, checkpoint, folder, &plan, err};
-    enum tr_status status = add_all(&binder, head);
-    if (status != TR_OK) {
-        tr_weight_plan_free(&plan);
-        return status;
-    }
-    *plan_p = plan;
-    return TR_OK;
-}
-
-void tr_weight_plan_free(struct tr_weight_plan *plan) {
-    for (int64_t i = 0; i < plan->count; i++)
-        free(plan->slabs[i].placements);
-    free(plan->slabs);
-    *plan = (struct tr_weight_plan){0};
 }

@@ -5,9 +5,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/drop_set.h"
 #include "base/status.h"
 #include "ckpt/checkpoint.h"
 #include "model/config.h"
+#include "model/steps.h"
 
 // How a checkpoint's tensors become slabs. A slab is one sublayer's weights (or a panel of the
 // embedding or of the head, or a group of experts) in one piece of memory, in the one layout the
@@ -36,6 +38,7 @@ enum tr_slab_kind {
 };
 
 enum tr_slot {
+    TR_SLOT_NONE, // no slab has it: what a step asks for where the model has no bias
     TR_SLOT_NORM,
     TR_SLOT_NORM_BIAS,
     TR_SLOT_IN,
@@ -51,10 +54,10 @@ enum tr_slot {
     TR_SLOT_Q_LATENT_NORM, // [query_rank]
     TR_SLOT_KV_LATENT,     // [kv_rank + rope_dim, hidden]
     TR_SLOT_KV_LATENT_NORM,
-    TR_SLOT_KV,     // [heads * (nope_dim + v_dim), kv_rank]
-    TR_SLOT_ALPHAS, // xIELU: [2]
-    TR_SLOT_ROUTER, // [experts, hidden]
-    TR_SLOT_SWITCH, // [1, hidden]
+    TR_SLOT_KV,          // [heads * (nope_dim + v_dim), kv_rank]
+    TR_SLOT_ALPHAS,      // xIELU: [2]
+    TR_SLOT_ROUTER,      // [experts, hidden]
+    TR_SLOT_SHARED_GATE, // [1, hidden]
     TR_SLOTS
 };
 
@@ -93,27 +96,37 @@ struct tr_slab_plan {
     enum tr_slab_kind kind;
     int layer;                 // of sublayers
     int64_t first_id, last_id; // embedding and head: vocabulary rows; experts: which; [first, last)
-    bool closes;               // the block ends with this slab
     struct tr_slot_plan slots[TR_SLOTS];
     struct tr_placement *placements; // [placement_count]
     uint64_t placement_count, placement_capacity;
     size_t bytes;
 };
 
+// What of a checkpoint is wanted: the head and the final norm with it, or not; and all sublayers
+// but those of `drop` (borrowed; NULL: all).
+struct tr_wanted {
+    bool head;
+    const struct tr_drop_set *drop;
+};
+
 struct tr_weight_plan {
     struct tr_slab_plan *slabs; // [count] in the order of the forward pass
     int64_t count;
     uint64_t capacity;
+    struct tr_step *steps; // [step_count], see steps.h
+    int64_t step_count;
+    uint64_t step_capacity;
     size_t largest;      // bytes of the largest slab
     size_t converted[3]; // the most that tr_slab_converted_bytes is, by enum kn_type
     double bytes_read;   // from disk, for all slabs
 };
 
-// Finds every tensor the forward pass needs, checks its shape against the config, and plans the
-// slabs; `head`: with the final norm and the head. The plan borrows tensors from the checkpoint.
+// Finds every tensor that the forward pass needs, checks its shape against the config, and plans
+// slabs and steps. A sublayer that is not wanted has neither, and its tensors may be missing. The
+// plan borrows tensors from the checkpoint. TR_EUSAGE when `drop` names a layer that is not there.
 enum tr_status tr_weight_plan_new(struct tr_weight_plan *plan, const struct tr_config *config,
                                   const struct tr_checkpoint *checkpoint, const char *folder,
-                                  bool head, struct tr_err *err);
+                                  const struct tr_wanted *wanted, struct tr_err *err);
 // Whether a slot is the matrix of a product. The others are vectors, or tables that rows are picked
 // from.
 bool tr_slab_multiplies(const struct tr_slab_plan *slab, enum tr_slot slot);

@@ -60,8 +60,8 @@ static enum tr_status find_first(struct tr_job *job, int64_t *index_p, struct tr
     struct tr_err first_err;
     for (int64_t i = 0; i < job->series.count; i++) {
         struct tr_err *to = i ? err : &first_err;
-        if (tr_loaded_examine(&job->first, job->series.entries[i].path, !job->settings->no_nll,
-                              to) == TR_OK) {
+        if (tr_loaded_examine(&job->first, job->series.entries[i].path, &job->wanted, to) ==
+            TR_OK) {
             *index_p = i;
             return TR_OK;
         }
@@ -203,6 +203,16 @@ static enum tr_status describe_math(struct tr_job *job, struct tr_err *err) {
     return tr_run_info_text(&job->info, TR_RECORDED, "math", math, err);
 }
 
+// Which sublayers were left out; a whole model's file has no such attribute.
+static enum tr_status describe_drop(struct tr_job *job, struct tr_err *err) {
+    struct tr_string text = {0};
+    enum tr_status status = tr_drop_set_text(&job->drop, &text, err);
+    if (status == TR_OK && job->drop.count)
+        status = tr_run_info_text(&job->info, TR_IDENTITY, "drop", text.data, err);
+    tr_string_free(&text);
+    return status;
+}
+
 // The attributes: what must agree for rows to be comparable, what is worth recording, and what is
 // true only of the moment.
 enum tr_status tr_job_describe(struct tr_job *job, const struct kn_backend *kn,
@@ -219,6 +229,7 @@ enum tr_status tr_job_describe(struct tr_job *job, const struct kn_backend *kn,
     TR_GO(status, tr_run_info_text(i, TR_IDENTITY, "model", job->shape, err), out);
     TR_GO(status, tr_run_info_text(i, TR_IDENTITY, "tokens_digest", c->ids_digest, err), out);
     TR_GO(status, tr_run_info_number(i, TR_IDENTITY, "micro_batch", job->micro_batch, err), out);
+    TR_GO(status, describe_drop(job, err), out);
     TR_GO(status, describe_math(job, err), out);
     TR_GO(status, tr_run_info_text(i, TR_RECORDED, "device", kn->ops->name, err), out);
     TR_GO(status, tr_run_info_text(i, TR_RECORDED, "library", kn->description, err), out);
@@ -253,7 +264,10 @@ enum tr_status tr_job_prepare(struct tr_job *job, const struct tr_run_settings *
                               struct tr_string *notes, struct tr_err *err) {
     *job = (struct tr_job){.settings = settings};
     int64_t first = 0;
+    job->wanted = (struct tr_wanted){.head = !settings->no_nll, .drop = &job->drop};
     TR_TRY(as_usage(find_series(job, notes, err)));
+    if (settings->drop)
+        TR_TRY(as_usage(tr_drop_set_read(&job->drop, settings->drop, err)));
     TR_TRY(find_first(job, &first, err));
     tr_shape_text(&job->first.config, job->shape);
     TR_TRY(choose_device(job, notes, err));
@@ -274,6 +288,7 @@ void tr_job_free(struct tr_job *job) {
     tr_series_free(&job->series);
     tr_calibration_free(&job->calibration);
     tr_run_info_free(&job->info);
+    tr_drop_set_free(&job->drop);
     free(job->todo);
     *job = (struct tr_job){0};
 }

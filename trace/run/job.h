@@ -22,6 +22,8 @@ struct tr_job {
     struct tr_loaded first;            // the first checkpoint that can be read: the plan's measure
     struct tr_calibration calibration; // ids on every rank
     struct tr_run_info info;           // layout and attributes of the store
+    struct tr_drop_set drop;           // sublayers that are left out of every model
+    struct tr_wanted wanted;           // what of a checkpoint is read
     char shape[256];                   // every checkpoint's model must read like this
     int64_t *todo;                     // [todo_count] indices into the series, in order
     int64_t todo_count;

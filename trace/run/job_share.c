@@ -117,11 +117,20 @@ static enum tr_status loaded(struct walk *w, struct tr_loaded *l) {
                             : tr_fail(w->err, TR_EFORMAT, "the ranks run different programs");
 }
 
+static enum tr_status drop_set(struct walk *w, struct tr_job *job) {
+    TR_TRY(number(w, &job->drop.count));
+    TR_TRY(block(w, (void **)&job->drop.drops, job->drop.count, sizeof *job->drop.drops));
+    TR_TRY(raw(w, &job->wanted, sizeof job->wanted));
+    job->wanted.drop = &job->drop;
+    return TR_OK;
+}
+
 static enum tr_status walk_job(struct walk *w, struct tr_job *job) {
     TR_TRY(series(w, &job->series));
     TR_TRY(calibration(w, &job->calibration));
     TR_TRY(info(w, &job->info));
     TR_TRY(loaded(w, &job->first));
+    TR_TRY(drop_set(w, job));
     TR_TRY(raw(w, job->shape, sizeof job->shape));
     TR_TRY(raw(w, &job->device, sizeof job->device));
     TR_TRY(raw(w, &job->type, sizeof job->type));

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "model/costs.h"
 #include "model/forward.h"
 #include "mpi/schedule.h"
 #include "node_memory.h"
@@ -57,7 +58,7 @@ struct tr_plan tr_plan_make(const struct tr_job *job, const struct kn_backend *k
     plan.bytes_read = checkpoints * passes * job->first.bytes_read;
     plan.bytes_stored = checkpoints * job->first.bytes_stored;
     plan.flops =
-        checkpoints * tr_config_flops(&job->first.config, tokens, c->seq_len, job->info.layout.nll);
+        checkpoints * tr_config_flops(&job->first.config, tokens, c->seq_len, &job->wanted);
     return plan;
 }
 

@@ -8,21 +8,21 @@
 #include "store/parts.h"
 
 // Reads all weights of a checkpoint without computing, for their digest.
-static enum tr_status digest_weights(const char *folder, bool head, char digest[TR_DIGEST_MAX],
-                                     struct tr_err *err) {
-    struct tr_reader *reader;
+static enum tr_status digest_weights(const char *folder, const struct tr_wanted *wanted,
+                                     char digest[TR_DIGEST_MAX], struct tr_err *err) {
+    struct tr_slab_reader *reader;
     struct tr_loaded loaded;
-    TR_TRY(tr_reader_open(&reader, NULL, 0, 0, err));
-    enum tr_status status = tr_reader_push(reader, folder, head, err);
+    TR_TRY(tr_slab_reader_open(&reader, NULL, 0, 0, err));
+    enum tr_status status = tr_slab_reader_push(reader, folder, wanted, err);
     if (status == TR_OK)
-        status = tr_reader_begin(reader, &loaded, err);
+        status = tr_slab_reader_begin(reader, &loaded, err);
     if (status == TR_OK) {
         const struct tr_slab *slab;
-        while ((status = tr_reader_next(reader, &slab, err)) == TR_OK && slab)
-            tr_reader_release(reader);
-        tr_reader_end(reader, digest);
+        while ((status = tr_slab_reader_next(reader, &slab, err)) == TR_OK && slab)
+            tr_slab_reader_release(reader);
+        tr_slab_reader_end(reader, digest);
     }
-    tr_reader_close(reader);
+    tr_slab_reader_close(reader);
     return status;
 }
 
@@ -33,12 +33,12 @@ static enum tr_status still_valid(const struct tr_job *job, const struct tr_seri
                                   struct tr_string *notes, struct tr_err *err) {
     struct tr_loaded loaded;
     struct tr_err reason;
-    bool head = !job->settings->no_nll;
+    const struct tr_wanted *wanted = &job->wanted;
     char digest[TR_DIGEST_MAX];
     *valid_p = false;
     if (row->status != TR_ROW_COMPLETE)
         return TR_OK;
-    if (tr_loaded_examine(&loaded, entry->path, head, &reason) != TR_OK) {
+    if (tr_loaded_examine(&loaded, entry->path, wanted, &reason) != TR_OK) {
         // A file system that fails for a moment must not cost a good row.
         *valid_p = true;
         return tr_string_format(notes, err, "%s cannot be read now, its row is kept: %s\n",
@@ -49,7 +49,7 @@ static enum tr_status still_valid(const struct tr_job *job, const struct tr_seri
                                 "%s changed on disk since it was traced and is traced again\n",
                                 entry->name);
     if (job->settings->verify) {
-        if (digest_weights(entry->path, head, digest, &reason) != TR_OK) {
+        if (digest_weights(entry->path, wanted, digest, &reason) != TR_OK) {
             *valid_p = true;
             return tr_string_format(notes, err, "%s cannot be verified, its row is kept: %s\n",
                                     entry->name, reason.text);

@@ -15,6 +15,7 @@ struct tr_run_settings {
     char **paths; // [path_count] folders of checkpoints; or a manifest
     int64_t path_count;
     const char *manifest, *out, *text, *tokens; // files; NULL: not given
+    const char *drop;                           // a drop set, or @FILE; NULL: nothing is left out
     int64_t samples, seq_len, tokens_per_step;  // 0: not given
     int64_t span_tokens, drift_tokens;          // 0: not given
     bool spans, per_token, no_nll, fresh, verify, dry_run;

@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "model/costs.h"
 #include "model/forward.h"
 #include "results.h"
 
@@ -15,11 +16,13 @@ struct worker {
     const struct tr_job *job;
     struct kn_backend *kn;
     struct dist *dist;
-    struct tr_reader *reader;
+    struct tr_slab_reader *reader;
     struct tr_forward *forward; // NULL until the first item
-    struct tr_config shape;     // the forward's
-    struct tr_fit fit;          // fit.slabs: as last reported
-    // As in the forward's options, the most of the checkpoints it has served: its room grows.
+    struct tr_streams *streams;
+    struct tr_streamed *weights;
+    struct tr_config shape; // the forward's
+    struct tr_fit fit;      // fit.slabs: as last reported
+    // The most of the checkpoints that the forward has served: its room for slabs grows.
     size_t slab_bytes, converted_bytes;
     struct dist_item item, next;
     bool asked;                // `next` is known
@@ -32,24 +35,33 @@ struct worker {
     double last_told;          // when progress was last reported
 };
 
-static struct tr_forward_options forward_options(const struct tr_job *job,
-                                                 const struct kn_backend *kn,
-                                                 const struct tr_loaded *loaded,
-                                                 int64_t sequences) {
-    return (struct tr_forward_options){.calibration = &job->calibration,
+static struct tr_forward_options forward_options(const struct tr_job *job, int64_t sequences) {
+    return (struct tr_forward_options){.seq_len = job->calibration.seq_len,
                                        .max_sequences = sequences,
                                        .micro_batch = job->micro_batch,
                                        .head = job->info.layout.nll,
-                                       .per_token = job->info.layout.per_token,
-                                       .slab_bytes = loaded->largest_slab,
-                                       .converted_bytes = loaded->converted[kn->activation_type]};
+                                       .per_token = job->info.layout.per_token};
+}
+
+// What a forward pass takes with its streams and the slabs on their way to it.
+static struct tr_forward_bytes pass_bytes(const struct kn_backend *kn,
+                                          const struct tr_config *config,
+                                          const struct tr_forward_options *options,
+                                          size_t slab_bytes, size_t converted_bytes) {
+    struct tr_forward_bytes scratch = tr_forward_bytes(kn, config, options);
+    struct tr_forward_bytes streams = tr_streams_bytes(kn, config, options);
+    double weights = tr_streamed_bytes(kn, slab_bytes, converted_bytes);
+    return (struct tr_forward_bytes){.backend = scratch.backend + streams.backend + weights,
+                                     .host = scratch.host + streams.host};
 }
 
 struct tr_rank_bytes tr_worker_bytes(const struct tr_job *job, const struct kn_backend *kn,
                                      int64_t wave, int64_t slabs) {
     double ring = (double)slabs * (double)job->first.largest_slab;
-    struct tr_forward_options options = forward_options(job, kn, &job->first, wave);
-    struct tr_forward_bytes forward = tr_forward_bytes(kn, &job->first.config, &options);
+    struct tr_forward_options options = forward_options(job, wave);
+    struct tr_forward_bytes forward =
+        pass_bytes(kn, &job->first.config, &options, job->first.largest_slab,
+                   job->first.converted[kn->activation_type]);
     double host = ring + tr_results_bytes(&job->info.layout, job->threads) + forward.host;
     return kn->unified ? (struct tr_rank_bytes){.host = host + forward.backend}
                        : (struct tr_rank_bytes){host, forward.backend};
@@ -63,7 +75,7 @@ static double fitting(double memory, double one, double two) {
 static int64_t longest_wave(const struct tr_job *job, const struct kn_backend *kn,
                             struct tr_rank_bytes memory) {
     int64_t micro = job->micro_batch, sequences = job->calibration.sequences;
-    int64_t slabs = tr_reader_least(kn);
+    int64_t slabs = tr_slab_reader_least(kn);
     struct tr_rank_bytes all = tr_worker_bytes(job, kn, sequences, slabs);
     struct tr_rank_bytes one = tr_worker_bytes(job, kn, micro, slabs);
     struct tr_rank_bytes two = tr_worker_bytes(job, kn, 2 * micro, slabs);
@@ -78,9 +90,9 @@ static int64_t longest_wave(const struct tr_job *job, const struct kn_backend *k
 struct tr_fit tr_worker_fit(const struct tr_job *job, const struct kn_backend *kn,
                             struct tr_rank_bytes memory) {
     struct tr_fit fit = {.wave = longest_wave(job, kn, memory),
-                         .slabs = tr_reader_least(kn),
+                         .slabs = tr_slab_reader_least(kn),
                          .device = memory.device};
-    int64_t most = tr_reader_most(kn, job->first.largest_slab);
+    int64_t most = tr_slab_reader_most(kn, job->first.largest_slab);
     while (fit.slabs < most &&
            tr_worker_bytes(job, kn, fit.wave, fit.slabs + 1).host <= memory.host)
         fit.slabs++;
@@ -136,7 +148,7 @@ static enum tr_status ask(struct worker *w, struct tr_err *err) {
         return TR_OK;
     const char *folder = entry_of(w->job, w->next.checkpoint)->path;
     for (int64_t i = 0; i < waves_of(w, &w->next); i++)
-        TR_TRY(tr_reader_push(w->reader, folder, w->job->info.layout.nll, err));
+        TR_TRY(tr_slab_reader_push(w->reader, folder, &w->job->wanted, err));
     return TR_OK;
 }
 
@@ -178,48 +190,77 @@ static size_t larger(size_t a, size_t b) {
     return a > b ? a : b;
 }
 
-// Bytes of the device with room for the slabs of these options.
+// Bytes of the device with room for slabs of such sizes.
 static double device_bytes(const struct worker *w, const struct tr_config *config,
-                           const struct tr_forward_options *options) {
-    return w->kn->unified ? 0 : tr_forward_bytes(w->kn, config, options).backend;
+                           size_t slab_bytes, size_t converted_bytes) {
+    struct tr_forward_options options = forward_options(w->job, w->fit.wave);
+    return w->kn->unified
+               ? 0
+               : pass_bytes(w->kn, config, &options, slab_bytes, converted_bytes).backend;
 }
 
 // Whether the forward pass that is there serves this checkpoint, too. Checkpoints of a series may
 // be stored in different types: its room for their slabs grows, and must not outgrow the device.
-static bool serves(const struct worker *w, const struct tr_config *config,
-                   const struct tr_forward_options *options) {
-    struct tr_forward_options grown = *options;
-    grown.slab_bytes = larger(grown.slab_bytes, w->slab_bytes);
-    grown.converted_bytes = larger(grown.converted_bytes, w->converted_bytes);
-    return w->forward && memcmp(config, &w->shape, sizeof *config) == 0 &&
-           device_bytes(w, config, &grown) <= w->fit.device;
+static bool serves(const struct worker *w, const struct tr_loaded *loaded) {
+    size_t slab = larger(loaded->largest_slab, w->slab_bytes);
+    size_t converted = larger(loaded->converted[w->kn->activation_type], w->converted_bytes);
+    return w->forward && memcmp(&loaded->config, &w->shape, sizeof w->shape) == 0 &&
+           device_bytes(w, &loaded->config, slab, converted) <= w->fit.device;
+}
+
+static void free_forward(struct worker *w) {
+    tr_forward_free(w->forward);
+    tr_streams_free(w->streams);
+    tr_streamed_free(w->weights);
+    w->forward = NULL;
+    w->streams = NULL;
+    w->weights = NULL;
+    w->slab_bytes = w->converted_bytes = 0;
+}
+
+static enum tr_status make_forward(struct worker *w, const struct tr_loaded *loaded,
+                                   struct tr_err *err) {
+    struct tr_forward_options options = forward_options(w->job, w->fit.wave);
+    free_forward(w);
+    memcpy(&w->shape, &loaded->config, sizeof w->shape);
+    TR_TRY(tr_streamed_new(&w->weights, w->kn, loaded->largest_slab,
+                           loaded->converted[w->kn->activation_type], err));
+    TR_TRY(tr_streams_new(&w->streams, w->kn, &loaded->config, &options, err));
+    return tr_forward_new(&w->forward, w->kn, &loaded->config, &options, err);
 }
 
 static enum tr_status prepare_forward(struct worker *w, const struct tr_loaded *loaded,
                                       const char *name, struct tr_err *err) {
-    const struct tr_config *config = &loaded->config;
+    size_t converted = loaded->converted[w->kn->activation_type];
     char shape[256];
-    tr_shape_text(config, shape);
+    tr_shape_text(&loaded->config, shape);
     if (strcmp(shape, w->job->shape))
         return tr_fail(err, TR_EFORMAT, "%s is another model than the series' first: %s, not %s",
                        name, shape, w->job->shape);
-    struct tr_forward_options options = forward_options(w->job, w->kn, loaded, w->fit.wave);
-    double device = device_bytes(w, config, &options);
+    double device = device_bytes(w, &loaded->config, loaded->largest_slab, converted);
     if (device > w->fit.device)
         return tr_fail(err, TR_EUNSUPPORTED,
                        "%s has larger weights than the series' first, or of another type: with "
                        "them a rank needs %.2f GB of its device, and may take %.2f",
                        name, device / 1e9, w->fit.device / 1e9);
-    if (!serves(w, config, &options)) {
-        tr_forward_free(w->forward);
-        w->forward = NULL;
-        w->slab_bytes = w->converted_bytes = 0;
-        memcpy(&w->shape, config, sizeof *config);
-        TR_TRY(tr_forward_new(&w->forward, w->kn, config, &options, err));
-    }
-    w->slab_bytes = larger(w->slab_bytes, options.slab_bytes);
-    w->converted_bytes = larger(w->converted_bytes, options.converted_bytes);
+    if (!serves(w, loaded))
+        TR_TRY(make_forward(w, loaded, err));
+    w->slab_bytes = larger(w->slab_bytes, loaded->largest_slab);
+    w->converted_bytes = larger(w->converted_bytes, converted);
     return TR_OK;
+}
+
+// One pass over the weights, with the sequences [begin, end).
+static enum tr_status run_pass(struct worker *w, int64_t begin, int64_t end, struct tr_err *err) {
+    const struct tr_calibration *c = &w->job->calibration;
+    struct tr_rows rows = {.ids = c->ids, .sequences = c->sequences, .seq_len = c->seq_len};
+    struct tr_taps taps = {
+        .user = w, .tap = on_tap, .loss = on_loss, .slab = on_slab, .boundary = on_boundary};
+    taps.tokens = tr_spans_tokens(w->results.spans, &taps.token_count);
+    struct tr_weight_source source = tr_streamed_begin(w->weights, w->reader);
+    struct tr_candidate whole = {.streams = w->streams, .taps = &taps};
+    struct tr_pass pass = {.rows = &rows, .begin = begin, .end = end};
+    return tr_forward_run(w->forward, &source, &whole, 1, &pass, err);
 }
 
 // Runs one wave of the present item: one pass over the weights. The reader's checkpoint is begun
@@ -228,25 +269,22 @@ static enum tr_status run_wave(struct worker *w, int64_t begin, int64_t end,
                                struct tr_message *message, struct tr_err *err) {
     struct tr_loaded loaded;
     char digest[TR_DIGEST_MAX];
-    double waited = tr_reader_waited(w->reader);
-    TR_TRY(tr_reader_begin(w->reader, &loaded, err));
-    message->waited += tr_reader_waited(w->reader) - waited;
+    double waited = tr_slab_reader_waited(w->reader);
+    TR_TRY(tr_slab_reader_begin(w->reader, &loaded, err));
+    message->waited += tr_slab_reader_waited(w->reader) - waited;
     strcpy(message->identity, loaded.identity);
     strcpy(message->config_digest, loaded.config_digest);
     const char *name = entry_of(w->job, w->item.checkpoint)->name;
     enum tr_status status = prepare_forward(w, &loaded, name, err);
     w->slabs = loaded.slabs;
-    w->ask_from = loaded.slabs - tr_reader_slabs(w->reader);
+    w->ask_from = loaded.slabs - tr_slab_reader_slabs(w->reader);
     w->item_tokens = message->tokens;
     w->wave_tokens = (double)((end - begin) * w->job->calibration.seq_len);
-    struct tr_taps taps = {
-        .user = w, .tap = on_tap, .loss = on_loss, .slab = on_slab, .boundary = on_boundary};
-    taps.tokens = tr_spans_tokens(w->results.spans, &taps.token_count);
     if (status == TR_OK)
-        status = tr_forward_run(w->forward, w->reader, begin, end, &taps, err);
-    tr_reader_end(w->reader, digest);
+        status = run_pass(w, begin, end, err);
+    tr_slab_reader_end(w->reader, digest);
     TR_TRY(status);
-    message->waited += tr_forward_waited(w->forward);
+    message->waited += tr_streamed_waited(w->weights);
     if (*message->weights_digest && strcmp(digest, message->weights_digest))
         return tr_fail(err, TR_EIO, "%s changed while it was read: digests %s and %s", name,
                        message->weights_digest, digest);
@@ -254,7 +292,7 @@ static enum tr_status run_wave(struct worker *w, int64_t begin, int64_t end,
     message->tokens += w->wave_tokens;
     message->bytes += loaded.bytes_read;
     message->flops += tr_config_flops(&loaded.config, w->wave_tokens, w->job->calibration.seq_len,
-                                      w->job->info.layout.nll);
+                                      &w->job->wanted);
     return TR_OK;
 }
 
@@ -276,7 +314,7 @@ static enum tr_status run_waves(struct worker *w, int64_t begin, int64_t end,
 
 // Says when the reader had to do with fewer slabs than it had before.
 static void note_slabs(struct worker *w, struct tr_message *message) {
-    int64_t slabs = tr_reader_slabs(w->reader);
+    int64_t slabs = tr_slab_reader_slabs(w->reader);
     if (slabs < w->fit.slabs)
         snprintf(message->note, sizeof message->note,
                  "%lld slabs of weights are held at a time from here on, not %lld: there is no "
@@ -324,7 +362,7 @@ static enum tr_status deliver(struct worker *w, struct tr_message *message, stru
 }
 
 static enum tr_status work(struct worker *w, struct tr_err *err) {
-    TR_TRY(tr_reader_open(&w->reader, w->kn, w->job->first.largest_slab, w->fit.slabs, err));
+    TR_TRY(tr_slab_reader_open(&w->reader, w->kn, w->job->first.largest_slab, w->fit.slabs, err));
     TR_TRY(ask(w, err));
     while (w->next.checkpoint >= 0) {
         struct tr_message message = {0};
@@ -343,8 +381,8 @@ enum tr_status tr_worker_run(const struct tr_job *job, struct kn_backend *kn, st
                              const struct tr_fit *fit, struct tr_err *err) {
     struct worker worker = {.job = job, .kn = kn, .dist = dist, .fit = *fit};
     enum tr_status status = work(&worker, err);
-    tr_reader_close(worker.reader);
-    tr_forward_free(worker.forward);
+    tr_slab_reader_close(worker.reader);
+    free_forward(&worker);
     if (status != TR_OK) {
         struct tr_message message = {.kind = TR_MSG_FATAL, .status = status};
         struct tr_err ignored;

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef TR_BIND_H
+#define TR_BIND_H
+
+#include "model/weights.h"
+
+// How the tensors of a checkpoint are bound to the slots of one slab. Private to this folder.
+struct tr_binder {
+    const struct tr_config *config;
+    const struct tr_checkpoint *checkpoint;
+    const char *folder;
+    const struct tr_wanted *wanted;
+    struct tr_weight_plan *plan;
+    struct tr_err *err;
+};
+
+// Finds the tensors of a slab whose kind, layer and ids are set, checks their shapes, and lays the
+// slab out.
+enum tr_status tr_bind_slab(const struct tr_binder *binder, struct tr_slab_plan *slab);
+
+int64_t tr_shape_elements(const int64_t *shape, int dims);
+
+#endif

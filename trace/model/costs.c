@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/costs.h"
+
+static double attention_parameters(const struct tr_config *c) {
+    double hidden = (double)c->hidden, out = (double)tr_config_mixed_cols(c) * hidden;
+    if (!c->kv_rank)
+        return (double)tr_config_qkv_rows(c) * hidden + out;
+    double queries = (double)(c->heads * c->qk_dim);
+    double query = c->query_rank ? (double)c->query_rank * (hidden + queries) : hidden * queries;
+    return query + (double)(c->kv_rank + c->rope_dim) * hidden +
+           (double)(c->kv_rank * c->heads * (c->nope_dim + c->v_dim)) + out;
+}
+
+static double mlp_parameters(const struct tr_config *c, int64_t ffn) {
+    return (double)(tr_config_in_rows(c, ffn) + ffn) * (double)c->hidden;
+}
+
+static double experts_parameters(const struct tr_config *c, bool used) {
+    double experts = (double)(used ? c->experts_used : c->experts);
+    return experts * mlp_parameters(c, c->expert_ffn) + mlp_parameters(c, c->shared_ffn) +
+           (double)c->experts * (double)c->hidden;
+}
+
+double tr_sublayer_parameters(const struct tr_config *c, enum tr_module module, int layer,
+                              bool used) {
+    double total = 0;
+    if (module != TR_MLP)
+        total += attention_parameters(c);
+    if (module != TR_ATTN)
+        total += tr_config_has(c, layer, TR_LAYER_EXPERTS) ? experts_parameters(c, used)
+                                                           : mlp_parameters(c, c->ffn);
+    return total;
+}
+
+double tr_config_parameters(const struct tr_config *c) {
+    double tables = c->tied ? 1 : 2, total = tables * (double)c->vocabulary * (double)c->hidden;
+    for (int layer = 0; layer < c->layers; layer++)
+        total += tr_sublayer_parameters(c, TR_BLOCK, layer, false);
+    return total;
+}
+
+// Scores and mixing of one token: 2 operations per entry of a query and of a value head and visible
+// key.
+static double score_flops(const struct tr_config *c, int layer, int64_t seq_len) {
+    bool windowed = tr_config_has(c, layer, TR_LAYER_WINDOWED) && c->window < seq_len / 2;
+    int64_t keys = windowed ? c->window : (seq_len + 1) / 2;
+    return 2 * (double)(c->heads * (c->qk_dim + c->v_dim)) * (double)keys;
+}
+
+double tr_config_flops(const struct tr_config *c, double tokens, int64_t seq_len,
+                       const struct tr_wanted *wanted) {
+    double each = wanted->head ? 2 * (double)c->vocabulary * (double)c->hidden : 0;
+    for (int layer = 0; layer < c->layers; layer++) {
+        if (!tr_drop_set_has(wanted->drop, TR_ATTN, layer))
+            each += 2 * tr_sublayer_parameters(c, TR_ATTN, layer, true) +
+                    score_flops(c, layer, seq_len);
+        if (!tr_drop_set_has(wanted->drop, TR_MLP, layer))
+            each += 2 * tr_sublayer_parameters(c, TR_MLP, layer, true);
+    }
+    return tokens * each;
+}

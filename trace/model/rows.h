@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef TR_ROWS_H
+#define TR_ROWS_H
+
+#include <stdint.h>
+
+// Rows of token ids, all of one length, that a forward pass runs over. Borrowed.
+struct tr_rows {
+    const int32_t *ids; // [sequences, seq_len]
+    int64_t sequences, seq_len;
+};
+
+#endif

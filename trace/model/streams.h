@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef TR_STREAMS_H
+#define TR_STREAMS_H
+
+#include "model/forward.h"
+
+// What belongs to one run of an item's tokens through the model and lives from step to step; T =
+// max_sequences * seq_len tokens. Private to this folder.
+
+// Sums of one layer on the host: while the device works on the next layer, this one's arrive.
+struct tr_layer_sums {
+    double *sums;
+    uint32_t *counts;
+    float *importance;
+};
+
+// Which experts the item's tokens go to, on the host; T tokens, B micro-batches. The rows of a
+// micro-batch for its experts are sorted by expert, then by token.
+struct tr_routes {
+    float *logits, *gates; // [T, experts], [T]
+    int32_t *chosen;       // [T, experts_used]: experts of each token, ascending
+    float *weights;        // [T, experts_used]: theirs
+    int32_t *positions;    // [T, experts_used]: where they stand among the micro-batch's rows
+    int32_t *rows;         // [T, experts_used]: tokens of the micro-batch, in the rows' order
+    int64_t *first;        // [B, experts + 1]: where an expert's rows begin in its micro-batch's
+};
+
+struct tr_streams {
+    struct kn_backend *kn;
+    struct tr_config config;
+    struct tr_forward_options options;
+    // In the backend's memory.
+    float *x, *delta;               // [T, hidden]: the residual stream, and what attention adds
+    double *statistics;             // [3, 3 T]: xx, xd, dd; in each by micro-batch, add, token
+    double *maximum, *sum, *target; // [T], the loss so far
+    struct tr_layer_sums layer;     // [3 max_sequences, ...], see struct kn_summary
+    // Models with experts only.
+    float *mlp_delta;      // [T, hidden]: what the MLP adds
+    void *routed_input;    // [T, hidden] activations
+    float *logits, *gates; // [T, experts], [T]: of the router, and of the shared expert
+    int32_t *expert_rows, *expert_positions; // as in the routes, [T, experts_used] each
+    float *expert_weights;
+    float *shared_weights; // [T]
+    // On the host.
+    struct tr_layer_sums arriving[2];
+    int pending_layer;            // whose sums arrive, -1: none
+    bool pending_has[TR_MODULES]; // which of its residual adds there are
+    int64_t layers_summed;        // ever
+    double *losses;               // [3, T]
+    struct tr_routes routes;
+    bool is_gated; // the layer's shared expert has a gate
+};
+
+#endif
