@@ -119,13 +119,24 @@ def importance(x, y):
     return (x - y).square().sum(dim=-1) / 2
 
 
+def add_nothing(module, args, output):
+    """A forward hook: the sublayer's output becomes zero."""
+    if isinstance(output, tuple):
+        return (torch.zeros_like(output[0]), *output[1:])
+    return torch.zeros_like(output)
+
+
 class Taps:
     """Keeps, layer by layer, the stream that enters, what attention and MLP add, and what leaves."""
 
-    def __init__(self, model, family):
+    def __init__(self, model, family, drop=()):
+        """`drop`: (module, layer) of the sublayers that add nothing, "attn" or "mlp"."""
         self.seen = {}
         self.added = lambda output: family.added(model.config, output)
         for index, layer in enumerate(model.get_submodule(family.layers)):
+            for key, path in (("attn", family.attn), ("mlp", family.mlp)):
+                if (key, index) in drop:
+                    layer.get_submodule(path).register_forward_hook(add_nothing)
             layer.register_forward_hook(self.keep_layer(index), with_kwargs=True)
             for key, path in (("attn", family.attn), ("mlp", family.mlp)):
                 layer.get_submodule(path).register_forward_hook(self.keep((index, key)))
@@ -200,10 +211,10 @@ def first(output):
     return output[0] if isinstance(output, tuple) else output
 
 
-def run_model(family, folder, tokens, dtype, device="cpu", attention=None):
+def run_model(family, folder, tokens, dtype, device="cpu", attention=None, drop=()):
     """(model, taps, logits) of one forward pass; `attention`: not the truth's implementation."""
     model = load_model(family, folder, dtype, attention).to(device)
-    taps = Taps(model, family)
+    taps = Taps(model, family, drop)
     ids = torch.as_tensor(tokens, dtype=torch.int64, device=device)
     with torch.no_grad():
         logits = model(ids, use_cache=False).logits
@@ -227,12 +238,17 @@ def check_config(case, folder, model):
             raise ValueError(f"{folder}/config.json reads back with another {key}")
 
 
-def compute_truth(case, folder, tokens):
-    model, taps, logits = run_model(case.family, folder, tokens, torch.float64)
+def compute_truth(case, folder, tokens, drop=()):
+    """`drop`: (module, layer) of the sublayers that are left out; their importance is NaN."""
+    model, taps, logits = run_model(case.family, folder, tokens, torch.float64, drop=drop)
     check_config(case, folder, model)
     ids = torch.as_tensor(tokens, dtype=torch.int64)
     loss = torch.nn.functional.cross_entropy(
         logits[:, :-1].transpose(1, 2), ids[:, 1:], reduction="none").mean(dim=1)
     importance = all_importances(model, case.family, taps)
     exempt, ties = exemptions(taps, model.config, len(importance), ids.shape)
+    for module, layer in drop:
+        importance[layer, MODULES.index(module)] = np.nan
+        if {("attn", layer), ("mlp", layer)} <= set(drop):
+            importance[layer, MODULES.index("block")] = np.nan
     return Truth(importance, loss.numpy(), exempt, ties)

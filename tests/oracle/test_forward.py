@@ -3,6 +3,9 @@
 
     test_forward.py --trace build/release/bin/trace-ckpts [--count 10] [--seed 1] [--family llama]
 
+The last configuration of each family is traced once more without random sublayers (--drop) and
+compared with a model in which those add nothing; what is left out must be NaN.
+
 Per-token importance of attn, mlp and block must agree within 2e-5 relative + 1e-9, the loss of each
 sequence within 1e-5 nats.
 Where a router's choice of experts is a near tie, what follows from it is exempt and counted.
@@ -36,9 +39,9 @@ def read_store(path):
         return store["importance_token"][0][:, order], store["nll"][0]
 
 
-def trace(program, folder, store):
+def trace(program, folder, store, *options):
     command = [program, "--ckpts", folder, "--tokens", folder / "tokens.npy", "--per-token",
-               "--fresh", "-q", "-o", store]
+               "--fresh", "-q", "-o", store, *options]
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
     if done.returncode != 0:
         raise ValueError(f"trace-ckpts ended with {done.returncode}: {done.stderr.strip()}")
@@ -50,8 +53,11 @@ def compare(found, truth):
     if importance.shape != truth.importance.shape or nll.shape != truth.nll.shape:
         raise ValueError(f"the store has shape {importance.shape}, {nll.shape}, expected "
                          f"{truth.importance.shape}, {truth.nll.shape}")
+    absent = np.isnan(truth.importance)
     error = np.abs(importance.astype(np.float64) - truth.importance)
     share = error / (RELATIVE * truth.importance + ABSOLUTE)
+    share[absent != np.isnan(importance)] = np.inf
+    share[absent & np.isnan(importance)] = 0
     share[np.isnan(share)] = np.inf
     share[truth.exempt] = 0
     nll = np.where(truth.exempt.any(axis=(0, 1, 3)), truth.nll, nll)
@@ -59,7 +65,7 @@ def compare(found, truth):
     nll_error = np.abs(nll - truth.nll).max()
     nll_share = np.inf if np.isnan(nll_error) else nll_error / NLL
     where = f"layer {at[0]} {MODULES[at[1]]} sequence {at[2]} position {at[3]}"
-    words = (f"importance {truth.importance.min():.1e}..{truth.importance.max():.1e}, off by "
+    words = (f"importance {np.nanmin(truth.importance):.1e}..{np.nanmax(truth.importance):.1e}, off by "
              f"{error[at]:.1e} at {truth.importance[at]:.1e} ({where}); nll off by {nll_error:.1e}")
     if truth.ties:
         words += f"; {truth.ties} near ties of experts, {truth.exempt.mean():.1%} exempt"
@@ -76,15 +82,35 @@ def describe(case):
             f" {case.sequences} x {case.seq_len} tokens\n    {text}")
 
 
-def check(case, program, folder):
-    """Whether the case agrees; says how well."""
+def random_drops(case, layers):
+    """Some sublayers of a model, at least one, never all: as (module, layer), sorted."""
+    generator = np.random.default_rng(case.seed)
+    all_of_them = [(module, layer) for module in ("attn", "mlp") for layer in range(layers)]
+    count = generator.integers(1, len(all_of_them))
+    return sorted(all_of_them[i] for i in generator.permutation(len(all_of_them))[:count])
+
+
+def check(case, program, folder, drops):
+    """Whether the case agrees, and without random sublayers if `drops`; says how well."""
     print(describe(case), flush=True)
     model = folder / "model"
     tokens = make_model(case, model)
     truth = compute_truth(case, model, tokens)
+    ok = agree(program, model, folder / "trace.h5", truth)
+    if drops:
+        drop = random_drops(case, len(truth.importance))
+        text = " ".join(f"{module}:{layer}" for module, layer in drop)
+        print(f"    without {text}", flush=True)
+        truth = compute_truth(case, model, tokens, drop)
+        ok &= agree(program, model, folder / "drop.h5", truth, "--drop", text)
+    return ok
+
+
+def agree(program, model, store, truth, *options):
+    """Whether what is traced is the truth; says how well."""
     try:
-        trace(program, model, folder / "trace.h5")
-        share, words = compare(read_store(folder / "trace.h5"), truth)
+        trace(program, model, store, *options)
+        share, words = compare(read_store(store), truth)
     except (ValueError, KeyError, OSError) as problem:
         print(f"    FAILED: {problem}", flush=True)
         return False
@@ -108,9 +134,10 @@ def main():
     failed, total = 0, 0
     for family in FAMILIES.values():
         if options.family in (None, family.model_type):
-            for case in draw_cases(family, options.count, options.seed):
+            cases = list(draw_cases(family, options.count, options.seed))
+            for case in cases:
                 with tempfile.TemporaryDirectory() as folder:
-                    failed += not check(case, options.trace, Path(folder))
+                    failed += not check(case, options.trace, Path(folder), case is cases[-1])
                 total += 1
     print(f"{total - failed} of {total} configurations agree")
     sys.exit(1 if failed or not total else 0)

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "measure/sums.h"
+#include "measure/measure.h"
 
 enum { LAYERS = 2, SEQUENCES = 7, SEQ_LEN = 20, TOKENS = SEQUENCES * SEQ_LEN };
 
@@ -75,39 +75,40 @@ static void summarise(struct kn_backend *kn, struct data *data, int64_t s, int64
 }
 
 // Feeds sequences [begin, end) of every layer in steps of `step` sequences.
-static struct tr_sums *sums_of(struct data *data, int64_t begin, int64_t end, int64_t step) {
+static void *sums_of(struct data *data, int64_t begin, int64_t end, int64_t step) {
     struct kn_backend *kn;
-    struct tr_sums *sums;
+    void *sums;
     static double sum_values[TR_MODULES * SEQUENCES * (KN_SUMS + SEQ_LEN)];
     static uint32_t counts[TR_MODULES * SEQUENCES * (KN_COUNTS + TR_BINS + SEQ_LEN)];
     static float importance[TR_MODULES * TOKENS];
     const struct summary summary = {sum_values, counts, importance};
     assert_int_equal(kn_open(&kn, KN_REFERENCE, NULL), KN_OK);
-    assert_int_equal(tr_sums_new(&sums, &layout, begin, end, NULL), TR_OK);
+    assert_int_equal(tr_measure_sums.new(&sums, &layout, begin, end, NULL), TR_OK);
     for (int layer = 0; layer < LAYERS; layer++)
         for (int64_t s = begin; s < end; s += step) {
             int64_t n = end - s < step ? end - s : step;
             summarise(kn, data + layer * TR_MODULES, s, n, &summary);
             struct tr_tap tap = {.layer = layer,
+                                 .has = {true, true, true},
                                  .first_sequence = s,
                                  .sequences = n,
                                  .seq_len = SEQ_LEN,
                                  .sums = sum_values,
                                  .counts = counts,
                                  .importance = importance};
-            tr_sums_tap(sums, &tap);
+            tr_measure_sums.tap(sums, &tap);
             struct tr_loss_tap loss = {s, n, SEQ_LEN, data[0].loss + s * SEQ_LEN};
             if (layer == 0)
-                tr_sums_loss(sums, &loss);
+                tr_measure_sums.loss(sums, &loss);
         }
     kn->ops->close(kn);
     return sums;
 }
 
-static struct tr_row row_of(const struct tr_sums *sums) {
+static struct tr_row row_of(void *sums) {
     struct tr_row row;
     assert_int_equal(tr_row_new(&row, &layout, NULL), TR_OK);
-    tr_sums_finish(sums, &row);
+    assert_int_equal(tr_measure_sums.finish(sums, 1, &row, NULL), TR_OK);
     return row;
 }
 
@@ -130,7 +131,7 @@ static struct data *new_data(void) {
 static void means_are_those_of_the_tokens(void **state) {
     (void)state;
     struct data *data = new_data();
-    struct tr_sums *sums = sums_of(data, 0, SEQUENCES, 3);
+    void *sums = sums_of(data, 0, SEQUENCES, 3);
     struct tr_row row = row_of(sums);
     int cell = 1 * TR_MODULES + TR_MLP;
     long double importance = 0, ratio = 0;
@@ -152,7 +153,7 @@ static void means_are_those_of_the_tokens(void **state) {
         loss += data[0].loss[2 * SEQ_LEN + i];
     assert_true(fabs(tr_row_f64(&row, TR_V_NLL)[2] - loss / (SEQ_LEN - 1)) < 1e-15);
     tr_row_free(&row);
-    tr_sums_free(sums);
+    tr_measure_sums.free(sums);
     free(data);
 }
 
@@ -160,28 +161,28 @@ static void cuts_leave_no_trace(void **state) {
     (void)state;
     struct data *data = new_data();
     data[4].xx[2 * SEQ_LEN + 3] = NAN; // a left-out token in the middle piece
-    struct tr_sums *whole = sums_of(data, 0, SEQUENCES, 2);
+    void *whole = sums_of(data, 0, SEQUENCES, 2);
     struct tr_row expected = row_of(whole);
     static const int64_t cuts[] = {0, 2, 6, SEQUENCES};
-    struct tr_sums *joined;
-    assert_int_equal(tr_sums_new(&joined, &layout, 0, SEQUENCES, NULL), TR_OK);
+    void *joined;
+    assert_int_equal(tr_measure_sums.new(&joined, &layout, 0, SEQUENCES, NULL), TR_OK);
     for (int piece = 2; piece >= 0; piece--) { // pieces arrive in any order
-        struct tr_sums *part = sums_of(data, cuts[piece], cuts[piece + 1], 2);
+        void *part = sums_of(data, cuts[piece], cuts[piece + 1], 2);
         const void *bytes;
         size_t size;
-        tr_sums_bytes(part, &bytes, &size);
-        assert_int_equal(tr_sums_join(joined, cuts[piece], cuts[piece + 1], bytes, size, NULL),
-                         TR_OK);
-        tr_sums_free(part);
+        tr_measure_sums.bytes(part, &bytes, &size);
+        assert_int_equal(
+            tr_measure_sums.join(joined, cuts[piece], cuts[piece + 1], bytes, size, NULL), TR_OK);
+        tr_measure_sums.free(part);
     }
     struct tr_row found = row_of(joined);
     assert_same_rows(&expected, &found);
     struct tr_err err;
-    assert_int_equal(tr_sums_join(joined, 0, 2, "short", 5, &err), TR_EFORMAT);
+    assert_int_equal(tr_measure_sums.join(joined, 0, 2, "short", 5, &err), TR_EFORMAT);
     tr_row_free(&found);
     tr_row_free(&expected);
-    tr_sums_free(joined);
-    tr_sums_free(whole);
+    tr_measure_sums.free(joined);
+    tr_measure_sums.free(whole);
     free(data);
 }
 
@@ -196,7 +197,7 @@ static void what_has_no_angle_is_counted_and_left_out(void **state) {
     d->xx[at + 8] = d->dd[at + 8] = 1; // x + delta = 0
     d->xd[at + 8] = -1;
     d->dd[at + 9] = d->xd[at + 9] = 0; // delta = 0: importance and alignment 0
-    struct tr_sums *sums = sums_of(data, 0, SEQUENCES, SEQUENCES);
+    void *sums = sums_of(data, 0, SEQUENCES, SEQUENCES);
     struct tr_row row = row_of(sums);
     assert_int_equal(tr_row_u32(&row, TR_V_NONFINITE)[0], 4);
     assert_int_equal(tr_row_i64(&row, TR_V_NONFINITE_FIRST)[0], at + 5);
@@ -206,7 +207,7 @@ static void what_has_no_angle_is_counted_and_left_out(void **state) {
     assert_true(tr_row_f32(&row, TR_V_IMPORTANCE_TOKEN)[at + 9] == 0);
     assert_int_equal(tr_row_i64(&row, TR_V_NONFINITE_FIRST)[1], -1);
     tr_row_free(&row);
-    tr_sums_free(sums);
+    tr_measure_sums.free(sums);
     free(data);
 }
 
@@ -215,13 +216,13 @@ static void a_sequence_without_tokens_is_nan(void **state) {
     struct data *data = new_data();
     for (int i = 0; i < SEQ_LEN; i++)
         data[0].xx[i] = NAN;
-    struct tr_sums *sums = sums_of(data, 0, SEQUENCES, 1);
+    void *sums = sums_of(data, 0, SEQUENCES, 1);
     struct tr_row row = row_of(sums);
     assert_true(isnan(tr_row_f64(&row, TR_V_IMPORTANCE_SEQ)[0]));
     assert_true(isfinite(tr_row_f64(&row, TR_V_IMPORTANCE_SEQ)[1]));
     assert_int_equal(tr_row_u32(&row, TR_V_TOKEN_COUNT)[0], 0);
     tr_row_free(&row);
-    tr_sums_free(sums);
+    tr_measure_sums.free(sums);
     free(data);
 }
 

@@ -1,5 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "measure/sums.h"
+// What a tap measures, for a range of calibration sequences: similarity, importance (He et al.
+// 2024, arXiv 2406.15786, eq. 1-6), update ratio, alignment and norms as sums per sequence,
+// histograms and profiles over positions. A tap brings the sums of each sequence, derived from the
+// tokens' statistics where those are (struct kn_summary), because no value per token may leave a
+// device. Sums of neighbouring ranges join exactly: per-sequence values are kept apart until the
+// end and then combined in sequence order, so that the result does not depend on how the sequences
+// were shared out. Tokens without an angle are counted as non-finite and left out.
+#include "measure/measure.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -59,7 +66,7 @@ static const struct field_row field_rows[FIELDS] = {
     [F_NONFINITE] = {4, ADD_U32, true, TR_DIM_NONE},
 };
 
-struct tr_sums {
+struct sums {
     struct tr_layout layout;
     int64_t begin, end; // sequences
     char *block;
@@ -94,7 +101,7 @@ static size_t field_bytes(enum field field, const struct tr_layout *layout, int6
 }
 
 // An element of a field: cell, sequence (counted from begin) and place within the width.
-static void *at(const struct tr_sums *sums, enum field field, int64_t cell, int64_t sequence,
+static void *at(const struct sums *sums, enum field field, int64_t cell, int64_t sequence,
                 int64_t place) {
     const struct tr_layout *layout = &sums->layout;
     int64_t elements = cell * cell_elements(field, layout, sums->end - sums->begin) +
@@ -102,18 +109,19 @@ static void *at(const struct tr_sums *sums, enum field field, int64_t cell, int6
     return sums->block + sums->offset[field] + (size_t)elements * field_rows[field].size;
 }
 
-size_t tr_sums_size(const struct tr_layout *layout, int64_t sequences) {
+static size_t sums_size(const struct tr_layout *layout, int64_t begin, int64_t end) {
     size_t bytes = 0;
+    int64_t sequences = end - begin;
     for (int field = 0; field < FIELDS; field++)
         bytes += field_bytes(field, layout, sequences);
     return bytes;
 }
 
-enum tr_status tr_sums_new(struct tr_sums **sums_p, const struct tr_layout *layout, int64_t begin,
-                           int64_t end, struct tr_err *err) {
-    struct tr_sums *sums;
+static enum tr_status sums_new(void **state_p, const struct tr_layout *layout, int64_t begin,
+                               int64_t end, struct tr_err *err) {
+    struct sums *sums;
     TR_TRY(TR_NEW(&sums, 1, "sums", err));
-    *sums = (struct tr_sums){.layout = *layout, .begin = begin, .end = end};
+    *sums = (struct sums){.layout = *layout, .begin = begin, .end = end};
     for (int field = 0; field < FIELDS; field++) {
         sums->offset[field] = sums->bytes;
         sums->bytes += field_bytes(field, layout, end - begin);
@@ -125,11 +133,12 @@ enum tr_status tr_sums_new(struct tr_sums **sums_p, const struct tr_layout *layo
     }
     for (int64_t cell = 0; cell < field_cells(F_FIRST, layout); cell++)
         *(int64_t *)at(sums, F_FIRST, cell, 0, 0) = INT64_MAX;
-    *sums_p = sums;
+    *state_p = sums;
     return TR_OK;
 }
 
-void tr_sums_free(struct tr_sums *sums) {
+static void sums_free(void *state) {
+    struct sums *sums = state;
     if (!sums)
         return;
     free(sums->block);
@@ -143,22 +152,20 @@ static const enum field sum_fields[KN_SUMS] = {
     [KN_SUM_XX] = F_XX,       [KN_SUM_XD] = F_XD,
     [KN_SUM_DD] = F_DD,       [KN_SUM_NORM] = F_NORM};
 
-static void take_sums(const struct tr_sums *sums, int64_t cell, int64_t sequence,
-                      const double *from) {
+static void take_sums(const struct sums *sums, int64_t cell, int64_t sequence, const double *from) {
     for (int i = 0; i < KN_SUMS; i++)
         *(double *)at(sums, sum_fields[i], cell, sequence, 0) = from[i];
     memcpy(at(sums, F_POSITION, cell, sequence, 0), from + KN_SUMS,
            (size_t)field_width(F_POSITION, &sums->layout) * sizeof *from);
 }
 
-static void add_u32(const struct tr_sums *sums, enum field field, int64_t cell,
-                    const uint32_t *from) {
+static void add_u32(const struct sums *sums, enum field field, int64_t cell, const uint32_t *from) {
     uint32_t *to = at(sums, field, cell, 0, 0);
     for (int64_t i = 0; i < field_width(field, &sums->layout); i++)
         to[i] += from[i];
 }
 
-static void take_counts(const struct tr_sums *sums, int64_t cell, int64_t sequence,
+static void take_counts(const struct sums *sums, int64_t cell, int64_t sequence,
                         const uint32_t *from) {
     int64_t first = (sums->begin + sequence) * sums->layout.seq_len + from[KN_COUNT_FIRST];
     int64_t *earliest = at(sums, F_FIRST, cell, 0, 0);
@@ -171,13 +178,14 @@ static void take_counts(const struct tr_sums *sums, int64_t cell, int64_t sequen
 }
 
 // Nothing of a sublayer that the model lacks: no tokens, whose means are NaN.
-static void leave_out(struct tr_sums *sums, int64_t cell, int64_t sequence, int64_t seq_len) {
+static void leave_out(struct sums *sums, int64_t cell, int64_t sequence, int64_t seq_len) {
     float *tokens = at(sums, F_TOKENS, cell, sequence, 0);
     for (int64_t t = 0; sums->layout.per_token && t < seq_len; t++)
         tokens[t] = NAN;
 }
 
-void tr_sums_tap(struct tr_sums *sums, const struct tr_tap *tap) {
+static void sums_tap(void *state, const struct tr_tap *tap) {
+    struct sums *sums = state;
     int64_t sums_width = KN_SUMS + field_width(F_POSITION, &sums->layout);
     int64_t counts_width = KN_COUNTS + TR_BINS + field_width(F_POSITION, &sums->layout);
     for (int64_t i = 0; i < TR_MODULES * tap->sequences; i++) {
@@ -195,7 +203,8 @@ void tr_sums_tap(struct tr_sums *sums, const struct tr_tap *tap) {
     }
 }
 
-void tr_sums_loss(struct tr_sums *sums, const struct tr_loss_tap *tap) {
+static void sums_loss(void *state, const struct tr_loss_tap *tap) {
+    struct sums *sums = state;
     for (int64_t s = 0; s < tap->sequences; s++) {
         double total = 0;
         for (int64_t i = 0; i + 1 < tap->seq_len; i++)
@@ -205,12 +214,13 @@ void tr_sums_loss(struct tr_sums *sums, const struct tr_loss_tap *tap) {
     }
 }
 
-void tr_sums_bytes(const struct tr_sums *sums, const void **bytes_p, size_t *size_p) {
+static void sums_bytes(const void *state, const void **bytes_p, size_t *size_p) {
+    const struct sums *sums = state;
     *bytes_p = sums->block;
     *size_p = sums->bytes;
 }
 
-static void join_cell(const struct tr_sums *sums, enum field field, int64_t cell, int64_t begin,
+static void join_cell(const struct sums *sums, enum field field, int64_t cell, int64_t begin,
                       int64_t sequences, const char *from) {
     int64_t elements = cell_elements(field, &sums->layout, sequences);
     switch (field_rows[field].join) {
@@ -234,10 +244,11 @@ static void join_cell(const struct tr_sums *sums, enum field field, int64_t cell
     }
 }
 
-enum tr_status tr_sums_join(struct tr_sums *sums, int64_t begin, int64_t end, const void *bytes,
-                            size_t size, struct tr_err *err) {
+static enum tr_status sums_join(void *state, int64_t begin, int64_t end, const void *bytes,
+                                size_t size, struct tr_err *err) {
+    struct sums *sums = state;
     int64_t sequences = end - begin;
-    size_t expected = tr_sums_size(&sums->layout, sequences);
+    size_t expected = sums_size(&sums->layout, begin, end);
     if (size != expected || begin < sums->begin || end > sums->end)
         return tr_fail(err, TR_EFORMAT,
                        "sums of sequences %lld to %lld have %zu bytes, expected %zu",
@@ -254,18 +265,18 @@ enum tr_status tr_sums_join(struct tr_sums *sums, int64_t begin, int64_t end, co
     return TR_OK;
 }
 
-static double f64_at(const struct tr_sums *sums, enum field field, int64_t cell, int64_t sequence,
+static double f64_at(const struct sums *sums, enum field field, int64_t cell, int64_t sequence,
                      int64_t place) {
     return *(const double *)at(sums, field, cell, sequence, place);
 }
 
-static uint32_t u32_at(const struct tr_sums *sums, enum field field, int64_t cell, int64_t sequence,
+static uint32_t u32_at(const struct sums *sums, enum field field, int64_t cell, int64_t sequence,
                        int64_t place) {
     return *(const uint32_t *)at(sums, field, cell, sequence, place);
 }
 
 // A sum over the counted tokens of all sequences, in sequence order, over their number.
-static double mean_over_tokens(const struct tr_sums *sums, enum field field, int64_t cell) {
+static double mean_over_tokens(const struct sums *sums, enum field field, int64_t cell) {
     double total = 0, count = 0;
     for (int64_t s = 0; s < sums->end - sums->begin; s++) {
         total += f64_at(sums, field, cell, s, 0);
@@ -299,7 +310,7 @@ enum {
     SEQUENCE_MEANS = sizeof sequence_means / sizeof sequence_means[0]
 };
 
-static void finish_sequences(const struct tr_sums *sums, int64_t cell, struct tr_row *row) {
+static void finish_sequences(const struct sums *sums, int64_t cell, struct tr_row *row) {
     int64_t sequences = sums->layout.sequences;
     for (int64_t s = 0; s < sequences; s++) {
         uint32_t count = u32_at(sums, F_COUNT, cell, s, 0);
@@ -310,7 +321,7 @@ static void finish_sequences(const struct tr_sums *sums, int64_t cell, struct tr
     }
 }
 
-static void finish_positions(const struct tr_sums *sums, int64_t cell, struct tr_row *row) {
+static void finish_positions(const struct sums *sums, int64_t cell, struct tr_row *row) {
     int64_t bins = field_width(F_POSITION, &sums->layout);
     for (int64_t bin = 0; bin < bins; bin++) {
         uint32_t count = u32_at(sums, F_POSITION_COUNT, cell, 0, bin);
@@ -322,7 +333,7 @@ static void finish_positions(const struct tr_sums *sums, int64_t cell, struct tr
     }
 }
 
-static void finish_cell(const struct tr_sums *sums, int64_t cell, struct tr_row *row) {
+static void finish_cell(const struct sums *sums, int64_t cell, struct tr_row *row) {
     for (int m = 0; m < CELL_MEANS; m++)
         tr_row_f64(row, cell_means[m].variable)[cell] =
             mean_over_tokens(sums, cell_means[m].field, cell);
@@ -335,7 +346,12 @@ static void finish_cell(const struct tr_sums *sums, int64_t cell, struct tr_row 
     tr_row_i64(row, TR_V_NONFINITE_FIRST)[cell] = first == INT64_MAX ? -1 : first;
 }
 
-void tr_sums_finish(const struct tr_sums *sums, struct tr_row *row) {
+// What has no finite token is NaN.
+static enum tr_status sums_finish(void *state, int threads, struct tr_row *row,
+                                  struct tr_err *err) {
+    const struct sums *sums = state;
+    (void)threads;
+    (void)err;
     const struct tr_layout *layout = &sums->layout;
     for (int64_t cell = 0; cell < layout->layers * TR_MODULES; cell++)
         finish_cell(sums, cell, row);
@@ -345,4 +361,28 @@ void tr_sums_finish(const struct tr_sums *sums, struct tr_row *row) {
     if (layout->per_token)
         memcpy(tr_row_f32(row, TR_V_IMPORTANCE_TOKEN), at(sums, F_TOKENS, 0, 0, 0),
                field_bytes(F_TOKENS, layout, layout->sequences));
+    return TR_OK;
 }
+
+static bool sums_wanted(const struct tr_layout *layout) {
+    (void)layout;
+    return true;
+}
+
+// An item's, the row they become, and its compressed copy.
+static double sums_room(const struct tr_layout *layout, int threads) {
+    (void)threads;
+    return 3 * (double)sums_size(layout, 0, layout->sequences);
+}
+
+const struct tr_measure tr_measure_sums = {.name = "sums",
+                                           .wanted = sums_wanted,
+                                           .new = sums_new,
+                                           .free = sums_free,
+                                           .tap = sums_tap,
+                                           .loss = sums_loss,
+                                           .bytes = sums_bytes,
+                                           .size = sums_size,
+                                           .join = sums_join,
+                                           .finish = sums_finish,
+                                           .room = sums_room};

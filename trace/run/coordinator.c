@@ -19,7 +19,8 @@ enum { PUBLISH_SHARE = 50 }; // publishing costs at most 1/50 of the run
 
 // The pieces of one split checkpoint as they come in.
 struct assembly {
-    struct tr_results results; // of all sequences; empty before the first piece
+    struct tr_measured measured; // of all sequences; nothing before the first piece
+    bool started;
     struct tr_message message;
 };
 
@@ -68,7 +69,7 @@ void tr_coordinator_free(struct tr_coordinator *c) {
     if (!c)
         return;
     for (int64_t i = 0; c->assemblies && i < c->job->todo_count; i++)
-        tr_results_free(&c->assemblies[i].results);
+        tr_measured_free(&c->assemblies[i].measured);
     free(c->assemblies);
     free(c->hellos);
     free(c->partial);
@@ -100,9 +101,10 @@ static enum tr_status join_piece(struct tr_coordinator *c, const struct tr_messa
     int64_t micro = c->job->micro_batch;
     int64_t begin = message->item.begin * micro, end = message->item.end * micro;
     end = end < layout->sequences ? end : layout->sequences;
-    if (!a->results.sums) {
-        TR_TRY(tr_results_new(&a->results, layout, 0, layout->sequences, err));
+    if (!a->started) {
+        TR_TRY(tr_measured_new(&a->measured, layout, 0, layout->sequences, err));
         a->message = *message;
+        a->started = true;
     } else {
         a->message.seconds += message->seconds;
         a->message.waited += message->waited;
@@ -111,7 +113,7 @@ static enum tr_status join_piece(struct tr_coordinator *c, const struct tr_messa
         snprintf(a->message.text, sizeof a->message.text,
                  "two ranks read different weights: digests %s and %s", a->message.weights_digest,
                  message->weights_digest);
-    return tr_results_join(&a->results, layout, begin, end, bytes, size, err);
+    return tr_measured_join(&a->measured, layout, begin, end, bytes, size, err);
 }
 
 static enum tr_status commit_assembly(struct tr_coordinator *c, const struct dist_item *item,
@@ -120,8 +122,8 @@ static enum tr_status commit_assembly(struct tr_coordinator *c, const struct dis
     a->message.item = *item;
     if (*a->message.text && a->message.status == TR_OK)
         a->message.status = TR_EIO;
-    enum tr_status status = tr_results_commit(&a->results, c->job, &a->message, c->backend, err);
-    tr_results_free(&a->results);
+    enum tr_status status = tr_results_commit(&a->measured, c->job, &a->message, c->backend, err);
+    tr_measured_free(&a->measured);
     if (status == TR_OK)
         checkpoint_over(c, &a->message);
     return status;

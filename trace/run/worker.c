@@ -25,14 +25,14 @@ struct worker {
     // The most of the checkpoints that the forward has served: its room for slabs grows.
     size_t slab_bytes, converted_bytes;
     struct dist_item item, next;
-    bool asked;                // `next` is known
-    int64_t slabs, ask_from;   // of the present checkpoint: when slab ask_from begins, ask
-    bool last_wave;            // of the present item
-    struct tr_results results; // of the present item
-    struct tr_err asking;      // why asking failed, code TR_OK if it did not
-    double item_tokens;        // of the present item's waves that are over
-    double wave_tokens;        // of the present wave
-    double last_told;          // when progress was last reported
+    bool asked;                  // `next` is known
+    int64_t slabs, ask_from;     // of the present checkpoint: when slab ask_from begins, ask
+    bool last_wave;              // of the present item
+    struct tr_measured measured; // of the present item
+    struct tr_err asking;        // why asking failed, code TR_OK if it did not
+    double item_tokens;          // of the present item's waves that are over
+    double wave_tokens;          // of the present wave
+    double last_told;            // when progress was last reported
 };
 
 static struct tr_forward_options forward_options(const struct tr_job *job, int64_t sequences) {
@@ -62,7 +62,7 @@ struct tr_rank_bytes tr_worker_bytes(const struct tr_job *job, const struct kn_b
     struct tr_forward_bytes forward =
         pass_bytes(kn, &job->first.config, &options, job->first.largest_slab,
                    job->first.converted[kn->activation_type]);
-    double host = ring + tr_results_bytes(&job->info.layout, job->threads) + forward.host;
+    double host = ring + tr_measured_room(&job->info.layout, job->threads) + forward.host;
     return kn->unified ? (struct tr_rank_bytes){.host = host + forward.backend}
                        : (struct tr_rank_bytes){host, forward.backend};
 }
@@ -101,13 +101,13 @@ struct tr_fit tr_worker_fit(const struct tr_job *job, const struct kn_backend *k
 
 // ---- asking ------------------------------------------------------------------------------------
 
-// Sends a message, `results` behind it unless NULL.
+// Sends a message, what was measured behind it unless NULL.
 static enum tr_status tell(struct worker *w, const struct tr_message *message,
-                           const struct tr_results *results, struct tr_err *err) {
+                           const struct tr_measured *measured, struct tr_err *err) {
     struct tr_string bytes = {0};
     enum tr_status status = tr_string_append(&bytes, message, sizeof *message, err);
-    if (status == TR_OK && results)
-        status = tr_results_append(results, &bytes, err);
+    if (status == TR_OK && measured)
+        status = tr_measured_append(measured, &bytes, err);
     void *answer = NULL;
     size_t answer_size;
     if (status == TR_OK)
@@ -155,16 +155,16 @@ static enum tr_status ask(struct worker *w, struct tr_err *err) {
 // ---- one item ----------------------------------------------------------------------------------
 
 static void on_tap(void *user, const struct tr_tap *tap) {
-    tr_sums_tap(((struct worker *)user)->results.sums, tap);
+    tr_measured_tap(&((struct worker *)user)->measured, tap);
 }
 
 static void on_loss(void *user, const struct tr_loss_tap *tap) {
-    tr_sums_loss(((struct worker *)user)->results.sums, tap);
+    tr_measured_loss(&((struct worker *)user)->measured, tap);
 }
 
 static float *on_boundary(void *user, int64_t boundary, int64_t first, int64_t count) {
     (void)count;
-    return tr_spans_rows(((struct worker *)user)->results.spans, boundary, first);
+    return tr_measured_boundary(&((struct worker *)user)->measured, boundary, first);
 }
 
 // Reports how far the present item is, about once a second; a checkpoint may take minutes.
@@ -256,7 +256,7 @@ static enum tr_status run_pass(struct worker *w, int64_t begin, int64_t end, str
     struct tr_rows rows = {.ids = c->ids, .sequences = c->sequences, .seq_len = c->seq_len};
     struct tr_taps taps = {
         .user = w, .tap = on_tap, .loss = on_loss, .slab = on_slab, .boundary = on_boundary};
-    taps.tokens = tr_spans_tokens(w->results.spans, &taps.token_count);
+    taps.tokens = tr_measured_tokens(&w->measured, &taps.token_count);
     struct tr_weight_source source = tr_streamed_begin(w->weights, w->reader);
     struct tr_candidate whole = {.streams = w->streams, .taps = &taps};
     struct tr_pass pass = {.rows = &rows, .begin = begin, .end = end};
@@ -328,7 +328,7 @@ static void note_slabs(struct worker *w, struct tr_message *message) {
 static enum tr_status run_item(struct worker *w, struct tr_message *message, struct tr_err *err) {
     int64_t begin, end;
     item_sequences(w, &w->item, &begin, &end);
-    TR_TRY(tr_results_new(&w->results, &w->job->info.layout, begin, end, err));
+    TR_TRY(tr_measured_new(&w->measured, &w->job->info.layout, begin, end, err));
     struct tr_err failure = {0};
     double start = tr_now();
     w->asked = false;
@@ -353,12 +353,12 @@ static enum tr_status deliver(struct worker *w, struct tr_message *message, stru
     message->item = w->item;
     if (w->item.pieces == 1) {
         message->kind = TR_MSG_WHOLE;
-        TR_TRY(tr_results_commit(&w->results, w->job, message, w->kn->description, err));
+        TR_TRY(tr_results_commit(&w->measured, w->job, message, w->kn->description, err));
         return tell(w, message, NULL, err);
     }
     bool complete = message->status == TR_OK;
     message->kind = complete ? TR_MSG_PIECE : TR_MSG_FAILED;
-    return tell(w, message, complete ? &w->results : NULL, err);
+    return tell(w, message, complete ? &w->measured : NULL, err);
 }
 
 static enum tr_status work(struct worker *w, struct tr_err *err) {
@@ -370,7 +370,7 @@ static enum tr_status work(struct worker *w, struct tr_err *err) {
         enum tr_status status = run_item(w, &message, err);
         if (status == TR_OK)
             status = deliver(w, &message, err);
-        tr_results_free(&w->results);
+        tr_measured_free(&w->measured);
         TR_TRY(status);
         TR_TRY(ask(w, err)); // when the item failed before its last slabs
     }
