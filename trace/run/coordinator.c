@@ -8,9 +8,11 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "model/forward.h"
+#include "model/costs.h"
+#include "mpi/work.h"
 #include "results.h"
 #include "run/affinity.h"
+#include "run/assignment.h"
 #include "run/progress.h"
 #include "run/protocol.h"
 #include "run/worker.h"
@@ -29,7 +31,7 @@ struct tr_coordinator {
     struct tr_store *store;
     const char *backend;
     int ranks;
-    struct dist_schedule *schedule;
+    struct dist_work *work;
     struct assembly *assemblies; // [job->todo_count]
     struct tr_hello *hellos;     // [ranks]
     int hello_count;
@@ -41,6 +43,20 @@ struct tr_coordinator {
     struct tr_err fatal; // code TR_OK: none
 };
 
+// The checkpoints to do, in order, with what each costs.
+static enum tr_status list_work(struct tr_coordinator *c, struct tr_err *err) {
+    const struct tr_job *job = c->job;
+    double tokens = (double)(job->calibration.sequences * job->calibration.seq_len);
+    struct dist_task task = {.bytes = job->first.bytes_read, .node = -1};
+    task.flops =
+        tr_config_flops(&job->first.config, tokens, job->calibration.seq_len, &job->wanted);
+    TR_TRY(dist_work_new(&c->work, job->micro_batches, c->ranks, err));
+    for (int64_t i = 0; i < job->todo_count; i++)
+        TR_TRY(dist_work_add(c->work, &task, err));
+    dist_work_close(c->work);
+    return TR_OK;
+}
+
 enum tr_status tr_coordinator_new(struct tr_coordinator **coordinator_p, const struct tr_job *job,
                                   struct tr_store *store, int ranks, const char *backend,
                                   struct tr_err *err) {
@@ -49,8 +65,7 @@ enum tr_status tr_coordinator_new(struct tr_coordinator **coordinator_p, const s
     *c = (struct tr_coordinator){
         .job = job, .store = store, .backend = backend, .ranks = ranks, .last_publish = tr_now()};
     tr_progress_start(&c->progress, job);
-    enum tr_status status =
-        dist_schedule_new(&c->schedule, job->todo_count, job->micro_batches, ranks, err);
+    enum tr_status status = list_work(c, err);
     if (status == TR_OK)
         status = TR_NEW(&c->assemblies, job->todo_count, "split checkpoints", err);
     if (status == TR_OK)
@@ -73,30 +88,33 @@ void tr_coordinator_free(struct tr_coordinator *c) {
     free(c->assemblies);
     free(c->hellos);
     free(c->partial);
-    dist_schedule_free(c->schedule);
+    dist_work_free(c->work);
     free(c);
 }
 
 static void set_fatal(struct tr_coordinator *c, const struct tr_err *err) {
     if (c->fatal.code == TR_OK)
         c->fatal = *err;
-    dist_schedule_stop(c->schedule);
+    dist_work_stop(c->work);
+}
+
+static const struct tr_series_entry *entry_of(const struct tr_coordinator *c,
+                                              const struct dist_item *item) {
+    return &c->job->series.entries[c->job->todo[item->task]];
 }
 
 static void checkpoint_over(struct tr_coordinator *c, const struct tr_message *message) {
-    const struct tr_series_entry *entry =
-        &c->job->series.entries[c->job->todo[message->item.checkpoint]];
     c->finished++;
     c->failed += message->status != TR_OK;
     c->dirty = true;
-    tr_progress_checkpoint(&c->progress, entry->name, message);
+    tr_progress_checkpoint(&c->progress, entry_of(c, &message->item)->name, message);
 }
 
 // ---- pieces ------------------------------------------------------------------------------------
 
 static enum tr_status join_piece(struct tr_coordinator *c, const struct tr_message *message,
                                  const void *bytes, size_t size, struct tr_err *err) {
-    struct assembly *a = &c->assemblies[message->item.checkpoint];
+    struct assembly *a = &c->assemblies[message->item.task];
     const struct tr_layout *layout = &c->job->info.layout;
     int64_t micro = c->job->micro_batch;
     int64_t begin = message->item.begin * micro, end = message->item.end * micro;
@@ -118,11 +136,12 @@ static enum tr_status join_piece(struct tr_coordinator *c, const struct tr_messa
 
 static enum tr_status commit_assembly(struct tr_coordinator *c, const struct dist_item *item,
                                       struct tr_err *err) {
-    struct assembly *a = &c->assemblies[item->checkpoint];
+    struct assembly *a = &c->assemblies[item->task];
     a->message.item = *item;
     if (*a->message.text && a->message.status == TR_OK)
         a->message.status = TR_EIO;
-    enum tr_status status = tr_results_commit(&a->measured, c->job, &a->message, c->backend, err);
+    enum tr_status status =
+        tr_results_commit(&a->measured, c->job, entry_of(c, item), &a->message, c->backend, err);
     tr_measured_free(&a->measured);
     if (status == TR_OK)
         checkpoint_over(c, &a->message);
@@ -131,15 +150,24 @@ static enum tr_status commit_assembly(struct tr_coordinator *c, const struct dis
 
 static enum tr_status take_piece(struct tr_coordinator *c, const struct tr_message *message,
                                  const void *bytes, size_t size, struct tr_err *err) {
-    struct assembly *a = &c->assemblies[message->item.checkpoint];
+    struct assembly *a = &c->assemblies[message->item.task];
+    enum dist_done done = dist_work_done(c->work, &message->item);
+    if (done == DIST_LATE) // another rank has brought the same
+        return TR_OK;
     if (message->kind == TR_MSG_FAILED)
         a->message = *message;
     else if (a->message.kind != TR_MSG_FAILED)
         TR_TRY(join_piece(c, message, bytes, size, err));
     tr_progress_add(&c->progress, message);
-    if (dist_schedule_done(c->schedule, &message->item))
-        return commit_assembly(c, &message->item, err);
-    return TR_OK;
+    return done == DIST_TASK ? commit_assembly(c, &message->item, err) : TR_OK;
+}
+
+// The row is committed under the checkpoint's name, by whoever did it: a second one is the same.
+static void take_whole(struct tr_coordinator *c, const struct tr_message *message) {
+    if (dist_work_done(c->work, &message->item) == DIST_LATE)
+        return;
+    tr_progress_add(&c->progress, message);
+    checkpoint_over(c, message);
 }
 
 // ---- messages ----------------------------------------------------------------------------------
@@ -175,14 +203,15 @@ static void take_hello(struct tr_coordinator *c, const void *bytes) {
     }
 }
 
-static enum tr_status answer_next(struct tr_coordinator *c, void **answer_p, size_t *size_p,
-                                  struct tr_err *err) {
-    struct dist_item *item = malloc(sizeof *item);
-    if (!item)
-        return tr_fail(err, TR_ENOMEM, "no memory for an answer");
-    *item = dist_schedule_next(c->schedule);
-    *answer_p = item;
-    *size_p = sizeof *item;
+static enum tr_status answer_next(struct tr_coordinator *c, int from, void **answer_p,
+                                  size_t *size_p, struct tr_err *err) {
+    struct dist_item item;
+    struct tr_string bytes = {0};
+    enum dist_next next = dist_work_next(c->work, from, tr_now(), &item);
+    TR_TRY(tr_assignment_write(&bytes, next, &item, next == DIST_ITEM ? entry_of(c, &item) : NULL,
+                               err));
+    *answer_p = bytes.data;
+    *size_p = bytes.size;
     return TR_OK;
 }
 
@@ -205,9 +234,7 @@ static enum tr_status take_message(struct tr_coordinator *c, int from,
         take_hello(c, payload);
         return TR_OK;
     case TR_MSG_WHOLE:
-        dist_schedule_done(c->schedule, &message->item);
-        tr_progress_add(&c->progress, message);
-        checkpoint_over(c, message);
+        take_whole(c, message);
         return TR_OK;
     case TR_MSG_FATAL:
         if (c->ranks > 1)
@@ -229,7 +256,7 @@ static enum tr_status answer(void *user, int from, const void *request, size_t s
         return tr_fail(err, TR_EFORMAT, "a message of %zu bytes is too short", size);
     memcpy(&message, request, sizeof message);
     if (message.kind == TR_MSG_NEXT)
-        return answer_next(c, answer_p, answer_size_p, err);
+        return answer_next(c, from, answer_p, answer_size_p, err);
     enum tr_status status = take_message(c, from, &message, (const char *)request + sizeof message,
                                          size - sizeof message, err);
     if (status != TR_OK)
@@ -251,7 +278,7 @@ static void tick(void *user) {
     struct tr_coordinator *c = user;
     if (*c->job->settings->stop && !c->stopped) {
         c->stopped = true;
-        dist_schedule_stop(c->schedule);
+        dist_work_stop(c->work);
         tr_progress_note(&c->progress, "stopping: finishing what is in flight");
     }
     double interval =

@@ -8,7 +8,7 @@
 
 #include "model/costs.h"
 #include "model/forward.h"
-#include "mpi/schedule.h"
+#include "mpi/cut.h"
 #include "node_memory.h"
 #include "run/worker.h"
 
@@ -43,7 +43,7 @@ struct tr_plan tr_plan_make(const struct tr_job *job, const struct kn_backend *k
     double checkpoints = (double)job->todo_count, tokens = (double)(c->sequences * c->seq_len);
     int64_t micro = job->micro_batch;
     struct tr_plan plan = {.ranks = ranks, .sequences = c->sequences, .product_rate = product_rate};
-    plan.items = dist_schedule_items(job->todo_count, job->micro_batches, ranks);
+    plan.items = dist_cut_items(job->todo_count, job->micro_batches, ranks);
     if (job->todo_count < ranks) // every item is a piece
         plan.sequences = (job->micro_batches + ranks - 1) / ranks * micro;
     plan.sequences = plan.sequences < c->sequences ? plan.sequences : c->sequences;

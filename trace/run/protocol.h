@@ -6,11 +6,11 @@
 
 #include "base/digest.h"
 #include "base/status.h"
-#include "mpi/schedule.h"
+#include "mpi/work.h"
 
 // What a rank says to rank 0: a fixed head, and for a piece of a checkpoint its sums behind it. The
-// answer is a struct dist_item to NEXT and empty to the others. All ranks run one program on one
-// kind of machine, so structs travel as they are.
+// answer to NEXT is an assignment (run/assignment.h), that to the others empty to the others. All
+// ranks run one program on one kind of machine, so structs travel as they are.
 enum tr_message_kind {
     TR_MSG_HELLO,    // the processors I may use (a struct tr_hello behind the message)
     TR_MSG_PROGRESS, // `tokens` of the present item are done so far

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "results.h"
 
-static enum tr_status describe(struct tr_row *row, const struct tr_job *job,
+static enum tr_status describe(struct tr_row *row, const struct tr_series_entry *entry,
                                const struct tr_message *message, const char *backend,
                                struct tr_err *err) {
-    const struct tr_series_entry *entry = &job->series.entries[job->todo[message->item.checkpoint]];
     *tr_row_i64(row, TR_V_STEP) = entry->parsed.step;
     *tr_row_f64(row, TR_V_TOKENS_SEEN) = entry->parsed.tokens;
     bool complete = message->status == TR_OK;
@@ -20,11 +19,12 @@ static enum tr_status describe(struct tr_row *row, const struct tr_job *job,
 }
 
 enum tr_status tr_results_commit(struct tr_measured *measured, const struct tr_job *job,
+                                 const struct tr_series_entry *entry,
                                  const struct tr_message *message, const char *backend,
                                  struct tr_err *err) {
     struct tr_row row;
     TR_TRY(tr_row_new(&row, &job->info.layout, err));
-    enum tr_status status = describe(&row, job, message, backend, err);
+    enum tr_status status = describe(&row, entry, message, backend, err);
     if (status == TR_OK && message->status == TR_OK)
         status = tr_measured_finish(measured, job->threads, &row, err);
     if (status == TR_OK)

@@ -6,9 +6,10 @@
 #include "run/job.h"
 #include "run/protocol.h"
 
-// Commits the row of message->item's checkpoint: what was measured of all sequences, which are used
-// up, or with message->status its failure. `backend`: what ran it.
+// Commits the row of a checkpoint: what was measured of all sequences, which is used up, or with
+// message->status its failure. `backend`: what ran it.
 enum tr_status tr_results_commit(struct tr_measured *measured, const struct tr_job *job,
+                                 const struct tr_series_entry *entry,
                                  const struct tr_message *message, const char *backend,
                                  struct tr_err *err);
 

@@ -5,12 +5,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "model/costs.h"
 #include "model/forward.h"
 #include "results.h"
+#include "run/assignment.h"
 
 struct worker {
     const struct tr_job *job;
@@ -24,7 +26,7 @@ struct worker {
     struct tr_fit fit;      // fit.slabs: as last reported
     // The most of the checkpoints that the forward has served: its room for slabs grows.
     size_t slab_bytes, converted_bytes;
-    struct dist_item item, next;
+    struct tr_assignment present, next;
     bool asked;                  // `next` is known
     int64_t slabs, ask_from;     // of the present checkpoint: when slab ask_from begins, ask
     bool last_wave;              // of the present item
@@ -113,7 +115,7 @@ static enum tr_status tell(struct worker *w, const struct tr_message *message,
     if (status == TR_OK)
         status = dist_request(w->dist, bytes.data, bytes.size, &answer, &answer_size, err);
     if (status == TR_OK && message->kind == TR_MSG_NEXT)
-        memcpy(&w->next, answer, sizeof w->next);
+        status = tr_assignment_read(&w->next, answer, answer_size, err);
     free(answer);
     tr_string_free(&bytes);
     return status;
@@ -133,22 +135,17 @@ static int64_t waves_of(const struct worker *w, const struct dist_item *item) {
     return (end - begin + w->fit.wave - 1) / w->fit.wave;
 }
 
-static const struct tr_series_entry *entry_of(const struct tr_job *job, int64_t checkpoint) {
-    return &job->series.entries[job->todo[checkpoint]];
-}
-
 // Asks for the next item and lets the reader start on it; at most once per item.
 static enum tr_status ask(struct worker *w, struct tr_err *err) {
     if (w->asked)
         return TR_OK;
     struct tr_message message = {.kind = TR_MSG_NEXT};
     TR_TRY(tell(w, &message, NULL, err));
-    w->asked = true;
-    if (w->next.checkpoint < 0)
+    w->asked = w->next.next != DIST_WAIT;
+    if (w->next.next != DIST_ITEM)
         return TR_OK;
-    const char *folder = entry_of(w->job, w->next.checkpoint)->path;
-    for (int64_t i = 0; i < waves_of(w, &w->next); i++)
-        TR_TRY(tr_slab_reader_push(w->reader, folder, &w->job->wanted, err));
+    for (int64_t i = 0; i < waves_of(w, &w->next.item); i++)
+        TR_TRY(tr_slab_reader_push(w->reader, w->next.entry.path, &w->job->wanted, err));
     return TR_OK;
 }
 
@@ -274,7 +271,7 @@ static enum tr_status run_wave(struct worker *w, int64_t begin, int64_t end,
     message->waited += tr_slab_reader_waited(w->reader) - waited;
     strcpy(message->identity, loaded.identity);
     strcpy(message->config_digest, loaded.config_digest);
-    const char *name = entry_of(w->job, w->item.checkpoint)->name;
+    const char *name = w->present.entry.name;
     enum tr_status status = prepare_forward(w, &loaded, name, err);
     w->slabs = loaded.slabs;
     w->ask_from = loaded.slabs - tr_slab_reader_slabs(w->reader);
@@ -298,7 +295,7 @@ static enum tr_status run_wave(struct worker *w, int64_t begin, int64_t end,
 
 static enum tr_status run_waves(struct worker *w, int64_t begin, int64_t end,
                                 struct tr_message *message, struct tr_err *err) {
-    int64_t waves = waves_of(w, &w->item);
+    int64_t waves = waves_of(w, &w->present.item);
     enum tr_status status = TR_OK;
     for (int64_t i = 0; i < waves; i++) {
         int64_t from = begin + i * w->fit.wave;
@@ -327,7 +324,7 @@ static void note_slabs(struct worker *w, struct tr_message *message) {
 // (not of the checkpoint) is returned.
 static enum tr_status run_item(struct worker *w, struct tr_message *message, struct tr_err *err) {
     int64_t begin, end;
-    item_sequences(w, &w->item, &begin, &end);
+    item_sequences(w, &w->present.item, &begin, &end);
     TR_TRY(tr_measured_new(&w->measured, &w->job->info.layout, begin, end, err));
     struct tr_err failure = {0};
     double start = tr_now();
@@ -350,10 +347,11 @@ static enum tr_status run_item(struct worker *w, struct tr_message *message, str
 // ---- results -----------------------------------------------------------------------------------
 
 static enum tr_status deliver(struct worker *w, struct tr_message *message, struct tr_err *err) {
-    message->item = w->item;
-    if (w->item.pieces == 1) {
+    message->item = w->present.item;
+    if (w->present.item.pieces == 1) {
         message->kind = TR_MSG_WHOLE;
-        TR_TRY(tr_results_commit(&w->measured, w->job, message, w->kn->description, err));
+        TR_TRY(tr_results_commit(&w->measured, w->job, &w->present.entry, message,
+                                 w->kn->description, err));
         return tell(w, message, NULL, err);
     }
     bool complete = message->status == TR_OK;
@@ -361,18 +359,31 @@ static enum tr_status deliver(struct worker *w, struct tr_message *message, stru
     return tell(w, message, complete ? &w->measured : NULL, err);
 }
 
+// Asks until there is an item or the end; between two questions a rank sleeps.
+static enum tr_status ask_and_wait(struct worker *w, struct tr_err *err) {
+    static const struct timespec pause = {.tv_nsec = 200 * 1000 * 1000};
+    TR_TRY(ask(w, err));
+    while (w->next.next == DIST_WAIT) {
+        nanosleep(&pause, NULL);
+        TR_TRY(ask(w, err));
+    }
+    return TR_OK;
+}
+
 static enum tr_status work(struct worker *w, struct tr_err *err) {
     TR_TRY(tr_slab_reader_open(&w->reader, w->kn, w->job->first.largest_slab, w->fit.slabs, err));
-    TR_TRY(ask(w, err));
-    while (w->next.checkpoint >= 0) {
+    TR_TRY(ask_and_wait(w, err));
+    while (w->next.next == DIST_ITEM) {
         struct tr_message message = {0};
-        w->item = w->next;
+        tr_assignment_free(&w->present);
+        w->present = w->next;
+        w->next = (struct tr_assignment){0};
         enum tr_status status = run_item(w, &message, err);
         if (status == TR_OK)
             status = deliver(w, &message, err);
         tr_measured_free(&w->measured);
         TR_TRY(status);
-        TR_TRY(ask(w, err)); // when the item failed before its last slabs
+        TR_TRY(ask_and_wait(w, err)); // when the item failed before its last slabs
     }
     return TR_OK;
 }
@@ -383,6 +394,8 @@ enum tr_status tr_worker_run(const struct tr_job *job, struct kn_backend *kn, st
     enum tr_status status = work(&worker, err);
     tr_slab_reader_close(worker.reader);
     free_forward(&worker);
+    tr_assignment_free(&worker.present);
+    tr_assignment_free(&worker.next);
     if (status != TR_OK) {
         struct tr_message message = {.kind = TR_MSG_FATAL, .status = status};
         struct tr_err ignored;

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef DIST_WORK_H
+#define DIST_WORK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/status.h"
+
+// Who does what: a pure state machine without any communication or clock, kept by rank 0. Tasks are
+// added in the order in which they shall be done, and may be added while others run. A task is cut
+// into items (cut.h); an item says all that is needed to do it, is held by one rank since a time,
+// and can be taken back from a rank that died, to be handed out again.
+
+// A task, as it is added: what it costs and where it is at home.
+struct dist_task {
+    double bytes, flops; // of the whole task
+    int node;            // whose ranks read it most cheaply, -1: all alike
+};
+
+struct dist_item {
+    int64_t task;       // its number, in the order added from 0; what it means is the caller's
+    int64_t begin, end; // micro-batches [begin, end)
+    int64_t pieces;     // of the task; 1 = whole
+    int64_t first_candidate, last_candidate; // of a search or of costs; equal: there are none
+    double bytes, flops;                     // of this item
+    int node;                                // the task's
+    int64_t ticket;                          // no two handings-out have the same
+};
+
+struct dist_work;
+
+// For `workers` ranks and tasks of `micro_batches` micro-batches each.
+enum tr_status dist_work_new(struct dist_work **work_p, int64_t micro_batches, int workers,
+                             struct tr_err *err);
+void dist_work_free(struct dist_work *work); // accepts NULL
+
+// Adds a task at the end. Tasks that are not begun yet are cut anew with it.
+enum tr_status dist_work_add(struct dist_work *work, const struct dist_task *task,
+                             struct tr_err *err);
+// No task will be added any more. Until then a worker that finds nothing is told to wait.
+void dist_work_close(struct dist_work *work);
+
+enum dist_next { DIST_END, DIST_ITEM, DIST_WAIT };
+// What a rank does next, from time `now` on: items that were taken back first, then new ones in
+// order of the tasks.
+enum dist_next dist_work_next(struct dist_work *work, int rank, double now, struct dist_item *item);
+
+// A rank has brought an item's result: DIST_LATE when it was done before by someone else, or taken
+// back and given to another who is at it still, so that the result is to be thrown away or kept
+// only once; DIST_PIECE when more items of the task are missing; DIST_TASK when it was the last.
+enum dist_done { DIST_LATE, DIST_PIECE, DIST_TASK };
+enum dist_done dist_work_done(struct dist_work *work, const struct dist_item *item);
+
+// What a rank holds longest, and since when; false: nothing.
+bool dist_work_holds(const struct dist_work *work, int rank, struct dist_item *item,
+                     double *since_p);
+// Takes back all that a rank holds; how many items they were. How often an item has been taken back
+// is counted for its task: a task that ends its ranks is to be given up by the caller.
+int64_t dist_work_lost(struct dist_work *work, int rank);
+int64_t dist_work_losses(const struct dist_work *work, int64_t task);
+
+// Hands out nothing any more (a signal came): next says DIST_END from now on.
+void dist_work_stop(struct dist_work *work);
+
+#endif
