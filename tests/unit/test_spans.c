@@ -11,7 +11,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "measure/measure.h"
+#include "measure/measures.h"
 
 enum { LAYERS = 2, SEQUENCES = 7, SEQ_LEN = 20, CHANNELS = 6 };
 

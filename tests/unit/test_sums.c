@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "measure/measure.h"
+#include "measure/measures.h"
 
 enum { LAYERS = 2, SEQUENCES = 7, SEQ_LEN = 20, TOKENS = SEQUENCES * SEQ_LEN };
 

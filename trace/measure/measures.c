@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The table of measures, and what is done with all of them.
-#include "measure/measure.h"
+#include "measure/measures.h"
 
 const struct tr_measure *const tr_measures[TR_MEASURES] = {&tr_measure_sums, &tr_measure_spans};
 

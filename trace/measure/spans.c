@@ -3,7 +3,7 @@
 // range of calibration sequences: collected while the model runs, joined in order of tokens when a
 // checkpoint was split, and compared at the end. Of a layout without spans there is nothing to
 // collect, and all of this does nothing.
-#include "measure/measure.h"
+#include "measure/measures.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -6,7 +6,7 @@
 // device. Sums of neighbouring ranges join exactly: per-sequence values are kept apart until the
 // end and then combined in sequence order, so that the result does not depend on how the sequences
 // were shared out. Tokens without an angle are counted as non-finite and left out.
-#include "measure/measure.h"
+#include "measure/measures.h"
 
 #include <math.h>
 #include <stdlib.h>

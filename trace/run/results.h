@@ -2,7 +2,7 @@
 #ifndef TR_RESULTS_H
 #define TR_RESULTS_H
 
-#include "measure/measure.h"
+#include "measure/measures.h"
 #include "run/job.h"
 #include "run/protocol.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#ifndef TR_MEASURE_H
-#define TR_MEASURE_H
+#ifndef TR_MEASURES_H
+#define TR_MEASURES_H
 
 #include <stdbool.h>
 #include <stddef.h>
