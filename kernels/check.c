@@ -107,17 +107,6 @@ enum kn_status kn_check_gate(const struct kn_gate *op, enum kn_type type) {
                      op->x.cols % 2 == 0 && op->y.cols == op->x.cols / 2);
 }
 
-enum kn_status kn_check_statistics(const struct kn_statistics *op) {
-    return status_of(is_typed(&op->x, KN_F32) && is_addend(&op->x_addend, &op->x) &&
-                     is_typed(&op->delta, KN_F32) && is_alike(&op->delta, &op->x) &&
-                     is_addend(&op->delta_addend, &op->x));
-}
-
-enum kn_status kn_check_add(const struct kn_add *op) {
-    return status_of(is_typed(&op->x, KN_F32) && is_typed(&op->delta, KN_F32) &&
-                     is_alike(&op->delta, &op->x) && is_addend(&op->delta_addend, &op->x));
-}
-
 enum kn_status kn_check_block_end(const struct kn_block_end *op) {
     return status_of(is_typed(&op->x, KN_F32) && is_addend(&op->attention, &op->x) &&
                      is_addend(&op->mlp, &op->x));
@@ -126,6 +115,15 @@ enum kn_status kn_check_block_end(const struct kn_block_end *op) {
 enum kn_status kn_check_summary(const struct kn_summary *op) {
     return status_of(op->sequences >= 0 && op->seq_len >= 1 && op->seq_len <= INT32_MAX &&
                      op->bins >= 1 && op->position_bins >= 1);
+}
+
+enum kn_status kn_check_gram(const struct kn_gram *op) {
+    return status_of(op->cols >= 0 && op->row >= 0 && op->rows >= 0 && op->col >= 0 &&
+                     op->width >= 0);
+}
+
+enum kn_status kn_check_inner_products(const struct kn_inner_products *op) {
+    return status_of(op->count >= 0 && op->pitch >= 0 && op->length >= 0);
 }
 
 enum kn_status kn_check_conversion(const struct kn_conversion *op) {

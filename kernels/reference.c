@@ -5,7 +5,6 @@
 
 #include "check.h"
 #include "convert.h"
-#include "summary.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -323,77 +322,6 @@ static enum kn_status reference_gate(struct kn_backend *self, const struct kn_ga
     return status;
 }
 
-static enum kn_status reference_statistics(struct kn_backend *self,
-                                           const struct kn_statistics *op) {
-    (void)self;
-    enum kn_status status = kn_check_statistics(op);
-    for (int64_t r = 0; status == KN_OK && r < op->x.rows; r++) {
-        const float *x = row_of(&op->x, r), *x_addend = row_of(&op->x_addend, r);
-        const float *d = row_of(&op->delta, r), *d_addend = row_of(&op->delta_addend, r);
-        double xx = 0, xd = 0, dd = 0;
-        for (int64_t c = 0; c < op->x.cols; c++) {
-            float v = x_addend ? x[c] + x_addend[c] : x[c];
-            float e = d_addend ? d[c] + d_addend[c] : d[c];
-            xx += (double)v * (double)v;
-            xd += (double)v * (double)e;
-            dd += (double)e * (double)e;
-        }
-        op->xx[r] = xx;
-        op->xd[r] = xd;
-        op->dd[r] = dd;
-    }
-    return status;
-}
-
-static enum kn_status reference_add(struct kn_backend *self, const struct kn_add *op) {
-    (void)self;
-    enum kn_status status = kn_check_add(op);
-    for (int64_t r = 0; status == KN_OK && r < op->x.rows; r++) {
-        const float *delta = row_of(&op->delta, r), *addend = row_of(&op->delta_addend, r);
-        for (int64_t c = 0; c < op->x.cols; c++) {
-            out_row(&op->x, r)[c] += addend ? delta[c] + addend[c] : delta[c];
-        }
-    }
-    return status;
-}
-
-// An add of which nothing is there has no statistics.
-static enum kn_status add_statistics(struct kn_backend *self, const struct kn_statistics *add) {
-    for (int64_t r = 0; !add->delta.data && r < add->x.rows; r++) {
-        add->xx[r] = add->xd[r] = add->dd[r] = (double)NAN;
-    }
-    return add->delta.data ? self->ops->statistics(self, add) : KN_OK;
-}
-
-static enum kn_status reference_block_end(struct kn_backend *self, const struct kn_block_end *op) {
-    enum kn_status status = kn_check_block_end(op);
-    struct kn_matrix none = {0}, mlp_entering = op->parallel ? none : op->attention;
-    bool has_attention = op->attention.data;
-    struct kn_add add = {op->x, has_attention ? op->attention : op->mlp,
-                         has_attention ? op->mlp : none};
-    const struct kn_statistics adds[KN_RESIDUAL_ADDS] = {
-        [KN_ADD_ATTENTION] = {.x = op->x, .delta = op->attention},
-        [KN_ADD_MLP] = {.x = op->x, .x_addend = mlp_entering, .delta = op->mlp},
-        [KN_ADD_BLOCK] = {.x = op->x, .delta = add.delta, .delta_addend = add.delta_addend}};
-    for (int64_t a = 0; status == KN_OK && a < KN_RESIDUAL_ADDS; a++) {
-        struct kn_statistics one = adds[a];
-        one.xx = op->xx + a * op->x.rows;
-        one.xd = op->xd + a * op->x.rows;
-        one.dd = op->dd + a * op->x.rows;
-        status = add_statistics(self, &one);
-    }
-    return status == KN_OK && add.delta.data ? self->ops->add(self, &add) : status;
-}
-
-static enum kn_status reference_summary(struct kn_backend *self, const struct kn_summary *op) {
-    (void)self;
-    enum kn_status status = kn_check_summary(op);
-    for (int64_t s = 0; status == KN_OK && s < op->sequences; s++) {
-        kn_summarise_sequence(op, s);
-    }
-    return status;
-}
-
 static enum kn_status reference_convert(struct kn_backend *self, const struct kn_conversion *op) {
     (void)self;
     enum kn_status status = kn_check_conversion(op);
@@ -515,10 +443,10 @@ const struct kn_ops kn_reference_ops = {
     .convert = reference_convert,
     .embed = reference_embed,
     .loss = reference_loss,
-    .statistics = reference_statistics,
-    .add = reference_add,
-    .block_end = reference_block_end,
-    .summary = reference_summary,
+    .block_end = kn_reference_block_end,
+    .summary = kn_reference_summary,
+    .gram = kn_reference_gram,
+    .inner_products = kn_reference_inner_products,
 };
 
 enum kn_status kn_reference_open(struct kn_backend **kn_p, const struct kn_options *options) {

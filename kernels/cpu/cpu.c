@@ -78,7 +78,8 @@ static void cpu_close(struct kn_backend *self) {
     free(cpu);
 }
 
-void cpu_one_blas_thread(void) {
+// Products run on our threads: the BLAS is to start none of its own.
+static void one_blas_thread(void) {
     if (bli_thread_set_num_threads) {
         bli_thread_set_num_threads(1);
     } else if (openblas_set_num_threads) {
@@ -116,10 +117,10 @@ enum kn_status kn_cpu_open(struct kn_backend **kn_p, const struct kn_options *op
     cpu->table.gather = cpu_gather;
     cpu->table.combine = cpu_combine;
     cpu->table.gate = cpu_gate;
-    cpu->table.statistics = cpu_statistics;
-    cpu->table.add = cpu_add;
     cpu->table.block_end = cpu_block_end;
     cpu->table.summary = cpu_summary;
+    cpu->table.gram = cpu_gram;
+    cpu->table.inner_products = cpu_inner_products;
     cpu->table.convert = cpu_convert;
     cpu->table.embed = cpu_embed;
     cpu->table.loss = cpu_loss;
@@ -128,7 +129,7 @@ enum kn_status kn_cpu_open(struct kn_backend **kn_p, const struct kn_options *op
     cpu->public.activation_type = KN_F32;
     cpu->public.unified = true;
     cpu->public.threads = options->threads > 0 ? options->threads : omp_get_num_procs();
-    cpu_one_blas_thread();
+    one_blas_thread();
     describe_blas(&cpu->public);
     *kn_p = &cpu->public;
     return KN_OK;

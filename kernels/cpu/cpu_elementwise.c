@@ -107,20 +107,6 @@ KN_CLONES void cpu_add_row(float *x, const float *delta, const float *addend, in
     }
 }
 
-enum kn_status cpu_add(struct kn_backend *self, const struct kn_add *op) {
-    enum kn_status status = kn_check_add(op);
-    if (status != KN_OK) {
-        return status;
-    }
-    int threads = cpu_row_threads(self, &op->x);
-#pragma omp parallel for num_threads(threads)
-    for (int64_t r = 0; r < op->x.rows; r++) {
-        cpu_add_row(cpu_row(&op->x, r), cpu_row(&op->delta, r), cpu_row(&op->delta_addend, r),
-                    op->x.cols);
-    }
-    return KN_OK;
-}
-
 KN_CLONES static void scale_row(float *x, float factor, float limit, int64_t count) {
     if (factor == 0) {
         memset(x, 0, (size_t)count * sizeof *x);

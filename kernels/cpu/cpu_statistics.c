@@ -58,24 +58,6 @@ KN_CLONES static struct statistics row_statistics(const float *x, const float *x
                                kn_sum_total(&sums.dd, dd)};
 }
 
-enum kn_status cpu_statistics(struct kn_backend *self, const struct kn_statistics *op) {
-    enum kn_status status = kn_check_statistics(op);
-    if (status != KN_OK) {
-        return status;
-    }
-    int threads = cpu_row_threads(self, &op->x);
-#pragma omp parallel for num_threads(threads)
-    for (int64_t r = 0; r < op->x.rows; r++) {
-        struct statistics row =
-            row_statistics(cpu_row(&op->x, r), cpu_row(&op->x_addend, r), cpu_row(&op->delta, r),
-                           cpu_row(&op->delta_addend, r), op->x.cols);
-        op->xx[r] = row.xx;
-        op->xd[r] = row.xd;
-        op->dd[r] = row.dd;
-    }
-    return KN_OK;
-}
-
 // An add of which nothing is there has no statistics.
 static struct statistics add_statistics(const float *x, const float *x_addend, const float *delta,
                                         const float *delta_addend, int64_t count) {

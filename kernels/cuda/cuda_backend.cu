@@ -135,6 +135,23 @@ static double cuda_lag(struct kn_backend *self, int from, int to) {
     return both && milliseconds > 0 ? 1e-3 * (double)milliseconds : 0;
 }
 
+static enum kn_status only_on_hosts(struct kn_backend *self) {
+    snprintf(self->error, sizeof self->error,
+             "products of vectors with each other are computed on hosts alone");
+    return KN_EUNSUPPORTED;
+}
+
+static enum kn_status cuda_gram(struct kn_backend *self, const struct kn_gram *op) {
+    (void)op;
+    return only_on_hosts(self);
+}
+
+static enum kn_status cuda_inner_products(struct kn_backend *self,
+                                          const struct kn_inner_products *op) {
+    (void)op;
+    return only_on_hosts(self);
+}
+
 static void cuda_close(struct kn_backend *self) {
     struct cuda_backend *cuda = cuda_of(self);
     if (cuda->ops)
@@ -179,10 +196,10 @@ static const struct kn_ops cuda_ops = {
     .convert = cuda_convert,
     .embed = cuda_embed,
     .loss = cuda_loss,
-    .statistics = cuda_statistics,
-    .add = cuda_add,
     .block_end = cuda_block_end,
     .summary = cuda_summary,
+    .gram = cuda_gram,
+    .inner_products = cuda_inner_products,
 };
 
 static enum kn_status set_up_device(struct kn_backend *self) {

@@ -71,8 +71,6 @@ enum kn_status cuda_attention(struct kn_backend *self, const struct kn_attention
 enum kn_status cuda_norm(struct kn_backend *self, const struct kn_norm *op);
 enum kn_status cuda_head_norm(struct kn_backend *self, const struct kn_head_norm *op);
 // residual.cu
-enum kn_status cuda_statistics(struct kn_backend *self, const struct kn_statistics *op);
-enum kn_status cuda_add(struct kn_backend *self, const struct kn_add *op);
 enum kn_status cuda_block_end(struct kn_backend *self, const struct kn_block_end *op);
 enum kn_status cuda_summary(struct kn_backend *self, const struct kn_summary *op);
 // elementwise.cu

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Residual adds: their statistics, the adds themselves, and what the statistics say of a sequence.
+// The end of a block: its residual adds and their statistics; what they say of a sequence.
 // One row a block; sums in f64, each thread's in the order of columns and then a fixed tree, the
 // same in every kernel here.
 #include "device.cuh"
@@ -10,10 +10,6 @@ struct row_reader {
     const float *data;
     int64_t stride;
 };
-
-static inline struct row_reader reader_of(const struct kn_matrix *m) {
-    return {(const float *)m->data, m->stride};
-}
 
 // The group of a row at column c; zeros where the matrix is absent and beyond its columns. Packed
 // or not, a thread has the same columns: the order of sums does not depend on how rows are aligned.
@@ -57,70 +53,6 @@ __device__ static void accumulate(double *sums, float v, float e) {
     sums[0] += a * a;
     sums[1] += a * b;
     sums[2] += b * b;
-}
-
-template <bool PACKED>
-__global__ void statistics_rows(double *xx, double *xd, double *dd, struct row_reader x,
-                                struct row_reader x_addend, struct row_reader delta,
-                                struct row_reader delta_addend, int64_t cols) {
-    __shared__ double shared[3][WARP];
-    double sums[3] = {};
-    for (int64_t c = (int64_t)threadIdx.x * GROUP; c < cols; c += blockDim.x * GROUP) {
-        pack<float, GROUP> v = read_group<PACKED>(x, c, cols),
-                           v2 = read_group<PACKED>(x_addend, c, cols);
-        pack<float, GROUP> e = read_group<PACKED>(delta, c, cols),
-                           e2 = read_group<PACKED>(delta_addend, c, cols);
-#pragma unroll
-        for (int i = 0; i < GROUP; i++)
-            accumulate(sums, v.v[i] + v2.v[i], e.v[i] + e2.v[i]);
-    }
-    block_sum(sums, shared);
-    if (threadIdx.x == 0) {
-        xx[blockIdx.x] = sums[0];
-        xd[blockIdx.x] = sums[1];
-        dd[blockIdx.x] = sums[2];
-    }
-}
-
-enum kn_status cuda_statistics(struct kn_backend *self, const struct kn_statistics *op) {
-    CUDA_TRY(kn_check_statistics(op));
-    if (!op->x.rows)
-        return KN_OK;
-    bool packed = is_packable(&op->x, 4) && is_packable(&op->x_addend, 4) &&
-                  is_packable(&op->delta, 4) && is_packable(&op->delta_addend, 4);
-    auto kernel = packed ? statistics_rows<true> : statistics_rows<false>;
-    kernel<<<(unsigned)op->x.rows, row_threads(op->x.cols), 0, cuda_of(self)->ops>>>(
-        op->xx, op->xd, op->dd, reader_of(&op->x), reader_of(&op->x_addend), reader_of(&op->delta),
-        reader_of(&op->delta_addend), op->x.cols);
-    return cuda_launched(self, "the statistics");
-}
-
-template <bool PACKED>
-__global__ void add_rows(float *x, int64_t stride, struct row_reader delta,
-                         struct row_reader addend, int64_t cols) {
-    float *row = x + (int64_t)blockIdx.x * stride;
-    for (int64_t c = (int64_t)threadIdx.x * GROUP; c < cols; c += blockDim.x * GROUP) {
-        pack<float, GROUP> v = read_group<PACKED>(row, c, cols),
-                           d = read_group<PACKED>(delta, c, cols);
-        pack<float, GROUP> a = read_group<PACKED>(addend, c, cols);
-#pragma unroll
-        for (int i = 0; i < GROUP; i++)
-            v.v[i] += d.v[i] + a.v[i];
-        write_group<PACKED>(row, c, cols, v);
-    }
-}
-
-enum kn_status cuda_add(struct kn_backend *self, const struct kn_add *op) {
-    CUDA_TRY(kn_check_add(op));
-    if (!op->x.rows)
-        return KN_OK;
-    bool packed =
-        is_packable(&op->x, 4) && is_packable(&op->delta, 4) && is_packable(&op->delta_addend, 4);
-    auto kernel = packed ? add_rows<true> : add_rows<false>;
-    kernel<<<(unsigned)op->x.rows, row_threads(op->x.cols), 0, cuda_of(self)->ops>>>(
-        (float *)op->x.data, op->x.stride, reader_of(&op->delta), reader_of(&op->delta_addend),
-        op->x.cols);
-    return cuda_launched(self, "the residual add");
 }
 
 // ---- the end of a block ------------------------------------------------------------------------

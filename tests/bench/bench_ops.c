@@ -175,15 +175,13 @@ static void bench_rows(void) {
     struct kn_matrix addend = random_matrix(KN_F32, ROWS, WIDTH),
                      y = random_matrix(type, ROWS, WIDTH);
     float *weight = random_memory(KN_F32, WIDTH);
-    double *sums = random_memory(KN_F32, 2 * 3 * ROWS);
+    double *sums = random_memory(KN_F32, 2 * 9 * ROWS);
     struct kn_norm norm = {y, x, {0}, KN_LAYER_NORM, weight, weight, 1e-5F};
     TIME("layer_norm", "1024x768", "f32", 2 * matrix, true, kn->ops->norm(kn, &norm));
     norm.kind = KN_RMS_NORM;
     TIME("rms_norm", "1024x768", "f32", 2 * matrix, true, kn->ops->norm(kn, &norm));
-    struct kn_statistics statistics = {sums, sums + ROWS, sums + 2 * ROWS, x, {0}, delta, addend};
-    TIME("statistics", "1024x768", "f32", 3 * matrix, true, kn->ops->statistics(kn, &statistics));
-    struct kn_add add = {x, delta, addend};
-    TIME("add", "1024x768", "f32", 4 * matrix, true, kn->ops->add(kn, &add));
+    struct kn_block_end end = {sums, sums + 3 * ROWS, sums + 6 * ROWS, x, delta, addend, false};
+    TIME("block_end", "1024x768", "f32", 4 * matrix, true, kn->ops->block_end(kn, &end));
 
     struct kn_matrix qkv = random_matrix(type, ROWS, 3 * WIDTH);
     struct kn_heads heads = {qkv, 0, 2 * HEADS, HEAD_DIM, HEAD_DIM};

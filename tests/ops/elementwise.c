@@ -48,29 +48,6 @@ static void test_gate_in_place(void **state) {
     check_close(OP_GATE, x.m.type, x.values, truth, 5 * 66);
 }
 
-static void check_add(int64_t rows, int64_t cols, bool with_addend) {
-    struct matrix x = matrix_random(KN_F32, rows, cols, 2),
-                  delta = matrix_random(KN_F32, rows, cols, 1);
-    struct matrix addend = matrix_random(KN_F32, rows, cols, 3);
-    long double *truth = host_new((size_t)(rows * cols) * sizeof *truth);
-    for (int64_t i = 0; i < rows * cols; i++) {
-        float sum = with_addend ? delta.values[i] + addend.values[i] : delta.values[i];
-        truth[i] = (long double)x.values[i] + (long double)sum;
-    }
-    struct kn_add op = {x.m, delta.m, with_addend ? addend.m : (struct kn_matrix){0}};
-    check_status(kn->ops->add(kn, &op));
-    matrix_read(&x);
-    check_close(OP_ADD, KN_F32, x.values, truth, rows * cols);
-}
-
-static void test_add(void **state) {
-    for (int64_t cols = 1; cols < 90; cols += 11) {
-        check_add(cols / 3, cols, false);
-        check_add(5, cols, true);
-        buffers_free(state);
-    }
-}
-
 // NaN and infinities, values on both sides of the limit, and no limit.
 static void check_scale(enum kn_type type, int64_t rows, int64_t cols, float factor, float limit) {
     const float special[] = {NAN, INFINITY, -INFINITY, 0, 3, -3};
@@ -115,7 +92,6 @@ static void test_gate_refusal(void **state) {
 
 int test_elementwise(void) {
     const struct CMUnitTest tests[] = {OPS_TEST(test_gate), OPS_TEST(test_gate_in_place),
-                                       OPS_TEST(test_gate_refusal), OPS_TEST(test_add),
-                                       OPS_TEST(test_scale)};
+                                       OPS_TEST(test_gate_refusal), OPS_TEST(test_scale)};
     return cmocka_run_group_tests_name("elementwise", tests, NULL, NULL);
 }

@@ -61,7 +61,10 @@ static void test_lanes(void **state) {
     struct matrix x = matrix_output(KN_F32, 1, COUNT, 0);
     memset(x.values, 0, COUNT * sizeof *x.values);
     x = matrix_of(x.values, KN_F32, 1, COUNT, 0);
+    const int32_t id = 0;
     float *device[2];
+    struct kn_embed op = {
+        .y = x.m, .ids = buffer_new(&id, sizeof id), .scale = 1, .accumulate = true};
     for (int half = 0; half < 2; half++) {
         device[half] = buffer_new(NULL, COUNT * sizeof(float));
         check_status(kn->ops->host_alloc(kn, (void **)&ring[half], COUNT * sizeof(float)));
@@ -77,8 +80,8 @@ static void test_lanes(void **state) {
         check_status(kn->ops->copy_ahead(kn, device[half], ring[half], COUNT * sizeof(float)));
         check_status(kn->ops->record(kn, KN_LANE_COPIES, copied));
         check_status(kn->ops->await(kn, KN_LANE_OPS, copied));
-        struct kn_add op = {x.m, kn_matrix(device[half], KN_F32, 1, COUNT), {0}};
-        check_status(kn->ops->add(kn, &op));
+        op.table = kn_matrix(device[half], KN_F32, 1, COUNT);
+        check_status(kn->ops->embed(kn, &op));
         check_status(kn->ops->record(kn, KN_LANE_OPS, used));
     }
     matrix_read(&x);

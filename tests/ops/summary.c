@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The end of a block, against the ops it joins, and what the statistics of residual adds sum up to.
+// The end of a block, against its adds one by one, and what the statistics of residual adds sum up
+// to.
 #include "support.h"
 
 #include <math.h>
@@ -15,62 +16,6 @@ static struct streams streams_new(int64_t rows, int64_t cols) {
     return (struct streams){matrix_random(KN_F32, rows, cols, 4),
                             matrix_random(KN_F32, rows, cols, 0),
                             matrix_random(KN_F32, rows, cols, 7)};
-}
-
-// The three adds one by one: xx, xd, dd of each in sums[3][KN_RESIDUAL_ADDS][rows].
-static void run_apart(const struct streams *s, bool parallel, double *sums) {
-    const struct kn_matrix none = {0}, x = s->x.m, a = s->attention.m, m = s->mlp.m;
-    const struct kn_statistics adds[KN_RESIDUAL_ADDS] = {
-        [KN_ADD_ATTENTION] = {NULL, NULL, NULL, x, none, a, none},
-        [KN_ADD_MLP] = {NULL, NULL, NULL, x, parallel ? none : a, m, none},
-        [KN_ADD_BLOCK] = {NULL, NULL, NULL, x, none, a, m}};
-    int64_t rows = x.rows;
-    for (int64_t i = 0; i < KN_RESIDUAL_ADDS; i++) {
-        struct kn_statistics op = adds[i];
-        op.xx = sums + i * rows;
-        op.xd = sums + (KN_RESIDUAL_ADDS + i) * rows;
-        op.dd = sums + (2 * KN_RESIDUAL_ADDS + i) * rows;
-        check_status(kn->ops->statistics(kn, &op));
-    }
-    struct kn_add add = {x, a, m};
-    check_status(kn->ops->add(kn, &add));
-}
-
-static void check_block_end(int64_t rows, int64_t cols, bool parallel) {
-    struct streams s = streams_new(rows, cols);
-    struct matrix again = matrix_of(s.x.values, KN_F32, rows, cols, 4);
-    size_t third = (size_t)(KN_RESIDUAL_ADDS * rows) * sizeof(double);
-    double *apart = host_new(3 * third), *got = host_new(3 * third);
-    double *device = buffer_new(NULL, 3 * third), *fused = buffer_new(NULL, 3 * third);
-    run_apart(&s, parallel, device);
-    buffer_read(device, apart, 3 * third);
-    matrix_read(&s.x);
-    struct kn_block_end op = {.xx = fused,
-                              .xd = fused + KN_RESIDUAL_ADDS * rows,
-                              .dd = fused + 2 * KN_RESIDUAL_ADDS * rows,
-                              .x = again.m,
-                              .attention = s.attention.m,
-                              .mlp = s.mlp.m,
-                              .parallel = parallel};
-    check_status(kn->ops->block_end(kn, &op));
-    buffer_read(fused, got, 3 * third);
-    matrix_read(&again);
-    assert_memory_equal(got, apart, 3 * third);
-    assert_memory_equal(again.values, s.x.values, (size_t)(rows * cols) * sizeof(float));
-}
-
-static void test_block_end(void **state) {
-    static const int64_t sizes[][2] = {{1, 1}, {5, 80}, {3, 33}, {2, 4096}, {129, 24}, {0, 8}};
-    for (size_t i = 0; i < TEST_ARRAY_SIZE(sizes); i++) {
-        check_block_end(sizes[i][0], sizes[i][1], false);
-        check_block_end(sizes[i][0], sizes[i][1], true);
-        buffers_free(state);
-    }
-    struct streams s = streams_new(3, 8);
-    double *sums = buffer_new(NULL, sizeof(double[3 * 3 * KN_RESIDUAL_ADDS]));
-    struct kn_block_end op = {sums, sums + 9, sums + 18, s.x.m, s.attention.m, s.mlp.m, false};
-    op.mlp.rows = 2;
-    assert_int_equal(kn->ops->block_end(kn, &op), KN_ESHAPE);
 }
 
 struct ended {
@@ -95,6 +40,54 @@ static struct ended end_block(const float *x, struct kn_matrix attention, struct
     buffer_read(sums, ended.sums, bytes);
     matrix_read(&stream);
     return ended;
+}
+
+static const float *sum_of(const float *x, const float *addend, int64_t count) {
+    float *sum = host_new((size_t)count * sizeof *sum);
+    for (int64_t i = 0; i < count; i++) {
+        sum[i] = x[i] + addend[i];
+    }
+    return sum;
+}
+
+// One add, as a block without an MLP, against row `add` of the block that has both.
+static void check_apart(const struct ended *got, const float *x, const float *delta, int64_t add,
+                        int64_t rows, int64_t cols) {
+    struct matrix e = matrix_of(delta, KN_F32, rows, cols, 1);
+    struct ended apart = end_block(x, e.m, (struct kn_matrix){0}, rows, cols, false);
+    for (int64_t k = 0; k < 3; k++) {
+        assert_memory_equal(got->sums + (k * KN_RESIDUAL_ADDS + add) * rows,
+                            apart.sums + k * KN_RESIDUAL_ADDS * rows,
+                            (size_t)rows * sizeof *apart.sums);
+    }
+    if (add == KN_ADD_BLOCK) {
+        assert_memory_equal(got->x, apart.x, (size_t)(rows * cols) * sizeof *apart.x);
+    }
+}
+
+// The three adds in one pass have the bits that they have one by one, of sums rounded to f32.
+static void check_block_end(int64_t rows, int64_t cols, bool parallel) {
+    struct streams s = streams_new(rows, cols);
+    const float *x = s.x.values, *attention = s.attention.values, *mlp = s.mlp.values;
+    int64_t count = rows * cols;
+    struct ended got = end_block(x, s.attention.m, s.mlp.m, rows, cols, parallel);
+    check_apart(&got, x, attention, KN_ADD_ATTENTION, rows, cols);
+    check_apart(&got, parallel ? x : sum_of(x, attention, count), mlp, KN_ADD_MLP, rows, cols);
+    check_apart(&got, x, sum_of(attention, mlp, count), KN_ADD_BLOCK, rows, cols);
+}
+
+static void test_block_end(void **state) {
+    static const int64_t sizes[][2] = {{1, 1}, {5, 80}, {3, 33}, {2, 4096}, {129, 24}, {0, 8}};
+    for (size_t i = 0; i < TEST_ARRAY_SIZE(sizes); i++) {
+        check_block_end(sizes[i][0], sizes[i][1], false);
+        check_block_end(sizes[i][0], sizes[i][1], true);
+        buffers_free(state);
+    }
+    struct streams s = streams_new(3, 8);
+    double *sums = buffer_new(NULL, sizeof(double[3 * 3 * KN_RESIDUAL_ADDS]));
+    struct kn_block_end op = {sums, sums + 9, sums + 18, s.x.m, s.attention.m, s.mlp.m, false};
+    op.mlp.rows = 2;
+    assert_int_equal(kn->ops->block_end(kn, &op), KN_ESHAPE);
 }
 
 // What an absent operand leaves: all that a matrix of zeros does, but for the adds of which nothing

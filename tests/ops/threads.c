@@ -9,7 +9,8 @@ enum { ROWS = 1100, WIDTH = 48, VOCABULARY = 1700, HEAD_DIM = 16, GROUPS = 10, G
 struct outputs {
     float product[ROWS * VOCABULARY], groups[ROWS * GROUP], attention[ROWS * WIDTH],
         norm[ROWS * WIDTH];
-    double statistics[3 * ROWS], loss[3 * ROWS];
+    double statistics[3 * KN_RESIDUAL_ADDS * ROWS], loss[3 * ROWS];
+    float stream[ROWS * WIDTH];
 };
 
 static void run_matrices(struct outputs *out, const struct matrix *x, const struct matrix *w) {
@@ -47,21 +48,28 @@ static void run_rows(struct outputs *out, const struct matrix *x, const struct m
     matrix_read(&y);
     memcpy(out->norm, y.values, sizeof out->norm);
 
-    size_t bytes = ROWS * sizeof(double);
-    char *sums = buffer_new(NULL, 3 * bytes);
-    double *a = (double *)(void *)sums, *b = a + ROWS, *c = b + ROWS;
-    struct kn_statistics statistics = {a, b, c, stream->m, {0}, stream->m, stream->m};
-    check_status(kn->ops->statistics(kn, &statistics));
-    buffer_read(sums, out->statistics, 3 * bytes);
+    struct matrix x_end = matrix_of(stream->values, KN_F32, ROWS, WIDTH, 0);
+    double *sums = buffer_new(NULL, sizeof out->statistics);
+    struct kn_block_end block = {.xx = sums,
+                                 .xd = sums + KN_RESIDUAL_ADDS * ROWS,
+                                 .dd = sums + 2 * KN_RESIDUAL_ADDS * ROWS,
+                                 .x = x_end.m,
+                                 .attention = stream->m,
+                                 .mlp = stream->m};
+    check_status(kn->ops->block_end(kn, &block));
+    buffer_read(sums, out->statistics, sizeof out->statistics);
+    matrix_read(&x_end);
+    memcpy(out->stream, x_end.values, sizeof out->stream);
 
     int32_t targets[ROWS];
     for (int i = 0; i < ROWS; i++) {
         targets[i] = i;
     }
+    double *a = sums, *b = a + ROWS, *c = b + ROWS;
     struct kn_loss loss = {a, b, c, x->m, w->m, NULL, buffer_new(targets, sizeof targets), 0, 1, 0};
     check_status(kn_loss_begin(kn, &loss));
     check_status(kn->ops->loss(kn, &loss));
-    buffer_read(sums, out->loss, 3 * bytes);
+    buffer_read(sums, out->loss, sizeof out->loss);
 }
 
 static void run_all(struct outputs *out, const float *x, const float *w) {

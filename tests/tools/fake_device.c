@@ -28,10 +28,10 @@ struct task {
         struct kn_gather gather;
         struct kn_combine combine;
         struct kn_gate gate;
-        struct kn_statistics statistics;
-        struct kn_add add;
         struct kn_block_end block_end;
         struct kn_summary summary;
+        struct kn_gram gram;
+        struct kn_inner_products inner_products;
         struct kn_conversion convert;
         struct kn_embed embed;
         struct kn_loss loss;
@@ -163,10 +163,10 @@ OP(scale, kn_scale)
 OP(gather, kn_gather)
 OP(combine, kn_combine)
 OP(gate, kn_gate)
-OP(statistics, kn_statistics)
-OP(add, kn_add)
 OP(block_end, kn_block_end)
 OP(summary, kn_summary)
+OP(gram, kn_gram)
+OP(inner_products, kn_inner_products)
 OP(convert, kn_conversion)
 OP(embed, kn_embed)
 OP(loss, kn_loss)
@@ -357,10 +357,10 @@ static const struct kn_ops fake_ops = {
     .convert = fake_convert,
     .embed = fake_embed,
     .loss = fake_loss,
-    .statistics = fake_statistics,
-    .add = fake_add,
     .block_end = fake_block_end,
     .summary = fake_summary,
+    .gram = fake_gram,
+    .inner_products = fake_inner_products,
 };
 
 struct kn_backend *fake_device_open(enum fake_order order) {
