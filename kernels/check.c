@@ -70,9 +70,21 @@ enum kn_status kn_check_norm(const struct kn_norm *op, enum kn_type type) {
                      is_addend(&op->addend, &op->x) && is_alike(&op->y, &op->x));
 }
 
+static bool is_sequences(const struct kn_sequences *s) {
+    return s->queries >= 1 && s->first >= 0;
+}
+
+// Whether queries and keys are rows of the same number of sequences, the keys reaching to the last
+// query.
+static bool is_cached(const struct kn_sequences *s, int64_t queries, int64_t keys) {
+    return is_sequences(s) && s->keys >= s->queries && s->first <= s->keys - s->queries &&
+           queries % s->queries == 0 && keys % s->keys == 0 &&
+           queries / s->queries == keys / s->keys;
+}
+
 enum kn_status kn_check_rope(const struct kn_rope *op, enum kn_type type) {
     return status_of(is_apart(&op->heads) && op->heads.x.type == type && op->pairs >= 0 &&
-                     op->pairs <= op->heads.dim / 2 && op->seq_len >= 1);
+                     op->pairs <= op->heads.dim / 2 && is_sequences(&op->sequences));
 }
 
 enum kn_status kn_check_head_norm(const struct kn_head_norm *op, enum kn_type type) {
@@ -92,11 +104,10 @@ enum kn_status kn_check_attention(const struct kn_attention *op, enum kn_type ty
     bool is_grouped = is_heads(q) && is_heads(k) && is_heads(v) && k->count >= 1 && q->count >= 1 &&
                       q->count % k->count == 0 && v->count == k->count && q->dim == k->dim;
     bool is_same_type = q->x.type == type && k->x.type == type && v->x.type == type;
-    return status_of(is_grouped && is_same_type && is_typed(&op->y, type) && op->seq_len >= 1 &&
-                     op->y.rows % op->seq_len == 0 && op->y.rows == q->x.rows &&
-                     op->y.rows == k->x.rows && op->y.rows == v->x.rows &&
-                     q->count <= op->y.cols / v->dim && op->y.cols == q->count * v->dim &&
-                     op->window >= 0 && is_bound(op->softcap));
+    return status_of(is_grouped && is_same_type && is_typed(&op->y, type) &&
+                     is_cached(&op->sequences, q->x.rows, k->x.rows) && op->y.rows == q->x.rows &&
+                     k->x.rows == v->x.rows && q->count <= op->y.cols / v->dim &&
+                     op->y.cols == q->count * v->dim && op->window >= 0 && is_bound(op->softcap));
 }
 
 enum kn_status kn_check_gate(const struct kn_gate *op, enum kn_type type) {

@@ -192,8 +192,9 @@ static enum kn_status reference_rope(struct kn_backend *self, const struct kn_ro
     bool half_split = op->kind == KN_ROPE_HALF_SPLIT;
     int64_t step = half_split ? 1 : 2, distance = half_split ? op->pairs : 1;
     for (int64_t r = 0; status == KN_OK && r < op->heads.x.rows; r++) {
-        const float *cos_row = op->cos + r % op->seq_len * op->pairs;
-        const float *sin_row = op->sin + r % op->seq_len * op->pairs;
+        int64_t position = op->sequences.first + r % op->sequences.queries;
+        const float *cos_row = op->cos + position * op->pairs;
+        const float *sin_row = op->sin + position * op->pairs;
         for (int64_t h = 0; h < op->heads.count; h++) {
             float *head = head_of(&op->heads, r, h);
             for (int64_t i = 0; i < op->pairs; i++) {
@@ -250,45 +251,52 @@ static double cap(double z, float softcap) {
     return softcap > 0 ? (double)softcap * tanh(z / (double)softcap) : z;
 }
 
-// ALiBi's term of the score of a key in the same sequence.
-static double bias(const struct kn_attention *op, float slope, int64_t row, int64_t key) {
+// ALiBi's term of the score of a key: `position` and `key` are positions in the sequence.
+static double bias(const struct kn_attention *op, float slope, int64_t position, int64_t key) {
     if (!op->slopes_bf16) {
-        return (double)slope * (double)(key - row);
+        return (double)slope * (double)(key - position);
     }
-    double here = (double)kn_slope_bf16(slope, row % op->seq_len);
-    return (double)op->scale * ((double)kn_slope_bf16(slope, key % op->seq_len) - here);
+    double here = (double)kn_slope_bf16(slope, position);
+    return (double)op->scale * ((double)kn_slope_bf16(slope, key) - here);
 }
 
-static double score(const struct kn_attention *op, int64_t row, int64_t head, int64_t key) {
-    const float *q = head_of(&op->q, row, head);
-    const float *k = head_of(&op->k, key, head / (op->q.count / op->k.count));
+// A query row of the batch, its position, and the row of its sequence's first key.
+struct query {
+    int64_t row, head, position, first_key;
+};
+
+static double score(const struct kn_attention *op, const struct query *at, int64_t key) {
+    const float *q = head_of(&op->q, at->row, at->head);
+    const float *k = head_of(&op->k, at->first_key + key, at->head / (op->q.count / op->k.count));
     double sum = 0;
     for (int64_t i = 0; i < op->q.dim; i++) {
         sum += (double)q[i] * (double)k[i];
     }
     sum *= (double)op->scale;
     if (op->slopes) {
-        sum += bias(op, op->slopes[head], row, key);
+        sum += bias(op, op->slopes[at->head], at->position, key);
     }
     return cap(sum, op->softcap);
 }
 
 void kn_reference_attend(const struct kn_attention *op, int64_t row, int64_t head) {
-    int64_t group = head / (op->q.count / op->k.count), first = row - row % op->seq_len;
+    const struct kn_sequences *s = &op->sequences;
+    const struct query at = {row, head, s->first + row % s->queries, row / s->queries * s->keys};
+    int64_t group = head / (op->q.count / op->k.count), last = at.position, first = 0;
     float *y = out_row(&op->y, row) + head * op->v.dim;
-    if (op->window > 0 && op->window < row - first + 1) {
-        first = row - op->window + 1;
+    if (op->window > 0 && op->window < last + 1) {
+        first = last - op->window + 1;
     }
     double maximum = -INFINITY;
-    for (int64_t j = first; j <= row; j++) {
-        maximum = fmax(maximum, score(op, row, head, j));
+    for (int64_t j = first; j <= last; j++) {
+        maximum = fmax(maximum, score(op, &at, j));
     }
     for (int64_t c = 0; c < op->v.dim; c += SUMS) {
         int64_t count = op->v.dim - c < SUMS ? op->v.dim - c : SUMS;
         double total = 0, sums[SUMS] = {0};
-        for (int64_t j = first; j <= row; j++) {
-            double weight = exp(score(op, row, head, j) - maximum);
-            const float *v = head_of(&op->v, j, group) + c;
+        for (int64_t j = first; j <= last; j++) {
+            double weight = exp(score(op, &at, j) - maximum);
+            const float *v = head_of(&op->v, at.first_key + j, group) + c;
             total += weight;
             for (int64_t i = 0; i < count; i++) {
                 sums[i] += weight * (double)v[i];

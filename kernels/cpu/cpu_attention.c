@@ -82,7 +82,8 @@ static int64_t first_column(const struct block *b, int64_t key) {
 }
 
 static int64_t end_column(const struct block *b, int64_t last_key) {
-    return cpu_min(QUERY_COLUMNS, cpu_divide_up(last_key + b->window - b->first, LANES));
+    int64_t queries = cpu_min(b->queries, last_key + b->window - b->first);
+    return cpu_divide_up(queries, LANES);
 }
 
 KN_CLONES static void compute_scores(const struct block *b, int64_t first_key, int64_t keys) {
@@ -193,7 +194,7 @@ static int64_t first_visible(const struct block *b) {
 }
 
 KN_CLONES static void add_values(const struct block *b, int64_t first_key, int64_t keys) {
-    for (int64_t query = 0; query < QUERIES; query += GROUP) {
+    for (int64_t query = 0; query < b->queries; query += GROUP) {
         int64_t end = cpu_min(keys, b->first + query + GROUP - first_key);
         int64_t begin = b->first + query + 1 - b->window - first_key;
         begin = begin > 0 ? cpu_min(begin, end) : 0;
@@ -264,22 +265,25 @@ static bool is_partly_seen_finite(const struct block *b) {
     return is_finite(b, first_visible(b), last - b->window) && is_finite(b, b->first, last);
 }
 
-static void attend(const struct kn_attention *op, int64_t sequence, int64_t head, int64_t first,
+// The queries of a sequence from its row `begin` on.
+static void attend(const struct kn_attention *op, int64_t sequence, int64_t head, int64_t begin,
                    kn_float16 *scratch) {
-    int64_t row = sequence * op->seq_len, group = head / (op->q.count / op->k.count);
+    const struct kn_sequences *s = &op->sequences;
+    int64_t row = sequence * s->queries + begin, key_row = sequence * s->keys;
+    int64_t group = head / (op->q.count / op->k.count), all = s->first + s->queries;
     struct block b = {
-        .q = cpu_head(&op->q, row + first, head),
-        .k = cpu_head(&op->k, row, group),
-        .v = cpu_head(&op->v, row, group),
+        .q = cpu_head(&op->q, row, head),
+        .k = cpu_head(&op->k, key_row, group),
+        .v = cpu_head(&op->v, key_row, group),
         .q_stride = op->q.x.stride,
         .k_stride = op->k.x.stride,
         .v_stride = op->v.x.stride,
         .dim = op->q.dim,
         .v_dim = op->v.dim,
         .columns = cpu_divide_up(op->v.dim, LANES),
-        .first = first,
-        .queries = cpu_min(QUERIES, op->seq_len - first),
-        .window = op->window > 0 ? cpu_min(op->window, op->seq_len) : op->seq_len,
+        .first = s->first + begin,
+        .queries = cpu_min(QUERIES, s->queries - begin),
+        .window = op->window > 0 ? cpu_min(op->window, all) : all,
         .q_packed = scratch,
     };
     b.v_packed = b.q_packed + QUERY_COLUMNS * b.dim;
@@ -290,11 +294,11 @@ static void attend(const struct kn_attention *op, int64_t sequence, int64_t head
     b.factor = b.total + QUERIES;
     if (is_partly_seen_finite(&b)) {
         attend_block(&b, op, op->slopes ? op->slopes[head] : 0);
-        write_block(&b, cpu_row(&op->y, row + first) + head * op->v.dim, op->y.stride);
+        write_block(&b, cpu_row(&op->y, row) + head * op->v.dim, op->y.stride);
         return;
     }
     for (int64_t i = 0; i < b.queries; i++) {
-        kn_reference_attend(op, row + first + i, head);
+        kn_reference_attend(op, row + i, head);
     }
 }
 
@@ -304,9 +308,9 @@ static size_t scratch_bytes(const struct kn_attention *op) {
     return (size_t)(vectors * LANES + (KEYS + 3) * QUERIES) * sizeof(float);
 }
 
-// Multiplications, about: half of the keys, or a window of them.
+// Multiplications, about: the keys before the queries and half of the rest, or a window of them.
 static int64_t work_of(const struct kn_attention *op) {
-    int64_t keys = cpu_divide_up(op->seq_len, 2);
+    int64_t keys = op->sequences.first + cpu_divide_up(op->sequences.queries, 2);
     keys = op->window > 0 ? cpu_min(keys, op->window) : keys;
     return op->y.rows * op->q.count * keys * (op->q.dim + op->v.dim);
 }
@@ -320,8 +324,8 @@ enum kn_status cpu_attention(struct kn_backend *self, const struct kn_attention 
     if (status != KN_OK) {
         return status;
     }
-    int64_t blocks = cpu_divide_up(op->seq_len, QUERIES);
-    int64_t tasks = op->y.rows / op->seq_len * op->q.count * blocks;
+    int64_t blocks = cpu_divide_up(op->sequences.queries, QUERIES);
+    int64_t tasks = op->y.rows / op->sequences.queries * op->q.count * blocks;
     int threads = tasks > 1 ? cpu_threads(self, work_of(op) / CPU_MULTIPLICATIONS) : 1;
     // The last queries see the most keys: they go first, so that threads end together.
 #pragma omp parallel for schedule(dynamic) num_threads(threads)

@@ -51,7 +51,7 @@ __device__ static unsigned parity_of(unsigned use) {
 }
 
 template <typename S> __device__ static int last_block(const attention_task &task, int first) {
-    return (min(first + S::queries, task.seq_len) - 1) / S::keys;
+    return (min(first + S::queries, task.queries) - 1) / S::keys;
 }
 
 // ---- the warpgroup that copies, one thread of it -----------------------------------------------
@@ -236,8 +236,8 @@ __device__ static void write_rows(const hopper_rows<S> &r, const attention_task 
 #pragma unroll
     for (int h = 0; h < 2; h++, position += 8) {
         float inverse = __fdividef(1.F, quad_sum(r.total[h])), zero = 0;
-        T *y = const_cast<T *>(attention_row<T>(task.y, task, tile.sequence, position,
-                                                attention_query_head(task, tile.head)));
+        T *y = const_cast<T *>(attention_query_row<T>(task.y, task, tile.sequence, position,
+                                                      attention_query_head(task, tile.head)));
 #pragma unroll
         for (int i = 0; i < S::dim / 2; i += 16) {
             unsigned w[4];
@@ -249,11 +249,11 @@ __device__ static void write_rows(const hopper_rows<S> &r, const attention_task 
                 w[j] = pair_of<T>(low, high);
             }
             exchange(w);
-            if (position < task.seq_len)
+            if (position < task.queries)
                 store(reinterpret_cast<unsigned *>(y + 2 * i + (int)threadIdx.x % 4 * 8),
                       pack<unsigned, 4>{{w[0], w[1], w[2], w[3]}});
         }
-        if (zero != 0 && position < task.seq_len) // NaN: some output is not finite
+        if (zero != 0 && position < task.queries) // NaN: some output is not finite
             attention_mark(task, tile.sequence, tile.head, position);
     }
 }
@@ -435,9 +435,9 @@ static enum kn_status encode(struct kn_backend *self, PFN_cuTensorMapEncodeTiled
     const struct attention_task *task = &launch->task;
     cuuint64_t stride = (cuuint64_t)heads->stride * 2;
     const cuuint64_t sizes[4] = {(cuuint64_t)task->dim, (cuuint64_t)count,
-                                 (cuuint64_t)task->seq_len, (cuuint64_t)task->sequences};
+                                 (cuuint64_t)task->queries, (cuuint64_t)task->sequences};
     const cuuint64_t strides[3] = {(cuuint64_t)heads->pitch * 2, stride,
-                                   (cuuint64_t)task->seq_len * stride};
+                                   (cuuint64_t)task->queries * stride};
     const cuuint32_t box[4] = {SWIZZLED_COLUMNS, 1, (cuuint32_t)rows, 1}, steps[4] = {1, 1, 1, 1};
     CUresult result = encoder(
         map,
@@ -465,7 +465,7 @@ static enum kn_status launch_shape(struct kn_backend *self, struct attention_lau
         self,
         cudaFuncSetAttribute(hopper_kernel<S>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes),
         "shared memory for attention"));
-    task->tiles = (task->seq_len + S::queries - 1) / S::queries;
+    task->tiles = (task->queries + S::queries - 1) / S::queries;
     int count = attention_pairs(*task) * task->tiles;
     int blocks = count < launch->processors ? count : launch->processors;
     hopper_kernel<S><<<(unsigned)blocks, S::threads, (size_t)bytes, launch->stream>>>(*task, maps);
@@ -482,7 +482,8 @@ enum { HOPPER_BUILT = 0 };
 bool attention_hopper_takes(const struct attention_launch *launch) {
     const struct attention_task *task = &launch->task;
     return HOPPER_BUILT && launch->capability == 90 && launch->type != KN_F32 && !task->is_rich &&
-           task->scale > 0 && task->window == task->seq_len && task->dim == task->v_dim &&
+           task->scale > 0 && task->first == 0 && task->keys == task->queries &&
+           task->window == task->queries && task->dim == task->v_dim &&
            (task->dim == 64 || task->dim == 128) && task->q.is_packed && task->k.is_packed &&
            task->v.is_packed && task->y.is_packed && task->q.pitch > 0 && task->k.pitch > 0 &&
            task->v.pitch > 0;

@@ -33,7 +33,8 @@ __global__ void rope_halves(struct kn_rope op, INDEX count) {
     if (at >= count)
         return;
     INDEX row = at / groups / heads, head = at / groups % heads, i = at % groups * WIDTH;
-    int64_t table = (int64_t)(row % (INDEX)op.seq_len) * op.pairs + (int64_t)i;
+    int64_t position = op.sequences.first + (int64_t)(row % (INDEX)op.sequences.queries);
+    int64_t table = position * op.pairs + (int64_t)i;
     T *x = (T *)op.heads.x.data + (int64_t)row * op.heads.x.stride + op.heads.first_col +
            (int64_t)head * op.heads.pitch + (int64_t)i;
     pack<T, WIDTH> a = load<T, WIDTH>(x), b = load<T, WIDTH>(x + op.pairs);
@@ -58,7 +59,8 @@ template <typename T> __global__ void rope_interleaved(struct kn_rope op, int64_
     if (at >= count)
         return;
     int64_t i = at % op.pairs, head = at / op.pairs % op.heads.count;
-    int64_t row = at / op.pairs / op.heads.count, table = row % op.seq_len * op.pairs + i;
+    int64_t row = at / op.pairs / op.heads.count;
+    int64_t table = (op.sequences.first + row % op.sequences.queries) * op.pairs + i;
     T *x = (T *)op.heads.x.data + row * op.heads.x.stride + op.heads.first_col +
            head * op.heads.pitch + 2 * i;
     turn(&x[0], &x[1], op.cos[table], op.sin[table]);

@@ -149,7 +149,7 @@ static void bench_attention(int64_t seq_len, const char *shape) {
                               .q = {qkv, 0, HEADS, HEAD_DIM, HEAD_DIM},
                               .k = {qkv, WIDTH, HEADS, HEAD_DIM, HEAD_DIM},
                               .v = {qkv, 2 * WIDTH, HEADS, HEAD_DIM, HEAD_DIM},
-                              .seq_len = seq_len,
+                              .sequences = kn_whole_sequences(seq_len),
                               .scale = 0.125F};
     double pairs = (double)seq_len * (double)(seq_len + 1) / 2; // the causal half only
     double work = 2 * HEADS * 4.0 * HEAD_DIM * pairs;
@@ -185,7 +185,8 @@ static void bench_rows(void) {
 
     struct kn_matrix qkv = random_matrix(type, ROWS, 3 * WIDTH);
     struct kn_heads heads = {qkv, 0, 2 * HEADS, HEAD_DIM, HEAD_DIM};
-    struct kn_rope rope = {heads, HEAD_DIM / 8, SEQ_LEN, NULL, NULL, KN_ROPE_HALF_SPLIT};
+    struct kn_rope rope = {heads, kn_whole_sequences(SEQ_LEN), HEAD_DIM / 8, NULL,
+                           NULL,  KN_ROPE_HALF_SPLIT};
     rope.cos = rope.sin = random_memory(KN_F32, SEQ_LEN * HEAD_DIM / 8);
     TIME("rope", "1024x24x16", "f32", matrix, true, kn->ops->rope(kn, &rope));
     struct kn_matrix pair = random_matrix(type, ROWS, 2 * FEED),

@@ -243,7 +243,7 @@ static enum kn_status rotate(const struct bench *b, struct cost *cost) {
     const struct model *m = b->m;
     struct kn_rope op = {.heads = heads_of(b, 0, m->heads + m->kv_heads),
                          .pairs = m->pairs,
-                         .seq_len = b->seq_len,
+                         .sequences = kn_whole_sequences(b->seq_len),
                          .cos = b->turn,
                          .sin = b->turn,
                          .kind = KN_ROPE_HALF_SPLIT};
@@ -258,7 +258,7 @@ static enum kn_status attend(const struct bench *b, struct cost *cost) {
                               .q = heads_of(b, 0, m->heads),
                               .k = heads_of(b, m->heads, m->kv_heads),
                               .v = heads_of(b, m->heads + m->kv_heads, m->kv_heads),
-                              .seq_len = b->seq_len,
+                              .sequences = kn_whole_sequences(b->seq_len),
                               .scale = 1 / sqrtf((float)b->dim)};
     cost->flops = 2.0 * (double)b->rows * (double)m->width * (double)(b->seq_len + 1);
     cost->bytes = bytes_of(&op.q.x) + bytes_of(&b->mixed);

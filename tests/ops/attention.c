@@ -28,7 +28,7 @@ static struct kn_attention attention_of(const struct shape *s, const struct opti
                                  .q = {qkv, 0, s->heads, s->head_dim, s->head_dim},
                                  .k = {qkv, k_col, s->kv_heads, s->head_dim, s->head_dim},
                                  .v = {qkv, v_col, s->kv_heads, s->v_dim, s->v_dim},
-                                 .seq_len = s->seq_len,
+                                 .sequences = kn_whole_sequences(s->seq_len),
                                  .window = o->window,
                                  .scale = o->scale,
                                  .softcap = o->softcap,
@@ -50,43 +50,58 @@ static long double round_bf16(float value) {
     return (long double)rounded;
 }
 
-// Falcon's ALiBi of the token of a row.
-static long double bf16_slope(const struct kn_attention *op, int64_t row, int64_t head) {
-    float position = (float)round_bf16((float)(row % op->seq_len));
+// Falcon's ALiBi of the token at a position.
+static long double bf16_slope(const struct kn_attention *op, int64_t at, int64_t head) {
+    float position = (float)round_bf16((float)at);
     return round_bf16(op->slopes[head] * position);
 }
 
-static long double score_truth(const struct kn_attention *op, const float *values, int64_t row,
-                               int64_t head, int64_t key) {
+// The host's copies of the matrix of queries and of that of keys and values.
+struct values {
+    const float *q, *kv;
+};
+
+// A query, and the row of its sequence's first key.
+struct query {
+    int64_t row, head, position, first_key;
+};
+
+static long double score_truth(const struct kn_attention *op, const struct values *values,
+                               const struct query *at, int64_t key) {
+    int64_t head = at->head;
     int64_t group = head / (op->q.count / op->k.count);
     long double sum = 0, softcap = (long double)op->softcap;
     for (int64_t i = 0; i < op->q.dim; i++) {
-        sum += element(&op->q, values, row, head, i) * element(&op->k, values, key, group, i);
+        sum += element(&op->q, values->q, at->row, head, i) *
+               element(&op->k, values->kv, at->first_key + key, group, i);
     }
     sum *= (long double)op->scale;
     if (op->slopes && op->slopes_bf16) {
-        sum += (long double)op->scale * (bf16_slope(op, key, head) - bf16_slope(op, row, head));
+        sum += (long double)op->scale *
+               (bf16_slope(op, key, head) - bf16_slope(op, at->position, head));
     } else if (op->slopes) {
-        sum += (long double)op->slopes[head] * (long double)(key - row);
+        sum += (long double)op->slopes[head] * (long double)(key - at->position);
     }
     return softcap > 0 ? softcap * tanhl(sum / softcap) : sum;
 }
 
-static void attend_truth(const struct kn_attention *op, const float *values, int64_t row,
+static void attend_truth(const struct kn_attention *op, const struct values *values, int64_t row,
                          int64_t head, long double *y) {
-    int64_t first = row - row % op->seq_len, group = head / (op->q.count / op->k.count);
-    first = op->window > 0 && row - op->window + 1 > first ? row - op->window + 1 : first;
-    long double *scores = host_new((size_t)op->seq_len * sizeof *scores), largest = -INFINITY;
-    for (int64_t j = first; j <= row; j++) {
-        scores[j - first] = score_truth(op, values, row, head, j);
+    const struct kn_sequences *s = &op->sequences;
+    const struct query at = {row, head, s->first + row % s->queries, row / s->queries * s->keys};
+    int64_t first = 0, last = at.position, group = head / (op->q.count / op->k.count);
+    first = op->window > 0 && last - op->window + 1 > first ? last - op->window + 1 : first;
+    long double *scores = host_new((size_t)(last + 1) * sizeof *scores), largest = -INFINITY;
+    for (int64_t j = first; j <= last; j++) {
+        scores[j - first] = score_truth(op, values, &at, j);
         largest = fmaxl(largest, scores[j - first]);
     }
     long double total = 0;
-    for (int64_t j = first; j <= row; j++) {
+    for (int64_t j = first; j <= last; j++) {
         long double weight = expl(scores[j - first] - largest);
         total += weight;
         for (int64_t i = 0; i < op->v.dim; i++) {
-            y[i] += weight * element(&op->v, values, j, group, i);
+            y[i] += weight * element(&op->v, values->kv, at.first_key + j, group, i);
         }
     }
     for (int64_t i = 0; i < op->v.dim; i++) {
@@ -95,14 +110,14 @@ static void attend_truth(const struct kn_attention *op, const float *values, int
 }
 
 // Runs and compares the rows with index % step == 0: the truth is slow.
-static void check_rows(const struct kn_attention *op, const float *values, struct matrix *y,
+static void check_rows(const struct kn_attention *op, struct values values, struct matrix *y,
                        int64_t step) {
     check_status(kn->ops->attention(kn, op));
     matrix_read(y);
     for (int64_t row = 0; row < y->m.rows; row += row + step < y->m.rows ? step : 1) {
         for (int64_t head = 0; head < op->q.count; head++) {
             long double truth[512] = {0};
-            attend_truth(op, values, row, head, truth);
+            attend_truth(op, &values, row, head, truth);
             check_close(OP_ATTENTION, y->m.type, y->values + row * y->m.cols + head * op->v.dim,
                         truth, op->v.dim);
         }
@@ -114,7 +129,35 @@ static void check_shape(const struct shape *s, const struct options *options) {
     struct matrix qkv = matrix_random(kn->activation_type, n, width(s), 3);
     struct matrix y = matrix_output(kn->activation_type, n, s->heads * s->v_dim, 5);
     struct kn_attention op = attention_of(s, options, y.m, qkv.m);
-    check_rows(&op, qkv.values, &y, s->seq_len > 100 ? 29 : 1);
+    check_rows(&op, (struct values){qkv.values, qkv.values}, &y, s->seq_len > 100 ? 29 : 1);
+}
+
+// A cache of the keys and values of `first` positions before the queries, of theirs, and with room
+// for `spare` behind them. They lie as in the matrix of one projection, behind unused queries.
+struct cached {
+    struct shape shape;
+    int64_t first, spare;
+};
+
+// Queries that begin at a position of their own, keys and values from a cache, whose spare rows,
+// never to be read, are not numbers.
+static void check_cached(const struct cached *cached, const struct options *options) {
+    const struct shape *s = &cached->shape;
+    int64_t seen = cached->first + s->seq_len;
+    struct kn_sequences sequences = {s->seq_len, seen + cached->spare, cached->first};
+    int64_t rows = s->sequences * sequences.keys, queries = s->sequences * s->seq_len;
+    struct matrix q = matrix_random(kn->activation_type, queries, width(s), 3);
+    struct matrix kv = matrix_random(kn->activation_type, rows, width(s), 5);
+    for (int64_t i = 0; i < rows * width(s); i++) {
+        bool is_spare = i / width(s) % sequences.keys >= seen;
+        kv.values[i] = is_spare ? NAN : kv.values[i];
+    }
+    kv = matrix_of(kv.values, kn->activation_type, rows, width(s), 5);
+    struct matrix y = matrix_output(kn->activation_type, queries, s->heads * s->v_dim, 4);
+    struct kn_attention op = attention_of(s, options, y.m, q.m);
+    op.k.x = op.v.x = kv.m;
+    op.sequences = sequences;
+    check_rows(&op, (struct values){q.values, kv.values}, &y, s->seq_len > 100 ? 29 : 1);
 }
 
 static void test_shapes(void **state) {
@@ -164,6 +207,74 @@ static void test_options(void **state) {
     }
 }
 
+static void test_cache(void **state) {
+    static const float slopes[] = {0.25F, 0.0625F, 0, 0.7F, 0.01F, 0.3F};
+    static const struct cached shapes[] = {
+        {{1, 1, 2, 1, 16, 16}, 0, 0},      {{3, 1, 6, 2, 24, 24}, 40, 0},
+        {{2, 1, 4, 4, 16, 20}, 700, 30},   {{2, 7, 4, 2, 80, 80}, 293, 5},
+        {{3, 20, 6, 3, 24, 16}, 1, 1},     {{1, 130, 2, 1, 16, 16}, 95, 0},
+        {{2, 97, 4, 1, 8, 33}, 400, 9},    {{2, 33, 2, 2, 64, 64}, 0, 7},
+        {{2, 65, 2, 1, 128, 128}, 63, 64}, {{0, 5, 2, 1, 8, 8}, 3, 0},
+    };
+    static const struct options options[] = {
+        {.scale = 1.5F},
+        {.scale = 1.5F, .window = 1},
+        {.scale = 1.5F, .window = 50},
+        {.scale = 1.5F, .window = 295},
+        {.scale = 1.5F, .window = 2000},
+        {.scale = 1.5F, .slopes = slopes},
+        {.scale = 1.5F, .softcap = 2.F},
+        {.scale = 1.5F, .softcap = 2.F, .window = 50, .slopes = slopes},
+        {.scale = 0.3F, .softcap = 3.F, .window = 98, .slopes = slopes, .slopes_bf16 = true},
+    };
+    for (size_t i = 0; i < TEST_ARRAY_SIZE(shapes); i++) {
+        for (size_t o = 0; o < TEST_ARRAY_SIZE(options); o++) {
+            check_cached(&shapes[i], &options[o]);
+            buffers_free(state);
+        }
+    }
+}
+
+// Token by token through a cache, or in pieces: what the sequence gives as a whole. A key or value
+// that is not a number touches the queries at and behind its position alone.
+static void check_pieces(int64_t piece, int64_t bad) {
+    enum { LENGTH = 120, WIDTH = 32 };
+    const struct options options = {.scale = 1};
+    const struct shape shape = {1, LENGTH, 2, 1, 8, 8};
+    struct matrix qkv = matrix_random(kn->activation_type, LENGTH, WIDTH, 0);
+    qkv.values[bad * WIDTH + 24] = NAN; // of the value
+    qkv = matrix_of(qkv.values, kn->activation_type, LENGTH, WIDTH, 0);
+    struct matrix expected = matrix_output(kn->activation_type, LENGTH, 16, 0);
+    struct matrix y = matrix_output(kn->activation_type, LENGTH, 16, 0);
+    struct kn_attention op = attention_of(&shape, &options, expected.m, qkv.m);
+    check_status(kn->ops->attention(kn, &op));
+    for (int64_t first = 0; first < LENGTH; first += piece) {
+        size_t size = kn_type_size(qkv.m.type);
+        op.sequences = (struct kn_sequences){piece, LENGTH, first};
+        op.y.data = (char *)y.m.data + (size_t)(first * y.m.stride) * size;
+        op.q.x.data = (char *)qkv.m.data + (size_t)(first * qkv.m.stride) * size;
+        op.y.rows = op.q.x.rows = piece;
+        check_status(kn->ops->attention(kn, &op));
+    }
+    matrix_read(&expected);
+    matrix_read(&y);
+    float unit = kn->activation_type == KN_F32 ? 2e-6F : 1e-2F; // values are below 1
+    for (int64_t i = 0; i < LENGTH * 16; i++) {
+        bool is_touched = i / 16 >= bad && i % 8 == 0;
+        assert_true(isnan(expected.values[i]) == is_touched && isnan(y.values[i]) == is_touched);
+        assert_true(is_touched || fabsf(y.values[i] - expected.values[i]) <= unit);
+    }
+}
+
+static void test_pieces(void **state) {
+    static const int64_t pieces[] = {1, 4, 40, 60, 120};
+    for (size_t i = 0; i < TEST_ARRAY_SIZE(pieces); i++) {
+        check_pieces(pieces[i], 57);
+        check_pieces(pieces[i], 0);
+        buffers_free(state);
+    }
+}
+
 // Queries, keys and values in three matrices, gaps between heads, all key heads the same columns.
 static void test_placement(void **state) {
     (void)state;
@@ -175,9 +286,9 @@ static void test_placement(void **state) {
                               .q = {x.m, 3, 4, 20, 12},
                               .k = {other.m, 7, 2, 0, 12},
                               .v = {other.m, 50, 2, 15, 10},
-                              .seq_len = 65,
+                              .sequences = kn_whole_sequences(65),
                               .scale = 1.5F};
-    check_rows(&op, x.values, &y, 1);
+    check_rows(&op, (struct values){x.values, x.values}, &y, 1);
 }
 
 // Large scores: without the running maximum their exponentials overflow. Eighths keep the scores
@@ -192,7 +303,7 @@ static void test_large_scores(void **state) {
     struct matrix qkv = matrix_of(values, kn->activation_type, 600, 48, 0);
     struct matrix y = matrix_output(kn->activation_type, 600, 16, 0);
     struct kn_attention op = attention_of(&s, &(struct options){.scale = 16.F}, y.m, qkv.m);
-    check_rows(&op, values, &y, 31);
+    check_rows(&op, (struct values){values, values}, &y, 31);
     op.scale = 1e4F; // a softmax that is all but one-hot: still finite
     check_status(kn->ops->attention(kn, &op));
     matrix_read(&y);
@@ -243,11 +354,11 @@ static void test_shape_errors(void **state) {
     struct matrix qkv = matrix_random(kn->activation_type, 6, 32, 0);
     struct matrix y = matrix_output(kn->activation_type, 6, 16, 0);
     const struct kn_attention good = attention_of(&s, &(struct options){.scale = 1}, y.m, qkv.m);
-    struct kn_attention bad[10];
+    struct kn_attention bad[16];
     for (size_t i = 0; i < TEST_ARRAY_SIZE(bad); i++) {
         bad[i] = good;
     }
-    bad[0].seq_len = 4; // 6 rows are no sequences of 4
+    bad[0].sequences = kn_whole_sequences(4); // 6 rows are no sequences of 4
     bad[1].k.count = bad[1].v.count = 0;
     bad[2].q.count = 3; // past the columns of y
     bad[3].v.count = 2;
@@ -257,6 +368,12 @@ static void test_shape_errors(void **state) {
     bad[7].softcap = NAN;
     bad[8].k.x.rows = 5;
     bad[9].q.pitch = 7; // heads overlap
+    bad[10].sequences.queries = 0;
+    bad[11].sequences.keys = 5;  // fewer than queries
+    bad[12].sequences.first = 1; // the last query is behind the last key
+    bad[13].sequences.first = -1;
+    bad[14].sequences = (struct kn_sequences){3, 6, 0}; // 2 sequences of queries, 1 of keys
+    bad[15].sequences = (struct kn_sequences){6, INT64_MAX, INT64_MAX - 3};
     for (size_t i = 0; i < TEST_ARRAY_SIZE(bad); i++) {
         assert_int_equal(kn->ops->attention(kn, &bad[i]), KN_ESHAPE);
     }
@@ -264,9 +381,9 @@ static void test_shape_errors(void **state) {
 }
 
 int test_attention(void) {
-    const struct CMUnitTest tests[] = {OPS_TEST(test_shapes),       OPS_TEST(test_window),
-                                       OPS_TEST(test_options),      OPS_TEST(test_placement),
-                                       OPS_TEST(test_large_scores), OPS_TEST(test_nonfinite),
-                                       OPS_TEST(test_shape_errors)};
+    const struct CMUnitTest tests[] = {
+        OPS_TEST(test_shapes),       OPS_TEST(test_window),    OPS_TEST(test_options),
+        OPS_TEST(test_cache),        OPS_TEST(test_pieces),    OPS_TEST(test_placement),
+        OPS_TEST(test_large_scores), OPS_TEST(test_nonfinite), OPS_TEST(test_shape_errors)};
     return cmocka_run_group_tests_name("attention", tests, NULL, NULL);
 }

@@ -32,7 +32,7 @@ static void run_matrices(struct outputs *out, const struct matrix *x, const stru
                                      .q = {qkv.m, 0, 1, HEAD_DIM, HEAD_DIM},
                                      .k = {qkv.m, HEAD_DIM, 1, HEAD_DIM, HEAD_DIM},
                                      .v = {qkv.m, 2 * HEAD_DIM, 1, HEAD_DIM, HEAD_DIM},
-                                     .seq_len = ROWS / 2,
+                                     .sequences = kn_whole_sequences(ROWS / 2),
                                      .window = 300,
                                      .scale = 2};
     check_status(kn->ops->attention(kn, &attention));
