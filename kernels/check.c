@@ -54,13 +54,11 @@ enum kn_status kn_check_product(const struct kn_product *op, enum kn_type type) 
 enum kn_status kn_check_grouped_product(const struct kn_grouped_product *op, enum kn_type type) {
     struct kn_product one = op->product;
     bool agrees = op->groups >= 0 && op->first && !one.bias && is_matrix(&one.w);
-    for (int64_t g = 0; agrees && g < op->groups; g++) {
+    for (int64_t g = 0; agrees && g < op->groups; g++)
         agrees = op->first[g] <= op->first[g + 1];
-    }
     if (!agrees || op->first[op->groups] - op->first[0] != one.y.rows ||
-        one.w.rows != op->groups * one.y.cols) {
+        one.w.rows != op->groups * one.y.cols)
         return KN_ESHAPE;
-    }
     one.w.rows = one.y.cols;
     return kn_check_product(&one, type);
 }
@@ -111,9 +109,8 @@ enum kn_status kn_check_attention(const struct kn_attention *op, enum kn_type ty
 }
 
 enum kn_status kn_check_gate(const struct kn_gate *op, enum kn_type type) {
-    if (op->activation == KN_XIELU) {
+    if (op->activation == KN_XIELU)
         return KN_EUNSUPPORTED;
-    }
     return status_of(is_typed(&op->y, type) && is_typed(&op->x, type) && op->y.rows == op->x.rows &&
                      op->x.cols % 2 == 0 && op->y.cols == op->x.cols / 2);
 }

@@ -3,12 +3,12 @@
 // are compared with, and what they fall back on.
 #include "reference.h"
 
-#include "check.h"
-#include "convert.h"
-
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "check.h"
+#include "convert.h"
 
 static const float *row_of(const struct kn_matrix *m, int64_t row) {
     return m->data ? (const float *)m->data + row * m->stride : NULL;
@@ -20,13 +20,11 @@ static float *out_row(const struct kn_matrix *m, int64_t row) {
 
 static enum kn_status reference_alloc(struct kn_backend *self, void **memory_p, size_t bytes) {
     (void)self;
-    if (bytes > SIZE_MAX - 63) {
+    if (bytes > SIZE_MAX - 63)
         return KN_ENOMEM;
-    }
     void *memory = aligned_alloc(64, bytes ? (bytes + 63) / 64 * 64 : 64);
-    if (!memory) {
+    if (!memory)
         return KN_ENOMEM;
-    }
     *memory_p = memory;
     return KN_OK;
 }
@@ -39,9 +37,8 @@ static void reference_free(struct kn_backend *self, void *memory) {
 static enum kn_status reference_copy(struct kn_backend *self, void *to, const void *from,
                                      size_t bytes) {
     (void)self;
-    if (bytes) {
+    if (bytes)
         memcpy(to, from, bytes);
-    }
     return KN_OK;
 }
 
@@ -70,9 +67,8 @@ static void reference_close(struct kn_backend *self) {
 
 static double xielu(const float *p, double v) {
     double alpha_p = (double)p[0], alpha_n = (double)p[1], beta = (double)p[2], eps = (double)p[3];
-    if (v > 0) {
+    if (v > 0)
         return alpha_p * v * v + beta * v;
-    }
     return (expm1(v > eps ? eps : v) - v) * (beta + alpha_n) + beta * v;
 }
 
@@ -97,9 +93,8 @@ double kn_reference_activate(enum kn_activation activation, const float *paramet
 
 static double dot(const float *x, const struct kn_matrix *w, int64_t w_row) {
     double sum = 0;
-    for (int64_t i = 0; i < w->cols; i++) {
+    for (int64_t i = 0; i < w->cols; i++)
         sum += (double)x[i] * (double)kn_load(w->data, w->type, w_row * w->stride + i);
-    }
     return sum;
 }
 
@@ -118,17 +113,14 @@ static enum kn_status reference_product(struct kn_backend *self, const struct kn
 // In place; weight and bias may be NULL.
 static void normalise(float *y, int64_t count, enum kn_norm_kind kind, const float *weight,
                       const float *bias, float epsilon) {
-    if (kind == KN_NO_NORM) {
+    if (kind == KN_NO_NORM)
         return;
-    }
     double sum = 0, squares = 0;
-    for (int64_t c = 0; c < count; c++) {
+    for (int64_t c = 0; c < count; c++)
         sum += (double)y[c];
-    }
     double mean = kind == KN_LAYER_NORM ? sum / (double)count : 0;
-    for (int64_t c = 0; c < count; c++) {
+    for (int64_t c = 0; c < count; c++)
         squares += ((double)y[c] - mean) * ((double)y[c] - mean);
-    }
     double scale = 1 / sqrt(squares / (double)count + (double)epsilon);
     for (int64_t c = 0; c < count; c++) {
         double v = ((double)y[c] - mean) * scale * (weight ? (double)weight[c] : 1);
@@ -139,9 +131,8 @@ static void normalise(float *y, int64_t count, enum kn_norm_kind kind, const flo
 // `rows` rows of m from `first` on; those of no rows keep m's address, which may be NULL.
 static struct kn_matrix rows_of(const struct kn_matrix *m, int64_t first, int64_t rows) {
     struct kn_matrix part = *m;
-    if (rows > 0) {
+    if (rows > 0)
         part.data = (char *)m->data + (size_t)(first * m->stride) * kn_type_size(m->type);
-    }
     part.rows = rows;
     return part;
 }
@@ -171,9 +162,8 @@ static enum kn_status reference_norm(struct kn_backend *self, const struct kn_no
     for (int64_t r = 0; status == KN_OK && r < op->x.rows; r++) {
         const float *x = row_of(&op->x, r), *addend = row_of(&op->addend, r);
         float *y = out_row(&op->y, r);
-        for (int64_t c = 0; c < op->x.cols; c++) {
+        for (int64_t c = 0; c < op->x.cols; c++)
             y[c] = addend ? x[c] + addend[c] : x[c];
-        }
         normalise(y, op->x.cols, op->kind, op->weight, op->bias, op->epsilon);
     }
     return status;
@@ -227,21 +217,18 @@ static void copy(const struct kn_matrix *y, int64_t y_row, int64_t y_col, const 
     size_t size = kn_type_size(y->type);
     char *to = (char *)y->data + (size_t)(y_row * y->stride + y_col) * size;
     const char *from = (const char *)x->data + (size_t)(x_row * x->stride + x_col) * size;
-    if (count) {
+    if (count)
         memcpy(to, from, (size_t)count * size);
-    }
 }
 
 static enum kn_status reference_copy_heads(struct kn_backend *self,
                                            const struct kn_copy_heads *op) {
     (void)self;
     enum kn_status status = kn_check_copy_heads(op);
-    for (int64_t r = 0; status == KN_OK && r < op->y.x.rows; r++) {
-        for (int64_t h = 0; h < op->y.count; h++) {
+    for (int64_t r = 0; status == KN_OK && r < op->y.x.rows; r++)
+        for (int64_t h = 0; h < op->y.count; h++)
             copy(&op->y.x, r, head_col(&op->y, h), &op->x.x, r,
                  head_col(&op->x, op->x.count == 1 ? 0 : h), op->y.dim);
-        }
-    }
     return status;
 }
 
@@ -253,9 +240,8 @@ static double cap(double z, float softcap) {
 
 // ALiBi's term of the score of a key: `position` and `key` are positions in the sequence.
 static double bias(const struct kn_attention *op, float slope, int64_t position, int64_t key) {
-    if (!op->slopes_bf16) {
+    if (!op->slopes_bf16)
         return (double)slope * (double)(key - position);
-    }
     double here = (double)kn_slope_bf16(slope, position);
     return (double)op->scale * ((double)kn_slope_bf16(slope, key) - here);
 }
@@ -269,13 +255,11 @@ static double score(const struct kn_attention *op, const struct query *at, int64
     const float *q = head_of(&op->q, at->row, at->head);
     const float *k = head_of(&op->k, at->first_key + key, at->head / (op->q.count / op->k.count));
     double sum = 0;
-    for (int64_t i = 0; i < op->q.dim; i++) {
+    for (int64_t i = 0; i < op->q.dim; i++)
         sum += (double)q[i] * (double)k[i];
-    }
     sum *= (double)op->scale;
-    if (op->slopes) {
+    if (op->slopes)
         sum += bias(op, op->slopes[at->head], at->position, key);
-    }
     return cap(sum, op->softcap);
 }
 
@@ -284,13 +268,11 @@ void kn_reference_attend(const struct kn_attention *op, int64_t row, int64_t hea
     const struct query at = {row, head, s->first + row % s->queries, row / s->queries * s->keys};
     int64_t group = head / (op->q.count / op->k.count), last = at.position, first = 0;
     float *y = out_row(&op->y, row) + head * op->v.dim;
-    if (op->window > 0 && op->window < last + 1) {
+    if (op->window > 0 && op->window < last + 1)
         first = last - op->window + 1;
-    }
     double maximum = -INFINITY;
-    for (int64_t j = first; j <= last; j++) {
+    for (int64_t j = first; j <= last; j++)
         maximum = fmax(maximum, score(op, &at, j));
-    }
     for (int64_t c = 0; c < op->v.dim; c += SUMS) {
         int64_t count = op->v.dim - c < SUMS ? op->v.dim - c : SUMS;
         double total = 0, sums[SUMS] = {0};
@@ -298,23 +280,19 @@ void kn_reference_attend(const struct kn_attention *op, int64_t row, int64_t hea
             double weight = exp(score(op, &at, j) - maximum);
             const float *v = head_of(&op->v, at.first_key + j, group) + c;
             total += weight;
-            for (int64_t i = 0; i < count; i++) {
+            for (int64_t i = 0; i < count; i++)
                 sums[i] += weight * (double)v[i];
-            }
         }
-        for (int64_t i = 0; i < count; i++) {
+        for (int64_t i = 0; i < count; i++)
             y[c + i] = (float)(sums[i] / total);
-        }
     }
 }
 
 static enum kn_status reference_attention(struct kn_backend *self, const struct kn_attention *op) {
     enum kn_status status = kn_check_attention(op, self->activation_type);
-    for (int64_t r = 0; status == KN_OK && r < op->y.rows; r++) {
-        for (int64_t h = 0; h < op->q.count; h++) {
+    for (int64_t r = 0; status == KN_OK && r < op->y.rows; r++)
+        for (int64_t h = 0; h < op->q.count; h++)
             kn_reference_attend(op, r, h);
-        }
-    }
     return status;
 }
 
@@ -333,12 +311,10 @@ static enum kn_status reference_gate(struct kn_backend *self, const struct kn_ga
 static enum kn_status reference_convert(struct kn_backend *self, const struct kn_conversion *op) {
     (void)self;
     enum kn_status status = kn_check_conversion(op);
-    if (status != KN_OK) {
+    if (status != KN_OK)
         return status;
-    }
-    for (int64_t i = 0; i < op->count; i++) {
+    for (int64_t i = 0; i < op->count; i++)
         kn_store(op->to, op->to_type, i, kn_load(op->from, op->from_type, i));
-    }
     return KN_OK;
 }
 
@@ -347,9 +323,8 @@ static enum kn_status reference_embed(struct kn_backend *self, const struct kn_e
     enum kn_status status = kn_check_embed(op);
     for (int64_t r = 0; status == KN_OK && r < op->y.rows; r++) {
         int64_t id = op->ids[r] - op->first_id;
-        if (id < 0 || id >= op->table.rows) {
+        if (id < 0 || id >= op->table.rows)
             continue;
-        }
         for (int64_t c = 0; c < op->y.cols; c++) {
             int64_t from = id * op->table.stride + c;
             float *y = out_row(&op->y, r) + c;
@@ -376,9 +351,8 @@ static enum kn_status reference_scale(struct kn_backend *self, const struct kn_s
 static enum kn_status reference_gather(struct kn_backend *self, const struct kn_gather *op) {
     (void)self;
     enum kn_status status = kn_check_gather(op);
-    for (int64_t r = 0; status == KN_OK && r < op->y.rows; r++) {
+    for (int64_t r = 0; status == KN_OK && r < op->y.rows; r++)
         copy(&op->y, r, 0, &op->x, op->rows[r], 0, op->y.cols);
-    }
     return status;
 }
 
@@ -387,13 +361,11 @@ static enum kn_status reference_combine(struct kn_backend *self, const struct kn
     enum kn_status status = kn_check_combine(op);
     for (int64_t i = 0; status == KN_OK && i < op->y.rows * op->used; i++) {
         int64_t row = op->positions[i] - op->first;
-        if (row < 0 || row >= op->x.rows) {
+        if (row < 0 || row >= op->x.rows)
             continue;
-        }
         float *y = out_row(&op->y, i / op->used);
-        for (int64_t c = 0; c < op->x.cols; c++) {
+        for (int64_t c = 0; c < op->x.cols; c++)
             y[c] = (float)((double)y[c] + (double)op->weights[i] * (double)row_of(&op->x, row)[c]);
-        }
     }
     return status;
 }
@@ -415,9 +387,8 @@ static enum kn_status reference_loss(struct kn_backend *self, const struct kn_lo
             double z = dot(row_of(&op->x, r), &op->w, c) + (op->bias ? (double)op->bias[c] : 0);
             z = cap(z * (double)op->scale, op->softcap);
             loss_add(&op->maximum[r], &op->sum[r], z);
-            if (c == target) {
+            if (c == target)
                 op->target[r] = z;
-            }
         }
     }
     return status;
@@ -460,9 +431,8 @@ const struct kn_ops kn_reference_ops = {
 enum kn_status kn_reference_open(struct kn_backend **kn_p, const struct kn_options *options) {
     (void)options;
     struct kn_backend *kn = calloc(1, sizeof *kn);
-    if (!kn) {
+    if (!kn)
         return KN_ENOMEM;
-    }
     *kn = (struct kn_backend){.ops = &kn_reference_ops,
                               .activation_type = KN_F32,
                               .unified = true,

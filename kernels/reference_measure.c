@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is measured of a residual stream, as the formulas read.
-#include "reference.h"
-
 #include <math.h>
 
 #include "check.h"
+#include "reference.h"
 #include "summary.h"
 
 // A row of a residual add, as struct kn_block_end has it: v = x + x_addend, e = delta +

@@ -2,9 +2,9 @@
 #ifndef KN_CPU_H
 #define KN_CPU_H
 
-#include "kernels/measure.h"
-
 #include <cblas.h>
+
+#include "kernels/measure.h"
 
 // Row ops are compiled for several instruction sets; the loader picks one.
 #ifdef KN_HAS_TARGET_CLONES

@@ -2,12 +2,11 @@
 // Products of matrices with themselves: tiles of BLAS calls where vectors are many, and where they
 // are few and long, sums of a tile of pairs in registers, so that each value that is loaded and
 // widened is used several times.
-#include "cpu.h"
+#include <limits.h>
 
 #include "check.h"
+#include "cpu.h"
 #include "vector_math.h"
-
-#include <limits.h>
 
 enum kn_status cpu_gram(struct kn_backend *self, const struct kn_gram *op) {
     (void)self;
@@ -49,19 +48,16 @@ KN_CLONES static void multiply_tile(double y[SIDE][SIDE], const float *const lef
     for (; i + 4 <= length; i += 4) {
         load_wide(a, left, i);
         load_wide(b, right, i);
-        for (int l = 0; l < SIDE; l++) {
-            for (int r = 0; r < SIDE; r++) {
+        for (int l = 0; l < SIDE; l++)
+            for (int r = 0; r < SIDE; r++)
                 sums[l][r] += a[l] * b[r];
-            }
-        }
     }
     for (int l = 0; l < SIDE; l++) {
         for (int r = 0; r < SIDE; r++) {
             double4 s = sums[l][r];
             double rest = 0;
-            for (int64_t k = i; k < length; k++) {
+            for (int64_t k = i; k < length; k++)
                 rest += (double)left[l][k] * (double)right[r][k];
-            }
             y[l][r] = (s[0] + s[1]) + (s[2] + s[3]) + rest;
         }
     }
@@ -70,9 +66,8 @@ KN_CLONES static void multiply_tile(double y[SIDE][SIDE], const float *const lef
 // A tile that reaches over the last vector has that one again.
 static void choose(const float *chosen[SIDE], const float *x, int64_t count, int64_t pitch,
                    int64_t first) {
-    for (int64_t k = 0; k < SIDE; k++) {
+    for (int64_t k = 0; k < SIDE; k++)
         chosen[k] = x + cpu_min(first + k, count - 1) * pitch;
-    }
 }
 
 enum kn_status cpu_inner_products(struct kn_backend *self, const struct kn_inner_products *op) {

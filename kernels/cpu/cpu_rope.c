@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Rotary position embedding.
-#include "cpu.h"
-
 #include "check.h"
+#include "cpu.h"
 
 KN_CLONES static void turn_half_split(float *head, const float *cos, const float *sin,
                                       int64_t pairs) {
@@ -27,9 +26,8 @@ KN_CLONES static void turn_interleaved(float *head, const float *cos, const floa
 
 enum kn_status cpu_rope(struct kn_backend *self, const struct kn_rope *op) {
     enum kn_status status = kn_check_rope(op, KN_F32);
-    if (status != KN_OK) {
+    if (status != KN_OK)
         return status;
-    }
     const struct kn_heads *heads = &op->heads;
     int threads = cpu_threads(self, heads->x.rows * heads->count * 2 * op->pairs);
 #pragma omp parallel for num_threads(threads)
@@ -38,11 +36,10 @@ enum kn_status cpu_rope(struct kn_backend *self, const struct kn_rope *op) {
         float *first = cpu_head(heads, r, 0);
         for (int64_t h = 0; h < heads->count; h++) {
             float *head = first + h * heads->pitch;
-            if (op->kind == KN_ROPE_HALF_SPLIT) {
+            if (op->kind == KN_ROPE_HALF_SPLIT)
                 turn_half_split(head, op->cos + angle, op->sin + angle, op->pairs);
-            } else {
+            else
                 turn_interleaved(head, op->cos + angle, op->sin + angle, op->pairs);
-            }
         }
     }
     return KN_OK;

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The sufficient statistics of residual adds: three dot products a token, in f64; the end of a
 // block, and what the statistics sum up to.
-#include "cpu.h"
+#include <math.h>
 
 #include "check.h"
+#include "cpu.h"
 #include "row_sums.h"
 #include "summary.h"
-
-#include <math.h>
 
 struct statistics {
     double xx, xd, dd;
@@ -68,9 +67,8 @@ static struct statistics add_statistics(const float *x, const float *x_addend, c
 // Row by row, so that a row's three statistics and its sum find it in the cache.
 enum kn_status cpu_block_end(struct kn_backend *self, const struct kn_block_end *op) {
     enum kn_status status = kn_check_block_end(op);
-    if (status != KN_OK) {
+    if (status != KN_OK)
         return status;
-    }
     int64_t rows = op->x.rows, cols = op->x.cols;
     int threads = cpu_row_threads(self, &op->x);
 #pragma omp parallel for num_threads(threads)
@@ -88,23 +86,20 @@ enum kn_status cpu_block_end(struct kn_backend *self, const struct kn_block_end 
             op->xd[a * rows + r] = adds[a].xd;
             op->dd[a * rows + r] = adds[a].dd;
         }
-        if (delta) {
+        if (delta)
             cpu_add_row(x, delta, addend, cols);
-        }
     }
     return KN_OK;
 }
 
 enum kn_status cpu_summary(struct kn_backend *self, const struct kn_summary *op) {
     enum kn_status status = kn_check_summary(op);
-    if (status != KN_OK) {
+    if (status != KN_OK)
         return status;
-    }
     // A token's derivation is about 16 times the work of a row op's element.
     int threads = cpu_threads(self, 16 * op->sequences * op->seq_len);
 #pragma omp parallel for num_threads(threads)
-    for (int64_t s = 0; s < op->sequences; s++) {
+    for (int64_t s = 0; s < op->sequences; s++)
         kn_summarise_sequence(op, s);
-    }
     return KN_OK;
 }

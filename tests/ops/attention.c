@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "support.h"
-
 #include <math.h>
 #include <string.h>
+
+#include "support.h"
 
 // One matrix holds the query heads, then the key heads, then the value heads, as a fused projection
 // leaves them.
@@ -71,17 +71,15 @@ static long double score_truth(const struct kn_attention *op, const struct value
     int64_t head = at->head;
     int64_t group = head / (op->q.count / op->k.count);
     long double sum = 0, softcap = (long double)op->softcap;
-    for (int64_t i = 0; i < op->q.dim; i++) {
+    for (int64_t i = 0; i < op->q.dim; i++)
         sum += element(&op->q, values->q, at->row, head, i) *
                element(&op->k, values->kv, at->first_key + key, group, i);
-    }
     sum *= (long double)op->scale;
-    if (op->slopes && op->slopes_bf16) {
+    if (op->slopes && op->slopes_bf16)
         sum += (long double)op->scale *
                (bf16_slope(op, key, head) - bf16_slope(op, at->position, head));
-    } else if (op->slopes) {
+    else if (op->slopes)
         sum += (long double)op->slopes[head] * (long double)(key - at->position);
-    }
     return softcap > 0 ? softcap * tanhl(sum / softcap) : sum;
 }
 
@@ -100,13 +98,11 @@ static void attend_truth(const struct kn_attention *op, const struct values *val
     for (int64_t j = first; j <= last; j++) {
         long double weight = expl(scores[j - first] - largest);
         total += weight;
-        for (int64_t i = 0; i < op->v.dim; i++) {
+        for (int64_t i = 0; i < op->v.dim; i++)
             y[i] += weight * element(&op->v, values->kv, at.first_key + j, group, i);
-        }
     }
-    for (int64_t i = 0; i < op->v.dim; i++) {
+    for (int64_t i = 0; i < op->v.dim; i++)
         y[i] /= total;
-    }
 }
 
 // Runs and compares the rows with index % step == 0: the truth is slow.
@@ -297,9 +293,8 @@ static void test_large_scores(void **state) {
     (void)state;
     const struct shape s = {1, 600, 1, 1, 16, 16};
     float values[600 * 48];
-    for (int i = 0; i < 600 * 48; i++) {
+    for (int i = 0; i < 600 * 48; i++)
         values[i] = roundf(random_value() * 8) / 8;
-    }
     struct matrix qkv = matrix_of(values, kn->activation_type, 600, 48, 0);
     struct matrix y = matrix_output(kn->activation_type, 600, 16, 0);
     struct kn_attention op = attention_of(&s, &(struct options){.scale = 16.F}, y.m, qkv.m);
@@ -307,9 +302,8 @@ static void test_large_scores(void **state) {
     op.scale = 1e4F; // a softmax that is all but one-hot: still finite
     check_status(kn->ops->attention(kn, &op));
     matrix_read(&y);
-    for (int64_t i = 0; i < 600 * 16; i++) {
+    for (int64_t i = 0; i < 600 * 16; i++)
         assert_true(isfinite(y.values[i]));
-    }
 }
 
 // A key or value that is not a number may touch the queries that see it only.
@@ -355,9 +349,8 @@ static void test_shape_errors(void **state) {
     struct matrix y = matrix_output(kn->activation_type, 6, 16, 0);
     const struct kn_attention good = attention_of(&s, &(struct options){.scale = 1}, y.m, qkv.m);
     struct kn_attention bad[16];
-    for (size_t i = 0; i < TEST_ARRAY_SIZE(bad); i++) {
+    for (size_t i = 0; i < TEST_ARRAY_SIZE(bad); i++)
         bad[i] = good;
-    }
     bad[0].sequences = kn_whole_sequences(4); // 6 rows are no sequences of 4
     bad[1].k.count = bad[1].v.count = 0;
     bad[2].q.count = 3; // past the columns of y
@@ -374,9 +367,8 @@ static void test_shape_errors(void **state) {
     bad[13].sequences.first = -1;
     bad[14].sequences = (struct kn_sequences){3, 6, 0}; // 2 sequences of queries, 1 of keys
     bad[15].sequences = (struct kn_sequences){6, INT64_MAX, INT64_MAX - 3};
-    for (size_t i = 0; i < TEST_ARRAY_SIZE(bad); i++) {
+    for (size_t i = 0; i < TEST_ARRAY_SIZE(bad); i++)
         assert_int_equal(kn->ops->attention(kn, &bad[i]), KN_ESHAPE);
-    }
     check_status(kn->ops->attention(kn, &good));
 }
 

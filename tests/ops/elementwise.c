@@ -1,20 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "support.h"
-
 #include <math.h>
+
+#include "support.h"
 
 // From the far negative tail over zero to where the gate is the identity, and the non-finite.
 static void test_gate(void **state) {
     (void)state;
     const int64_t cols = 4001;
     struct matrix x = matrix_random(kn->activation_type, 3, 2 * cols, 1);
-    for (int64_t i = 0; i < cols; i++) {
+    for (int64_t i = 0; i < cols; i++)
         x.values[i] = (float)(i - 2000) * 0.0045F; // -9 ... 9
-    }
     const float special[] = {NAN, INFINITY, -INFINITY, 0, -1e30F, 1e30F, -1e-30F, 40, -14};
-    for (size_t i = 0; i < TEST_ARRAY_SIZE(special); i++) {
+    for (size_t i = 0; i < TEST_ARRAY_SIZE(special); i++)
         x.values[2 * cols + (int64_t)i] = special[i];
-    }
     x = matrix_of(x.values, kn->activation_type, 3, 2 * cols, 1);
     struct matrix y = matrix_output(kn->activation_type, 3, cols, 6);
     long double *truth = host_new((size_t)(3 * cols) * sizeof *truth);
@@ -52,9 +50,8 @@ static void test_gate_in_place(void **state) {
 static void check_scale(enum kn_type type, int64_t rows, int64_t cols, float factor, float limit) {
     const float special[] = {NAN, INFINITY, -INFINITY, 0, 3, -3};
     struct matrix x = matrix_random(type, rows, cols, 3);
-    for (size_t i = 0; i < TEST_ARRAY_SIZE(special) && (int64_t)i < rows * cols; i++) {
+    for (size_t i = 0; i < TEST_ARRAY_SIZE(special) && (int64_t)i < rows * cols; i++)
         x.values[i] = special[i];
-    }
     x = matrix_of(x.values, type, rows, cols, 3);
     long double *truth = host_new((size_t)(rows * cols) * sizeof *truth);
     for (int64_t i = 0; i < rows * cols; i++) {

@@ -29,12 +29,10 @@ static void check_rope(const int64_t shape[5], int64_t first, enum kn_rope_kind 
     op.cos = vector_random(&cosine, (first + 7) * pairs);
     op.sin = vector_random(&sine, (first + 7) * pairs);
     long double *truth = host_new((size_t)(rows * cols) * sizeof *truth);
-    for (int64_t i = 0; i < rows * cols; i++) {
+    for (int64_t i = 0; i < rows * cols; i++)
         truth[i] = (long double)x.values[i];
-    }
-    for (int64_t r = 0; r < rows; r++) {
+    for (int64_t r = 0; r < rows; r++)
         rope_truth(&op, cosine, sine, r, truth + r * cols);
-    }
     check_status(kn->ops->rope(kn, &op));
     matrix_read(&x);
     check_close(OP_ROPE, x.m.type, x.values, truth, rows * cols);
@@ -120,9 +118,8 @@ static void test_copy_heads_errors(void **state) {
     bad[2].y.pitch = 0;
     bad[3].x.x.rows = 1;
     bad[4].y.first_col = 1;
-    for (size_t i = 0; i < TEST_ARRAY_SIZE(bad); i++) {
+    for (size_t i = 0; i < TEST_ARRAY_SIZE(bad); i++)
         assert_int_equal(kn->ops->copy_heads(kn, &bad[i]), KN_ESHAPE);
-    }
     check_status(kn->ops->copy_heads(kn, &good));
 }
 

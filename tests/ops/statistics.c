@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The statistics of residual adds and the adds themselves, and what they are for: an importance
 // that keeps its digits down to 1e-12.
-#include "support.h"
-
 #include <math.h>
 #include <string.h>
+
+#include "support.h"
 
 struct sums {
     double *xx, *xd, *dd; // [KN_RESIDUAL_ADDS, n], on the host
@@ -21,9 +21,8 @@ static struct sums run(struct matrix *x, const struct matrix *attention, const s
                               .x = x->m,
                               .attention = attention->m,
                               .parallel = parallel};
-    if (mlp) {
+    if (mlp)
         op.mlp = mlp->m;
-    }
     check_status(kn->ops->block_end(kn, &op));
     buffer_read(op.xx, host.xx, bytes);
     buffer_read(op.xd, host.xd, bytes);
@@ -68,9 +67,8 @@ static void check_sum(const struct matrix *x, const struct add *add) {
 
 static void check_statistics(int64_t rows, int64_t cols, bool parallel, bool has_mlp) {
     struct matrix m[3];
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 3; i++)
         m[i] = matrix_random(KN_F32, rows, cols, i);
-    }
     float *x = host_new((size_t)(rows * cols) * sizeof *x);
     memcpy(x, m[0].values, (size_t)(rows * cols) * sizeof *x);
     const float *attention = m[1].values, *mlp = has_mlp ? m[2].values : NULL;
@@ -79,11 +77,9 @@ static void check_statistics(int64_t rows, int64_t cols, bool parallel, bool has
         [KN_ADD_MLP] = {x, parallel ? NULL : attention, mlp, NULL},
         [KN_ADD_BLOCK] = {x, NULL, attention, mlp}};
     struct sums got = run(&m[0], &m[1], has_mlp ? &m[2] : NULL, parallel);
-    for (int64_t i = 0; i < KN_RESIDUAL_ADDS * rows; i++) {
-        if (adds[i / rows].delta) {
+    for (int64_t i = 0; i < KN_RESIDUAL_ADDS * rows; i++)
+        if (adds[i / rows].delta)
             check_add(&got, i, &adds[i / rows], i % rows, cols);
-        }
-    }
     check_sum(&m[0], &adds[KN_ADD_BLOCK]);
 }
 
@@ -127,10 +123,9 @@ static void check_importance(double along, double across) {
     struct matrix a = matrix_of(x, KN_F32, 1, COLS, 0), b = matrix_of(delta, KN_F32, 1, COLS, 0);
     struct sums got = run(&a, &b, NULL, false);
     double value = importance(got.xx[0], got.xd[0], got.dd[0]);
-    if (!(fabsl((long double)value - truth) <= 3e-9L * truth)) {
+    if (!(fabsl((long double)value - truth) <= 3e-9L * truth))
         fail_msg("importance %.12g, the truth is %.12Lg (along %g, across %g)", value, truth, along,
                  across);
-    }
     buffers_free(NULL);
 }
 

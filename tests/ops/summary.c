@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The end of a block, against its adds one by one, and what the statistics of residual adds sum up
 // to.
-#include "support.h"
-
 #include <math.h>
 #include <string.h>
+
+#include "support.h"
 
 // ---- the end of a block ------------------------------------------------------------------------
 
@@ -44,9 +44,8 @@ static struct ended end_block(const float *x, struct kn_matrix attention, struct
 
 static const float *sum_of(const float *x, const float *addend, int64_t count) {
     float *sum = host_new((size_t)count * sizeof *sum);
-    for (int64_t i = 0; i < count; i++) {
+    for (int64_t i = 0; i < count; i++)
         sum[i] = x[i] + addend[i];
-    }
     return sum;
 }
 
@@ -55,14 +54,12 @@ static void check_apart(const struct ended *got, const float *x, const float *de
                         int64_t rows, int64_t cols) {
     struct matrix e = matrix_of(delta, KN_F32, rows, cols, 1);
     struct ended apart = end_block(x, e.m, (struct kn_matrix){0}, rows, cols, false);
-    for (int64_t k = 0; k < 3; k++) {
+    for (int64_t k = 0; k < 3; k++)
         assert_memory_equal(got->sums + (k * KN_RESIDUAL_ADDS + add) * rows,
                             apart.sums + k * KN_RESIDUAL_ADDS * rows,
                             (size_t)rows * sizeof *apart.sums);
-    }
-    if (add == KN_ADD_BLOCK) {
+    if (add == KN_ADD_BLOCK)
         assert_memory_equal(got->x, apart.x, (size_t)(rows * cols) * sizeof *apart.x);
-    }
 }
 
 // The three adds in one pass have the bits that they have one by one, of sums rounded to f32.
@@ -103,13 +100,11 @@ static void check_absent(int64_t rows, int64_t cols, bool parallel, bool attenti
                                    mlp ? s.mlp.m : zeros.m, rows, cols, parallel);
     const bool is_there[KN_RESIDUAL_ADDS] = {attention, mlp, attention || mlp};
     assert_memory_equal(got.x, truth.x, (size_t)(rows * cols) * sizeof *got.x);
-    for (int64_t i = 0; i < 3 * KN_RESIDUAL_ADDS * rows; i++) {
-        if (is_there[i / rows % KN_RESIDUAL_ADDS]) {
+    for (int64_t i = 0; i < 3 * KN_RESIDUAL_ADDS * rows; i++)
+        if (is_there[i / rows % KN_RESIDUAL_ADDS])
             assert_true(got.sums[i] == truth.sums[i]);
-        } else {
+        else
             assert_true(isnan(got.sums[i]));
-        }
-    }
 }
 
 static void test_absent(void **state) {
@@ -147,9 +142,8 @@ static void add(struct truth *truth, int64_t place, long double value) {
 
 static int64_t bin_of(long double importance) {
     int64_t bin = 0;
-    for (int64_t i = 1; i < BINS; i++) {
+    for (int64_t i = 1; i < BINS; i++)
         bin = importance >= (long double)bin_starts[i] ? i : bin;
-    }
     return bin;
 }
 
@@ -157,9 +151,8 @@ static int64_t bin_of(long double importance) {
 static long double importance_of(double xx, double xd, double dd) {
     long double a = (long double)xx, b = (long double)xd, e = (long double)dd;
     long double yy = a + 2 * b + e, cosine = (a + b) / sqrtl(a * yy);
-    if (!isfinite(xx) || !isfinite(xd) || !isfinite(dd) || !(a > 0) || !(yy > 0)) {
+    if (!isfinite(xx) || !isfinite(xd) || !isfinite(dd) || !(a > 0) || !(yy > 0))
         return (long double)NAN;
-    }
     return cosine >= 0 ? fmaxl(a * e - b * b, 0) / (a * yy) / (1 + cosine) : 1 - cosine;
 }
 
@@ -242,25 +235,22 @@ static void run(const struct statistics *s, bool per_token, struct summary *out)
         buffer_read(sums + i * row, out->sums[i], row * sizeof(double));
         buffer_read(counts + i * count_row, out->counts[i], count_row * sizeof(uint32_t));
     }
-    if (per_token) {
+    if (per_token)
         buffer_read(importance, out->importance, tokens * sizeof(float));
-    }
     op.bins = 0;
     assert_int_equal(kn->ops->summary(kn, &op), KN_ESHAPE);
 }
 
 static void check_sequence(const struct statistics *s, const struct summary *got, int64_t which) {
     struct truth truth = {.counts[KN_COUNT_FIRST] = (uint32_t)s->seq_len};
-    for (int64_t i = 0; i < s->seq_len; i++) {
+    for (int64_t i = 0; i < s->seq_len; i++)
         add_token(&truth, s, which * s->seq_len + i);
-    }
     for (int64_t i = 0; i < KN_SUMS + s->position_bins; i++) { // long sums: by their terms' sizes
         long double value = (long double)got->sums[which][i];
         long double bound = tolerances[OP_SUMMARY][KN_F32].relative * truth.sizes[i];
-        if (!(fabsl(value - truth.sums[i]) <= bound)) {
+        if (!(fabsl(value - truth.sums[i]) <= bound))
             fail_msg("sum %lld of sequence %lld: %.17Lg, the truth is %.17Lg", (long long)i,
                      (long long)which, value, truth.sums[i]);
-        }
     }
     assert_memory_equal(got->counts[which], truth.counts,
                         (size_t)(KN_COUNTS + BINS + s->position_bins) * sizeof(uint32_t));
@@ -270,13 +260,11 @@ static void check_summary(int64_t seq_len, bool special, bool per_token) {
     struct statistics *s = host_new(sizeof *s);
     struct summary *got = host_new(sizeof *got);
     fill(s, seq_len);
-    if (special) {
+    if (special)
         add_special(s);
-    }
     run(s, per_token, got);
-    for (int64_t which = 0; which < SEQUENCES; which++) {
+    for (int64_t which = 0; which < SEQUENCES; which++)
         check_sequence(s, got, which);
-    }
     for (int64_t i = 0; per_token && i < SEQUENCES * seq_len; i++) {
         long double truth = importance_of(s->xx[i], s->xd[i], s->dd[i]);
         check_close(OP_SCALE, KN_F32, &got->importance[i], &truth, 1); // rounded to f32, no more
@@ -312,9 +300,8 @@ static void test_absent_summary(void **state) {
             assert_int_equal(got->counts[which][KN_COUNT_FINITE], is_there ? SEQ_LEN : 0);
             assert_int_equal(got->counts[which][KN_COUNT_NONFINITE], is_there ? 0 : SEQ_LEN);
         }
-        for (int i = 0; i < ROWS; i++) {
+        for (int i = 0; i < ROWS; i++)
             assert_true(isnan(got->importance[i]) == !is_there);
-        }
     }
 }
 

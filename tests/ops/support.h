@@ -2,13 +2,15 @@
 #ifndef SUPPORT_H
 #define SUPPORT_H
 
-#include "kernels/measure.h"
-#include "tolerance.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include <cmocka.h>
+
+#include "kernels/measure.h"
+#include "tolerance.h"
 
 extern enum kn_kind test_kind; // the backend under test, chosen on the command line
 extern enum kn_type test_type; // of its activations

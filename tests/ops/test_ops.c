@@ -2,10 +2,10 @@
 // Conformance of one backend, named on the command line with the type of its activations: every op
 // against the same formula in long double, on odd shapes, with guard bands around all memory. Exits
 // with 77 when the build or the machine lacks it.
-#include "support.h"
-
 #include <stdio.h>
 #include <string.h>
+
+#include "support.h"
 
 static const char *const kinds[] = {
     [KN_REFERENCE] = "reference", [KN_CPU] = "cpu", [KN_CUDA] = "cuda"};
@@ -14,9 +14,8 @@ static const char *const types[] = {[KN_F32] = "f32", [KN_F16] = "f16", [KN_BF16
 // The index of a name, `count` when there is none.
 static size_t find(const char *const *names, size_t count, const char *name) {
     size_t i = 0;
-    while (i < count && strcmp(name, names[i]) != 0) {
+    while (i < count && strcmp(name, names[i]) != 0)
         i++;
-    }
     return i;
 }
 

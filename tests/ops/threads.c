@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The same bits from 1, 2 and 3 threads: everything that a layer does, on shapes of several tiles.
-#include "support.h"
-
 #include <string.h>
+
+#include "support.h"
 
 enum { ROWS = 1100, WIDTH = 48, VOCABULARY = 1700, HEAD_DIM = 16, GROUPS = 10, GROUP = 170 };
 
@@ -62,9 +62,8 @@ static void run_rows(struct outputs *out, const struct matrix *x, const struct m
     memcpy(out->stream, x_end.values, sizeof out->stream);
 
     int32_t targets[ROWS];
-    for (int i = 0; i < ROWS; i++) {
+    for (int i = 0; i < ROWS; i++)
         targets[i] = i;
-    }
     double *a = sums, *b = a + ROWS, *c = b + ROWS;
     struct kn_loss loss = {a, b, c, x->m, w->m, NULL, buffer_new(targets, sizeof targets), 0, 1, 0};
     check_status(kn_loss_begin(kn, &loss));
@@ -95,9 +94,8 @@ static void test_identical_bits(void **state) {
         run_all(threads == 1 ? &first : &other, x, w);
         assert_int_equal(buffers_free(state), 0);
         kn->ops->close(kn);
-        if (threads > 1) {
+        if (threads > 1)
             assert_memory_equal(&first, &other, sizeof first);
-        }
     }
     kn = shared;
 }
