@@ -154,6 +154,23 @@ __device__ inline float attention_score(const attention_task &task, float slope,
     return task.softcap > 0 ? task.softcap * tanhf(score / task.softcap) : score;
 }
 
+__device__ inline float attention_power_of_two(float v) {
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(v));
+    return y;
+}
+
+// Over the four lanes that hold a row of a tensor core's accumulators.
+__device__ inline float attention_quad_max(float v) {
+    v = fmaxf(v, __shfl_xor_sync(0xffffffffu, v, 1));
+    return fmaxf(v, __shfl_xor_sync(0xffffffffu, v, 2));
+}
+
+__device__ inline float attention_quad_sum(float v) {
+    v += __shfl_xor_sync(0xffffffffu, v, 1);
+    return v + __shfl_xor_sync(0xffffffffu, v, 2);
+}
+
 #define ATTENTION_LOG2E 1.4426950408889634f
 
 #endif

@@ -159,22 +159,6 @@ template <typename S> __device__ static void mask(hopper_rows<S> &r, int positio
             r.score[i] = -INFINITY;
 }
 
-__device__ static float power_of_two(float v) {
-    float y;
-    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(v));
-    return y;
-}
-
-__device__ static float quad_max(float v) {
-    v = fmaxf(v, __shfl_xor_sync(0xffffffffu, v, 1));
-    return fmaxf(v, __shfl_xor_sync(0xffffffffu, v, 2));
-}
-
-__device__ static float quad_sum(float v) {
-    v += __shfl_xor_sync(0xffffffffu, v, 1);
-    return v + __shfl_xor_sync(0xffffffffu, v, 2);
-}
-
 // Scores become 2^(factor * (score - maximum)); earlier sums are to be multiplied by `correction`.
 template <typename S>
 __device__ static void exponentiate(hopper_rows<S> &r, float factor, float (&correction)[2]) {
@@ -186,16 +170,16 @@ __device__ static void exponentiate(hopper_rows<S> &r, float factor, float (&cor
             even = fmaxf(even, r.score[i]);
             odd = fmaxf(odd, r.score[i + 1]);
         }
-        float largest = quad_max(fmaxf(even, odd));
+        float largest = attention_quad_max(fmaxf(even, odd));
         float shift = largest == -INFINITY ? 0 : largest * factor;
-        correction[h] = power_of_two(fmaf(r.maximum[h], factor, -shift));
+        correction[h] = attention_power_of_two(fmaf(r.maximum[h], factor, -shift));
         r.maximum[h] = largest;
         float total = r.total[h] * correction[h];
 #pragma unroll
         for (int i = 2 * h; i < S::keys / 2; i += 4)
 #pragma unroll
             for (int e = i; e < i + 2; e++) {
-                r.score[e] = power_of_two(fmaf(r.score[e], factor, -shift));
+                r.score[e] = attention_power_of_two(fmaf(r.score[e], factor, -shift));
                 total += r.score[e];
             }
         r.total[h] = total;
@@ -235,7 +219,7 @@ __device__ static void write_rows(const hopper_rows<S> &r, const attention_task 
     using T = typename S::element;
 #pragma unroll
     for (int h = 0; h < 2; h++, position += 8) {
-        float inverse = __fdividef(1.F, quad_sum(r.total[h])), zero = 0;
+        float inverse = __fdividef(1.F, attention_quad_sum(r.total[h])), zero = 0;
         T *y = const_cast<T *>(attention_query_row<T>(task.y, task, tile.sequence, position,
                                                       attention_query_head(task, tile.head)));
 #pragma unroll

@@ -139,22 +139,6 @@ __device__ static void mask_scores(mma_rows<S> &r, int window, int position, int
         }
 }
 
-__device__ static float power_of_two(float v) {
-    float y;
-    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(v));
-    return y;
-}
-
-__device__ static float quad_max(float v) {
-    v = fmaxf(v, __shfl_xor_sync(0xffffffffu, v, 1));
-    return fmaxf(v, __shfl_xor_sync(0xffffffffu, v, 2));
-}
-
-__device__ static float quad_sum(float v) {
-    v += __shfl_xor_sync(0xffffffffu, v, 1);
-    return v + __shfl_xor_sync(0xffffffffu, v, 2);
-}
-
 // Scores become 2^(factor * (score - maximum)).
 template <typename S> __device__ static void exponentiate(mma_rows<S> &r, float factor) {
 #pragma unroll
@@ -163,16 +147,16 @@ template <typename S> __device__ static void exponentiate(mma_rows<S> &r, float 
 #pragma unroll
         for (int n = 0; n < S::keys / 8; n++)
             largest = fmaxf(largest, fmaxf(r.score[n][2 * h], r.score[n][2 * h + 1]));
-        largest = quad_max(largest);
+        largest = attention_quad_max(largest);
         float shift = largest == -INFINITY ? 0 : largest * factor;
-        float correction = power_of_two(fmaf(r.maximum[h], factor, -shift));
+        float correction = attention_power_of_two(fmaf(r.maximum[h], factor, -shift));
         r.maximum[h] = largest;
         r.total[h] *= correction;
 #pragma unroll
         for (int n = 0; n < S::keys / 8; n++)
 #pragma unroll
             for (int i = 2 * h; i < 2 * h + 2; i++) {
-                r.score[n][i] = power_of_two(fmaf(r.score[n][i], factor, -shift));
+                r.score[n][i] = attention_power_of_two(fmaf(r.score[n][i], factor, -shift));
                 r.total[h] += r.score[n][i];
             }
 #pragma unroll
@@ -217,7 +201,7 @@ __device__ static void write_rows(const mma_rows<S> &r, const attention_task &ta
     int first_column = (int)threadIdx.x % 4 * 2;
 #pragma unroll
     for (int h = 0; h < 2; h++, position += 8) {
-        float inverse = __fdividef(1.F, quad_sum(r.total[h])), zero = 0;
+        float inverse = __fdividef(1.F, attention_quad_sum(r.total[h])), zero = 0;
         if (position >= attention_end(task))
             continue;
         T *y = const_cast<T *>(attention_query_row<T>(task.y, task, sequence, position,

@@ -4,47 +4,17 @@
 // same in every kernel here.
 #include "device.cuh"
 
-constexpr int GROUP = 4; // elements a thread takes at a time
-
 struct row_reader {
     const float *data;
     int64_t stride;
 };
 
-// The group of a row at column c; zeros where the matrix is absent and beyond its columns. Packed
-// or not, a thread has the same columns: the order of sums does not depend on how rows are aligned.
+// Zeros where the matrix is absent.
 template <bool PACKED>
-__device__ static pack<float, GROUP> read_group(const float *row, int64_t c, int64_t cols) {
-    if constexpr (PACKED) {
-        return load<float, GROUP>(row + c);
-    } else {
-        pack<float, GROUP> group = {};
-#pragma unroll
-        for (int i = 0; i < GROUP; i++)
-            if (c + i < cols)
-                group.v[i] = row[c + i];
-        return group;
-    }
-}
-
-template <bool PACKED>
-__device__ static pack<float, GROUP> read_group(const struct row_reader &m, int64_t c,
-                                                int64_t cols) {
-    pack<float, GROUP> zero = {};
+__device__ static pack<float, ROW_GROUP> read_group(const struct row_reader &m, int64_t c,
+                                                    int64_t cols) {
+    pack<float, ROW_GROUP> zero = {};
     return m.data ? read_group<PACKED>(m.data + (int64_t)blockIdx.x * m.stride, c, cols) : zero;
-}
-
-template <bool PACKED>
-__device__ static void write_group(float *row, int64_t c, int64_t cols,
-                                   const pack<float, GROUP> &group) {
-    if constexpr (PACKED) {
-        store(row + c, group);
-    } else {
-#pragma unroll
-        for (int i = 0; i < GROUP; i++)
-            if (c + i < cols)
-                row[c + i] = group.v[i];
-    }
 }
 
 // v.v, v.e, e.e of one element pair.
@@ -64,19 +34,19 @@ template <bool PACKED> __global__ void end_rows(struct kn_block_end op) {
     struct row_reader mlp = {(const float *)op.mlp.data, op.mlp.stride};
     float *x = (float *)op.x.data + (int64_t)blockIdx.x * op.x.stride;
     double sums[9] = {};
-    for (int64_t c = (int64_t)threadIdx.x * GROUP; c < op.x.cols; c += blockDim.x * GROUP) {
-        pack<float, GROUP> v = read_group<PACKED>(x, c, op.x.cols),
-                           a = read_group<PACKED>(attention, c, op.x.cols);
-        pack<float, GROUP> m = read_group<PACKED>(mlp, c, op.x.cols);
+    for (int64_t c = (int64_t)threadIdx.x * ROW_GROUP; c < op.x.cols; c += blockDim.x * ROW_GROUP) {
+        pack<float, ROW_GROUP> v = read_group<PACKED>(x, c, op.x.cols),
+                               a = read_group<PACKED>(attention, c, op.x.cols);
+        pack<float, ROW_GROUP> m = read_group<PACKED>(mlp, c, op.x.cols);
 #pragma unroll
-        for (int i = 0; i < GROUP; i++) {
+        for (int i = 0; i < ROW_GROUP; i++) {
             float entering = op.parallel ? v.v[i] : v.v[i] + a.v[i], delta = a.v[i] + m.v[i];
             accumulate(sums, v.v[i], a.v[i]);
             accumulate(sums + 3, entering, m.v[i]);
             accumulate(sums + 6, v.v[i], delta);
             v.v[i] += delta;
         }
-        write_group<PACKED>(x, c, op.x.cols, v);
+        write_group<float, PACKED>(x, c, op.x.cols, v);
     }
     block_sum(sums, shared);
     if (threadIdx.x < KN_RESIDUAL_ADDS) {
