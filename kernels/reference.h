@@ -15,13 +15,6 @@ enum kn_status kn_cuda_open(struct kn_backend **kn_p, const struct kn_options *o
 int kn_cuda_device_count(void);
 enum kn_status kn_cuda_device_describe(struct kn_device *device, int index);
 
-// Entries of the table that have a file of their own (reference_measure.c).
-enum kn_status kn_reference_block_end(struct kn_backend *self, const struct kn_block_end *op);
-enum kn_status kn_reference_summary(struct kn_backend *self, const struct kn_summary *op);
-enum kn_status kn_reference_gram(struct kn_backend *self, const struct kn_gram *op);
-enum kn_status kn_reference_inner_products(struct kn_backend *self,
-                                           const struct kn_inner_products *op);
-
 // activation(v) in f64; parameters as in struct kn_product.
 double kn_reference_activate(enum kn_activation activation, const float *parameters, double v);
 

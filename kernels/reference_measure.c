@@ -3,7 +3,7 @@
 #include <math.h>
 
 #include "check.h"
-#include "reference.h"
+#include "reference_entries.h"
 #include "summary.h"
 
 // A row of a residual add, as struct kn_block_end has it: v = x + x_addend, e = delta +
@@ -33,13 +33,10 @@ static void write_statistics(const struct kn_block_end *op, int64_t at,
     op->dd[at] = dd;
 }
 
-static float *row_of(const struct kn_matrix *m, int64_t row) {
-    return m->data ? (float *)m->data + row * m->stride : NULL;
-}
-
 static void end_row(const struct kn_block_end *op, int64_t row) {
-    float *x = row_of(&op->x, row);
-    const float *attention = row_of(&op->attention, row), *mlp = row_of(&op->mlp, row);
+    float *x = kn_reference_row(&op->x, row);
+    const float *attention = kn_reference_row(&op->attention, row),
+                *mlp = kn_reference_row(&op->mlp, row);
     const float *delta = attention ? attention : mlp, *addend = attention ? mlp : NULL;
     const struct residual_add adds[KN_RESIDUAL_ADDS] = {
         [KN_ADD_ATTENTION] = {x, NULL, attention, NULL},
