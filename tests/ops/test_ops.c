@@ -35,9 +35,9 @@ int main(int count, char **arguments) {
         fprintf(stderr, "%s: %s: %s\n", kinds[kind], kn_status_text(status), error);
         return status == KN_EUNSUPPORTED ? 77 : 1;
     }
-    int failed = test_products() + test_attention() + test_norms() + test_heads() +
-                 test_elementwise() + test_moves() + test_statistics() + test_summary() +
-                 test_loss() + test_memory() + test_threads();
+    int failed = test_products() + test_attention() + test_cached_attention() + test_norms() +
+                 test_heads() + test_elementwise() + test_moves() + test_statistics() +
+                 test_block_ends() + test_summary() + test_loss() + test_memory() + test_threads();
     kn->ops->close(kn);
     return failed != 0;
 }
