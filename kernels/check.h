@@ -4,6 +4,14 @@
 
 #include "kernels/measure.h"
 
+// Passes a failure on to the caller.
+#define KN_TRY(call)                                                                               \
+    do {                                                                                           \
+        enum kn_status kn_try_status_ = (call);                                                    \
+        if (kn_try_status_ != KN_OK)                                                               \
+            return kn_try_status_;                                                                 \
+    } while (0)
+
 // Do the operands of an op agree? KN_OK, KN_ESHAPE or, for an option that the op has not,
 // KN_EUNSUPPORTED; `type` is the backend's activation type.
 // Every entry of every backend asks first, so that the code behind it need not.

@@ -7,10 +7,10 @@
 #include "reference_entries.h"
 
 enum kn_status kn_reference_rope(struct kn_backend *self, const struct kn_rope *op) {
-    enum kn_status status = kn_check_rope(op, self->activation_type);
+    KN_TRY(kn_check_rope(op, self->activation_type));
     bool half_split = op->kind == KN_ROPE_HALF_SPLIT;
     int64_t step = half_split ? 1 : 2, distance = half_split ? op->pairs : 1;
-    for (int64_t r = 0; status == KN_OK && r < op->heads.x.rows; r++) {
+    for (int64_t r = 0; r < op->heads.x.rows; r++) {
         int64_t position = op->sequences.first + r % op->sequences.queries;
         const float *cos_row = op->cos + position * op->pairs;
         const float *sin_row = op->sin + position * op->pairs;
@@ -24,7 +24,7 @@ enum kn_status kn_reference_rope(struct kn_backend *self, const struct kn_rope *
             }
         }
     }
-    return status;
+    return KN_OK;
 }
 
 enum { SUMS = 64 }; // columns of y summed at a time
@@ -81,9 +81,9 @@ void kn_reference_attend(const struct kn_attention *op, int64_t row, int64_t hea
 }
 
 enum kn_status kn_reference_attention(struct kn_backend *self, const struct kn_attention *op) {
-    enum kn_status status = kn_check_attention(op, self->activation_type);
-    for (int64_t r = 0; status == KN_OK && r < op->y.rows; r++)
+    KN_TRY(kn_check_attention(op, self->activation_type));
+    for (int64_t r = 0; r < op->y.rows; r++)
         for (int64_t h = 0; h < op->q.count; h++)
             kn_reference_attend(op, r, h);
-    return status;
+    return KN_OK;
 }

@@ -50,18 +50,18 @@ static void end_row(const struct kn_block_end *op, int64_t row) {
 
 enum kn_status kn_reference_block_end(struct kn_backend *self, const struct kn_block_end *op) {
     (void)self;
-    enum kn_status status = kn_check_block_end(op);
-    for (int64_t r = 0; status == KN_OK && r < op->x.rows; r++)
+    KN_TRY(kn_check_block_end(op));
+    for (int64_t r = 0; r < op->x.rows; r++)
         end_row(op, r);
-    return status;
+    return KN_OK;
 }
 
 enum kn_status kn_reference_summary(struct kn_backend *self, const struct kn_summary *op) {
     (void)self;
-    enum kn_status status = kn_check_summary(op);
-    for (int64_t s = 0; status == KN_OK && s < op->sequences; s++)
+    KN_TRY(kn_check_summary(op));
+    for (int64_t s = 0; s < op->sequences; s++)
         kn_summarise_sequence(op, s);
-    return status;
+    return KN_OK;
 }
 
 static double dot(const float *x, const float *y, int64_t count) {
@@ -73,22 +73,22 @@ static double dot(const float *x, const float *y, int64_t count) {
 
 enum kn_status kn_reference_gram(struct kn_backend *self, const struct kn_gram *op) {
     (void)self;
-    enum kn_status status = kn_check_gram(op);
+    KN_TRY(kn_check_gram(op));
     bool on_diagonal = op->row == op->col && op->rows == op->width;
-    for (int64_t i = 0; status == KN_OK && i < op->rows; i++)
+    for (int64_t i = 0; i < op->rows; i++)
         for (int64_t j = 0; j < (on_diagonal ? i + 1 : op->width); j++)
             op->y[i * op->width + j] = (float)dot(op->x + (op->row + i) * op->cols,
                                                   op->x + (op->col + j) * op->cols, op->cols);
-    return status;
+    return KN_OK;
 }
 
 enum kn_status kn_reference_inner_products(struct kn_backend *self,
                                            const struct kn_inner_products *op) {
     (void)self;
-    enum kn_status status = kn_check_inner_products(op);
-    for (int64_t i = 0; status == KN_OK && i < op->count; i++)
+    KN_TRY(kn_check_inner_products(op));
+    for (int64_t i = 0; i < op->count; i++)
         for (int64_t j = 0; j <= i; j++)
             op->y[i * op->count + j] =
                 dot(op->x + i * op->pitch, op->x + j * op->pitch, op->length);
-    return status;
+    return KN_OK;
 }

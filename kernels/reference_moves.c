@@ -22,17 +22,17 @@ static void copy(const struct kn_matrix *y, int64_t y_row, int64_t y_col, const 
 
 enum kn_status kn_reference_copy_heads(struct kn_backend *self, const struct kn_copy_heads *op) {
     (void)self;
-    enum kn_status status = kn_check_copy_heads(op);
-    for (int64_t r = 0; status == KN_OK && r < op->y.x.rows; r++)
+    KN_TRY(kn_check_copy_heads(op));
+    for (int64_t r = 0; r < op->y.x.rows; r++)
         for (int64_t h = 0; h < op->y.count; h++)
             copy(&op->y.x, r, head_col(&op->y, h), &op->x.x, r,
                  head_col(&op->x, op->x.count == 1 ? 0 : h), op->y.dim);
-    return status;
+    return KN_OK;
 }
 
 enum kn_status kn_reference_scale(struct kn_backend *self, const struct kn_scale *op) {
-    enum kn_status status = kn_check_scale(op, self->activation_type);
-    for (int64_t r = 0; status == KN_OK && r < op->x.rows; r++) {
+    KN_TRY(kn_check_scale(op, self->activation_type));
+    for (int64_t r = 0; r < op->x.rows; r++) {
         float *x = kn_reference_row(&op->x, r);
         for (int64_t c = 0; c < op->x.cols; c++) {
             float v = op->factor == 0 ? 0 : op->factor * x[c];
@@ -40,21 +40,21 @@ enum kn_status kn_reference_scale(struct kn_backend *self, const struct kn_scale
             x[c] = v < -op->limit ? -op->limit : v;
         }
     }
-    return status;
+    return KN_OK;
 }
 
 enum kn_status kn_reference_gather(struct kn_backend *self, const struct kn_gather *op) {
     (void)self;
-    enum kn_status status = kn_check_gather(op);
-    for (int64_t r = 0; status == KN_OK && r < op->y.rows; r++)
+    KN_TRY(kn_check_gather(op));
+    for (int64_t r = 0; r < op->y.rows; r++)
         copy(&op->y, r, 0, &op->x, op->rows[r], 0, op->y.cols);
-    return status;
+    return KN_OK;
 }
 
 enum kn_status kn_reference_combine(struct kn_backend *self, const struct kn_combine *op) {
     (void)self;
-    enum kn_status status = kn_check_combine(op);
-    for (int64_t i = 0; status == KN_OK && i < op->y.rows * op->used; i++) {
+    KN_TRY(kn_check_combine(op));
+    for (int64_t i = 0; i < op->y.rows * op->used; i++) {
         int64_t row = op->positions[i] - op->first;
         if (row < 0 || row >= op->x.rows)
             continue;
@@ -63,14 +63,12 @@ enum kn_status kn_reference_combine(struct kn_backend *self, const struct kn_com
             y[c] = (float)((double)y[c] +
                            (double)op->weights[i] * (double)kn_reference_row(&op->x, row)[c]);
     }
-    return status;
+    return KN_OK;
 }
 
 enum kn_status kn_reference_convert(struct kn_backend *self, const struct kn_conversion *op) {
     (void)self;
-    enum kn_status status = kn_check_conversion(op);
-    if (status != KN_OK)
-        return status;
+    KN_TRY(kn_check_conversion(op));
     for (int64_t i = 0; i < op->count; i++)
         kn_store(op->to, op->to_type, i, kn_load(op->from, op->from_type, i));
     return KN_OK;
@@ -78,8 +76,8 @@ enum kn_status kn_reference_convert(struct kn_backend *self, const struct kn_con
 
 enum kn_status kn_reference_embed(struct kn_backend *self, const struct kn_embed *op) {
     (void)self;
-    enum kn_status status = kn_check_embed(op);
-    for (int64_t r = 0; status == KN_OK && r < op->y.rows; r++) {
+    KN_TRY(kn_check_embed(op));
+    for (int64_t r = 0; r < op->y.rows; r++) {
         int64_t id = op->ids[r] - op->first_id;
         if (id < 0 || id >= op->table.rows)
             continue;
@@ -90,5 +88,5 @@ enum kn_status kn_reference_embed(struct kn_backend *self, const struct kn_embed
             *y = op->accumulate ? *y + value : value;
         }
     }
-    return status;
+    return KN_OK;
 }

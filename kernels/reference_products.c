@@ -40,8 +40,8 @@ static double dot(const float *x, const struct kn_matrix *w, int64_t w_row) {
 }
 
 enum kn_status kn_reference_product(struct kn_backend *self, const struct kn_product *op) {
-    enum kn_status status = kn_check_product(op, self->activation_type);
-    for (int64_t r = 0; status == KN_OK && r < op->y.rows; r++) {
+    KN_TRY(kn_check_product(op, self->activation_type));
+    for (int64_t r = 0; r < op->y.rows; r++) {
         for (int64_t c = 0; c < op->y.cols; c++) {
             double sum =
                 dot(kn_reference_row(&op->x, r), &op->w, c) + (op->bias ? (double)op->bias[c] : 0);
@@ -49,7 +49,7 @@ enum kn_status kn_reference_product(struct kn_backend *self, const struct kn_pro
                 (float)kn_reference_activate(op->activation, op->parameters, sum);
         }
     }
-    return status;
+    return KN_OK;
 }
 
 // `rows` rows of m from `first` on; those of no rows keep m's address, which may be NULL.
@@ -73,24 +73,24 @@ struct kn_product kn_product_of_group(const struct kn_grouped_product *op, int64
 // The groups one after the other, by the backend's own product.
 enum kn_status kn_reference_grouped_product(struct kn_backend *self,
                                             const struct kn_grouped_product *op) {
-    enum kn_status status = kn_check_grouped_product(op, self->activation_type);
-    for (int64_t g = 0; status == KN_OK && g < op->groups; g++) {
+    KN_TRY(kn_check_grouped_product(op, self->activation_type));
+    for (int64_t g = 0; g < op->groups; g++) {
         struct kn_product product = kn_product_of_group(op, g);
-        status = self->ops->product(self, &product);
+        KN_TRY(self->ops->product(self, &product));
     }
-    return status;
+    return KN_OK;
 }
 
 enum kn_status kn_reference_gate(struct kn_backend *self, const struct kn_gate *op) {
-    enum kn_status status = kn_check_gate(op, self->activation_type);
-    for (int64_t r = 0; status == KN_OK && r < op->y.rows; r++) {
+    KN_TRY(kn_check_gate(op, self->activation_type));
+    for (int64_t r = 0; r < op->y.rows; r++) {
         const float *x = kn_reference_row(&op->x, r);
         for (int64_t c = 0; c < op->y.cols; c++) {
             double gate = kn_reference_activate(op->activation, NULL, (double)x[c]);
             kn_reference_row(&op->y, r)[c] = (float)(gate * (double)x[op->y.cols + c]);
         }
     }
-    return status;
+    return KN_OK;
 }
 
 static void loss_add(double *maximum, double *sum, double z) {
@@ -103,8 +103,8 @@ static void loss_add(double *maximum, double *sum, double z) {
 }
 
 enum kn_status kn_reference_loss(struct kn_backend *self, const struct kn_loss *op) {
-    enum kn_status status = kn_check_loss(op, self->activation_type);
-    for (int64_t r = 0; status == KN_OK && r < op->x.rows; r++) {
+    KN_TRY(kn_check_loss(op, self->activation_type));
+    for (int64_t r = 0; r < op->x.rows; r++) {
         int64_t target = op->targets[r] < 0 ? -1 : op->targets[r] - op->first_id;
         for (int64_t c = 0; c < op->w.rows; c++) {
             double z =
@@ -115,5 +115,5 @@ enum kn_status kn_reference_loss(struct kn_backend *self, const struct kn_loss *
                 op->target[r] = z;
         }
     }
-    return status;
+    return KN_OK;
 }

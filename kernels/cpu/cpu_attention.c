@@ -296,11 +296,8 @@ static int64_t work_of(const struct kn_attention *op) {
 
 enum kn_status cpu_attention(struct kn_backend *self, const struct kn_attention *op) {
     struct cpu_scratch scratch;
-    enum kn_status status = kn_check_attention(op, KN_F32);
-    if (status == KN_OK)
-        status = cpu_reserve(self, &scratch, 0, scratch_bytes(op));
-    if (status != KN_OK)
-        return status;
+    KN_TRY(kn_check_attention(op, KN_F32));
+    KN_TRY(cpu_reserve(self, &scratch, 0, scratch_bytes(op)));
     int64_t blocks = cpu_divide_up(op->sequences.queries, QUERIES);
     int64_t tasks = op->y.rows / op->sequences.queries * op->q.count * blocks;
     int threads = tasks > 1 ? cpu_threads(self, work_of(op) / CPU_MULTIPLICATIONS) : 1;

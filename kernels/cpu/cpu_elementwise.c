@@ -74,9 +74,7 @@ KN_CLONES static void gate(float *y, const float *gate, const float *up, int64_t
 }
 
 enum kn_status cpu_gate(struct kn_backend *self, const struct kn_gate *op) {
-    enum kn_status status = kn_check_gate(op, KN_F32);
-    if (status != KN_OK)
-        return status;
+    KN_TRY(kn_check_gate(op, KN_F32));
     int threads = cpu_row_threads(self, &op->y);
 #pragma omp parallel for num_threads(threads)
     for (int64_t r = 0; r < op->y.rows; r++) {
@@ -112,9 +110,7 @@ KN_CLONES static void scale_row(float *x, float factor, float limit, int64_t cou
 }
 
 enum kn_status cpu_scale(struct kn_backend *self, const struct kn_scale *op) {
-    enum kn_status status = kn_check_scale(op, KN_F32);
-    if (status != KN_OK)
-        return status;
+    KN_TRY(kn_check_scale(op, KN_F32));
     int threads = cpu_row_threads(self, &op->x);
 #pragma omp parallel for num_threads(threads)
     for (int64_t r = 0; r < op->x.rows; r++)

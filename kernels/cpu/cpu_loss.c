@@ -69,16 +69,12 @@ enum kn_status cpu_loss(struct kn_backend *self, const struct kn_loss *op) {
     struct cpu_scratch scratch;
     int64_t rows = op->x.rows, row_tiles = cpu_divide_up(rows, TILE_ROWS);
     int64_t col_tiles = cpu_divide_up(op->w.rows, TILE_COLS);
-    enum kn_status status = kn_check_loss(op, KN_F32);
-    if (status == KN_OK && !(cpu_fits_blas(&op->x) && cpu_fits_blas(&op->w)))
-        status = KN_EUNSUPPORTED;
-    if (status == KN_OK) {
-        int64_t wide = op->w.type == KN_F32 ? 0 : op->w.cols;
-        status = cpu_reserve(self, &scratch, (size_t)(rows * col_tiles) * sizeof(struct partial),
-                             TILE_COLS * sizeof(float) * (size_t)(TILE_ROWS + wide));
-    }
-    if (status != KN_OK)
-        return status;
+    KN_TRY(kn_check_loss(op, KN_F32));
+    if (!(cpu_fits_blas(&op->x) && cpu_fits_blas(&op->w)))
+        return KN_EUNSUPPORTED;
+    int64_t wide = op->w.type == KN_F32 ? 0 : op->w.cols;
+    KN_TRY(cpu_reserve(self, &scratch, (size_t)(rows * col_tiles) * sizeof(struct partial),
+                       TILE_COLS * sizeof(float) * (size_t)(TILE_ROWS + wide)));
     struct partial *parts = (struct partial *)(void *)scratch.common; // [col_tiles][rows]
     int64_t tiles = row_tiles * col_tiles;
     int64_t work = rows * op->w.rows / CPU_MULTIPLICATIONS * op->w.cols;

@@ -35,9 +35,7 @@ KN_CLONES static void embed_row(float *y, const struct kn_embed *op, int64_t fro
 }
 
 enum kn_status cpu_embed(struct kn_backend *self, const struct kn_embed *op) {
-    enum kn_status status = kn_check_embed(op);
-    if (status != KN_OK)
-        return status;
+    KN_TRY(kn_check_embed(op));
     int threads = cpu_row_threads(self, &op->y);
 #pragma omp parallel for num_threads(threads)
     for (int64_t r = 0; r < op->y.rows; r++) {
@@ -58,9 +56,7 @@ static void copy(const struct kn_matrix *y, int64_t to, const struct kn_matrix *
 }
 
 enum kn_status cpu_gather(struct kn_backend *self, const struct kn_gather *op) {
-    enum kn_status status = kn_check_gather(op);
-    if (status != KN_OK)
-        return status;
+    KN_TRY(kn_check_gather(op));
     int threads = cpu_row_threads(self, &op->y);
 #pragma omp parallel for num_threads(threads)
     for (int64_t r = 0; r < op->y.rows; r++)
@@ -75,9 +71,7 @@ KN_CLONES static void add_weighted(float *y, const float *x, float weight, int64
 }
 
 enum kn_status cpu_combine(struct kn_backend *self, const struct kn_combine *op) {
-    enum kn_status status = kn_check_combine(op);
-    if (status != KN_OK)
-        return status;
+    KN_TRY(kn_check_combine(op));
     int threads = cpu_row_threads(self, &op->x);
 #pragma omp parallel for num_threads(threads)
     for (int64_t r = 0; r < op->y.rows; r++) {
@@ -91,9 +85,7 @@ enum kn_status cpu_combine(struct kn_backend *self, const struct kn_combine *op)
 }
 
 enum kn_status cpu_copy_heads(struct kn_backend *self, const struct kn_copy_heads *op) {
-    enum kn_status status = kn_check_copy_heads(op);
-    if (status != KN_OK)
-        return status;
+    KN_TRY(kn_check_copy_heads(op));
     const struct kn_heads *y = &op->y, *x = &op->x;
     int64_t x_pitch = x->count == 1 ? 0 : x->pitch;
     int threads = cpu_threads(self, y->x.rows * y->count * y->dim);
@@ -125,9 +117,7 @@ KN_CLONES static void convert(const struct kn_conversion *op, int64_t begin, int
 }
 
 enum kn_status cpu_convert(struct kn_backend *self, const struct kn_conversion *op) {
-    enum kn_status status = kn_check_conversion(op);
-    if (status != KN_OK)
-        return status;
+    KN_TRY(kn_check_conversion(op));
     int threads = cpu_threads(self, op->count);
 #pragma omp parallel for num_threads(threads)
     for (int64_t begin = 0; begin < op->count; begin += CONVERTED_AT_ONCE)

@@ -83,9 +83,7 @@ KN_CLONES static void normalise_row(float *y, const float *x, const float *adden
 }
 
 enum kn_status cpu_norm(struct kn_backend *self, const struct kn_norm *op) {
-    enum kn_status status = kn_check_norm(op, KN_F32);
-    if (status != KN_OK)
-        return status;
+    KN_TRY(kn_check_norm(op, KN_F32));
     struct norm norm = {op->weight, op->bias, op->kind, op->epsilon};
     int threads = cpu_row_threads(self, &op->x);
 #pragma omp parallel for num_threads(threads)
@@ -96,9 +94,7 @@ enum kn_status cpu_norm(struct kn_backend *self, const struct kn_norm *op) {
 }
 
 enum kn_status cpu_head_norm(struct kn_backend *self, const struct kn_head_norm *op) {
-    enum kn_status status = kn_check_head_norm(op, KN_F32);
-    if (status != KN_OK)
-        return status;
+    KN_TRY(kn_check_head_norm(op, KN_F32));
     const struct kn_heads *heads = &op->heads;
     int threads = cpu_threads(self, heads->x.rows * heads->count * heads->dim);
 #pragma omp parallel for num_threads(threads)

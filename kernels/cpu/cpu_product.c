@@ -52,16 +52,11 @@ void cpu_tile_product(float *y, int64_t y_stride, const float *x, int64_t x_stri
 enum kn_status cpu_product(struct kn_backend *self, const struct kn_product *op) {
     struct cpu_scratch scratch;
     bool is_wide = op->w.type == KN_F32;
-    enum kn_status status = kn_check_product(op, KN_F32);
-    if (status == KN_OK &&
-        !(cpu_fits_blas(&op->x) && cpu_fits_blas(&op->y) && cpu_fits_blas(&op->w)))
-        status = KN_EUNSUPPORTED;
-    if (status == KN_OK) {
-        size_t wide = is_wide ? 0 : TILE_COLS * (size_t)op->w.cols * sizeof(float);
-        status = cpu_reserve(self, &scratch, 0, wide);
-    }
-    if (status != KN_OK)
-        return status;
+    KN_TRY(kn_check_product(op, KN_F32));
+    if (!(cpu_fits_blas(&op->x) && cpu_fits_blas(&op->y) && cpu_fits_blas(&op->w)))
+        return KN_EUNSUPPORTED;
+    size_t wide = is_wide ? 0 : TILE_COLS * (size_t)op->w.cols * sizeof(float);
+    KN_TRY(cpu_reserve(self, &scratch, 0, wide));
     int64_t row_tiles = cpu_divide_up(op->y.rows, TILE_ROWS);
     int64_t col_tiles = cpu_divide_up(op->y.cols, TILE_COLS);
     int64_t tiles = row_tiles * col_tiles;

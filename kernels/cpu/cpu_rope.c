@@ -25,9 +25,7 @@ KN_CLONES static void turn_interleaved(float *head, const float *cos, const floa
 }
 
 enum kn_status cpu_rope(struct kn_backend *self, const struct kn_rope *op) {
-    enum kn_status status = kn_check_rope(op, KN_F32);
-    if (status != KN_OK)
-        return status;
+    KN_TRY(kn_check_rope(op, KN_F32));
     const struct kn_heads *heads = &op->heads;
     int threads = cpu_threads(self, heads->x.rows * heads->count * 2 * op->pairs);
 #pragma omp parallel for num_threads(threads)

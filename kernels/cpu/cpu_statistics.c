@@ -66,9 +66,7 @@ static struct statistics add_statistics(const float *x, const float *x_addend, c
 
 // Row by row, so that a row's three statistics and its sum find it in the cache.
 enum kn_status cpu_block_end(struct kn_backend *self, const struct kn_block_end *op) {
-    enum kn_status status = kn_check_block_end(op);
-    if (status != KN_OK)
-        return status;
+    KN_TRY(kn_check_block_end(op));
     int64_t rows = op->x.rows, cols = op->x.cols;
     int threads = cpu_row_threads(self, &op->x);
 #pragma omp parallel for num_threads(threads)
@@ -93,9 +91,7 @@ enum kn_status cpu_block_end(struct kn_backend *self, const struct kn_block_end 
 }
 
 enum kn_status cpu_summary(struct kn_backend *self, const struct kn_summary *op) {
-    enum kn_status status = kn_check_summary(op);
-    if (status != KN_OK)
-        return status;
+    KN_TRY(kn_check_summary(op));
     // A token's derivation is about 16 times the work of a row op's element.
     int threads = cpu_threads(self, 16 * op->sequences * op->seq_len);
 #pragma omp parallel for num_threads(threads)

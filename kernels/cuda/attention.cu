@@ -76,7 +76,7 @@ static enum kn_status reserve_marks(struct kn_backend *self, struct attention_la
     struct attention_task *task = &launch->task;
     size_t count = (size_t)attention_pairs(*task) * (size_t)attention_units(*task);
     void *memory;
-    CUDA_TRY(cuda_reserve(self, &memory, (count + 1) * sizeof(unsigned)));
+    KN_TRY(cuda_reserve(self, &memory, (count + 1) * sizeof(unsigned)));
     task->marks = (unsigned *)memory;
     task->next_tile = task->marks + count;
     return cuda_check(self,
@@ -113,7 +113,7 @@ enum attention_kernel attention_choice(struct kn_backend *self, const struct kn_
 
 enum kn_status attention_run(struct kn_backend *self, const struct kn_attention *op,
                              enum attention_kernel first) {
-    CUDA_TRY(kn_check_attention(op, self->activation_type));
+    KN_TRY(kn_check_attention(op, self->activation_type));
     if (op->y.rows == 0)
         return KN_OK;
     if (op->y.rows > INT_MAX / ATTENTION_HEADS || op->k.x.rows > INT_MAX / ATTENTION_HEADS ||
@@ -123,10 +123,10 @@ enum kn_status attention_run(struct kn_backend *self, const struct kn_attention 
         struct attention_launch launch = launch_of(self, op, head);
         enum attention_kernel choice = choice_of(&launch, first);
         if (choice != ATTENTION_ROWS) {
-            CUDA_TRY(reserve_marks(self, &launch));
-            CUDA_TRY(kernels[choice].run(self, &launch));
+            KN_TRY(reserve_marks(self, &launch));
+            KN_TRY(kernels[choice].run(self, &launch));
         }
-        CUDA_TRY(attention_rows(self, &launch));
+        KN_TRY(attention_rows(self, &launch));
     }
     return KN_OK;
 }

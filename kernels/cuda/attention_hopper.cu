@@ -402,10 +402,10 @@ static enum kn_status find_encoder(struct kn_backend *self,
                                    PFN_cuTensorMapEncodeTiled_v12000 *encode_p) {
     void *function = NULL;
     cudaDriverEntryPointQueryResult found = cudaDriverEntryPointSymbolNotFound;
-    CUDA_TRY(cuda_check(self,
-                        cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &function, 12000,
-                                                         cudaEnableDefault, &found),
-                        "looking for cuTensorMapEncodeTiled"));
+    KN_TRY(cuda_check(self,
+                      cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &function, 12000,
+                                                       cudaEnableDefault, &found),
+                      "looking for cuTensorMapEncodeTiled"));
     if (!function || found != cudaDriverEntryPointSuccess)
         return cuda_check(self, cudaErrorSymbolNotFound, "looking for cuTensorMapEncodeTiled");
     *encode_p = (PFN_cuTensorMapEncodeTiled_v12000)function;
@@ -441,11 +441,11 @@ static enum kn_status launch_shape(struct kn_backend *self, struct attention_lau
     hopper_maps maps;
     int heads = task->first_head + task->heads, key_heads = (heads - 1) / task->group + 1;
     int bytes = (int)sizeof(hopper_shared<S>) + 1024; // room to align
-    CUDA_TRY(find_encoder(self, &encoder));
-    CUDA_TRY(encode(self, encoder, &maps.q, launch, &task->q, heads, S::queries));
-    CUDA_TRY(encode(self, encoder, &maps.k, launch, &task->k, key_heads, S::keys));
-    CUDA_TRY(encode(self, encoder, &maps.v, launch, &task->v, key_heads, S::keys));
-    CUDA_TRY(cuda_check(
+    KN_TRY(find_encoder(self, &encoder));
+    KN_TRY(encode(self, encoder, &maps.q, launch, &task->q, heads, S::queries));
+    KN_TRY(encode(self, encoder, &maps.k, launch, &task->k, key_heads, S::keys));
+    KN_TRY(encode(self, encoder, &maps.v, launch, &task->v, key_heads, S::keys));
+    KN_TRY(cuda_check(
         self,
         cudaFuncSetAttribute(hopper_kernel<S>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes),
         "shared memory for attention"));

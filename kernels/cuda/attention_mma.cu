@@ -281,7 +281,7 @@ template <typename S>
 static enum kn_status launch_shape(struct kn_backend *self, struct attention_launch *launch) {
     struct attention_task *task = &launch->task;
     task->tiles = (task->queries + MMA_QUERIES - 1) / MMA_QUERIES;
-    CUDA_TRY(cuda_check(
+    KN_TRY(cuda_check(
         self,
         cudaFuncSetAttribute(mma_kernel<S>, cudaFuncAttributeMaxDynamicSharedMemorySize, S::bytes),
         "shared memory for attention"));

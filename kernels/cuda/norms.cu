@@ -143,7 +143,7 @@ static enum kn_status launch_norm(struct kn_backend *self, const struct kn_norm 
 }
 
 enum kn_status cuda_norm(struct kn_backend *self, const struct kn_norm *op) {
-    CUDA_TRY(kn_check_norm(op, self->activation_type));
+    KN_TRY(kn_check_norm(op, self->activation_type));
     if (!op->x.rows || !op->x.cols)
         return KN_OK;
     bool packed = is_packable(&op->x, 4) && is_packable(&op->addend, 4) && is_packable(&op->y, 4) &&
@@ -187,7 +187,7 @@ template <typename T> __global__ void norm_heads(struct kn_head_norm op) {
 }
 
 enum kn_status cuda_head_norm(struct kn_backend *self, const struct kn_head_norm *op) {
-    CUDA_TRY(kn_check_head_norm(op, self->activation_type));
+    KN_TRY(kn_check_head_norm(op, self->activation_type));
     int64_t heads = op->heads.x.rows * op->heads.count;
     if (!heads || op->kind == KN_NO_NORM)
         return KN_OK;

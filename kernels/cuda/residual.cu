@@ -64,7 +64,7 @@ template <bool PACKED> __global__ void end_rows(struct kn_block_end op) {
 }
 
 enum kn_status cuda_block_end(struct kn_backend *self, const struct kn_block_end *op) {
-    CUDA_TRY(kn_check_block_end(op));
+    KN_TRY(kn_check_block_end(op));
     if (!op->x.rows)
         return KN_OK;
     bool packed =
@@ -185,11 +185,11 @@ __global__ void summarise(struct kn_summary op, double *scratch) {
 }
 
 enum kn_status cuda_summary(struct kn_backend *self, const struct kn_summary *op) {
-    CUDA_TRY(kn_check_summary(op));
+    KN_TRY(kn_check_summary(op));
     if (!op->sequences)
         return KN_OK;
     void *scratch;
-    CUDA_TRY(cuda_reserve(self, &scratch, (size_t)(op->sequences * op->seq_len) * sizeof(double)));
+    KN_TRY(cuda_reserve(self, &scratch, (size_t)(op->sequences * op->seq_len) * sizeof(double)));
     summarise<<<(unsigned)op->sequences, SUMMARY_THREADS, (size_t)op->bins * sizeof(uint32_t),
                 cuda_of(self)->ops>>>(*op, (double *)scratch);
     return cuda_launched(self, "the summary");
