@@ -54,10 +54,10 @@ struct kn_combine;
 struct kn_conversion;
 struct kn_embed;
 struct kn_loss;
-struct kn_statistics;
-struct kn_add;
 struct kn_block_end;
 struct kn_summary;
+struct kn_gram;
+struct kn_inner_products;
 
 // The table. `self` is the handle; entries are never NULL.
 struct kn_ops {
@@ -99,10 +99,10 @@ struct kn_ops {
     enum kn_status (*loss)(struct kn_backend *self, const struct kn_loss *op);
 
     // kernels/measure.h
-    enum kn_status (*statistics)(struct kn_backend *self, const struct kn_statistics *op);
-    enum kn_status (*add)(struct kn_backend *self, const struct kn_add *op);
     enum kn_status (*block_end)(struct kn_backend *self, const struct kn_block_end *op);
     enum kn_status (*summary)(struct kn_backend *self, const struct kn_summary *op);
+    enum kn_status (*gram)(struct kn_backend *self, const struct kn_gram *op);
+    enum kn_status (*inner_products)(struct kn_backend *self, const struct kn_inner_products *op);
 };
 
 // A handle: the table first, so that callers write kn->ops->product(kn, &op).

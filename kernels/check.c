@@ -54,13 +54,11 @@ enum kn_status kn_check_product(const struct kn_product *op, enum kn_type type) 
 enum kn_status kn_check_grouped_product(const struct kn_grouped_product *op, enum kn_type type) {
     struct kn_product one = op->product;
     bool agrees = op->groups >= 0 && op->first && !one.bias && is_matrix(&one.w);
-    for (int64_t g = 0; agrees && g < op->groups; g++) {
+    for (int64_t g = 0; agrees && g < op->groups; g++)
         agrees = op->first[g] <= op->first[g + 1];
-    }
     if (!agrees || op->first[op->groups] - op->first[0] != one.y.rows ||
-        one.w.rows != op->groups * one.y.cols) {
+        one.w.rows != op->groups * one.y.cols)
         return KN_ESHAPE;
-    }
     one.w.rows = one.y.cols;
     return kn_check_product(&one, type);
 }
@@ -70,9 +68,21 @@ enum kn_status kn_check_norm(const struct kn_norm *op, enum kn_type type) {
                      is_addend(&op->addend, &op->x) && is_alike(&op->y, &op->x));
 }
 
+static bool is_sequences(const struct kn_sequences *s) {
+    return s->queries >= 1 && s->first >= 0;
+}
+
+// Whether queries and keys are rows of the same number of sequences, the keys reaching to the last
+// query.
+static bool is_cached(const struct kn_sequences *s, int64_t queries, int64_t keys) {
+    return is_sequences(s) && s->keys >= s->queries && s->first <= s->keys - s->queries &&
+           queries % s->queries == 0 && keys % s->keys == 0 &&
+           queries / s->queries == keys / s->keys;
+}
+
 enum kn_status kn_check_rope(const struct kn_rope *op, enum kn_type type) {
     return status_of(is_apart(&op->heads) && op->heads.x.type == type && op->pairs >= 0 &&
-                     op->pairs <= op->heads.dim / 2 && op->seq_len >= 1);
+                     op->pairs <= op->heads.dim / 2 && is_sequences(&op->sequences));
 }
 
 enum kn_status kn_check_head_norm(const struct kn_head_norm *op, enum kn_type type) {
@@ -92,30 +102,17 @@ enum kn_status kn_check_attention(const struct kn_attention *op, enum kn_type ty
     bool is_grouped = is_heads(q) && is_heads(k) && is_heads(v) && k->count >= 1 && q->count >= 1 &&
                       q->count % k->count == 0 && v->count == k->count && q->dim == k->dim;
     bool is_same_type = q->x.type == type && k->x.type == type && v->x.type == type;
-    return status_of(is_grouped && is_same_type && is_typed(&op->y, type) && op->seq_len >= 1 &&
-                     op->y.rows % op->seq_len == 0 && op->y.rows == q->x.rows &&
-                     op->y.rows == k->x.rows && op->y.rows == v->x.rows &&
-                     q->count <= op->y.cols / v->dim && op->y.cols == q->count * v->dim &&
-                     op->window >= 0 && is_bound(op->softcap));
+    return status_of(is_grouped && is_same_type && is_typed(&op->y, type) &&
+                     is_cached(&op->sequences, q->x.rows, k->x.rows) && op->y.rows == q->x.rows &&
+                     k->x.rows == v->x.rows && q->count <= op->y.cols / v->dim &&
+                     op->y.cols == q->count * v->dim && op->window >= 0 && is_bound(op->softcap));
 }
 
 enum kn_status kn_check_gate(const struct kn_gate *op, enum kn_type type) {
-    if (op->activation == KN_XIELU) {
+    if (op->activation == KN_XIELU)
         return KN_EUNSUPPORTED;
-    }
     return status_of(is_typed(&op->y, type) && is_typed(&op->x, type) && op->y.rows == op->x.rows &&
                      op->x.cols % 2 == 0 && op->y.cols == op->x.cols / 2);
-}
-
-enum kn_status kn_check_statistics(const struct kn_statistics *op) {
-    return status_of(is_typed(&op->x, KN_F32) && is_addend(&op->x_addend, &op->x) &&
-                     is_typed(&op->delta, KN_F32) && is_alike(&op->delta, &op->x) &&
-                     is_addend(&op->delta_addend, &op->x));
-}
-
-enum kn_status kn_check_add(const struct kn_add *op) {
-    return status_of(is_typed(&op->x, KN_F32) && is_typed(&op->delta, KN_F32) &&
-                     is_alike(&op->delta, &op->x) && is_addend(&op->delta_addend, &op->x));
 }
 
 enum kn_status kn_check_block_end(const struct kn_block_end *op) {
@@ -126,6 +123,15 @@ enum kn_status kn_check_block_end(const struct kn_block_end *op) {
 enum kn_status kn_check_summary(const struct kn_summary *op) {
     return status_of(op->sequences >= 0 && op->seq_len >= 1 && op->seq_len <= INT32_MAX &&
                      op->bins >= 1 && op->position_bins >= 1);
+}
+
+enum kn_status kn_check_gram(const struct kn_gram *op) {
+    return status_of(op->cols >= 0 && op->row >= 0 && op->rows >= 0 && op->col >= 0 &&
+                     op->width >= 0);
+}
+
+enum kn_status kn_check_inner_products(const struct kn_inner_products *op) {
+    return status_of(op->count >= 0 && op->pitch >= 0 && op->length >= 0);
 }
 
 enum kn_status kn_check_conversion(const struct kn_conversion *op) {

@@ -4,6 +4,14 @@
 
 #include "kernels/measure.h"
 
+// Passes a failure on to the caller.
+#define KN_TRY(call)                                                                               \
+    do {                                                                                           \
+        enum kn_status kn_try_status_ = (call);                                                    \
+        if (kn_try_status_ != KN_OK)                                                               \
+            return kn_try_status_;                                                                 \
+    } while (0)
+
 // Do the operands of an op agree? KN_OK, KN_ESHAPE or, for an option that the op has not,
 // KN_EUNSUPPORTED; `type` is the backend's activation type.
 // Every entry of every backend asks first, so that the code behind it need not.
@@ -18,10 +26,10 @@ enum kn_status kn_check_scale(const struct kn_scale *op, enum kn_type type);
 enum kn_status kn_check_gather(const struct kn_gather *op);
 enum kn_status kn_check_combine(const struct kn_combine *op);
 enum kn_status kn_check_gate(const struct kn_gate *op, enum kn_type type);
-enum kn_status kn_check_statistics(const struct kn_statistics *op);
-enum kn_status kn_check_add(const struct kn_add *op);
 enum kn_status kn_check_block_end(const struct kn_block_end *op);
 enum kn_status kn_check_summary(const struct kn_summary *op);
+enum kn_status kn_check_gram(const struct kn_gram *op);
+enum kn_status kn_check_inner_products(const struct kn_inner_products *op);
 enum kn_status kn_check_conversion(const struct kn_conversion *op);
 enum kn_status kn_check_embed(const struct kn_embed *op);
 enum kn_status kn_check_loss(const struct kn_loss *op, enum kn_type type);

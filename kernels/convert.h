@@ -2,9 +2,9 @@
 #ifndef KN_CONVERT_H
 #define KN_CONVERT_H
 
-#include "kernels/backend.h"
-
 #include <string.h>
+
+#include "kernels/backend.h"
 
 // One element between f32 and the 16-bit types, branch-free so that loops over them vectorise.
 
@@ -52,15 +52,14 @@ static inline float kn_slope_bf16(float slope, int64_t position) {
 static inline uint16_t kn_f16_of_float(float value) {
     uint32_t bits = kn_bits_of_float(value), sign = bits >> 16 & 0x8000;
     uint32_t magnitude = bits & 0x7fffffff, half;
-    if (magnitude > 0x7f800000) {
+    if (magnitude > 0x7f800000)
         half = 0x7e00 | (magnitude >> 13 & 0x3ff);
-    } else if (magnitude >= 0x477ff000) { // 65520 and more
+    else if (magnitude >= 0x477ff000) // 65520 and more
         half = 0x7c00;
-    } else if (magnitude < 0x38800000) { // below 2^-14
+    else if (magnitude < 0x38800000) // below 2^-14
         half = kn_bits_of_float(kn_float_of_bits(magnitude) + 0.5F) - 0x3f000000;
-    } else {
+    else
         half = (magnitude - 0x38000000 + 0xfff + (magnitude >> 13 & 1)) >> 13;
-    }
     return (uint16_t)(sign | half);
 }
 

@@ -7,25 +7,13 @@
 // Ops that measure what a forward pass adds to its residual stream. They take the conventions of
 // kernels/ops.h.
 
-// The sufficient statistics of a residual add, per token, f64 accumulation of f32 values:
-//   v = x + x_addend,  e = delta + delta_addend  (each sum rounded to f32 as the stream itself is)
-//   xx[n] = v.v,  xd[n] = v.e,  dd[n] = e.e
-// addends may have data == NULL. x f32; delta f32.
-struct kn_statistics {
-    double *xx, *xd, *dd; // [n]
-    struct kn_matrix x, x_addend, delta, delta_addend;
-};
-
-// In place: x[n,d] += delta[n,d] + delta_addend[n,d] (data == NULL: absent); delta is summed first.
-struct kn_add {
-    struct kn_matrix x, delta, delta_addend;
-};
-
-// The end of a block in one pass over its streams: the statistics of its three residual adds, then
-// x += attention + mlp. Row r of add a has its statistics at [a * n + r]:
-//   KN_ADD_ATTENTION: x, attention   KN_ADD_MLP: x + attention (parallel: x), mlp
-//   KN_ADD_BLOCK: x, attention + mlp
-// Sums are rounded to f32 as in kn_statistics and kn_add: the same bits as those ops one by one.
+// The end of a block in one pass over its streams, all f32 [n,d]: the sufficient statistics of its
+// three residual adds, then x += attention + mlp in place. An add brings e to a stream v:
+//   KN_ADD_ATTENTION: v = x, e = attention
+//   KN_ADD_MLP:       v = x + attention (parallel: x), e = mlp
+//   KN_ADD_BLOCK:     v = x, e = attention + mlp
+// each sum rounded to f32 as the stream itself is. Row r of add a has at [a * n + r], in f64,
+//   xx = v.v,  xd = v.e,  dd = e.e
 // attention, mlp or both may be absent, as those of a dropped sublayer: x += what is there. An add
 // of which nothing is there has NaN for its three statistics, so that a summary finds no finite
 // token in it. Its counts of non-finite tokens then say nothing: callers leave such adds out.
@@ -73,6 +61,25 @@ struct kn_summary {
     const double *bin_starts;    // [bins], ascending
     const int32_t *position_bin; // [seq_len], not descending
     int64_t bins, position_bins;
+};
+
+// Products of the vectors x_0, x_1, ... with each other, f32 and `cols` long, one after the other
+// in x: the block y[i * width + j] = x_(row + i) . x_(col + j), f32 [rows, width]. Of a block on
+// the diagonal (row == col, rows == width) what lies right of the diagonal stays as it was. gram
+// and inner_products keep no state and run on one thread: any number of threads may call them for
+// one handle at once. Hosts alone have them; elsewhere KN_EUNSUPPORTED.
+struct kn_gram {
+    float *y;
+    const float *x;
+    int64_t cols, row, rows, col, width;
+};
+
+// y[i * count + j] = x_i . x_j for j <= i < count, summed in f64; x_i has `length` f32 values, the
+// first at x + i * pitch. The other half of y stays as it was.
+struct kn_inner_products {
+    double *y;
+    const float *x;
+    int64_t count, pitch, length;
 };
 
 #endif

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "kernels/ops.h"
-
-#include "convert.h"
-#include "reference.h"
-
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#include "convert.h"
+#include "kernels/ops.h"
+#include "reference.h"
 
 enum { ERROR_MAX = 256 }; // bytes of kn_options' error
 
@@ -35,9 +34,8 @@ static enum kn_status open_cuda(struct kn_backend **kn_p, const struct kn_option
     return kn_cuda_open(kn_p, options);
 #else
     (void)kn_p;
-    if (options->error) {
+    if (options->error)
         snprintf(options->error, ERROR_MAX, "this build has no CUDA backend");
-    }
     return KN_EUNSUPPORTED;
 #endif
 }
@@ -46,16 +44,13 @@ enum kn_status kn_open(struct kn_backend **kn_p, enum kn_kind kind,
                        const struct kn_options *options) {
     static const struct kn_options defaults;
     options = options ? options : &defaults;
-    if (options->error) {
+    if (options->error)
         *options->error = '\0';
-    }
-    if (kind == KN_CUDA) {
+    if (kind == KN_CUDA)
         return open_cuda(kn_p, options);
-    }
     if (options->type != KN_F32) {
-        if (options->error) {
+        if (options->error)
             snprintf(options->error, ERROR_MAX, "the CPU computes in f32 alone");
-        }
         return KN_EUNSUPPORTED;
     }
     return kind == KN_CPU ? kn_cpu_open(kn_p, options) : kn_reference_open(kn_p, options);
@@ -76,31 +71,25 @@ void kn_convert(void *to, enum kn_type to_type, const void *from, enum kn_type f
         memcpy(to, from, (size_t)count * kn_type_size(to_type));
         return;
     }
-    for (int64_t i = 0; i < count; i++) {
+    for (int64_t i = 0; i < count; i++)
         kn_store(to, to_type, i, kn_load(from, from_type, i));
-    }
 }
 
 enum kn_status kn_loss_begin(struct kn_backend *kn, const struct kn_loss *op) {
     size_t bytes = (size_t)op->x.rows * sizeof(double);
     double *value = malloc(bytes ? bytes : 1);
-    if (!value) {
+    if (!value)
         return KN_ENOMEM;
-    }
-    for (int64_t r = 0; r < op->x.rows; r++) {
+    for (int64_t r = 0; r < op->x.rows; r++)
         value[r] = -INFINITY;
-    }
     enum kn_status status = kn->ops->upload(kn, op->maximum, value, bytes);
     memset(value, 0, bytes);
-    if (status == KN_OK) {
+    if (status == KN_OK)
         status = kn->ops->upload(kn, op->sum, value, bytes);
-    }
-    if (status == KN_OK) {
+    if (status == KN_OK)
         status = kn->ops->upload(kn, op->target, value, bytes);
-    }
-    if (status == KN_OK) {
+    if (status == KN_OK)
         status = kn->ops->sync(kn);
-    }
     free(value);
     return status;
 }
@@ -121,9 +110,8 @@ static enum kn_status random_matrix(struct kn_backend *kn, struct kn_matrix *m, 
         *m = kn_matrix(memory, type, rows, cols);
         status = kn->ops->upload(kn, memory, host, bytes);
     }
-    if (status == KN_OK) {
+    if (status == KN_OK)
         status = kn->ops->sync(kn);
-    }
     free(host);
     return status;
 }
@@ -139,9 +127,8 @@ static double best_of(struct kn_backend *kn, const struct kn_product *op, int re
     double best = INFINITY;
     for (int i = 0; i <= repeats; i++) {
         double begin = seconds_now();
-        if (kn->ops->product(kn, op) != KN_OK || kn->ops->sync(kn) != KN_OK) {
+        if (kn->ops->product(kn, op) != KN_OK || kn->ops->sync(kn) != KN_OK)
             return -1;
-        }
         double seconds = seconds_now() - begin;
         best = i > 0 && seconds < best ? seconds : best;
     }
@@ -154,9 +141,8 @@ double kn_product_seconds(struct kn_backend *kn, int64_t n, int64_t m, int64_t k
     double best = -1;
     if (random_matrix(kn, &op.x, type, n, k) == KN_OK &&
         random_matrix(kn, &op.w, type, m, k) == KN_OK &&
-        random_matrix(kn, &op.y, type, n, m) == KN_OK) {
+        random_matrix(kn, &op.y, type, n, m) == KN_OK)
         best = best_of(kn, &op, 5);
-    }
     kn->ops->free(kn, op.y.data);
     kn->ops->free(kn, op.w.data);
     kn->ops->free(kn, op.x.data);

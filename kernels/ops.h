@@ -106,14 +106,29 @@ struct kn_head_norm {
 
 // ---- positions and attention -------------------------------------------------------------------
 
+// Which positions the rows of activations are: sequences of equal length follow each other, each of
+// `queries` rows, positions first, first + 1, ..., that meet `keys` rows of keys and values,
+// positions 0, 1, .... So first + queries <= keys; keys behind the last query are never read, which
+// leaves room in a cache of keys that grows.
+struct kn_sequences {
+    int64_t queries; // rows of a sequence, 1 or more
+    int64_t keys;    // rows of its keys and values; not used where an op has none
+    int64_t first;   // position of its first row, 0 or more
+};
+
+// Sequences as a whole, from their first position to their last, as they are without a cache.
+static inline struct kn_sequences kn_whole_sequences(int64_t length) {
+    return (struct kn_sequences){length, length, 0};
+}
+
 // In place: rotates heads (Su et al. 2021, RoFormer, eq. 34), activations. The first 2*pairs
-// entries of each head turn, the rest pass. Row r is position r % seq_len of its sequence. cos,
-// sin: f32 [seq_len, pairs]. Half-split pairs entry i with i + pairs, interleaved pairs 2i with
-// 2i + 1.
+// entries of each head turn, the rest pass. cos, sin: f32 [first + queries, pairs], a row a
+// position. Half-split pairs entry i with i + pairs, interleaved pairs 2i with 2i + 1.
 enum kn_rope_kind { KN_ROPE_HALF_SPLIT, KN_ROPE_INTERLEAVED };
 struct kn_rope {
     struct kn_heads heads;
-    int64_t pairs, seq_len;
+    struct kn_sequences sequences;
+    int64_t pairs;
     const float *cos, *sin;
     enum kn_rope_kind kind;
 };
@@ -122,17 +137,19 @@ struct kn_rope {
 //   s_ij = scale * q[i,h] . k[j,g] + slopes[h] * (j - i),   g = h / (q.count / k.count)
 //   s_ij = softcap * tanh(s_ij / softcap)                   where softcap > 0 (Gemma 2)
 //   y[i,h] = sum_j softmax_j(s_ij) v[j,g],   j <= i and, where window > 0, j > i - window
-// Activations; row r is position r % seq_len of sequence r / seq_len.
+// with i and j positions, i of a query and j of a key. Activations: y and q have `queries` rows a
+// sequence, k and v `keys`.
 // slopes: ALiBi (Press et al. 2022), f32 [q.count] in host memory, NULL = none. With
 // slopes_bf16 (Falcon), slopes[h] * (j - i) is scale * (b(j) - b(i)), where b(p) = slopes[h] * p,
 // p and the product rounded to bf16. y[n, q.count * v.dim]; q.dim == k.dim, v.dim may differ
 // (multi-head latent attention). Scores exist only as a tile per thread (online softmax, Milakov &
-// Gimelshein 2018); n is a multiple of seq_len. Keys that no query of a tile sees are not computed.
+// Gimelshein 2018). Keys that no query of a tile sees are not computed.
 struct kn_attention {
     struct kn_matrix y;
     struct kn_heads q, k, v;
-    int64_t seq_len, window; // window 0: none
-    float scale, softcap;    // softcap 0: none
+    struct kn_sequences sequences;
+    int64_t window;       // 0: none
+    float scale, softcap; // softcap 0: none
     const float *slopes;
     bool slopes_bf16;
 };

@@ -15,9 +15,8 @@ struct token {
 static struct token derive(double a, double b, double e) {
     double yy = a + 2 * b + e, scale = a * yy;
     struct token token = {.finite = isfinite(a) && isfinite(b) && isfinite(e) && a > 0 && yy > 0};
-    if (!token.finite) {
+    if (!token.finite)
         return token;
-    }
     double sine_squared = (a * e - b * b) / scale;
     sine_squared = sine_squared > 0 ? sine_squared : 0;
     token.cos = (a + b) / sqrt(scale);
@@ -32,11 +31,10 @@ static int64_t bin_of(const double *starts, int64_t bins, double value) {
     int64_t low = 0, high = bins;
     while (high - low > 1) {
         int64_t middle = low + (high - low) / 2;
-        if (value >= starts[middle]) {
+        if (value >= starts[middle])
             low = middle;
-        } else {
+        else
             high = middle;
-        }
     }
     return low;
 }
@@ -66,9 +64,8 @@ static void add_token(const struct kn_summary *op, const struct results *to, int
 
 static void add_nonfinite(const struct results *to, int64_t position) {
     to->counts[KN_COUNT_NONFINITE]++;
-    if (position < to->counts[KN_COUNT_FIRST]) {
+    if (position < to->counts[KN_COUNT_FIRST])
         to->counts[KN_COUNT_FIRST] = (uint32_t)position;
-    }
 }
 
 void kn_summarise_sequence(const struct kn_summary *op, int64_t sequence) {
@@ -84,13 +81,11 @@ void kn_summarise_sequence(const struct kn_summary *op, int64_t sequence) {
     to.counts[KN_COUNT_FIRST] = (uint32_t)op->seq_len;
     for (int64_t p = 0, i = sequence * op->seq_len; p < op->seq_len; p++, i++) {
         struct token token = derive(op->xx[i], op->xd[i], op->dd[i]);
-        if (op->importance) {
+        if (op->importance)
             op->importance[i] = token.finite ? (float)token.importance : NAN;
-        }
-        if (token.finite) {
+        if (token.finite)
             add_token(op, &to, i, &token);
-        } else {
+        else
             add_nonfinite(&to, p);
-        }
     }
 }

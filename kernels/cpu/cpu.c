@@ -3,13 +3,13 @@
 // or a vectorised row op. So the bits depend on the shapes alone.
 #include "cpu.h"
 
-#include "reference.h"
-
 #include <limits.h>
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+
+#include "reference.h"
 
 // What BLIS and OpenBLAS offer beyond CBLAS; null where another library is linked.
 __attribute__((weak)) void bli_thread_set_num_threads(int64_t threads);
@@ -22,22 +22,19 @@ enum { HUGE_PAGE = 2 << 20 };
 // Large blocks ask for huge pages: a product walks rows that are kilobytes apart.
 static void *allocate(size_t bytes) {
     size_t alignment = bytes >= 2 * HUGE_PAGE ? HUGE_PAGE : 64;
-    if (bytes > SIZE_MAX - alignment) {
+    if (bytes > SIZE_MAX - alignment)
         return NULL;
-    }
     void *memory = aligned_alloc(alignment, bytes ? (bytes + alignment - 1) & -alignment : 64);
-    if (memory && alignment == HUGE_PAGE) {
+    if (memory && alignment == HUGE_PAGE)
         madvise(memory, bytes, MADV_HUGEPAGE);
-    }
     return memory;
 }
 
 static enum kn_status cpu_alloc(struct kn_backend *self, void **memory_p, size_t bytes) {
     (void)self;
     void *memory = allocate(bytes);
-    if (!memory) {
+    if (!memory)
         return KN_ENOMEM;
-    }
     *memory_p = memory;
     return KN_OK;
 }
@@ -49,17 +46,15 @@ enum kn_status cpu_reserve(struct kn_backend *self, struct cpu_scratch *scratch_
     common = (common + 63) & ~(size_t)63;
     each = (each + 4095) & ~(size_t)4095;
     if (__builtin_mul_overflow(each, threads, &total) ||
-        __builtin_add_overflow(common, total, &total)) {
+        __builtin_add_overflow(common, total, &total))
         return KN_ENOMEM;
-    }
     if (total > cpu->scratch_size) {
         free(cpu->scratch);
         cpu->scratch = allocate(total);
         cpu->scratch_size = cpu->scratch ? total : 0;
     }
-    if (total && !cpu->scratch) {
+    if (total && !cpu->scratch)
         return KN_ENOMEM;
-    }
     *scratch_p = (struct cpu_scratch){cpu->scratch, (char *)cpu->scratch + common, each};
     return KN_OK;
 }
@@ -78,12 +73,12 @@ static void cpu_close(struct kn_backend *self) {
     free(cpu);
 }
 
-void cpu_one_blas_thread(void) {
-    if (bli_thread_set_num_threads) {
+// Products run on our threads: the BLAS is to start none of its own.
+static void one_blas_thread(void) {
+    if (bli_thread_set_num_threads)
         bli_thread_set_num_threads(1);
-    } else if (openblas_set_num_threads) {
+    else if (openblas_set_num_threads)
         openblas_set_num_threads(1);
-    }
 }
 
 static void describe_blas(struct kn_backend *kn) {
@@ -99,9 +94,8 @@ static void describe_blas(struct kn_backend *kn) {
 
 enum kn_status kn_cpu_open(struct kn_backend **kn_p, const struct kn_options *options) {
     struct cpu_backend *cpu = calloc(1, sizeof *cpu);
-    if (!cpu) {
+    if (!cpu)
         return KN_ENOMEM;
-    }
     cpu->table = kn_reference_ops;
     cpu->table.name = "cpu";
     cpu->table.alloc = cpu_alloc;
@@ -116,10 +110,10 @@ enum kn_status kn_cpu_open(struct kn_backend **kn_p, const struct kn_options *op
     cpu->table.gather = cpu_gather;
     cpu->table.combine = cpu_combine;
     cpu->table.gate = cpu_gate;
-    cpu->table.statistics = cpu_statistics;
-    cpu->table.add = cpu_add;
     cpu->table.block_end = cpu_block_end;
     cpu->table.summary = cpu_summary;
+    cpu->table.gram = cpu_gram;
+    cpu->table.inner_products = cpu_inner_products;
     cpu->table.convert = cpu_convert;
     cpu->table.embed = cpu_embed;
     cpu->table.loss = cpu_loss;
@@ -128,7 +122,7 @@ enum kn_status kn_cpu_open(struct kn_backend **kn_p, const struct kn_options *op
     cpu->public.activation_type = KN_F32;
     cpu->public.unified = true;
     cpu->public.threads = options->threads > 0 ? options->threads : omp_get_num_procs();
-    cpu_one_blas_thread();
+    one_blas_thread();
     describe_blas(&cpu->public);
     *kn_p = &cpu->public;
     return KN_OK;

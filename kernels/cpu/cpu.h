@@ -2,9 +2,9 @@
 #ifndef KN_CPU_H
 #define KN_CPU_H
 
-#include "kernels/measure.h"
-
 #include <cblas.h>
+
+#include "kernels/measure.h"
 
 // Row ops are compiled for several instruction sets; the loader picks one.
 #ifdef KN_HAS_TARGET_CLONES
@@ -63,9 +63,6 @@ static inline float *cpu_head(const struct kn_heads *h, int64_t row, int64_t hea
     return cpu_row(&h->x, row) + h->first_col + head * h->pitch;
 }
 
-// Products run on our threads: the BLAS is to start none of its own.
-void cpu_one_blas_thread(void);
-
 // Does every dimension of m fit the BLAS's integers?
 bool cpu_fits_blas(const struct kn_matrix *m);
 
@@ -94,10 +91,10 @@ enum kn_status cpu_combine(struct kn_backend *self, const struct kn_combine *op)
 enum kn_status cpu_rope(struct kn_backend *self, const struct kn_rope *op);
 enum kn_status cpu_attention(struct kn_backend *self, const struct kn_attention *op);
 enum kn_status cpu_gate(struct kn_backend *self, const struct kn_gate *op);
-enum kn_status cpu_statistics(struct kn_backend *self, const struct kn_statistics *op);
-enum kn_status cpu_add(struct kn_backend *self, const struct kn_add *op);
 enum kn_status cpu_block_end(struct kn_backend *self, const struct kn_block_end *op);
 enum kn_status cpu_summary(struct kn_backend *self, const struct kn_summary *op);
+enum kn_status cpu_gram(struct kn_backend *self, const struct kn_gram *op);
+enum kn_status cpu_inner_products(struct kn_backend *self, const struct kn_inner_products *op);
 enum kn_status cpu_convert(struct kn_backend *self, const struct kn_conversion *op);
 enum kn_status cpu_embed(struct kn_backend *self, const struct kn_embed *op);
 enum kn_status cpu_loss(struct kn_backend *self, const struct kn_loss *op);

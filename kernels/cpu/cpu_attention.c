@@ -4,14 +4,13 @@
 //   scores[key, query] = sum_i k[key, i] q[i, query]         queries packed once a block
 //   sum[query, column] = sum_key scores[key, query] v[key, column]
 // Both are sums of a scalar times a vector, six scalars at a time.
-#include "cpu.h"
-
-#include "check.h"
-#include "reference.h"
-#include "vector_math.h"
-
 #include <math.h>
 #include <stddef.h>
+
+#include "check.h"
+#include "cpu.h"
+#include "reference.h"
+#include "vector_math.h"
 
 typedef float kn_float16 __attribute__((vector_size(64)));
 
@@ -35,17 +34,13 @@ struct block {
 KN_INLINE void multiply(kn_float16 *out, int64_t out_step, const float *scalars, int64_t step,
                         int64_t row_step, const kn_float16 *vectors, int64_t count, int rows) {
     kn_float16 sum[GROUP];
-    for (int r = 0; r < rows; r++) {
+    for (int r = 0; r < rows; r++)
         sum[r] = out[r * out_step];
-    }
-    for (int64_t i = 0; i < count; i++) {
-        for (int r = 0; r < rows; r++) {
+    for (int64_t i = 0; i < count; i++)
+        for (int r = 0; r < rows; r++)
             sum[r] += scalars[i * step + r * row_step] * vectors[i];
-        }
-    }
-    for (int r = 0; r < rows; r++) {
+    for (int r = 0; r < rows; r++)
         out[r * out_step] = sum[r];
-    }
 }
 
 KN_CLONES static void pack_queries(const struct block *b, float scale) {
@@ -53,9 +48,8 @@ KN_CLONES static void pack_queries(const struct block *b, float scale) {
     memset(to, 0, (size_t)(QUERIES * b->dim) * sizeof *to);
     for (int64_t query = 0; query < b->queries; query++) {
         float *column = to + query / LANES * LANES * b->dim + query % LANES;
-        for (int64_t i = 0; i < b->dim; i++) {
+        for (int64_t i = 0; i < b->dim; i++)
             column[i * LANES] = b->q[query * b->q_stride + i] * scale;
-        }
     }
 }
 
@@ -64,9 +58,8 @@ KN_CLONES static void pack_values(const struct block *b, int64_t first_key, int6
     for (int64_t key = 0; key < keys; key++) {
         const float *from = b->v + (first_key + key) * b->v_stride;
         kn_float16 *to = b->v_packed + key;
-        for (int64_t c = 0; c < whole; c++) {
+        for (int64_t c = 0; c < whole; c++)
             memcpy(&to[c * KEYS], from + c * LANES, sizeof *to);
-        }
         if (rest) {
             kn_float16 v = {0};
             memcpy(&v, from + whole * LANES, (size_t)rest * sizeof *from);
@@ -82,7 +75,8 @@ static int64_t first_column(const struct block *b, int64_t key) {
 }
 
 static int64_t end_column(const struct block *b, int64_t last_key) {
-    return cpu_min(QUERY_COLUMNS, cpu_divide_up(last_key + b->window - b->first, LANES));
+    int64_t queries = cpu_min(b->queries, last_key + b->window - b->first);
+    return cpu_divide_up(queries, LANES);
 }
 
 KN_CLONES static void compute_scores(const struct block *b, int64_t first_key, int64_t keys) {
@@ -97,9 +91,8 @@ KN_CLONES static void compute_scores(const struct block *b, int64_t first_key, i
                 multiply(out, QUERY_COLUMNS, k, 1, b->k_stride, q, b->dim, GROUP);
                 continue;
             }
-            for (int64_t r = 0; r < keys - key; r++) {
+            for (int64_t r = 0; r < keys - key; r++)
                 multiply(out + r * QUERY_COLUMNS, 0, k + r * b->k_stride, 1, 0, q, b->dim, 1);
-            }
         }
     }
 }
@@ -111,9 +104,8 @@ KN_CLONES static void add_slope(const struct block *b, float slope, int64_t firs
         float *row = b->scores + key * QUERIES;
         float distance = (float)(first_key + key - b->first);
 #pragma omp simd
-        for (int i = 0; i < QUERIES; i++) {
+        for (int i = 0; i < QUERIES; i++)
             row[i] += slope * (distance - (float)i);
-        }
     }
 }
 
@@ -121,23 +113,20 @@ KN_CLONES static void add_slope(const struct block *b, float slope, int64_t firs
 KN_CLONES static void add_slope_bf16(const struct block *b, float slope, float scale,
                                      int64_t first_key, int64_t keys) {
     float here[QUERIES];
-    for (int i = 0; i < QUERIES; i++) {
+    for (int i = 0; i < QUERIES; i++)
         here[i] = kn_slope_bf16(slope, b->first + i);
-    }
     for (int64_t key = 0; key < keys; key++) {
         float *row = b->scores + key * QUERIES, there = kn_slope_bf16(slope, first_key + key);
 #pragma omp simd
-        for (int i = 0; i < QUERIES; i++) {
+        for (int i = 0; i < QUERIES; i++)
             row[i] += scale * (there - here[i]);
-        }
     }
 }
 
 KN_CLONES static void cap_scores(const struct block *b, float softcap, int64_t keys) {
 #pragma omp simd
-    for (int64_t i = 0; i < keys * QUERIES; i++) {
+    for (int64_t i = 0; i < keys * QUERIES; i++)
         b->scores[i] = kn_cap(b->scores[i], softcap);
-    }
 }
 
 KN_CLONES static void mask_scores(const struct block *b, int64_t first_key, int64_t keys) {
@@ -145,13 +134,11 @@ KN_CLONES static void mask_scores(const struct block *b, int64_t first_key, int6
         float *row = b->scores + key * QUERIES;
         int64_t position = first_key + key - b->first;
         int64_t before = cpu_min(QUERIES, position);
-        for (int64_t query = 0; query < before; query++) {
+        for (int64_t query = 0; query < before; query++)
             row[query] = -INFINITY;
-        }
         int64_t after = position + b->window;
-        for (int64_t query = after > 0 ? after : 0; query < QUERIES; query++) {
+        for (int64_t query = after > 0 ? after : 0; query < QUERIES; query++)
             row[query] = -INFINITY;
-        }
     }
 }
 
@@ -162,9 +149,8 @@ KN_CLONES static void exponentiate(const struct block *b, int64_t keys) {
     for (int64_t key = 0; key < keys; key++) {
         const float *row = b->scores + key * QUERIES;
 #pragma omp simd
-        for (int i = 0; i < QUERIES; i++) {
+        for (int i = 0; i < QUERIES; i++)
             maximum[i] = row[i] > maximum[i] ? row[i] : maximum[i];
-        }
     }
 #pragma omp simd
     for (int i = 0; i < QUERIES; i++) {
@@ -181,9 +167,8 @@ KN_CLONES static void exponentiate(const struct block *b, int64_t keys) {
         }
     }
 #pragma omp simd
-    for (int i = 0; i < QUERIES; i++) {
+    for (int i = 0; i < QUERIES; i++)
         b->total[i] = b->total[i] * b->factor[i] + sum[i];
-    }
 }
 
 // The first key that the block's first query sees.
@@ -193,15 +178,14 @@ static int64_t first_visible(const struct block *b) {
 }
 
 KN_CLONES static void add_values(const struct block *b, int64_t first_key, int64_t keys) {
-    for (int64_t query = 0; query < QUERIES; query += GROUP) {
+    for (int64_t query = 0; query < b->queries; query += GROUP) {
         int64_t end = cpu_min(keys, b->first + query + GROUP - first_key);
         int64_t begin = b->first + query + 1 - b->window - first_key;
         begin = begin > 0 ? cpu_min(begin, end) : 0;
         for (int64_t c = 0; c < b->columns; c++) {
             kn_float16 *out = b->sums + c * QUERIES + query;
-            for (int r = 0; r < GROUP; r++) {
+            for (int r = 0; r < GROUP; r++)
                 out[r] *= b->factor[query + r];
-            }
             multiply(out, 1, b->scores + begin * QUERIES + query, QUERIES, 1,
                      b->v_packed + c * KEYS + begin, end - begin, GROUP);
         }
@@ -220,14 +204,12 @@ static void attend_block(const struct block *b, const struct kn_attention *op, f
         int64_t keys = cpu_min(KEYS, end - key);
         pack_values(b, key, keys);
         compute_scores(b, key, keys);
-        if (slope != 0 && op->slopes_bf16) {
+        if (slope != 0 && op->slopes_bf16)
             add_slope_bf16(b, slope, op->scale, key, keys);
-        } else if (slope != 0) {
+        else if (slope != 0)
             add_slope(b, slope, key, keys);
-        }
-        if (op->softcap > 0) {
+        if (op->softcap > 0)
             cap_scores(b, op->softcap, keys);
-        }
         mask_scores(b, key, keys);
         exponentiate(b, keys);
         add_values(b, key, keys);
@@ -250,9 +232,8 @@ KN_CLONES static bool is_finite(const struct block *b, int64_t first_key, int64_
     for (int64_t key = first_key; key < end; key++) {
         const float *v = b->v + key * b->v_stride;
 #pragma omp simd reduction(+ : zero)
-        for (int64_t c = 0; c < b->v_dim; c++) {
+        for (int64_t c = 0; c < b->v_dim; c++)
             zero += v[c] * 0;
-        }
     }
     return zero == 0;
 }
@@ -264,22 +245,25 @@ static bool is_partly_seen_finite(const struct block *b) {
     return is_finite(b, first_visible(b), last - b->window) && is_finite(b, b->first, last);
 }
 
-static void attend(const struct kn_attention *op, int64_t sequence, int64_t head, int64_t first,
+// The queries of a sequence from its row `begin` on.
+static void attend(const struct kn_attention *op, int64_t sequence, int64_t head, int64_t begin,
                    kn_float16 *scratch) {
-    int64_t row = sequence * op->seq_len, group = head / (op->q.count / op->k.count);
+    const struct kn_sequences *s = &op->sequences;
+    int64_t row = sequence * s->queries + begin, key_row = sequence * s->keys;
+    int64_t group = head / (op->q.count / op->k.count), all = s->first + s->queries;
     struct block b = {
-        .q = cpu_head(&op->q, row + first, head),
-        .k = cpu_head(&op->k, row, group),
-        .v = cpu_head(&op->v, row, group),
+        .q = cpu_head(&op->q, row, head),
+        .k = cpu_head(&op->k, key_row, group),
+        .v = cpu_head(&op->v, key_row, group),
         .q_stride = op->q.x.stride,
         .k_stride = op->k.x.stride,
         .v_stride = op->v.x.stride,
         .dim = op->q.dim,
         .v_dim = op->v.dim,
         .columns = cpu_divide_up(op->v.dim, LANES),
-        .first = first,
-        .queries = cpu_min(QUERIES, op->seq_len - first),
-        .window = op->window > 0 ? cpu_min(op->window, op->seq_len) : op->seq_len,
+        .first = s->first + begin,
+        .queries = cpu_min(QUERIES, s->queries - begin),
+        .window = op->window > 0 ? cpu_min(op->window, all) : all,
         .q_packed = scratch,
     };
     b.v_packed = b.q_packed + QUERY_COLUMNS * b.dim;
@@ -290,12 +274,11 @@ static void attend(const struct kn_attention *op, int64_t sequence, int64_t head
     b.factor = b.total + QUERIES;
     if (is_partly_seen_finite(&b)) {
         attend_block(&b, op, op->slopes ? op->slopes[head] : 0);
-        write_block(&b, cpu_row(&op->y, row + first) + head * op->v.dim, op->y.stride);
+        write_block(&b, cpu_row(&op->y, row) + head * op->v.dim, op->y.stride);
         return;
     }
-    for (int64_t i = 0; i < b.queries; i++) {
-        kn_reference_attend(op, row + first + i, head);
-    }
+    for (int64_t i = 0; i < b.queries; i++)
+        kn_reference_attend(op, row + i, head);
 }
 
 static size_t scratch_bytes(const struct kn_attention *op) {
@@ -304,24 +287,19 @@ static size_t scratch_bytes(const struct kn_attention *op) {
     return (size_t)(vectors * LANES + (KEYS + 3) * QUERIES) * sizeof(float);
 }
 
-// Multiplications, about: half of the keys, or a window of them.
+// Multiplications, about: the keys before the queries and half of the rest, or a window of them.
 static int64_t work_of(const struct kn_attention *op) {
-    int64_t keys = cpu_divide_up(op->seq_len, 2);
+    int64_t keys = op->sequences.first + cpu_divide_up(op->sequences.queries, 2);
     keys = op->window > 0 ? cpu_min(keys, op->window) : keys;
     return op->y.rows * op->q.count * keys * (op->q.dim + op->v.dim);
 }
 
 enum kn_status cpu_attention(struct kn_backend *self, const struct kn_attention *op) {
     struct cpu_scratch scratch;
-    enum kn_status status = kn_check_attention(op, KN_F32);
-    if (status == KN_OK) {
-        status = cpu_reserve(self, &scratch, 0, scratch_bytes(op));
-    }
-    if (status != KN_OK) {
-        return status;
-    }
-    int64_t blocks = cpu_divide_up(op->seq_len, QUERIES);
-    int64_t tasks = op->y.rows / op->seq_len * op->q.count * blocks;
+    KN_TRY(kn_check_attention(op, KN_F32));
+    KN_TRY(cpu_reserve(self, &scratch, 0, scratch_bytes(op)));
+    int64_t blocks = cpu_divide_up(op->sequences.queries, QUERIES);
+    int64_t tasks = op->y.rows / op->sequences.queries * op->q.count * blocks;
     int threads = tasks > 1 ? cpu_threads(self, work_of(op) / CPU_MULTIPLICATIONS) : 1;
     // The last queries see the most keys: they go first, so that threads end together.
 #pragma omp parallel for schedule(dynamic) num_threads(threads)

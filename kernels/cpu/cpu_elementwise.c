@@ -1,23 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // Activations, gates, the residual add, scale.
-#include "cpu.h"
+#include <string.h>
 
 #include "check.h"
+#include "cpu.h"
 #include "vector_math.h"
-
-#include <string.h>
 
 KN_INLINE void activate_row(float *y, const float *bias, int64_t count, enum kn_activation kind) {
     if (bias) {
 #pragma omp simd
-        for (int64_t i = 0; i < count; i++) {
+        for (int64_t i = 0; i < count; i++)
             y[i] = kn_activate(kind, y[i] + bias[i]);
-        }
     } else {
 #pragma omp simd
-        for (int64_t i = 0; i < count; i++) {
+        for (int64_t i = 0; i < count; i++)
             y[i] = kn_activate(kind, y[i]);
-        }
     }
 }
 
@@ -25,9 +22,8 @@ KN_INLINE void activate_row(float *y, const float *bias, int64_t count, enum kn_
 KN_INLINE void gate_row(float *y, const float *gate, const float *up, int64_t count,
                         enum kn_activation kind) {
 #pragma omp simd
-    for (int64_t i = 0; i < count; i++) {
+    for (int64_t i = 0; i < count; i++)
         y[i] = kn_activate(kind, gate[i]) * up[i];
-    }
 }
 
 // One loop an activation, so that the choice is made outside; the one with parameters apart.
@@ -57,16 +53,14 @@ KN_INLINE void gate_row(float *y, const float *gate, const float *up, int64_t co
 
 KN_CLONES static void xielu_row(float *y, const float *bias, int64_t count, const float *p) {
 #pragma omp simd
-    for (int64_t i = 0; i < count; i++) {
+    for (int64_t i = 0; i < count; i++)
         y[i] = kn_xielu(bias ? y[i] + bias[i] : y[i], p);
-    }
 }
 
 KN_CLONES void cpu_activate(float *y, const float *bias, int64_t count,
                             enum kn_activation activation, const float *parameters) {
-    if (!bias && activation == KN_IDENTITY) {
+    if (!bias && activation == KN_IDENTITY)
         return;
-    }
     if (activation == KN_XIELU) {
         xielu_row(y, bias, count, parameters);
         return;
@@ -80,10 +74,7 @@ KN_CLONES static void gate(float *y, const float *gate, const float *up, int64_t
 }
 
 enum kn_status cpu_gate(struct kn_backend *self, const struct kn_gate *op) {
-    enum kn_status status = kn_check_gate(op, KN_F32);
-    if (status != KN_OK) {
-        return status;
-    }
+    KN_TRY(kn_check_gate(op, KN_F32));
     int threads = cpu_row_threads(self, &op->y);
 #pragma omp parallel for num_threads(threads)
     for (int64_t r = 0; r < op->y.rows; r++) {
@@ -96,29 +87,13 @@ enum kn_status cpu_gate(struct kn_backend *self, const struct kn_gate *op) {
 KN_CLONES void cpu_add_row(float *x, const float *delta, const float *addend, int64_t count) {
     if (addend) {
 #pragma omp simd
-        for (int64_t i = 0; i < count; i++) {
+        for (int64_t i = 0; i < count; i++)
             x[i] += delta[i] + addend[i];
-        }
     } else {
 #pragma omp simd
-        for (int64_t i = 0; i < count; i++) {
+        for (int64_t i = 0; i < count; i++)
             x[i] += delta[i];
-        }
     }
-}
-
-enum kn_status cpu_add(struct kn_backend *self, const struct kn_add *op) {
-    enum kn_status status = kn_check_add(op);
-    if (status != KN_OK) {
-        return status;
-    }
-    int threads = cpu_row_threads(self, &op->x);
-#pragma omp parallel for num_threads(threads)
-    for (int64_t r = 0; r < op->x.rows; r++) {
-        cpu_add_row(cpu_row(&op->x, r), cpu_row(&op->delta, r), cpu_row(&op->delta_addend, r),
-                    op->x.cols);
-    }
-    return KN_OK;
 }
 
 KN_CLONES static void scale_row(float *x, float factor, float limit, int64_t count) {
@@ -135,14 +110,10 @@ KN_CLONES static void scale_row(float *x, float factor, float limit, int64_t cou
 }
 
 enum kn_status cpu_scale(struct kn_backend *self, const struct kn_scale *op) {
-    enum kn_status status = kn_check_scale(op, KN_F32);
-    if (status != KN_OK) {
-        return status;
-    }
+    KN_TRY(kn_check_scale(op, KN_F32));
     int threads = cpu_row_threads(self, &op->x);
 #pragma omp parallel for num_threads(threads)
-    for (int64_t r = 0; r < op->x.rows; r++) {
+    for (int64_t r = 0; r < op->x.rows; r++)
         scale_row(cpu_row(&op->x, r), op->factor, op->limit, op->x.cols);
-    }
     return KN_OK;
 }

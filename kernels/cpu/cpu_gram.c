@@ -2,25 +2,26 @@
 // Products of matrices with themselves: tiles of BLAS calls where vectors are many, and where they
 // are few and long, sums of a tile of pairs in registers, so that each value that is loaded and
 // widened is used several times.
-#include "kernels/gram.h"
+#include <limits.h>
 
+#include "check.h"
 #include "cpu.h"
 #include "vector_math.h"
 
-#include <threads.h>
-
-void kn_gram_block(float *y, const float *x, int64_t cols, int64_t row, int64_t rows, int64_t col,
-                   int64_t width) {
-    static once_flag once = ONCE_FLAG_INIT;
-    const float *left = x + row * cols, *right = x + col * cols;
-    call_once(&once, cpu_one_blas_thread);
-    if (row == col && rows == width) {
+enum kn_status cpu_gram(struct kn_backend *self, const struct kn_gram *op) {
+    (void)self;
+    int64_t cols = op->cols, rows = op->rows, width = op->width;
+    const float *left = op->x + op->row * cols, *right = op->x + op->col * cols;
+    KN_TRY(kn_check_gram(op));
+    if (cols > INT_MAX || rows > INT_MAX || width > INT_MAX)
+        return KN_EUNSUPPORTED;
+    if (op->row == op->col && rows == width)
         cblas_ssyrk(CblasRowMajor, CblasLower, CblasNoTrans, (int)rows, (int)cols, 1, left,
-                    (int)cols, 0, y, (int)width);
-    } else {
+                    (int)cols, 0, op->y, (int)width);
+    else
         cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)rows, (int)width, (int)cols, 1,
-                    left, (int)cols, right, (int)cols, 0, y, (int)width);
-    }
+                    left, (int)cols, right, (int)cols, 0, op->y, (int)width);
+    return KN_OK;
 }
 
 // Vectors on either side of a tile: their sums and values fit sixteen registers.
@@ -45,19 +46,16 @@ KN_CLONES static void multiply_tile(double y[SIDE][SIDE], const float *const lef
     for (; i + 4 <= length; i += 4) {
         load_wide(a, left, i);
         load_wide(b, right, i);
-        for (int l = 0; l < SIDE; l++) {
-            for (int r = 0; r < SIDE; r++) {
+        for (int l = 0; l < SIDE; l++)
+            for (int r = 0; r < SIDE; r++)
                 sums[l][r] += a[l] * b[r];
-            }
-        }
     }
     for (int l = 0; l < SIDE; l++) {
         for (int r = 0; r < SIDE; r++) {
             double4 s = sums[l][r];
             double rest = 0;
-            for (int64_t k = i; k < length; k++) {
+            for (int64_t k = i; k < length; k++)
                 rest += (double)left[l][k] * (double)right[r][k];
-            }
             y[l][r] = (s[0] + s[1]) + (s[2] + s[3]) + rest;
         }
     }
@@ -66,24 +64,25 @@ KN_CLONES static void multiply_tile(double y[SIDE][SIDE], const float *const lef
 // A tile that reaches over the last vector has that one again.
 static void choose(const float *chosen[SIDE], const float *x, int64_t count, int64_t pitch,
                    int64_t first) {
-    for (int64_t k = 0; k < SIDE; k++) {
+    for (int64_t k = 0; k < SIDE; k++)
         chosen[k] = x + cpu_min(first + k, count - 1) * pitch;
-    }
 }
 
-void kn_inner_products(double *y, const float *x, int64_t count, int64_t pitch, int64_t length) {
+enum kn_status cpu_inner_products(struct kn_backend *self, const struct kn_inner_products *op) {
+    (void)self;
     const float *left[SIDE], *right[SIDE];
     double tile[SIDE][SIDE];
+    int64_t count = op->count;
+    KN_TRY(kn_check_inner_products(op));
     for (int64_t i = 0; i < count; i += SIDE) {
-        choose(left, x, count, pitch, i);
+        choose(left, op->x, count, op->pitch, i);
         for (int64_t j = 0; j <= i; j += SIDE) {
-            choose(right, x, count, pitch, j);
-            multiply_tile(tile, left, right, length);
-            for (int64_t l = i; l < cpu_min(i + SIDE, count); l++) {
-                for (int64_t r = j; r <= cpu_min(j + SIDE - 1, l); r++) {
-                    y[l * count + r] = tile[l - i][r - j];
-                }
-            }
+            choose(right, op->x, count, op->pitch, j);
+            multiply_tile(tile, left, right, op->length);
+            for (int64_t l = i; l < cpu_min(i + SIDE, count); l++)
+                for (int64_t r = j; r <= cpu_min(j + SIDE - 1, l); r++)
+                    op->y[l * count + r] = tile[l - i][r - j];
         }
     }
+    return KN_OK;
 }

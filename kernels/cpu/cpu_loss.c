@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The head and its softmax: logits exist only as a tile per thread. Each tile leaves a maximum and
 // a sum of exponentials per row; they are combined in the vocabulary's order.
-#include "cpu.h"
+#include <math.h>
 
 #include "check.h"
+#include "cpu.h"
 #include "vector_math.h"
-
-#include <math.h>
 
 enum { TILE_ROWS = 512, TILE_COLS = 384 };
 
@@ -17,14 +16,12 @@ struct partial {
 KN_CLONES static struct partial reduce_row(const float *z, int64_t count) {
     float maximum = -INFINITY, sum = 0;
 #pragma omp simd reduction(max : maximum)
-    for (int64_t i = 0; i < count; i++) {
+    for (int64_t i = 0; i < count; i++)
         maximum = z[i] > maximum ? z[i] : maximum;
-    }
     float shift = maximum == -INFINITY ? 0 : maximum;
 #pragma omp simd reduction(+ : sum)
-    for (int64_t i = 0; i < count; i++) {
+    for (int64_t i = 0; i < count; i++)
         sum += kn_exp(z[i] - shift);
-    }
     return (struct partial){maximum, sum};
 }
 
@@ -43,15 +40,13 @@ KN_CLONES static void finish_logits(float *z, const float *bias, int64_t count,
     cpu_activate(z, bias, count, KN_IDENTITY, NULL);
     if (scale != 1) {
 #pragma omp simd
-        for (int64_t i = 0; i < count; i++) {
+        for (int64_t i = 0; i < count; i++)
             z[i] *= scale;
-        }
     }
     if (softcap > 0) {
 #pragma omp simd
-        for (int64_t i = 0; i < count; i++) {
+        for (int64_t i = 0; i < count; i++)
             z[i] = kn_cap(z[i], softcap);
-        }
     }
 }
 
@@ -64,9 +59,8 @@ static void loss_tile(const struct kn_loss *op, int64_t row, int64_t rows, int64
         float *z = logits + r * TILE_COLS;
         finish_logits(z, op->bias ? op->bias + col : NULL, cols, op);
         int64_t target = op->targets[row + r] - op->first_id - col;
-        if (op->targets[row + r] >= 0 && target >= 0 && target < cols) {
+        if (op->targets[row + r] >= 0 && target >= 0 && target < cols)
             op->target[row + r] = (double)z[target];
-        }
         parts[row + r] = reduce_row(z, cols);
     }
 }
@@ -75,18 +69,12 @@ enum kn_status cpu_loss(struct kn_backend *self, const struct kn_loss *op) {
     struct cpu_scratch scratch;
     int64_t rows = op->x.rows, row_tiles = cpu_divide_up(rows, TILE_ROWS);
     int64_t col_tiles = cpu_divide_up(op->w.rows, TILE_COLS);
-    enum kn_status status = kn_check_loss(op, KN_F32);
-    if (status == KN_OK && !(cpu_fits_blas(&op->x) && cpu_fits_blas(&op->w))) {
-        status = KN_EUNSUPPORTED;
-    }
-    if (status == KN_OK) {
-        int64_t wide = op->w.type == KN_F32 ? 0 : op->w.cols;
-        status = cpu_reserve(self, &scratch, (size_t)(rows * col_tiles) * sizeof(struct partial),
-                             TILE_COLS * sizeof(float) * (size_t)(TILE_ROWS + wide));
-    }
-    if (status != KN_OK) {
-        return status;
-    }
+    KN_TRY(kn_check_loss(op, KN_F32));
+    if (!(cpu_fits_blas(&op->x) && cpu_fits_blas(&op->w)))
+        return KN_EUNSUPPORTED;
+    int64_t wide = op->w.type == KN_F32 ? 0 : op->w.cols;
+    KN_TRY(cpu_reserve(self, &scratch, (size_t)(rows * col_tiles) * sizeof(struct partial),
+                       TILE_COLS * sizeof(float) * (size_t)(TILE_ROWS + wide)));
     struct partial *parts = (struct partial *)(void *)scratch.common; // [col_tiles][rows]
     int64_t tiles = row_tiles * col_tiles;
     int64_t work = rows * op->w.rows / CPU_MULTIPLICATIONS * op->w.cols;
@@ -98,10 +86,8 @@ enum kn_status cpu_loss(struct kn_backend *self, const struct kn_loss *op) {
                   cpu_min(TILE_COLS, op->w.rows - col), cpu_thread_scratch(&scratch),
                   parts + tile / row_tiles * rows);
     }
-    for (int64_t r = 0; r < rows; r++) {
-        for (int64_t c = 0; c < col_tiles; c++) {
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = 0; c < col_tiles; c++)
             combine(&op->maximum[r], &op->sum[r], parts[c * rows + r]);
-        }
-    }
     return KN_OK;
 }

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Ops that pick rows or heads and move them: embed, gather, combine, copy_heads; and
 // conversion.
-#include "cpu.h"
-
 #include "check.h"
+#include "cpu.h"
 #include "vector_math.h"
 
 // y = scale * table row, or y += that; from: the row's first element in the table.
@@ -12,14 +11,12 @@ KN_INLINE void embed_typed(float *y, const struct kn_embed *op, enum kn_type typ
     float scale = op->scale;
     if (op->accumulate) {
 #pragma omp simd
-        for (int64_t c = 0; c < op->table.cols; c++) {
+        for (int64_t c = 0; c < op->table.cols; c++)
             y[c] += scale * kn_load(data, type, from + c);
-        }
     } else {
 #pragma omp simd
-        for (int64_t c = 0; c < op->table.cols; c++) {
+        for (int64_t c = 0; c < op->table.cols; c++)
             y[c] = scale * kn_load(data, type, from + c);
-        }
     }
 }
 
@@ -38,17 +35,13 @@ KN_CLONES static void embed_row(float *y, const struct kn_embed *op, int64_t fro
 }
 
 enum kn_status cpu_embed(struct kn_backend *self, const struct kn_embed *op) {
-    enum kn_status status = kn_check_embed(op);
-    if (status != KN_OK) {
-        return status;
-    }
+    KN_TRY(kn_check_embed(op));
     int threads = cpu_row_threads(self, &op->y);
 #pragma omp parallel for num_threads(threads)
     for (int64_t r = 0; r < op->y.rows; r++) {
         int64_t id = op->ids[r] - op->first_id;
-        if (id >= 0 && id < op->table.rows) {
+        if (id >= 0 && id < op->table.rows)
             embed_row(cpu_row(&op->y, r), op, id * op->table.stride);
-        }
     }
     return KN_OK;
 }
@@ -57,64 +50,50 @@ enum kn_status cpu_embed(struct kn_backend *self, const struct kn_embed *op) {
 static void copy(const struct kn_matrix *y, int64_t to, const struct kn_matrix *x, int64_t from,
                  int64_t count) {
     size_t size = kn_type_size(y->type);
-    if (count) {
+    if (count)
         memcpy((char *)y->data + (size_t)to * size, (const char *)x->data + (size_t)from * size,
                (size_t)count * size);
-    }
 }
 
 enum kn_status cpu_gather(struct kn_backend *self, const struct kn_gather *op) {
-    enum kn_status status = kn_check_gather(op);
-    if (status != KN_OK) {
-        return status;
-    }
+    KN_TRY(kn_check_gather(op));
     int threads = cpu_row_threads(self, &op->y);
 #pragma omp parallel for num_threads(threads)
-    for (int64_t r = 0; r < op->y.rows; r++) {
+    for (int64_t r = 0; r < op->y.rows; r++)
         copy(&op->y, r * op->y.stride, &op->x, op->rows[r] * op->x.stride, op->y.cols);
-    }
     return KN_OK;
 }
 
 KN_CLONES static void add_weighted(float *y, const float *x, float weight, int64_t count) {
 #pragma omp simd
-    for (int64_t c = 0; c < count; c++) {
+    for (int64_t c = 0; c < count; c++)
         y[c] += weight * x[c];
-    }
 }
 
 enum kn_status cpu_combine(struct kn_backend *self, const struct kn_combine *op) {
-    enum kn_status status = kn_check_combine(op);
-    if (status != KN_OK) {
-        return status;
-    }
+    KN_TRY(kn_check_combine(op));
     int threads = cpu_row_threads(self, &op->x);
 #pragma omp parallel for num_threads(threads)
     for (int64_t r = 0; r < op->y.rows; r++) {
         for (int64_t i = r * op->used; i < (r + 1) * op->used; i++) {
             int64_t row = op->positions[i] - op->first;
-            if (row >= 0 && row < op->x.rows) {
+            if (row >= 0 && row < op->x.rows)
                 add_weighted(cpu_row(&op->y, r), cpu_row(&op->x, row), op->weights[i], op->x.cols);
-            }
         }
     }
     return KN_OK;
 }
 
 enum kn_status cpu_copy_heads(struct kn_backend *self, const struct kn_copy_heads *op) {
-    enum kn_status status = kn_check_copy_heads(op);
-    if (status != KN_OK) {
-        return status;
-    }
+    KN_TRY(kn_check_copy_heads(op));
     const struct kn_heads *y = &op->y, *x = &op->x;
     int64_t x_pitch = x->count == 1 ? 0 : x->pitch;
     int threads = cpu_threads(self, y->x.rows * y->count * y->dim);
 #pragma omp parallel for num_threads(threads)
     for (int64_t r = 0; r < y->x.rows; r++) {
         int64_t to = r * y->x.stride + y->first_col, from = r * x->x.stride + x->first_col;
-        for (int64_t h = 0; h < y->count; h++) {
+        for (int64_t h = 0; h < y->count; h++)
             copy(&y->x, to + h * y->pitch, &x->x, from + h * x_pitch, y->dim);
-        }
     }
     return KN_OK;
 }
@@ -127,27 +106,21 @@ KN_CLONES static void convert(const struct kn_conversion *op, int64_t begin, int
         cpu_widen((float *)op->to + begin, op->from, op->from_type, begin, end - begin);
         return;
     case KN_F16:
-        for (int64_t i = begin; i < end; i++) {
+        for (int64_t i = begin; i < end; i++)
             kn_store(op->to, KN_F16, i, kn_load(op->from, op->from_type, i));
-        }
         return;
     case KN_BF16:
-        for (int64_t i = begin; i < end; i++) {
+        for (int64_t i = begin; i < end; i++)
             kn_store(op->to, KN_BF16, i, kn_load(op->from, op->from_type, i));
-        }
         return;
     }
 }
 
 enum kn_status cpu_convert(struct kn_backend *self, const struct kn_conversion *op) {
-    enum kn_status status = kn_check_conversion(op);
-    if (status != KN_OK) {
-        return status;
-    }
+    KN_TRY(kn_check_conversion(op));
     int threads = cpu_threads(self, op->count);
 #pragma omp parallel for num_threads(threads)
-    for (int64_t begin = 0; begin < op->count; begin += CONVERTED_AT_ONCE) {
+    for (int64_t begin = 0; begin < op->count; begin += CONVERTED_AT_ONCE)
         convert(op, begin, cpu_min(op->count, begin + CONVERTED_AT_ONCE));
-    }
     return KN_OK;
 }

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // RMSNorm and LayerNorm. Sums in f64, the rest in f32 as the reference implementations do.
-#include "cpu.h"
-
-#include "check.h"
-#include "row_sums.h"
-
 #include <math.h>
 #include <string.h>
+
+#include "check.h"
+#include "cpu.h"
+#include "row_sums.h"
 
 KN_INLINE double sum_row(const float *y, int64_t count) {
     struct kn_sum sum = {0};
@@ -19,9 +18,8 @@ KN_INLINE double sum_row(const float *y, int64_t count) {
         sum.even += __builtin_convertvector(even, kn_double8);
         sum.odd += __builtin_convertvector(odd, kn_double8);
     }
-    for (; c < count; c++) {
+    for (; c < count; c++)
         rest += (double)y[c];
-    }
     return kn_sum_total(&sum, rest);
 }
 
@@ -58,9 +56,8 @@ KN_CLONES static void normalise_row(float *y, const float *x, const float *adden
     const float *weight = norm.weight, *bias = norm.bias;
     if (addend) {
 #pragma omp simd
-        for (int64_t c = 0; c < cols; c++) {
+        for (int64_t c = 0; c < cols; c++)
             y[c] = x[c] + addend[c];
-        }
         x = y;
     }
     if (norm.kind == KN_NO_NORM) {
@@ -71,43 +68,33 @@ KN_CLONES static void normalise_row(float *y, const float *x, const float *adden
     double squares = sum_squares(x, mean, cols);
     float scale = 1 / sqrtf((float)(squares / (double)cols) + norm.epsilon);
 #pragma omp simd
-    for (int64_t c = 0; c < cols; c++) {
+    for (int64_t c = 0; c < cols; c++)
         y[c] = (x[c] - mean) * scale;
-    }
     if (weight) {
 #pragma omp simd
-        for (int64_t c = 0; c < cols; c++) {
+        for (int64_t c = 0; c < cols; c++)
             y[c] *= weight[c];
-        }
     }
     if (bias) {
 #pragma omp simd
-        for (int64_t c = 0; c < cols; c++) {
+        for (int64_t c = 0; c < cols; c++)
             y[c] += bias[c];
-        }
     }
 }
 
 enum kn_status cpu_norm(struct kn_backend *self, const struct kn_norm *op) {
-    enum kn_status status = kn_check_norm(op, KN_F32);
-    if (status != KN_OK) {
-        return status;
-    }
+    KN_TRY(kn_check_norm(op, KN_F32));
     struct norm norm = {op->weight, op->bias, op->kind, op->epsilon};
     int threads = cpu_row_threads(self, &op->x);
 #pragma omp parallel for num_threads(threads)
-    for (int64_t r = 0; r < op->x.rows; r++) {
+    for (int64_t r = 0; r < op->x.rows; r++)
         normalise_row(cpu_row(&op->y, r), cpu_row(&op->x, r), cpu_row(&op->addend, r), op->x.cols,
                       norm);
-    }
     return KN_OK;
 }
 
 enum kn_status cpu_head_norm(struct kn_backend *self, const struct kn_head_norm *op) {
-    enum kn_status status = kn_check_head_norm(op, KN_F32);
-    if (status != KN_OK) {
-        return status;
-    }
+    KN_TRY(kn_check_head_norm(op, KN_F32));
     const struct kn_heads *heads = &op->heads;
     int threads = cpu_threads(self, heads->x.rows * heads->count * heads->dim);
 #pragma omp parallel for num_threads(threads)

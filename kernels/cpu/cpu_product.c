@@ -1,27 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 // Dense layers: y is cut into tiles of fixed size, each one BLAS call of one thread, bias and
 // activation applied while the tile is in cache.
-#include "cpu.h"
+#include <stddef.h>
 
 #include "check.h"
 #include "convert.h"
-
-#include <stddef.h>
+#include "cpu.h"
 
 enum { TILE_ROWS = 512, TILE_COLS = 384 };
 
 KN_CLONES static void widen_bf16(float *to, const uint16_t *from, int64_t count) {
 #pragma omp simd
-    for (int64_t i = 0; i < count; i++) {
+    for (int64_t i = 0; i < count; i++)
         to[i] = kn_float_of_bf16(from[i]);
-    }
 }
 
 KN_CLONES static void widen_f16(float *to, const uint16_t *from, int64_t count) {
 #pragma omp simd
-    for (int64_t i = 0; i < count; i++) {
+    for (int64_t i = 0; i < count; i++)
         to[i] = kn_float_of_f16(from[i]);
-    }
 }
 
 void cpu_widen(float *to, const void *from, enum kn_type type, int64_t first, int64_t count) {
@@ -43,9 +40,8 @@ void cpu_tile_product(float *y, int64_t y_stride, const float *x, int64_t x_stri
     const float *panel = (const float *)w->data + first_row * w->stride;
     int64_t stride = w->stride;
     if (w->type != KN_F32) {
-        for (int64_t r = 0; r < w_rows; r++) {
+        for (int64_t r = 0; r < w_rows; r++)
             cpu_widen(wide + r * w->cols, w->data, w->type, (first_row + r) * stride, w->cols);
-        }
         panel = wide;
         stride = w->cols;
     }
@@ -56,18 +52,11 @@ void cpu_tile_product(float *y, int64_t y_stride, const float *x, int64_t x_stri
 enum kn_status cpu_product(struct kn_backend *self, const struct kn_product *op) {
     struct cpu_scratch scratch;
     bool is_wide = op->w.type == KN_F32;
-    enum kn_status status = kn_check_product(op, KN_F32);
-    if (status == KN_OK &&
-        !(cpu_fits_blas(&op->x) && cpu_fits_blas(&op->y) && cpu_fits_blas(&op->w))) {
-        status = KN_EUNSUPPORTED;
-    }
-    if (status == KN_OK) {
-        size_t wide = is_wide ? 0 : TILE_COLS * (size_t)op->w.cols * sizeof(float);
-        status = cpu_reserve(self, &scratch, 0, wide);
-    }
-    if (status != KN_OK) {
-        return status;
-    }
+    KN_TRY(kn_check_product(op, KN_F32));
+    if (!(cpu_fits_blas(&op->x) && cpu_fits_blas(&op->y) && cpu_fits_blas(&op->w)))
+        return KN_EUNSUPPORTED;
+    size_t wide = is_wide ? 0 : TILE_COLS * (size_t)op->w.cols * sizeof(float);
+    KN_TRY(cpu_reserve(self, &scratch, 0, wide));
     int64_t row_tiles = cpu_divide_up(op->y.rows, TILE_ROWS);
     int64_t col_tiles = cpu_divide_up(op->y.cols, TILE_COLS);
     int64_t tiles = row_tiles * col_tiles;
@@ -81,10 +70,9 @@ enum kn_status cpu_product(struct kn_backend *self, const struct kn_product *op)
         float *y = cpu_row(&op->y, row) + col;
         cpu_tile_product(y, op->y.stride, cpu_row(&op->x, row), op->x.stride, rows, &op->w, col,
                          cols, is_wide ? NULL : cpu_thread_scratch(&scratch));
-        for (int64_t r = 0; r < rows; r++) {
+        for (int64_t r = 0; r < rows; r++)
             cpu_activate(y + r * op->y.stride, op->bias ? op->bias + col : NULL, cols,
                          op->activation, op->parameters);
-        }
     }
     return KN_OK;
 }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Rotary position embedding.
-#include "cpu.h"
-
 #include "check.h"
+#include "cpu.h"
 
 KN_CLONES static void turn_half_split(float *head, const float *cos, const float *sin,
                                       int64_t pairs) {
@@ -26,23 +25,19 @@ KN_CLONES static void turn_interleaved(float *head, const float *cos, const floa
 }
 
 enum kn_status cpu_rope(struct kn_backend *self, const struct kn_rope *op) {
-    enum kn_status status = kn_check_rope(op, KN_F32);
-    if (status != KN_OK) {
-        return status;
-    }
+    KN_TRY(kn_check_rope(op, KN_F32));
     const struct kn_heads *heads = &op->heads;
     int threads = cpu_threads(self, heads->x.rows * heads->count * 2 * op->pairs);
 #pragma omp parallel for num_threads(threads)
     for (int64_t r = 0; r < heads->x.rows; r++) {
-        int64_t angle = r % op->seq_len * op->pairs;
+        int64_t angle = (op->sequences.first + r % op->sequences.queries) * op->pairs;
         float *first = cpu_head(heads, r, 0);
         for (int64_t h = 0; h < heads->count; h++) {
             float *head = first + h * heads->pitch;
-            if (op->kind == KN_ROPE_HALF_SPLIT) {
+            if (op->kind == KN_ROPE_HALF_SPLIT)
                 turn_half_split(head, op->cos + angle, op->sin + angle, op->pairs);
-            } else {
+            else
                 turn_interleaved(head, op->cos + angle, op->sin + angle, op->pairs);
-            }
         }
     }
     return KN_OK;

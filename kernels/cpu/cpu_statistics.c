@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The sufficient statistics of residual adds: three dot products a token, in f64; the end of a
 // block, and what the statistics sum up to.
-#include "cpu.h"
+#include <math.h>
 
 #include "check.h"
+#include "cpu.h"
 #include "row_sums.h"
 #include "summary.h"
-
-#include <math.h>
 
 struct statistics {
     double xx, xd, dd;
@@ -58,24 +57,6 @@ KN_CLONES static struct statistics row_statistics(const float *x, const float *x
                                kn_sum_total(&sums.dd, dd)};
 }
 
-enum kn_status cpu_statistics(struct kn_backend *self, const struct kn_statistics *op) {
-    enum kn_status status = kn_check_statistics(op);
-    if (status != KN_OK) {
-        return status;
-    }
-    int threads = cpu_row_threads(self, &op->x);
-#pragma omp parallel for num_threads(threads)
-    for (int64_t r = 0; r < op->x.rows; r++) {
-        struct statistics row =
-            row_statistics(cpu_row(&op->x, r), cpu_row(&op->x_addend, r), cpu_row(&op->delta, r),
-                           cpu_row(&op->delta_addend, r), op->x.cols);
-        op->xx[r] = row.xx;
-        op->xd[r] = row.xd;
-        op->dd[r] = row.dd;
-    }
-    return KN_OK;
-}
-
 // An add of which nothing is there has no statistics.
 static struct statistics add_statistics(const float *x, const float *x_addend, const float *delta,
                                         const float *delta_addend, int64_t count) {
@@ -85,10 +66,7 @@ static struct statistics add_statistics(const float *x, const float *x_addend, c
 
 // Row by row, so that a row's three statistics and its sum find it in the cache.
 enum kn_status cpu_block_end(struct kn_backend *self, const struct kn_block_end *op) {
-    enum kn_status status = kn_check_block_end(op);
-    if (status != KN_OK) {
-        return status;
-    }
+    KN_TRY(kn_check_block_end(op));
     int64_t rows = op->x.rows, cols = op->x.cols;
     int threads = cpu_row_threads(self, &op->x);
 #pragma omp parallel for num_threads(threads)
@@ -106,23 +84,18 @@ enum kn_status cpu_block_end(struct kn_backend *self, const struct kn_block_end 
             op->xd[a * rows + r] = adds[a].xd;
             op->dd[a * rows + r] = adds[a].dd;
         }
-        if (delta) {
+        if (delta)
             cpu_add_row(x, delta, addend, cols);
-        }
     }
     return KN_OK;
 }
 
 enum kn_status cpu_summary(struct kn_backend *self, const struct kn_summary *op) {
-    enum kn_status status = kn_check_summary(op);
-    if (status != KN_OK) {
-        return status;
-    }
+    KN_TRY(kn_check_summary(op));
     // A token's derivation is about 16 times the work of a row op's element.
     int threads = cpu_threads(self, 16 * op->sequences * op->seq_len);
 #pragma omp parallel for num_threads(threads)
-    for (int64_t s = 0; s < op->sequences; s++) {
+    for (int64_t s = 0; s < op->sequences; s++)
         kn_summarise_sequence(op, s);
-    }
     return KN_OK;
 }

@@ -35,7 +35,7 @@ static struct attention_heads heads_of(const struct kn_heads *h) {
 }
 
 static int section_of(const struct attention_task *task, enum kn_type type) {
-    int64_t bytes = (int64_t)task->seq_len * (task->dim + task->v_dim) *
+    int64_t bytes = (int64_t)attention_end(*task) * (task->dim + task->v_dim) *
                     (int64_t)kn_type_size(type) / task->group;
     int64_t pairs = SECTION_BYTES / (bytes > 0 ? bytes : 1);
     int64_t all = attention_pairs(*task);
@@ -50,9 +50,12 @@ static struct attention_task task_of(const struct kn_attention *op, int64_t firs
     task.q = heads_of(&op->q);
     task.k = heads_of(&op->k);
     task.v = heads_of(&op->v);
-    task.sequences = (int)(op->y.rows / op->seq_len);
-    task.seq_len = (int)op->seq_len;
-    task.window = (int)(op->window > 0 && op->window < op->seq_len ? op->window : op->seq_len);
+    task.sequences = (int)(op->y.rows / op->sequences.queries);
+    task.queries = (int)op->sequences.queries;
+    task.keys = (int)op->sequences.keys;
+    task.first = (int)op->sequences.first;
+    int end = attention_end(task);
+    task.window = op->window > 0 && op->window < end ? (int)op->window : end;
     task.heads = heads < ATTENTION_HEADS ? (int)heads : (int)ATTENTION_HEADS;
     task.first_head = (int)first_head;
     task.group = (int)(op->q.count / op->k.count);
@@ -73,7 +76,7 @@ static enum kn_status reserve_marks(struct kn_backend *self, struct attention_la
     struct attention_task *task = &launch->task;
     size_t count = (size_t)attention_pairs(*task) * (size_t)attention_units(*task);
     void *memory;
-    CUDA_TRY(cuda_reserve(self, &memory, (count + 1) * sizeof(unsigned)));
+    KN_TRY(cuda_reserve(self, &memory, (count + 1) * sizeof(unsigned)));
     task->marks = (unsigned *)memory;
     task->next_tile = task->marks + count;
     return cuda_check(self,
@@ -110,19 +113,20 @@ enum attention_kernel attention_choice(struct kn_backend *self, const struct kn_
 
 enum kn_status attention_run(struct kn_backend *self, const struct kn_attention *op,
                              enum attention_kernel first) {
-    CUDA_TRY(kn_check_attention(op, self->activation_type));
+    KN_TRY(kn_check_attention(op, self->activation_type));
     if (op->y.rows == 0)
         return KN_OK;
-    if (op->y.rows > INT_MAX / ATTENTION_HEADS || op->q.count > INT_MAX)
+    if (op->y.rows > INT_MAX / ATTENTION_HEADS || op->k.x.rows > INT_MAX / ATTENTION_HEADS ||
+        op->q.count > INT_MAX)
         return KN_EUNSUPPORTED;
     for (int64_t head = 0; head < op->q.count; head += ATTENTION_HEADS) {
         struct attention_launch launch = launch_of(self, op, head);
         enum attention_kernel choice = choice_of(&launch, first);
         if (choice != ATTENTION_ROWS) {
-            CUDA_TRY(reserve_marks(self, &launch));
-            CUDA_TRY(kernels[choice].run(self, &launch));
+            KN_TRY(reserve_marks(self, &launch));
+            KN_TRY(kernels[choice].run(self, &launch));
         }
-        CUDA_TRY(attention_rows(self, &launch));
+        KN_TRY(attention_rows(self, &launch));
     }
     return KN_OK;
 }

@@ -3,7 +3,7 @@
 #define CUDA_ATTENTION_CUH
 
 // What the attention kernels share. Each takes one struct attention_task by value and computes
-// tiles of query rows; positions count from the first token of the sequence.
+// tiles of query rows; positions of queries and keys count from the first token of the sequence.
 
 #include "cuda_backend.h"
 #include "device.cuh"
@@ -25,8 +25,9 @@ struct attention_heads {
 
 struct attention_task {
     struct attention_heads y, q, k, v;
-    int sequences, seq_len, window; // window: seq_len where the op has none
-    int heads, first_head, group;   // query heads from first_head on; one key head serves `group`
+    int sequences, queries, keys, first; // queries and keys of each, position of the first query
+    int window;                          // first + queries where the op has none
+    int heads, first_head, group; // query heads from first_head on; one key head serves `group`
     int dim, v_dim;
     int tiles;   // of queries, a sequence
     int section; // pairs of a sequence and a head whose keys and values fit the cache together
@@ -74,7 +75,12 @@ enum kn_status attention_simt(struct kn_backend *self, struct attention_launch *
 enum kn_status attention_rows(struct kn_backend *self, struct attention_launch *launch);
 
 static inline __host__ __device__ int attention_units(const struct attention_task &task) {
-    return (task.seq_len + ATTENTION_UNIT - 1) / ATTENTION_UNIT;
+    return (task.queries + ATTENTION_UNIT - 1) / ATTENTION_UNIT;
+}
+
+// The position behind the last query of a sequence.
+static inline __host__ __device__ int attention_end(const attention_task &task) {
+    return task.first + task.queries;
 }
 
 static inline __host__ __device__ int attention_pairs(const struct attention_task &task) {
@@ -94,15 +100,24 @@ __device__ inline attention_tile attention_tile_of(const attention_task &task, i
     return {pair / task.heads, pair % task.heads, task.tiles - 1 - rest / width};
 }
 
-// Entry 0 of the head in the row of a position; `head` counts from first_head.
+// Entry 0 of a head of y or q in the row of a position, and of k or v.
 template <typename T>
-__device__ inline const T *attention_row(const attention_heads &heads, const attention_task &task,
-                                         int sequence, int position, int head) {
-    int64_t row = (int64_t)sequence * task.seq_len + position;
+__device__ inline const T *attention_query_row(const attention_heads &heads,
+                                               const attention_task &task, int sequence,
+                                               int position, int head) {
+    int64_t row = (int64_t)sequence * task.queries + (position - task.first);
     return static_cast<const T *>(heads.data) + row * heads.stride + head * heads.pitch;
 }
 
-// Of y and q on the one hand, k and v on the other.
+template <typename T>
+__device__ inline const T *attention_key_row(const attention_heads &heads,
+                                             const attention_task &task, int sequence, int position,
+                                             int head) {
+    int64_t row = (int64_t)sequence * task.keys + position;
+    return static_cast<const T *>(heads.data) + row * heads.stride + head * heads.pitch;
+}
+
+// Of y and q on the one hand, k and v on the other; `head` counts from first_head.
 __device__ inline int attention_query_head(const attention_task &task, int head) {
     return task.first_head + head;
 }
@@ -118,7 +133,8 @@ __device__ inline int attention_first_key(const attention_task &task, int positi
 __device__ inline void attention_mark(const attention_task &task, int sequence, int head,
                                       int position) {
     int pair = sequence * task.heads + head;
-    task.marks[(int64_t)pair * attention_units(task) + position / ATTENTION_UNIT] = 1;
+    int unit = (position - task.first) / ATTENTION_UNIT;
+    task.marks[(int64_t)pair * attention_units(task) + unit] = 1;
 }
 
 __device__ inline float attention_bf16(float v) {
@@ -136,6 +152,23 @@ __device__ inline float attention_score(const attention_task &task, float slope,
         score += slope * (float)(key - query);
     }
     return task.softcap > 0 ? task.softcap * tanhf(score / task.softcap) : score;
+}
+
+__device__ inline float attention_power_of_two(float v) {
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(v));
+    return y;
+}
+
+// Over the four lanes that hold a row of a tensor core's accumulators.
+__device__ inline float attention_quad_max(float v) {
+    v = fmaxf(v, __shfl_xor_sync(0xffffffffu, v, 1));
+    return fmaxf(v, __shfl_xor_sync(0xffffffffu, v, 2));
+}
+
+__device__ inline float attention_quad_sum(float v) {
+    v += __shfl_xor_sync(0xffffffffu, v, 1);
+    return v + __shfl_xor_sync(0xffffffffu, v, 2);
 }
 
 #define ATTENTION_LOG2E 1.4426950408889634f

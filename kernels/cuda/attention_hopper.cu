@@ -51,7 +51,7 @@ __device__ static unsigned parity_of(unsigned use) {
 }
 
 template <typename S> __device__ static int last_block(const attention_task &task, int first) {
-    return (min(first + S::queries, task.seq_len) - 1) / S::keys;
+    return (min(first + S::queries, task.queries) - 1) / S::keys;
 }
 
 // ---- the warpgroup that copies, one thread of it -----------------------------------------------
@@ -159,22 +159,6 @@ template <typename S> __device__ static void mask(hopper_rows<S> &r, int positio
             r.score[i] = -INFINITY;
 }
 
-__device__ static float power_of_two(float v) {
-    float y;
-    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(v));
-    return y;
-}
-
-__device__ static float quad_max(float v) {
-    v = fmaxf(v, __shfl_xor_sync(0xffffffffu, v, 1));
-    return fmaxf(v, __shfl_xor_sync(0xffffffffu, v, 2));
-}
-
-__device__ static float quad_sum(float v) {
-    v += __shfl_xor_sync(0xffffffffu, v, 1);
-    return v + __shfl_xor_sync(0xffffffffu, v, 2);
-}
-
 // Scores become 2^(factor * (score - maximum)); earlier sums are to be multiplied by `correction`.
 template <typename S>
 __device__ static void exponentiate(hopper_rows<S> &r, float factor, float (&correction)[2]) {
@@ -186,16 +170,16 @@ __device__ static void exponentiate(hopper_rows<S> &r, float factor, float (&cor
             even = fmaxf(even, r.score[i]);
             odd = fmaxf(odd, r.score[i + 1]);
         }
-        float largest = quad_max(fmaxf(even, odd));
+        float largest = attention_quad_max(fmaxf(even, odd));
         float shift = largest == -INFINITY ? 0 : largest * factor;
-        correction[h] = power_of_two(fmaf(r.maximum[h], factor, -shift));
+        correction[h] = attention_power_of_two(fmaf(r.maximum[h], factor, -shift));
         r.maximum[h] = largest;
         float total = r.total[h] * correction[h];
 #pragma unroll
         for (int i = 2 * h; i < S::keys / 2; i += 4)
 #pragma unroll
             for (int e = i; e < i + 2; e++) {
-                r.score[e] = power_of_two(fmaf(r.score[e], factor, -shift));
+                r.score[e] = attention_power_of_two(fmaf(r.score[e], factor, -shift));
                 total += r.score[e];
             }
         r.total[h] = total;
@@ -235,9 +219,9 @@ __device__ static void write_rows(const hopper_rows<S> &r, const attention_task 
     using T = typename S::element;
 #pragma unroll
     for (int h = 0; h < 2; h++, position += 8) {
-        float inverse = __fdividef(1.F, quad_sum(r.total[h])), zero = 0;
-        T *y = const_cast<T *>(attention_row<T>(task.y, task, tile.sequence, position,
-                                                attention_query_head(task, tile.head)));
+        float inverse = __fdividef(1.F, attention_quad_sum(r.total[h])), zero = 0;
+        T *y = const_cast<T *>(attention_query_row<T>(task.y, task, tile.sequence, position,
+                                                      attention_query_head(task, tile.head)));
 #pragma unroll
         for (int i = 0; i < S::dim / 2; i += 16) {
             unsigned w[4];
@@ -249,11 +233,11 @@ __device__ static void write_rows(const hopper_rows<S> &r, const attention_task 
                 w[j] = pair_of<T>(low, high);
             }
             exchange(w);
-            if (position < task.seq_len)
+            if (position < task.queries)
                 store(reinterpret_cast<unsigned *>(y + 2 * i + (int)threadIdx.x % 4 * 8),
                       pack<unsigned, 4>{{w[0], w[1], w[2], w[3]}});
         }
-        if (zero != 0 && position < task.seq_len) // NaN: some output is not finite
+        if (zero != 0 && position < task.queries) // NaN: some output is not finite
             attention_mark(task, tile.sequence, tile.head, position);
     }
 }
@@ -418,10 +402,10 @@ static enum kn_status find_encoder(struct kn_backend *self,
                                    PFN_cuTensorMapEncodeTiled_v12000 *encode_p) {
     void *function = NULL;
     cudaDriverEntryPointQueryResult found = cudaDriverEntryPointSymbolNotFound;
-    CUDA_TRY(cuda_check(self,
-                        cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &function, 12000,
-                                                         cudaEnableDefault, &found),
-                        "looking for cuTensorMapEncodeTiled"));
+    KN_TRY(cuda_check(self,
+                      cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &function, 12000,
+                                                       cudaEnableDefault, &found),
+                      "looking for cuTensorMapEncodeTiled"));
     if (!function || found != cudaDriverEntryPointSuccess)
         return cuda_check(self, cudaErrorSymbolNotFound, "looking for cuTensorMapEncodeTiled");
     *encode_p = (PFN_cuTensorMapEncodeTiled_v12000)function;
@@ -435,9 +419,9 @@ static enum kn_status encode(struct kn_backend *self, PFN_cuTensorMapEncodeTiled
     const struct attention_task *task = &launch->task;
     cuuint64_t stride = (cuuint64_t)heads->stride * 2;
     const cuuint64_t sizes[4] = {(cuuint64_t)task->dim, (cuuint64_t)count,
-                                 (cuuint64_t)task->seq_len, (cuuint64_t)task->sequences};
+                                 (cuuint64_t)task->queries, (cuuint64_t)task->sequences};
     const cuuint64_t strides[3] = {(cuuint64_t)heads->pitch * 2, stride,
-                                   (cuuint64_t)task->seq_len * stride};
+                                   (cuuint64_t)task->queries * stride};
     const cuuint32_t box[4] = {SWIZZLED_COLUMNS, 1, (cuuint32_t)rows, 1}, steps[4] = {1, 1, 1, 1};
     CUresult result = encoder(
         map,
@@ -457,15 +441,15 @@ static enum kn_status launch_shape(struct kn_backend *self, struct attention_lau
     hopper_maps maps;
     int heads = task->first_head + task->heads, key_heads = (heads - 1) / task->group + 1;
     int bytes = (int)sizeof(hopper_shared<S>) + 1024; // room to align
-    CUDA_TRY(find_encoder(self, &encoder));
-    CUDA_TRY(encode(self, encoder, &maps.q, launch, &task->q, heads, S::queries));
-    CUDA_TRY(encode(self, encoder, &maps.k, launch, &task->k, key_heads, S::keys));
-    CUDA_TRY(encode(self, encoder, &maps.v, launch, &task->v, key_heads, S::keys));
-    CUDA_TRY(cuda_check(
+    KN_TRY(find_encoder(self, &encoder));
+    KN_TRY(encode(self, encoder, &maps.q, launch, &task->q, heads, S::queries));
+    KN_TRY(encode(self, encoder, &maps.k, launch, &task->k, key_heads, S::keys));
+    KN_TRY(encode(self, encoder, &maps.v, launch, &task->v, key_heads, S::keys));
+    KN_TRY(cuda_check(
         self,
         cudaFuncSetAttribute(hopper_kernel<S>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes),
         "shared memory for attention"));
-    task->tiles = (task->seq_len + S::queries - 1) / S::queries;
+    task->tiles = (task->queries + S::queries - 1) / S::queries;
     int count = attention_pairs(*task) * task->tiles;
     int blocks = count < launch->processors ? count : launch->processors;
     hopper_kernel<S><<<(unsigned)blocks, S::threads, (size_t)bytes, launch->stream>>>(*task, maps);
@@ -482,7 +466,8 @@ enum { HOPPER_BUILT = 0 };
 bool attention_hopper_takes(const struct attention_launch *launch) {
     const struct attention_task *task = &launch->task;
     return HOPPER_BUILT && launch->capability == 90 && launch->type != KN_F32 && !task->is_rich &&
-           task->scale > 0 && task->window == task->seq_len && task->dim == task->v_dim &&
+           task->scale > 0 && task->first == 0 && task->keys == task->queries &&
+           task->window == task->queries && task->dim == task->v_dim &&
            (task->dim == 64 || task->dim == 128) && task->q.is_packed && task->k.is_packed &&
            task->v.is_packed && task->y.is_packed && task->q.pitch > 0 && task->k.pitch > 0 &&
            task->v.pitch > 0;

@@ -139,22 +139,6 @@ __device__ static void mask_scores(mma_rows<S> &r, int window, int position, int
         }
 }
 
-__device__ static float power_of_two(float v) {
-    float y;
-    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(v));
-    return y;
-}
-
-__device__ static float quad_max(float v) {
-    v = fmaxf(v, __shfl_xor_sync(0xffffffffu, v, 1));
-    return fmaxf(v, __shfl_xor_sync(0xffffffffu, v, 2));
-}
-
-__device__ static float quad_sum(float v) {
-    v += __shfl_xor_sync(0xffffffffu, v, 1);
-    return v + __shfl_xor_sync(0xffffffffu, v, 2);
-}
-
 // Scores become 2^(factor * (score - maximum)).
 template <typename S> __device__ static void exponentiate(mma_rows<S> &r, float factor) {
 #pragma unroll
@@ -163,16 +147,16 @@ template <typename S> __device__ static void exponentiate(mma_rows<S> &r, float 
 #pragma unroll
         for (int n = 0; n < S::keys / 8; n++)
             largest = fmaxf(largest, fmaxf(r.score[n][2 * h], r.score[n][2 * h + 1]));
-        largest = quad_max(largest);
+        largest = attention_quad_max(largest);
         float shift = largest == -INFINITY ? 0 : largest * factor;
-        float correction = power_of_two(fmaf(r.maximum[h], factor, -shift));
+        float correction = attention_power_of_two(fmaf(r.maximum[h], factor, -shift));
         r.maximum[h] = largest;
         r.total[h] *= correction;
 #pragma unroll
         for (int n = 0; n < S::keys / 8; n++)
 #pragma unroll
             for (int i = 2 * h; i < 2 * h + 2; i++) {
-                r.score[n][i] = power_of_two(fmaf(r.score[n][i], factor, -shift));
+                r.score[n][i] = attention_power_of_two(fmaf(r.score[n][i], factor, -shift));
                 r.total[h] += r.score[n][i];
             }
 #pragma unroll
@@ -217,11 +201,11 @@ __device__ static void write_rows(const mma_rows<S> &r, const attention_task &ta
     int first_column = (int)threadIdx.x % 4 * 2;
 #pragma unroll
     for (int h = 0; h < 2; h++, position += 8) {
-        float inverse = __fdividef(1.F, quad_sum(r.total[h])), zero = 0;
-        if (position >= task.seq_len)
+        float inverse = __fdividef(1.F, attention_quad_sum(r.total[h])), zero = 0;
+        if (position >= attention_end(task))
             continue;
-        T *y = const_cast<T *>(
-            attention_row<T>(task.y, task, sequence, position, attention_query_head(task, head)));
+        T *y = const_cast<T *>(attention_query_row<T>(task.y, task, sequence, position,
+                                                      attention_query_head(task, head)));
 #pragma unroll
         for (int n = 0; n < S::v_dim / 8; n++) {
             float low = r.sum[n][2 * h] * inverse, high = r.sum[n][2 * h + 1] * inverse;
@@ -249,17 +233,18 @@ __global__ void __launch_bounds__(MMA_THREADS, S::v_dim <= 64 ? 2 : 1)
     T *q = reinterpret_cast<T *>(shared), *k = q + MMA_QUERIES * S::stride;
     T *v = k + S::keys * S::stride;
     attention_tile tile = attention_tile_of(task, (int)blockIdx.x);
-    int first = tile.tile * MMA_QUERIES, end = min(first + MMA_QUERIES, task.seq_len);
+    int first = task.first + tile.tile * MMA_QUERIES;
+    int end = min(first + MMA_QUERIES, attention_end(task));
     int warp_first = first + (int)threadIdx.x / WARP * 16;
     int position = warp_first + (int)threadIdx.x % WARP / 4;
     int key_head = attention_key_head(task, tile.head);
-    const T *keys = attention_row<T>(task.k, task, tile.sequence, 0, key_head);
-    const T *values = attention_row<T>(task.v, task, tile.sequence, 0, key_head);
+    const T *keys = attention_key_row<T>(task.k, task, tile.sequence, 0, key_head);
+    const T *values = attention_key_row<T>(task.v, task, tile.sequence, 0, key_head);
     int key = attention_first_key(task, first);
-    load_tile<T, MMA_QUERIES, S::dim>(
-        q, task.q,
-        attention_row<T>(task.q, task, tile.sequence, first, attention_query_head(task, tile.head)),
-        end - first, task.dim);
+    load_tile<T, MMA_QUERIES, S::dim>(q, task.q,
+                                      attention_query_row<T>(task.q, task, tile.sequence, first,
+                                                             attention_query_head(task, tile.head)),
+                                      end - first, task.dim);
     load_tile<T, S::keys, S::dim>(k, task.k, keys + key * task.k.stride, end - key, task.dim);
     float slope = task.slopes[tile.head];
     float factor = task.is_rich ? ATTENTION_LOG2E : task.scale * ATTENTION_LOG2E;
@@ -295,8 +280,8 @@ __global__ void __launch_bounds__(MMA_THREADS, S::v_dim <= 64 ? 2 : 1)
 template <typename S>
 static enum kn_status launch_shape(struct kn_backend *self, struct attention_launch *launch) {
     struct attention_task *task = &launch->task;
-    task->tiles = (task->seq_len + MMA_QUERIES - 1) / MMA_QUERIES;
-    CUDA_TRY(cuda_check(
+    task->tiles = (task->queries + MMA_QUERIES - 1) / MMA_QUERIES;
+    KN_TRY(cuda_check(
         self,
         cudaFuncSetAttribute(mma_kernel<S>, cudaFuncAttributeMaxDynamicSharedMemorySize, S::bytes),
         "shared memory for attention"));

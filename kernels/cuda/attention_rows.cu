@@ -17,9 +17,10 @@ struct row {
 
 template <typename T>
 __device__ static float row_score(const attention_task &task, const row &r, int key) {
-    const T *q =
-        attention_row<T>(task.q, task, r.sequence, r.position, attention_query_head(task, r.head));
-    const T *k = attention_row<T>(task.k, task, r.sequence, key, attention_key_head(task, r.head));
+    const T *q = attention_query_row<T>(task.q, task, r.sequence, r.position,
+                                        attention_query_head(task, r.head));
+    const T *k =
+        attention_key_row<T>(task.k, task, r.sequence, key, attention_key_head(task, r.head));
     float dot = 0;
     for (int i = 0; i < task.dim; i++)
         dot = fmaf(to_float(q[i]), to_float(k[i]), dot);
@@ -39,8 +40,8 @@ __device__ static void add_values(const attention_task &task, const row &r, int 
                                   int first_column, float weight, float (&sum)[ROWS_EACH]) {
     int lane = (int)threadIdx.x % WARP, keys = min(WARP, r.position + 1 - key);
     for (int j = 0; j < keys; j++) {
-        const T *v =
-            attention_row<T>(task.v, task, r.sequence, key + j, attention_key_head(task, r.head));
+        const T *v = attention_key_row<T>(task.v, task, r.sequence, key + j,
+                                          attention_key_head(task, r.head));
         float w = __shfl_sync(0xffffffffu, weight, j);
 #pragma unroll
         for (int i = 0; i < ROWS_EACH; i++) {
@@ -73,8 +74,8 @@ __device__ static void attend_columns(const attention_task &task, const row &r, 
         add_values<T>(task, r, key, first_column, weight, sum);
     }
     total = warp_sum(total);
-    T *y = const_cast<T *>(
-        attention_row<T>(task.y, task, r.sequence, r.position, attention_query_head(task, r.head)));
+    T *y = const_cast<T *>(attention_query_row<T>(task.y, task, r.sequence, r.position,
+                                                  attention_query_head(task, r.head)));
 #pragma unroll
     for (int i = 0; i < ROWS_EACH; i++) {
         int column = first_column + lane + WARP * i;
@@ -84,8 +85,9 @@ __device__ static void attend_columns(const attention_task &task, const row &r, 
 }
 
 template <typename T> __device__ static void attend_unit(const attention_task &task, int unit) {
-    int units = attention_units(task), pair = unit / units, first = unit % units * ATTENTION_UNIT;
-    int end = min(first + ATTENTION_UNIT, task.seq_len);
+    int units = attention_units(task), pair = unit / units;
+    int first = task.first + unit % units * ATTENTION_UNIT;
+    int end = min(first + ATTENTION_UNIT, attention_end(task));
     for (int p = first + (int)threadIdx.x / WARP; p < end; p += ROWS_WARPS)
         for (int column = 0; column < task.v_dim; column += ROWS_COLUMNS)
             attend_columns<T>(task, {pair / task.heads, pair % task.heads, p}, column);

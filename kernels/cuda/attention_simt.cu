@@ -152,10 +152,10 @@ __device__ static void write_rows(const simt_rows<S> &r, const attention_task &t
 #pragma unroll
     for (int i = 0; i < SIMT_EACH; i++, position++) {
         float total = row_sum(r.total[i]), zero = 0;
-        if (position >= task.seq_len)
+        if (position >= attention_end(task))
             continue;
-        float *y = const_cast<float *>(attention_row<float>(task.y, task, sequence, position,
-                                                            attention_query_head(task, head)));
+        float *y = const_cast<float *>(attention_query_row<float>(
+            task.y, task, sequence, position, attention_query_head(task, head)));
 #pragma unroll
         for (int s = 0; s < S::spans; s++)
 #pragma unroll
@@ -178,13 +178,14 @@ __global__ void __launch_bounds__(SIMT_THREADS)
     float *q = reinterpret_cast<float *>(shared), *k = q + SIMT_QUERIES * S::stride;
     float *v = k + S::keys * S::stride, *weights = v + S::keys * S::stride;
     attention_tile tile = attention_tile_of(task, (int)blockIdx.x);
-    int first = tile.tile * SIMT_QUERIES, end = min(first + SIMT_QUERIES, task.seq_len);
+    int first = task.first + tile.tile * SIMT_QUERIES;
+    int end = min(first + SIMT_QUERIES, attention_end(task));
     int position = first + (int)threadIdx.x / SIMT_X * SIMT_EACH;
     int key_head = attention_key_head(task, tile.head);
-    const float *keys = attention_row<float>(task.k, task, tile.sequence, 0, key_head);
-    const float *values = attention_row<float>(task.v, task, tile.sequence, 0, key_head);
-    const float *queries = attention_row<float>(task.q, task, tile.sequence, first,
-                                                attention_query_head(task, tile.head));
+    const float *keys = attention_key_row<float>(task.k, task, tile.sequence, 0, key_head);
+    const float *values = attention_key_row<float>(task.v, task, tile.sequence, 0, key_head);
+    const float *queries = attention_query_row<float>(task.q, task, tile.sequence, first,
+                                                      attention_query_head(task, tile.head));
     float slope = task.slopes[tile.head];
     simt_rows<S> r = {};
 #pragma unroll
@@ -208,8 +209,8 @@ __global__ void __launch_bounds__(SIMT_THREADS)
 template <typename S>
 static enum kn_status launch_shape(struct kn_backend *self, struct attention_launch *launch) {
     struct attention_task *task = &launch->task;
-    task->tiles = (task->seq_len + SIMT_QUERIES - 1) / SIMT_QUERIES;
-    CUDA_TRY(cuda_check(
+    task->tiles = (task->queries + SIMT_QUERIES - 1) / SIMT_QUERIES;
+    KN_TRY(cuda_check(
         self,
         cudaFuncSetAttribute(simt_kernel<S>, cudaFuncAttributeMaxDynamicSharedMemorySize, S::bytes),
         "shared memory for attention"));

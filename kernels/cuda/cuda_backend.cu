@@ -37,7 +37,7 @@ static enum kn_status cuda_alloc(struct kn_backend *self, void **memory_p, size_
     cudaError_t code = cudaMalloc(&memory, bytes ? bytes : 1);
     if (code == cudaErrorMemoryAllocation)
         return out_of_memory(self, bytes);
-    CUDA_TRY(cuda_check(self, code, "cudaMalloc"));
+    KN_TRY(cuda_check(self, code, "cudaMalloc"));
     *memory_p = memory;
     return KN_OK;
 }
@@ -53,7 +53,7 @@ enum kn_status cuda_reserve(struct kn_backend *self, void **memory_p, size_t byt
         cudaFree(cuda->scratch); // waits for the ops that use it
         cuda->scratch = NULL;
         cuda->scratch_bytes = 0;
-        CUDA_TRY(cuda_alloc(self, &cuda->scratch, bytes));
+        KN_TRY(cuda_alloc(self, &cuda->scratch, bytes));
         cuda->scratch_bytes = bytes;
     }
     *memory_p = cuda->scratch;
@@ -97,7 +97,7 @@ static enum kn_status cuda_host_alloc(struct kn_backend *self, void **memory_p, 
                  (double)bytes / 1e9);
         return KN_ENOMEM;
     }
-    CUDA_TRY(cuda_check(self, code, "cudaHostAlloc"));
+    KN_TRY(cuda_check(self, code, "cudaHostAlloc"));
     *memory_p = memory;
     return KN_OK;
 }
@@ -133,6 +133,23 @@ static double cuda_lag(struct kn_backend *self, int from, int to) {
         cudaEventElapsedTime(&milliseconds, cuda->events[from], cuda->events[to]) == cudaSuccess;
     cudaGetLastError(); // "not ready" is no error of the next launch
     return both && milliseconds > 0 ? 1e-3 * (double)milliseconds : 0;
+}
+
+static enum kn_status only_on_hosts(struct kn_backend *self) {
+    snprintf(self->error, sizeof self->error,
+             "products of vectors with each other are computed on hosts alone");
+    return KN_EUNSUPPORTED;
+}
+
+static enum kn_status cuda_gram(struct kn_backend *self, const struct kn_gram *op) {
+    (void)op;
+    return only_on_hosts(self);
+}
+
+static enum kn_status cuda_inner_products(struct kn_backend *self,
+                                          const struct kn_inner_products *op) {
+    (void)op;
+    return only_on_hosts(self);
 }
 
 static void cuda_close(struct kn_backend *self) {
@@ -179,31 +196,31 @@ static const struct kn_ops cuda_ops = {
     .convert = cuda_convert,
     .embed = cuda_embed,
     .loss = cuda_loss,
-    .statistics = cuda_statistics,
-    .add = cuda_add,
     .block_end = cuda_block_end,
     .summary = cuda_summary,
+    .gram = cuda_gram,
+    .inner_products = cuda_inner_products,
 };
 
 static enum kn_status set_up_device(struct kn_backend *self) {
     struct cuda_backend *cuda = cuda_of(self);
     struct cudaDeviceProp properties;
-    CUDA_TRY(cuda_check(self, cudaSetDevice(cuda->device), "choosing the device"));
-    CUDA_TRY(cuda_check(self, cudaGetDeviceProperties(&properties, cuda->device),
-                        "reading the device's properties"));
+    KN_TRY(cuda_check(self, cudaSetDevice(cuda->device), "choosing the device"));
+    KN_TRY(cuda_check(self, cudaGetDeviceProperties(&properties, cuda->device),
+                      "reading the device's properties"));
     cuda->processors = properties.multiProcessorCount;
     cuda->capability = properties.major * 10 + properties.minor;
     cuda->shared_bytes = properties.sharedMemPerBlockOptin;
-    CUDA_TRY(cuda_check(self, cudaMemGetInfo(&self->memory_free, &self->memory_total),
-                        "reading the device's memory"));
-    CUDA_TRY(cuda_check(self, cudaStreamCreateWithFlags(&cuda->ops, cudaStreamNonBlocking),
-                        "making a stream"));
-    CUDA_TRY(cuda_check(self, cudaStreamCreateWithFlags(&cuda->copies, cudaStreamNonBlocking),
-                        "making a stream"));
+    KN_TRY(cuda_check(self, cudaMemGetInfo(&self->memory_free, &self->memory_total),
+                      "reading the device's memory"));
+    KN_TRY(cuda_check(self, cudaStreamCreateWithFlags(&cuda->ops, cudaStreamNonBlocking),
+                      "making a stream"));
+    KN_TRY(cuda_check(self, cudaStreamCreateWithFlags(&cuda->copies, cudaStreamNonBlocking),
+                      "making a stream"));
     for (int i = 0; i < KN_EVENTS; i++)
-        CUDA_TRY(cuda_check(self, cudaEventCreateWithFlags(&cuda->events[i], cudaEventBlockingSync),
-                            "making an event"));
-    CUDA_TRY(cuda_products_open(cuda));
+        KN_TRY(cuda_check(self, cudaEventCreateWithFlags(&cuda->events[i], cudaEventBlockingSync),
+                          "making an event"));
+    KN_TRY(cuda_products_open(cuda));
     static const char *const modes[] = {"f32 pedantic", "f16, sums in f32", "bf16, sums in f32"};
     snprintf(self->description, sizeof self->description, "%.60s, cuBLASLt %zu, %s",
              properties.name, lt->version(), modes[self->activation_type]);

@@ -51,13 +51,6 @@ enum kn_status cuda_launched(struct kn_backend *self, const char *kernel);
 // the other, so the next op may have the same memory.
 enum kn_status cuda_reserve(struct kn_backend *self, void **memory_p, size_t bytes);
 
-#define CUDA_TRY(call)                                                                             \
-    do {                                                                                           \
-        enum kn_status cuda_try_status_ = (call);                                                  \
-        if (cuda_try_status_ != KN_OK)                                                             \
-            return cuda_try_status_;                                                               \
-    } while (0)
-
 // products.cu
 enum kn_status cuda_product(struct kn_backend *self, const struct kn_product *op);
 enum kn_status cuda_grouped_product(struct kn_backend *self, const struct kn_grouped_product *op);
@@ -71,8 +64,6 @@ enum kn_status cuda_attention(struct kn_backend *self, const struct kn_attention
 enum kn_status cuda_norm(struct kn_backend *self, const struct kn_norm *op);
 enum kn_status cuda_head_norm(struct kn_backend *self, const struct kn_head_norm *op);
 // residual.cu
-enum kn_status cuda_statistics(struct kn_backend *self, const struct kn_statistics *op);
-enum kn_status cuda_add(struct kn_backend *self, const struct kn_add *op);
 enum kn_status cuda_block_end(struct kn_backend *self, const struct kn_block_end *op);
 enum kn_status cuda_summary(struct kn_backend *self, const struct kn_summary *op);
 // elementwise.cu

@@ -53,6 +53,39 @@ template <typename T, int N> __device__ inline void store(T *to, const pack<T, N
     *reinterpret_cast<pack<T, N> *>(to) = value;
 }
 
+// Elements that a thread of a kernel over rows takes at a time.
+constexpr int ROW_GROUP = 4;
+
+// The group of a row at column c, zeros beyond the row's columns. Packed or not, a thread has the
+// same columns: the order of sums does not depend on how rows are aligned.
+template <bool PACKED, typename INDEX>
+__device__ inline pack<float, ROW_GROUP> read_group(const float *row, INDEX c, INDEX cols) {
+    pack<float, ROW_GROUP> group = {};
+    if constexpr (PACKED) {
+        if (c < cols)
+            group = load<float, ROW_GROUP>(row + c);
+    } else {
+#pragma unroll
+        for (int i = 0; i < ROW_GROUP; i++)
+            if (c + i < cols)
+                group.v[i] = row[c + i];
+    }
+    return group;
+}
+
+template <typename T, bool PACKED, typename INDEX>
+__device__ inline void write_group(T *row, INDEX c, INDEX cols, const pack<T, ROW_GROUP> &group) {
+    if constexpr (PACKED) {
+        if (c < cols)
+            store(row + c, group);
+    } else {
+#pragma unroll
+        for (int i = 0; i < ROW_GROUP; i++)
+            if (c + i < cols)
+                row[c + i] = group.v[i];
+    }
+}
+
 // N floats as elements, two at a time where the hardware rounds so.
 template <typename T, int N> __device__ inline pack<T, N> rounded(const float (&v)[N]) {
     pack<T, N> out;

@@ -33,7 +33,8 @@ __global__ void rope_halves(struct kn_rope op, INDEX count) {
     if (at >= count)
         return;
     INDEX row = at / groups / heads, head = at / groups % heads, i = at % groups * WIDTH;
-    int64_t table = (int64_t)(row % (INDEX)op.seq_len) * op.pairs + (int64_t)i;
+    int64_t position = op.sequences.first + (int64_t)(row % (INDEX)op.sequences.queries);
+    int64_t table = position * op.pairs + (int64_t)i;
     T *x = (T *)op.heads.x.data + (int64_t)row * op.heads.x.stride + op.heads.first_col +
            (int64_t)head * op.heads.pitch + (int64_t)i;
     pack<T, WIDTH> a = load<T, WIDTH>(x), b = load<T, WIDTH>(x + op.pairs);
@@ -58,7 +59,8 @@ template <typename T> __global__ void rope_interleaved(struct kn_rope op, int64_
     if (at >= count)
         return;
     int64_t i = at % op.pairs, head = at / op.pairs % op.heads.count;
-    int64_t row = at / op.pairs / op.heads.count, table = row % op.seq_len * op.pairs + i;
+    int64_t row = at / op.pairs / op.heads.count;
+    int64_t table = (op.sequences.first + row % op.sequences.queries) * op.pairs + i;
     T *x = (T *)op.heads.x.data + row * op.heads.x.stride + op.heads.first_col +
            head * op.heads.pitch + 2 * i;
     turn(&x[0], &x[1], op.cos[table], op.sin[table]);
@@ -73,7 +75,7 @@ static bool has_packed_halves(const struct kn_rope *op, int64_t width) {
 }
 
 enum kn_status cuda_rope(struct kn_backend *self, const struct kn_rope *op) {
-    CUDA_TRY(kn_check_rope(op, self->activation_type));
+    KN_TRY(kn_check_rope(op, self->activation_type));
     int64_t pairs = op->heads.x.rows * op->heads.count * op->pairs;
     if (!pairs)
         return KN_OK;
@@ -112,7 +114,7 @@ __global__ void gate_packs(T *y, int64_t y_stride, const T *x, int64_t x_stride,
 }
 
 enum kn_status cuda_gate(struct kn_backend *self, const struct kn_gate *op) {
-    CUDA_TRY(kn_check_gate(op, self->activation_type));
+    KN_TRY(kn_check_gate(op, self->activation_type));
     int64_t count = op->y.rows * op->y.cols;
     if (!count)
         return KN_OK;
@@ -142,7 +144,7 @@ __global__ void scale_elements(T *x, int64_t stride, int64_t cols, int64_t count
 }
 
 enum kn_status cuda_scale(struct kn_backend *self, const struct kn_scale *op) {
-    CUDA_TRY(kn_check_scale(op, self->activation_type));
+    KN_TRY(kn_check_scale(op, self->activation_type));
     int64_t count = op->x.rows * op->x.cols;
     if (!count)
         return KN_OK;
@@ -169,7 +171,7 @@ __global__ void copy_head_elements(E *y, const E *x, struct kn_copy_heads op, in
 }
 
 enum kn_status cuda_copy_heads(struct kn_backend *self, const struct kn_copy_heads *op) {
-    CUDA_TRY(kn_check_copy_heads(op));
+    KN_TRY(kn_check_copy_heads(op));
     int64_t count = op->y.x.rows * op->y.count * op->y.dim;
     cudaStream_t stream = cuda_of(self)->ops;
     if (!count)
@@ -199,7 +201,7 @@ template <typename E> static void launch_gather(cudaStream_t stream, const struc
 }
 
 enum kn_status cuda_gather(struct kn_backend *self, const struct kn_gather *op) {
-    CUDA_TRY(kn_check_gather(op));
+    KN_TRY(kn_check_gather(op));
     cudaStream_t stream = cuda_of(self)->ops;
     int64_t width = (int64_t)(16 / kn_type_size(op->y.type));
     if (!op->y.rows || !op->y.cols)
@@ -246,7 +248,7 @@ template <int WIDTH> __global__ void combine_rows(struct kn_combine op) {
 }
 
 enum kn_status cuda_combine(struct kn_backend *self, const struct kn_combine *op) {
-    CUDA_TRY(kn_check_combine(op));
+    KN_TRY(kn_check_combine(op));
     if (!op->y.rows || !op->y.cols || !op->x.rows)
         return KN_OK;
     auto kernel =
@@ -270,7 +272,7 @@ __global__ void embed_rows(float *y, int64_t y_stride, const T *table, int64_t t
 }
 
 enum kn_status cuda_embed(struct kn_backend *self, const struct kn_embed *op) {
-    CUDA_TRY(kn_check_embed(op));
+    KN_TRY(kn_check_embed(op));
     if (!op->y.rows)
         return KN_OK;
     by_type(op->table.type, [&](auto zero) {
@@ -310,7 +312,7 @@ enum kn_status cuda_convert_matrix(struct kn_backend *self, const struct kn_matr
 }
 
 enum kn_status cuda_convert(struct kn_backend *self, const struct kn_conversion *op) {
-    CUDA_TRY(kn_check_conversion(op));
+    KN_TRY(kn_check_conversion(op));
     struct kn_matrix to = kn_matrix(op->to, op->to_type, 1, op->count);
     struct kn_matrix from = kn_matrix((void *)(uintptr_t)op->from, op->from_type, 1, op->count);
     return cuda_convert_matrix(self, &to, &from);

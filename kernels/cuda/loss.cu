@@ -114,14 +114,14 @@ static enum kn_status multiply_head(struct kn_backend *self, const struct kn_mat
     int64_t rest = w->rows % 8, whole = w->rows - rest;
     struct kn_matrix y = cols_of(logits, 0, whole), rows = rows_of(w, 0, whole);
     if (whole)
-        CUDA_TRY(cuda_multiply(self, &y, x, &rows, NULL));
+        KN_TRY(cuda_multiply(self, &y, x, &rows, NULL));
     y = cols_of(logits, whole, rest);
     rows = rows_of(w, whole, rest);
     return rest ? cuda_multiply(self, &y, x, &rows, NULL) : KN_OK;
 }
 
 enum kn_status cuda_loss(struct kn_backend *self, const struct kn_loss *op) {
-    CUDA_TRY(kn_check_loss(op, self->activation_type));
+    KN_TRY(kn_check_loss(op, self->activation_type));
     if (!op->x.rows || !op->w.rows)
         return KN_OK;
     int64_t step = rows_at_once(op), stride = logit_stride(op);
@@ -129,11 +129,11 @@ enum kn_status cuda_loss(struct kn_backend *self, const struct kn_loss *op) {
     bool other = op->w.type != op->x.type;
     size_t w_bytes = other ? (size_t)(op->w.rows * op->w.cols) * kn_type_size(op->x.type) : 0;
     void *memory;
-    CUDA_TRY(cuda_reserve(self, &memory, logit_bytes + w_bytes));
+    KN_TRY(cuda_reserve(self, &memory, logit_bytes + w_bytes));
     struct kn_matrix w = op->w;
     if (other) {
         w = kn_matrix((char *)memory + logit_bytes, op->x.type, w.rows, w.cols);
-        CUDA_TRY(cuda_convert_matrix(self, &w, &op->w));
+        KN_TRY(cuda_convert_matrix(self, &w, &op->w));
     }
     struct loss_panel panel = {
         (const float *)memory, op->bias, stride, w.rows, op->scale, op->softcap};
@@ -141,11 +141,11 @@ enum kn_status cuda_loss(struct kn_backend *self, const struct kn_loss *op) {
         int64_t rows = op->x.rows - first < step ? op->x.rows - first : step;
         struct kn_matrix x = rows_of(&op->x, first, rows);
         struct kn_matrix logits = {memory, KN_F32, rows, w.rows, stride};
-        CUDA_TRY(multiply_head(self, &logits, &x, &w));
+        KN_TRY(multiply_head(self, &logits, &x, &w));
         reduce_logits<<<(unsigned)rows, LOSS_THREADS, 0, cuda_of(self)->ops>>>(
             panel, op->maximum + first, op->sum + first, op->target + first, op->targets + first,
             op->first_id);
-        CUDA_TRY(cuda_launched(self, "the loss"));
+        KN_TRY(cuda_launched(self, "the loss"));
     }
     return KN_OK;
 }

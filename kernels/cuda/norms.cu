@@ -10,8 +10,6 @@ struct row_norm {
     float epsilon;
 };
 
-constexpr int GROUP = 4; // elements a thread takes at a time
-
 // Threads of a row; a row of one warp shares its block with others and needs no barrier.
 template <int THREADS> __device__ static float sum_over_row(float value, float *shared) {
     value = warp_sum(value);
@@ -26,74 +24,46 @@ template <int THREADS> __device__ static float sum_over_row(float value, float *
     return value;
 }
 
-// Element i of group g of a thread, and whether the row has it. Without PACKED, elements one by
-// one.
-template <bool PACKED>
-__device__ static pack<float, GROUP> read_group(const float *row, int c, int cols) {
-    pack<float, GROUP> group = {};
-    if constexpr (PACKED) {
-        if (c < cols)
-            group = load<float, GROUP>(row + c);
-    } else {
-#pragma unroll
-        for (int i = 0; i < GROUP; i++)
-            if (c + i < cols)
-                group.v[i] = row[c + i];
-    }
-    return group;
-}
-
-template <typename T, bool PACKED>
-__device__ static void write_group(T *row, int c, int cols, const pack<T, GROUP> &group) {
-    if constexpr (PACKED) {
-        if (c < cols)
-            store(row + c, group);
-    } else {
-#pragma unroll
-        for (int i = 0; i < GROUP; i++)
-            if (c + i < cols)
-                row[c + i] = group.v[i];
-    }
-}
-
 // y's group from x's: (v - mean) * scale * weight + bias.
 template <typename T, bool PACKED>
-__device__ static pack<T, GROUP> finished(const pack<float, GROUP> &v, const struct row_norm &op,
-                                          int c, float mean, float scale) {
-    pack<float, GROUP> weight = {{1, 1, 1, 1}}, bias = {};
-    float out[GROUP];
+__device__ static pack<T, ROW_GROUP> finished(const pack<float, ROW_GROUP> &v,
+                                              const struct row_norm &op, int c, float mean,
+                                              float scale) {
+    pack<float, ROW_GROUP> weight = {{1, 1, 1, 1}}, bias = {};
+    float out[ROW_GROUP];
     if (op.weight)
         weight = read_group<PACKED>(op.weight, c, op.cols);
     if (op.bias)
         bias = read_group<PACKED>(op.bias, c, op.cols);
 #pragma unroll
-    for (int i = 0; i < GROUP; i++)
+    for (int i = 0; i < ROW_GROUP; i++)
         out[i] = (v.v[i] - mean) * scale * weight.v[i] + bias.v[i];
     return rounded<T>(out);
 }
 
-// A row is THREADS * GROUPS * GROUP elements at most; what lies beyond its columns is zero.
+// A row is THREADS * GROUPS * ROW_GROUP elements at most; what lies beyond its columns is zero.
 template <typename T, int THREADS, int GROUPS, bool PACKED>
 __global__ void __launch_bounds__(THREADS == WARP ? 4 * WARP : THREADS)
     norm_rows(T *y, struct row_norm op) {
     __shared__ float shared[WARP];
     constexpr int ROWS = THREADS == WARP ? 4 : 1; // of a block
     int64_t row = (int64_t)blockIdx.x * ROWS + threadIdx.x / THREADS;
-    int first = (int)(threadIdx.x % THREADS) * GROUP;
+    int first = (int)(threadIdx.x % THREADS) * ROW_GROUP;
     if (row >= op.rows)
         return;
     const float *x = op.x + row * op.x_stride, *addend = op.addend + row * op.addend_stride;
-    pack<float, GROUP> v[GROUPS];
+    pack<float, ROW_GROUP> v[GROUPS];
     float sum = 0, squares = 0, mean = 0, scale = 1;
 #pragma unroll
     for (int g = 0; g < GROUPS; g++)
-        v[g] = read_group<PACKED>(x, first + g * THREADS * GROUP, op.cols);
+        v[g] = read_group<PACKED>(x, first + g * THREADS * ROW_GROUP, op.cols);
     if (op.addend) {
 #pragma unroll
         for (int g = 0; g < GROUPS; g++) {
-            pack<float, GROUP> a = read_group<PACKED>(addend, first + g * THREADS * GROUP, op.cols);
+            pack<float, ROW_GROUP> a =
+                read_group<PACKED>(addend, first + g * THREADS * ROW_GROUP, op.cols);
 #pragma unroll
-            for (int i = 0; i < GROUP; i++)
+            for (int i = 0; i < ROW_GROUP; i++)
                 v[g].v[i] += a.v[i];
         }
     }
@@ -101,7 +71,7 @@ __global__ void __launch_bounds__(THREADS == WARP ? 4 * WARP : THREADS)
 #pragma unroll
         for (int g = 0; g < GROUPS; g++)
 #pragma unroll
-            for (int i = 0; i < GROUP; i++)
+            for (int i = 0; i < ROW_GROUP; i++)
                 sum += v[g].v[i];
         mean = sum_over_row<THREADS>(sum, shared) / (float)op.cols;
     }
@@ -109,8 +79,8 @@ __global__ void __launch_bounds__(THREADS == WARP ? 4 * WARP : THREADS)
 #pragma unroll
         for (int g = 0; g < GROUPS; g++)
 #pragma unroll
-            for (int i = 0; i < GROUP; i++) {
-                bool inside = first + g * THREADS * GROUP + i < op.cols;
+            for (int i = 0; i < ROW_GROUP; i++) {
+                bool inside = first + g * THREADS * ROW_GROUP + i < op.cols;
                 float d = inside ? v[g].v[i] - mean : 0;
                 squares += d * d;
             }
@@ -119,7 +89,7 @@ __global__ void __launch_bounds__(THREADS == WARP ? 4 * WARP : THREADS)
     }
 #pragma unroll
     for (int g = 0; g < GROUPS; g++) {
-        int c = first + g * THREADS * GROUP;
+        int c = first + g * THREADS * ROW_GROUP;
         write_group<T, PACKED>(y + row * op.y_stride, c, op.cols,
                                finished<T, PACKED>(v[g], op, c, mean, scale));
     }
@@ -135,14 +105,18 @@ template <typename T, bool PACKED> struct norm_choice {
 
 template <typename T, bool PACKED>
 static enum kn_status launch_norm(struct kn_backend *self, const struct kn_norm *op) {
+    // clang-format off
     static const struct norm_choice<T, PACKED> choices[] = {
-        {256, 32, norm_rows<T, 32, 2, PACKED>}, {768, 32, norm_rows<T, 32, 6, PACKED>},
-            {1024, 32, norm_rows<T, 32, 8, PACKED>}, {2048, 64, norm_rows<T, 64, 8, PACKED>},
-            {4096, 128, norm_rows<T, 128, 8, PACKED>}, {8192, 256, norm_rows<T, 256, 8, PACKED>},
-            {16384, 512, norm_rows<T, 512, 8, PACKED>}, {
-            65536, 1024, norm_rows<T, 1024, 16, PACKED>
-        }
+        {256, 32, norm_rows<T, 32, 2, PACKED>},
+        {768, 32, norm_rows<T, 32, 6, PACKED>},
+        {1024, 32, norm_rows<T, 32, 8, PACKED>},
+        {2048, 64, norm_rows<T, 64, 8, PACKED>},
+        {4096, 128, norm_rows<T, 128, 8, PACKED>},
+        {8192, 256, norm_rows<T, 256, 8, PACKED>},
+        {16384, 512, norm_rows<T, 512, 8, PACKED>},
+        {65536, 1024, norm_rows<T, 1024, 16, PACKED>},
     };
+    // clang-format on
     constexpr size_t COUNT = sizeof choices / sizeof *choices;
     bool normed = op->kind != KN_NO_NORM;
     size_t i = 0;
@@ -169,7 +143,7 @@ static enum kn_status launch_norm(struct kn_backend *self, const struct kn_norm 
 }
 
 enum kn_status cuda_norm(struct kn_backend *self, const struct kn_norm *op) {
-    CUDA_TRY(kn_check_norm(op, self->activation_type));
+    KN_TRY(kn_check_norm(op, self->activation_type));
     if (!op->x.rows || !op->x.cols)
         return KN_OK;
     bool packed = is_packable(&op->x, 4) && is_packable(&op->addend, 4) && is_packable(&op->y, 4) &&
@@ -213,7 +187,7 @@ template <typename T> __global__ void norm_heads(struct kn_head_norm op) {
 }
 
 enum kn_status cuda_head_norm(struct kn_backend *self, const struct kn_head_norm *op) {
-    CUDA_TRY(kn_check_head_norm(op, self->activation_type));
+    KN_TRY(kn_check_head_norm(op, self->activation_type));
     int64_t heads = op->heads.x.rows * op->heads.count;
     if (!heads || op->kind == KN_NO_NORM)
         return KN_OK;

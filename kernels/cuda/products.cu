@@ -51,11 +51,11 @@ static enum kn_status lt_check(struct kn_backend *self, cublasStatus_t code, con
 static enum kn_status open_lanes(struct cuda_backend *cuda) {
     const char *doing = "making lanes for products";
     for (int i = 0; i < CUDA_LANES; i++) {
-        CUDA_TRY(cuda_check(
+        KN_TRY(cuda_check(
             &cuda->base, cudaStreamCreateWithFlags(&cuda->lanes[i], cudaStreamNonBlocking), doing));
-        CUDA_TRY(cuda_check(&cuda->base,
-                            cudaEventCreateWithFlags(&cuda->joined[i], cudaEventDisableTiming),
-                            doing));
+        KN_TRY(cuda_check(&cuda->base,
+                          cudaEventCreateWithFlags(&cuda->joined[i], cudaEventDisableTiming),
+                          doing));
     }
     return cuda_check(&cuda->base, cudaEventCreateWithFlags(&cuda->forked, cudaEventDisableTiming),
                       doing);
@@ -73,9 +73,9 @@ static void close_lanes(struct cuda_backend *cuda) {
 }
 
 enum kn_status cuda_products_open(struct cuda_backend *cuda) {
-    CUDA_TRY(lt_load(&cuda->base));
-    CUDA_TRY(lt_check(&cuda->base, lt->create(&cuda->handle), "opening cuBLASLt"));
-    CUDA_TRY(open_lanes(cuda));
+    KN_TRY(lt_load(&cuda->base));
+    KN_TRY(lt_check(&cuda->base, lt->create(&cuda->handle), "opening cuBLASLt"));
+    KN_TRY(open_lanes(cuda));
     return cuda->base.ops->alloc(&cuda->base, &cuda->workspace, CUDA_WORKSPACE_BYTES);
 }
 
@@ -120,17 +120,17 @@ static enum kn_status describe(struct kn_backend *self, struct product_plan *pla
     cublasComputeType_t compute =
         key->type == KN_F32 ? CUBLAS_COMPUTE_32F_PEDANTIC : CUBLAS_COMPUTE_32F;
     cublasOperation_t transposed = CUBLAS_OP_T;
-    CUDA_TRY(
+    KN_TRY(
         lt_check(self, lt->desc_create(&plan->desc, compute, CUDA_R_32F), "describing a product"));
-    CUDA_TRY(set_desc(self, plan, CUBLASLT_MATMUL_DESC_TRANSA, &transposed, sizeof transposed));
+    KN_TRY(set_desc(self, plan, CUBLASLT_MATMUL_DESC_TRANSA, &transposed, sizeof transposed));
     if (key->bias) {
         cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_BIAS;
         cudaDataType_t type = data_types[key->y_type];
-        CUDA_TRY(set_desc(self, plan, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue));
-        CUDA_TRY(set_desc(self, plan, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, &type, sizeof type));
+        KN_TRY(set_desc(self, plan, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue));
+        KN_TRY(set_desc(self, plan, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, &type, sizeof type));
     }
-    CUDA_TRY(make_layout(self, &plan->w, key->type, key->k, key->m, key->w_stride));
-    CUDA_TRY(make_layout(self, &plan->x, key->type, key->k, key->n, key->x_stride));
+    KN_TRY(make_layout(self, &plan->w, key->type, key->k, key->m, key->w_stride));
+    KN_TRY(make_layout(self, &plan->x, key->type, key->k, key->n, key->x_stride));
     return make_layout(self, &plan->y, key->y_type, key->m, key->n, key->y_stride);
 }
 
@@ -149,7 +149,7 @@ static enum kn_status set_preferences(struct kn_backend *self, cublasLtMatmulPre
                   {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, &key->alignment, 4},
                   {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, &key->alignment, 4}};
     for (size_t i = 0; i < sizeof wishes / sizeof *wishes; i++)
-        CUDA_TRY(lt_check(
+        KN_TRY(lt_check(
             self, lt->preference_set(wish, wishes[i].attribute, wishes[i].value, wishes[i].size),
             "choosing an algorithm"));
     return KN_OK;
@@ -160,7 +160,7 @@ static enum kn_status choose(struct kn_backend *self, struct product_plan *plan)
     cublasLtMatmulPreference_t wish = NULL;
     cublasLtMatmulHeuristicResult_t result;
     int count = 0;
-    CUDA_TRY(lt_check(self, lt->preference_create(&wish), "choosing an algorithm"));
+    KN_TRY(lt_check(self, lt->preference_create(&wish), "choosing an algorithm"));
     enum kn_status status = set_preferences(self, wish, &plan->key);
     if (status == KN_OK)
         plan->found = lt->heuristic(cuda_of(self)->handle, plan->desc, plan->w, plan->x, plan->y,
@@ -290,7 +290,7 @@ static struct product_key key_of(const struct lane *lane, const struct kn_matrix
 // The number of rows at hand, which are the library's columns.
 static enum kn_status set_rows(struct kn_backend *self, struct product_plan *plan, uint64_t rows) {
     const cublasLtMatrixLayoutAttribute_t attribute = CUBLASLT_MATRIX_LAYOUT_COLS;
-    CUDA_TRY(lt_check(self, lt->layout_set(plan->x, attribute, &rows, sizeof rows), "a product"));
+    KN_TRY(lt_check(self, lt->layout_set(plan->x, attribute, &rows, sizeof rows), "a product"));
     return lt_check(self, lt->layout_set(plan->y, attribute, &rows, sizeof rows), "a product");
 }
 
@@ -303,12 +303,12 @@ static enum kn_status multiply(struct kn_backend *self, const struct lane *lane,
     struct product_key key = key_of(lane, y, x, w, bias != NULL);
     if (!x->cols) // an empty sum is zero
         return multiply_plainly(self, lane->stream, y, x, w, bias);
-    CUDA_TRY(plan_for(cuda, &key, &plan));
+    KN_TRY(plan_for(cuda, &key, &plan));
     if (!plan->found)
         return multiply_plainly(self, lane->stream, y, x, w, bias);
     if (bias)
-        CUDA_TRY(set_desc(self, plan, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias));
-    CUDA_TRY(set_rows(self, plan, (uint64_t)y->rows));
+        KN_TRY(set_desc(self, plan, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias));
+    KN_TRY(set_rows(self, plan, (uint64_t)y->rows));
     return lt_check(self,
                     lt->matmul(cuda->handle, plan->desc, &one, w->data, plan->w, x->data, plan->x,
                                &zero, y->data, plan->y, y->data, plan->y, &plan->algorithm,
@@ -399,10 +399,10 @@ static enum kn_status convert_operands(struct kn_backend *self, const struct kn_
     w_bytes = (w_bytes + 255) & ~(size_t)255;
     *w = op->w;
     *bias_p = op->bias;
-    CUDA_TRY(cuda_reserve(self, &memory, w_bytes + bias_bytes));
+    KN_TRY(cuda_reserve(self, &memory, w_bytes + bias_bytes));
     if (other_w) {
         *w = kn_matrix(memory, op->x.type, op->w.rows, op->w.cols);
-        CUDA_TRY(cuda_convert_matrix(self, w, &op->w));
+        KN_TRY(cuda_convert_matrix(self, w, &op->w));
     }
     if (!other_bias)
         return KN_OK;
@@ -413,13 +413,13 @@ static enum kn_status convert_operands(struct kn_backend *self, const struct kn_
 }
 
 enum kn_status cuda_product(struct kn_backend *self, const struct kn_product *op) {
-    CUDA_TRY(kn_check_product(op, self->activation_type));
+    KN_TRY(kn_check_product(op, self->activation_type));
     if (!op->y.rows || !op->y.cols)
         return KN_OK;
     struct kn_matrix w;
     const void *bias;
-    CUDA_TRY(convert_operands(self, op, &w, &bias));
-    CUDA_TRY(cuda_multiply(self, &op->y, &op->x, &w, bias));
+    KN_TRY(convert_operands(self, op, &w, &bias));
+    KN_TRY(cuda_multiply(self, &op->y, &op->x, &w, bias));
     return op->activation == KN_IDENTITY ? KN_OK : activate_in_place(self, op);
 }
 
@@ -459,23 +459,23 @@ static enum kn_status multiply_groups(struct kn_backend *self, const struct kn_g
                                   (char *)cuda->workspace + (size_t)at * share, share};
         if (!group.y.rows)
             continue;
-        CUDA_TRY(multiply(self, &lane, &group.y, &group.x, &group.w, NULL));
+        KN_TRY(multiply(self, &lane, &group.y, &group.x, &group.w, NULL));
         turn++;
     }
     return KN_OK;
 }
 
 enum kn_status cuda_grouped_product(struct kn_backend *self, const struct kn_grouped_product *op) {
-    CUDA_TRY(kn_check_grouped_product(op, self->activation_type));
+    KN_TRY(kn_check_grouped_product(op, self->activation_type));
     if (!op->product.y.rows || !op->product.y.cols)
         return KN_OK;
     struct kn_grouped_product typed = *op;
     const void *no_bias;
     int lanes = op->groups == 1 ? 0 : op->groups < CUDA_LANES ? (int)op->groups : CUDA_LANES;
-    CUDA_TRY(convert_operands(self, &op->product, &typed.product.w, &no_bias));
-    CUDA_TRY(fork(self, lanes));
+    KN_TRY(convert_operands(self, &op->product, &typed.product.w, &no_bias));
+    KN_TRY(fork(self, lanes));
     enum kn_status status = multiply_groups(self, &typed, lanes);
     enum kn_status joined = join(self, lanes);
-    CUDA_TRY(status != KN_OK ? status : joined);
+    KN_TRY(status != KN_OK ? status : joined);
     return op->product.activation == KN_IDENTITY ? KN_OK : activate_in_place(self, &op->product);
 }

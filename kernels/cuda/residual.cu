@@ -1,54 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// Residual adds: their statistics, the adds themselves, and what the statistics say of a sequence.
+// The end of a block: its residual adds and their statistics; what they say of a sequence.
 // One row a block; sums in f64, each thread's in the order of columns and then a fixed tree, the
 // same in every kernel here.
 #include "device.cuh"
-
-constexpr int GROUP = 4; // elements a thread takes at a time
 
 struct row_reader {
     const float *data;
     int64_t stride;
 };
 
-static inline struct row_reader reader_of(const struct kn_matrix *m) {
-    return {(const float *)m->data, m->stride};
-}
-
-// The group of a row at column c; zeros where the matrix is absent and beyond its columns. Packed
-// or not, a thread has the same columns: the order of sums does not depend on how rows are aligned.
+// Zeros where the matrix is absent.
 template <bool PACKED>
-__device__ static pack<float, GROUP> read_group(const float *row, int64_t c, int64_t cols) {
-    if constexpr (PACKED) {
-        return load<float, GROUP>(row + c);
-    } else {
-        pack<float, GROUP> group = {};
-#pragma unroll
-        for (int i = 0; i < GROUP; i++)
-            if (c + i < cols)
-                group.v[i] = row[c + i];
-        return group;
-    }
-}
-
-template <bool PACKED>
-__device__ static pack<float, GROUP> read_group(const struct row_reader &m, int64_t c,
-                                                int64_t cols) {
-    pack<float, GROUP> zero = {};
+__device__ static pack<float, ROW_GROUP> read_group(const struct row_reader &m, int64_t c,
+                                                    int64_t cols) {
+    pack<float, ROW_GROUP> zero = {};
     return m.data ? read_group<PACKED>(m.data + (int64_t)blockIdx.x * m.stride, c, cols) : zero;
-}
-
-template <bool PACKED>
-__device__ static void write_group(float *row, int64_t c, int64_t cols,
-                                   const pack<float, GROUP> &group) {
-    if constexpr (PACKED) {
-        store(row + c, group);
-    } else {
-#pragma unroll
-        for (int i = 0; i < GROUP; i++)
-            if (c + i < cols)
-                row[c + i] = group.v[i];
-    }
 }
 
 // v.v, v.e, e.e of one element pair.
@@ -57,70 +23,6 @@ __device__ static void accumulate(double *sums, float v, float e) {
     sums[0] += a * a;
     sums[1] += a * b;
     sums[2] += b * b;
-}
-
-template <bool PACKED>
-__global__ void statistics_rows(double *xx, double *xd, double *dd, struct row_reader x,
-                                struct row_reader x_addend, struct row_reader delta,
-                                struct row_reader delta_addend, int64_t cols) {
-    __shared__ double shared[3][WARP];
-    double sums[3] = {};
-    for (int64_t c = (int64_t)threadIdx.x * GROUP; c < cols; c += blockDim.x * GROUP) {
-        pack<float, GROUP> v = read_group<PACKED>(x, c, cols),
-                           v2 = read_group<PACKED>(x_addend, c, cols);
-        pack<float, GROUP> e = read_group<PACKED>(delta, c, cols),
-                           e2 = read_group<PACKED>(delta_addend, c, cols);
-#pragma unroll
-        for (int i = 0; i < GROUP; i++)
-            accumulate(sums, v.v[i] + v2.v[i], e.v[i] + e2.v[i]);
-    }
-    block_sum(sums, shared);
-    if (threadIdx.x == 0) {
-        xx[blockIdx.x] = sums[0];
-        xd[blockIdx.x] = sums[1];
-        dd[blockIdx.x] = sums[2];
-    }
-}
-
-enum kn_status cuda_statistics(struct kn_backend *self, const struct kn_statistics *op) {
-    CUDA_TRY(kn_check_statistics(op));
-    if (!op->x.rows)
-        return KN_OK;
-    bool packed = is_packable(&op->x, 4) && is_packable(&op->x_addend, 4) &&
-                  is_packable(&op->delta, 4) && is_packable(&op->delta_addend, 4);
-    auto kernel = packed ? statistics_rows<true> : statistics_rows<false>;
-    kernel<<<(unsigned)op->x.rows, row_threads(op->x.cols), 0, cuda_of(self)->ops>>>(
-        op->xx, op->xd, op->dd, reader_of(&op->x), reader_of(&op->x_addend), reader_of(&op->delta),
-        reader_of(&op->delta_addend), op->x.cols);
-    return cuda_launched(self, "the statistics");
-}
-
-template <bool PACKED>
-__global__ void add_rows(float *x, int64_t stride, struct row_reader delta,
-                         struct row_reader addend, int64_t cols) {
-    float *row = x + (int64_t)blockIdx.x * stride;
-    for (int64_t c = (int64_t)threadIdx.x * GROUP; c < cols; c += blockDim.x * GROUP) {
-        pack<float, GROUP> v = read_group<PACKED>(row, c, cols),
-                           d = read_group<PACKED>(delta, c, cols);
-        pack<float, GROUP> a = read_group<PACKED>(addend, c, cols);
-#pragma unroll
-        for (int i = 0; i < GROUP; i++)
-            v.v[i] += d.v[i] + a.v[i];
-        write_group<PACKED>(row, c, cols, v);
-    }
-}
-
-enum kn_status cuda_add(struct kn_backend *self, const struct kn_add *op) {
-    CUDA_TRY(kn_check_add(op));
-    if (!op->x.rows)
-        return KN_OK;
-    bool packed =
-        is_packable(&op->x, 4) && is_packable(&op->delta, 4) && is_packable(&op->delta_addend, 4);
-    auto kernel = packed ? add_rows<true> : add_rows<false>;
-    kernel<<<(unsigned)op->x.rows, row_threads(op->x.cols), 0, cuda_of(self)->ops>>>(
-        (float *)op->x.data, op->x.stride, reader_of(&op->delta), reader_of(&op->delta_addend),
-        op->x.cols);
-    return cuda_launched(self, "the residual add");
 }
 
 // ---- the end of a block ------------------------------------------------------------------------
@@ -132,19 +34,19 @@ template <bool PACKED> __global__ void end_rows(struct kn_block_end op) {
     struct row_reader mlp = {(const float *)op.mlp.data, op.mlp.stride};
     float *x = (float *)op.x.data + (int64_t)blockIdx.x * op.x.stride;
     double sums[9] = {};
-    for (int64_t c = (int64_t)threadIdx.x * GROUP; c < op.x.cols; c += blockDim.x * GROUP) {
-        pack<float, GROUP> v = read_group<PACKED>(x, c, op.x.cols),
-                           a = read_group<PACKED>(attention, c, op.x.cols);
-        pack<float, GROUP> m = read_group<PACKED>(mlp, c, op.x.cols);
+    for (int64_t c = (int64_t)threadIdx.x * ROW_GROUP; c < op.x.cols; c += blockDim.x * ROW_GROUP) {
+        pack<float, ROW_GROUP> v = read_group<PACKED>(x, c, op.x.cols),
+                               a = read_group<PACKED>(attention, c, op.x.cols);
+        pack<float, ROW_GROUP> m = read_group<PACKED>(mlp, c, op.x.cols);
 #pragma unroll
-        for (int i = 0; i < GROUP; i++) {
+        for (int i = 0; i < ROW_GROUP; i++) {
             float entering = op.parallel ? v.v[i] : v.v[i] + a.v[i], delta = a.v[i] + m.v[i];
             accumulate(sums, v.v[i], a.v[i]);
             accumulate(sums + 3, entering, m.v[i]);
             accumulate(sums + 6, v.v[i], delta);
             v.v[i] += delta;
         }
-        write_group<PACKED>(x, c, op.x.cols, v);
+        write_group<float, PACKED>(x, c, op.x.cols, v);
     }
     block_sum(sums, shared);
     if (threadIdx.x < KN_RESIDUAL_ADDS) {
@@ -162,7 +64,7 @@ template <bool PACKED> __global__ void end_rows(struct kn_block_end op) {
 }
 
 enum kn_status cuda_block_end(struct kn_backend *self, const struct kn_block_end *op) {
-    CUDA_TRY(kn_check_block_end(op));
+    KN_TRY(kn_check_block_end(op));
     if (!op->x.rows)
         return KN_OK;
     bool packed =
@@ -283,11 +185,11 @@ __global__ void summarise(struct kn_summary op, double *scratch) {
 }
 
 enum kn_status cuda_summary(struct kn_backend *self, const struct kn_summary *op) {
-    CUDA_TRY(kn_check_summary(op));
+    KN_TRY(kn_check_summary(op));
     if (!op->sequences)
         return KN_OK;
     void *scratch;
-    CUDA_TRY(cuda_reserve(self, &scratch, (size_t)(op->sequences * op->seq_len) * sizeof(double)));
+    KN_TRY(cuda_reserve(self, &scratch, (size_t)(op->sequences * op->seq_len) * sizeof(double)));
     summarise<<<(unsigned)op->sequences, SUMMARY_THREADS, (size_t)op->bins * sizeof(uint32_t),
                 cuda_of(self)->ops>>>(*op, (double *)scratch);
     return cuda_launched(self, "the summary");

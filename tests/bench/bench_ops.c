@@ -2,13 +2,13 @@
 // Times every op of a backend on the shapes of a 160M-parameter model (d 768, 12 heads,
 // feed-forward 3072, vocabulary 50304; 2 x 512 tokens), as CSV, beside the backend's own f32
 // product. bench_ops [reference|cpu|cuda] [threads] [repeats]
-#include "kernels/measure.h"
-
 #include <cblas.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#include "kernels/measure.h"
 
 enum { ROWS = 1024, SEQ_LEN = 512, WIDTH = 768, HEADS = 12, HEAD_DIM = 64, FEED = 3072 };
 enum { VOCABULARY = 50304 };
@@ -27,9 +27,8 @@ static void check(enum kn_status status) {
 static void *random_memory(enum kn_type type, int64_t count) {
     void *memory, *host = malloc((size_t)count * kn_type_size(type));
     uint32_t state = 7;
-    if (!host) {
+    if (!host)
         check(KN_ENOMEM);
-    }
     for (int64_t i = 0; i < count; i++) {
         state = state * 1664525 + 1013904223;
         float value = (float)(state >> 8) * 0x1p-23F - 1;
@@ -63,11 +62,10 @@ static void report(const char *op, const char *shape, const char *dtype, double 
     double rate = work / seconds[0] * 1e-9;
     printf("%s,%s,%s,%s,%d,%.6f,%.6f,%.1f,%s,", op, shape, dtype, kn->ops->name, kn->threads,
            seconds[0], seconds[repeats / 2], rate, is_bytes ? "GB/s" : "GFLOP/s");
-    if (is_bytes) {
+    if (is_bytes)
         printf("\n");
-    } else {
+    else
         printf("%.3f\n", rate / ceiling);
-    }
     fflush(stdout);
 }
 
@@ -87,9 +85,8 @@ static double measure_ceiling(void) {
     double best = 0;
     int threads = kn->threads;
     float **blocks = malloc((size_t)threads * sizeof *blocks);
-    for (int i = 0; blocks && i < threads; i++) {
+    for (int i = 0; blocks && i < threads; i++)
         blocks[i] = random_memory(KN_F32, 3 * ROWS * WIDTH);
-    }
     for (int run = 0; blocks && run < 10; run++) {
         double begin = seconds_now();
 #pragma omp parallel for schedule(static) num_threads(threads)
@@ -101,9 +98,8 @@ static double measure_ceiling(void) {
         double rate = 2e-9 * threads * ROWS * WIDTH * WIDTH / (seconds_now() - begin);
         best = rate > best ? rate : best;
     }
-    for (int i = 0; blocks && i < threads; i++) {
+    for (int i = 0; blocks && i < threads; i++)
         kn->ops->free(kn, blocks[i]);
-    }
     free(blocks);
     return best;
 }
@@ -141,15 +137,14 @@ static void bench_products(enum kn_type type, const char *dtype) {
 
 static void bench_attention(int64_t seq_len, const char *shape) {
     float slopes[HEADS];
-    for (int h = 0; h < HEADS; h++) {
+    for (int h = 0; h < HEADS; h++)
         slopes[h] = 1.F / (float)(2 << h);
-    }
     struct kn_matrix qkv = random_matrix(kn->activation_type, 2 * seq_len, 3 * WIDTH);
     struct kn_attention op = {.y = random_matrix(kn->activation_type, 2 * seq_len, WIDTH),
                               .q = {qkv, 0, HEADS, HEAD_DIM, HEAD_DIM},
                               .k = {qkv, WIDTH, HEADS, HEAD_DIM, HEAD_DIM},
                               .v = {qkv, 2 * WIDTH, HEADS, HEAD_DIM, HEAD_DIM},
-                              .seq_len = seq_len,
+                              .sequences = kn_whole_sequences(seq_len),
                               .scale = 0.125F};
     double pairs = (double)seq_len * (double)(seq_len + 1) / 2; // the causal half only
     double work = 2 * HEADS * 4.0 * HEAD_DIM * pairs;
@@ -175,19 +170,18 @@ static void bench_rows(void) {
     struct kn_matrix addend = random_matrix(KN_F32, ROWS, WIDTH),
                      y = random_matrix(type, ROWS, WIDTH);
     float *weight = random_memory(KN_F32, WIDTH);
-    double *sums = random_memory(KN_F32, 2 * 3 * ROWS);
+    double *sums = random_memory(KN_F32, 2 * 9 * ROWS);
     struct kn_norm norm = {y, x, {0}, KN_LAYER_NORM, weight, weight, 1e-5F};
     TIME("layer_norm", "1024x768", "f32", 2 * matrix, true, kn->ops->norm(kn, &norm));
     norm.kind = KN_RMS_NORM;
     TIME("rms_norm", "1024x768", "f32", 2 * matrix, true, kn->ops->norm(kn, &norm));
-    struct kn_statistics statistics = {sums, sums + ROWS, sums + 2 * ROWS, x, {0}, delta, addend};
-    TIME("statistics", "1024x768", "f32", 3 * matrix, true, kn->ops->statistics(kn, &statistics));
-    struct kn_add add = {x, delta, addend};
-    TIME("add", "1024x768", "f32", 4 * matrix, true, kn->ops->add(kn, &add));
+    struct kn_block_end end = {sums, sums + 3 * ROWS, sums + 6 * ROWS, x, delta, addend, false};
+    TIME("block_end", "1024x768", "f32", 4 * matrix, true, kn->ops->block_end(kn, &end));
 
     struct kn_matrix qkv = random_matrix(type, ROWS, 3 * WIDTH);
     struct kn_heads heads = {qkv, 0, 2 * HEADS, HEAD_DIM, HEAD_DIM};
-    struct kn_rope rope = {heads, HEAD_DIM / 8, SEQ_LEN, NULL, NULL, KN_ROPE_HALF_SPLIT};
+    struct kn_rope rope = {heads, kn_whole_sequences(SEQ_LEN), HEAD_DIM / 8, NULL,
+                           NULL,  KN_ROPE_HALF_SPLIT};
     rope.cos = rope.sin = random_memory(KN_F32, SEQ_LEN * HEAD_DIM / 8);
     TIME("rope", "1024x24x16", "f32", matrix, true, kn->ops->rope(kn, &rope));
     struct kn_matrix pair = random_matrix(type, ROWS, 2 * FEED),
@@ -198,9 +192,8 @@ static void bench_rows(void) {
 
 static void bench_head(enum kn_type type, const char *dtype) {
     int32_t *host = malloc(ROWS * sizeof *host), *targets;
-    for (int i = 0; host && i < ROWS; i++) {
+    for (int i = 0; host && i < ROWS; i++)
         host[i] = i * 49;
-    }
     check(host ? kn->ops->alloc(kn, (void **)&targets, ROWS * sizeof *host) : KN_ENOMEM);
     check(kn->ops->upload(kn, targets, host, ROWS * sizeof *host));
     double *state = random_memory(KN_F32, 2 * 3 * ROWS);

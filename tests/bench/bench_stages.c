@@ -7,13 +7,13 @@
 // us_per_token is that of the whole model, all its layers; share is that of the blocks' time. Calls
 // are queued without waiting, for at least SECONDS together. tflops and gb_per_s are what was
 // reached, counting each operand's bytes once.
-#include "kernels/measure.h"
-
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#include "kernels/measure.h"
 
 enum { SEQ_LEN = 2048, BLOCK = 1 << 20, PANEL_ELEMENTS = 1 << 24, BINS = 100, POSITION_BINS = 72 };
 enum { WAVE = 16 }; // micro-batches whose statistics are summed at once, at the end of a layer
@@ -107,9 +107,8 @@ static void *upload(struct kn_backend *kn, const void *host, size_t bytes) {
 static float *eighth_turns(struct kn_backend *kn, int64_t count) {
     float *host = malloc((size_t)count * sizeof *host);
     check(kn, host ? KN_OK : KN_ENOMEM);
-    for (int64_t i = 0; i < count; i++) {
+    for (int64_t i = 0; i < count; i++)
         host[i] = sqrtf(0.5F);
-    }
     float *turns = upload(kn, host, (size_t)count * sizeof *host);
     free(host);
     return turns;
@@ -141,19 +140,16 @@ static double *some_statistics(struct kn_backend *kn, int64_t count) {
 
 static void new_tables(struct bench *b) {
     double starts[BINS];
-    for (int i = 0; i < BINS; i++) {
+    for (int i = 0; i < BINS; i++)
         starts[i] = pow(10, -12 + i / 8.0);
-    }
     b->bin_starts = upload(b->kn, starts, sizeof starts);
     int32_t *host = calloc((size_t)(b->rows > b->seq_len ? b->rows : b->seq_len), sizeof *host);
     check(b->kn, host ? KN_OK : KN_ENOMEM);
-    for (int64_t i = 0; i < b->seq_len; i++) {
+    for (int64_t i = 0; i < b->seq_len; i++)
         host[i] = (int32_t)(i * POSITION_BINS / b->seq_len);
-    }
     b->position_bin = upload(b->kn, host, (size_t)b->seq_len * sizeof *host);
-    for (int64_t i = 0; i < b->rows; i++) {
+    for (int64_t i = 0; i < b->rows; i++)
         host[i] = (int32_t)(i * 7919 % b->panel_rows);
-    }
     b->ids = upload(b->kn, host, (size_t)b->rows * sizeof *host);
     free(host);
 }
@@ -194,9 +190,8 @@ static void free_operands(struct bench *b) {
                    b->w_down.data, b->w_head.data,    b->vector,     b->turn,        b->statistics,
                    b->loss,        b->sums,           b->counts,     b->bin_starts,  b->ids,
                    b->position_bin};
-    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         b->kn->ops->free(b->kn, all[i]);
-    }
 }
 
 // ---- ops ---------------------------------------------------------------------------------------
@@ -243,7 +238,7 @@ static enum kn_status rotate(const struct bench *b, struct cost *cost) {
     const struct model *m = b->m;
     struct kn_rope op = {.heads = heads_of(b, 0, m->heads + m->kv_heads),
                          .pairs = m->pairs,
-                         .seq_len = b->seq_len,
+                         .sequences = kn_whole_sequences(b->seq_len),
                          .cos = b->turn,
                          .sin = b->turn,
                          .kind = KN_ROPE_HALF_SPLIT};
@@ -258,7 +253,7 @@ static enum kn_status attend(const struct bench *b, struct cost *cost) {
                               .q = heads_of(b, 0, m->heads),
                               .k = heads_of(b, m->heads, m->kv_heads),
                               .v = heads_of(b, m->heads + m->kv_heads, m->kv_heads),
-                              .seq_len = b->seq_len,
+                              .sequences = kn_whole_sequences(b->seq_len),
                               .scale = 1 / sqrtf((float)b->dim)};
     cost->flops = 2.0 * (double)b->rows * (double)m->width * (double)(b->seq_len + 1);
     cost->bytes = bytes_of(&op.q.x) + bytes_of(&b->mixed);
@@ -274,17 +269,15 @@ static enum kn_status norm_of_mlp(const struct bench *b, struct cost *cost) {
 }
 
 static enum kn_status in(const struct bench *b, struct cost *cost) {
-    if (b->m->gated) {
+    if (b->m->gated)
         return product(b, cost, packed(b->wide, 2 * b->m->ffn), b->normed, b->w_in, KN_IDENTITY);
-    }
     return product(b, cost, b->inner, b->normed, b->w_in, KN_GELU_ERF);
 }
 
 static enum kn_status gate(const struct bench *b, struct cost *cost) {
     struct kn_gate op = {b->inner, packed(b->wide, 2 * b->m->ffn), KN_SILU};
-    if (!b->m->gated) {
+    if (!b->m->gated)
         return KN_OK;
-    }
     cost->bytes = bytes_of(&op.y) + bytes_of(&op.x);
     return b->kn->ops->gate(b->kn, &op);
 }
@@ -364,9 +357,8 @@ static double time_op(const struct bench *b, const struct op *op, struct cost *c
     int64_t calls = 1;
     for (;; calls *= 2) {
         double begin = seconds_now();
-        for (int64_t i = 0; i < calls; i++) {
+        for (int64_t i = 0; i < calls; i++)
             check(b->kn, op->run(b, cost));
-        }
         check(b->kn, b->kn->ops->sync(b->kn));
         seconds = seconds_now() - begin;
         if (seconds >= SECONDS) {
@@ -402,11 +394,9 @@ static void bench_model(struct kn_backend *kn, const struct model *m, int64_t ro
         all.flops += i < BLOCK_OPS ? cost[i].flops : 0;
         all.bytes += i < BLOCK_OPS ? cost[i].bytes : 0;
     }
-    for (int i = 0; i < BLOCK_OPS; i++) {
-        if (seconds[i] > 0) {
+    for (int i = 0; i < BLOCK_OPS; i++)
+        if (seconds[i] > 0)
             print_row(&b, ops[i].name, seconds[i], seconds[i] / layer, &cost[i], (double)m->layers);
-        }
-    }
     print_row(&b, "all blocks", layer, 1, &all, (double)m->layers);
     print_row(&b, "head", seconds[BLOCK_OPS], 0, &cost[BLOCK_OPS],
               (double)m->vocabulary / (double)b.panel_rows);
@@ -419,9 +409,8 @@ int main(int count, char **arguments) {
     const char *kind = count > 1 ? arguments[1] : "cpu", *type = count > 2 ? arguments[2] : "f32";
     int64_t rows = count > 3 ? atoll(arguments[3]) : 16384;
     int at = KN_CUDA;
-    while (at > KN_REFERENCE && strcmp(kind, kinds[at]) != 0) {
+    while (at > KN_REFERENCE && strcmp(kind, kinds[at]) != 0)
         at--;
-    }
     char error[256] = "";
     struct kn_options options = {.error = error};
     options.type = !strcmp(type, "bf16") ? KN_BF16 : !strcmp(type, "f16") ? KN_F16 : KN_F32;
@@ -435,9 +424,8 @@ int main(int count, char **arguments) {
     printf("shape,op,backend,dtype,rows,us_per_token,share,tflops,gb_per_s\n");
     for (size_t i = 0; i < sizeof models / sizeof models[0]; i++) {
         bool wanted = count > 4 ? !strcmp(arguments[4], models[i].name) : models[i].layers > 2;
-        if (wanted) {
+        if (wanted)
             bench_model(kn, &models[i], rows);
-        }
     }
     kn->ops->close(kn);
     return 0;

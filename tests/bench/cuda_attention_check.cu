@@ -157,7 +157,7 @@ static problem problem_new(const test_case &c, enum kn_type type) {
     p.op.q = heads_at(p, qkv, c.first, c.heads, c.dim);
     p.op.k = heads_at(p, qkv, k_col, c.kv_heads, c.dim);
     p.op.v = heads_at(p, qkv, v_col, c.kv_heads, c.v_dim);
-    p.op.seq_len = c.seq_len;
+    p.op.sequences = kn_whole_sequences(c.seq_len);
     p.op.window = c.window;
     p.op.scale = 1.5F / sqrtf((float)c.dim);
     p.op.softcap = c.softcap;

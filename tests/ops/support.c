@@ -22,9 +22,8 @@ static int host_count;
 static uint32_t random_state = 12345;
 
 void check_status(enum kn_status status) {
-    if (status != KN_OK) {
+    if (status != KN_OK)
         fail_msg("%s: %s %s", kn->ops->name, kn_status_text(status), kn->error);
-    }
 }
 
 void *host_new(size_t bytes) {
@@ -55,9 +54,8 @@ void *buffer_new(const void *host, size_t bytes) {
     buffer_count++;
     char *image = host_new(bytes + 2 * GUARD);
     memset(image, SENTINEL, bytes + 2 * GUARD);
-    if (host) {
+    if (host)
         memcpy(image + GUARD, host, bytes);
-    }
     check_status(kn->ops->upload(kn, memory, image, bytes + 2 * GUARD));
     check_status(kn->ops->sync(kn));
     return buffer->memory + GUARD;
@@ -72,11 +70,9 @@ static bool is_intact(const struct buffer *buffer) {
     unsigned char band[2 * GUARD];
     buffer_read(buffer->memory, band, GUARD);
     buffer_read(buffer->memory + GUARD + buffer->bytes, band + GUARD, GUARD);
-    for (int i = 0; i < 2 * GUARD; i++) {
-        if (band[i] != SENTINEL) {
+    for (int i = 0; i < 2 * GUARD; i++)
+        if (band[i] != SENTINEL)
             return false;
-        }
-    }
     return true;
 }
 
@@ -87,13 +83,11 @@ int buffers_free(void **state) {
         broken += !is_intact(&buffers[i]);
         kn->ops->free(kn, buffers[i].memory);
     }
-    for (int i = 0; i < host_count; i++) {
+    for (int i = 0; i < host_count; i++)
         free(host_blocks[i]);
-    }
     buffer_count = host_count = 0;
-    if (broken) {
+    if (broken)
         print_error("%d buffers were written outside their bounds\n", broken);
-    }
     return broken;
 }
 
@@ -122,9 +116,8 @@ struct matrix matrix_of(const float *values, enum kn_type type, int64_t rows, in
 
 struct matrix matrix_random(enum kn_type type, int64_t rows, int64_t cols, int64_t pad) {
     float *values = host_new((size_t)(rows * cols) * sizeof(float));
-    for (int64_t i = 0; i < rows * cols; i++) {
+    for (int64_t i = 0; i < rows * cols; i++)
         values[i] = random_value();
-    }
     return matrix_of(values, type, rows, cols, pad);
 }
 
@@ -149,9 +142,8 @@ void matrix_read(struct matrix *matrix) {
     for (int64_t r = 0; r < m->rows; r++) {
         char *row = element(m, host, r);
         kn_convert(matrix->values + r * m->cols, KN_F32, row, m->type, m->cols);
-        for (size_t i = 0; i < pad; i++) {
+        for (size_t i = 0; i < pad; i++)
             assert_int_equal((unsigned char)row[(size_t)m->cols * size + i], SENTINEL);
-        }
     }
 }
 
@@ -165,9 +157,8 @@ static float represented_value(enum kn_type type) {
 
 float *vector_representable(float **host_p, int64_t count, enum kn_type type) {
     *host_p = host_new((size_t)count * sizeof(float));
-    for (int64_t i = 0; i < count; i++) {
+    for (int64_t i = 0; i < count; i++)
         (*host_p)[i] = represented_value(type);
-    }
     return buffer_new(*host_p, (size_t)count * sizeof(float));
 }
 
@@ -177,52 +168,46 @@ float *vector_random(float **host_p, int64_t count) {
 
 // Infinities and NaN must come out as such.
 static bool is_close(long double got, long double truth, long double bound) {
-    if (isfinite(truth)) {
+    if (isfinite(truth))
         return fabsl(got - truth) <= bound; // false for NaN
-    }
     return isnan(truth) ? isnan(got) : got == truth;
 }
 
 static void check_element(enum test_op op, struct tolerance t, long double got, long double truth,
                           long double largest, int64_t i) {
     long double bound = t.relative * fabsl(truth) + t.scaled * largest;
-    if (!is_close(got, truth, bound)) {
+    if (!is_close(got, truth, bound))
         fail_msg("op %d, element %lld: %.9Lg, the truth is %.9Lg, at most %.3Lg apart", (int)op,
                  (long long)i, got, truth, bound);
-    }
 }
 
 static long double largest_of(const long double *truth, int64_t count) {
     long double largest = 0;
-    for (int64_t i = 0; i < count; i++) {
+    for (int64_t i = 0; i < count; i++)
         largest = isfinite(truth[i]) && fabsl(truth[i]) > largest ? fabsl(truth[i]) : largest;
-    }
     return largest;
 }
 
 void check_close(enum test_op op, enum kn_type type, const float *got, const long double *truth,
                  int64_t count) {
     long double largest = largest_of(truth, count);
-    for (int64_t i = 0; i < count; i++) {
+    for (int64_t i = 0; i < count; i++)
         check_element(op, tolerances[op][type], (long double)got[i], truth[i], largest, i);
-    }
 }
 
 void check_close_f64(enum test_op op, enum kn_type type, const double *got,
                      const long double *truth, int64_t count) {
     long double largest = largest_of(truth, count);
-    for (int64_t i = 0; i < count; i++) {
+    for (int64_t i = 0; i < count; i++)
         check_element(op, tolerances[op][type], (long double)got[i], truth[i], largest, i);
-    }
 }
 
 const float xielu_parameters[4] = {0.75F, 0.875F, 0.5F, -1e-6F};
 
 static long double xielu_truth(const float *p, long double v) {
     long double beta = (long double)p[2], eps = (long double)p[3];
-    if (v > 0) {
+    if (v > 0)
         return (long double)p[0] * v * v + beta * v;
-    }
     return (expm1l(v > eps ? eps : v) - v) * (beta + (long double)p[1]) + beta * v;
 }
 

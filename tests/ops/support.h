@@ -2,13 +2,15 @@
 #ifndef SUPPORT_H
 #define SUPPORT_H
 
-#include "kernels/measure.h"
-#include "tolerance.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include <cmocka.h>
+
+#include "kernels/measure.h"
+#include "tolerance.h"
 
 extern enum kn_kind test_kind; // the backend under test, chosen on the command line
 extern enum kn_type test_type; // of its activations
@@ -57,11 +59,13 @@ long double truth_activate(enum kn_activation activation, long double v);
 // The groups, each from its own file; they return the number of failed tests.
 int test_products(void);
 int test_attention(void);
+int test_cached_attention(void);
 int test_norms(void);
 int test_heads(void);
 int test_elementwise(void);
 int test_moves(void);
 int test_statistics(void);
+int test_block_ends(void);
 int test_summary(void);
 int test_loss(void);
 int test_memory(void);

@@ -2,10 +2,10 @@
 // Conformance of one backend, named on the command line with the type of its activations: every op
 // against the same formula in long double, on odd shapes, with guard bands around all memory. Exits
 // with 77 when the build or the machine lacks it.
-#include "support.h"
-
 #include <stdio.h>
 #include <string.h>
+
+#include "support.h"
 
 static const char *const kinds[] = {
     [KN_REFERENCE] = "reference", [KN_CPU] = "cpu", [KN_CUDA] = "cuda"};
@@ -14,9 +14,8 @@ static const char *const types[] = {[KN_F32] = "f32", [KN_F16] = "f16", [KN_BF16
 // The index of a name, `count` when there is none.
 static size_t find(const char *const *names, size_t count, const char *name) {
     size_t i = 0;
-    while (i < count && strcmp(name, names[i]) != 0) {
+    while (i < count && strcmp(name, names[i]) != 0)
         i++;
-    }
     return i;
 }
 
@@ -36,9 +35,9 @@ int main(int count, char **arguments) {
         fprintf(stderr, "%s: %s: %s\n", kinds[kind], kn_status_text(status), error);
         return status == KN_EUNSUPPORTED ? 77 : 1;
     }
-    int failed = test_products() + test_attention() + test_norms() + test_heads() +
-                 test_elementwise() + test_moves() + test_statistics() + test_summary() +
-                 test_loss() + test_memory() + test_threads();
+    int failed = test_products() + test_attention() + test_cached_attention() + test_norms() +
+                 test_heads() + test_elementwise() + test_moves() + test_statistics() +
+                 test_block_ends() + test_summary() + test_loss() + test_memory() + test_threads();
     kn->ops->close(kn);
     return failed != 0;
 }

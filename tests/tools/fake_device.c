@@ -28,10 +28,10 @@ struct task {
         struct kn_gather gather;
         struct kn_combine combine;
         struct kn_gate gate;
-        struct kn_statistics statistics;
-        struct kn_add add;
         struct kn_block_end block_end;
         struct kn_summary summary;
+        struct kn_gram gram;
+        struct kn_inner_products inner_products;
         struct kn_conversion convert;
         struct kn_embed embed;
         struct kn_loss loss;
@@ -73,12 +73,10 @@ static struct fake *fake_of(struct kn_backend *self) {
 // ---- lanes -------------------------------------------------------------------------------------
 
 static void protect(const struct fake *fake, int protection) {
-    for (int i = 0; i < MAX_BLOCKS; i++) {
+    for (int i = 0; i < MAX_BLOCKS; i++)
         if (fake->blocks[i].memory &&
-            mprotect(fake->blocks[i].memory, fake->blocks[i].bytes, protection)) {
+            mprotect(fake->blocks[i].memory, fake->blocks[i].bytes, protection))
             abort();
-        }
-    }
 }
 
 // Runs the first `ticket` tasks of a lane, those that are left of them.
@@ -109,9 +107,8 @@ static enum kn_status push(struct kn_backend *self, enum kn_lane lane, const str
     if (l->count == l->capacity) {
         l->capacity = 2 * l->capacity + 64;
         l->tasks = realloc(l->tasks, (size_t)l->capacity * sizeof *l->tasks);
-        if (!l->tasks) {
+        if (!l->tasks)
             abort();
-        }
     }
     l->tasks[l->count++] = *task;
     return is_late ? KN_OK : run_until(fake, lane, l->count);
@@ -131,9 +128,8 @@ static enum kn_status fake_record(struct kn_backend *self, enum kn_lane lane, in
 static enum kn_status fake_await(struct kn_backend *self, enum kn_lane lane, int event) {
     struct fake *fake = fake_of(self);
     struct task task = {.ticket = fake->events[event].ticket};
-    if (lane == KN_LANE_HOST) {
+    if (lane == KN_LANE_HOST)
         return run_until(fake, fake->events[event].lane, task.ticket);
-    }
     return fake->events[event].lane == lane ? KN_OK : push(self, lane, &task);
 }
 
@@ -163,29 +159,26 @@ OP(scale, kn_scale)
 OP(gather, kn_gather)
 OP(combine, kn_combine)
 OP(gate, kn_gate)
-OP(statistics, kn_statistics)
-OP(add, kn_add)
 OP(block_end, kn_block_end)
 OP(summary, kn_summary)
+OP(gram, kn_gram)
+OP(inner_products, kn_inner_products)
 OP(convert, kn_conversion)
 OP(embed, kn_embed)
 OP(loss, kn_loss)
 
 static enum kn_status run_product(struct kn_backend *cpu, struct task *task) {
-    if (task->op.product.parameters) {
+    if (task->op.product.parameters)
         task->op.product.parameters = task->parameters;
-    }
     return cpu->ops->product(cpu, &task->op.product);
 }
 
 static enum kn_status fake_product(struct kn_backend *self, const struct kn_product *op) {
     struct task task = {.run = run_product, .op.product = *op};
-    if (op->w.type != self->activation_type) { // a device would convert it at each call
+    if (op->w.type != self->activation_type) // a device would convert it at each call
         return KN_EUNSUPPORTED;
-    }
-    if (op->parameters) {
+    if (op->parameters)
         memcpy(task.parameters, op->parameters, sizeof task.parameters);
-    }
     return push(self, KN_LANE_OPS, &task);
 }
 
@@ -200,17 +193,14 @@ static enum kn_status fake_grouped_product(struct kn_backend *self,
                                            const struct kn_grouped_product *op) {
     struct task task = {.run = run_grouped_product, .op.grouped_product = *op};
     size_t bytes = (size_t)(op->groups + 1) * sizeof *op->first;
-    if (op->product.w.type != self->activation_type) {
+    if (op->product.w.type != self->activation_type)
         return KN_EUNSUPPORTED;
-    }
     task.staged = malloc(bytes);
-    if (!task.staged) {
+    if (!task.staged)
         return KN_ENOMEM;
-    }
     memcpy(task.staged, op->first, bytes);
-    if (op->product.parameters) {
+    if (op->product.parameters)
         memcpy(task.parameters, op->product.parameters, sizeof task.parameters);
-    }
     return push(self, KN_LANE_OPS, &task);
 }
 
@@ -226,9 +216,8 @@ static enum kn_status fake_upload(struct kn_backend *self, void *to, const void 
                                   size_t bytes) {
     struct task task = {.run = run_copy, .op.copy = {to, from, bytes}};
     task.staged = malloc(bytes + 1);
-    if (!task.staged) {
+    if (!task.staged)
         return KN_ENOMEM;
-    }
     memcpy(task.staged, from, bytes);
     return push(self, KN_LANE_OPS, &task);
 }
@@ -254,17 +243,14 @@ static enum kn_status fake_copy_ahead(struct kn_backend *self, void *to, const v
 static enum kn_status fake_alloc(struct kn_backend *self, void **memory_p, size_t bytes) {
     struct fake *fake = fake_of(self);
     int block = 0;
-    while (block < MAX_BLOCKS && fake->blocks[block].memory) {
+    while (block < MAX_BLOCKS && fake->blocks[block].memory)
         block++;
-    }
-    if (block == MAX_BLOCKS) {
+    if (block == MAX_BLOCKS)
         return KN_ENOMEM;
-    }
     size_t size = (bytes + 8191) & ~(size_t)4095;
     void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) {
+    if (memory == MAP_FAILED)
         return KN_ENOMEM;
-    }
     memset(memory, POISON, size);
     mprotect(memory, size, PROT_NONE);
     fake->blocks[block].memory = *memory_p = memory;
@@ -288,13 +274,11 @@ static enum kn_status fake_host_alloc(struct kn_backend *self, void **memory_p, 
     pthread_mutex_lock(&fake->host_lock);
     bool fits = bytes <= fake->host_limit - fake->host_bytes;
     char *memory = fits ? malloc(HOST_HEADER + bytes) : NULL;
-    if (memory) {
+    if (memory)
         fake->host_bytes += bytes;
-    }
     pthread_mutex_unlock(&fake->host_lock);
-    if (!memory) {
+    if (!memory)
         return KN_ENOMEM;
-    }
     memcpy(memory, &bytes, sizeof bytes);
     *memory_p = memory + HOST_HEADER;
     return KN_OK;
@@ -319,9 +303,8 @@ static void fake_close(struct kn_backend *self) {
     struct fake *fake = fake_of(self);
     fake_sync(self);
     run_until(fake, KN_LANE_COPIES, fake->lanes[KN_LANE_COPIES].count);
-    for (int i = 0; i < MAX_BLOCKS; i++) {
+    for (int i = 0; i < MAX_BLOCKS; i++)
         fake_free(self, fake->blocks[i].memory);
-    }
     free(fake->lanes[KN_LANE_OPS].tasks);
     free(fake->lanes[KN_LANE_COPIES].tasks);
     fake->cpu->ops->close(fake->cpu);
@@ -357,10 +340,10 @@ static const struct kn_ops fake_ops = {
     .convert = fake_convert,
     .embed = fake_embed,
     .loss = fake_loss,
-    .statistics = fake_statistics,
-    .add = fake_add,
     .block_end = fake_block_end,
     .summary = fake_summary,
+    .gram = fake_gram,
+    .inner_products = fake_inner_products,
 };
 
 struct kn_backend *fake_device_open(enum fake_order order) {

@@ -10,11 +10,13 @@
 
 #include <math.h>
 
-#include "kernels/gram.h"
+#include "kernels/measure.h"
 
 enum { MAX_VECTORS = 40, MAX_LENGTH = 70 };
 static const double untouched = -12345;
 
+static enum kn_kind kind;
+static struct kn_backend *kn;
 static float vectors[MAX_VECTORS * MAX_LENGTH];
 
 static int set_up(void **state) {
@@ -24,6 +26,12 @@ static int set_up(void **state) {
         seed = seed * 1664525 + 1013904223; // Numerical Recipes' generator
         vectors[i] = (float)(seed >> 8) * 0x1p-23F - 1;
     }
+    return kn_open(&kn, kind, &(struct kn_options){.threads = 1}) != KN_OK;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    kn->ops->close(kn);
     return 0;
 }
 
@@ -45,7 +53,8 @@ static void check_inner_products(int64_t count, int64_t pitch, int64_t length) {
     double y[MAX_VECTORS * MAX_VECTORS];
     for (int64_t k = 0; k < MAX_VECTORS * MAX_VECTORS; k++)
         y[k] = untouched;
-    kn_inner_products(y, vectors, count, pitch, length);
+    struct kn_inner_products op = {y, vectors, count, pitch, length};
+    assert_int_equal(kn->ops->inner_products(kn, &op), KN_OK);
     for (int64_t i = 0; i < count; i++)
         for (int64_t j = 0; j < count; j++)
             if (j <= i)
@@ -69,7 +78,8 @@ static void check_block(int64_t cols, int64_t row, int64_t rows, int64_t col, in
     float y[MAX_VECTORS * MAX_VECTORS];
     for (int64_t k = 0; k < MAX_VECTORS * MAX_VECTORS; k++)
         y[k] = (float)untouched;
-    kn_gram_block(y, vectors, cols, row, rows, col, width);
+    struct kn_gram op = {y, vectors, cols, row, rows, col, width};
+    assert_int_equal(kn->ops->gram(kn, &op), KN_OK);
     for (int64_t i = 0; i < rows; i++)
         for (int64_t j = 0; j < width; j++)
             if (row != col || j <= i)
@@ -88,10 +98,25 @@ static void blocks_of_a_gram_matrix(void **state) {
     check_block(11, 4, 1, 4, 1);
 }
 
+static void sizes_below_zero(void **state) {
+    (void)state;
+    float y;
+    double z;
+    struct kn_gram gram = {&y, vectors, 1, 0, -1, 0, 1};
+    assert_int_equal(kn->ops->gram(kn, &gram), KN_ESHAPE);
+    struct kn_inner_products products = {&z, vectors, 1, 1, -1};
+    assert_int_equal(kn->ops->inner_products(kn, &products), KN_ESHAPE);
+}
+
+// On the backends that compute on hosts.
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(inner_products_of_any_number),
         cmocka_unit_test(blocks_of_a_gram_matrix),
+        cmocka_unit_test(sizes_below_zero),
     };
-    return cmocka_run_group_tests(tests, set_up, NULL);
+    int failed = 0;
+    for (kind = KN_REFERENCE; kind <= KN_CPU; kind++)
+        failed += cmocka_run_group_tests(tests, set_up, tear_down);
+    return failed;
 }

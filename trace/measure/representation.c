@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "kernels/gram.h"
+#include "kernels/measure.h"
 
 enum {
     BLOCK = 512,  // rows and columns of a kernel matrix
@@ -22,6 +22,8 @@ enum {
 };
 
 struct comparison {
+    struct kn_backend *kn;                 // the host's, whatever the run computes on
+    enum kn_status failed;                 // what some product of vectors said, KN_OK: none did
     float *rows;                           // [count, tokens, channels]
     int64_t count, tokens, used, channels; // the first `used` tokens of each are compared
     int64_t row, height, col, width;       // the present block
@@ -43,9 +45,17 @@ double tr_align_bytes(int64_t count, int64_t tokens, int64_t channels, int threa
     return 8 * (b * n + (PIECES + 1) * b * b + threads * (double)channels) + 4 * b * side * side;
 }
 
+static enum tr_status status_of(enum kn_status status, struct tr_err *err) {
+    if (status == KN_OK)
+        return TR_OK;
+    return tr_fail(err, status == KN_ENOMEM ? TR_ENOMEM : TR_ENVIRONMENT,
+                   "comparing boundaries failed: %s", kn_status_text(status));
+}
+
 static enum tr_status allocate(struct comparison *c, struct tr_err *err) {
     static const char what[] = "the comparison of boundaries";
     int64_t pairs = c->count * c->count;
+    TR_TRY(status_of(kn_open(&c->kn, KN_CPU, &(struct kn_options){.threads = c->threads}), err));
     TR_TRY(TR_NEW(&c->blocks, c->count * c->side * c->side, what, err));
     TR_TRY(TR_NEW(&c->diagonals, c->count * c->tokens, what, err));
     TR_TRY(TR_NEW(&c->pieces, PIECES * pairs, what, err));
@@ -54,6 +64,8 @@ static enum tr_status allocate(struct comparison *c, struct tr_err *err) {
 }
 
 static void release(struct comparison *c) {
+    if (c->kn)
+        c->kn->ops->close(c->kn);
     free(c->blocks);
     free(c->diagonals);
     free(c->pieces);
@@ -71,6 +83,13 @@ static void for_all(struct comparison *c, int64_t count, step do_one) {
 
 static float *row(const struct comparison *c, int64_t index, int64_t token) {
     return c->rows + (index * c->tokens + token) * c->channels;
+}
+
+// Any thread may call this.
+static void look(struct comparison *c, enum kn_status status) {
+    if (status != KN_OK)
+#pragma omp atomic write
+        c->failed = status;
 }
 
 static double *piece(const struct comparison *c, int64_t index) {
@@ -102,7 +121,12 @@ static bool has_directions(const struct comparison *c, const double *products) {
 static void compare_token(struct comparison *c, int64_t index) {
     double *p = piece(c, index);
     int64_t n = c->count;
-    kn_inner_products(p, row(c, 0, c->row + index), n, c->tokens * c->channels, c->channels);
+    struct kn_inner_products op = {.y = p,
+                                   .x = row(c, 0, c->row + index),
+                                   .count = n,
+                                   .pitch = c->tokens * c->channels,
+                                   .length = c->channels};
+    look(c, c->kn->ops->inner_products(c->kn, &op));
     bool complete = has_directions(c, p);
     for (int64_t i = 0; i < n; i++)
         for (int64_t j = 0; j < i; j++)
@@ -167,15 +191,26 @@ static void take_diagonal(struct comparison *c, int64_t index, float *block) {
 
 static void fill_block(struct comparison *c, int64_t index) {
     float *block = c->blocks + index * c->side * c->side;
-    kn_gram_block(block, row(c, index, 0), c->channels, c->row, c->height, c->col, c->width);
+    struct kn_gram op = {.y = block,
+                         .x = row(c, index, 0),
+                         .cols = c->channels,
+                         .row = c->row,
+                         .rows = c->height,
+                         .col = c->col,
+                         .width = c->width};
+    look(c, c->kn->ops->gram(c->kn, &op));
     if (c->row == c->col)
         take_diagonal(c, index, block);
 }
 
 static void compare_piece(struct comparison *c, int64_t index) {
     int64_t first = index * PIECE_ROWS, rows = least(c->height - first, PIECE_ROWS);
-    kn_inner_products(piece(c, index), c->blocks + first * c->width, c->count, c->side * c->side,
-                      rows * c->width);
+    struct kn_inner_products op = {.y = piece(c, index),
+                                   .x = c->blocks + first * c->width,
+                                   .count = c->count,
+                                   .pitch = c->side * c->side,
+                                   .length = rows * c->width};
+    look(c, c->kn->ops->inner_products(c->kn, &op));
 }
 
 static void compare_block(struct comparison *c) {
@@ -254,6 +289,7 @@ enum tr_status tr_align(const struct tr_alignment *alignment, int threads, float
         compare_kernels(&c);
         ratios(&c, alignment->cka, plain);
         ratios(&c, alignment->cka_debiased, c.used < LEAST ? nothing : debiased);
+        status = status_of(c.failed, err);
     }
     release(&c);
     return status;

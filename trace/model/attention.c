@@ -76,8 +76,8 @@ static enum tr_status rotate(struct tr_forward *f, const struct tr_batch *b, str
         tr_config_has(c, b->step->layer, TR_LAYER_STILL))
         return TR_OK;
     struct kn_rope rope = {.heads = heads,
+                           .sequences = kn_whole_sequences(f->options.seq_len),
                            .pairs = c->rope[which].pairs,
-                           .seq_len = f->options.seq_len,
                            .cos = f->cos[which],
                            .sin = f->sin[which],
                            .kind = c->family->rope};
@@ -152,7 +152,7 @@ static enum tr_status attend(struct tr_forward *f, const struct tr_batch *b, str
                               .q = heads->q,
                               .k = heads->k,
                               .v = heads->v,
-                              .seq_len = f->options.seq_len,
+                              .sequences = kn_whole_sequences(f->options.seq_len),
                               .window = tr_config_has(c, layer, TR_LAYER_WINDOWED) ? c->window : 0,
                               .scale = c->layer_scale ? c->score_scale / (float)(layer + 1)
                                                       : c->score_scale,

@@ -1,24 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "support.h"
-
 #include <math.h>
+
+#include "support.h"
 
 static const float EPSILON = 1e-5F;
 
 // In place.
 static void norm_truth(enum kn_norm_kind kind, int64_t cols, const float *weight, const float *bias,
                        long double *y) {
-    if (kind == KN_NO_NORM) {
+    if (kind == KN_NO_NORM)
         return;
-    }
     long double mean = 0, squares = 0;
-    for (int64_t c = 0; c < cols; c++) {
+    for (int64_t c = 0; c < cols; c++)
         mean += y[c] / (long double)cols;
-    }
     mean = kind == KN_LAYER_NORM ? mean : 0;
-    for (int64_t c = 0; c < cols; c++) {
+    for (int64_t c = 0; c < cols; c++)
         squares += (y[c] - mean) * (y[c] - mean) / (long double)cols;
-    }
     for (int64_t c = 0; c < cols; c++) {
         long double v = (y[c] - mean) / sqrtl(squares + (long double)EPSILON);
         y[c] = v * (weight ? (long double)weight[c] : 1) + (bias ? (long double)bias[c] : 0);
@@ -36,9 +33,8 @@ static void check_norm(enum kn_norm_kind kind, int64_t rows, int64_t cols, enum 
     struct matrix y = matrix_output(type, rows, cols, 2);
     float *weight = NULL, *bias = NULL;
     struct kn_norm op = {y.m, x.m, {0}, kind, NULL, NULL, EPSILON};
-    if (with_addend) {
+    if (with_addend)
         op.addend = addend.m;
-    }
     if (with_weight) {
         op.weight = vector_random(&weight, cols);
         op.bias = kind == KN_LAYER_NORM ? vector_random(&bias, cols) : NULL;
@@ -47,9 +43,8 @@ static void check_norm(enum kn_norm_kind kind, int64_t rows, int64_t cols, enum 
     matrix_read(&y);
     long double *truth = host_new((size_t)(rows * cols) * sizeof *truth);
     for (int64_t r = 0; r < rows; r++) {
-        for (int64_t i = r * cols; i < (r + 1) * cols; i++) {
+        for (int64_t i = r * cols; i < (r + 1) * cols; i++)
             truth[i] = (long double)(with_addend ? x.values[i] + addend.values[i] : x.values[i]);
-        }
         norm_truth(kind, cols, weight, bias, truth + r * cols);
         check_close(OP_NORM, y.m.type, y.values + r * cols, truth + r * cols, cols);
     }
@@ -77,18 +72,16 @@ static void test_norm(void **state) {
 static void test_norm_offset(void **state) {
     (void)state;
     float values[512];
-    for (int i = 0; i < 512; i++) {
+    for (int i = 0; i < 512; i++)
         values[i] = 1000 + random_value();
-    }
     struct matrix x = matrix_of(values, KN_F32, 1, 512, 0);
     struct matrix y = matrix_output(kn->activation_type, 1, 512, 0);
     struct kn_norm op = {y.m, x.m, {0}, KN_LAYER_NORM, NULL, NULL, EPSILON};
     check_status(kn->ops->norm(kn, &op));
     matrix_read(&y);
     long double truth[512];
-    for (int i = 0; i < 512; i++) {
+    for (int i = 0; i < 512; i++)
         truth[i] = (long double)values[i];
-    }
     norm_truth(KN_LAYER_NORM, 512, NULL, NULL, truth);
     for (int i = 0; i < 512; i++) { // the mean itself is rounded to f32: 3e-5 of the spread
         assert_true(fabsl((long double)y.values[i] - truth[i]) <
@@ -110,9 +103,8 @@ static void check_head_norm(enum kn_norm_kind kind, int64_t count, int64_t dim, 
         op.bias = kind == KN_LAYER_NORM ? vector_random(&bias, count * dim) : NULL;
     }
     long double *truth = host_new((size_t)(rows * cols) * sizeof *truth);
-    for (int64_t i = 0; i < rows * cols; i++) {
+    for (int64_t i = 0; i < rows * cols; i++)
         truth[i] = (long double)x.values[i];
-    }
     for (int64_t i = 0; i < rows * count; i++) {
         int64_t own = i % count * op.weight_pitch;
         norm_truth(kind, dim, weight ? weight + own : NULL, bias ? bias + own : NULL,

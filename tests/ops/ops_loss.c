@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "support.h"
-
 #include <math.h>
+
+#include "support.h"
 
 struct logits {
     float scale, softcap;
@@ -34,9 +34,8 @@ static double *run(const struct matrix *x, const struct matrix *w, const float *
     buffer_read(op.maximum, maximum, bytes);
     buffer_read(op.sum, sum, bytes);
     buffer_read(op.target, target, bytes);
-    for (int64_t r = 0; r < n; r++) {
+    for (int64_t r = 0; r < n; r++)
         maximum[r] += log(sum[r]) - target[r];
-    }
     return maximum;
 }
 
@@ -44,9 +43,8 @@ static long double logit(const struct matrix *x, const struct matrix *w, const f
                          const struct logits *logits, int64_t row, int64_t id) {
     int64_t k = x->m.cols;
     long double sum = bias ? (long double)bias[id] : 0, softcap = (long double)logits->softcap;
-    for (int64_t i = 0; i < k; i++) {
+    for (int64_t i = 0; i < k; i++)
         sum += (long double)x->values[row * k + i] * (long double)w->values[id * k + i];
-    }
     sum *= (long double)logits->scale;
     return softcap > 0 ? softcap * tanhl(sum / softcap) : sum;
 }
@@ -59,9 +57,8 @@ static long double loss_truth(const struct matrix *x, const struct matrix *w, co
         z[id] = logit(x, w, bias, logits, row, id);
         largest = fmaxl(largest, z[id]);
     }
-    for (int64_t id = 0; id < vocabulary; id++) {
+    for (int64_t id = 0; id < vocabulary; id++)
         sum += expl(z[id] - largest);
-    }
     return largest + logl(sum) - (target >= 0 ? z[target] : 0);
 }
 
@@ -72,9 +69,8 @@ static void check_loss(const int64_t shape[4], enum kn_type type, bool with_bias
     struct matrix w = matrix_weights(type, vocabulary, k, 1);
     float *host = NULL, *bias = with_bias ? vector_random(&host, vocabulary) : NULL;
     int32_t *targets = host_new((size_t)n * sizeof *targets);
-    for (int64_t r = 0; r < n; r++) {
+    for (int64_t r = 0; r < n; r++)
         targets[r] = r % 5 == 3 ? -1 : (int32_t)(r * 37 % vocabulary);
-    }
     double *got = run(&x, &w, bias, logits, targets, panels);
     for (int64_t r = 0; r < n; r += 1 + n / 40) {
         long double truth = loss_truth(&x, &w, host, logits, r, targets[r]);
@@ -110,9 +106,8 @@ static void test_large_logits(void **state) {
     float values[900];
     const int32_t targets[] = {0, 450, 899};
     struct matrix x = matrix_of((float[]){3, -2, 1}, kn->activation_type, 3, 1, 0);
-    for (int i = 0; i < 900; i++) {
+    for (int i = 0; i < 900; i++)
         values[i] = (float)((i * 389) % 900) * 8 - 3600;
-    }
     struct matrix w = matrix_of(values, kn->activation_type, 900, 1, 0);
     double *got = run(&x, &w, NULL, &plain, targets, 4);
     for (int r = 0; r < 3; r++) {

@@ -1,20 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "support.h"
-
 #include <math.h>
+
+#include "support.h"
 
 // From the far negative tail over zero to where the gate is the identity, and the non-finite.
 static void test_gate(void **state) {
     (void)state;
     const int64_t cols = 4001;
     struct matrix x = matrix_random(kn->activation_type, 3, 2 * cols, 1);
-    for (int64_t i = 0; i < cols; i++) {
+    for (int64_t i = 0; i < cols; i++)
         x.values[i] = (float)(i - 2000) * 0.0045F; // -9 ... 9
-    }
     const float special[] = {NAN, INFINITY, -INFINITY, 0, -1e30F, 1e30F, -1e-30F, 40, -14};
-    for (size_t i = 0; i < TEST_ARRAY_SIZE(special); i++) {
+    for (size_t i = 0; i < TEST_ARRAY_SIZE(special); i++)
         x.values[2 * cols + (int64_t)i] = special[i];
-    }
     x = matrix_of(x.values, kn->activation_type, 3, 2 * cols, 1);
     struct matrix y = matrix_output(kn->activation_type, 3, cols, 6);
     long double *truth = host_new((size_t)(3 * cols) * sizeof *truth);
@@ -48,36 +46,12 @@ static void test_gate_in_place(void **state) {
     check_close(OP_GATE, x.m.type, x.values, truth, 5 * 66);
 }
 
-static void check_add(int64_t rows, int64_t cols, bool with_addend) {
-    struct matrix x = matrix_random(KN_F32, rows, cols, 2),
-                  delta = matrix_random(KN_F32, rows, cols, 1);
-    struct matrix addend = matrix_random(KN_F32, rows, cols, 3);
-    long double *truth = host_new((size_t)(rows * cols) * sizeof *truth);
-    for (int64_t i = 0; i < rows * cols; i++) {
-        float sum = with_addend ? delta.values[i] + addend.values[i] : delta.values[i];
-        truth[i] = (long double)x.values[i] + (long double)sum;
-    }
-    struct kn_add op = {x.m, delta.m, with_addend ? addend.m : (struct kn_matrix){0}};
-    check_status(kn->ops->add(kn, &op));
-    matrix_read(&x);
-    check_close(OP_ADD, KN_F32, x.values, truth, rows * cols);
-}
-
-static void test_add(void **state) {
-    for (int64_t cols = 1; cols < 90; cols += 11) {
-        check_add(cols / 3, cols, false);
-        check_add(5, cols, true);
-        buffers_free(state);
-    }
-}
-
 // NaN and infinities, values on both sides of the limit, and no limit.
 static void check_scale(enum kn_type type, int64_t rows, int64_t cols, float factor, float limit) {
     const float special[] = {NAN, INFINITY, -INFINITY, 0, 3, -3};
     struct matrix x = matrix_random(type, rows, cols, 3);
-    for (size_t i = 0; i < TEST_ARRAY_SIZE(special) && (int64_t)i < rows * cols; i++) {
+    for (size_t i = 0; i < TEST_ARRAY_SIZE(special) && (int64_t)i < rows * cols; i++)
         x.values[i] = special[i];
-    }
     x = matrix_of(x.values, type, rows, cols, 3);
     long double *truth = host_new((size_t)(rows * cols) * sizeof *truth);
     for (int64_t i = 0; i < rows * cols; i++) {
@@ -115,7 +89,6 @@ static void test_gate_refusal(void **state) {
 
 int test_elementwise(void) {
     const struct CMUnitTest tests[] = {OPS_TEST(test_gate), OPS_TEST(test_gate_in_place),
-                                       OPS_TEST(test_gate_refusal), OPS_TEST(test_add),
-                                       OPS_TEST(test_scale)};
+                                       OPS_TEST(test_gate_refusal), OPS_TEST(test_scale)};
     return cmocka_run_group_tests_name("elementwise", tests, NULL, NULL);
 }

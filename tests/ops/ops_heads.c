@@ -9,7 +9,8 @@ static void rope_truth(const struct kn_rope *op, const float *cosine, const floa
             long double *head = x + op->heads.first_col + h * op->heads.pitch;
             long double *a = head + (half_split ? i : 2 * i);
             long double *b = half_split ? head + i + op->pairs : a + 1;
-            int64_t angle = row % op->seq_len * op->pairs + i;
+            int64_t position = op->sequences.first + row % op->sequences.queries;
+            int64_t angle = position * op->pairs + i;
             long double c = (long double)cosine[angle], s = (long double)sine[angle];
             long double turned = *a * c - *b * s;
             *b = *b * c + *a * s;
@@ -18,21 +19,20 @@ static void rope_truth(const struct kn_rope *op, const float *cosine, const floa
     }
 }
 
-static void check_rope(const int64_t shape[5], enum kn_rope_kind kind) {
+static void check_rope(const int64_t shape[5], int64_t first, enum kn_rope_kind kind) {
     const int64_t first_col = shape[0], count = shape[1], pitch = shape[2], dim = shape[3];
-    const int64_t pairs = shape[4], seq_len = 7, rows = 14, cols = first_col + count * pitch + 5;
+    const int64_t pairs = shape[4], rows = 14, cols = first_col + count * pitch + 5;
     struct matrix x = matrix_random(kn->activation_type, rows, cols, 3);
     float *cosine, *sine;
-    struct kn_rope op = {{x.m, first_col, count, pitch, dim}, pairs, seq_len, NULL, NULL, kind};
-    op.cos = vector_random(&cosine, seq_len * pairs);
-    op.sin = vector_random(&sine, seq_len * pairs);
+    const struct kn_sequences sequences = {7, 0, first};
+    struct kn_rope op = {{x.m, first_col, count, pitch, dim}, sequences, pairs, NULL, NULL, kind};
+    op.cos = vector_random(&cosine, (first + 7) * pairs);
+    op.sin = vector_random(&sine, (first + 7) * pairs);
     long double *truth = host_new((size_t)(rows * cols) * sizeof *truth);
-    for (int64_t i = 0; i < rows * cols; i++) {
+    for (int64_t i = 0; i < rows * cols; i++)
         truth[i] = (long double)x.values[i];
-    }
-    for (int64_t r = 0; r < rows; r++) {
+    for (int64_t r = 0; r < rows; r++)
         rope_truth(&op, cosine, sine, r, truth + r * cols);
-    }
     check_status(kn->ops->rope(kn, &op));
     matrix_read(&x);
     check_close(OP_ROPE, x.m.type, x.values, truth, rows * cols);
@@ -44,8 +44,10 @@ static void test_rope(void **state) {
                                        {5, 2, 64, 64, 32}, {0, 2, 7, 7, 3},     {0, 2, 8, 8, 0},
                                        {3, 0, 8, 8, 4},    {16, 4, 96, 96, 24}, {5, 3, 50, 20, 10}};
     for (size_t i = 0; i < TEST_ARRAY_SIZE(cases); i++) {
-        check_rope(cases[i], KN_ROPE_HALF_SPLIT);
-        check_rope(cases[i], KN_ROPE_INTERLEAVED);
+        for (int64_t first = 0; first < 30; first += 13) {
+            check_rope(cases[i], first, KN_ROPE_HALF_SPLIT);
+            check_rope(cases[i], first, KN_ROPE_INTERLEAVED);
+        }
         buffers_free(state);
     }
 }
@@ -54,7 +56,8 @@ static void test_rope_errors(void **state) {
     (void)state;
     struct matrix x = matrix_random(kn->activation_type, 2, 20, 0);
     float *angles, *device = vector_random(&angles, 20);
-    struct kn_rope op = {{x.m, 0, 2, 10, 10}, 6, 2, device, device, KN_ROPE_INTERLEAVED};
+    struct kn_rope op = {{x.m, 0, 2, 10, 10}, kn_whole_sequences(2), 6, device, device,
+                         KN_ROPE_INTERLEAVED};
     assert_int_equal(kn->ops->rope(kn, &op), KN_ESHAPE); // 12 entries of 10
     op.pairs = 5;
     op.heads.pitch = 0; // would turn the same columns twice
@@ -62,6 +65,11 @@ static void test_rope_errors(void **state) {
     op.heads.pitch = 11;
     assert_int_equal(kn->ops->rope(kn, &op), KN_ESHAPE);
     op.heads.pitch = 10;
+    op.sequences.first = -1;
+    assert_int_equal(kn->ops->rope(kn, &op), KN_ESHAPE);
+    op.sequences = kn_whole_sequences(0);
+    assert_int_equal(kn->ops->rope(kn, &op), KN_ESHAPE);
+    op.sequences = kn_whole_sequences(2);
     check_status(kn->ops->rope(kn, &op));
 }
 
@@ -110,9 +118,8 @@ static void test_copy_heads_errors(void **state) {
     bad[2].y.pitch = 0;
     bad[3].x.x.rows = 1;
     bad[4].y.first_col = 1;
-    for (size_t i = 0; i < TEST_ARRAY_SIZE(bad); i++) {
+    for (size_t i = 0; i < TEST_ARRAY_SIZE(bad); i++)
         assert_int_equal(kn->ops->copy_heads(kn, &bad[i]), KN_ESHAPE);
-    }
     check_status(kn->ops->copy_heads(kn, &good));
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "support.h"
-
 #include <math.h>
+
+#include "support.h"
 
 static void check_embed(enum kn_type type, int64_t cols, float scale, bool accumulate) {
     const int64_t rows = 6, vocabulary = 11, first_panel = 4;
@@ -44,9 +44,8 @@ static void test_embed_foreign(void **state) {
     struct matrix table = matrix_random(KN_F32, 4, 8, 0), y = matrix_random(KN_F32, 3, 8, 0);
     struct kn_embed op = {y.m, table.m, buffer_new(ids, sizeof ids), 0, 1, false};
     long double truth[24];
-    for (int i = 0; i < 24; i++) {
+    for (int i = 0; i < 24; i++)
         truth[i] = (long double)(i < 16 ? y.values[i] : table.values[i]);
-    }
     check_status(kn->ops->embed(kn, &op));
     matrix_read(&y);
     check_close(OP_EMBED, KN_F32, y.values, truth, 24);
@@ -57,9 +56,8 @@ static void check_gather(enum kn_type type, int64_t cols) {
     struct matrix x = matrix_random(type, 5, cols, 3), y = matrix_output(type, 5, cols, 2);
     struct kn_gather op = {y.m, x.m, buffer_new(rows, sizeof rows)};
     long double *truth = host_new((size_t)(5 * cols) * sizeof *truth);
-    for (int64_t i = 0; i < 5 * cols; i++) {
+    for (int64_t i = 0; i < 5 * cols; i++)
         truth[i] = (long double)x.values[rows[i / cols] * cols + i % cols];
-    }
     check_status(kn->ops->gather(kn, &op));
     matrix_read(&y);
     check_close(OP_COPY, type, y.values, truth, 5 * cols);
@@ -96,9 +94,8 @@ static void check_combine(int64_t cols, int64_t used, int64_t first, int64_t row
         truth[i] = (long double)y.values[i];
         for (int64_t k = i / cols * used; k < (i / cols + 1) * used; k++) {
             int64_t row = positions[k] - first;
-            if (row >= 0 && row < rows) {
+            if (row >= 0 && row < rows)
                 truth[i] += (long double)weights[k] * (long double)x.values[row * cols + i % cols];
-            }
         }
     }
     check_status(kn->ops->combine(kn, &op));

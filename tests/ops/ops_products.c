@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "support.h"
-
 #include <math.h>
 #include <string.h>
+
+#include "support.h"
 
 static const enum kn_type types[] = {KN_F32, KN_F16, KN_BF16};
 
@@ -13,9 +13,8 @@ static long double *product_truth(const struct matrix *x, const struct matrix *w
     for (int64_t r = 0; r < n; r++) {
         for (int64_t c = 0; c < m; c++) {
             long double sum = bias ? (long double)bias[c] : 0;
-            for (int64_t i = 0; i < k; i++) {
+            for (int64_t i = 0; i < k; i++)
                 sum += (long double)x->values[r * k + i] * (long double)w->values[c * k + i];
-            }
             truth[r * m + c] = truth_activate(activation, sum);
         }
     }
@@ -161,9 +160,8 @@ static void test_groups(void **state) {
             buffers_free(state);
         }
     }
-    for (int activation = KN_IDENTITY; activation <= KN_XIELU; activation++) {
+    for (int activation = KN_IDENTITY; activation <= KN_XIELU; activation++)
         check_groups(holes, 7, 21, 30, kn->activation_type, KN_F32, (enum kn_activation)activation);
-    }
 }
 
 // A group that is not finite leaves the others alone.
@@ -195,9 +193,8 @@ static void test_group_shape_errors(void **state) {
     bad[4].product.w.rows = 9;
     bad[5].product.y.cols = 4;
     bad[6].product.bias = bias.m.data;
-    for (size_t i = 0; i < TEST_ARRAY_SIZE(bad); i++) {
+    for (size_t i = 0; i < TEST_ARRAY_SIZE(bad); i++)
         assert_int_equal(kn->ops->grouped_product(kn, &bad[i]), KN_ESHAPE);
-    }
     check_status(kn->ops->grouped_product(kn, &good));
 }
 

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Conversion between types, and copies that overlap with ops: host memory, lanes, events.
-#include "support.h"
-
 #include <math.h>
 #include <string.h>
+
+#include "support.h"
 
 static void check_conversion(enum kn_type from_type, enum kn_type to_type, int64_t count) {
     static const float special[] = {NAN, INFINITY, -INFINITY, -0.F, 65520, 65519, 0x1p-25F, 1e-30F};
     float *values = host_new((size_t)count * sizeof *values);
-    for (int64_t i = 0; i < count; i++) {
+    for (int64_t i = 0; i < count; i++)
         values[i] = i < (int64_t)TEST_ARRAY_SIZE(special) ? special[i] : random_value();
-    }
     size_t to_bytes = (size_t)count * kn_type_size(to_type);
     size_t from_bytes = (size_t)count * kn_type_size(from_type);
     char *from = host_new(from_bytes), *expected = host_new(to_bytes), *got = host_new(to_bytes);
@@ -28,11 +27,10 @@ static void check_conversion(enum kn_type from_type, enum kn_type to_type, int64
         size_t at = (size_t)i * kn_type_size(to_type);
         kn_convert(&a, KN_F32, got + at, to_type, 1);
         kn_convert(&b, KN_F32, expected + at, to_type, 1);
-        if (isnan(b)) {
+        if (isnan(b))
             assert_true(isnan(a));
-        } else {
+        else
             assert_memory_equal(got + at, expected + at, kn_type_size(to_type));
-        }
     }
 }
 
@@ -40,9 +38,8 @@ static void test_convert(void **state) {
     static const int64_t counts[] = {0, 1, 8, 4097, 70000};
     for (size_t i = 0; i < TEST_ARRAY_SIZE(counts); i++) {
         for (int pair = 0; pair < 9; pair++) {
-            if (pair / 3 != pair % 3) {
+            if (pair / 3 != pair % 3)
                 check_conversion((enum kn_type)(pair / 3), (enum kn_type)(pair % 3), counts[i]);
-            }
             buffers_free(state);
         }
     }
@@ -61,7 +58,10 @@ static void test_lanes(void **state) {
     struct matrix x = matrix_output(KN_F32, 1, COUNT, 0);
     memset(x.values, 0, COUNT * sizeof *x.values);
     x = matrix_of(x.values, KN_F32, 1, COUNT, 0);
+    const int32_t id = 0;
     float *device[2];
+    struct kn_embed op = {
+        .y = x.m, .ids = buffer_new(&id, sizeof id), .scale = 1, .accumulate = true};
     for (int half = 0; half < 2; half++) {
         device[half] = buffer_new(NULL, COUNT * sizeof(float));
         check_status(kn->ops->host_alloc(kn, (void **)&ring[half], COUNT * sizeof(float)));
@@ -69,22 +69,20 @@ static void test_lanes(void **state) {
     for (int round = 0; round < ROUNDS; round++) {
         int half = round % 2, copied = half, used = 2 + half;
         check_status(kn->ops->await(kn, KN_LANE_HOST, copied)); // the half's last copy is done
-        for (int i = 0; i < COUNT; i++) {
+        for (int i = 0; i < COUNT; i++)
             ring[half][i] = (float)(round + 1);
-        }
         truth += round + 1;
         check_status(kn->ops->await(kn, KN_LANE_COPIES, used)); // and its last use
         check_status(kn->ops->copy_ahead(kn, device[half], ring[half], COUNT * sizeof(float)));
         check_status(kn->ops->record(kn, KN_LANE_COPIES, copied));
         check_status(kn->ops->await(kn, KN_LANE_OPS, copied));
-        struct kn_add op = {x.m, kn_matrix(device[half], KN_F32, 1, COUNT), {0}};
-        check_status(kn->ops->add(kn, &op));
+        op.table = kn_matrix(device[half], KN_F32, 1, COUNT);
+        check_status(kn->ops->embed(kn, &op));
         check_status(kn->ops->record(kn, KN_LANE_OPS, used));
     }
     matrix_read(&x);
-    for (int i = 0; i < COUNT; i++) {
+    for (int i = 0; i < COUNT; i++)
         assert_true((double)x.values[i] == truth);
-    }
     // A download into such memory is there when the event behind it has passed.
     double *source = buffer_new(&truth, sizeof truth);
     check_status(kn->ops->download(kn, host, source, sizeof *host));

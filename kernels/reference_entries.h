@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef KN_REFERENCE_ENTRIES_H
+#define KN_REFERENCE_ENTRIES_H
+
+#include <math.h>
+
+#include "reference.h"
+
+// What the files of the reference share: its entries of the table, and how they reach rows and
+// heads of f32 matrices.
+
+// NULL where the matrix is absent.
+static inline float *kn_reference_row(const struct kn_matrix *m, int64_t row) {
+    return m->data ? (float *)m->data + row * m->stride : NULL;
+}
+
+static inline float *kn_reference_head(const struct kn_heads *h, int64_t row, int64_t head) {
+    return kn_reference_row(&h->x, row) + h->first_col + head * h->pitch;
+}
+
+// softcap 0: none.
+static inline double kn_reference_cap(double z, float softcap) {
+    return softcap > 0 ? (double)softcap * tanh(z / (double)softcap) : z;
+}
+
+enum kn_status kn_reference_product(struct kn_backend *self, const struct kn_product *op);
+enum kn_status kn_reference_grouped_product(struct kn_backend *self,
+                                            const struct kn_grouped_product *op);
+enum kn_status kn_reference_norm(struct kn_backend *self, const struct kn_norm *op);
+enum kn_status kn_reference_head_norm(struct kn_backend *self, const struct kn_head_norm *op);
+enum kn_status kn_reference_rope(struct kn_backend *self, const struct kn_rope *op);
+enum kn_status kn_reference_attention(struct kn_backend *self, const struct kn_attention *op);
+enum kn_status kn_reference_copy_heads(struct kn_backend *self, const struct kn_copy_heads *op);
+enum kn_status kn_reference_gate(struct kn_backend *self, const struct kn_gate *op);
+enum kn_status kn_reference_scale(struct kn_backend *self, const struct kn_scale *op);
+enum kn_status kn_reference_gather(struct kn_backend *self, const struct kn_gather *op);
+enum kn_status kn_reference_combine(struct kn_backend *self, const struct kn_combine *op);
+enum kn_status kn_reference_convert(struct kn_backend *self, const struct kn_conversion *op);
+enum kn_status kn_reference_embed(struct kn_backend *self, const struct kn_embed *op);
+enum kn_status kn_reference_loss(struct kn_backend *self, const struct kn_loss *op);
+enum kn_status kn_reference_block_end(struct kn_backend *self, const struct kn_block_end *op);
+enum kn_status kn_reference_summary(struct kn_backend *self, const struct kn_summary *op);
+enum kn_status kn_reference_gram(struct kn_backend *self, const struct kn_gram *op);
+enum kn_status kn_reference_inner_products(struct kn_backend *self,
+                                           const struct kn_inner_products *op);
+
+#endif

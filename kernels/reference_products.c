@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+// Products, activations, gates and the head's loss, as the formulas read.
+#include <math.h>
+
+#include "check.h"
+#include "convert.h"
+#include "reference_entries.h"
+
+static double xielu(const float *p, double v) {
+    double alpha_p = (double)p[0], alpha_n = (double)p[1], beta = (double)p[2], eps = (double)p[3];
+    if (v > 0)
+        return alpha_p * v * v + beta * v;
+    return (expm1(v > eps ? eps : v) - v) * (beta + alpha_n) + beta * v;
+}
+
+double kn_reference_activate(enum kn_activation activation, const float *parameters, double v) {
+    const double sqrt_half = 0.70710678118654752440, sqrt_2_over_pi = 0.79788456080286535588;
+    switch (activation) {
+    case KN_SILU:
+        return v / (1 + exp(-v));
+    case KN_GELU_ERF:
+        return 0.5 * v * erfc(-v * sqrt_half);
+    case KN_GELU_TANH: // (1 + tanh z) / 2 = 1 / (1 + exp(-2 z)), without cancellation
+        return v / (1 + exp(-2 * sqrt_2_over_pi * (v + 0.044715 * v * v * v)));
+    case KN_RELU:
+        return v < 0 ? 0 : v;
+    case KN_XIELU:
+        return xielu(parameters, v);
+    case KN_IDENTITY:
+        break;
+    }
+    return v;
+}
+
+static double dot(const float *x, const struct kn_matrix *w, int64_t w_row) {
+    double sum = 0;
+    for (int64_t i = 0; i < w->cols; i++)
+        sum += (double)x[i] * (double)kn_load(w->data, w->type, w_row * w->stride + i);
+    return sum;
+}
+
+enum kn_status kn_reference_product(struct kn_backend *self, const struct kn_product *op) {
+    KN_TRY(kn_check_product(op, self->activation_type));
+    for (int64_t r = 0; r < op->y.rows; r++) {
+        for (int64_t c = 0; c < op->y.cols; c++) {
+            double sum =
+                dot(kn_reference_row(&op->x, r), &op->w, c) + (op->bias ? (double)op->bias[c] : 0);
+            kn_reference_row(&op->y, r)[c] =
+                (float)kn_reference_activate(op->activation, op->parameters, sum);
+        }
+    }
+    return KN_OK;
+}
+
+// `rows` rows of m from `first` on; those of no rows keep m's address, which may be NULL.
+static struct kn_matrix rows_of(const struct kn_matrix *m, int64_t first, int64_t rows) {
+    struct kn_matrix part = *m;
+    if (rows > 0)
+        part.data = (char *)m->data + (size_t)(first * m->stride) * kn_type_size(m->type);
+    part.rows = rows;
+    return part;
+}
+
+struct kn_product kn_product_of_group(const struct kn_grouped_product *op, int64_t group) {
+    struct kn_product product = op->product;
+    int64_t first = op->first[group] - op->first[0], rows = op->first[group + 1] - op->first[group];
+    product.y = rows_of(&op->product.y, first, rows);
+    product.x = rows_of(&op->product.x, first, rows);
+    product.w = rows_of(&op->product.w, group * product.y.cols, product.y.cols);
+    return product;
+}
+
+// The groups one after the other, by the backend's own product.
+enum kn_status kn_reference_grouped_product(struct kn_backend *self,
+                                            const struct kn_grouped_product *op) {
+    KN_TRY(kn_check_grouped_product(op, self->activation_type));
+    for (int64_t g = 0; g < op->groups; g++) {
+        struct kn_product product = kn_product_of_group(op, g);
+        KN_TRY(self->ops->product(self, &product));
+    }
+    return KN_OK;
+}
+
+enum kn_status kn_reference_gate(struct kn_backend *self, const struct kn_gate *op) {
+    KN_TRY(kn_check_gate(op, self->activation_type));
+    for (int64_t r = 0; r < op->y.rows; r++) {
+        const float *x = kn_reference_row(&op->x, r);
+        for (int64_t c = 0; c < op->y.cols; c++) {
+            double gate = kn_reference_activate(op->activation, NULL, (double)x[c]);
+            kn_reference_row(&op->y, r)[c] = (float)(gate * (double)x[op->y.cols + c]);
+        }
+    }
+    return KN_OK;
+}
+
+static void loss_add(double *maximum, double *sum, double z) {
+    if (z > *maximum) {
+        *sum = *sum * exp(*maximum - z) + 1;
+        *maximum = z;
+    } else if (z != -INFINITY) {
+        *sum += exp(z - *maximum);
+    }
+}
+
+enum kn_status kn_reference_loss(struct kn_backend *self, const struct kn_loss *op) {
+    KN_TRY(kn_check_loss(op, self->activation_type));
+    for (int64_t r = 0; r < op->x.rows; r++) {
+        int64_t target = op->targets[r] < 0 ? -1 : op->targets[r] - op->first_id;
+        for (int64_t c = 0; c < op->w.rows; c++) {
+            double z =
+                dot(kn_reference_row(&op->x, r), &op->w, c) + (op->bias ? (double)op->bias[c] : 0);
+            z = kn_reference_cap(z * (double)op->scale, op->softcap);
+            loss_add(&op->maximum[r], &op->sum[r], z);
+            if (c == target)
+                op->target[r] = z;
+        }
+    }
+    return KN_OK;
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+// Attention with queries that begin at a position of their own, and keys from a cache.
+#include <math.h>
+
+#include "attention_truth.h"
+
+// A cache of the keys and values of `first` positions before the queries, of theirs, and with room
+// for `spare` behind them. They lie as in the matrix of one projection, behind unused queries.
+struct cached {
+    struct attention_shape shape;
+    int64_t first, spare;
+};
+
+// Queries that begin at a position of their own, keys and values from a cache, whose spare rows,
+// never to be read, are not numbers.
+static void check_cached(const struct cached *cached, const struct attention_options *options) {
+    const struct attention_shape *s = &cached->shape;
+    int64_t seen = cached->first + s->seq_len;
+    struct kn_sequences sequences = {s->seq_len, seen + cached->spare, cached->first};
+    int64_t rows = s->sequences * sequences.keys, queries = s->sequences * s->seq_len;
+    struct matrix q = matrix_random(kn->activation_type, queries, attention_width(s), 3);
+    struct matrix kv = matrix_random(kn->activation_type, rows, attention_width(s), 5);
+    for (int64_t i = 0; i < rows * attention_width(s); i++) {
+        bool is_spare = i / attention_width(s) % sequences.keys >= seen;
+        kv.values[i] = is_spare ? NAN : kv.values[i];
+    }
+    kv = matrix_of(kv.values, kn->activation_type, rows, attention_width(s), 5);
+    struct matrix y = matrix_output(kn->activation_type, queries, s->heads * s->v_dim, 4);
+    struct kn_attention op = attention_of(s, options, y.m, q.m);
+    op.k.x = op.v.x = kv.m;
+    op.sequences = sequences;
+    attention_check(&op, (struct attention_values){q.values, kv.values}, &y,
+                    s->seq_len > 100 ? 29 : 1);
+}
+
+static void test_cache(void **state) {
+    static const float slopes[] = {0.25F, 0.0625F, 0, 0.7F, 0.01F, 0.3F};
+    static const struct cached shapes[] = {
+        {{1, 1, 2, 1, 16, 16}, 0, 0},      {{3, 1, 6, 2, 24, 24}, 40, 0},
+        {{2, 1, 4, 4, 16, 20}, 700, 30},   {{2, 7, 4, 2, 80, 80}, 293, 5},
+        {{3, 20, 6, 3, 24, 16}, 1, 1},     {{1, 130, 2, 1, 16, 16}, 95, 0},
+        {{2, 97, 4, 1, 8, 33}, 400, 9},    {{2, 33, 2, 2, 64, 64}, 0, 7},
+        {{2, 65, 2, 1, 128, 128}, 63, 64}, {{0, 5, 2, 1, 8, 8}, 3, 0},
+    };
+    static const struct attention_options options[] = {
+        {.scale = 1.5F},
+        {.scale = 1.5F, .window = 1},
+        {.scale = 1.5F, .window = 50},
+        {.scale = 1.5F, .window = 295},
+        {.scale = 1.5F, .window = 2000},
+        {.scale = 1.5F, .slopes = slopes},
+        {.scale = 1.5F, .softcap = 2.F},
+        {.scale = 1.5F, .softcap = 2.F, .window = 50, .slopes = slopes},
+        {.scale = 0.3F, .softcap = 3.F, .window = 98, .slopes = slopes, .slopes_bf16 = true},
+    };
+    for (size_t i = 0; i < TEST_ARRAY_SIZE(shapes); i++) {
+        for (size_t o = 0; o < TEST_ARRAY_SIZE(options); o++) {
+            check_cached(&shapes[i], &options[o]);
+            buffers_free(state);
+        }
+    }
+}
+
+// Token by token through a cache, or in pieces: what the sequence gives as a whole. A key or value
+// that is not a number touches the queries at and behind its position alone.
+static void check_pieces(int64_t piece, int64_t bad) {
+    enum { LENGTH = 120, WIDTH = 32 };
+    const struct attention_options options = {.scale = 1};
+    const struct attention_shape shape = {1, LENGTH, 2, 1, 8, 8};
+    struct matrix qkv = matrix_random(kn->activation_type, LENGTH, WIDTH, 0);
+    qkv.values[bad * WIDTH + 24] = NAN; // of the value
+    qkv = matrix_of(qkv.values, kn->activation_type, LENGTH, WIDTH, 0);
+    struct matrix expected = matrix_output(kn->activation_type, LENGTH, 16, 0);
+    struct matrix y = matrix_output(kn->activation_type, LENGTH, 16, 0);
+    struct kn_attention op = attention_of(&shape, &options, expected.m, qkv.m);
+    check_status(kn->ops->attention(kn, &op));
+    for (int64_t first = 0; first < LENGTH; first += piece) {
+        size_t size = kn_type_size(qkv.m.type);
+        op.sequences = (struct kn_sequences){piece, LENGTH, first};
+        op.y.data = (char *)y.m.data + (size_t)(first * y.m.stride) * size;
+        op.q.x.data = (char *)qkv.m.data + (size_t)(first * qkv.m.stride) * size;
+        op.y.rows = op.q.x.rows = piece;
+        check_status(kn->ops->attention(kn, &op));
+    }
+    matrix_read(&expected);
+    matrix_read(&y);
+    float unit = kn->activation_type == KN_F32 ? 2e-6F : 1e-2F; // values are below 1
+    for (int64_t i = 0; i < LENGTH * 16; i++) {
+        bool is_touched = i / 16 >= bad && i % 8 == 0;
+        assert_true(isnan(expected.values[i]) == is_touched && isnan(y.values[i]) == is_touched);
+        assert_true(is_touched || fabsf(y.values[i] - expected.values[i]) <= unit);
+    }
+}
+
+static void test_pieces(void **state) {
+    static const int64_t pieces[] = {1, 4, 40, 60, 120};
+    for (size_t i = 0; i < TEST_ARRAY_SIZE(pieces); i++) {
+        check_pieces(pieces[i], 57);
+        check_pieces(pieces[i], 0);
+        buffers_free(state);
+    }
+}
+
+int test_cached_attention(void) {
+    const struct CMUnitTest tests[] = {OPS_TEST(test_cache), OPS_TEST(test_pieces)};
+    return cmocka_run_group_tests_name("cached attention", tests, NULL, NULL);
+}
