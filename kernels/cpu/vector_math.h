@@ -3,6 +3,7 @@
 #define KN_VECTOR_MATH_H
 
 #include "convert.h"
+#include "kernels/ops.h"
 
 // Branch-free functions for loops that the compiler vectorises. NaN goes in and out.
 

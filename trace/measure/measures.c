@@ -10,7 +10,7 @@ enum tr_status tr_measured_new(struct tr_measured *measured, const struct tr_lay
     enum tr_status status = TR_OK;
     for (int i = 0; i < TR_MEASURES && status == TR_OK; i++)
         if (tr_measures[i]->wanted(layout))
-            status = tr_measures[i]->new(&made.state[i], layout, begin, end, err);
+            status = tr_measures[i]->new (&made.state[i], layout, begin, end, err);
     if (status == TR_OK)
         *measured = made;
     else

@@ -12,9 +12,9 @@
 #include "store/row.h"
 
 // A measure is a row: what is kept of a checkpoint's taps over a range of calibration sequences,
-// how neighbouring ranges join, and which variables of the store come of it. docs/adding-a-measure.md
-// walks through one. Results of ranges join exactly, whatever the ranges were: what depends on an
-// order of sums is kept per sequence until `finish`.
+// how neighbouring ranges join, and which variables of the store come of it.
+// docs/adding-a-measure.md walks through one. Results of ranges join exactly, whatever the ranges
+// were: what depends on an order of sums is kept per sequence until `finish`.
 struct tr_measure {
     const char *name;
     // Whether a store of this layout has the measure's variables; else no state is made.
