@@ -34,11 +34,13 @@ void tr_shape_text(const struct tr_config *c, char out[256]) {
 
 static enum tr_status find_series(struct tr_job *job, struct tr_string *notes, struct tr_err *err) {
     const struct tr_run_settings *o = job->settings;
+    const struct tr_series_options options = {.tokens_per_step = o->tokens_per_step,
+                                              .name_pattern = o->name_pattern,
+                                              .separate = o->separate};
     if (o->manifest)
-        TR_TRY(tr_series_from_manifest(&job->series, o->manifest, o->tokens_per_step, err));
+        TR_TRY(tr_series_from_manifest(&job->series, o->manifest, &options, err));
     else
-        TR_TRY(
-            tr_series_from_paths(&job->series, o->paths, o->path_count, o->tokens_per_step, err));
+        TR_TRY(tr_series_from_paths(&job->series, o->paths, o->path_count, &options, err));
     const struct tr_series *s = &job->series;
     if (s->count == 0)
         return tr_fail(err, TR_EUSAGE,
@@ -49,10 +51,12 @@ static enum tr_status find_series(struct tr_job *job, struct tr_string *notes, s
                                 (long long)s->skipped_files, s->skipped_files == 1 ? "" : "s",
                                 s->first_skipped, s->skipped_files == 1 ? "" : ", ..."));
     if (s->count == 1)
-        return tr_string_format(notes, err, "1 checkpoint, %s\n", s->entries[0].name);
-    return tr_string_format(notes, err, "%lld checkpoints, %s, from %s to %s\n",
-                            (long long)s->count, s->order, s->entries[0].name,
-                            s->entries[s->count - 1].name);
+        TR_TRY(tr_string_format(notes, err, "1 checkpoint, %s\n", s->entries[0].name));
+    else
+        TR_TRY(tr_string_format(notes, err, "%lld checkpoints, %s, from %s to %s\n",
+                                (long long)s->count, s->order, s->entries[0].name,
+                                s->entries[s->count - 1].name));
+    return tr_string_append(notes, s->notes.data, s->notes.size, err);
 }
 
 // The first checkpoint whose headers and config can be read gives the series' shape.
@@ -236,6 +240,9 @@ enum tr_status tr_job_describe(struct tr_job *job, const struct kn_backend *kn,
     TR_GO(status, tr_run_info_text(i, TR_RECORDED, "calibration", c->label, err), out);
     TR_GO(status, tr_run_info_text(i, TR_RECORDED, "source", job->settings->version, err), out);
     TR_GO(status, tr_run_info_text(i, TR_VOLATILE, "created", time, err), out);
+    if (job->series.rule.data)
+        TR_GO(status,
+              tr_run_info_text(i, TR_VOLATILE, "training_order", job->series.rule.data, err), out);
     TR_GO(status, tr_run_info_text(i, TR_VOLATILE, "host", host, err), out);
     TR_GO(status, tr_run_info_text(i, TR_VOLATILE, "history", history.data, err), out);
 out:
