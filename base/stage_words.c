@@ -96,14 +96,17 @@ static int64_t number_at(const char *text, const char **rest_p) {
 }
 
 // Rank, place within it and rank of the words behind, as one number.
-static int64_t key_of(const char *stage) {
+int64_t tr_stage_key(const char *stage) {
     const char *rest = stage, *tail;
     const struct word *word = first_word(stage, &rest);
+    int64_t number;
     if (!*stage)
         return (int64_t)PRETRAIN << 32;
+    if (!word && (number = number_at(stage, &rest)) >= 0 && !*rest)
+        return (int64_t)PRETRAIN << 32 | (NUMBERED + number) << 8;
     if (!word)
         return (int64_t)UNKNOWN << 32;
-    int64_t number = word->place == NUMBERED ? number_at(rest, &rest) : 0;
+    number = word->place == NUMBERED ? number_at(rest, &rest) : 0;
     if (number < 0)
         return (int64_t)UNKNOWN << 32;
     while (separates(*rest))
@@ -114,14 +117,14 @@ static int64_t key_of(const char *stage) {
 }
 
 int tr_stage_compare(const char *a, const char *b) {
-    int64_t left = key_of(a), right = key_of(b);
+    int64_t left = tr_stage_key(a), right = tr_stage_key(b);
     if (left != right)
         return left < right ? -1 : 1;
     return tr_natural_compare(a, b);
 }
 
 bool tr_stage_known(const char *stage) {
-    return key_of(stage) >> 32 != UNKNOWN;
+    return tr_stage_key(stage) >> 32 != UNKNOWN;
 }
 
 int64_t tr_stage_number(const char *stage) {

@@ -13,6 +13,7 @@ struct placed {
     struct tr_moment moment;
     const struct tr_moment *place; // whose stage, step, tokens and name decide
     int64_t slot;                  // of the stage in the rule's list
+    int64_t key;                   // of the stage's words
     int64_t stage;                 // the stage's number among all, in order
     bool end;                      // of all: no stage, no step, and a name that says the end
     bool by_tokens;
@@ -94,8 +95,9 @@ static int compare_stages(const void *a_, const void *b_) {
     const struct placed *a = *(struct placed *const *)a_, *b = *(struct placed *const *)b_;
     if (a->slot != b->slot)
         return a->slot < b->slot ? -1 : 1;
-    int order = tr_stage_compare(a->moment.stage, b->moment.stage);
-    return order ? order : strcmp(a->moment.stage, b->moment.stage);
+    if (a->key != b->key)
+        return a->key < b->key ? -1 : 1;
+    return tr_natural_compare(a->moment.stage, b->moment.stage);
 }
 
 // Numbers the stages in their order, so that a comparison of moments does not read words.
@@ -108,6 +110,7 @@ static enum tr_status number_stages(struct placed *placed, int64_t count, const 
     for (int64_t i = 0; i < count; i++)
         if (!i || compare_stage_names(&placed[i - 1], &placed[i])) {
             placed[i].slot = slot_of(rule, placed[i].moment.stage);
+            placed[i].key = tr_stage_key(placed[i].moment.stage);
             firsts[stages++] = &placed[i];
         }
     qsort(firsts, (size_t)stages, sizeof *firsts, compare_stages);
@@ -175,7 +178,8 @@ static enum tr_status join_equal_weights(struct placed *placed, int64_t count, s
         struct placed *same = by_weights[first], *here = by_weights[i];
         if (strcmp(same->moment.digest, here->moment.digest))
             first = i;
-        else if (*here->moment.digest && is_timed(same) && !is_timed(here)) {
+        else if (*here->moment.digest && is_timed(same) && !is_timed(here) &&
+                 !*here->moment.stage) {
             here->place = &same->moment;
             here->stage = same->stage;
             here->end = same->end;

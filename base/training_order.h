@@ -14,6 +14,8 @@
 // < long context < sft, dpo, rl < a word that is not known. "" is pretraining. Numbers count, and
 // the words behind the first: it-mid-training comes before it-SFT.
 int tr_stage_compare(const char *a, const char *b);
+// What the words alone say, as a number to compare by: equal where natural order decides.
+int64_t tr_stage_key(const char *stage);
 bool tr_stage_known(const char *stage);
 // The N of stageN or phaseN, -1 when it is none.
 int64_t tr_stage_number(const char *stage);
@@ -31,7 +33,7 @@ struct tr_moment {
 };
 
 // Sorts by stage, step, tokens, name; what is not known comes last in its stage, and a name that
-// says the end without a stage last of all. A checkpoint of neither step nor tokens with the
+// says the end without a stage last of all. A checkpoint of no stage, step and tokens with the
 // weights of one that has them stands behind that one.
 //
 // `rule` is what differs from that, as lines; NULL or "" for nothing. The first line is "tokens"

@@ -46,7 +46,8 @@ static const char *const rows[] = {
     "^(?<word>[a-z]+" SECOND_WORD ")[-_](?:final|latest|last|hf|" SIZE "[-_]?tokens?)$",
     "^(?<word>it(?:[-_][a-z]+)+|(?!base[-_]|stable[-_])[a-z]+" SECOND_WORD ")$",
     "[-_](?<word>sft|dpo|apo|kto|orpo|simpo|rlvr[0-9]*|rlhf|grpo|ppo|instruct|chat)$",
-    "^(?!(?:checkpoint|ckpt|global|model|train|training|hf|state|epoch|seed|target|max|seen|total|"
+    "^(?!(?:checkpoint|ckpt|global|model|train|training|hf|state|epoch|seed[a-z]*|target|max|seen|"
+    "total|"
     "intermediate|run|exp|data|num)[-_])(?<other>[a-z]{2,})[-_](?:global[-_]?)?(?:step|iter)s?"
     "[-_=]?[0-9]",
     // tokens

@@ -185,7 +185,7 @@ static enum tr_status finish(struct tr_series *series, bool manifest,
     tr_name_rules_free(rules);
     TR_TRY(status);
     TR_TRY(tr_series_tell_apart(series, options->separate, err));
-    return tr_series_sort(series, manifest, options->tokens_per_step, err);
+    return tr_series_sort(series, manifest, options, err);
 }
 
 enum tr_status tr_series_from_paths(struct tr_series *series, char *const *paths, int64_t count,

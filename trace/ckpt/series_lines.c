@@ -15,22 +15,43 @@ static const char way_out[] =
 
 // ---- stages that the names leave open ----------------------------------------------------------
 
-// A word before the step is a stage only where it differs: "olmo-step1", "olmo-step2" are of one.
-static void take_other_words(struct tr_series *series) {
-    const char *first = NULL;
+static bool lacks_stage(const struct tr_series_entry *entry) {
+    return !*entry->parsed.stage && !tr_entry_is_timeless(entry);
+}
+
+static int compare_others(const void *a_, const void *b_) {
+    const struct tr_name *a = &(*(struct tr_series_entry *const *)a_)->parsed;
+    const struct tr_name *b = &(*(struct tr_series_entry *const *)b_)->parsed;
+    int order = (a->step > b->step) - (a->step < b->step);
+    return order ? order : strcmp(a->other, b->other);
+}
+
+// Whether the words differ, and no step is of two of them: else they may be side by side.
+static bool others_are_stages(struct tr_series_entry **list, int64_t count) {
     bool differ = false;
-    for (int64_t i = 0; i < series->count; i++) {
-        const struct tr_series_entry *entry = &series->entries[i];
-        if (*entry->parsed.stage || tr_entry_is_timeless(entry))
-            continue;
-        first = first ? first : entry->parsed.other;
-        differ = differ || strcmp(first, entry->parsed.other);
+    qsort(list, (size_t)count, sizeof *list, compare_others);
+    for (int64_t i = 1; i < count; i++) {
+        const struct tr_name *a = &list[i - 1]->parsed, *b = &list[i]->parsed;
+        differ = differ || strcmp(a->other, b->other);
+        if (*a->other && *b->other && strcmp(a->other, b->other) && a->step == b->step)
+            return false;
     }
-    for (int64_t i = 0; i < series->count && differ; i++) {
-        struct tr_name *parsed = &series->entries[i].parsed;
-        if (!*parsed->stage)
-            strcpy(parsed->stage, parsed->other);
-    }
+    return differ;
+}
+
+// A word before the step is a stage only where it differs: "olmo-step1", "olmo-step2" are of one.
+static enum tr_status take_other_words(struct tr_series *series, struct tr_err *err) {
+    struct tr_series_entry **list;
+    int64_t count = 0;
+    TR_TRY(tr_series_list(&list, series, err));
+    for (int64_t i = 0; i < series->count; i++)
+        if (lacks_stage(&series->entries[i]))
+            list[count++] = &series->entries[i];
+    bool take = others_are_stages(list, count);
+    for (int64_t i = 0; i < count && take; i++)
+        strcpy(list[i]->parsed.stage, list[i]->parsed.other);
+    free(list);
+    return TR_OK;
 }
 
 // Beside stage1 a checkpoint without a stage is of stage1: OLMo 2 has such.
@@ -44,7 +65,7 @@ static enum tr_status fill_first_stage(struct tr_series *series, struct tr_err *
     }
     for (int64_t i = 0; i < series->count && *first; i++) {
         struct tr_series_entry *entry = &series->entries[i];
-        if (*entry->parsed.stage || tr_entry_is_timeless(entry))
+        if (!lacks_stage(entry))
             continue;
         strcpy(entry->parsed.stage, first);
         tr_told_add(&told, entry);
@@ -185,7 +206,7 @@ enum tr_status tr_series_tell_apart(struct tr_series *series, bool separate, str
     if (separate)
         separate_lines(series);
     else
-        take_other_words(series);
+        TR_TRY(take_other_words(series, err));
     TR_TRY(fill_first_stage(series, err));
     return separate ? TR_OK : refuse_lines(series, err);
 }

@@ -17,7 +17,7 @@ static bool is_layout(const char *name) {
         "hf_weights", "hf_format", "huggingface",  "actor",   "consolidated", "model",
         "weights",    "policy",    "checkpoint",   "ckpt",    "export",       "exported",
         "converted",  "default",   "transformers", "params",  "safetensors",  "pytorch_model",
-        "items",      "merged",    "hf_model_bf16"};
+        "items",      "critic",    "policy_model", "merged",  "hf_model_bf16"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (!strcasecmp(name, words[i]))
             return true;
@@ -45,11 +45,10 @@ static enum tr_status last_component(char **name_p, const char *path, struct tr_
     return status;
 }
 
-static enum tr_status tells_time(bool *tells_p, const struct tr_name_rules *rules,
-                                 const struct tr_series_entry *entry, const char *name,
+static enum tr_status tells_time(bool *tells_p, const struct tr_name_rules *rules, const char *name,
                                  struct tr_err *err) {
     struct tr_name parsed;
-    TR_TRY(tr_name_parse(rules, entry->path, name, &parsed, err));
+    TR_TRY(tr_name_parse(rules, name, name, &parsed, err));
     *tells_p = parsed.step >= 0 || !isnan(parsed.tokens);
     return TR_OK;
 }
@@ -66,7 +65,7 @@ static enum tr_status climb(struct tr_series_entry *entry, const struct tr_name_
         *slash = 0;
         slash = strrchr(path, '/');
         name = slash ? slash + 1 : path;
-        status = tells_time(&tells, rules, entry, name, err);
+        status = tells_time(&tells, rules, name, err);
     }
     char *found = NULL;
     if (status == TR_OK && tells && tr_utf8_valid(name, strlen(name)))
@@ -107,6 +106,17 @@ static void shared_ends(const char *a, const char *b, size_t *head_p, size_t *ta
     *tail_p = *tail_p < tail ? *tail_p : tail;
 }
 
+// How many bytes of the path stand behind the folder that a climb has found; all where it found
+// none.
+static size_t behind_name(const struct tr_series_entry *entry) {
+    size_t size = strlen(entry->path), name = strlen(entry->name);
+    for (size_t end = size; end > name; end--)
+        if ((end == size || entry->path[end] == '/') && entry->path[end - name - 1] == '/' &&
+            !memcmp(entry->path + end - name, entry->name, name))
+            return end == size ? size : size - end;
+    return size;
+}
+
 // What is between, as a name; NULL when there is nothing.
 static enum tr_status middle(char **name_p, const char *path, size_t head, size_t tail,
                              struct tr_err *err) {
@@ -127,6 +137,8 @@ static enum tr_status name_by_difference(struct tr_series_entry **list, int64_t 
     for (int64_t i = 1; i < count; i++)
         shared_ends(list[0]->path, list[i]->path, &head, &tail);
     for (int64_t i = 0; i < count; i++)
+        tail = tail < behind_name(list[i]) ? tail : behind_name(list[i]);
+    for (int64_t i = 0; i < count; i++)
         if (head + tail >= strlen(list[i]->path))
             return TR_OK;
     for (int64_t i = 0; i < count; i++) {
@@ -146,7 +158,7 @@ static enum tr_status name_by_difference(struct tr_series_entry **list, int64_t 
 static enum tr_status name_group(struct tr_series_entry **list, int64_t count,
                                  const struct tr_name_rules *rules, struct tr_err *err) {
     bool tells;
-    TR_TRY(tells_time(&tells, rules, list[0], list[0]->name, err));
+    TR_TRY(tells_time(&tells, rules, list[0]->name, err));
     if (tells)
         return TR_OK;
     for (int64_t i = 0; i < count; i++)

@@ -10,6 +10,7 @@
 
 struct stage {
     const char *name;
+    int64_t key;      // of its words
     int64_t row;      // the first of its rows
     double low, high; // its tokens
 };
@@ -36,8 +37,8 @@ static int compare_stage_names(const void *a, const void *b) {
 static void widen(struct stages *stages, const struct tr_series_entry *entry, bool is_new) {
     struct stage *stage = &stages->list[stages->count - 1];
     if (is_new)
-        *stage = (struct stage){entry->parsed.stage, entry->row, entry->parsed.tokens,
-                                entry->parsed.tokens};
+        *stage = (struct stage){entry->parsed.stage, tr_stage_key(entry->parsed.stage), entry->row,
+                                entry->parsed.tokens, entry->parsed.tokens};
     stage->row = entry->row < stage->row ? entry->row : stage->row;
     stage->low = fmin(stage->low, entry->parsed.tokens);
     stage->high = fmax(stage->high, entry->parsed.tokens);
@@ -68,8 +69,9 @@ static enum tr_status find_stages(struct stages *stages, const struct tr_series 
 
 static int by_words(const void *a_, const void *b_) {
     const struct stage *a = a_, *b = b_;
-    int order = tr_stage_compare(a->name, b->name);
-    return order ? order : strcmp(a->name, b->name);
+    if (a->key != b->key)
+        return a->key < b->key ? -1 : 1;
+    return tr_natural_compare(a->name, b->name);
 }
 
 static int by_rows(const void *a, const void *b) {
@@ -103,11 +105,12 @@ static bool tokens_order(struct stages *stages) {
     return stages->all_tokens;
 }
 
-static int64_t unknown_stages(const struct stages *stages) {
-    int64_t unknown = 0;
+// The first stage in order whose words are not known; NULL when all are.
+static const char *first_unknown(const struct stages *stages) {
     for (int64_t i = 0; i < stages->count; i++)
-        unknown += !tr_stage_known(stages->list[i].name);
-    return unknown;
+        if (!tr_stage_known(stages->list[i].name))
+            return stages->list[i].name;
+    return NULL;
 }
 
 // Whether those stages whose words are known are in the words' order.
@@ -124,16 +127,18 @@ static bool known_are_ordered(const struct stages *stages) {
     return true;
 }
 
-// The order of the stages; returned is by what.
-static const char *choose_order(struct stages *stages, bool manifest) {
-    bool unknown = unknown_stages(stages) > 0;
-    if (tokens_order(stages) &&
-        (manifest ? stages->all_given : unknown && known_are_ordered(stages)))
+static const char words_order[] = "by their words";
+
+// Orders the stages; returned is by what.
+static const char *choose_order(struct stages *stages, bool manifest, bool separate) {
+    bool by_counts = tokens_order(stages) && !separate;
+    if (by_counts &&
+        (manifest ? stages->all_given : first_unknown(stages) && known_are_ordered(stages)))
         return "by their tokens";
     order_stages(stages, manifest ? by_rows : by_words);
-    return manifest  ? "as the manifest has them"
-           : unknown ? "by their words, those not known last; a manifest says another order"
-                     : "by their words";
+    return separate   ? "lines side by side, one after the other"
+           : manifest ? "as the manifest has them"
+                      : words_order;
 }
 
 static enum tr_status say_stages(struct tr_series *series, const struct stages *stages,
@@ -146,6 +151,12 @@ static enum tr_status say_stages(struct tr_series *series, const struct stages *
     if (stages->count > SHOWN)
         TR_TRY(tr_string_format(&series->notes, err, " and %lld more",
                                 (long long)(stages->count - SHOWN)));
+    const char *unknown = how == words_order ? first_unknown(stages) : NULL;
+    if (unknown)
+        return tr_string_format(&series->notes, err,
+                                "; %s, but %s is no known stage and comes last: a manifest says "
+                                "another order\n",
+                                how, unknown);
     return tr_string_format(&series->notes, err, "; %s\n", how);
 }
 
@@ -161,7 +172,8 @@ static int compare_steps(const void *a_, const void *b_) {
     return order ? order : (a->tokens > b->tokens) - (a->tokens < b->tokens);
 }
 
-// Where all tokens are known they decide: the first two that steps have the other way round.
+// Where all tokens are known they decide, unless stages are known: within one the step goes on
+// counting, without any it may start anew.
 static enum tr_status compare_axes(bool *by_tokens_p, struct tr_series *series,
                                    struct tr_err *err) {
     struct tr_series_entry **list;
@@ -171,8 +183,7 @@ static enum tr_status compare_axes(bool *by_tokens_p, struct tr_series *series,
     enum tr_status status = TR_OK;
     for (int64_t i = 1; i < series->count && !*by_tokens_p; i++) {
         const struct tr_series_entry *a = list[i - 1], *b = list[i];
-        if (is_end(a) || is_end(b) || strcmp(a->parsed.stage, b->parsed.stage) ||
-            !(a->parsed.tokens > b->parsed.tokens))
+        if (is_end(a) || is_end(b) || !(a->parsed.tokens > b->parsed.tokens))
             continue;
         *by_tokens_p = true;
         if (b->parsed.step >= 0)
@@ -185,6 +196,9 @@ static enum tr_status compare_axes(bool *by_tokens_p, struct tr_series *series,
     return status;
 }
 
+// A store keeps it as an attribute, which HDF5 limits.
+enum { RULE_LIMIT = 32 << 10 };
+
 static enum tr_status write_rule(struct tr_series *series, const struct stages *stages,
                                  bool tokens_first, struct tr_err *err) {
     bool explicit = !is_ordered(stages, by_words);
@@ -193,7 +207,13 @@ static enum tr_status write_rule(struct tr_series *series, const struct stages *
     TR_TRY(tr_string_format(&series->rule, err, "%s", tokens_first ? "tokens" : "step"));
     for (int64_t i = 0; i < stages->count && explicit; i++)
         TR_TRY(tr_string_format(&series->rule, err, "\n%s", stages->list[i].name));
-    return TR_OK;
+    if (series->rule.size <= RULE_LIMIT)
+        return TR_OK;
+    return tr_fail(
+        err, TR_EUSAGE,
+        "%lld stages have an order of their own, and their names take %zu bytes: a store "
+        "keeps %d",
+        (long long)stages->count, series->rule.size, RULE_LIMIT);
 }
 
 enum axis { BY_STEP, BY_TOKENS, BY_NAME };
@@ -285,25 +305,25 @@ static void fill_tokens(struct tr_series *series, int64_t tokens_per_step) {
 }
 
 static enum tr_status decide(struct tr_series *series, struct stages *stages, bool manifest,
-                             struct tr_err *err) {
+                             bool separate, struct tr_err *err) {
     bool tokens_first = false;
-    const char *how = choose_order(stages, manifest);
+    const char *how = choose_order(stages, manifest, separate);
     if (stages->count > 1)
         TR_TRY(say_stages(series, stages, how, err));
-    if (stages->all_tokens)
+    if (stages->all_tokens && stages->count == 1 && !*stages->list[0].name)
         TR_TRY(compare_axes(&tokens_first, series, err));
     series->order = order_text(series, stages, tokens_first);
     TR_TRY(say_unknown(series, err));
     return write_rule(series, stages, tokens_first, err);
 }
 
-enum tr_status tr_series_sort(struct tr_series *series, bool manifest, int64_t tokens_per_step,
-                              struct tr_err *err) {
+enum tr_status tr_series_sort(struct tr_series *series, bool manifest,
+                              const struct tr_series_options *options, struct tr_err *err) {
     struct stages stages;
     TR_TRY(find_stages(&stages, series, err));
-    enum tr_status status = decide(series, &stages, manifest, err);
+    enum tr_status status = decide(series, &stages, manifest, options->separate, err);
     free(stages.list);
     TR_TRY(status);
-    fill_tokens(series, tokens_per_step);
+    fill_tokens(series, options->tokens_per_step);
     return sort_entries(series, err);
 }

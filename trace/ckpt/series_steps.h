@@ -15,8 +15,8 @@ enum tr_status tr_series_name(struct tr_series *series, const struct tr_name_rul
 enum tr_status tr_series_tell_apart(struct tr_series *series, bool separate, struct tr_err *err);
 
 // Decides the order and sorts. `manifest`: rows were written by hand.
-enum tr_status tr_series_sort(struct tr_series *series, bool manifest, int64_t tokens_per_step,
-                              struct tr_err *err);
+enum tr_status tr_series_sort(struct tr_series *series, bool manifest,
+                              const struct tr_series_options *options, struct tr_err *err);
 
 // Entries that are told of in one line: how many, and the first.
 struct tr_told {
