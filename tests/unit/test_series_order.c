@@ -298,12 +298,48 @@ static void test_the_end_by_its_trainer_state(void **state) {
     tr_series_free(&series);
 }
 
+static void write_ref(const char *name, const char *commit) {
+    char path[TEXT], text[64];
+    snprintf(path, sizeof path, "%s/%s/models--o--m/refs/%s", test_folder, run_folder, name);
+    snprintf(text, sizeof text, "%s", commit);
+    write_text(path, text);
+}
+
+static void test_the_cache_of_the_hub(void **state) {
+    (void)state;
+    static const struct tr_series_options none;
+    static const char *const commits[] = {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+                                          "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
+                                          "cccccccccccccccccccccccccccccccccccccccc"};
+    struct tr_series series = {0};
+    struct tr_err err = {.text = ""};
+    char names[TEXT], text[3][TEXT], *paths[3];
+    start_run();
+    make_all("models--o--m/refs/pr");
+    write_ref("main", commits[0]);
+    write_ref("step1000", commits[0]);
+    write_ref("step500", commits[1]);
+    write_ref("broken", "bbbb");
+    for (int i = 0; i < 3; i++) {
+        char folder[TEXT];
+        snprintf(folder, sizeof folder, "models--o--m/snapshots/%s", commits[i]);
+        make_all(folder);
+        snprintf(text[i], sizeof text[i], "%s/%s/%.80s", test_folder, run_folder, folder);
+        paths[i] = text[i];
+    }
+    assert_int_equal(tr_series_from_paths(&series, paths, 3, &none, &err), TR_OK);
+    join_names(&series, names);
+    assert_string_equal(names, "step500 step1000 cccccccccccccccccccccccccccccccccccccccc");
+    tr_series_free(&series);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_manifests),
         cmocka_unit_test(test_trainer_state),
         cmocka_unit_test(test_the_end_by_its_trainer_state),
+        cmocka_unit_test(test_the_cache_of_the_hub),
     };
     return cmocka_run_group_tests(tests, folder_create, folder_remove);
 }

@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "base/alloc.h"
+#include "hub_refs.h"
 #include "series_steps.h"
 
 // Folders that trainers and converters put below a checkpoint's own.
@@ -189,9 +190,19 @@ static enum tr_status refuse_equal_names(struct tr_series_entry **list, int64_t 
     return TR_OK;
 }
 
+// By the branch where it lies in the Hub's cache, else by the last component.
+static enum tr_status name_alone(struct tr_series_entry *entry, struct tr_hub_refs *refs,
+                                 struct tr_err *err) {
+    const char *branch;
+    TR_TRY(tr_hub_branch(refs, entry->path, &branch, err));
+    return branch ? tr_strdup(&entry->name, branch, err)
+                  : last_component(&entry->name, entry->path, err);
+}
+
 enum tr_status tr_series_name(struct tr_series *series, const struct tr_name_rules *rules,
                               struct tr_err *err) {
     struct tr_series_entry **list;
+    struct tr_hub_refs refs = {0};
     int64_t unnamed = 0;
     TR_TRY(tr_series_list(&list, series, err));
     enum tr_status status = TR_OK;
@@ -200,8 +211,9 @@ enum tr_status tr_series_name(struct tr_series *series, const struct tr_name_rul
         if (entry->given & TR_GIVEN_NAME)
             continue;
         list[unnamed++] = entry;
-        status = last_component(&entry->name, entry->path, err);
+        status = name_alone(entry, &refs, err);
     }
+    tr_hub_refs_free(&refs);
     if (status == TR_OK)
         status = name_groups(list, unnamed, rules, err);
     for (int64_t i = 0; i < series->count; i++)
