@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The order of training, from what is typed to what stands in the store.
 
-test_order.py NAME=PATH...: trace-ckpts, store_json, trace-info."""
+test_order.py NAME=PATH...: trace-ckpts, trace-info, trace-analyze, store_json."""
 
 import json
 import os
@@ -54,6 +54,9 @@ class Cases:
         ran = self.trace("words", "--ckpts", *self.make(*names)).expect(0)
         self.line(ran, names)
         self.expect("words", *names)
+        told = harness.run(self.programs["trace-analyze"], self.root + "/words.h5").expect(0)
+        check("steps or tokens are known of all, but do not rise from each to the next" in
+              " ".join(told.out.split()), told)
 
     def one_after_the_other(self):
         """Two jobs into one store, the later stage first."""

@@ -251,8 +251,8 @@ enum tr_status tr_job_describe(struct tr_job *job, const struct kn_backend *kn,
     TR_GO(status, tr_run_info_text(i, TR_RECORDED, "source", job->settings->version, err), out);
     TR_GO(status, tr_run_info_text(i, TR_VOLATILE, "created", time, err), out);
     if (job->series.rule.data)
-        TR_GO(status,
-              tr_run_info_text(i, TR_VOLATILE, "training_order", job->series.rule.data, err), out);
+        TR_GO(status, tr_run_info_text(i, TR_VOLATILE, "row_order", job->series.rule.data, err),
+              out);
     TR_GO(status, tr_run_info_text(i, TR_VOLATILE, "host", host, err), out);
     TR_GO(status, tr_run_info_text(i, TR_VOLATILE, "history", history.data, err), out);
 out:
