@@ -41,6 +41,16 @@ static enum tr_status add_gaps(struct an_writer *w, struct tr_err *err) {
                             (long long)series->claimed);
 }
 
+// Whether steps, or tokens, are known of all checkpoints.
+static bool knows_time(const struct an_series *series) {
+    int64_t steps = 0, tokens = 0;
+    for (int64_t c = 0; c < series->checkpoints; c++) {
+        steps += series->checkpoint[c].step >= 0;
+        tokens += !isnan(series->checkpoint[c].tokens);
+    }
+    return steps == series->checkpoints || tokens == series->checkpoints;
+}
+
 static enum tr_status add_claimed(struct an_writer *w, struct tr_err *err) {
     const struct an_series *series = &w->result->series;
     int64_t claimed = series->claimed;
@@ -55,8 +65,10 @@ static enum tr_status add_claimed(struct an_writer *w, struct tr_err *err) {
         return TR_OK;
     if (series->axis == AN_AXIS_INDEX)
         return tr_string_format(w->text, err,
-                                " Means over training count every checkpoint once: neither tokens "
-                                "nor steps are known of all.");
+                                " Means over training count every checkpoint once: %s.",
+                                knows_time(series) ? "steps or tokens are known of all, but do not "
+                                                     "rise from each to the next"
+                                                   : "neither tokens nor steps are known of all");
     return tr_string_format(w->text, err,
                             " Means over training weigh a checkpoint by the %ss it stands for.",
                             an_axis_names[series->axis]);

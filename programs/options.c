@@ -25,6 +25,8 @@ enum long_option {
     OPT_PER_TOKEN,
     OPT_NO_NLL,
     OPT_TOKENS_PER_STEP,
+    OPT_NAME_PATTERN,
+    OPT_SEPARATE,
     OPT_PUBLISH,
     OPT_DROP,
     OPT_DRY_RUN,
@@ -40,6 +42,14 @@ static const struct argp_option argp_options[] = {
     {"input", 'i', "CSV", 0, "A manifest instead: columns path, step, tokens, stage", 0},
     {"tokens-per-step", OPT_TOKENS_PER_STEP, "N", 0,
      "Tokens per training step, for checkpoints whose names lack tokens", 0},
+    {"name-pattern", OPT_NAME_PATTERN, "REGEX", 0,
+     "How folders' names say step, tokens and stage: groups of these names, as in "
+     "'run(?<stage>\\d+)_(?<step>\\d+)' (PCRE2); with a slash in it, how paths do",
+     0},
+    {"separate", OPT_SEPARATE, 0, 0,
+     "Checkpoints of one step are of several lines of training (seeds, ingredients of a merge): "
+     "each line becomes a stage",
+     0},
     {0, 0, 0, 0, "Over which text (default: a built-in one):", 2},
     {"text", OPT_TEXT, "FILE", 0,
      "Plain text or .jsonl with \"text\", tokenised with the series' own tokenizer.json", 0},
@@ -197,6 +207,12 @@ static error_t parse_option(int key, char *arg, struct argp_state *state) {
         return 0;
     case OPT_TOKENS_PER_STEP:
         options->tokens_per_step = number(state, "tokens-per-step", arg, 1);
+        return 0;
+    case OPT_NAME_PATTERN:
+        options->name_pattern = arg;
+        return 0;
+    case OPT_SEPARATE:
+        options->separate = true;
         return 0;
     case OPT_PUBLISH:
         options->publish_seconds = number(state, "publish", arg, 0);

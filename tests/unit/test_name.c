@@ -10,9 +10,28 @@
 
 #include <cmocka.h>
 
-#include "ckpt/series.h"
+#include "ckpt/name.h"
 
 #define NONE NAN
+
+static struct tr_name_rules *rules;
+
+static int open_rules(void **state) {
+    (void)state;
+    struct tr_err err;
+    return tr_name_rules_new(&rules, NULL, &err) == TR_OK ? 0 : -1;
+}
+
+static int close_rules(void **state) {
+    (void)state;
+    tr_name_rules_free(rules);
+    return 0;
+}
+
+static void parse(const char *name, struct tr_name *parsed) {
+    struct tr_err err;
+    assert_int_equal(tr_name_parse(rules, name, name, parsed, &err), TR_OK);
+}
 
 static const struct {
     const char *name, *stage;
@@ -92,7 +111,7 @@ static void test_names(void **state) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct tr_name parsed;
         memset(&parsed, 0x5a, sizeof parsed);
-        tr_name_parse(cases[i].name, &parsed);
+        parse(cases[i].name, &parsed);
         bool tokens_equal =
             isnan(cases[i].tokens) ? isnan(parsed.tokens) : parsed.tokens == cases[i].tokens;
         if (strcmp(parsed.stage, cases[i].stage) || parsed.step != cases[i].step || !tokens_equal)
@@ -107,7 +126,7 @@ static void test_a_long_stage_is_unknown(void **state) {
     struct tr_name parsed;
     memset(name + 5, '1', 100);
     strcpy(name + 105, "-step7");
-    tr_name_parse(name, &parsed);
+    parse(name, &parsed);
     assert_string_equal(parsed.stage, "");
     assert_int_equal(parsed.step, 7);
 }
@@ -118,7 +137,7 @@ static void test_a_name_longer_than_any_file_name(void **state) {
     struct tr_name parsed;
     memset(name, 'x', sizeof name);
     strcpy(name + 300, "-step7");
-    tr_name_parse(name, &parsed);
+    parse(name, &parsed);
     assert_int_equal(parsed.step, -1);
 }
 
@@ -128,5 +147,5 @@ int main(void) {
         cmocka_unit_test(test_a_long_stage_is_unknown),
         cmocka_unit_test(test_a_name_longer_than_any_file_name),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, open_rules, close_rules);
 }

@@ -10,6 +10,7 @@
 #include "ckpt/series.h"
 #include "folder.h"
 
+static const struct tr_series_options none;
 static char sentence[4 * FOLDER_PATH];
 
 // The text with every '@' replaced by the test's folder.
@@ -47,7 +48,8 @@ static void build(struct tr_series *series, const char *run, const char *names,
         snprintf(text[count], sizeof text[count], "%s/", make_folder(path));
         paths[count] = text[count];
     }
-    if (tr_series_from_paths(series, paths, count, tokens_per_step, &err))
+    const struct tr_series_options options = {.tokens_per_step = tokens_per_step};
+    if (tr_series_from_paths(series, paths, count, &options, &err))
         fail_msg("%s", err.text);
 }
 
@@ -58,19 +60,19 @@ static void test_order(void **state) {
     } cases[] = {
         {"step10000 step2000 step0 step143000", "step0 step2000 step10000 step143000", "by step"},
         {"240b_tokens 40b_tokens 1000b_tokens", "40b_tokens 240b_tokens 1000b_tokens", "by tokens"},
-        {"v10 v9 main", "main v9 v10", "by name"},
-        {"step20 main step3", "main step3 step20", "by name"},
+        {"v10 v9 main", "v9 v10 main", "by name"},
+        {"step20 main step3", "step3 step20 main", "by step"},
         {"longctx-step5 step50000 step100", "step100 step50000 longctx-step5",
          "by stage, then step"},
         {"stage10-step1 stage2-step7 stage2-step3", "stage2-step3 stage2-step7 stage10-step1",
          "by stage, then step"},
         {"stage1-step9-tokens2B stage1-step10-tokens1B",
          "stage1-step9-tokens2B stage1-step10-tokens1B", "by step"},
+        {"step9-tokens2B step10-tokens1B", "step10-tokens1B step9-tokens2B", "by tokens"},
         {"stage1-1b_tokens stage2-base stage1-final", "stage1-1b_tokens stage1-final stage2-base",
          "by stage, then name"},
         {"base_final base_0020000 mid_1_0000100", "base_0020000 base_final mid_1_0000100",
-         "by stage, then name"},
-        {"step5-seed10 step5-seed9", "step5-seed9 step5-seed10", "by step"},
+         "by stage, then step"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct tr_series series;
@@ -86,14 +88,14 @@ static void test_tokens_are_filled_never_invented(void **state) {
     (void)state;
     struct tr_series series;
     build(&series, "tokens0", "step1-tokens7B step2 main", 0);
-    assert_true(isnan(series.entries[0].parsed.tokens)); // main
-    assert_true(series.entries[1].parsed.tokens == 7e9);
-    assert_true(isnan(series.entries[2].parsed.tokens));
+    assert_true(isnan(series.entries[2].parsed.tokens)); // main
+    assert_true(series.entries[0].parsed.tokens == 7e9);
+    assert_true(isnan(series.entries[1].parsed.tokens));
     tr_series_free(&series);
     build(&series, "tokens1", "step1-tokens7B step2 main", 1000);
-    assert_true(isnan(series.entries[0].parsed.tokens));
-    assert_true(series.entries[1].parsed.tokens == 7e9);
-    assert_true(series.entries[2].parsed.tokens == 2000);
+    assert_true(series.entries[0].parsed.tokens == 7e9);
+    assert_true(series.entries[1].parsed.tokens == 2000);
+    assert_true(isnan(series.entries[2].parsed.tokens));
     tr_series_free(&series);
 }
 
@@ -106,7 +108,7 @@ static void test_plain_files_are_skipped(void **state) {
                      in_folder("mixed/tokens.npy")};
     write_text(paths[0], "x");
     write_text(paths[2], "x");
-    assert_int_equal(tr_series_from_paths(&series, paths, 3, 0, &err), TR_OK);
+    assert_int_equal(tr_series_from_paths(&series, paths, 3, &none, &err), TR_OK);
     assert_order(&series, "by step", "step7");
     assert_int_equal(series.skipped_files, 2);
     assert_string_equal(series.first_skipped, "README.md");
@@ -119,12 +121,12 @@ static void test_paths_are_kept_without_trailing_slashes(void **state) {
     struct tr_err err;
     char *plain = make_folder("slashes"), path[2 * FOLDER_PATH + 4];
     snprintf(path, sizeof path, "%s///", plain);
-    assert_int_equal(tr_series_from_paths(&series, &(char *){path}, 1, 0, &err), TR_OK);
+    assert_int_equal(tr_series_from_paths(&series, &(char *){path}, 1, &none, &err), TR_OK);
     assert_string_equal(series.entries[0].path, plain);
     assert_string_equal(series.entries[0].name, "slashes");
     tr_series_free(&series);
     snprintf(path, sizeof path, "%s/.", plain);
-    assert_int_equal(tr_series_from_paths(&series, &(char *){path}, 1, 0, &err), TR_OK);
+    assert_int_equal(tr_series_from_paths(&series, &(char *){path}, 1, &none, &err), TR_OK);
     assert_string_equal(series.entries[0].name, "slashes");
     tr_series_free(&series);
 }
@@ -132,7 +134,7 @@ static void test_paths_are_kept_without_trailing_slashes(void **state) {
 static void assert_refused(char *const *paths, int64_t count, const char *expected) {
     struct tr_series series = {.count = 42};
     struct tr_err err;
-    assert_int_equal(tr_series_from_paths(&series, paths, count, 0, &err), TR_EUSAGE);
+    assert_int_equal(tr_series_from_paths(&series, paths, count, &none, &err), TR_EUSAGE);
     assert_string_equal(err.text, expand(expected));
     assert_int_equal(series.count, 42);
 }
@@ -162,7 +164,8 @@ static void test_refusals(void **state) {
 static enum tr_status read_manifest(struct tr_series *series, const char *csv, struct tr_err *err) {
     char *path = in_folder("runs/manifest.csv");
     write_text(path, csv);
-    return tr_series_from_manifest(series, path, 10, err);
+    const struct tr_series_options options = {.tokens_per_step = 10};
+    return tr_series_from_manifest(series, path, &options, err);
 }
 
 static void test_manifest(void **state) {
@@ -249,7 +252,7 @@ static void test_a_manifest_in_the_present_folder(void **state) {
     assert_non_null(getcwd(before, sizeof before));
     write_text(in_folder("here.csv"), "path\nruns/step20\n");
     assert_int_equal(chdir(test_folder), 0);
-    enum tr_status status = tr_series_from_manifest(&series, "here.csv", 0, &err);
+    enum tr_status status = tr_series_from_manifest(&series, "here.csv", &none, &err);
     assert_int_equal(chdir(before), 0);
     assert_int_equal(status, TR_OK);
     assert_string_equal(series.entries[0].path, "./runs/step20");

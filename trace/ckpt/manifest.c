@@ -123,8 +123,10 @@ static enum tr_status convert_row(const struct csv *csv, const int field_of[COLU
         return bad_field(csv, PATH, "", "a folder", err);
     if (strchr(row->name, '/'))
         return bad_field(csv, NAME, row->name, "without slashes", err);
-    if (strlen(row->stage) >= sizeof((struct tr_name *)NULL)->stage)
+    if (strlen(row->stage) >= TR_STAGE_MAX)
         return bad_field(csv, STAGE, row->stage, "shorter than 64 bytes", err);
+    if (strpbrk(row->stage, "\r\n"))
+        return bad_field(csv, STAGE, row->stage, "one line", err);
     if (*text[STEP] && !tr_parse_i64(text[STEP], 0, INT64_MAX, &row->step))
         return bad_field(csv, STEP, text[STEP], "a whole number of at least 0", err);
     if (*text[TOKENS] && !tr_parse_f64(text[TOKENS], 0, 1e30, &row->tokens))

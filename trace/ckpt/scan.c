@@ -182,11 +182,12 @@ static bool skip_number(struct tr_scan *scan) {
 
 // A string, number or literal.
 static enum tr_status skip_scalar(struct tr_scan *scan, char *scratch, struct tr_err *err) {
-    static const char *const literals[] = {"true", "false", "null"};
+    static const char *const literals[] = {"true", "false", "null", "NaN", "Infinity", "-Infinity"};
+    int count = scan->python ? 6 : 3;
     skip_space(scan);
     if (scan->at < scan->end && *scan->at == '"')
         return tr_scan_string(scan, scratch, NULL, err);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < count; i++) {
         size_t length = strlen(literals[i]);
         if ((size_t)(scan->end - scan->at) >= length && !memcmp(scan->at, literals[i], length)) {
             scan->at += length;

@@ -14,6 +14,7 @@
 struct tr_scan {
     const char *start, *at, *end;
     const char *what; // opens each sentence
+    bool python;      // what is passed may hold NaN and Infinity, as Python's json writes them
 };
 
 // Starts at bytes[0, size), which must be UTF-8. `what` is borrowed.

@@ -2,7 +2,6 @@
 #include "ckpt/series.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +12,8 @@
 #include "base/file.h"
 #include "base/strings.h"
 #include "manifest.h"
+#include "series_steps.h"
+#include "trainer_state.h"
 
 enum { MANIFEST_LIMIT = 64 << 20 }; // bytes
 
@@ -23,25 +24,30 @@ static enum tr_status copy_path(char **path_p, const char *path, struct tr_err *
     return TR_OK;
 }
 
-// The last component, of the resolved path where the given one ends in none ("." or "..").
-static enum tr_status name_of(char **name_p, const char *path, struct tr_err *err) {
-    char resolved[PATH_MAX], *name;
-    TR_TRY(tr_path_name(&name, path, err));
-    if (!strcmp(name, ".") || !strcmp(name, "..")) {
-        free(name);
-        if (!realpath(path, resolved))
-            return tr_fail(err, TR_EUSAGE, "cannot resolve %s: %s", path, strerror(errno));
-        TR_TRY(tr_path_name(&name, resolved, err));
-    }
-    enum tr_status status = TR_OK;
-    if (!*name || !tr_utf8_valid(name, strlen(name)))
-        status = tr_fail(err, TR_EUSAGE, "the name of the folder %s is %s", path,
-                         *name ? "not valid UTF-8" : "empty");
-    if (status == TR_OK)
-        *name_p = name;
+void tr_told_add(struct tr_told *told, const struct tr_series_entry *entry) {
+    told->first = told->first ? told->first : entry;
+    told->count++;
+}
+
+const char *tr_told_names(const struct tr_told *told, char out[320]) {
+    if (told->count == 1)
+        snprintf(out, 320, "%.255s", told->first->name);
     else
-        free(name);
-    return status;
+        snprintf(out, 320, "%.255s and %lld other%s", told->first->name, (long long)told->count - 1,
+                 told->count == 2 ? "" : "s");
+    return out;
+}
+
+bool tr_entry_is_timeless(const struct tr_series_entry *entry) {
+    return entry->parsed.step < 0 && isnan(entry->parsed.tokens);
+}
+
+enum tr_status tr_series_list(struct tr_series_entry ***list_p, const struct tr_series *series,
+                              struct tr_err *err) {
+    TR_TRY(TR_NEW(list_p, series->count, "the series", err));
+    for (int64_t i = 0; i < series->count; i++)
+        (*list_p)[i] = &series->entries[i];
+    return TR_OK;
 }
 
 static void skip_file(struct tr_series *series, const char *path) {
@@ -52,8 +58,7 @@ static void skip_file(struct tr_series *series, const char *path) {
 }
 
 // Appends the folder `path`; series->entries has room.
-static enum tr_status add_path(struct tr_series *series, const char *path, const char *name,
-                               struct tr_err *err) {
+static enum tr_status add_path(struct tr_series *series, const char *path, struct tr_err *err) {
     struct stat info;
     if (stat(path, &info))
         return tr_fail(err, TR_EUSAGE, "cannot find the checkpoint folder %s: %s", path,
@@ -62,24 +67,23 @@ static enum tr_status add_path(struct tr_series *series, const char *path, const
         skip_file(series, path);
         return TR_OK;
     }
-    struct tr_series_entry *entry = &series->entries[series->count++];
-    TR_TRY(copy_path(&entry->path, path, err));
-    if (*name)
-        TR_TRY(tr_strdup(&entry->name, name, err));
-    else
-        TR_TRY(name_of(&entry->name, entry->path, err));
-    tr_name_parse(entry->name, &entry->parsed);
-    return TR_OK;
+    struct tr_series_entry *entry = &series->entries[series->count];
+    entry->row = series->count++;
+    entry->parsed = (struct tr_name){.step = -1, .tokens = NAN};
+    return copy_path(&entry->path, path, err);
 }
 
-// What the manifest gives overrides what the name tells.
-static void override(struct tr_name *parsed, const struct tr_manifest_row *row) {
-    if (*row->stage)
-        snprintf(parsed->stage, sizeof parsed->stage, "%s", row->stage);
-    if (row->step >= 0)
-        parsed->step = row->step;
-    if (!isnan(row->tokens))
-        parsed->tokens = row->tokens;
+static enum tr_status take_row(struct tr_series_entry *entry, const struct tr_manifest_row *row,
+                               struct tr_err *err) {
+    if (*row->name)
+        TR_TRY(tr_strdup(&entry->name, row->name, err));
+    snprintf(entry->parsed.stage, sizeof entry->parsed.stage, "%s", row->stage);
+    entry->parsed.step = row->step;
+    entry->parsed.tokens = row->tokens;
+    entry->given = (*row->name ? TR_GIVEN_NAME : 0) | (*row->stage ? TR_GIVEN_STAGE : 0) |
+                   (row->step >= 0 ? TR_GIVEN_STEP : 0) |
+                   (!isnan(row->tokens) ? TR_GIVEN_TOKENS : 0);
+    return TR_OK;
 }
 
 static enum tr_status add_row(struct tr_series *series, const char *folder,
@@ -88,86 +92,110 @@ static enum tr_status add_row(struct tr_series *series, const char *folder,
     TR_TRY(*row->path == '/' ? tr_strdup(&path, row->path, err)
                              : tr_path_join(&path, folder, row->path, err));
     int64_t before = series->count;
-    enum tr_status status = add_path(series, path, row->name, err);
+    enum tr_status status = add_path(series, path, err);
     free(path);
     if (status == TR_OK && series->count > before)
-        override(&series->entries[before].parsed, row);
+        status = take_row(&series->entries[before], row, err);
     return status;
 }
 
-static int compare_names(const void *a, const void *b) {
-    return strcmp(((const struct tr_series_entry *)a)->name,
-                  ((const struct tr_series_entry *)b)->name);
-}
+// ---- what names and trainers say ---------------------------------------------------------------
 
-static enum tr_status refuse_equal_names(struct tr_series *series, struct tr_err *err) {
-    struct tr_series_entry *entries = series->entries;
-    qsort(entries, (size_t)series->count, sizeof *entries, compare_names);
-    for (int64_t i = 1; i < series->count; i++)
-        if (!strcmp(entries[i - 1].name, entries[i].name))
-            return tr_fail(err, TR_EUSAGE,
-                           "%s and %s have the same name, and a trace knows its checkpoints by "
-                           "name: give them a \"name\" in a manifest",
-                           entries[i - 1].path, entries[i].path);
-    return TR_OK;
-}
+// Where two sources disagree on a step or on tokens: the first such entry, and what both say.
+struct disagreement {
+    struct tr_told told;
+    double name, state;
+    const char *what;
+};
 
-enum axis { BY_STEP, BY_TOKENS, BY_NAME };
-
-static int compare_entries(const void *a_, const void *b_, void *axis_) {
-    const struct tr_series_entry *a = a_, *b = b_;
-    const enum axis axis = *(const enum axis *)axis_;
-    int order = tr_natural_compare(a->parsed.stage, b->parsed.stage);
-    if (!order && axis == BY_STEP)
-        order = (a->parsed.step > b->parsed.step) - (a->parsed.step < b->parsed.step);
-    if (!order && axis == BY_TOKENS)
-        order = (a->parsed.tokens > b->parsed.tokens) - (a->parsed.tokens < b->parsed.tokens);
-    return order ? order : tr_natural_compare(a->name, b->name);
-}
-
-static void sort_entries(struct tr_series *series) {
-    static const char *const texts[2][3] = {
-        {"by step", "by tokens", "by name"},
-        {"by stage, then step", "by stage, then tokens", "by stage, then name"}};
-    bool steps = true, tokens = true, stages = false;
-    for (int64_t i = 0; i < series->count; i++) {
-        const struct tr_name *parsed = &series->entries[i].parsed;
-        steps = steps && parsed->step >= 0;
-        tokens = tokens && !isnan(parsed->tokens);
-        stages = stages || strcmp(parsed->stage, series->entries[0].parsed.stage);
+static void compare(struct disagreement *found, const struct tr_series_entry *entry,
+                    const char *what, double name, double state) {
+    if (name == state)
+        return;
+    if (!found->told.count) {
+        found->name = name;
+        found->state = state;
+        found->what = what;
     }
-    enum axis axis = steps ? BY_STEP : tokens ? BY_TOKENS : BY_NAME;
-    qsort_r(series->entries, (size_t)series->count, sizeof *series->entries, compare_entries,
-            &axis);
-    series->order = texts[stages][axis];
+    tr_told_add(&found->told, entry);
 }
 
-static enum tr_status finish(struct tr_series *series, int64_t tokens_per_step,
-                             struct tr_err *err) {
+// What the manifest gives stays, then the name counts, then the trainer's state.
+static void merge(struct tr_series_entry *entry, const struct tr_name *name,
+                  const struct tr_trainer_state *state, struct disagreement *found) {
+    struct tr_name *parsed = &entry->parsed, given = *parsed;
+    *parsed = *name;
+    if (entry->given & TR_GIVEN_STAGE)
+        memcpy(parsed->stage, given.stage, sizeof parsed->stage);
+    if (entry->given & TR_GIVEN_STEP)
+        parsed->step = given.step;
+    else if (parsed->step < 0)
+        parsed->step = state->step;
+    else if (state->step >= 0)
+        compare(found, entry, "step", (double)parsed->step, (double)state->step);
+    if (entry->given & TR_GIVEN_TOKENS)
+        parsed->tokens = given.tokens;
+    else if (isnan(parsed->tokens))
+        parsed->tokens = state->tokens;
+}
+
+static enum tr_status read_entries(struct tr_series *series, const struct tr_name_rules *rules,
+                                   struct tr_err *err) {
+    struct tr_told unread = {0};
+    struct disagreement found = {0};
+    struct tr_err why, first_why;
+    char names[320];
+    for (int64_t i = 0; i < series->count; i++) {
+        struct tr_series_entry *entry = &series->entries[i];
+        struct tr_name name;
+        struct tr_trainer_state state;
+        TR_TRY(tr_name_parse(rules, entry->path, entry->name, &name, err));
+        if (tr_trainer_state_read(&state, entry->path, &why) != TR_OK) {
+            first_why = unread.count ? first_why : why;
+            tr_told_add(&unread, entry);
+        }
+        merge(entry, &name, &state, &found);
+    }
+    if (unread.count)
+        TR_TRY(tr_string_format(&series->notes, err, "left out, trainer_state.json of %s: %s\n",
+                                tr_told_names(&unread, names), first_why.text));
+    if (!found.told.count)
+        return TR_OK;
+    return tr_string_format(&series->notes, err,
+                            "name and trainer_state.json disagree on the %s of %s: %.0f and %.0f; "
+                            "the name counts\n",
+                            found.what, tr_told_names(&found.told, names), found.name, found.state);
+}
+
+// ---- putting it together -----------------------------------------------------------------------
+
+static enum tr_status finish(struct tr_series *series, bool manifest,
+                             const struct tr_series_options *options, struct tr_err *err) {
+    struct tr_name_rules *rules;
     if (!series->count && series->skipped_files)
         return tr_fail(err, TR_EUSAGE,
                        "no checkpoint folder was given, only %lld plain files (the first is %s)",
                        (long long)series->skipped_files, series->first_skipped);
     if (!series->count)
         return tr_fail(err, TR_EUSAGE, "no checkpoint folder was given");
-    for (int64_t i = 0; i < series->count && tokens_per_step > 0; i++) {
-        struct tr_name *parsed = &series->entries[i].parsed;
-        if (parsed->step >= 0 && isnan(parsed->tokens))
-            parsed->tokens = (double)parsed->step * (double)tokens_per_step;
-    }
-    TR_TRY(refuse_equal_names(series, err));
-    sort_entries(series);
-    return TR_OK;
+    TR_TRY(tr_name_rules_new(&rules, options->name_pattern, err));
+    enum tr_status status = tr_series_name(series, rules, err);
+    if (status == TR_OK)
+        status = read_entries(series, rules, err);
+    tr_name_rules_free(rules);
+    TR_TRY(status);
+    TR_TRY(tr_series_tell_apart(series, options->separate, err));
+    return tr_series_sort(series, manifest, options, err);
 }
 
 enum tr_status tr_series_from_paths(struct tr_series *series, char *const *paths, int64_t count,
-                                    int64_t tokens_per_step, struct tr_err *err) {
+                                    const struct tr_series_options *options, struct tr_err *err) {
     struct tr_series built = {0};
     enum tr_status status;
     TR_TRY(TR_NEW(&built.entries, count, "the series", err));
     for (int64_t i = 0; i < count; i++)
-        TR_GO(status, add_path(&built, paths[i], "", err), out);
-    TR_GO(status, finish(&built, tokens_per_step, err), out);
+        TR_GO(status, add_path(&built, paths[i], err), out);
+    TR_GO(status, finish(&built, false, options, err), out);
     *series = built;
     return TR_OK;
 out:
@@ -189,7 +217,8 @@ static enum tr_status add_rows(struct tr_series *series, const char *manifest_pa
 }
 
 enum tr_status tr_series_from_manifest(struct tr_series *series, const char *manifest_path,
-                                       int64_t tokens_per_step, struct tr_err *err) {
+                                       const struct tr_series_options *options,
+                                       struct tr_err *err) {
     struct tr_series built = {0};
     struct tr_manifest manifest = {0};
     char *bytes = NULL;
@@ -198,7 +227,7 @@ enum tr_status tr_series_from_manifest(struct tr_series *series, const char *man
     TR_TRY(tr_file_load(manifest_path, MANIFEST_LIMIT, &bytes, &size, err));
     TR_GO(status, tr_manifest_parse(&manifest, bytes, size, manifest_path, err), out);
     TR_GO(status, add_rows(&built, manifest_path, &manifest, err), out);
-    TR_GO(status, finish(&built, tokens_per_step, err), out);
+    TR_GO(status, finish(&built, true, options, err), out);
     *series = built;
     built = (struct tr_series){0};
 out:
@@ -214,5 +243,7 @@ void tr_series_free(struct tr_series *series) {
         free(series->entries[i].name);
     }
     free(series->entries);
+    tr_string_free(&series->rule);
+    tr_string_free(&series->notes);
     *series = (struct tr_series){0};
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -34,11 +35,13 @@ void tr_shape_text(const struct tr_config *c, char out[256]) {
 
 static enum tr_status find_series(struct tr_job *job, struct tr_string *notes, struct tr_err *err) {
     const struct tr_run_settings *o = job->settings;
+    const struct tr_series_options options = {.tokens_per_step = o->tokens_per_step,
+                                              .name_pattern = o->name_pattern,
+                                              .separate = o->separate};
     if (o->manifest)
-        TR_TRY(tr_series_from_manifest(&job->series, o->manifest, o->tokens_per_step, err));
+        TR_TRY(tr_series_from_manifest(&job->series, o->manifest, &options, err));
     else
-        TR_TRY(
-            tr_series_from_paths(&job->series, o->paths, o->path_count, o->tokens_per_step, err));
+        TR_TRY(tr_series_from_paths(&job->series, o->paths, o->path_count, &options, err));
     const struct tr_series *s = &job->series;
     if (s->count == 0)
         return tr_fail(err, TR_EUSAGE,
@@ -49,10 +52,12 @@ static enum tr_status find_series(struct tr_job *job, struct tr_string *notes, s
                                 (long long)s->skipped_files, s->skipped_files == 1 ? "" : "s",
                                 s->first_skipped, s->skipped_files == 1 ? "" : ", ..."));
     if (s->count == 1)
-        return tr_string_format(notes, err, "1 checkpoint, %s\n", s->entries[0].name);
-    return tr_string_format(notes, err, "%lld checkpoints, %s, from %s to %s\n",
-                            (long long)s->count, s->order, s->entries[0].name,
-                            s->entries[s->count - 1].name);
+        TR_TRY(tr_string_format(notes, err, "1 checkpoint, %s\n", s->entries[0].name));
+    else
+        TR_TRY(tr_string_format(notes, err, "%lld checkpoints, %s, from %s to %s\n",
+                                (long long)s->count, s->order, s->entries[0].name,
+                                s->entries[s->count - 1].name));
+    return tr_string_append(notes, s->notes.data, s->notes.size, err);
 }
 
 // The first checkpoint whose headers and config can be read gives the series' shape.
@@ -71,26 +76,35 @@ static enum tr_status find_first(struct tr_job *job, int64_t *index_p, struct tr
                    (long long)job->series.count, first_err.text);
 }
 
+// Whether the file at `path`, where there is one, holds the same bytes as the first one's.
+static bool same_tokenizer(const char *path, const struct stat *first, const char *digest) {
+    enum { LIMIT = 256 << 20 };
+    char *bytes, other[TR_DIGEST_MAX];
+    size_t size;
+    struct stat info;
+    if (stat(path, &info) || (info.st_dev == first->st_dev && info.st_ino == first->st_ino) ||
+        tr_file_load(path, LIMIT, &bytes, &size, NULL) != TR_OK)
+        return true;
+    tr_digest_bytes(bytes, size, other);
+    free(bytes);
+    return strcmp(other, digest) == 0;
+}
+
 // All tokenizer.json of the series must be the same file, or one text would be many.
 static enum tr_status check_tokenizers(const struct tr_job *job, const char *first_path,
                                        const char *digest, struct tr_err *err) {
-    enum { LIMIT = 256 << 20 };
+    struct stat first = {0};
+    stat(first_path, &first); // it was just read; without it every file is read
     for (int64_t i = 0; i < job->series.count; i++) {
-        char *path, *bytes, other[TR_DIGEST_MAX];
-        size_t size;
+        char *path;
         TR_TRY(tr_path_join(&path, job->series.entries[i].path, "tokenizer.json", err));
-        bool same = true;
-        if (tr_file_exists(path) && tr_file_load(path, LIMIT, &bytes, &size, NULL) == TR_OK) {
-            tr_digest_bytes(bytes, size, other);
-            same = strcmp(other, digest) == 0;
-            free(bytes);
-        }
         enum tr_status status =
-            same ? TR_OK
-                 : tr_fail(err, TR_EUSAGE,
-                           "the tokenizer changes within the series: %s differs from %s; give "
-                           "token ids with --tokens",
-                           path, first_path);
+            same_tokenizer(path, &first, digest)
+                ? TR_OK
+                : tr_fail(err, TR_EUSAGE,
+                          "the tokenizer changes within the series: %s differs from %s; give "
+                          "token ids with --tokens",
+                          path, first_path);
         free(path);
         TR_TRY(status);
     }
@@ -236,6 +250,9 @@ enum tr_status tr_job_describe(struct tr_job *job, const struct kn_backend *kn,
     TR_GO(status, tr_run_info_text(i, TR_RECORDED, "calibration", c->label, err), out);
     TR_GO(status, tr_run_info_text(i, TR_RECORDED, "source", job->settings->version, err), out);
     TR_GO(status, tr_run_info_text(i, TR_VOLATILE, "created", time, err), out);
+    if (job->series.rule.data)
+        TR_GO(status, tr_run_info_text(i, TR_VOLATILE, "row_order", job->series.rule.data, err),
+              out);
     TR_GO(status, tr_run_info_text(i, TR_VOLATILE, "host", host, err), out);
     TR_GO(status, tr_run_info_text(i, TR_VOLATILE, "history", history.data, err), out);
 out:

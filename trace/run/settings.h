@@ -16,9 +16,10 @@ struct tr_run_settings {
     int64_t path_count;
     const char *manifest, *out, *text, *tokens; // files; NULL: not given
     const char *drop;                           // a drop set, or @FILE; NULL: nothing is left out
+    const char *name_pattern;                   // of struct tr_series_options; NULL: not given
     int64_t samples, seq_len, tokens_per_step;  // 0: not given
     int64_t span_tokens, drift_tokens;          // 0: not given
-    bool spans, per_token, no_nll, fresh, verify, dry_run;
+    bool separate, spans, per_token, no_nll, fresh, verify, dry_run;
     int64_t publish_seconds;
     bool any_device; // auto: a device where there is one
     enum kn_kind device;

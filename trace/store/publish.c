@@ -98,7 +98,8 @@ static enum tr_status publish(struct tr_store *store, struct tr_err *err) {
     TR_TRY(status);
     if (!store->new_rows && (!store->old || !store->withdrawn_count))
         return TR_OK;
-    tr_records_sort(&store->records);
+    const struct tr_attribute *rule = tr_run_info_find(&store->info, "row_order");
+    TR_TRY(tr_records_sort(&store->records, rule && !rule->is_number ? rule->text : NULL, err));
     char *temporary;
     TR_TRY(tr_part_temporary(&temporary, store->folder, err));
     tr_hdf5_enter();

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "records.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/alloc.h"
 #include "base/strings.h"
+#include "base/training_order.h"
 
 static void free_record(struct tr_record *record) {
     for (int id = 0; id < TR_VARIABLES; id++)
@@ -76,32 +76,35 @@ enum tr_status tr_records_add(struct tr_records *records, const struct tr_trace 
     return TR_OK;
 }
 
-// Unknown values, negative steps and NaN tokens, come last.
-static int compare_steps(int64_t a, int64_t b) {
-    if ((a < 0) != (b < 0))
-        return a < 0 ? 1 : -1;
-    return a < 0 ? 0 : (a > b) - (a < b);
+static enum tr_status sort_rows(struct tr_records *records, struct tr_moment *moments,
+                                struct tr_record *sorted, const char *rule, struct tr_err *err) {
+    for (int64_t i = 0; i < records->count; i++) {
+        const struct tr_record *row = &records->rows[i];
+        moments[i] = (struct tr_moment){row->strings[TR_V_NAME],
+                                        row->strings[TR_V_STAGE],
+                                        row->strings[TR_V_WEIGHTS_DIGEST],
+                                        row->step,
+                                        row->tokens,
+                                        i};
+    }
+    TR_TRY(tr_moments_sort(moments, records->count, rule, err));
+    for (int64_t i = 0; i < records->count; i++)
+        sorted[i] = records->rows[moments[i].index];
+    memcpy(records->rows, sorted, (size_t)records->count * sizeof *sorted);
+    return TR_OK;
 }
 
-static int compare_tokens(double a, double b) {
-    if (isnan(a) || isnan(b))
-        return !!isnan(a) - !!isnan(b);
-    return (a > b) - (a < b);
-}
-
-static int compare_records(const void *left, const void *right) {
-    const struct tr_record *a = left, *b = right;
-    int order = tr_natural_compare(a->strings[TR_V_STAGE], b->strings[TR_V_STAGE]);
-    if (!order)
-        order = compare_steps(a->step, b->step);
-    if (!order)
-        order = compare_tokens(a->tokens, b->tokens);
-    if (!order)
-        order = tr_natural_compare(a->strings[TR_V_NAME], b->strings[TR_V_NAME]);
-    return order ? order : strcmp(a->strings[TR_V_NAME], b->strings[TR_V_NAME]);
-}
-
-void tr_records_sort(struct tr_records *records) {
-    if (records->count)
-        qsort(records->rows, (size_t)records->count, sizeof *records->rows, compare_records);
+enum tr_status tr_records_sort(struct tr_records *records, const char *rule, struct tr_err *err) {
+    struct tr_moment *moments = NULL;
+    struct tr_record *sorted = NULL;
+    if (!records->count)
+        return TR_OK;
+    enum tr_status status = TR_NEW(&moments, records->count, "the order of rows", err);
+    if (status == TR_OK)
+        status = TR_NEW(&sorted, records->count, "the order of rows", err);
+    if (status == TR_OK)
+        status = sort_rows(records, moments, sorted, rule, err);
+    free(sorted);
+    free(moments);
+    return status;
 }

@@ -32,8 +32,8 @@ enum tr_status tr_records_add(struct tr_records *records, const struct tr_trace 
 // NULL when there is none.
 struct tr_record *tr_records_find(const struct tr_records *records, const char *name);
 void tr_records_remove(struct tr_records *records, struct tr_record *record);
-// By stage and name in natural order, step, tokens; the unknown last.
-void tr_records_sort(struct tr_records *records);
+// In the order of training (tr_moments_sort); `rule`: what differs from it, NULL for nothing.
+enum tr_status tr_records_sort(struct tr_records *records, const char *rule, struct tr_err *err);
 void tr_records_free(struct tr_records *records);
 
 #endif

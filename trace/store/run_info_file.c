@@ -106,7 +106,7 @@ struct reading {
 };
 
 static enum tr_attribute_role role_of(const char *identities, const char *name) {
-    static const char *const passing[] = {"created", "host", "history"};
+    static const char *const passing[] = {"created", "host", "history", "row_order"};
     for (size_t i = 0; i < sizeof passing / sizeof *passing; i++)
         if (!strcmp(name, passing[i]))
             return TR_VOLATILE;

@@ -49,7 +49,7 @@ void tr_store_withdraw(struct tr_store *store, const char *name) {
 
 // ---- what is there ---------------------------------------------------------------------------
 
-// `created` stays what it was, `history` goes on.
+// `created` stays what it was, `history` goes on; so does an order that this job does not give.
 static enum tr_status adopt_history(struct tr_store *store, struct tr_err *err) {
     const struct tr_run_info *there = tr_trace_info(store->old);
     const struct tr_attribute *created = tr_run_info_find(there, "created");
@@ -57,6 +57,9 @@ static enum tr_status adopt_history(struct tr_store *store, struct tr_err *err) 
     const struct tr_attribute *present = tr_run_info_find(&store->info, "history");
     if (created && !created->is_number)
         TR_TRY(tr_run_info_text(&store->info, TR_VOLATILE, "created", created->text, err));
+    const struct tr_attribute *order = tr_run_info_find(there, "row_order");
+    if (order && !order->is_number && !tr_run_info_find(&store->info, "row_order"))
+        TR_TRY(tr_run_info_text(&store->info, TR_VOLATILE, "row_order", order->text, err));
     if (!past || past->is_number || !present || present->is_number)
         return TR_OK;
     struct tr_string joined = {0};

@@ -81,8 +81,9 @@ bool tr_store_find(const struct tr_store *store, const char *name, struct tr_com
 void tr_store_withdraw(struct tr_store *store, const char *name);
 
 // Publishes what is committed: a new OUT with the rows of the old one and of all parts (a part
-// replaces a row of the same name), sorted by stage, step, tokens, name. Nothing is written when
-// nothing is new. Seconds it took in *seconds_p (may be NULL).
+// replaces a row of the same name), in the order of training: tr_moments_sort, by the rule that the
+// attribute row_order holds. Nothing is written when nothing is new. Seconds it took in *seconds_p
+// (may be NULL).
 enum tr_status tr_store_publish(struct tr_store *store, double *seconds_p, struct tr_err *err);
 
 // Unlocks, removes the .parts folder when it is empty, frees. Accepts NULL.

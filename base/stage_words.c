@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the words say that runs name the stages of training with.
+#include <ctype.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/strings.h"
+#include "base/training_order.h"
+
+enum rank { WARMUP, PRETRAIN, MID, DECAY, LONG, SFT, DPO, RL, CHAT, UNKNOWN };
+enum { NUMBERED = 10, MOST = 999 }; // stage1 comes behind the words of its rank
+
+// Letters only: separators within a word, as in warm-up, do not count.
+static const struct word {
+    const char *text;
+    enum rank rank;
+    int place; // within the rank
+} words[] = {
+    {"warmup", WARMUP, 0},
+    {"pretrain", PRETRAIN, 0},
+    {"pretraining", PRETRAIN, 0},
+    {"base", PRETRAIN, 0},
+    {"stable", PRETRAIN, 1},
+    {"constant", PRETRAIN, 1},
+    {"stage", PRETRAIN, NUMBERED},
+    {"phase", PRETRAIN, NUMBERED},
+    {"mid", MID, 0},
+    {"midtrain", MID, 0},
+    {"midtraining", MID, 0},
+    {"ext", MID, 1},
+    {"decay", DECAY, 0},
+    {"anneal", DECAY, 0},
+    {"annealing", DECAY, 0},
+    {"cooldown", DECAY, 0},
+    {"cool", DECAY, 0},
+    {"lc", LONG, 0},
+    {"long", LONG, 0},
+    {"longctx", LONG, 0},
+    {"longcontext", LONG, 0},
+    {"contextextension", LONG, 0},
+    {"extension", LONG, 0},
+    {"sft", SFT, 0},
+    {"it", SFT, 0},
+    {"dpo", DPO, 0},
+    {"apo", DPO, 0},
+    {"kto", DPO, 0},
+    {"orpo", DPO, 0},
+    {"simpo", DPO, 0},
+    {"rl", RL, 0},
+    {"rlvr", RL, 0},
+    {"rlhf", RL, 0},
+    {"ppo", RL, 0},
+    {"grpo", RL, 0},
+    {"chat", CHAT, 0},
+    {"instruct", CHAT, 0},
+};
+
+static bool separates(char c) {
+    return c == '-' || c == '_' || c == ' ';
+}
+
+// Where `text` goes on behind `word`; NULL when it does not begin with it.
+static const char *behind(const char *text, const char *word) {
+    for (; *word; word++, text++) {
+        while (separates(*text))
+            text++;
+        if (tolower((unsigned char)*text) != *word)
+            return NULL;
+    }
+    return isalpha((unsigned char)*text) ? NULL : text;
+}
+
+static const struct word *first_word(const char *text, const char **rest_p) {
+    const struct word *found = NULL;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        const char *rest = behind(text, words[i].text);
+        if (rest && (!found || rest > *rest_p)) {
+            found = &words[i];
+            *rest_p = rest;
+        }
+    }
+    return found;
+}
+
+// The number at the text's start, behind separators; -1 when there is none.
+static int64_t number_at(const char *text, const char **rest_p) {
+    int64_t number = 0;
+    while (separates(*text))
+        text++;
+    if (!isdigit((unsigned char)*text))
+        return -1;
+    for (; isdigit((unsigned char)*text); text++)
+        number = number < MOST ? number * 10 + (*text - '0') : number;
+    *rest_p = text;
+    return number < MOST ? number : MOST;
+}
+
+// Rank, place within it and rank of the words behind, as one number.
+int64_t tr_stage_key(const char *stage) {
+    const char *rest = stage, *tail;
+    const struct word *word = first_word(stage, &rest);
+    int64_t number;
+    if (!*stage)
+        return (int64_t)PRETRAIN << 32;
+    if (!word && (number = number_at(stage, &rest)) >= 0 && !*rest)
+        return (int64_t)PRETRAIN << 32 | (NUMBERED + number) << 8;
+    if (!word)
+        return (int64_t)UNKNOWN << 32;
+    number = word->place == NUMBERED ? number_at(rest, &rest) : 0;
+    if (number < 0)
+        return (int64_t)UNKNOWN << 32;
+    while (separates(*rest))
+        rest++;
+    const struct word *second = first_word(rest, &tail);
+    int64_t last = !*rest ? 0 : second ? second->rank + 1 : UNKNOWN + 1;
+    return (int64_t)word->rank << 32 | (word->place + number) << 8 | last;
+}
+
+int tr_stage_compare(const char *a, const char *b) {
+    int64_t left = tr_stage_key(a), right = tr_stage_key(b);
+    if (left != right)
+        return left < right ? -1 : 1;
+    return tr_natural_compare(a, b);
+}
+
+bool tr_stage_known(const char *stage) {
+    return tr_stage_key(stage) >> 32 != UNKNOWN;
+}
+
+int64_t tr_stage_number(const char *stage) {
+    const char *rest;
+    const struct word *word = first_word(stage, &rest);
+    return word && word->place == NUMBERED ? number_at(rest, &rest) : -1;
+}
+
+bool tr_names_the_end(const char *name) {
+    static const char *const ends[] = {"main",
+                                       "master",
+                                       "final",
+                                       "latest",
+                                       "last",
+                                       "release",
+                                       "final_model",
+                                       "last.ckpt",
+                                       "latest.ckpt",
+                                       "end",
+                                       "hf-main",
+                                       "main-hf",
+                                       "checkpoint-final",
+                                       "checkpoint-last",
+                                       "checkpoint-latest",
+                                       "checkpoint_final",
+                                       "checkpoint_last",
+                                       "checkpoint_latest"};
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        if (!strcasecmp(name, ends[i]))
+            return true;
+    return false;
+}

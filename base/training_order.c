@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/training_order.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/strings.h"
+
+// A moment with what decides its place: its own, or that of the one with the same weights.
+struct placed {
+    struct tr_moment moment;
+    const struct tr_moment *place; // whose stage, step, tokens and name decide
+    int64_t slot;                  // of the stage in the rule's list
+    int64_t key;                   // of the stage's words
+    int64_t stage;                 // the stage's number among all, in order
+    bool end;                      // of all: no stage, no step, and a name that says the end
+    bool by_tokens;
+};
+
+// The rule's stages by name, each with its place in the list.
+struct listed {
+    const char *stage;
+    int64_t place;
+};
+
+struct rule {
+    char *text;
+    bool by_tokens;
+    const char **stages; // [count], in order
+    struct listed *sorted;
+    int64_t count;
+};
+
+// ---- the rule --------------------------------------------------------------------------------
+
+static int compare_listed(const void *a, const void *b) {
+    const struct listed *left = a, *right = b;
+    int order = strcmp(left->stage, right->stage);
+    return order ? order : (left->place > right->place) - (left->place < right->place);
+}
+
+static void free_rule(struct rule *rule) {
+    free(rule->text);
+    free(rule->stages);
+    free(rule->sorted);
+}
+
+static enum tr_status read_rule(struct rule *rule, const char *text, struct tr_err *err) {
+    int64_t lines = 0;
+    TR_TRY(tr_strdup(&rule->text, text ? text : "", err));
+    for (const char *c = rule->text; *c; c++)
+        lines += *c == '\n';
+    TR_TRY(TR_NEW(&rule->stages, lines, "the order of stages", err));
+    TR_TRY(TR_NEW(&rule->sorted, lines, "the order of stages", err));
+    char *rest = rule->text, *first = strsep(&rest, "\n");
+    rule->by_tokens = !strcmp(first, "tokens");
+    for (char *stage; (stage = strsep(&rest, "\n")); rule->count++) {
+        rule->stages[rule->count] = stage;
+        rule->sorted[rule->count] = (struct listed){stage, rule->count};
+    }
+    qsort(rule->sorted, (size_t)rule->count, sizeof *rule->sorted, compare_listed);
+    return TR_OK;
+}
+
+// Stages in the list have odd slots; another one the even slot before the first that comes later
+// by its words.
+static int64_t slot_of(const struct rule *rule, const char *stage) {
+    struct listed wanted = {stage, -1}, *sorted = rule->sorted;
+    int64_t low = 0, high = rule->count;
+    while (low < high) {
+        int64_t middle = (low + high) / 2;
+        if (compare_listed(&sorted[middle], &wanted) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low < rule->count && !strcmp(sorted[low].stage, stage))
+        return 2 * sorted[low].place + 1;
+    int64_t place = 0;
+    while (place < rule->count && tr_stage_compare(rule->stages[place], stage) <= 0)
+        place++;
+    return 2 * place;
+}
+
+// ---- stages as numbers -----------------------------------------------------------------------
+
+static int compare_stage_names(const void *a, const void *b) {
+    return strcmp(((const struct placed *)a)->moment.stage,
+                  ((const struct placed *)b)->moment.stage);
+}
+
+static int compare_stages(const void *a_, const void *b_) {
+    const struct placed *a = *(struct placed *const *)a_, *b = *(struct placed *const *)b_;
+    if (a->slot != b->slot)
+        return a->slot < b->slot ? -1 : 1;
+    if (a->key != b->key)
+        return a->key < b->key ? -1 : 1;
+    return tr_natural_compare(a->moment.stage, b->moment.stage);
+}
+
+// Numbers the stages in their order, so that a comparison of moments does not read words.
+static enum tr_status number_stages(struct placed *placed, int64_t count, const struct rule *rule,
+                                    struct tr_err *err) {
+    struct placed **firsts;
+    int64_t stages = 0;
+    TR_TRY(TR_NEW(&firsts, count, "the order of stages", err));
+    qsort(placed, (size_t)count, sizeof *placed, compare_stage_names);
+    for (int64_t i = 0; i < count; i++)
+        if (!i || compare_stage_names(&placed[i - 1], &placed[i])) {
+            placed[i].slot = slot_of(rule, placed[i].moment.stage);
+            placed[i].key = tr_stage_key(placed[i].moment.stage);
+            firsts[stages++] = &placed[i];
+        }
+    qsort(firsts, (size_t)stages, sizeof *firsts, compare_stages);
+    for (int64_t i = 0; i < stages; i++)
+        firsts[i]->stage = i;
+    for (int64_t i = 1; i < count; i++)
+        if (!compare_stage_names(&placed[i - 1], &placed[i]))
+            placed[i].stage = placed[i - 1].stage;
+    free(firsts);
+    return TR_OK;
+}
+
+// ---- equal weights ---------------------------------------------------------------------------
+
+static bool is_timed(const struct placed *p) {
+    return p->moment.step >= 0 || !isnan(p->moment.tokens);
+}
+
+static int compare_steps(int64_t a, int64_t b) {
+    if ((a < 0) != (b < 0))
+        return a < 0 ? 1 : -1;
+    return a < 0 ? 0 : (a > b) - (a < b);
+}
+
+static int compare_tokens(double a, double b) {
+    if (isnan(a) || isnan(b))
+        return !!isnan(a) - !!isnan(b);
+    return (a > b) - (a < b);
+}
+
+// By what decides the place alone.
+static int compare_places(const struct placed *a, const struct placed *b) {
+    int order = a->end - b->end;
+    if (!order)
+        order = (a->stage > b->stage) - (a->stage < b->stage);
+    int steps = compare_steps(a->place->step, b->place->step);
+    int tokens = compare_tokens(a->place->tokens, b->place->tokens);
+    if (!order)
+        order = a->by_tokens ? tokens : steps;
+    if (!order)
+        order = a->by_tokens ? steps : tokens;
+    if (!order)
+        order = tr_names_the_end(a->place->name) - tr_names_the_end(b->place->name);
+    if (!order)
+        order = tr_natural_compare(a->place->name, b->place->name);
+    return order ? order : strcmp(a->place->name, b->place->name);
+}
+
+// Those without step and tokens first, then the latest.
+static int compare_weights(const void *a_, const void *b_) {
+    const struct placed *a = *(struct placed *const *)a_, *b = *(struct placed *const *)b_;
+    int order = strcmp(a->moment.digest, b->moment.digest);
+    if (!order)
+        order = is_timed(b) - is_timed(a);
+    return order ? order : compare_places(b, a);
+}
+
+static enum tr_status join_equal_weights(struct placed *placed, int64_t count, struct tr_err *err) {
+    struct placed **by_weights;
+    TR_TRY(TR_NEW(&by_weights, count, "the order of weights", err));
+    for (int64_t i = 0; i < count; i++)
+        by_weights[i] = &placed[i];
+    qsort(by_weights, (size_t)count, sizeof *by_weights, compare_weights);
+    for (int64_t i = 1, first = 0; i < count; i++) {
+        struct placed *same = by_weights[first], *here = by_weights[i];
+        if (strcmp(same->moment.digest, here->moment.digest))
+            first = i;
+        else if (*here->moment.digest && is_timed(same) && !is_timed(here) &&
+                 !*here->moment.stage) {
+            here->place = &same->moment;
+            here->stage = same->stage;
+            here->end = same->end;
+        }
+    }
+    free(by_weights);
+    return TR_OK;
+}
+
+// ---- the order -------------------------------------------------------------------------------
+
+static int compare_placed(const void *a_, const void *b_) {
+    const struct placed *a = *(struct placed *const *)a_, *b = *(struct placed *const *)b_;
+    int order = compare_places(a, b);
+    if (!order)
+        order = (a->place != &a->moment) - (b->place != &b->moment);
+    if (!order)
+        order = tr_natural_compare(a->moment.name, b->moment.name);
+    return order ? order : strcmp(a->moment.name, b->moment.name);
+}
+
+static enum tr_status sort(struct placed *placed, struct placed **order, int64_t count,
+                           const struct rule *rule, struct tr_err *err) {
+    TR_TRY(number_stages(placed, count, rule, err));
+    for (int64_t i = 0; i < count; i++) {
+        struct placed *p = order[i] = &placed[i];
+        p->place = &p->moment;
+        p->by_tokens = rule->by_tokens;
+        p->end = !*p->moment.stage && !is_timed(p) && tr_names_the_end(p->moment.name);
+    }
+    TR_TRY(join_equal_weights(placed, count, err));
+    qsort(order, (size_t)count, sizeof *order, compare_placed);
+    return TR_OK;
+}
+
+enum tr_status tr_moments_sort(struct tr_moment *moments, int64_t count, const char *rule_text,
+                               struct tr_err *err) {
+    struct rule rule = {0};
+    struct placed *placed = NULL, **order = NULL;
+    enum tr_status status;
+    TR_GO(status, read_rule(&rule, rule_text, err), out);
+    TR_GO(status, TR_NEW(&placed, count, "the order of training", err), out);
+    TR_GO(status, TR_NEW(&order, count, "the order of training", err), out);
+    for (int64_t i = 0; i < count; i++)
+        placed[i].moment = moments[i];
+    TR_GO(status, sort(placed, order, count, &rule, err), out);
+    for (int64_t i = 0; i < count; i++)
+        moments[i] = order[i]->moment;
+out:
+    free_rule(&rule);
+    free(placed);
+    free(order);
+    return status;
+}
