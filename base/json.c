@@ -12,7 +12,10 @@ static bool is_word(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
-// Overwrites the tokens NaN, Infinity and -Infinity outside strings by null and spaces.
+// What stands for a number that is not finite: a string no one writes, short enough for "NaN".
+static const char nonfinite[] = "\x7f";
+
+// Overwrites the tokens NaN, Infinity and -Infinity outside strings by that string and spaces.
 static void replace_python_tokens(char *bytes, size_t size) {
     static const char *const tokens[] = {"-Infinity", "Infinity", "NaN"};
     bool inside = false;
@@ -27,9 +30,9 @@ static void replace_python_tokens(char *bytes, size_t size) {
                 if (size - i < length || memcmp(bytes + i, tokens[t], length) ||
                     (i && is_word(bytes[i - 1])))
                     continue;
-                // "NaN" has no room for "null": 0 is a number too, so only the type is lost.
                 memset(bytes + i, ' ', length);
-                memcpy(bytes + i, length >= 4 ? "null" : "0", length >= 4 ? 4 : 1);
+                memcpy(bytes + i, "\"\x7f\"", 3);
+                i += length - 1;
                 break;
             }
     }
@@ -67,6 +70,8 @@ enum tr_status tr_json_load(json_t **value_p, const char *path, uint64_t limit,
 static const char *type_name(const json_t *value) {
     static const char *const names[] = {"an object", "an array", "a string", "an integer",
                                         "a number",  "true",     "false",    "null"};
+    if (json_is_string(value) && strcmp(json_string_value(value), nonfinite) == 0)
+        return "NaN or infinite";
     return names[json_typeof(value)];
 }
 
