@@ -32,4 +32,10 @@ enum tr_status tr_json_bool(const json_t *object, const char *key, bool *value_p
 enum tr_status tr_json_string(const json_t *object, const char *key, const char **value_p,
                               const char *what, struct tr_err *err);
 
+// Members that hold others, borrowed; NULL when absent or null.
+enum tr_status tr_json_object(const json_t *object, const char *key, const json_t **value_p,
+                              const char *what, struct tr_err *err);
+enum tr_status tr_json_list(const json_t *object, const char *key, const json_t **value_p,
+                            const char *what, struct tr_err *err);
+
 #endif

@@ -306,6 +306,9 @@ FAULTS = [
      CONFIG + ': activation "mish" is not supported'),
     ("weights quantized", config(quantization_config={"quant_method": "gptq", "bits": 4}),
      CONFIG + ': quantized weights ("quantization_config") are not supported'),
+    ("sublayers dropped", config(drop_attn_list=[1], drop_mlp_list=None),
+     CONFIG + ' leaves out 1 of 4 sublayers ("drop_attn_list", "drop_mlp_list", '
+     '"per_layer_config" or "block_configs"): models with dropped sublayers are not supported'),
     ("a size missing", config(hidden_size=None), CONFIG + ': "hidden_size" is missing'),
     ("a size of zero", config(num_hidden_layers=0),
      CONFIG + ': "num_hidden_layers" is 0, expected an integer from 1 to 1024'),

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "model/drop_config.h"
 
 // Bounds that no model reaches and below which no product of two sizes overflows.
 enum { MAX_HEADS = 1 << 16, MAX_SIZE = 1 << 24 };
@@ -427,6 +428,19 @@ static enum tr_status read_activation(struct tr_config *c, const struct source *
                    from->path, name);
 }
 
+// Sublayers that config.json drops are refused until the forward pass can leave them out.
+static enum tr_status refuse_dropped(const struct tr_config *c, const struct source *from) {
+    struct tr_drop_lists dropped;
+    TR_TRY(tr_drop_lists_read(&dropped, from->root, c->layers, from->path, from->err));
+    if (!dropped.count)
+        return TR_OK;
+    return tr_fail(from->err, TR_EUNSUPPORTED,
+                   "%s leaves out %lld of %lld sublayers (\"drop_attn_list\", "
+                   "\"drop_mlp_list\", \"per_layer_config\" or \"block_configs\"): models with "
+                   "dropped sublayers are not supported",
+                   from->path, (long long)dropped.count, 2 * (long long)c->layers);
+}
+
 static void read_end_of_sequence(struct tr_config *c, const struct source *from) {
     const json_t *value = json_object_get(from->root, "eos_token_id");
     if (json_is_array(value))
@@ -440,6 +454,7 @@ static enum tr_status parse_root(struct tr_config *c, const struct source *from)
         return tr_fail(from->err, TR_EFORMAT, "%s does not hold a JSON object", from->path);
     TR_TRY(find_family(c, from));
     TR_TRY(read_sizes(c, from));
+    TR_TRY(refuse_dropped(c, from));
     TR_TRY(read_experts(c, from));
     TR_TRY(mark_layers(c, from));
     TR_TRY(read_layer_lists(c, from));
