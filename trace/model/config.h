@@ -23,6 +23,12 @@ enum tr_layer_flag {
     TR_LAYER_EXPERTS = 4   // the MLP is a mixture of experts
 };
 
+// What people should be told of a checkpoint that is run all the same; bits.
+enum tr_remark {
+    TR_REMARK_TWO_ROPES = 1, // rope_scaling beside another rope_parameters
+    TR_REMARK_OWN_HEAD = 2   // a head beside tie_word_embeddings
+};
+
 struct tr_config {
     const struct tr_family *family;
     int64_t layers, hidden, heads, kv_heads, ffn, vocabulary, positions;
@@ -43,6 +49,7 @@ struct tr_config {
     float routed_scale;
     struct tr_rope rope[2]; // of layers that see everything, of windowed layers
     enum kn_activation activation;
+    uint32_t remarks;        // enum tr_remark
     int32_t end_of_sequence; // the first eos_token_id, -1 when the file has none
     uint8_t layer[TR_MAX_LAYERS];
 };

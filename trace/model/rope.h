@@ -37,6 +37,7 @@ struct tr_rope_defaults {
     int64_t dim; // entries of a head, or of its part that may turn
     int64_t positions;
     int64_t original_positions; // given beside the rope object, where it wins; 0: not
+    bool whole; // all of dim turns: a fraction is ignored unless the rotation is scaled
 };
 
 // Reads one rope object in either spelling (rope_parameters of transformers 5, rope_scaling
