@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/status.h"
+#include "base/strings.h"
 #include "model/family.h"
 #include "model/rope.h"
 
@@ -59,6 +60,13 @@ struct tr_config {
 // that make no sense.
 enum tr_status tr_config_parse(struct tr_config *config, const char *json, size_t size,
                                const char *path, struct tr_err *err);
+
+// Takes note that the files hold a head of their own; config.json may say that it is tied.
+void tr_config_note_head(struct tr_config *config, bool own);
+
+// A line for each remark.
+enum tr_status tr_config_remarks(const struct tr_config *config, struct tr_string *text,
+                                 struct tr_err *err);
 
 // Columns of the query, key and value heads side by side, and of the attention's mixed values.
 static inline int64_t tr_config_qkv_rows(const struct tr_config *c) {

@@ -73,6 +73,7 @@ static enum tr_status open_checkpoint(struct tr_checkpoint **checkpoint_p, struc
     snprintf(path, sizeof path, "%s/config.json", folder);
     TR_TRY(tr_config_parse(&loaded->config, json, size, path, err));
     TR_TRY(tr_weight_plan_new(plan, &loaded->config, checkpoint, folder, head, err));
+    tr_config_note_head(&loaded->config, plan->own_head);
     TR_TRY(tr_checkpoint_identity(checkpoint, loaded->identity, err));
     strcpy(loaded->config_digest, tr_checkpoint_config_digest(checkpoint));
     loaded->slabs = plan->count;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "unused.h"
 
 // Elements of a panel of the embedding or head, and of a group of experts: 64 MiB in f32. Fixed,
 // because the loss is combined panel by panel and its last bits must not depend on the machine.
@@ -32,30 +33,68 @@ static int64_t product(const int64_t *shape, int dims) {
     return count;
 }
 
-// Whether the tensor is [rows, cols], or for cols == 1 a vector [rows] (a scalar counts as [1]).
-static bool fits(const struct tr_tensor *tensor, int64_t rows, int64_t cols) {
-    if (cols == 1)
+// Roles whose tensors have two dimensions, be one of them 1; the others are vectors, but for norms
+// of a weight for each head.
+static const bool has_two_dimensions[TR_WEIGHTS] = {
+    [TR_W_EMBED] = true,
+    [TR_W_POSITIONS] = true,
+    [TR_W_QKV] = true,
+    [TR_W_Q] = true,
+    [TR_W_K] = true,
+    [TR_W_V] = true,
+    [TR_W_Q_A] = true,
+    [TR_W_Q_B] = true,
+    [TR_W_KV_A] = true,
+    [TR_W_KV_B] = true,
+    [TR_W_O] = true,
+    [TR_W_GATE_UP] = true,
+    [TR_W_GATE] = true,
+    [TR_W_UP] = true,
+    [TR_W_DOWN] = true,
+    [TR_W_ROUTER] = true,
+    [TR_W_EXPERT_GATE] = true,
+    [TR_W_EXPERT_UP] = true,
+    [TR_W_EXPERT_DOWN] = true,
+    [TR_W_SHARED_GATE] = true,
+    [TR_W_SHARED_UP] = true,
+    [TR_W_SHARED_DOWN] = true,
+    [TR_W_SHARED_SWITCH] = true,
+    [TR_W_HEAD] = true,
+};
+
+// Whether the tensor is a matrix [rows, cols], or a vector [rows] (a scalar counts as [1]).
+static bool fits(const struct tr_tensor *tensor, bool vector, int64_t rows, int64_t cols) {
+    if (vector)
         return tensor->dims <= 1 && product(tensor->shape, tensor->dims) == rows;
     return tensor->dims == 2 && tensor->shape[0] == rows && tensor->shape[1] == cols;
 }
 
-// The tensor of a role in a layer (`index`: the expert or head); cols == 1 asks for a vector.
+// The tensor of a role in a layer (`index`: the expert or head), NULL when there is none, and the
+// name that the family gives it.
+static const struct tr_tensor *look_up(const struct binder *b, enum tr_weight weight, int layer,
+                                       int64_t index, char name[256]) {
+    const char *prefix = b->config->family->prefix, *pattern = b->config->family->weights[weight];
+    if (!pattern)
+        return NULL;
+    snprintf(name, 256, pattern, layer, (int)index);
+    return prefix ? tr_checkpoint_find_prefixed(b->checkpoint, name, prefix)
+                  : tr_checkpoint_find(b->checkpoint, name);
+}
+
+// The same, which must be there with this shape.
 static enum tr_status find_tensor(const struct binder *b, enum tr_weight weight, int layer,
                                   int64_t index, int64_t rows, int64_t cols,
                                   const struct tr_tensor **tensor_p) {
     char name[256], expected[128], found[128];
-    snprintf(name, sizeof name, b->config->family->weights[weight], layer, (int)index);
-    const char *prefix = b->config->family->prefix;
-    const struct tr_tensor *tensor = prefix
-                                         ? tr_checkpoint_find_prefixed(b->checkpoint, name, prefix)
-                                         : tr_checkpoint_find(b->checkpoint, name);
+    bool vector = cols == 1 && !has_two_dimensions[weight];
+    const struct tr_tensor *tensor = look_up(b, weight, layer, index, name);
     if (!tensor)
         return tr_fail(b->err, TR_EFORMAT,
                        "%s: tensor %s is missing (config.json: %s with %lld layers)", b->folder,
                        name, b->config->family->model_type, (long long)b->config->layers);
-    if (!fits(tensor, rows, cols)) {
+    if (!fits(tensor, vector, rows, cols)) {
         const int64_t shape[2] = {rows, cols};
-        shape_text(shape, cols == 1 ? 1 : 2, expected);
+        shape_text(shape, vector ? 1 : 2, expected);
         shape_text(tensor->shape, tensor->dims, found);
         return tr_fail(b->err, TR_EFORMAT, "%s: tensor %s has shape %s, config.json asks for %s",
                        tr_checkpoint_file(b->checkpoint, tensor), name, found, expected);
@@ -99,7 +138,7 @@ static enum tr_status bind_index(const struct binder *b, struct tr_slab_plan *sl
                                  enum tr_slot slot, enum tr_weight weight, int64_t index,
                                  int64_t rows, int64_t cols, int64_t to,
                                  struct tr_placement **placement_p) {
-    bool transposed = b->config->family->transposed && cols > 1;
+    bool transposed = b->config->family->transposed && has_two_dimensions[weight];
     const struct tr_tensor *tensor;
     *placement_p = NULL;
     if (!b->config->family->weights[weight])
@@ -273,10 +312,22 @@ static enum tr_status plan_experts(const struct binder *b, struct tr_slab_plan *
 
 // ---- embedding and head ------------------------------------------------------------------------
 
+// Whether the head is a table of its own: as config.json says, but where it ties the head to the
+// embedding and the files hold another tensor for it, that one counts, as in transformers 5. One
+// that shares the embedding's bytes is none.
+static bool has_own_head(const struct binder *b) {
+    char name[256];
+    const struct tr_tensor *table = look_up(b, TR_W_EMBED, 0, 0, name);
+    const struct tr_tensor *head = look_up(b, TR_W_HEAD, 0, 0, name);
+    if (!b->config->tied || !head || !table)
+        return !b->config->tied;
+    return head->file != table->file || head->offset != table->offset;
+}
+
 // One panel of the embedding or head table: vocabulary rows [first_id, last_id).
 static enum tr_status plan_panel(const struct binder *b, struct tr_slab_plan *slab) {
     const struct tr_config *c = b->config;
-    bool head = slab->kind == TR_SLAB_HEAD, own = head && !c->tied;
+    bool head = slab->kind == TR_SLAB_HEAD, own = head && has_own_head(b);
     const struct tr_tensor *table, *bias;
     struct tr_placement *p;
     int64_t rows = slab->last_id - slab->first_id;
@@ -423,6 +474,9 @@ enum tr_status tr_weight_plan_new(struct tr_weight_plan *plan_p, const struct tr
     struct tr_weight_plan plan = {0};
     struct binder binder = {config, checkpoint, folder, &plan, err};
     enum tr_status status = add_all(&binder, head);
+    if (status == TR_OK)
+        status = tr_check_unused(&plan, config, checkpoint, err);
+    plan.own_head = head && has_own_head(&binder);
     if (status != TR_OK) {
         tr_weight_plan_free(&plan);
         return status;
