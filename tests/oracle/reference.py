@@ -54,7 +54,7 @@ def randomise(model, family, vocabulary, generator):
                 value *= log_uniform(-3.5, 0.3)
             if parameter.dim() == 1 and name.endswith("norm.weight"):
                 value -= family.norm_offset
-            if parameter.dim() == 2 and parameter.shape[0] == vocabulary:
+            if parameter.dim() == 2 and parameter.shape[0] in vocabulary:
                 value = tame(value)
             parameter.copy_(value)
 
@@ -98,7 +98,8 @@ def make_model(case, folder):
     """Writes the case's folder: config.json, weights, tokens.npy. Returns the token ids."""
     generator = torch.Generator().manual_seed(case.seed)
     model = new_model(case.family, case.config)
-    randomise(model, case.family, model.config.vocab_size, generator)
+    padded = getattr(model.config, "embedding_size", None)
+    randomise(model, case.family, {model.config.vocab_size, padded}, generator)
     model.to(getattr(torch, case.dtype))
     to_save(model, case).save_pretrained(folder, max_shard_size=case.shard_size)
     (folder / "generation_config.json").unlink(missing_ok=True)

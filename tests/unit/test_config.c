@@ -24,6 +24,10 @@
 #define OLMO3 "\"model_type\": \"olmo3\", " LLAMA_SIZES
 #define APERTUS "\"model_type\": \"apertus\", " LLAMA_SIZES
 #define QWEN_MOE "\"model_type\": \"qwen3_moe\", \"num_key_value_heads\": 4, " LLAMA_SIZES
+#define HF_OLMO                                                                                    \
+    "\"model_type\": \"olmo\", \"n_layers\": 2, \"d_model\": 16, \"n_heads\": 4, \"vocab_size\": " \
+    "61"
+#define HF_OLMO_ROPE HF_OLMO ", \"rope\": true, \"include_bias\": false"
 #define GROUPS DEEPSEEK ", \"topk_method\": \"group_limited_greedy\""
 
 // The sentence without "config.json: " before it; part of it where it lists what is known.
@@ -113,6 +117,21 @@ static const struct {
      "this falcon is not supported: ALiBi with new_decoder_architecture"},
     {"{\"model_type\": \"falcon\", \"num_ln_in_parallel_attn\": 1}",
      "this falcon is not supported: num_ln_in_parallel_attn without new_decoder_architecture"},
+    {"{" HF_OLMO ", \"include_bias\": false}",
+     "this hf_olmo is not supported: positions that do not turn"},
+    {"{" HF_OLMO ", \"rope\": true}", "this hf_olmo is not supported: products with biases"},
+    {"{" HF_OLMO_ROPE ", \"attention_layer_norm\": true}",
+     "this hf_olmo is not supported: norms of queries and keys"},
+    {"{" HF_OLMO_ROPE ", \"norm_after\": true}",
+     "this hf_olmo is not supported: norms behind the sublayers"},
+    {"{" HF_OLMO_ROPE "}",
+     "\"layer_norm_type\" is \"default\"; for hf_olmo only \"rms\" is supported"},
+    {"{" HF_OLMO_ROPE ", \"layer_norm_with_affine\": false, \"layer_norm_type\": \"rms\"}",
+     "\"layer_norm_type\" is \"rms\"; for hf_olmo only \"default\" is supported"},
+    {"{" HF_OLMO_ROPE ", \"layer_norm_with_affine\": false, \"block_type\": \"llama\"}",
+     "\"block_type\" is \"llama\"; for hf_olmo only \"sequential\" is supported"},
+    {"{" HF_OLMO_ROPE ", \"layer_norm_with_affine\": false, \"mlp_hidden_size\": 25}",
+     "\"mlp_hidden_size\" is 25, which gate and up cannot share evenly"},
     // what transformers reads otherwise than it says, or versions 4 and 5 differently
     {"{" LLAMA ", \"is_causal\": false}",
      "\"is_causal\" is not true: attention is causal here, not bidirectional"},

@@ -84,7 +84,8 @@ static enum tr_status find_row(const struct tr_family **family_p, const char *ty
     *family_p = NULL;
     for (int i = 0; (family = tr_family_at(i)) && !*family_p; i++) {
         bool applies = false;
-        if (strcmp(family->model_type, type) == 0)
+        if (strcmp(family->model_type, type) == 0 ||
+            (family->also && strcmp(family->also, type) == 0))
             TR_TRY(holds(&family->when, &applies, from));
         if (applies)
             *family_p = family;
@@ -218,6 +219,18 @@ static enum tr_status read_latent(struct tr_config *c, const struct source *from
     return TR_OK;
 }
 
+static enum tr_status read_ffn(struct tr_config *c, const struct source *from) {
+    int64_t ratio, parts = c->family->ffn_counts_gate ? 2 : 1;
+    TR_TRY(size(c, TR_K_FFN_RATIO, 4, 1, 1024, &ratio, from));
+    TR_TRY(size(c, TR_K_FFN, ratio * c->hidden, parts, MAX_SIZE, &c->ffn, from));
+    if (c->ffn % parts)
+        return tr_fail(from->err, TR_EFORMAT,
+                       "%s: \"%s\" is %lld, which gate and up cannot share evenly", from->path,
+                       c->family->keys[TR_K_FFN].json, (long long)c->ffn);
+    c->ffn /= parts;
+    return TR_OK;
+}
+
 static enum tr_status read_sizes(struct tr_config *c, const struct source *from) {
     int64_t embed_dim;
     TR_TRY(size(c, TR_K_LAYERS, 0, 1, TR_MAX_LAYERS, &c->layers, from));
@@ -226,7 +239,7 @@ static enum tr_status read_sizes(struct tr_config *c, const struct source *from)
     TR_TRY(size(c, TR_K_HEADS, 0, 1, MAX_HEADS, &c->heads, from));
     TR_TRY(size(c, TR_K_KV_HEADS, c->heads, 1, MAX_HEADS, &c->kv_heads, from));
     TR_TRY(size(c, TR_K_HEAD_DIM, c->hidden / c->heads, 1, MAX_HEADS, &c->qk_dim, from));
-    TR_TRY(size(c, TR_K_FFN, 4 * c->hidden, 1, MAX_SIZE, &c->ffn, from));
+    TR_TRY(read_ffn(c, from));
     TR_TRY(size(c, TR_K_VOCABULARY, 0, 1, MAX_SIZE, &c->vocabulary, from));
     TR_TRY(size(c, TR_K_POSITIONS, 0, 1, INT32_MAX, &c->positions, from));
     c->v_dim = c->rope_dim = c->qk_dim;

@@ -19,7 +19,8 @@ enum tr_key {
     TR_K_HEADS,           // query heads
     TR_K_KV_HEADS,        // key and value heads; absent: as many as query heads
     TR_K_HEAD_DIM,        // absent: hidden / heads
-    TR_K_FFN,             // inner width of the MLP; absent: 4 * hidden
+    TR_K_FFN,             // inner width of the MLP; absent: its ratio * hidden
+    TR_K_FFN_RATIO,       // absent: 4
     TR_K_VOCABULARY,      // rows of the embedding
     TR_K_POSITIONS,       // maximum sequence length
     TR_K_EPSILON,         // of the norms
@@ -180,10 +181,11 @@ struct tr_word {
     const char *key, *value, *fallback;
 };
 
-enum { TR_MAX_REFUSALS = 3, TR_MAX_WORDS = 2 };
+enum { TR_MAX_REFUSALS = 9, TR_MAX_WORDS = 3 };
 
 struct tr_family {
     const char *model_type;   // config.json's "model_type"
+    const char *also;         // another model_type of files of this layout; NULL: none
     const char *series;       // published series of this type, for the docs
     const char *prefix;       // that files may put before the tensors' names or not; NULL: none
     struct tr_condition when; // which of several rows of one model_type applies
@@ -207,6 +209,8 @@ struct tr_family {
     const char *rope_fallback;     // the class's rope object, as JSON, where config.json has none
     bool window_where_still;       // only layers without rotation have a window
     bool gated;                    // the MLP is act(gate) * up, not act(up)
+    bool up_first;                 // the fused tensor of both is [up | gate], not [gate | up]
+    bool ffn_counts_gate;          // TR_K_FFN is the width of gate and up together
     bool transposed;               // block matrices are stored [in, out]
     struct tr_condition unit_head; // where it holds, the head's rows are scaled to length 1
     bool scores_follow_rope;       // scores are multiplied by rope's score_scale (DeepSeek's YaRN)

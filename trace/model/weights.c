@@ -259,6 +259,20 @@ static enum tr_status plan_attention(const struct binder *b, struct tr_slab_plan
 
 // ---- MLP and experts ---------------------------------------------------------------------------
 
+// The fused tensor of gate and up, as [gate | up] whichever comes first in the file.
+static enum tr_status bind_gate_up(const struct binder *b, struct tr_slab_plan *slab) {
+    const struct tr_config *c = b->config;
+    struct tr_placement *p;
+    TR_TRY(bind_index(b, slab, TR_SLOT_IN, TR_W_GATE_UP, 0, 2 * c->ffn, c->hidden, 0, &p));
+    if (!p || !c->family->up_first)
+        return TR_OK;
+    p->segment_count = 2;
+    p->segments[0].rows = p->segments[1].rows = c->ffn;
+    p->segments[0].to = c->ffn;
+    p->segments[1].to = 0;
+    return TR_OK;
+}
+
 static enum tr_status plan_mlp(const struct binder *b, struct tr_slab_plan *slab) {
     const struct tr_config *c = b->config;
     int64_t up = c->family->gated ? c->ffn : 0; // the up rows follow the gate's
@@ -266,7 +280,7 @@ static enum tr_status plan_mlp(const struct binder *b, struct tr_slab_plan *slab
     TR_TRY(bind_norm(b, slab, TR_SLOT_NORM, shared ? TR_W_ATTN_NORM : TR_W_MLP_NORM, c->hidden));
     TR_TRY(bind(b, slab, TR_SLOT_NORM_BIAS, shared ? TR_W_ATTN_NORM_BIAS : TR_W_MLP_NORM_BIAS,
                 c->hidden, 1, 0));
-    TR_TRY(bind(b, slab, TR_SLOT_IN, TR_W_GATE_UP, 2 * c->ffn, c->hidden, 0));
+    TR_TRY(bind_gate_up(b, slab));
     TR_TRY(bind(b, slab, TR_SLOT_IN, TR_W_GATE, c->ffn, c->hidden, 0));
     TR_TRY(bind(b, slab, TR_SLOT_IN, TR_W_UP, c->ffn, c->hidden, up));
     TR_TRY(bind(b, slab, TR_SLOT_OUT, TR_W_DOWN, c->hidden, c->ffn, 0));
