@@ -158,6 +158,11 @@ static const struct {
     {"{" APERTUS ", \"rope_theta\": 10000}",
      "transformers 4 takes \"rope_theta\", 5 the base of the class's own rope object; give a rope "
      "object"},
+    {"{\"model_type\": \"internlm2\", " LLAMA_SIZES ", \"rope_parameters\": {\"rope_theta\": 500}}",
+     "\"rope_parameters\" is there, but the code of internlm2 does not read it"},
+    {"{\"model_type\": \"baichuan\", " LLAMA_SIZES
+     ", \"max_position_embeddings\": 64, \"rope_scaling\": {\"type\": \"linear\", \"factor\": 2}}",
+     "\"rope_scaling\" is there, but the code of baichuan does not read it"},
     // lists with an entry for each layer
     {"{" OLMO3 ", \"layer_types\": [\"full_attention\"]}",
      "\"layer_types\" does not fit the layers: it has 1 entries for 2"},

@@ -168,6 +168,13 @@ enum tr_position {
     TR_ALIBI_SCALED_BF16 // ALiBi rounded to bf16, added before the scores are scaled
 };
 
+// Which rope objects of config.json the class reads.
+enum tr_rope_objects {
+    TR_ROPE_EITHER,       // rope_parameters and rope_scaling, as transformers 5
+    TR_ROPE_SCALING_ONLY, // code beside the weights, written before rope_parameters
+    TR_ROPE_NONE          // the same, and it knows no scaling
+};
+
 // A condition on config.json: the key's value (a number, or a boolean as 0 and 1) is `value`; an
 // absent key counts as `fallback`. key NULL: always true.
 struct tr_condition {
@@ -205,6 +212,7 @@ struct tr_family {
     enum tr_position position;
     int position_offset; // learned positions start at this row of their table
     enum kn_rope_kind rope;
+    enum tr_rope_objects rope_objects;
     bool rope_full_layers_scaled;  // rope scaling is for layers without a window only
     const char *rope_fallback;     // the class's rope object, as JSON, where config.json has none
     bool window_where_still;       // only layers without rotation have a window

@@ -100,11 +100,23 @@ static enum tr_status read_two(struct tr_rope ropes[2], const json_t *parameters
     return tr_rope_read(&ropes[1], windowed, &from->windowed, from->path, err);
 }
 
+// An object that the class does not read would change the model if it were read here.
+static enum tr_status check_read(const json_t *object, const char *key, bool reads,
+                                 const struct tr_rope_source *from, struct tr_err *err) {
+    if (reads || is_empty(object))
+        return TR_OK;
+    return tr_fail(err, TR_EUNSUPPORTED, "%s: \"%s\" is there, but the code of %s does not read it",
+                   from->path, key, from->family->model_type);
+}
+
 enum tr_status tr_ropes_read(struct tr_rope ropes[2], bool *twice_p,
                              const struct tr_rope_source *from, struct tr_err *err) {
     const json_t *parameters, *scaling;
     TR_TRY(tr_json_object(from->root, "rope_parameters", &parameters, from->path, err));
     TR_TRY(tr_json_object(from->root, "rope_scaling", &scaling, from->path, err));
+    enum tr_rope_objects reads = from->family->rope_objects;
+    TR_TRY(check_read(parameters, "rope_parameters", reads == TR_ROPE_EITHER, from, err));
+    TR_TRY(check_read(scaling, "rope_scaling", reads != TR_ROPE_NONE, from, err));
     *twice_p = !is_empty(parameters) && !is_empty(scaling) && !json_equal(parameters, scaling);
     return (from->family->rope_full_layers_scaled ? read_two : read_one)(ropes, parameters, scaling,
                                                                          from, err);

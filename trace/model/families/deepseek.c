@@ -7,6 +7,7 @@ const struct tr_family tr_family_deepseek = {
     .refusals = {{{"num_experts_per_tok", 1, 0}, "one routed expert per token"}},
     .words = {{"scoring_func", "softmax", "softmax"}},
     .norm = KN_RMS_NORM,
+    .rope_objects = TR_ROPE_SCALING_ONLY,
     .gated = true,
     .activation_key = "hidden_act",
     .activation = "silu",

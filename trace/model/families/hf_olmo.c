@@ -4,8 +4,9 @@
 #include "common.h"
 
 #define HF_OLMO                                                                                    \
-    .model_type = "hf_olmo", .also = "olmo", .prefix = "model.", .qkv = TR_QKV_CONCATENATED,       \
-    .gated = true, .up_first = true, .ffn_counts_gate = true, .activation = "silu",                \
+    .model_type = "hf_olmo", .also = "olmo", .prefix = "model.", .rope_objects = TR_ROPE_NONE,     \
+    .qkv = TR_QKV_CONCATENATED, .gated = true, .up_first = true, .ffn_counts_gate = true,          \
+    .activation = "silu",                                                                          \
     .refusals = {{{"rope", false, false}, "positions that do not turn"},                           \
                  {{"alibi", true, false}, "ALiBi"},                                                \
                  {{"include_bias", true, true}, "products with biases"},                           \

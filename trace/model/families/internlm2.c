@@ -5,6 +5,7 @@ const struct tr_family tr_family_internlm2 = {
     .model_type = "internlm2",
     .series = "InternLM2, InternLM2.5",
     .norm = KN_RMS_NORM,
+    .rope_objects = TR_ROPE_SCALING_ONLY,
     .qkv = TR_QKV_PER_KV_HEAD,
     .gated = true,
     .activation_key = "hidden_act",
