@@ -69,15 +69,37 @@ def a_zero_row_of_the_embedding(programs, root):
     check("non-finite" not in words, ran.out)
 
 
+def widened(tensors):
+    """The same model with a second inner entry of each MLP that is always 0."""
+    wide = dict(tensors)
+    for name, (dtype, shape, values) in tensors.items():
+        if ".mlp." in name and shape[1] == 1:  # [hidden, 1]: a 0 behind each entry
+            padded = b"".join(values[i:i + 4] + bytes(4) for i in range(0, len(values), 4))
+            wide[name] = (dtype, [shape[0], 2], padded)
+        elif ".mlp." in name:
+            wide[name] = (dtype, [2, shape[1]], values + bytes(len(values)))
+    return wide
+
+
 def sizes_of_one(programs, root):
-    """A matrix with an extent of 1 is a matrix."""
-    tiny.write_tokens(root + "/ids.jsonl", 2, 8)
-    for name, sizes in (("ffn", {"intermediate_size": 1}),
-                        ("hidden", {"hidden_size": 1, "num_attention_heads": 1, "head_dim": 2})):
-        folder = f"{root}/{name}/step_1"
-        tiny.write_checkpoint(folder, **sizes)
-        harness.run(programs["trace-ckpts"], "--ckpts", folder, "-o", f"{root}/{name}.h5",
-                    "--tokens", root + "/ids.jsonl").expect(0)
+    """A matrix with an extent of 1 is a matrix: an MLP of inner width 1 gives what it gives with a
+    second entry that does nothing, and a stream of width 1 is run."""
+    job = Job(programs, root, 1)
+    found = []
+    for width in (1, 2):
+        config = tiny.config_of("llama", intermediate_size=width)
+        tensors = tiny.random_tensors(tiny.config_of("llama", intermediate_size=1), 3)
+        tensors = widened(tensors) if width == 2 else tensors
+        tiny.write(job.folders[0] + "/config.json", json.dumps(config))
+        tiny.write(job.folders[0] + "/model.safetensors", tiny.safetensors(tensors))
+        job.run("--fresh").expect(0)
+        row = job.store("importance", "nll").rows[0]
+        found.append(row["importance"] + row["nll"])
+    check(all(abs(a - b) <= 1e-6 * abs(b) for a, b in zip(*found)), found)
+    folder = root + "/narrow/step_1"
+    tiny.write_checkpoint(folder, hidden_size=1, num_attention_heads=1, head_dim=2)
+    harness.run(programs["trace-ckpts"], "--ckpts", folder, "-o", root + "/narrow.h5",
+                "--tokens", root + "/ids.jsonl").expect(0)
 
 
 CASES = [sizes_of_one, two_ropes, a_head_beside_a_tied_one, a_zero_row_of_the_embedding]

@@ -25,7 +25,7 @@ FAMILY = Family(
     config=gpt2_config,
     # d, heads, ffn
     shapes=((64, 4, None), (80, 5, 131), (96, 6, 96), (75, 3, 37), (48, 1, 250), (128, 4, None),
-            (160, 10, 33), (60, 12, 77), (64, 4, 1)),
+            (160, 10, 33), (60, 12, 77)),
     small_shapes=((24, 4, None), (20, 5, 37), (21, 3, 24), (16, 2, 29)),
     layers="transformer.h",
     attn="attn",
