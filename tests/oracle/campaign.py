@@ -55,13 +55,12 @@ def causal(deck, config, tensors, family):
 def dropped(deck, config, tensors, family):
     layers = config[layers_key(config)]
     layer = deck.rng.randrange(layers)
-    kind, value = deck.deal("dropped", [
-        ("drop_attn_list", [layer]), ("drop_mlp_list", [i == layer for i in range(layers)]),
-        ("drop_attn_list", []), ("drop_mlp_list", [False] * layers),
-        ("per_layer_config", {str(layer): {"skip": ["attention"]}}),
-        ("per_layer_config", {}), ("block_configs", [{"ffn": {"no_op": i == layer}} for i in range(layers)])])
-    if kind == "drop_attn_list" and value:
-        value = [layer]
+    kind, value = [
+        ("drop_attn_list", [layer]), ("drop_attn_list", []),
+        ("drop_mlp_list", [i == layer for i in range(layers)]), ("drop_mlp_list", [False] * layers),
+        ("per_layer_config", {str(layer): {"skip": ["attention"]}}), ("per_layer_config", {}),
+        ("block_configs", [{"ffn": {"no_op": i == layer}} for i in range(layers)]),
+    ][deck.deal("dropped", range(7))]
     config[kind] = value
     return f"{kind} {value}"
 

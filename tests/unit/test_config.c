@@ -163,6 +163,10 @@ static const struct {
     {"{\"model_type\": \"baichuan\", " LLAMA_SIZES
      ", \"max_position_embeddings\": 64, \"rope_scaling\": {\"type\": \"linear\", \"factor\": 2}}",
      "\"rope_scaling\" is there, but the code of baichuan does not read it"},
+    {"{\"model_type\": \"phi3\", " LLAMA_SIZES
+     ", \"rope_scaling\": {\"type\": \"linear\", \"factor\": "
+     "2}}",
+     "the code of phi3 does not know the rope type \"linear\""},
     // lists with an entry for each layer
     {"{" OLMO3 ", \"layer_types\": [\"full_attention\"]}",
      "\"layer_types\" does not fit the layers: it has 1 entries for 2"},

@@ -213,6 +213,7 @@ struct tr_family {
     int position_offset; // learned positions start at this row of their table
     enum kn_rope_kind rope;
     enum tr_rope_objects rope_objects;
+    unsigned rope_types;           // scalings that the class knows, 1 << enum tr_rope_type; 0: all
     bool rope_full_layers_scaled;  // rope scaling is for layers without a window only
     const char *rope_fallback;     // the class's rope object, as JSON, where config.json has none
     bool window_where_still;       // only layers without rotation have a window

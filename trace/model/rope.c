@@ -34,6 +34,13 @@ static enum tr_status find_type(struct tr_rope *rope, const json_t *object, cons
                    path, name);
 }
 
+const char *tr_rope_type_name(enum tr_rope_type type) {
+    size_t i = 0;
+    while (types[i].type != type)
+        i++;
+    return types[i].name;
+}
+
 static enum tr_status read_factors(float *factors, int64_t pairs, const json_t *object,
                                    const char *key, const char *path, struct tr_err *err) {
     const json_t *list = json_object_get(object, key);

@@ -46,6 +46,8 @@ enum tr_status tr_rope_read(struct tr_rope *rope, const json_t *object,
                             const struct tr_rope_defaults *defaults, const char *path,
                             struct tr_err *err);
 
+const char *tr_rope_type_name(enum tr_rope_type type); // as config.json spells it
+
 // Tables cos, sin [seq_len, pairs], rounded to f32 where the reference implementation rounds: the
 // exponent, the frequency, the angle.
 void tr_rope_tables(const struct tr_rope *rope, int64_t seq_len, float *cos_table,

@@ -109,6 +109,15 @@ static enum tr_status check_read(const json_t *object, const char *key, bool rea
                    from->path, key, from->family->model_type);
 }
 
+static enum tr_status check_type(const struct tr_rope *rope, const struct tr_rope_source *from,
+                                 struct tr_err *err) {
+    unsigned known = from->family->rope_types;
+    if (!known || rope->type == TR_ROPE_DEFAULT || known >> rope->type & 1)
+        return TR_OK;
+    return tr_fail(err, TR_EUNSUPPORTED, "%s: the code of %s does not know the rope type \"%s\"",
+                   from->path, from->family->model_type, tr_rope_type_name(rope->type));
+}
+
 enum tr_status tr_ropes_read(struct tr_rope ropes[2], bool *twice_p,
                              const struct tr_rope_source *from, struct tr_err *err) {
     const json_t *parameters, *scaling;
@@ -118,6 +127,7 @@ enum tr_status tr_ropes_read(struct tr_rope ropes[2], bool *twice_p,
     TR_TRY(check_read(parameters, "rope_parameters", reads == TR_ROPE_EITHER, from, err));
     TR_TRY(check_read(scaling, "rope_scaling", reads != TR_ROPE_NONE, from, err));
     *twice_p = !is_empty(parameters) && !is_empty(scaling) && !json_equal(parameters, scaling);
-    return (from->family->rope_full_layers_scaled ? read_two : read_one)(ropes, parameters, scaling,
-                                                                         from, err);
+    TR_TRY((from->family->rope_full_layers_scaled ? read_two : read_one)(ropes, parameters, scaling,
+                                                                         from, err));
+    return check_type(&ropes[0], from, err);
 }

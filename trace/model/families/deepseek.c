@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common.h"
+#include "model/rope.h"
 
 const struct tr_family tr_family_deepseek = {
     .model_type = "deepseek",
@@ -8,6 +9,7 @@ const struct tr_family tr_family_deepseek = {
     .words = {{"scoring_func", "softmax", "softmax"}},
     .norm = KN_RMS_NORM,
     .rope_objects = TR_ROPE_SCALING_ONLY,
+    .rope_types = 1 << TR_ROPE_LINEAR | 1 << TR_ROPE_DYNAMIC,
     .gated = true,
     .activation_key = "hidden_act",
     .activation = "silu",
