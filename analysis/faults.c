@@ -12,8 +12,8 @@
 #include "statistics/quantile.h"
 #include "work.h"
 
-const char *const an_fault_names[AN_FAULT_KINDS] = {"failed",    "nonfinite", "duplicate",
-                                                    "identical", "outlier",   "missing"};
+const char *const an_fault_names[AN_FAULT_KINDS] = {
+    "failed", "nonfinite", "angleless", "duplicate", "identical", "outlier", "missing"};
 
 // A checkpoint is an outlier when half of all means are this far from their neighbours.
 static const double far = 5.0;
@@ -48,12 +48,13 @@ static enum tr_status find_failed(struct faults *faults, const struct an_series 
     return TR_OK;
 }
 
-// One for each checkpoint: how many of its means lack tokens, and the worst of them.
-static enum tr_status find_nonfinite(struct faults *faults, const struct an_series *series,
-                                     struct tr_err *err) {
+// One for each checkpoint: how many of its means lack tokens of a kind, and the worst of them.
+static enum tr_status find_left_out(struct faults *faults, const struct an_series *series,
+                                    const uint32_t *left_out, enum an_fault_kind kind,
+                                    const char *what, struct tr_err *err) {
     int64_t cells = series->layers * TR_MODULES;
     for (int64_t c = 0; c < series->checkpoints; c++) {
-        const uint32_t *tokens = series->nonfinite + c * cells;
+        const uint32_t *tokens = left_out + c * cells;
         int64_t means = 0, worst = 0;
         for (int64_t i = 0; i < cells; i++) {
             means += tokens[i] > 0;
@@ -62,15 +63,26 @@ static enum tr_status find_nonfinite(struct faults *faults, const struct an_seri
         }
         if (means == 0)
             continue;
-        TR_TRY(tr_string_format(
-            &faults->text, err,
-            "%s: tokens with non-finite values are left out of %lld mean%s, most in %s %lld: %lu",
-            series->checkpoint[c].label, (long long)means, means == 1 ? "" : "s",
-            tr_module_names[worst % TR_MODULES], (long long)(worst / TR_MODULES),
-            (unsigned long)tokens[worst]));
-        TR_TRY(add(faults, AN_FAULT_NONFINITE, c, -1, tokens[worst], err));
+        TR_TRY(tr_string_format(&faults->text, err,
+                                "%s: tokens %s are left out of %lld mean%s, most in %s %lld: %lu",
+                                series->checkpoint[c].label, what, (long long)means,
+                                means == 1 ? "" : "s", tr_module_names[worst % TR_MODULES],
+                                (long long)(worst / TR_MODULES), (unsigned long)tokens[worst]));
+        TR_TRY(add(faults, kind, c, -1, tokens[worst], err));
     }
     return TR_OK;
+}
+
+static enum tr_status find_nonfinite(struct faults *faults, const struct an_series *series,
+                                     struct tr_err *err) {
+    return find_left_out(faults, series, series->nonfinite, AN_FAULT_NONFINITE,
+                         "with non-finite values", err);
+}
+
+static enum tr_status find_angleless(struct faults *faults, const struct an_series *series,
+                                     struct tr_err *err) {
+    return find_left_out(faults, series, series->angleless, AN_FAULT_ANGLELESS,
+                         "without an angle (a stream of zeros)", err);
 }
 
 static enum tr_status find_duplicates(struct faults *faults, const struct an_series *series,
@@ -206,7 +218,8 @@ static enum tr_status find_missing(struct faults *faults, const struct an_series
 enum tr_status an_faults_find(struct an_result *result, struct tr_err *err) {
     static enum tr_status (*const find[])(struct faults *, const struct an_series *,
                                           struct tr_err *) = {
-        find_failed, find_nonfinite, find_duplicates, find_identical, find_outliers, find_missing};
+        find_failed,    find_nonfinite, find_angleless, find_duplicates,
+        find_identical, find_outliers,  find_missing};
     struct faults faults = {0};
     enum tr_status status = TR_OK;
     for (size_t i = 0; i < sizeof find / sizeof find[0] && status == TR_OK; i++)

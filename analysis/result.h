@@ -53,7 +53,8 @@ struct an_settings {
 
 enum an_fault_kind {
     AN_FAULT_FAILED,    // the checkpoint could not be traced
-    AN_FAULT_NONFINITE, // tokens were left out of means
+    AN_FAULT_NONFINITE, // tokens were left out of means: not finite
+    AN_FAULT_ANGLELESS, // the same: their stream is zero
     AN_FAULT_DUPLICATE, // two checkpoints have the same weights
     AN_FAULT_IDENTICAL, // neighbours have the same values though other weights
     AN_FAULT_OUTLIER,   // far from its neighbours (robust z)

@@ -114,6 +114,18 @@ static enum tr_status read_nll(struct an_series *series, const struct tr_trace *
     return status;
 }
 
+// Tokens that a cell's counts leave over; `begin`: of the row's cells.
+static void find_angleless(struct an_series *series, int64_t begin) {
+    int64_t all = series->sequences * series->seq_len;
+    for (int64_t cell = begin; cell < begin + series->layers * TR_MODULES; cell++) {
+        int64_t counted = 0;
+        for (int64_t s = 0; s < series->sequences; s++)
+            counted += series->tokens[cell * series->sequences + s];
+        int64_t rest = all - counted - series->nonfinite[cell];
+        series->angleless[cell] = counted > 0 && rest > 0 ? (uint32_t)rest : 0;
+    }
+}
+
 // Row `row` of the store into place `at`.
 static enum tr_status read_row(struct an_series *series, const struct tr_trace *trace, int64_t at,
                                int64_t row, struct tr_err *err) {
@@ -122,6 +134,7 @@ static enum tr_status read_row(struct an_series *series, const struct tr_trace *
     TR_TRY(tr_trace_read(trace, TR_V_STREAM_NORM, row, 1, series->stream_norm + begin, err));
     TR_TRY(tr_trace_read(trace, TR_V_NONFINITE, row, 1, series->nonfinite + begin, err));
     TR_TRY(tr_trace_read(trace, TR_V_TOKEN_COUNT, row, 1, series->tokens + values, err));
+    find_angleless(series, begin);
     for (int m = 0; m < AN_MEASURES; m++)
         TR_TRY(tr_trace_read(trace, measures[m], row, 1, series->by_sequence[m] + values, err));
     return tr_trace_has(trace, TR_V_NLL) ? read_nll(series, trace, at, row, err) : TR_OK;
@@ -175,6 +188,7 @@ static enum tr_status allocate(struct an_series *series, const struct rows *rows
     TR_TRY(TR_NEW(&series->importance, cells, "importance", err));
     TR_TRY(TR_NEW(&series->stream_norm, cells, "norms of the stream", err));
     TR_TRY(TR_NEW(&series->nonfinite, cells, "non-finite counts", err));
+    TR_TRY(TR_NEW(&series->angleless, cells, "counts of tokens without an angle", err));
     TR_TRY(TR_NEW(&series->tokens, values, "token counts", err));
     for (int measure = 0; measure < AN_MEASURES; measure++)
         TR_TRY(TR_NEW(&series->by_sequence[measure], values, "values by sequence", err));
@@ -330,6 +344,7 @@ void an_series_free(struct an_series *series) {
     free(series->importance);
     free(series->stream_norm);
     free(series->nonfinite);
+    free(series->angleless);
     free(series->checkpoint);
     free(series->failure);
     free(series->claim);

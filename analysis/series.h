@@ -45,7 +45,9 @@ struct an_series {
     struct an_checkpoint *checkpoint; // [checkpoints]
     double *importance;               // [checkpoints, layers, TR_MODULES] mean 1 - cos; NaN: absent
     double *stream_norm;              // the same shape: mean |x|
-    uint32_t *nonfinite; // [checkpoints, layers, TR_MODULES] tokens left out of the mean
+    // [checkpoints, layers, TR_MODULES] tokens left out of the mean: not finite; without an angle,
+    // x or x + delta being 0 (none where no token is counted, as in a sublayer that is absent)
+    uint32_t *nonfinite, *angleless;
     // [checkpoints, layers, TR_MODULES, sampled]
     double *by_sequence[AN_MEASURES];
     uint32_t *tokens; // counted; NULL: the same number everywhere

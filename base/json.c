@@ -12,7 +12,10 @@ static bool is_word(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
-// Overwrites the tokens NaN, Infinity and -Infinity outside strings by null and spaces.
+// What stands for a number that is not finite: a string no one writes, short enough for "NaN".
+static const char nonfinite[] = "\x7f";
+
+// Overwrites the tokens NaN, Infinity and -Infinity outside strings by that string and spaces.
 static void replace_python_tokens(char *bytes, size_t size) {
     static const char *const tokens[] = {"-Infinity", "Infinity", "NaN"};
     bool inside = false;
@@ -27,9 +30,9 @@ static void replace_python_tokens(char *bytes, size_t size) {
                 if (size - i < length || memcmp(bytes + i, tokens[t], length) ||
                     (i && is_word(bytes[i - 1])))
                     continue;
-                // "NaN" has no room for "null": 0 is a number too, so only the type is lost.
                 memset(bytes + i, ' ', length);
-                memcpy(bytes + i, length >= 4 ? "null" : "0", length >= 4 ? 4 : 1);
+                memcpy(bytes + i, "\"\x7f\"", 3);
+                i += length - 1;
                 break;
             }
     }
@@ -64,9 +67,15 @@ enum tr_status tr_json_load(json_t **value_p, const char *path, uint64_t limit,
     return status;
 }
 
+static bool is_nonfinite(const json_t *value) {
+    return json_is_string(value) && strcmp(json_string_value(value), nonfinite) == 0;
+}
+
 static const char *type_name(const json_t *value) {
     static const char *const names[] = {"an object", "an array", "a string", "an integer",
                                         "a number",  "true",     "false",    "null"};
+    if (is_nonfinite(value))
+        return "NaN or infinite";
     return names[json_typeof(value)];
 }
 
@@ -123,8 +132,27 @@ enum tr_status tr_json_string(const json_t *object, const char *key, const char 
     const json_t *value = present(object, key);
     if (!value)
         return TR_OK;
-    if (!json_is_string(value))
+    if (!json_is_string(value) || is_nonfinite(value))
         return wrong_type(value, key, "a string", what, err);
     *value_p = json_string_value(value);
     return TR_OK;
+}
+
+static enum tr_status container(const json_t *object, const char *key, json_type type,
+                                const json_t **value_p, const char *what, struct tr_err *err) {
+    const json_t *value = present(object, key);
+    *value_p = value && json_typeof(value) == type ? value : NULL;
+    return !value || *value_p
+               ? TR_OK
+               : wrong_type(value, key, type == JSON_OBJECT ? "an object" : "a list", what, err);
+}
+
+enum tr_status tr_json_object(const json_t *object, const char *key, const json_t **value_p,
+                              const char *what, struct tr_err *err) {
+    return container(object, key, JSON_OBJECT, value_p, what, err);
+}
+
+enum tr_status tr_json_list(const json_t *object, const char *key, const json_t **value_p,
+                            const char *what, struct tr_err *err) {
+    return container(object, key, JSON_ARRAY, value_p, what, err);
 }

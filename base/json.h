@@ -11,8 +11,9 @@
 
 // Strict JSON through jansson: duplicate keys, trailing bytes, invalid UTF-8 and nesting deeper
 // than jansson's limit are refused; a byte order mark is not. `what` (a path) opens the sentence.
-// Python's Infinity and NaN tokens, which json.dump writes, are read as null and 0. The value is
-// freed with json_decref.
+// Python's Infinity and NaN tokens, which json.dump writes, are let pass, but are values of no type
+// that the readers below take: whoever asks for such a member is told. The value is freed with
+// json_decref.
 enum tr_status tr_json_parse(json_t **value_p, const char *bytes, size_t size, const char *what,
                              struct tr_err *err);
 
@@ -30,5 +31,11 @@ enum tr_status tr_json_bool(const json_t *object, const char *key, bool *value_p
                             struct tr_err *err);
 enum tr_status tr_json_string(const json_t *object, const char *key, const char **value_p,
                               const char *what, struct tr_err *err);
+
+// Members that hold others, borrowed; NULL when absent or null.
+enum tr_status tr_json_object(const json_t *object, const char *key, const json_t **value_p,
+                              const char *what, struct tr_err *err);
+enum tr_status tr_json_list(const json_t *object, const char *key, const json_t **value_p,
+                            const char *what, struct tr_err *err);
 
 #endif

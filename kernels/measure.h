@@ -31,9 +31,10 @@ struct kn_block_end {
 //                    sin^2 = (a e - b^2) / (a (a + 2b + e))
 //   update ratio   = sqrt(e / a)
 //   alignment      = b / sqrt(a e); 0 where delta is exactly 0
-// Tokens with a non-finite statistic, or with x = 0 or y = 0, where there is no angle, are counted
-// as non-finite and left out of everything else. Histograms: a value belongs to the last bin that
-// starts at or below it, to bin 0 when there is none.
+// Tokens with a non-finite statistic are counted as such and left out of everything else; so are
+// tokens with x = 0 or y = 0, which have no angle, but they are in no count: what the finite and
+// the non-finite leave of seq_len. Histograms: a value belongs to the last bin that starts at or
+// below it, to bin 0 when there is none.
 enum {
     KN_SUM_COS,
     KN_SUM_IMPORTANCE,
@@ -46,7 +47,7 @@ enum {
     KN_SUMS
 };
 enum {
-    KN_COUNT_FINITE,
+    KN_COUNT_FINITE, // with an angle
     KN_COUNT_NONFINITE,
     KN_COUNT_FIRST, // position of the first non-finite token; seq_len: none
     KN_COUNTS
@@ -55,7 +56,7 @@ struct kn_summary {
     double *sums;      // [sequences, KN_SUMS + position_bins]: then importance by position bin
     uint32_t *counts;  // [sequences, KN_COUNTS + bins + position_bins]: then the histogram of
                        // importance and the finite tokens by position bin
-    float *importance; // [sequences * seq_len], NaN where non-finite; or NULL
+    float *importance; // [sequences * seq_len], NaN where there is none; or NULL
     const double *xx, *xd, *dd; // [sequences * seq_len]
     int64_t sequences, seq_len;
     const double *bin_starts;    // [bins], ascending

@@ -6,16 +6,17 @@
 #include <math.h>
 #include <string.h>
 
-// What one token's statistics say; finite == false: there is no angle.
+// What one token's statistics say; angle == false: there is none, and nothing else is said.
 struct token {
-    bool finite;
+    bool finite, angle;
     double cos, importance, ratio, alignment;
 };
 
 static struct token derive(double a, double b, double e) {
     double yy = a + 2 * b + e, scale = a * yy;
-    struct token token = {.finite = isfinite(a) && isfinite(b) && isfinite(e) && a > 0 && yy > 0};
-    if (!token.finite)
+    struct token token = {.finite = isfinite(a) && isfinite(b) && isfinite(e)};
+    token.angle = token.finite && a > 0 && yy > 0;
+    if (!token.angle)
         return token;
     double sine_squared = (a * e - b * b) / scale;
     sine_squared = sine_squared > 0 ? sine_squared : 0;
@@ -82,10 +83,10 @@ void kn_summarise_sequence(const struct kn_summary *op, int64_t sequence) {
     for (int64_t p = 0, i = sequence * op->seq_len; p < op->seq_len; p++, i++) {
         struct token token = derive(op->xx[i], op->xd[i], op->dd[i]);
         if (op->importance)
-            op->importance[i] = token.finite ? (float)token.importance : NAN;
-        if (token.finite)
+            op->importance[i] = token.angle ? (float)token.importance : NAN;
+        if (token.angle)
             add_token(op, &to, i, &token);
-        else
+        else if (!token.finite)
             add_nonfinite(&to, p);
     }
 }

@@ -79,15 +79,16 @@ enum kn_status cuda_block_end(struct kn_backend *self, const struct kn_block_end
 constexpr int SUMMARY_THREADS = 256;
 
 struct token {
-    bool finite;
+    bool finite, angle;
     double cos, importance, ratio, alignment;
 };
 
 __device__ static struct token derive(double a, double b, double e) {
     double yy = a + 2 * b + e, scale = a * yy;
     struct token token = {};
-    token.finite = isfinite(a) && isfinite(b) && isfinite(e) && a > 0 && yy > 0;
-    if (!token.finite)
+    token.finite = isfinite(a) && isfinite(b) && isfinite(e);
+    token.angle = token.finite && a > 0 && yy > 0;
+    if (!token.angle)
         return token;
     double sine_squared = (a * e - b * b) / scale;
     sine_squared = sine_squared > 0 ? sine_squared : 0;
@@ -136,18 +137,18 @@ __device__ static void sum_positions(const struct kn_summary &op, const double *
     }
 }
 
-// One sequence a block. `scratch` has the importance of each token, NaN where it is not finite.
+// One sequence a block. `scratch` has the importance of each token, NaN where there is no angle.
 __global__ void summarise(struct kn_summary op, double *scratch) {
     extern __shared__ uint32_t histogram[]; // [bins]
     __shared__ double shared[KN_SUMS][WARP];
-    __shared__ uint32_t finite, first;
+    __shared__ uint32_t counted, nonfinite, first;
     int64_t sequence = blockIdx.x, begin = sequence * op.seq_len;
     double *sums = op.sums + sequence * (KN_SUMS + op.position_bins), *importance = scratch + begin;
     uint32_t *counts = op.counts + sequence * (KN_COUNTS + op.bins + op.position_bins);
     for (int64_t i = threadIdx.x; i < op.bins; i += SUMMARY_THREADS)
         histogram[i] = 0;
     if (threadIdx.x == 0) {
-        finite = 0;
+        counted = nonfinite = 0;
         first = (uint32_t)op.seq_len;
     }
     __syncthreads();
@@ -155,14 +156,16 @@ __global__ void summarise(struct kn_summary op, double *scratch) {
     for (int64_t i = threadIdx.x; i < op.seq_len; i += SUMMARY_THREADS) {
         double a = op.xx[begin + i], b = op.xd[begin + i], e = op.dd[begin + i];
         struct token token = derive(a, b, e);
-        importance[i] = token.finite ? token.importance : (double)NAN;
+        importance[i] = token.angle ? token.importance : (double)NAN;
         if (op.importance)
             op.importance[begin + i] = (float)importance[i];
         if (!token.finite) {
+            atomicAdd(&nonfinite, 1);
             atomicMin(&first, (uint32_t)i);
-            continue;
         }
-        atomicAdd(&finite, 1);
+        if (!token.angle)
+            continue;
+        atomicAdd(&counted, 1);
         atomicAdd(&histogram[bin_of(op.bin_starts, op.bins, token.importance)], 1);
         const double values[KN_SUMS] = {
             token.cos, token.importance, token.ratio, token.alignment, a, b, e, sqrt(a)};
@@ -175,8 +178,8 @@ __global__ void summarise(struct kn_summary op, double *scratch) {
 #pragma unroll
         for (int k = 0; k < KN_SUMS; k++)
             sums[k] = total[k];
-        counts[KN_COUNT_FINITE] = finite;
-        counts[KN_COUNT_NONFINITE] = (uint32_t)op.seq_len - finite;
+        counts[KN_COUNT_FINITE] = counted;
+        counts[KN_COUNT_NONFINITE] = nonfinite;
         counts[KN_COUNT_FIRST] = first;
     }
     for (int64_t i = threadIdx.x; i < op.bins; i += SUMMARY_THREADS)

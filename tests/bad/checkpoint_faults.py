@@ -274,6 +274,31 @@ FAULTS = [
         {QUERY: ("I32", [16, 16], bytes(1024))})),
      FILE + ": tensor model.layers.0.self_attn.q_proj.weight has type I32; known: F64, F32, F16, "
      "BF16"),
+    # Tensors that no one would use.
+    ("a bias that config.json does not ask for", tensors(lambda all_: all_.update(
+        {"model.layers.1.self_attn.k_proj.bias": ("F32", [8], bytes(32))})),
+     FILE + ": tensor model.layers.1.self_attn.k_proj.bias would not be used: llama has none there "
+     "with what config.json says"),
+    ("a bias of a norm", tensors(lambda all_: all_.update(
+        {"model.layers.0.input_layernorm.bias": ("F32", [16], bytes(64))})),
+     FILE + ": tensor model.layers.0.input_layernorm.bias would not be used: llama has none there "
+     "with what config.json says"),
+    ("a bias of the final norm", tensors(lambda all_: all_.update(
+        {"model.norm.bias": ("F32", [16], bytes(64))})),
+     FILE + ": tensor model.norm.bias would not be used: llama has none there with what config.json "
+     "says"),
+    ("a norm of queries", tensors(lambda all_: all_.update(
+        {"model.layers.0.self_attn.q_norm.weight": ("F32", [8], bytes(32))})),
+     FILE + ": tensor model.layers.0.self_attn.q_norm.weight would not be used: llama has none "
+     "there with what config.json says"),
+    ("a bias of the head", tensors(lambda all_: all_.update(
+        {"lm_head.bias": ("F32", [260], bytes(1040))})),
+     FILE + ": tensor lm_head.bias would not be used: llama has none there with what config.json "
+     "says"),
+    ("more layers than config.json says", tensors(lambda all_: all_.update(
+        {"model.layers.2.input_layernorm.weight": ("F32", [16], bytes(64))})),
+     FILE + ': tensor model.layers.2.input_layernorm.weight is of layer 2, but config.json says '
+     '"num_hidden_layers" is 2'),
     # config.json.
     ("config missing", removed("config.json"), "FOLDER has no config.json"),
     ("config empty", file_is("config.json", b""), CONFIG + EMPTY),
@@ -289,8 +314,8 @@ FAULTS = [
     ("family unknown", config(model_type="lama2"),
      CONFIG + ': model_type "lama2" is not known; the nearest known one is llama, all are: apertus, '
      'baichuan, bloom, cohere, crystalcoder, deepseek, deepseek_v2, falcon, gemma, gemma2, '
-     'gemma3_text, gpt2, gpt_neox, granite, internlm2, llama, mistral, mixtral, olmo, olmo2, olmo3, '
-     'olmoe, opt, phi, phi3, qwen2, qwen2_moe, qwen3, qwen3_moe, smollm3, stablelm, starcoder2 (a '
+     'gemma3_text, gpt2, gpt_neox, granite, internlm2, llama, mistral, mixtral, olmo, hf_olmo, olmo2, '
+     'olmo3, olmoe, opt, phi, phi3, qwen2, qwen2_moe, qwen3, qwen3_moe, smollm3, stablelm, starcoder2 (a '
      'new one needs a row in trace/model/families, see docs/adding-a-family.md)'),
     ("family no string", config(model_type=7),
      CONFIG + ': "model_type" must be a string, it is an integer'),
@@ -317,6 +342,18 @@ FAULTS = [
      CONFIG + ': "intermediate_size" is 24.5, expected an integer from 1 to 16777216'),
     ("a size beyond reason", config(hidden_size=10**12),
      CONFIG + ': "hidden_size" is 1e+12, expected an integer from 1 to 16777216'),
+    ("a size true", config(intermediate_size=True),
+     CONFIG + ': "intermediate_size" must be a number, it is true'),
+    ("a size infinite", config(intermediate_size=float("inf")),
+     CONFIG + ': "intermediate_size" must be a number, it is NaN or infinite'),
+    ("norm epsilon NaN", config(rms_norm_eps=float("nan")),
+     CONFIG + ': "rms_norm_eps" must be a number, it is NaN or infinite'),
+    ("a rope object a string", config(rope_scaling="linear"),
+     CONFIG + ': "rope_scaling" must be an object, it is a string'),
+    ("layer types too long", config(layer_types=["full_attention"] * 3),
+     CONFIG + ': "layer_types" does not fit the layers: it has 3 entries for 2'),
+    ("attention that looks ahead", config(is_causal=False),
+     CONFIG + ': "is_causal" is not true: attention is causal here, not bidirectional'),
     ("a size a string", config(hidden_size="16"),
      CONFIG + ': "hidden_size" must be a number, it is a string'),
     ("heads that do not divide", config(num_attention_heads=3, num_key_value_heads=2),

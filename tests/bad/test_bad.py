@@ -13,6 +13,7 @@ import analyze_faults
 import checkpoint_faults
 import harness
 import job_faults
+import remark_faults
 import store_faults
 import tiny_checkpoint as tiny
 from harness import check
@@ -93,6 +94,8 @@ def main():
                   for name, *fault in job_faults.FAULTS]
         cases += [("store: " + function.__name__.replace("_", " "),
                    store_case(options, function)) for function in store_faults.CASES]
+        cases += [("remark: " + function.__name__.replace("_", " "),
+                   store_case(options, function)) for function in remark_faults.CASES]
         cases += [("analyze: " + function.__name__.replace("_", " "),
                    store_case(options, function)) for function in analyze_faults.CASES]
         return harness.run_cases(cases, os.path.basename(options.get("only", "")))

@@ -46,6 +46,10 @@ static void add_token(struct truth *truth, const struct statistics *s, int64_t i
     long double a = (long double)s->xx[i], b = (long double)s->xd[i], e = (long double)s->dd[i];
     long double importance = importance_of(s->xx[i], s->xd[i], s->dd[i]);
     int64_t position = i % s->seq_len, place = s->position_bin[position];
+    bool finite = isfinite(s->xx[i]) && isfinite(s->xd[i]) && isfinite(s->dd[i]);
+    if (isnan(importance) && finite) {
+        return; // no angle: in no count
+    }
     if (isnan(importance)) {
         truth->counts[KN_COUNT_NONFINITE]++;
         truth->counts[KN_COUNT_FIRST] =

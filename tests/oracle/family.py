@@ -8,6 +8,8 @@ import random
 from dataclasses import dataclass
 from typing import Callable
 
+from ropes import scale_some
+
 
 class Deck:
     """Random choices that cover: every value of an option is dealt before any comes again."""
@@ -44,6 +46,7 @@ class Family:
     router: str = ""  # the module of a layer whose first output is the router's logits
     added: Callable = lambda config, output: output  # what of a module's output reaches the stream
     norm_offset: float = 0.0  # what the model adds to its norms' weights
+    scaled: bool = True  # whether its rotations may be scaled in any way
     model: Callable = None  # the class in ours/, for types that transformers does not have
 
 
@@ -80,9 +83,12 @@ class Case:
     config: dict
     dtype: str  # of the weights as saved
     shard_size: str  # max_shard_size of save_pretrained
-    config_style: str  # "new": as transformers 5 writes it, "old": as 4 did, "omitted": no defaults
+    # "new": as transformers 5 writes it, "old": as 4 did, "omitted": no defaults, "both": both
+    # spellings of the rotation
+    config_style: str
     sequences: int
     seq_len: int
+    own_head: bool = False  # a tied model whose file holds another head
 
 
 def draw_cases(family, count, seed, small=False):
@@ -97,6 +103,8 @@ def draw_case(family, number, deck, shapes, small):
     if small:
         config |= {"num_hidden_layers": 2, "vocab_size": 61}
         config |= {key: config[key][-2:] for key in PER_LAYER if key in config}
+    elif family.scaled:
+        scale_some(deck, config)
     rows = [(2, 24)] if small else [(3, 33), (1, 130), (7, 16), (2, 64), (5, 2), (40, 12)]
     sequences, seq_len = deck.deal("rows", rows)
     return Case(
@@ -106,7 +114,8 @@ def draw_case(family, number, deck, shapes, small):
         config=config,
         dtype=deck.deal("dtype", ["bfloat16", "float16", "float32", "float64"]),
         shard_size=deck.deal("shards", ["1GB", "1GB", "10KB" if small else "30KB"]),
-        config_style=deck.deal("style", ["new", "old", "omitted"]),
+        config_style=deck.deal("style", ["new", "old", "omitted"] + ([] if small else ["both"])),
         sequences=sequences,
         seq_len=seq_len,
+        own_head=not small and deck.deal("own head", [False, False, True]),
     )

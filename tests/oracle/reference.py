@@ -9,7 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM
+
+from ropes import both_ropes
 
 MODULES = ("attn", "mlp", "block")
 
@@ -54,7 +57,7 @@ def randomise(model, family, vocabulary, generator):
                 value *= log_uniform(-3.5, 0.3)
             if parameter.dim() == 1 and name.endswith("norm.weight"):
                 value -= family.norm_offset
-            if parameter.dim() == 2 and parameter.shape[0] == vocabulary:
+            if parameter.dim() == 2 and parameter.shape[0] in vocabulary:
                 value = tame(value)
             parameter.copy_(value)
 
@@ -65,7 +68,11 @@ def rewrite_config(case, folder):
         return
     path = folder / "config.json"
     config = json.loads(path.read_text())
-    case.family.old_style(config)
+    if case.config_style == "both":
+        if "rope_parameters" in config:
+            both_ropes(config)
+    else:
+        case.family.old_style(config)
     if case.config_style == "omitted":
         for key, default in case.family.defaults.items():
             value = default(config) if callable(default) else default
@@ -94,13 +101,27 @@ def to_save(model, case):
     return model.get_submodule(case.family.base) if bare else model
 
 
+def add_head(model, folder, generator):
+    """Puts another head into the file of a tied model: that one counts in transformers 5."""
+    path = folder / "model.safetensors"
+    head = model.get_output_embeddings()
+    name = next(name for name, module in model.named_modules() if module is head) + ".weight"
+    weight = torch.randn(head.weight.shape, generator=generator) / head.weight.shape[1] ** 0.5
+    save_file(load_file(path) | {name: weight.to(head.weight.dtype)}, path, {"format": "pt"})
+
+
 def make_model(case, folder):
     """Writes the case's folder: config.json, weights, tokens.npy. Returns the token ids."""
     generator = torch.Generator().manual_seed(case.seed)
     model = new_model(case.family, case.config)
-    randomise(model, case.family, model.config.vocab_size, generator)
+    padded = getattr(model.config, "embedding_size", None)
+    randomise(model, case.family, {model.config.vocab_size, padded}, generator)
     model.to(getattr(torch, case.dtype))
-    to_save(model, case).save_pretrained(folder, max_shard_size=case.shard_size)
+    saved = to_save(model, case)
+    saved.save_pretrained(folder, max_shard_size=case.shard_size)
+    single = saved is model and case.shard_size == "1GB"
+    if case.own_head and single and not case.family.model and model.config.tie_word_embeddings:
+        add_head(model, folder, generator)
     (folder / "generation_config.json").unlink(missing_ok=True)
     rewrite_config(case, folder)
     shape = (case.sequences, case.seq_len)

@@ -17,6 +17,8 @@ static bool writes(const struct tr_family *f, enum tr_key key) {
 // "`falcon`", and the condition where the type has several rows.
 static void print_type(const struct tr_family *f) {
     printf("| `%s`", f->model_type);
+    if (f->also)
+        printf(" or `%s`", f->also);
     if (f->when.key && f->when.value == f->when.fallback && f->when.value == 0)
         printf(" without `%s`", f->when.key);
     else if (f->when.key)

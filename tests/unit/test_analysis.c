@@ -32,6 +32,7 @@ struct made {
     const char *const *digest; // [checkpoints]; NULL: all differ
     double (*value)(int64_t checkpoint, int64_t layer, int module, int64_t sequence);
     uint32_t nonfinite_at_1; // tokens left out of attention 0 at checkpoint 1
+    uint32_t angleless_at_1; // of MLP 0's first sequence there
 };
 
 static void write_cell(struct tr_row *row, const struct made *made, int64_t c, int64_t layer,
@@ -60,8 +61,11 @@ static void write_row(const struct made *made, const struct tr_run_info *info, c
     for (int64_t layer = 0; layer < made->layers; layer++)
         for (int module = 0; module < TR_MODULES; module++)
             write_cell(&row, made, c, layer, module);
-    if (c == 1)
+    if (c == 1) {
         tr_row_u32(&row, TR_V_NONFINITE)[TR_ATTN] = made->nonfinite_at_1;
+        tr_row_u32(&row, TR_V_TOKEN_COUNT)[TR_ATTN * made->sequences] -= made->nonfinite_at_1;
+        tr_row_u32(&row, TR_V_TOKEN_COUNT)[TR_MLP * made->sequences] -= made->angleless_at_1;
+    }
     ok(tr_store_commit(path, info, &row, &err));
     tr_row_free(&row);
 }
@@ -319,6 +323,10 @@ static void test_faults(void **state) {
     } expected[] = {
         {AN_FAULT_NONFINITE, 1, -1,
          "step 200: tokens with non-finite values are left out of 1 mean, most in attn 0: 5"},
+        {AN_FAULT_ANGLELESS, 1, -1,
+         "step 200: tokens without an angle (a stream of zeros) are left out of 1 mean, most in "
+         "mlp "
+         "0: 3"},
         {AN_FAULT_DUPLICATE, 7, 2, "step 300 and step 900 have the same weights"},
         {AN_FAULT_IDENTICAL, 9, 8, "step 1000 and step 1100 have the same values throughout"},
         {AN_FAULT_OUTLIER, 5, -1, NULL},
@@ -331,7 +339,8 @@ static void test_faults(void **state) {
                               .step = step,
                               .digest = digest,
                               .value = faulty,
-                              .nonfinite_at_1 = 5};
+                              .nonfinite_at_1 = 5,
+                              .angleless_at_1 = 3};
     struct an_settings settings = settings_of(AN_BLOCK, 1);
     struct an_result result = analyze(&made, &settings);
     size_t count = sizeof expected / sizeof expected[0];

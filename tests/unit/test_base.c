@@ -111,7 +111,12 @@ static void json_is_strict_but_knows_python(void **state) {
     assert_non_null(strstr(err.text, "x.json is not valid JSON"));
     const char python[] = "{\"a\": NaN, \"b\": -Infinity, \"c\": \"NaN\", \"d\": 1e4, \"e\": true}";
     assert_int_equal(tr_json_parse(&value, python, strlen(python), "x.json", &err), TR_OK);
-    assert_true(json_is_null(json_object_get(value, "b")));
+    double real = 7;
+    assert_int_equal(tr_json_f64(value, "a", &real, "x.json", &err), TR_EFORMAT);
+    assert_string_equal(err.text, "x.json: \"a\" must be a number, it is NaN or infinite");
+    assert_int_equal(tr_json_f64(value, "b", &real, "x.json", &err), TR_EFORMAT);
+    assert_string_equal(err.text, "x.json: \"b\" must be a number, it is NaN or infinite");
+    assert_true(real == 7);
     assert_string_equal(json_string_value(json_object_get(value, "c")), "NaN");
     int64_t number = 7;
     assert_int_equal(tr_json_i64(value, "d", &number, "x.json", &err), TR_OK);

@@ -21,6 +21,13 @@
 #define CRYSTAL_WORDS "\"position_embedding_type\": \"rotary\", \"activation_function\": \"swiglu\""
 
 #define DEEPSEEK "\"model_type\": \"deepseek_v2\", \"num_experts_per_tok\": 6, " LLAMA_SIZES
+#define OLMO3 "\"model_type\": \"olmo3\", " LLAMA_SIZES
+#define APERTUS "\"model_type\": \"apertus\", " LLAMA_SIZES
+#define QWEN_MOE "\"model_type\": \"qwen3_moe\", \"num_key_value_heads\": 4, " LLAMA_SIZES
+#define HF_OLMO                                                                                    \
+    "\"model_type\": \"olmo\", \"n_layers\": 2, \"d_model\": 16, \"n_heads\": 4, \"vocab_size\": " \
+    "61"
+#define HF_OLMO_ROPE HF_OLMO ", \"rope\": true, \"include_bias\": false"
 #define GROUPS DEEPSEEK ", \"topk_method\": \"group_limited_greedy\""
 
 // The sentence without "config.json: " before it; part of it where it lists what is known.
@@ -110,6 +117,110 @@ static const struct {
      "this falcon is not supported: ALiBi with new_decoder_architecture"},
     {"{\"model_type\": \"falcon\", \"num_ln_in_parallel_attn\": 1}",
      "this falcon is not supported: num_ln_in_parallel_attn without new_decoder_architecture"},
+    {"{" HF_OLMO ", \"include_bias\": false}",
+     "this hf_olmo is not supported: positions that do not turn"},
+    {"{" HF_OLMO ", \"rope\": true}", "this hf_olmo is not supported: products with biases"},
+    {"{" HF_OLMO_ROPE ", \"attention_layer_norm\": true}",
+     "this hf_olmo is not supported: norms of queries and keys"},
+    {"{" HF_OLMO_ROPE ", \"norm_after\": true}",
+     "this hf_olmo is not supported: norms behind the sublayers"},
+    {"{" HF_OLMO_ROPE "}",
+     "\"layer_norm_type\" is \"default\"; for hf_olmo only \"rms\" is supported"},
+    {"{" HF_OLMO_ROPE ", \"layer_norm_with_affine\": false, \"layer_norm_type\": \"rms\"}",
+     "\"layer_norm_type\" is \"rms\"; for hf_olmo only \"default\" is supported"},
+    {"{" HF_OLMO_ROPE ", \"layer_norm_with_affine\": false, \"block_type\": \"llama\"}",
+     "\"block_type\" is \"llama\"; for hf_olmo only \"sequential\" is supported"},
+    {"{" HF_OLMO_ROPE ", \"layer_norm_with_affine\": false, \"mlp_hidden_size\": 25}",
+     "\"mlp_hidden_size\" is 25, which gate and up cannot share evenly"},
+    // what transformers reads otherwise than it says, or versions 4 and 5 differently
+    {"{" LLAMA ", \"is_causal\": false}",
+     "\"is_causal\" is not true: attention is causal here, not bidirectional"},
+    {"{" LLAMA ", \"is_causal\": null}", "\"is_causal\" is not true"},
+    {"{" LLAMA ", \"drop_mlp_list\": [1]}", " leaves out 1 of 4 sublayers"},
+    {"{" LLAMA ", \"rope_parameters\": {\"full_attention\": {\"rope_theta\": 500}}}",
+     "the rope object holds one for each kind of layer, but all layers of llama turn alike"},
+    {"{" LLAMA ", \"rope_parameters\": {\"rope_type\": \"linear\", \"factor\": 4, "
+     "\"partial_rotary_factor\": 0.5}}",
+     "\"partial_rotary_factor\" is 0.5 beside a scaled rotation, but this family turns whole "
+     "heads"},
+    {"{" LLAMA ", \"partial_rotary_factor\": 0.5, \"rope_scaling\": {\"type\": \"linear\", "
+     "\"factor\": 4}}",
+     "\"partial_rotary_factor\" is 0.5 beside a scaled rotation"},
+    {"{" OLMO3 ", \"rope_parameters\": {\"rope_type\": \"default\", \"rope_theta\": 500}}",
+     "\"rope_parameters\" must hold an object for \"full_attention\" and one for "
+     "\"sliding_attention\""},
+    {"{" OLMO3 ", \"rope_theta\": 300}",
+     "transformers 4 takes \"rope_theta\" for windowed layers, 5 the base of the class; give "
+     "\"rope_parameters\" with \"sliding_attention\""},
+    {"{" APERTUS ", \"rope_scaling\": null}", "\"rope_scaling\" is null or empty: transformers 4 "
+                                              "does not scale then, 5 takes the scaling of "
+                                              "the class; give a rope object"},
+    {"{" APERTUS ", \"rope_theta\": 10000}",
+     "transformers 4 takes \"rope_theta\", 5 the base of the class's own rope object; give a rope "
+     "object"},
+    {"{\"model_type\": \"internlm2\", " LLAMA_SIZES ", \"rope_parameters\": {\"rope_theta\": 500}}",
+     "\"rope_parameters\" is there, but the code of internlm2 does not read it"},
+    {"{\"model_type\": \"baichuan\", " LLAMA_SIZES
+     ", \"max_position_embeddings\": 64, \"rope_scaling\": {\"type\": \"linear\", \"factor\": 2}}",
+     "\"rope_scaling\" is there, but the code of baichuan does not read it"},
+    {"{\"model_type\": \"phi3\", " LLAMA_SIZES
+     ", \"rope_scaling\": {\"type\": \"linear\", \"factor\": "
+     "2}}",
+     "the code of phi3 does not know the rope type \"linear\""},
+    // lists with an entry for each layer
+    {"{" OLMO3 ", \"layer_types\": [\"full_attention\"]}",
+     "\"layer_types\" does not fit the layers: it has 1 entries for 2"},
+    {"{" LLAMA ", \"layer_types\": [\"full_attention\", \"full_attention\", "
+     "\"full_attention\"]}",
+     "\"layer_types\" does not fit the layers: it has 3 entries for 2"},
+    {"{" LLAMA ", \"mlp_layer_types\": [\"dense\"]}",
+     "\"mlp_layer_types\" does not fit the layers: it has 1 entries for 2"},
+    {"{" LLAMA ", \"mlp_layer_types\": [\"dense\", \"sparse\"]}",
+     "\"mlp_layer_types\" does not fit the layers"},
+    {"{\"model_type\": \"smollm3\", \"num_key_value_heads\": 4, " LLAMA_SIZES
+     ", \"no_rope_layers\": [1, 1, 0]}",
+     "\"no_rope_layers\" does not fit the layers: it has 3 entries for 2"},
+    {"{" OLMO3 ", \"layer_types\": [\"full_attention\", \"linear_attention\"]}",
+     "layer type \"linear_attention\" is not supported"},
+    {"{" OLMO3 ", \"layer_types\": [\"full_attention\", 1]}", "layer type \"?\" is not supported"},
+    {"{\"model_type\": \"mistral\", \"num_key_value_heads\": 4, " LLAMA_SIZES
+     ", \"sliding_window\": 4, \"layer_types\": [\"sliding_attention\", \"full_attention\"]}",
+     "\"layer_types\" says \"full_attention\" in layer 1, but mistral has one kind of layer and "
+     "ignores it"},
+    {"{" QWEN_MOE ", \"mlp_only_layers\": [\"1\"]}", "\"mlp_only_layers\" does not fit the layers"},
+    {"{" QWEN_MOE ", \"mlp_only_layers\": [2]}", "\"mlp_only_layers\" does not fit the layers"},
+    // values of another type
+    {"{" LLAMA ", \"rms_norm_eps\": NaN}",
+     "\"rms_norm_eps\" must be a number, it is NaN or infinite"},
+    {"{" LLAMA ", \"rms_norm_eps\": -Infinity}",
+     "\"rms_norm_eps\" must be a number, it is NaN or infinite"},
+    {"{" LLAMA ", \"rms_norm_eps\": null}", "\"rms_norm_eps\" is missing"},
+    {"{" LLAMA ", \"rope_theta\": null}", "\"rope_theta\" is missing"},
+    {"{\"model_type\": \"llama\", \"num_hidden_layers\": true}",
+     "\"num_hidden_layers\" must be a number, it is true"},
+    {"{" LLAMA ", \"head_dim\": true}", "\"head_dim\" must be a number, it is true"},
+    {"{" LLAMA ", \"num_key_value_heads\": Infinity}",
+     "\"num_key_value_heads\" must be a number, it is NaN or infinite"},
+    {"{" LLAMA ", \"attention_bias\": NaN}",
+     "\"attention_bias\" must be true or false, it is NaN or infinite"},
+    {"{" LLAMA ", \"tie_word_embeddings\": \"true\"}",
+     "\"tie_word_embeddings\" must be true or false, it is a string"},
+    {"{" LLAMA ", \"rope_scaling\": \"x\"}", "\"rope_scaling\" must be an object, it is a string"},
+    {"{" LLAMA ", \"rope_parameters\": [1]}",
+     "\"rope_parameters\" must be an object, it is an array"},
+    {"{" LLAMA ", \"rope_scaling\": {\"type\": \"linear\", \"factor\": NaN}}",
+     "\"factor\" must be a number, it is NaN or infinite"},
+    {"{" LLAMA ", \"quantization_config\": \"gptq\"}",
+     "quantized weights (\"quantization_config\") are not supported"},
+    {"{" LLAMA ", \"layer_types\": \"full_attention\"}",
+     "\"layer_types\" must be a list, it is a string"},
+    {"{" LLAMA ", \"eos_token_id\": \"2\"}",
+     "\"eos_token_id\" must be an integer or a list of them"},
+    {"{" LLAMA ", \"hidden_act\": NaN}", "\"hidden_act\" must be a string, it is NaN or infinite"},
+    {"{\"model_type\": \"falcon\", \"alibi\": \"false\"}",
+     "\"alibi\" must be a number, it is a string"},
+    {"{\"model_type\": \"falcon\", \"multi_query\": NaN}",
+     "\"multi_query\" must be a number, it is NaN or infinite"},
     // values that make no sense
     {"[]", "does not hold a JSON object"},
     {"{" LLAMA ", \"hidden_size\": 0}", ""}, // a key twice
@@ -310,6 +421,99 @@ static void reads_windows(void **state) {
     }
 }
 
+#define PLAIN "\"rope_type\": \"default\", \"rope_theta\": 500"
+#define LINEAR "\"rope_type\": \"linear\", \"factor\": 4"
+#define YARN "\"rope_type\": \"yarn\", \"factor\": 2, \"original_max_position_embeddings\": 16"
+#define BOTH ", \"rope_scaling\": {" LINEAR "}, \"rope_parameters\": {" PLAIN "}"
+#define NEOX                                                                                       \
+    "\"model_type\": \"gpt_neox\", \"num_hidden_layers\": 1, \"hidden_size\": 32, "                \
+    "\"num_attention_heads\": 2, \"intermediate_size\": 8, \"vocab_size\": 9"
+
+// Which rope object counts, and where its base and fraction come from: what transformers 5.24 makes
+// of each, heads of 4 entries (gpt_neox: 16).
+static const struct {
+    const char *json;
+    enum tr_rope_type type;
+    double theta;
+    int64_t pairs;
+    double local_theta;
+    bool remark;
+} ropes[] = {
+    {"{" LLAMA "}", TR_ROPE_DEFAULT, 10000, 2, 10000, false},
+    {"{" LLAMA BOTH "}", TR_ROPE_LINEAR, 10000, 2, 10000, true},
+    {"{" LLAMA BOTH ", \"rope_theta\": 300}", TR_ROPE_LINEAR, 300, 2, 300, true},
+    {"{" LLAMA ", \"rope_scaling\": {}, \"rope_parameters\": {" PLAIN "}}", TR_ROPE_DEFAULT, 500, 2,
+     500, false},
+    {"{" LLAMA ", \"rope_scaling\": null, \"rope_parameters\": {" PLAIN "}}", TR_ROPE_DEFAULT, 500,
+     2, 500, false},
+    {"{" LLAMA ", \"rope_scaling\": {" LINEAR "}, \"rope_parameters\": {}}", TR_ROPE_LINEAR, 10000,
+     2, 10000, false},
+    {"{" LLAMA ", \"rope_scaling\": {" LINEAR "}, \"rope_parameters\": {" LINEAR "}}",
+     TR_ROPE_LINEAR, 10000, 2, 10000, false},
+    {"{" LLAMA ", \"rope_scaling\": {" LINEAR ", \"rope_theta\": 99}}", TR_ROPE_LINEAR, 99, 2, 99,
+     false},
+    {"{" LLAMA ", \"rope_parameters\": {" PLAIN ", \"partial_rotary_factor\": 0.5}}",
+     TR_ROPE_DEFAULT, 500, 2, 500, false},
+    {"{" LLAMA ", \"partial_rotary_factor\": 0.5}", TR_ROPE_DEFAULT, 10000, 2, 10000, false},
+    {"{" NEOX "}", TR_ROPE_DEFAULT, 10000, 2, 10000, false},
+    {"{" NEOX ", \"rope_scaling\": {" LINEAR "}, \"rope_parameters\": {" PLAIN
+     ", \"partial_rotary_factor\": 1.0}}",
+     TR_ROPE_LINEAR, 10000, 2, 10000, true},
+    {"{" NEOX ", \"rotary_pct\": 0.5, \"rotary_emb_base\": 77, \"rope_theta\": 9, "
+     "\"partial_rotary_factor\": 1}",
+     TR_ROPE_DEFAULT, 77, 4, 77, false},
+    {"{" OLMO3 "}", TR_ROPE_DEFAULT, 500000, 2, 500000, false},
+    {"{" OLMO3 ", \"rope_scaling\": {" LINEAR ", \"rope_theta\": 99}}", TR_ROPE_LINEAR, 99, 2,
+     500000, false},
+    {"{" OLMO3 ", \"rope_parameters\": {\"full_attention\": null, \"sliding_attention\": {" PLAIN
+     "}}, \"rope_theta\": 77}",
+     TR_ROPE_DEFAULT, 77, 2, 500, false},
+    {"{" OLMO3 ", \"rope_scaling\": {" LINEAR "}, \"rope_parameters\": {\"full_attention\": {" PLAIN
+     "}, \"sliding_attention\": {" PLAIN "}}}",
+     TR_ROPE_LINEAR, 500, 2, 500, true},
+    {"{\"model_type\": \"gemma3_text\", \"head_dim\": 4, \"num_key_value_heads\": 4, " LLAMA_SIZES
+     ", \"rope_theta\": 300, \"rope_local_base_freq\": 50}",
+     TR_ROPE_DEFAULT, 300, 2, 50, false},
+    {"{" APERTUS "}", TR_ROPE_LLAMA3, 12000000, 2, 12000000, false},
+    {"{" APERTUS ", \"rope_parameters\": {}}", TR_ROPE_DEFAULT, 12000000, 2, 12000000, false},
+};
+
+static void chooses_ropes(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof ropes / sizeof ropes[0]; i++) {
+        struct tr_config config;
+        struct tr_err err = {.code = TR_OK};
+        if (tr_config_parse(&config, ropes[i].json, strlen(ropes[i].json), "c", &err) != TR_OK)
+            fail_msg("%s: %s", ropes[i].json, err.text);
+        const struct tr_rope *full = &config.rope[0], *windowed = &config.rope[1];
+        if (full->type != ropes[i].type || full->theta != ropes[i].theta ||
+            full->pairs != ropes[i].pairs || windowed->theta != ropes[i].local_theta)
+            fail_msg("%s: type %d, base %g, %d pairs, base %g of windowed layers", ropes[i].json,
+                     (int)full->type, full->theta, (int)full->pairs, windowed->theta);
+        assert_int_equal((config.remarks & TR_REMARK_TWO_ROPES) != 0, ropes[i].remark);
+    }
+}
+
+// Positions before scaling: a key beside the object wins, but not over objects of two rotations.
+static void reads_original_positions(void **state) {
+    (void)state;
+    static const struct {
+        const char *json;
+        int64_t positions;
+    } cases[] = {
+        {"{" LLAMA ", \"rope_scaling\": {" YARN "}}", 16},
+        {"{" LLAMA ", \"rope_scaling\": {" YARN "}, \"original_max_position_embeddings\": 8}", 8},
+        {"{" OLMO3 ", \"rope_scaling\": {" YARN "}, \"original_max_position_embeddings\": 8}", 16},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct tr_config config;
+        struct tr_err err;
+        assert_int_equal(tr_config_parse(&config, cases[i].json, strlen(cases[i].json), "c", &err),
+                         TR_OK);
+        assert_int_equal(config.rope[0].original_positions, cases[i].positions);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refuses),
@@ -318,6 +522,8 @@ int main(void) {
         cmocka_unit_test(tells_baichuans_apart),
         cmocka_unit_test(tells_falcons_apart),
         cmocka_unit_test(reads_windows),
+        cmocka_unit_test(chooses_ropes),
+        cmocka_unit_test(reads_original_positions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,7 +5,8 @@
 // tokens' statistics where those are (struct kn_summary), because no value per token may leave a
 // device. Sums of neighbouring ranges join exactly: per-sequence values are kept apart until the
 // end and then combined in sequence order, so that the result does not depend on how the sequences
-// were shared out. Tokens without an angle are counted as non-finite and left out.
+// were shared out. Non-finite tokens are
+// counted and left out; tokens without an angle are left out, too.
 #include "measure/measures.h"
 
 #include <math.h>

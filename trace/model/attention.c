@@ -73,7 +73,7 @@ static enum tr_status rotate(struct tr_forward *f, const struct tr_batch *b, str
     const struct tr_config *c = &f->config;
     int which = tr_config_has(c, b->step->layer, TR_LAYER_WINDOWED);
     if (c->family->position != TR_ROTARY || !c->rope[which].pairs ||
-        tr_config_has(c, b->step->layer, TR_LAYER_STILL))
+        tr_config_has(c, b->step->layer, TR_LAYER_NOPE))
         return TR_OK;
     struct kn_rope rope = {.heads = heads,
                            .sequences = kn_whole_sequences(f->options.seq_len),

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "model/drop_config.h"
+#include "rope_config.h"
 
 // Bounds that no model reaches and below which no product of two sizes overflows.
 enum { MAX_HEADS = 1 << 16, MAX_SIZE = 1 << 24 };
@@ -26,16 +28,19 @@ struct source {
 
 // ---- which row ---------------------------------------------------------------------------------
 
-static bool holds(const struct tr_condition *condition, const json_t *root) {
-    if (!condition->key)
-        return true;
-    const json_t *value = json_object_get(root, condition->key);
+static enum tr_status holds(const struct tr_condition *condition, bool *holds_p,
+                            const struct source *from) {
     double found = condition->fallback;
+    *holds_p = !condition->key;
+    if (!condition->key)
+        return TR_OK;
+    const json_t *value = json_object_get(from->root, condition->key);
     if (json_is_boolean(value))
         found = json_boolean_value(value);
-    else if (json_is_number(value))
-        found = json_number_value(value);
-    return found == condition->value;
+    else
+        TR_TRY(tr_json_f64(from->root, condition->key, &found, from->path, from->err));
+    *holds_p = found == condition->value;
+    return TR_OK;
 }
 
 static enum tr_status unknown_type(const char *type, const struct source *from) {
@@ -72,49 +77,92 @@ static enum tr_status check_words(const struct tr_family *family, const struct s
     return TR_OK;
 }
 
+// The first row of the model_type whose condition holds, NULL when there is none.
+static enum tr_status find_row(const struct tr_family **family_p, const char *type,
+                               const struct source *from) {
+    const struct tr_family *family;
+    *family_p = NULL;
+    for (int i = 0; (family = tr_family_at(i)) && !*family_p; i++) {
+        bool applies = false;
+        if (strcmp(family->model_type, type) == 0 ||
+            (family->also && strcmp(family->also, type) == 0))
+            TR_TRY(holds(&family->when, &applies, from));
+        if (applies)
+            *family_p = family;
+    }
+    return TR_OK;
+}
+
+static enum tr_status check_refusals(const struct tr_family *family, const struct source *from) {
+    for (int i = 0; i < TR_MAX_REFUSALS && family->refusals[i].reason; i++) {
+        bool refused;
+        TR_TRY(holds(&family->refusals[i].when, &refused, from));
+        if (refused)
+            return tr_fail(from->err, TR_EUNSUPPORTED, "%s: this %s is not supported: %s",
+                           from->path, family->model_type, family->refusals[i].reason);
+    }
+    return TR_OK;
+}
+
+// What no family runs, whatever its row says.
+static enum tr_status check_common(const struct source *from) {
+    const json_t *quantized = json_object_get(from->root, "quantization_config");
+    const json_t *causal = json_object_get(from->root, "is_causal");
+    if (quantized && !json_is_null(quantized))
+        return tr_fail(from->err, TR_EUNSUPPORTED,
+                       "%s: quantized weights (\"quantization_config\") are not supported",
+                       from->path);
+    if (causal && !json_is_true(causal))
+        return tr_fail(from->err, TR_EUNSUPPORTED,
+                       "%s: \"is_causal\" is not true: attention is causal here, not "
+                       "bidirectional",
+                       from->path);
+    return TR_OK;
+}
+
 static enum tr_status find_family(struct tr_config *c, const struct source *from) {
     const char *type = NULL;
     TR_TRY(tr_json_string(from->root, "model_type", &type, from->path, from->err));
     if (!type)
         return tr_fail(from->err, TR_EFORMAT, "%s: \"model_type\" is missing", from->path);
-    for (int i = 0; tr_family_at(i) && !c->family; i++)
-        if (strcmp(tr_family_at(i)->model_type, type) == 0 &&
-            holds(&tr_family_at(i)->when, from->root))
-            c->family = tr_family_at(i);
+    TR_TRY(find_row(&c->family, type, from));
     if (!c->family)
         return unknown_type(type, from);
-    for (int i = 0; i < TR_MAX_REFUSALS && c->family->refusals[i].reason; i++)
-        if (holds(&c->family->refusals[i].when, from->root))
-            return tr_fail(from->err, TR_EUNSUPPORTED, "%s: this %s is not supported: %s",
-                           from->path, type, c->family->refusals[i].reason);
+    TR_TRY(check_refusals(c->family, from));
     TR_TRY(check_words(c->family, from));
-    if (json_is_object(json_object_get(from->root, "quantization_config")))
-        return tr_fail(from->err, TR_EUNSUPPORTED,
-                       "%s: quantized weights (\"quantization_config\") are not supported",
-                       from->path);
-    return TR_OK;
+    return check_common(from);
 }
 
 // ---- keys --------------------------------------------------------------------------------------
 
-// The value of a key as a number (booleans as 0 and 1), its default when absent. `neutral` is what
-// null says (Python's None overrides a default), what a derived default comes to, and the value of
-// a key that the family's row does not write.
+// The name under which config.json has a key, NULL when the row does not read it from there.
+static const char *name_of(const struct tr_config *c, enum tr_key key, const struct source *from) {
+    const struct tr_key_row *row = &c->family->keys[key];
+    const json_t *other = row->other ? json_object_get(from->root, row->other) : NULL;
+    return other && !json_is_null(other) ? row->other : row->json;
+}
+
+// Python's None gives these no value to compute with.
+static bool needs_value(enum tr_key key) {
+    return key == TR_K_EPSILON || key == TR_K_ROPE_THETA || key == TR_K_LOCAL_THETA ||
+           key == TR_K_ROTARY_FRACTION;
+}
+
+// The value of a key as a number, its default when absent. `neutral` is what null says (Python's
+// None overrides a default), what a derived default comes to, and the value of a key that the
+// family's row does not write.
 static enum tr_status number(const struct tr_config *c, enum tr_key key, double neutral,
                              double *value_p, const struct source *from) {
     const struct tr_key_row *row = &c->family->keys[key];
-    bool other = row->other && json_object_get(from->root, row->other);
-    const char *name = other ? row->other : row->json;
+    const char *name = name_of(c, key, from);
     const json_t *value = name ? json_object_get(from->root, name) : NULL;
     bool unwritten = !name && row->fallback == 0;
     bool plain = !unwritten && row->fallback != TR_DERIVED && !json_is_null(value);
     *value_p = plain ? row->fallback : neutral;
-    if (json_is_boolean(value))
-        *value_p = json_boolean_value(value);
-    else if (value && !json_is_null(value))
-        TR_TRY(tr_json_f64(from->root, name, value_p, from->path, from->err));
-    else if (row->fallback == TR_REQUIRED)
-        return tr_fail(from->err, TR_EFORMAT, "%s: \"%s\" is missing", from->path, row->json);
+    if (value && !json_is_null(value))
+        return tr_json_f64(from->root, name, value_p, from->path, from->err);
+    if (row->fallback == TR_REQUIRED || (value && needs_value(key)))
+        return tr_fail(from->err, TR_EFORMAT, "%s: \"%s\" is missing", from->path, name);
     return TR_OK;
 }
 
@@ -131,12 +179,18 @@ static enum tr_status size(const struct tr_config *c, enum tr_key key, int64_t n
     return TR_OK;
 }
 
-static enum tr_status flag(const struct tr_config *c, enum tr_key key, bool *flag_p,
+// The same as a truth; `neutral` where the row does not write the key. Null and 0 are false.
+static enum tr_status flag(const struct tr_config *c, enum tr_key key, bool neutral, bool *flag_p,
                            const struct source *from) {
-    double value;
-    TR_TRY(number(c, key, 0, &value, from));
-    *flag_p = value != 0;
-    return TR_OK;
+    double fallback = c->family->keys[key].fallback;
+    const char *name = name_of(c, key, from);
+    const json_t *value = name ? json_object_get(from->root, name) : NULL;
+    *flag_p = name || fallback != 0 ? fallback != 0 : neutral;
+    if (json_is_null(value) || json_is_number(value)) {
+        *flag_p = json_number_value(value) != 0;
+        return TR_OK;
+    }
+    return name ? tr_json_bool(from->root, name, flag_p, from->path, from->err) : TR_OK;
 }
 
 static enum tr_status real(const struct tr_config *c, enum tr_key key, double neutral,
@@ -165,6 +219,18 @@ static enum tr_status read_latent(struct tr_config *c, const struct source *from
     return TR_OK;
 }
 
+static enum tr_status read_ffn(struct tr_config *c, const struct source *from) {
+    int64_t ratio, parts = c->family->ffn_counts_gate ? 2 : 1;
+    TR_TRY(size(c, TR_K_FFN_RATIO, 4, 1, 1024, &ratio, from));
+    TR_TRY(size(c, TR_K_FFN, ratio * c->hidden, parts, MAX_SIZE, &c->ffn, from));
+    if (c->ffn % parts)
+        return tr_fail(from->err, TR_EFORMAT,
+                       "%s: \"%s\" is %lld, which gate and up cannot share evenly", from->path,
+                       c->family->keys[TR_K_FFN].json, (long long)c->ffn);
+    c->ffn /= parts;
+    return TR_OK;
+}
+
 static enum tr_status read_sizes(struct tr_config *c, const struct source *from) {
     int64_t embed_dim;
     TR_TRY(size(c, TR_K_LAYERS, 0, 1, TR_MAX_LAYERS, &c->layers, from));
@@ -173,7 +239,7 @@ static enum tr_status read_sizes(struct tr_config *c, const struct source *from)
     TR_TRY(size(c, TR_K_HEADS, 0, 1, MAX_HEADS, &c->heads, from));
     TR_TRY(size(c, TR_K_KV_HEADS, c->heads, 1, MAX_HEADS, &c->kv_heads, from));
     TR_TRY(size(c, TR_K_HEAD_DIM, c->hidden / c->heads, 1, MAX_HEADS, &c->qk_dim, from));
-    TR_TRY(size(c, TR_K_FFN, 4 * c->hidden, 1, MAX_SIZE, &c->ffn, from));
+    TR_TRY(read_ffn(c, from));
     TR_TRY(size(c, TR_K_VOCABULARY, 0, 1, MAX_SIZE, &c->vocabulary, from));
     TR_TRY(size(c, TR_K_POSITIONS, 0, 1, INT32_MAX, &c->positions, from));
     c->v_dim = c->rope_dim = c->qk_dim;
@@ -226,7 +292,7 @@ static enum tr_status read_experts(struct tr_config *c, const struct source *fro
     TR_TRY(size(c, TR_K_EXPERT_FFN, c->ffn, 1, MAX_SIZE, &c->expert_ffn, from));
     TR_TRY(size(c, TR_K_SHARED_FFN, 0, 0, MAX_SIZE, &c->shared_ffn, from));
     TR_TRY(size(c, TR_K_SHARED_EXPERTS, 0, 0, 1024, &shared, from));
-    TR_TRY(flag(c, TR_K_NORMALISE_TOP, &c->normalise_top, from));
+    TR_TRY(flag(c, TR_K_NORMALISE_TOP, false, &c->normalise_top, from));
     TR_TRY(real(c, TR_K_ROUTED_SCALE, 1, &c->routed_scale, from));
     if (shared)
         c->shared_ffn = shared * c->expert_ffn;
@@ -244,20 +310,21 @@ static void mark(struct tr_config *c, int64_t layer, enum tr_layer_flag which, b
 
 // Kinds by rule; lists in config.json override them.
 static enum tr_status mark_layers(struct tr_config *c, const struct source *from) {
-    int64_t used, period, start, end, still, dense, step;
+    int64_t period, start, end, still, dense, step;
+    bool used;
     TR_TRY(size(c, TR_K_WINDOW, 0, 0, INT32_MAX, &c->window, from));
-    TR_TRY(size(c, TR_K_USE_WINDOW, true, 0, 1, &used, from));
+    TR_TRY(flag(c, TR_K_USE_WINDOW, true, &used, from));
     TR_TRY(size(c, TR_K_WINDOW_PERIOD, 0, 0, TR_MAX_LAYERS, &period, from));
     TR_TRY(size(c, TR_K_WINDOW_START, 0, 0, INT32_MAX, &start, from));
     TR_TRY(size(c, TR_K_WINDOW_END, c->layers, 0, INT32_MAX, &end, from));
     TR_TRY(size(c, TR_K_NOPE_PERIOD, 0, 0, TR_MAX_LAYERS, &still, from));
     TR_TRY(size(c, TR_K_DENSE_FIRST, 0, 0, INT32_MAX, &dense, from));
     TR_TRY(size(c, TR_K_SPARSE_STEP, 1, 0, INT32_MAX, &step, from));
-    c->window *= used;
+    c->window = used ? c->window : 0;
     for (int64_t i = 0; i < c->layers; i++) {
         bool full = period && (i + 1) % period == 0;
         mark(c, i, TR_LAYER_WINDOWED, c->window && i >= start && i < end && !full);
-        mark(c, i, TR_LAYER_STILL, still && (i + 1) % still == 0);
+        mark(c, i, TR_LAYER_NOPE, still && (i + 1) % still == 0);
         mark(c, i, TR_LAYER_EXPERTS,
              c->experts && i >= dense && step && (i + c->family->sparse_phase) % step == 0);
     }
@@ -268,49 +335,91 @@ static enum tr_status wrong_list(const char *key, const struct source *from) {
     return tr_fail(from->err, TR_EFORMAT, "%s: \"%s\" does not fit the layers", from->path, key);
 }
 
+// A list with an entry for each layer; NULL when config.json has none.
+static enum tr_status layer_list(const struct tr_config *c, const char *key, const json_t **list_p,
+                                 const struct source *from) {
+    TR_TRY(tr_json_list(from->root, key, list_p, from->path, from->err));
+    size_t entries = json_array_size(*list_p);
+    if (!*list_p || (int64_t)entries == c->layers)
+        return TR_OK;
+    return tr_fail(from->err, TR_EFORMAT,
+                   "%s: \"%s\" does not fit the layers: it has %zu entries for %lld", from->path,
+                   key, entries, (long long)c->layers);
+}
+
+// Whether the class has windows in some layers and not in others; else it ignores "layer_types".
+static bool windows_vary(const struct tr_family *family) {
+    const struct tr_key_row *keys = family->keys;
+    return keys[TR_K_WINDOW_PERIOD].fallback != 0 || keys[TR_K_WINDOW_START].json ||
+           family->window_where_still;
+}
+
+static enum tr_status read_layer_type(struct tr_config *c, int64_t layer, const char *type,
+                                      const struct source *from) {
+    bool sliding = type && strcmp(type, "sliding_attention") == 0;
+    if (!sliding && (!type || (strcmp(type, "full_attention") && strcmp(type, "attention"))))
+        return tr_fail(from->err, TR_EUNSUPPORTED, "%s: layer type \"%.64s\" is not supported",
+                       from->path, type ? type : "?");
+    sliding = sliding && c->window;
+    if (!windows_vary(c->family) && sliding != tr_config_has(c, (int)layer, TR_LAYER_WINDOWED))
+        return tr_fail(from->err, TR_EUNSUPPORTED,
+                       "%s: \"layer_types\" says \"%s\" in layer %lld, but %s has one kind of "
+                       "layer and ignores it",
+                       from->path, type, (long long)layer, c->family->model_type);
+    mark(c, layer, TR_LAYER_WINDOWED, sliding);
+    return TR_OK;
+}
+
 // "layer_types": "sliding_attention" or "full_attention" for each layer.
 static enum tr_status read_layer_types(struct tr_config *c, const struct source *from) {
-    const json_t *list = json_object_get(from->root, "layer_types");
-    if (!json_is_array(list) || !c->family->keys[TR_K_WINDOW].json)
-        return TR_OK;
-    if ((int64_t)json_array_size(list) < c->layers)
-        return wrong_list("layer_types", from);
-    for (int64_t i = 0; i < c->layers; i++) {
-        const char *type = json_string_value(json_array_get(list, (size_t)i));
-        bool sliding = type && strcmp(type, "sliding_attention") == 0;
-        if (!sliding && (!type || strcmp(type, "full_attention") != 0))
-            return tr_fail(from->err, TR_EUNSUPPORTED, "%s: layer type \"%.64s\" is not supported",
-                           from->path, type ? type : "?");
-        mark(c, i, TR_LAYER_WINDOWED, sliding && c->window);
+    const json_t *list;
+    TR_TRY(layer_list(c, "layer_types", &list, from));
+    for (size_t i = 0; i < json_array_size(list); i++)
+        TR_TRY(read_layer_type(c, (int64_t)i, json_string_value(json_array_get(list, i)), from));
+    return TR_OK;
+}
+
+// "mlp_layer_types": "sparse" or "dense" for each layer, which no family here reads: it must say
+// what the other keys do.
+static enum tr_status check_mlp_types(const struct tr_config *c, const struct source *from) {
+    const json_t *list;
+    TR_TRY(layer_list(c, "mlp_layer_types", &list, from));
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const char *type = json_string_value(json_array_get(list, i));
+        bool sparse = tr_config_has(c, (int)i, TR_LAYER_EXPERTS);
+        if (!type || strcmp(type, sparse ? "sparse" : "dense") != 0)
+            return wrong_list("mlp_layer_types", from);
     }
     return TR_OK;
 }
 
 // "no_rope_layers": 1 where a layer rotates, 0 where not.
 static enum tr_status read_still_layers(struct tr_config *c, const struct source *from) {
-    const json_t *rotates = json_object_get(from->root, "no_rope_layers");
-    bool listed = json_is_array(rotates) && c->family->keys[TR_K_NOPE_PERIOD].json;
-    if (listed && (int64_t)json_array_size(rotates) < c->layers)
-        return wrong_list("no_rope_layers", from);
+    const json_t *rotates = NULL;
+    if (c->family->keys[TR_K_NOPE_PERIOD].json)
+        TR_TRY(layer_list(c, "no_rope_layers", &rotates, from));
     for (int64_t i = 0; i < c->layers; i++) {
         const json_t *value = json_array_get(rotates, (size_t)i);
-        if (listed && !json_is_integer(value))
+        if (rotates && !json_is_integer(value))
             return wrong_list("no_rope_layers", from);
-        if (listed)
-            mark(c, i, TR_LAYER_STILL, json_integer_value(value) == 0);
-        if (c->family->window_where_still && !(c->layer[i] & TR_LAYER_STILL))
+        if (rotates)
+            mark(c, i, TR_LAYER_NOPE, json_integer_value(value) == 0);
+        if (c->family->window_where_still && !(c->layer[i] & TR_LAYER_NOPE))
             mark(c, i, TR_LAYER_WINDOWED, false);
     }
     return TR_OK;
 }
 
-// "mlp_only_layers": indices of dense layers.
-static enum tr_status read_layer_lists(struct tr_config *c, const struct source *from) {
-    TR_TRY(read_still_layers(c, from));
-    TR_TRY(read_layer_types(c, from));
-    const json_t *dense = json_object_get(from->root, "mlp_only_layers");
+// "mlp_only_layers": indices of dense layers, beside a step of sparse ones.
+static enum tr_status read_dense_layers(struct tr_config *c, const struct source *from) {
+    const struct tr_key_row *keys = c->family->keys;
+    const json_t *dense;
+    if (!keys[TR_K_SPARSE_STEP].json || keys[TR_K_DENSE_FIRST].json)
+        return TR_OK;
+    TR_TRY(tr_json_list(from->root, "mlp_only_layers", &dense, from->path, from->err));
     for (size_t i = 0; i < json_array_size(dense); i++) {
-        json_int_t layer = json_integer_value(json_array_get(dense, i));
+        const json_t *entry = json_array_get(dense, i);
+        json_int_t layer = json_is_integer(entry) ? json_integer_value(entry) : -1;
         if (layer < 0 || layer >= c->layers)
             return wrong_list("mlp_only_layers", from);
         mark(c, layer, TR_LAYER_EXPERTS, false);
@@ -318,54 +427,47 @@ static enum tr_status read_layer_lists(struct tr_config *c, const struct source 
     return TR_OK;
 }
 
-// ---- rotation, scales, the rest ----------------------------------------------------------------
-
-// The rope object of one kind of layer. rope_parameters (transformers 5) may be one object, or one
-// for each kind; rope_scaling is the older spelling, beside top-level keys. `fallback` is the
-// class's own where the file has neither.
-static const json_t *rope_object(const json_t *root, const char *kind, const json_t *fallback,
-                                 bool *own_p) {
-    const json_t *parameters = json_object_get(root, "rope_parameters");
-    const json_t *mine = json_object_get(parameters, kind);
-    const json_t *older = json_object_get(root, "rope_scaling");
-    *own_p = json_is_object(mine);
-    return *own_p ? mine : json_is_object(parameters) ? parameters : older ? older : fallback;
+static enum tr_status read_layer_lists(struct tr_config *c, const struct source *from) {
+    TR_TRY(read_still_layers(c, from));
+    TR_TRY(read_layer_types(c, from));
+    TR_TRY(read_dense_layers(c, from));
+    return check_mlp_types(c, from);
 }
 
-static enum tr_status read_ropes(struct tr_config *c, const json_t *fallback,
-                                 const struct source *from) {
-    static const char *const kinds[] = {"full_attention", "sliding_attention"};
-    double theta, local, fraction;
-    int64_t turning;
-    TR_TRY(number(c, TR_K_ROPE_THETA, 10000, &theta, from));
-    TR_TRY(number(c, TR_K_LOCAL_THETA, theta, &local, from));
-    TR_TRY(number(c, TR_K_ROTARY_FRACTION, 1, &fraction, from));
-    TR_TRY(size(c, TR_K_ROTARY_DIM, c->rope_dim, 0, c->rope_dim, &turning, from));
-    struct tr_rope_defaults defaults = {theta, fraction, turning, c->positions, 0};
-    TR_TRY(size(c, TR_K_ORIGINAL_LENGTH, 0, 0, INT32_MAX, &defaults.original_positions, from));
-    TR_TRY(tr_json_i64(from->root, "original_max_position_embeddings", &defaults.original_positions,
-                       from->path, from->err));
-    for (int i = 0; i < 2; i++) {
-        bool own;
-        const json_t *object = rope_object(from->root, kinds[i], fallback, &own);
-        if (i && c->family->rope_full_layers_scaled && !own)
-            object = NULL;
-        defaults.theta = i ? local : theta;
-        TR_TRY(tr_rope_read(&c->rope[i], object, &defaults, from->path, from->err));
+// ---- rotation, scales, the rest ----------------------------------------------------------------
+
+// Families whose row names no fraction take a top-level one as their objects' default; it counts
+// for nothing unless the rotation is scaled.
+static enum tr_status read_fraction(const struct tr_config *c, struct tr_rope_defaults *defaults,
+                                    const struct source *from) {
+    defaults->whole = !c->family->keys[TR_K_ROTARY_FRACTION].json;
+    if (defaults->whole) {
+        defaults->fraction = 1;
+        return tr_json_f64(from->root, "partial_rotary_factor", &defaults->fraction, from->path,
+                           from->err);
     }
-    return TR_OK;
+    return number(c, TR_K_ROTARY_FRACTION, 1, &defaults->fraction, from);
 }
 
 static enum tr_status read_rope(struct tr_config *c, const struct source *from) {
     if (c->family->position != TR_ROTARY)
         return TR_OK;
-    const char *text = c->family->rope_fallback;
-    json_t *fallback = text ? json_loads(text, 0, NULL) : NULL;
-    if (text && !fallback)
-        return tr_fail(from->err, TR_ENOMEM, "%s: no memory for the rope object", from->path);
-    enum tr_status status = read_ropes(c, fallback, from);
-    json_decref(fallback);
-    return status;
+    struct tr_rope_source ropes = {.root = from->root, .path = from->path, .family = c->family};
+    struct tr_rope_defaults *full = &ropes.full;
+    bool twice;
+    full->positions = c->positions;
+    TR_TRY(number(c, TR_K_ROPE_THETA, 10000, &full->theta, from));
+    TR_TRY(size(c, TR_K_ROTARY_DIM, c->rope_dim, 0, c->rope_dim, &full->dim, from));
+    TR_TRY(read_fraction(c, full, from));
+    ropes.windowed = *full;
+    TR_TRY(number(c, TR_K_LOCAL_THETA, full->theta, &ropes.windowed.theta, from));
+    TR_TRY(size(c, TR_K_ORIGINAL_LENGTH, 0, 0, INT32_MAX, &full->original_positions, from));
+    if (!c->family->rope_full_layers_scaled) // objects of two rotations have their own
+        TR_TRY(tr_json_i64(from->root, "original_max_position_embeddings",
+                           &full->original_positions, from->path, from->err));
+    TR_TRY(tr_ropes_read(c->rope, &twice, &ropes, from->err));
+    c->remarks |= twice ? TR_REMARK_TWO_ROPES : 0;
+    return TR_OK;
 }
 
 static enum tr_status read_scales(struct tr_config *c, const struct source *from) {
@@ -376,7 +478,7 @@ static enum tr_status read_scales(struct tr_config *c, const struct source *from
     if (c->family->scores_follow_rope)
         c->score_scale *= (float)c->rope[0].score_scale;
     TR_TRY(real(c, TR_K_SCORE_SOFTCAP, 0, &c->score_softcap, from));
-    TR_TRY(flag(c, TR_K_LAYER_SCALE, &c->layer_scale, from));
+    TR_TRY(flag(c, TR_K_LAYER_SCALE, false, &c->layer_scale, from));
     TR_TRY(real(c, TR_K_EMBED_SCALE, 1, &c->embed_scale, from));
     TR_TRY(real(c, TR_K_RESIDUAL_SCALE, 1, &c->residual_scale, from));
     TR_TRY(real(c, TR_K_LOGIT_SCALE, 1, &c->logit_scale, from));
@@ -397,14 +499,15 @@ static enum tr_status read_scales(struct tr_config *c, const struct source *from
 }
 
 static enum tr_status read_flags(struct tr_config *c, const struct source *from) {
-    TR_TRY(flag(c, TR_K_QKV_BIAS, &c->qkv_bias, from));
-    TR_TRY(flag(c, TR_K_OUT_BIAS, &c->out_bias, from));
-    TR_TRY(flag(c, TR_K_MLP_BIAS, &c->mlp_bias, from));
-    TR_TRY(flag(c, TR_K_HEAD_BIAS, &c->head_bias, from));
-    TR_TRY(flag(c, TR_K_PARALLEL, &c->parallel, from));
-    TR_TRY(flag(c, TR_K_QK_NORM, &c->qk_norm, from));
-    c->unit_head = c->family->unit_head.key && holds(&c->family->unit_head, from->root);
-    return flag(c, TR_K_TIED, &c->tied, from);
+    TR_TRY(flag(c, TR_K_QKV_BIAS, false, &c->qkv_bias, from));
+    TR_TRY(flag(c, TR_K_OUT_BIAS, false, &c->out_bias, from));
+    TR_TRY(flag(c, TR_K_MLP_BIAS, false, &c->mlp_bias, from));
+    TR_TRY(flag(c, TR_K_HEAD_BIAS, false, &c->head_bias, from));
+    TR_TRY(flag(c, TR_K_PARALLEL, false, &c->parallel, from));
+    TR_TRY(flag(c, TR_K_QK_NORM, false, &c->qk_norm, from));
+    if (c->family->unit_head.key)
+        TR_TRY(holds(&c->family->unit_head, &c->unit_head, from));
+    return flag(c, TR_K_TIED, false, &c->tied, from);
 }
 
 static enum tr_status read_activation(struct tr_config *c, const struct source *from) {
@@ -427,12 +530,31 @@ static enum tr_status read_activation(struct tr_config *c, const struct source *
                    from->path, name);
 }
 
-static void read_end_of_sequence(struct tr_config *c, const struct source *from) {
+// Sublayers that config.json drops are absent.
+static enum tr_status mark_dropped(struct tr_config *c, const struct source *from) {
+    struct tr_drop_lists dropped;
+    TR_TRY(tr_drop_lists_read(&dropped, from->root, c->layers, from->path, from->err));
+    for (int layer = 0; layer < c->layers; layer++) {
+        mark(c, layer, TR_LAYER_NO_ATTN, dropped.attention[layer]);
+        mark(c, layer, TR_LAYER_NO_MLP, dropped.mlp[layer]);
+    }
+    if (dropped.count)
+        c->remarks |= TR_REMARK_DROPPED;
+    return TR_OK;
+}
+
+// "eos_token_id": an id, or a list of which the first counts. One that the vocabulary lacks is
+// none.
+static enum tr_status read_end_of_sequence(struct tr_config *c, const struct source *from) {
     const json_t *value = json_object_get(from->root, "eos_token_id");
     if (json_is_array(value))
         value = json_array_get(value, 0);
+    if (value && !json_is_null(value) && !json_is_integer(value))
+        return tr_fail(from->err, TR_EFORMAT,
+                       "%s: \"eos_token_id\" must be an integer or a list of them", from->path);
     json_int_t id = json_is_integer(value) ? json_integer_value(value) : -1;
     c->end_of_sequence = id >= 0 && id < c->vocabulary ? (int32_t)id : -1;
+    return TR_OK;
 }
 
 static enum tr_status parse_root(struct tr_config *c, const struct source *from) {
@@ -440,6 +562,7 @@ static enum tr_status parse_root(struct tr_config *c, const struct source *from)
         return tr_fail(from->err, TR_EFORMAT, "%s does not hold a JSON object", from->path);
     TR_TRY(find_family(c, from));
     TR_TRY(read_sizes(c, from));
+    TR_TRY(mark_dropped(c, from));
     TR_TRY(read_experts(c, from));
     TR_TRY(mark_layers(c, from));
     TR_TRY(read_layer_lists(c, from));
@@ -447,8 +570,7 @@ static enum tr_status parse_root(struct tr_config *c, const struct source *from)
     TR_TRY(read_scales(c, from));
     TR_TRY(read_flags(c, from));
     TR_TRY(read_activation(c, from));
-    read_end_of_sequence(c, from);
-    return TR_OK;
+    return read_end_of_sequence(c, from);
 }
 
 enum tr_status tr_config_parse(struct tr_config *config_p, const char *json, size_t bytes,

@@ -6,7 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/drop_set.h"
 #include "base/status.h"
+#include "base/strings.h"
 #include "model/family.h"
 #include "model/rope.h"
 
@@ -19,8 +21,17 @@ enum { TR_MAX_LAYERS = 1024, TR_MAX_EXPERTS = 4096, TR_MAX_EXPERT_GROUPS = 1024 
 // What is special about one layer.
 enum tr_layer_flag {
     TR_LAYER_WINDOWED = 1, // attention sees `window` tokens only
-    TR_LAYER_STILL = 2,    // no rotation
-    TR_LAYER_EXPERTS = 4   // the MLP is a mixture of experts
+    TR_LAYER_NOPE = 2,     // no rotation of queries and keys
+    TR_LAYER_EXPERTS = 4,  // the MLP is a mixture of experts
+    TR_LAYER_NO_ATTN = 8,  // config.json leaves the sublayer out
+    TR_LAYER_NO_MLP = 16
+};
+
+// What people should be told of a checkpoint that is run all the same; bits.
+enum tr_remark {
+    TR_REMARK_TWO_ROPES = 1, // rope_scaling beside another rope_parameters
+    TR_REMARK_OWN_HEAD = 2,  // a head beside tie_word_embeddings
+    TR_REMARK_DROPPED = 4    // sublayers that are left out
 };
 
 struct tr_config {
@@ -43,6 +54,7 @@ struct tr_config {
     float routed_scale;
     struct tr_rope rope[2]; // of layers that see everything, of windowed layers
     enum kn_activation activation;
+    uint32_t remarks;        // enum tr_remark
     int32_t end_of_sequence; // the first eos_token_id, -1 when the file has none
     uint8_t layer[TR_MAX_LAYERS];
 };
@@ -52,6 +64,13 @@ struct tr_config {
 // that make no sense.
 enum tr_status tr_config_parse(struct tr_config *config, const char *json, size_t size,
                                const char *path, struct tr_err *err);
+
+// Takes note that the files hold a head of their own; config.json may say that it is tied.
+void tr_config_note_head(struct tr_config *config, bool own);
+
+// A line for each remark.
+enum tr_status tr_config_remarks(const struct tr_config *config, struct tr_string *text,
+                                 struct tr_err *err);
 
 // Columns of the query, key and value heads side by side, and of the attention's mixed values.
 static inline int64_t tr_config_qkv_rows(const struct tr_config *c) {
@@ -66,6 +85,12 @@ static inline int64_t tr_config_in_rows(const struct tr_config *c, int64_t ffn) 
 }
 static inline bool tr_config_has(const struct tr_config *c, int layer, enum tr_layer_flag flag) {
     return (c->layer[layer] & flag) != 0;
+}
+// Whether the layer has the sublayer, as config.json says and with those of `drop` left out.
+static inline bool tr_config_keeps(const struct tr_config *c, const struct tr_drop_set *drop,
+                                   enum tr_module sublayer, int layer) {
+    return !tr_config_has(c, layer, sublayer == TR_ATTN ? TR_LAYER_NO_ATTN : TR_LAYER_NO_MLP) &&
+           !tr_drop_set_has(drop, sublayer, layer);
 }
 
 // Tokens of the longest sequence: all positions, times the factor where rope scaling is dynamic.

@@ -35,7 +35,9 @@ double tr_sublayer_parameters(const struct tr_config *c, enum tr_module module, 
 double tr_config_parameters(const struct tr_config *c) {
     double tables = c->tied ? 1 : 2, total = tables * (double)c->vocabulary * (double)c->hidden;
     for (int layer = 0; layer < c->layers; layer++)
-        total += tr_sublayer_parameters(c, TR_BLOCK, layer, false);
+        for (int module = TR_ATTN; module <= TR_MLP; module++)
+            if (tr_config_keeps(c, NULL, (enum tr_module)module, layer))
+                total += tr_sublayer_parameters(c, (enum tr_module)module, layer, false);
     return total;
 }
 
@@ -51,10 +53,10 @@ double tr_config_flops(const struct tr_config *c, double tokens, int64_t seq_len
                        const struct tr_wanted *wanted) {
     double each = wanted->head ? 2 * (double)c->vocabulary * (double)c->hidden : 0;
     for (int layer = 0; layer < c->layers; layer++) {
-        if (!tr_drop_set_has(wanted->drop, TR_ATTN, layer))
+        if (tr_config_keeps(c, wanted->drop, TR_ATTN, layer))
             each += 2 * tr_sublayer_parameters(c, TR_ATTN, layer, true) +
                     score_flops(c, layer, seq_len);
-        if (!tr_drop_set_has(wanted->drop, TR_MLP, layer))
+        if (tr_config_keeps(c, wanted->drop, TR_MLP, layer))
             each += 2 * tr_sublayer_parameters(c, TR_MLP, layer, true);
     }
     return tokens * each;

@@ -19,7 +19,8 @@ enum tr_key {
     TR_K_HEADS,           // query heads
     TR_K_KV_HEADS,        // key and value heads; absent: as many as query heads
     TR_K_HEAD_DIM,        // absent: hidden / heads
-    TR_K_FFN,             // inner width of the MLP; absent: 4 * hidden
+    TR_K_FFN,             // inner width of the MLP; absent: its ratio * hidden
+    TR_K_FFN_RATIO,       // absent: 4
     TR_K_VOCABULARY,      // rows of the embedding
     TR_K_POSITIONS,       // maximum sequence length
     TR_K_EPSILON,         // of the norms
@@ -167,6 +168,13 @@ enum tr_position {
     TR_ALIBI_SCALED_BF16 // ALiBi rounded to bf16, added before the scores are scaled
 };
 
+// Which rope objects of config.json the class reads.
+enum tr_rope_objects {
+    TR_ROPE_EITHER,       // rope_parameters and rope_scaling, as transformers 5
+    TR_ROPE_SCALING_ONLY, // code beside the weights, written before rope_parameters
+    TR_ROPE_NONE          // the same, and it knows no scaling
+};
+
 // A condition on config.json: the key's value (a number, or a boolean as 0 and 1) is `value`; an
 // absent key counts as `fallback`. key NULL: always true.
 struct tr_condition {
@@ -180,10 +188,11 @@ struct tr_word {
     const char *key, *value, *fallback;
 };
 
-enum { TR_MAX_REFUSALS = 3, TR_MAX_WORDS = 2 };
+enum { TR_MAX_REFUSALS = 9, TR_MAX_WORDS = 3 };
 
 struct tr_family {
     const char *model_type;   // config.json's "model_type"
+    const char *also;         // another model_type of files of this layout; NULL: none
     const char *series;       // published series of this type, for the docs
     const char *prefix;       // that files may put before the tensors' names or not; NULL: none
     struct tr_condition when; // which of several rows of one model_type applies
@@ -203,10 +212,14 @@ struct tr_family {
     enum tr_position position;
     int position_offset; // learned positions start at this row of their table
     enum kn_rope_kind rope;
+    enum tr_rope_objects rope_objects;
+    unsigned rope_types;           // scalings that the class knows, 1 << enum tr_rope_type; 0: all
     bool rope_full_layers_scaled;  // rope scaling is for layers without a window only
     const char *rope_fallback;     // the class's rope object, as JSON, where config.json has none
     bool window_where_still;       // only layers without rotation have a window
     bool gated;                    // the MLP is act(gate) * up, not act(up)
+    bool up_first;                 // the fused tensor of both is [up | gate], not [gate | up]
+    bool ffn_counts_gate;          // TR_K_FFN is the width of gate and up together
     bool transposed;               // block matrices are stored [in, out]
     struct tr_condition unit_head; // where it holds, the head's rows are scaled to length 1
     bool scores_follow_rope;       // scores are multiplied by rope's score_scale (DeepSeek's YaRN)

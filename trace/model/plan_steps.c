@@ -4,15 +4,20 @@
 
 #include "base/alloc.h"
 #include "bind.h"
+#include "unused.h"
 
 // Elements of a panel of the embedding or head, and of a group of experts: 64 MiB in f32. Fixed,
 // because the loss is combined panel by panel and its last bits must not depend on the machine.
 enum { PANEL_ELEMENTS = 1 << 24 };
 
+static bool keeps(const struct tr_binder *b, enum tr_module sublayer, int layer) {
+    return tr_config_keeps(b->config, b->wanted->drop, sublayer, layer);
+}
+
 static enum tr_status add_step(const struct tr_binder *b, struct tr_step step) {
     struct tr_weight_plan *plan = b->plan;
-    step.has_attn = !tr_drop_set_has(b->wanted->drop, TR_ATTN, step.layer);
-    step.has_mlp = !tr_drop_set_has(b->wanted->drop, TR_MLP, step.layer);
+    step.has_attn = keeps(b, TR_ATTN, step.layer);
+    step.has_mlp = keeps(b, TR_MLP, step.layer);
     TR_TRY(tr_grow((void **)&plan->steps, &plan->step_capacity, (uint64_t)plan->step_count + 1,
                    sizeof *plan->steps, "the plan of the steps", b->err));
     plan->steps[plan->step_count++] = step;
@@ -85,11 +90,10 @@ static enum tr_status add_mlp(const struct tr_binder *b, int layer) {
 }
 
 static enum tr_status add_block(const struct tr_binder *b, int layer) {
-    const struct tr_drop_set *drop = b->wanted->drop;
-    if (!tr_drop_set_has(drop, TR_ATTN, layer))
+    if (keeps(b, TR_ATTN, layer))
         TR_TRY(add_slab(b, TR_STEP_ATTENTION,
                         (struct tr_slab_plan){.kind = TR_SLAB_ATTN, .layer = layer}));
-    if (!tr_drop_set_has(drop, TR_MLP, layer))
+    if (keeps(b, TR_MLP, layer))
         TR_TRY(add_mlp(b, layer));
     TR_TRY(add_bare(b, TR_STEP_BLOCK_END, layer));
     return add_bare(b, TR_STEP_LAYER_END, layer);
@@ -119,6 +123,9 @@ enum tr_status tr_weight_plan_new(struct tr_weight_plan *plan_p, const struct tr
     struct tr_weight_plan plan = {0};
     struct tr_binder binder = {config, checkpoint, folder, wanted, &plan, err};
     enum tr_status status = add_all(&binder);
+    if (status == TR_OK)
+        status = tr_check_unused(&plan, config, checkpoint, wanted, err);
+    plan.own_head = wanted->head && tr_has_own_head(&binder);
     if (status != TR_OK) {
         tr_weight_plan_free(&plan);
         return status;

@@ -34,6 +34,13 @@ static enum tr_status find_type(struct tr_rope *rope, const json_t *object, cons
                    path, name);
 }
 
+const char *tr_rope_type_name(enum tr_rope_type type) {
+    size_t i = 0;
+    while (types[i].type != type)
+        i++;
+    return types[i].name;
+}
+
 static enum tr_status read_factors(float *factors, int64_t pairs, const json_t *object,
                                    const char *key, const char *path, struct tr_err *err) {
     const json_t *list = json_object_get(object, key);
@@ -105,6 +112,22 @@ static enum tr_status read_scaling(struct tr_rope *rope, const json_t *object,
     return TR_OK;
 }
 
+// A model that turns whole heads ignores a fraction, but its scalings would compute fewer angles
+// than it turns pairs.
+static enum tr_status check_fraction(const struct tr_rope *rope, double *fraction,
+                                     const struct tr_rope_defaults *defaults, const char *path,
+                                     struct tr_err *err) {
+    if (!defaults->whole)
+        return TR_OK;
+    if (rope->type != TR_ROPE_DEFAULT && *fraction != 1)
+        return tr_fail(err, TR_EUNSUPPORTED,
+                       "%s: \"partial_rotary_factor\" is %g beside a scaled rotation, but this "
+                       "family turns whole heads",
+                       path, *fraction);
+    *fraction = 1;
+    return TR_OK;
+}
+
 enum tr_status tr_rope_read(struct tr_rope *rope_p, const json_t *object,
                             const struct tr_rope_defaults *defaults, const char *path,
                             struct tr_err *err) {
@@ -119,11 +142,12 @@ enum tr_status tr_rope_read(struct tr_rope *rope_p, const json_t *object,
                            .original_positions = defaults->positions,
                            .truncate = true};
     double fraction = defaults->fraction;
-    if (json_is_object(object)) {
+    if (object) {
         TR_TRY(find_type(&rope, object, path, err));
         TR_TRY(tr_json_f64(object, "rope_theta", &rope.theta, path, err));
         TR_TRY(tr_json_f64(object, "partial_rotary_factor", &fraction, path, err));
     }
+    TR_TRY(check_fraction(&rope, &fraction, defaults, path, err));
     int64_t turning =
         fraction >= 0 && fraction <= 1 ? (int64_t)((double)defaults->dim * fraction) : -1;
     if (turning < 0 || turning % 2 || !(rope.theta > 0 && rope.theta < 1e30))

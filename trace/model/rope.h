@@ -37,6 +37,7 @@ struct tr_rope_defaults {
     int64_t dim; // entries of a head, or of its part that may turn
     int64_t positions;
     int64_t original_positions; // given beside the rope object, where it wins; 0: not
+    bool whole; // all of dim turns: a fraction is ignored unless the rotation is scaled
 };
 
 // Reads one rope object in either spelling (rope_parameters of transformers 5, rope_scaling
@@ -44,6 +45,8 @@ struct tr_rope_defaults {
 enum tr_status tr_rope_read(struct tr_rope *rope, const json_t *object,
                             const struct tr_rope_defaults *defaults, const char *path,
                             struct tr_err *err);
+
+const char *tr_rope_type_name(enum tr_rope_type type); // as config.json spells it
 
 // Tables cos, sin [seq_len, pairs], rounded to f32 where the reference implementation rounds: the
 // exponent, the frequency, the angle.

@@ -20,30 +20,68 @@ int64_t tr_shape_elements(const int64_t *shape, int dims) {
     return count;
 }
 
-// Whether the tensor is [rows, cols], or for cols == 1 a vector [rows] (a scalar counts as [1]).
-static bool fits(const struct tr_tensor *tensor, int64_t rows, int64_t cols) {
-    if (cols == 1)
+// Roles whose tensors have two dimensions, be one of them 1; the others are vectors, but for norms
+// of a weight for each head.
+static const bool has_two_dimensions[TR_WEIGHTS] = {
+    [TR_W_EMBED] = true,
+    [TR_W_POSITIONS] = true,
+    [TR_W_QKV] = true,
+    [TR_W_Q] = true,
+    [TR_W_K] = true,
+    [TR_W_V] = true,
+    [TR_W_Q_A] = true,
+    [TR_W_Q_B] = true,
+    [TR_W_KV_A] = true,
+    [TR_W_KV_B] = true,
+    [TR_W_O] = true,
+    [TR_W_GATE_UP] = true,
+    [TR_W_GATE] = true,
+    [TR_W_UP] = true,
+    [TR_W_DOWN] = true,
+    [TR_W_ROUTER] = true,
+    [TR_W_EXPERT_GATE] = true,
+    [TR_W_EXPERT_UP] = true,
+    [TR_W_EXPERT_DOWN] = true,
+    [TR_W_SHARED_GATE] = true,
+    [TR_W_SHARED_UP] = true,
+    [TR_W_SHARED_DOWN] = true,
+    [TR_W_SHARED_SWITCH] = true,
+    [TR_W_HEAD] = true,
+};
+
+// Whether the tensor is a matrix [rows, cols], or a vector [rows] (a scalar counts as [1]).
+static bool fits(const struct tr_tensor *tensor, bool vector, int64_t rows, int64_t cols) {
+    if (vector)
         return tensor->dims <= 1 && tr_shape_elements(tensor->shape, tensor->dims) == rows;
     return tensor->dims == 2 && tensor->shape[0] == rows && tensor->shape[1] == cols;
 }
 
-// The tensor of a role in a layer (`index`: the expert or head); cols == 1 asks for a vector.
+// The tensor of a role in a layer (`index`: the expert or head), NULL when there is none, and the
+// name that the family gives it.
+static const struct tr_tensor *look_up(const struct tr_binder *b, enum tr_weight weight, int layer,
+                                       int64_t index, char name[256]) {
+    const char *prefix = b->config->family->prefix, *pattern = b->config->family->weights[weight];
+    if (!pattern)
+        return NULL;
+    snprintf(name, 256, pattern, layer, (int)index);
+    return prefix ? tr_checkpoint_find_prefixed(b->checkpoint, name, prefix)
+                  : tr_checkpoint_find(b->checkpoint, name);
+}
+
+// The same, which must be there with this shape.
 static enum tr_status find_tensor(const struct tr_binder *b, enum tr_weight weight, int layer,
                                   int64_t index, int64_t rows, int64_t cols,
                                   const struct tr_tensor **tensor_p) {
     char name[256], expected[128], found[128];
-    snprintf(name, sizeof name, b->config->family->weights[weight], layer, (int)index);
-    const char *prefix = b->config->family->prefix;
-    const struct tr_tensor *tensor = prefix
-                                         ? tr_checkpoint_find_prefixed(b->checkpoint, name, prefix)
-                                         : tr_checkpoint_find(b->checkpoint, name);
+    bool vector = cols == 1 && !has_two_dimensions[weight];
+    const struct tr_tensor *tensor = look_up(b, weight, layer, index, name);
     if (!tensor)
         return tr_fail(b->err, TR_EFORMAT,
                        "%s: tensor %s is missing (config.json: %s with %lld layers)", b->folder,
                        name, b->config->family->model_type, (long long)b->config->layers);
-    if (!fits(tensor, rows, cols)) {
+    if (!fits(tensor, vector, rows, cols)) {
         const int64_t shape[2] = {rows, cols};
-        shape_text(shape, cols == 1 ? 1 : 2, expected);
+        shape_text(shape, vector ? 1 : 2, expected);
         shape_text(tensor->shape, tensor->dims, found);
         return tr_fail(b->err, TR_EFORMAT, "%s: tensor %s has shape %s, config.json asks for %s",
                        tr_checkpoint_file(b->checkpoint, tensor), name, found, expected);
@@ -87,7 +125,7 @@ static enum tr_status bind_index(const struct tr_binder *b, struct tr_slab_plan 
                                  enum tr_slot slot, enum tr_weight weight, int64_t index,
                                  int64_t rows, int64_t cols, int64_t to,
                                  struct tr_placement **placement_p) {
-    bool transposed = b->config->family->transposed && cols > 1;
+    bool transposed = b->config->family->transposed && has_two_dimensions[weight];
     const struct tr_tensor *tensor;
     *placement_p = NULL;
     if (!b->config->family->weights[weight])
@@ -208,6 +246,20 @@ static enum tr_status plan_attention(const struct tr_binder *b, struct tr_slab_p
 
 // ---- MLP and experts ---------------------------------------------------------------------------
 
+// The fused tensor of gate and up, as [gate | up] whichever comes first in the file.
+static enum tr_status bind_gate_up(const struct tr_binder *b, struct tr_slab_plan *slab) {
+    const struct tr_config *c = b->config;
+    struct tr_placement *p;
+    TR_TRY(bind_index(b, slab, TR_SLOT_IN, TR_W_GATE_UP, 0, 2 * c->ffn, c->hidden, 0, &p));
+    if (!p || !c->family->up_first)
+        return TR_OK;
+    p->segment_count = 2;
+    p->segments[0].rows = p->segments[1].rows = c->ffn;
+    p->segments[0].to = c->ffn;
+    p->segments[1].to = 0;
+    return TR_OK;
+}
+
 static enum tr_status plan_mlp(const struct tr_binder *b, struct tr_slab_plan *slab) {
     const struct tr_config *c = b->config;
     int64_t up = c->family->gated ? c->ffn : 0; // the up rows follow the gate's
@@ -215,7 +267,7 @@ static enum tr_status plan_mlp(const struct tr_binder *b, struct tr_slab_plan *s
     TR_TRY(bind_norm(b, slab, TR_SLOT_NORM, shared ? TR_W_ATTN_NORM : TR_W_MLP_NORM, c->hidden));
     TR_TRY(bind(b, slab, TR_SLOT_NORM_BIAS, shared ? TR_W_ATTN_NORM_BIAS : TR_W_MLP_NORM_BIAS,
                 c->hidden, 1, 0));
-    TR_TRY(bind(b, slab, TR_SLOT_IN, TR_W_GATE_UP, 2 * c->ffn, c->hidden, 0));
+    TR_TRY(bind_gate_up(b, slab));
     TR_TRY(bind(b, slab, TR_SLOT_IN, TR_W_GATE, c->ffn, c->hidden, 0));
     TR_TRY(bind(b, slab, TR_SLOT_IN, TR_W_UP, c->ffn, c->hidden, up));
     TR_TRY(bind(b, slab, TR_SLOT_OUT, TR_W_DOWN, c->hidden, c->ffn, 0));
@@ -261,10 +313,22 @@ static enum tr_status plan_experts(const struct tr_binder *b, struct tr_slab_pla
 
 // ---- embedding and head ------------------------------------------------------------------------
 
+// Whether the head is a table of its own: as config.json says, but where it ties the head to the
+// embedding and the files hold another tensor for it, that one counts, as in transformers 5. One
+// that shares the embedding's bytes is none.
+bool tr_has_own_head(const struct tr_binder *b) {
+    char name[256];
+    const struct tr_tensor *table = look_up(b, TR_W_EMBED, 0, 0, name);
+    const struct tr_tensor *head = look_up(b, TR_W_HEAD, 0, 0, name);
+    if (!b->config->tied || !head || !table)
+        return !b->config->tied;
+    return head->file != table->file || head->offset != table->offset;
+}
+
 // One panel of the embedding or head table: vocabulary rows [first_id, last_id).
 static enum tr_status plan_panel(const struct tr_binder *b, struct tr_slab_plan *slab) {
     const struct tr_config *c = b->config;
-    bool head = slab->kind == TR_SLAB_HEAD, own = head && !c->tied;
+    bool head = slab->kind == TR_SLAB_HEAD, own = head && tr_has_own_head(b);
     const struct tr_tensor *table, *bias;
     struct tr_placement *p;
     int64_t rows = slab->last_id - slab->first_id;

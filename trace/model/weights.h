@@ -119,11 +119,13 @@ struct tr_weight_plan {
     size_t largest;      // bytes of the largest slab
     size_t converted[3]; // the most that tr_slab_converted_bytes is, by enum kn_type
     double bytes_read;   // from disk, for all slabs
+    bool own_head;       // the head is not the embedding, whatever config.json says
 };
 
 // Finds every tensor that the forward pass needs, checks its shape against the config, and plans
 // slabs and steps. A sublayer that is not wanted has neither, and its tensors may be missing. The
 // plan borrows tensors from the checkpoint. TR_EUSAGE when `drop` names a layer that is not there.
+// Tensors that it leaves over are looked at, see unused.h.
 enum tr_status tr_weight_plan_new(struct tr_weight_plan *plan, const struct tr_config *config,
                                   const struct tr_checkpoint *checkpoint, const char *folder,
                                   const struct tr_wanted *wanted, struct tr_err *err);

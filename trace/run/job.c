@@ -287,6 +287,7 @@ enum tr_status tr_job_prepare(struct tr_job *job, const struct tr_run_settings *
         TR_TRY(as_usage(tr_drop_set_read(&job->drop, settings->drop, err)));
     TR_TRY(find_first(job, &first, err));
     tr_shape_text(&job->first.config, job->shape);
+    TR_TRY(tr_config_remarks(&job->first.config, notes, err));
     TR_TRY(choose_device(job, notes, err));
     TR_TRY(as_usage(find_calibration(job, first, notes, err)));
     const struct tr_calibration *c = &job->calibration;

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from family import Family, common_config
-from families.llama import FAMILY as LLAMA, llama_old_style, rope_scaling
+from families.llama import FAMILY as LLAMA, llama_old_style
+from ropes import rope_scaling
 
 CLASS_ROPE = {"rope_type": "llama3", "rope_theta": 12000000.0, "factor": 8.0,
               "original_max_position_embeddings": 8192, "low_freq_factor": 1.0,

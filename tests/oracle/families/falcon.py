@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 from family import Family, common_config, rename
+from ropes import old_rope
 
 
 KINDS = {
@@ -33,7 +34,7 @@ def falcon_config(deck, shape):
 
 
 def falcon_old_style(config):
-    config["rope_theta"] = config.pop("rope_parameters")["rope_theta"]
+    old_rope(config)
     rename(config, dtype="torch_dtype")
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 from family import Family, common_config, rename
+from ropes import old_rope
 
 
 def gpt_neox_config(deck, shape):
@@ -22,9 +23,7 @@ def gpt_neox_config(deck, shape):
 
 
 def gpt_neox_old_style(config):
-    rope = config.pop("rope_parameters")
-    config["rotary_emb_base"] = rope["rope_theta"]
-    config["rotary_pct"] = rope["partial_rotary_factor"]
+    old_rope(config, "rotary_emb_base", "rotary_pct")
     rename(config, dtype="torch_dtype")
 
 

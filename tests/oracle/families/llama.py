@@ -1,38 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 from family import Family, common_config, rename
-
-ROPE_TYPES = ["default", "default", "linear", "dynamic", "yarn", "longrope", "llama3"]
-
-
-def rope_scaling(deck, pairs):
-    """A random rope object of one of the types, and the positions its model has, None for any."""
-    rope_type = deck.deal("rope_type", ROPE_TYPES)
-    factor = deck.deal("rope_factor", [1.5, 2.0, 4.0, 8.0, 32.0])
-    original = deck.deal("original", [8, 16, 64, 8192])
-    optional = deck.deal("rope_options", [True, False])
-    if rope_type == "linear":
-        return {"rope_type": rope_type, "factor": factor}, None
-    if rope_type == "dynamic":
-        return {"rope_type": rope_type, "factor": 8.0}, deck.deal("dynamic_positions", [17, 25, 300])
-    if rope_type == "yarn":
-        rope = {"rope_type": rope_type, "factor": factor,
-                "original_max_position_embeddings": original}
-        extras = deck.deal("yarn_options", [
-            {"beta_fast": 4.0, "beta_slow": 0.5}, {"mscale": 0.707, "mscale_all_dim": 1.0},
-            {"attention_factor": 1.25, "truncate": False}, {"truncate": False}])
-        return rope | (extras if optional else {}), None
-    if rope_type == "longrope":
-        rope = {"rope_type": rope_type, "original_max_position_embeddings": original,
-                "short_factor": [1 + deck.rng.random() for _ in range(pairs)],
-                "long_factor": [1 + 20 * deck.rng.random() for _ in range(pairs)]}
-        extras = deck.deal("long_options", [{"factor": factor}, {"attention_factor": 1.1}])
-        return rope | (extras if optional else {}), 8192
-    if rope_type == "llama3":
-        return {"rope_type": rope_type, "factor": factor, "low_freq_factor": 1.0,
-                "high_freq_factor": deck.deal("high_freq", [2.5, 4.0]),
-                "original_max_position_embeddings": original}, None
-    return {"rope_type": rope_type}, None
-
+from ropes import old_rope, rope_scaling
 
 def flat_rope(deck):
     """The unscaled rotation, or a linear one, which needs nothing else of the config."""
@@ -70,11 +38,7 @@ def llama_config(deck, shape):
 
 
 def llama_old_style(config):
-    rope = config.pop("rope_parameters")
-    config["rope_theta"] = rope.pop("rope_theta")
-    config["rope_scaling"] = None if rope["rope_type"] == "default" else rope
-    if config["rope_scaling"] and config["num_attention_heads"] % 2:
-        rename(rope, rope_type="type")
+    old_rope(config)
     rename(config, dtype="torch_dtype")
 
 

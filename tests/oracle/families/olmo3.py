@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from family import Family, common_config, rename
-from families.llama import FAMILY as LLAMA, rope_scaling, window_types
+from families.llama import FAMILY as LLAMA, window_types
+from ropes import rope_scaling
 
 
 def nested_rope(deck, pairs, full_theta, local_theta):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 from family import Family, common_config, rename
+from ropes import old_rope
 
 
 def olmoe_config(deck, shape):
@@ -27,8 +28,7 @@ def olmoe_config(deck, shape):
 
 
 def olmoe_old_style(config):
-    config["rope_theta"] = config.pop("rope_parameters")["rope_theta"]
-    config["rope_scaling"] = None
+    old_rope(config)
     rename(config, dtype="torch_dtype")
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 from family import Family, common_config, rename
+from ropes import old_rope
 
 
 def phi_config(deck, shape):
@@ -22,9 +23,7 @@ def phi_config(deck, shape):
 
 
 def phi_old_style(config):
-    rope = config.pop("rope_parameters")
-    config["rope_theta"] = rope["rope_theta"]
-    config["partial_rotary_factor"] = rope["partial_rotary_factor"]
+    old_rope(config, fraction="partial_rotary_factor")
     rename(config, dtype="torch_dtype")
 
 

@@ -59,6 +59,7 @@ FAMILY = Family(
     mlp="mlp",
     writes=("o_proj", "down_proj"),
     parallel=lambda config: False,
+    scaled=False,  # longrope only, which it draws itself
     old_style=phi3_old_style,
     defaults={
         "hidden_act": "silu",

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 from family import Family, common_config, rename
+from ropes import old_rope
 
 
 def qwen2_config(deck, shape):
@@ -29,7 +30,7 @@ WINDOWS = (
 
 
 def qwen2_old_style(config):
-    config["rope_theta"] = config.pop("rope_parameters")["rope_theta"]
+    old_rope(config)
     config.pop("layer_types")
     if config["sliding_window"] is None:
         config["sliding_window"] = 6  # older files keep a window that is not used

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from family import Family, common_config, rename
 from families.qwen2_moe import experts_config
+from ropes import old_rope
 
 
 def qwen3_moe_config(deck, shape):
@@ -25,7 +26,7 @@ def qwen3_moe_config(deck, shape):
 
 
 def qwen3_moe_old_style(config):
-    config["rope_theta"] = config.pop("rope_parameters")["rope_theta"]
+    old_rope(config)
     rename(config, dtype="torch_dtype", num_local_experts="num_experts")
 
 

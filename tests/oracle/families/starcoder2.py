@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 from family import Family, common_config, rename
+from ropes import old_rope
 
 
 def starcoder2_config(deck, shape):
@@ -22,7 +23,7 @@ def starcoder2_config(deck, shape):
 
 
 def starcoder2_old_style(config):
-    config["rope_theta"] = config.pop("rope_parameters")["rope_theta"]
+    old_rope(config)
     rename(config, dtype="torch_dtype")
 
 

@@ -6,8 +6,9 @@
 #include "common.h"
 
 #define BAICHUAN                                                                                   \
-    .model_type = "baichuan", .norm = KN_RMS_NORM, .qkv = TR_QKV_CONCATENATED, .gated = true,      \
-    .unit_head = {"vocab_size", 125696, 0}, .activation_key = "hidden_act", .activation = "silu"
+    .model_type = "baichuan", .rope_objects = TR_ROPE_NONE, .norm = KN_RMS_NORM,                   \
+    .qkv = TR_QKV_CONCATENATED, .gated = true, .unit_head = {"vocab_size", 125696, 0},             \
+    .activation_key = "hidden_act", .activation = "silu"
 
 #define BAICHUAN_KEYS                                                                              \
     TR_SIZES_AS_LLAMA, [TR_K_EPSILON] = {"rms_norm_eps", 1e-6},                                    \

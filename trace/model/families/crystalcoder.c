@@ -11,6 +11,7 @@ const struct tr_family tr_family_crystalcoder = {
     .words = {{"position_embedding_type", "rotary", "learned"},
               {"activation_function", "swiglu", "gelu"}},
     .norm = KN_LAYER_NORM,
+    .rope_objects = TR_ROPE_NONE,
     .qkv = TR_QKV_CONCATENATED,
     .rope = KN_ROPE_INTERLEAVED,
     .gated = true,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common.h"
+#include "model/rope.h"
 
 const struct tr_family tr_family_deepseek = {
     .model_type = "deepseek",
@@ -7,6 +8,8 @@ const struct tr_family tr_family_deepseek = {
     .refusals = {{{"num_experts_per_tok", 1, 0}, "one routed expert per token"}},
     .words = {{"scoring_func", "softmax", "softmax"}},
     .norm = KN_RMS_NORM,
+    .rope_objects = TR_ROPE_SCALING_ONLY,
+    .rope_types = 1 << TR_ROPE_LINEAR | 1 << TR_ROPE_DYNAMIC,
     .gated = true,
     .activation_key = "hidden_act",
     .activation = "silu",

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common.h"
+#include "model/rope.h"
 
 const struct tr_family tr_family_internlm2 = {
     .model_type = "internlm2",
     .series = "InternLM2, InternLM2.5",
     .norm = KN_RMS_NORM,
+    .rope_objects = TR_ROPE_SCALING_ONLY,
+    .rope_types = 1 << TR_ROPE_LINEAR | 1 << TR_ROPE_DYNAMIC,
     .qkv = TR_QKV_PER_KV_HEAD,
     .gated = true,
     .activation_key = "hidden_act",

@@ -23,6 +23,8 @@ TR_FAMILY(llama)
 TR_FAMILY(mistral)
 TR_FAMILY(mixtral)
 TR_FAMILY(olmo)
+TR_FAMILY(hf_olmo_plain) // behind the class that has the name now
+TR_FAMILY(hf_olmo)
 TR_FAMILY(olmo2)
 TR_FAMILY(olmo3)
 TR_FAMILY(olmoe)

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common.h"
+#include "model/rope.h"
 
 const struct tr_family tr_family_phi3 = {
     .model_type = "phi3",
     .series = "Phi-3, Phi-3.5, Phi-4",
     .norm = KN_RMS_NORM,
+    .rope_types = 1 << TR_ROPE_LONG,
     .qkv = TR_QKV_CONCATENATED,
     .gated = true,
     .activation_key = "hidden_act",

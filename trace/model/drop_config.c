@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/drop_config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+
+struct source {
+    const json_t *root;
+    int64_t layers;
+    const char *path;
+    struct tr_err *err;
+};
+
+static enum tr_status wrong(const struct source *from, const char *key, const char *expected) {
+    return tr_fail(from->err, TR_EFORMAT, "%s: \"%s\" must hold %s", from->path, key, expected);
+}
+
+// ---- drop_attn_list, drop_mlp_list -------------------------------------------------------------
+
+// Entry `index` is a layer's number, or whether layer `index` is dropped.
+static enum tr_status read_entry(bool dropped[TR_MAX_LAYERS], const json_t *entry, int64_t index,
+                                 const char *key, const struct source *from) {
+    bool boolean = json_is_boolean(entry);
+    json_int_t layer = boolean ? index : json_is_integer(entry) ? json_integer_value(entry) : -1;
+    if (layer < 0 || layer >= from->layers)
+        return wrong(from, key, "numbers of layers, or true or false for each layer");
+    if (!boolean || json_boolean_value(entry))
+        dropped[layer] = true;
+    return TR_OK;
+}
+
+static bool all_booleans(const json_t *list) {
+    size_t count = 0;
+    while (json_is_boolean(json_array_get(list, count)))
+        count++;
+    return count > 0 && count == json_array_size(list);
+}
+
+static enum tr_status wrong_length(const json_t *list, const char *key, const struct source *from) {
+    return tr_fail(from->err, TR_EFORMAT, "%s: \"%s\" has %zu entries for %lld layers", from->path,
+                   key, json_array_size(list), (long long)from->layers);
+}
+
+static enum tr_status read_list(bool dropped[TR_MAX_LAYERS], const char *key,
+                                const struct source *from) {
+    const json_t *list;
+    TR_TRY(tr_json_list(from->root, key, &list, from->path, from->err));
+    if (all_booleans(list) && (int64_t)json_array_size(list) != from->layers)
+        return wrong_length(list, key, from);
+    for (size_t i = 0; i < json_array_size(list); i++)
+        TR_TRY(read_entry(dropped, json_array_get(list, i), (int64_t)i, key, from));
+    return TR_OK;
+}
+
+// ---- per_layer_config --------------------------------------------------------------------------
+
+static bool parse_layer(const char *text, int64_t layers, int64_t *layer_p) {
+    char *end;
+    errno = 0;
+    long value = strtol(text, &end, 10);
+    *layer_p = value;
+    return text[0] >= '0' && text[0] <= '9' && !*end && !errno && value < layers;
+}
+
+static enum tr_status read_skip(struct tr_drop_lists *lists, const json_t *layer, int64_t index,
+                                const struct source *from) {
+    const json_t *skip;
+    TR_TRY(tr_json_list(layer, "skip", &skip, from->path, from->err));
+    for (size_t i = 0; i < json_array_size(skip); i++) {
+        const char *word = json_string_value(json_array_get(skip, i));
+        if (word && strcmp(word, "attention") == 0)
+            lists->attention[index] = true;
+        else if (word && strcmp(word, "mlp") == 0)
+            lists->mlp[index] = true;
+        else
+            return wrong(from, "per_layer_config", "\"attention\" or \"mlp\" in \"skip\"");
+    }
+    return TR_OK;
+}
+
+// A layer may repeat what the whole model has; where it changes that, it is refused.
+static enum tr_status read_overrides(struct tr_drop_lists *lists, const json_t *layer,
+                                     int64_t index, const struct source *from) {
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)layer, key, value) {
+        if (strcmp(key, "skip") != 0 && !json_equal(value, json_object_get(from->root, key)))
+            return tr_fail(from->err, TR_EUNSUPPORTED,
+                           "%s: \"per_layer_config\" changes \"%.64s\" in layer %lld: layers of "
+                           "one model that differ are not supported",
+                           from->path, key, (long long)index);
+    }
+    return read_skip(lists, layer, index, from);
+}
+
+static enum tr_status read_per_layer(struct tr_drop_lists *lists, const struct source *from) {
+    const json_t *layers;
+    const char *name;
+    json_t *layer;
+    TR_TRY(tr_json_object(from->root, "per_layer_config", &layers, from->path, from->err));
+    json_object_foreach((json_t *)(uintptr_t)layers, name, layer) {
+        int64_t index;
+        if (!parse_layer(name, from->layers, &index) || !json_is_object(layer))
+            return wrong(from, "per_layer_config", "an object for each number of a layer");
+        TR_TRY(read_overrides(lists, layer, index, from));
+    }
+    return TR_OK;
+}
+
+// ---- block_configs -----------------------------------------------------------------------------
+
+static enum tr_status not_supported(const char *key, const struct source *from) {
+    return tr_fail(from->err, TR_EUNSUPPORTED,
+                   "%s: \"block_configs\" changes \"%.64s\" in a layer: layers of one model that "
+                   "differ are not supported",
+                   from->path, key);
+}
+
+// What a part that stays says must be what the whole model has, or nothing.
+static enum tr_status check_part(const json_t *part, const struct source *from) {
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)part, key, value) {
+        if (!json_is_null(value) && !json_is_false(value) &&
+            !json_equal(value, json_object_get(from->root, key)))
+            return not_supported(key, from);
+    }
+    return TR_OK;
+}
+
+static enum tr_status read_part(bool *dropped, const json_t *block, const char *name,
+                                const struct source *from) {
+    const json_t *part;
+    bool no_op = false;
+    TR_TRY(tr_json_object(block, name, &part, from->path, from->err));
+    TR_TRY(tr_json_bool(part, "no_op", &no_op, from->path, from->err));
+    *dropped = *dropped || no_op;
+    return no_op ? TR_OK : check_part(part, from);
+}
+
+static enum tr_status read_block(struct tr_drop_lists *lists, const json_t *block, int64_t index,
+                                 const struct source *from) {
+    if (!json_is_object(block))
+        return wrong(from, "block_configs", "an object for each layer");
+    TR_TRY(read_part(&lists->attention[index], block, "attention", from));
+    return read_part(&lists->mlp[index], block, "ffn", from);
+}
+
+static enum tr_status read_blocks(struct tr_drop_lists *lists, const struct source *from) {
+    const json_t *blocks;
+    TR_TRY(tr_json_list(from->root, "block_configs", &blocks, from->path, from->err));
+    if (!blocks)
+        return TR_OK;
+    if ((int64_t)json_array_size(blocks) != from->layers)
+        return wrong_length(blocks, "block_configs", from);
+    for (int64_t i = 0; i < from->layers; i++)
+        TR_TRY(read_block(lists, json_array_get(blocks, (size_t)i), i, from));
+    return TR_OK;
+}
+
+enum tr_status tr_drop_lists_read(struct tr_drop_lists *lists_p, const json_t *root, int64_t layers,
+                                  const char *path, struct tr_err *err) {
+    struct source from = {root, layers, path, err};
+    struct tr_drop_lists lists = {0};
+    TR_TRY(read_list(lists.attention, "drop_attn_list", &from));
+    TR_TRY(read_list(lists.mlp, "drop_mlp_list", &from));
+    TR_TRY(read_per_layer(&lists, &from));
+    TR_TRY(read_blocks(&lists, &from));
+    for (int64_t i = 0; i < layers; i++)
+        lists.count += lists.attention[i] + lists.mlp[i];
+    *lists_p = lists;
+    return TR_OK;
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "unused.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+
+// ---- names -------------------------------------------------------------------------------------
+
+// What a model's parts are kept in; a file may put one or several before all names, or none.
+static const char *const wrappers[] = {"model.", "transformer.", "decoder.", "gpt_neox."};
+
+static const char *unwrapped(const char *name) {
+    enum { WRAPPERS = sizeof wrappers / sizeof *wrappers };
+    for (int i = 0; i < WRAPPERS; i++)
+        if (strncmp(name, wrappers[i], strlen(wrappers[i])) == 0) {
+            name += strlen(wrappers[i]);
+            i = -1;
+        }
+    return name;
+}
+
+static bool ends_with(const char *text, const char *end) {
+    size_t size = strlen(text), tail = strlen(end);
+    return size >= tail && strcmp(text + size - tail, end) == 0;
+}
+
+// Buffers that older versions saved: what they hold follows from config.json.
+static bool is_buffer(const struct tr_tensor *tensor) {
+    static const char *const ends[] = {".inv_freq",   ".masked_bias", ".cos_cached",
+                                       ".sin_cached", ".act_fn.beta", ".act_fn.eps"};
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        if (ends_with(tensor->name, ends[i]))
+            return true;
+    bool mask = ends_with(tensor->name, "attn.bias") || ends_with(tensor->name, "attention.bias");
+    return mask && tensor->dims == 4;
+}
+
+// Where the layer's number begins in the name of a tensor in a block, NULL for others: behind the
+// word that the family's patterns have there ("layers.", "h.").
+static const char *layer_number(const struct tr_family *family, const char *name) {
+    const char *pattern = unwrapped(family->weights[TR_W_O]);
+    size_t size = (size_t)(strchr(pattern, '%') - pattern);
+    name = unwrapped(name);
+    return strncmp(name, pattern, size) == 0 && name[size] >= '0' && name[size] <= '9' ? name + size
+                                                                                       : NULL;
+}
+
+// Whether two names of tensors outside the blocks are of one module: equal up to their last dot.
+static bool same_module(const char *a, const char *b) {
+    const char *a_end = strrchr(a, '.'), *b_end = strrchr(b, '.');
+    return a_end && b_end && a_end - a == b_end - b && memcmp(a, b, (size_t)(a_end - a)) == 0;
+}
+
+// ---- verdicts ----------------------------------------------------------------------------------
+
+static enum tr_status refuse(const struct tr_tensor *tensor, const struct tr_config *c,
+                             const struct tr_checkpoint *checkpoint, struct tr_err *err) {
+    return tr_fail(err, TR_EUNSUPPORTED,
+                   "%s: tensor %s would not be used: %s has none there with what config.json says",
+                   tr_checkpoint_file(checkpoint, tensor), tensor->name, c->family->model_type);
+}
+
+// A layer of which a sublayer is left out may have what it leaves over.
+static enum tr_status check_in_block(const struct tr_tensor *tensor, const char *number,
+                                     const struct tr_config *c,
+                                     const struct tr_checkpoint *checkpoint,
+                                     const struct tr_wanted *wanted, struct tr_err *err) {
+    long long layer = strtoll(number, NULL, 10);
+    if (layer < c->layers && (!tr_config_keeps(c, wanted->drop, TR_ATTN, (int)layer) ||
+                              !tr_config_keeps(c, wanted->drop, TR_MLP, (int)layer)))
+        return TR_OK;
+    if (layer < c->layers)
+        return refuse(tensor, c, checkpoint, err);
+    return tr_fail(err, TR_EFORMAT,
+                   "%s: tensor %s is of layer %lld, but config.json says \"%s\" is %lld",
+                   tr_checkpoint_file(checkpoint, tensor), tensor->name, layer,
+                   c->family->keys[TR_K_LAYERS].json, (long long)c->layers);
+}
+
+// Beside a role's tensor: of its module, and no role's itself (a head that is not asked for).
+static enum tr_status check_outside(const struct tr_tensor *tensor, const struct tr_config *c,
+                                    const struct tr_checkpoint *checkpoint, struct tr_err *err) {
+    const char *name = unwrapped(tensor->name);
+    bool beside = false;
+    for (int w = 0; w < TR_WEIGHTS; w++) {
+        const char *role = c->family->weights[w] ? unwrapped(c->family->weights[w]) : "%";
+        if (strchr(role, '%'))
+            continue;
+        if (strcmp(role, name) == 0)
+            return TR_OK;
+        beside = beside || same_module(role, name);
+    }
+    return beside ? refuse(tensor, c, checkpoint, err) : TR_OK;
+}
+
+static enum tr_status check(const struct tr_tensor *tensor, const struct tr_config *c,
+                            const struct tr_checkpoint *checkpoint, const struct tr_wanted *wanted,
+                            struct tr_err *err) {
+    const char *number = layer_number(c->family, tensor->name);
+    if (is_buffer(tensor))
+        return TR_OK;
+    return number ? check_in_block(tensor, number, c, checkpoint, wanted, err)
+                  : check_outside(tensor, c, checkpoint, err);
+}
+
+// ---- all tensors -------------------------------------------------------------------------------
+
+static void mark_used(bool *used, const struct tr_weight_plan *plan,
+                      const struct tr_checkpoint *checkpoint) {
+    const struct tr_tensor *first = tr_checkpoint_tensor(checkpoint, 0);
+    for (int64_t s = 0; s < plan->count; s++)
+        for (uint64_t p = 0; p < plan->slabs[s].placement_count; p++) {
+            const char *name = plan->slabs[s].placements[p].tensor->name;
+            used[tr_checkpoint_find(checkpoint, name) - first] = true;
+        }
+}
+
+enum tr_status tr_check_unused(const struct tr_weight_plan *plan, const struct tr_config *config,
+                               const struct tr_checkpoint *checkpoint,
+                               const struct tr_wanted *wanted, struct tr_err *err) {
+    int64_t count = tr_checkpoint_tensor_count(checkpoint);
+    enum tr_status status = TR_OK;
+    bool *used;
+    TR_TRY(TR_NEW(&used, (uint64_t)count, "the table of tensors", err));
+    mark_used(used, plan, checkpoint);
+    for (int64_t i = 0; i < count && status == TR_OK; i++)
+        if (!used[i])
+            status = check(tr_checkpoint_tensor(checkpoint, i), config, checkpoint, wanted, err);
+    free(used);
+    return status;
+}
