@@ -8,22 +8,21 @@
 
 #include "base/status.h"
 #include "normalize.h"
+#include "prefix_set.h"
 #include "vocabulary.h"
 
 // Tokens that are cut out of the text before anything else sees it: first those matched against
 // the text as it is, then, in what is left, those matched against the normalised text.
 
 struct tr_added_token {
-    char *text; // what is matched, owned
-    size_t size;
     int32_t id;
     bool single_word, lstrip, rstrip;
 };
 
 struct tr_added_set {
-    struct tr_added_token *tokens; // [count] sorted by bytes, so a prefix comes first
+    struct tr_prefix_set texts;    // what is matched, each with its index among the tokens
+    struct tr_added_token *tokens; // [count]
     uint64_t count, capacity;
-    uint64_t first[257]; // tokens that begin with byte b: [first[b], first[b + 1])
 };
 
 struct tr_added_tokens {

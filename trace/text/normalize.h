@@ -7,12 +7,13 @@
 
 #include "base/status.h"
 #include "base/strings.h"
+#include "unicode_form.h"
 
 enum { TR_FORMS_MAX = 8 };
 
 // Unicode normalisation forms, one after another.
 struct tr_normalizer {
-    int forms[TR_FORMS_MAX]; // utf8proc's options
+    enum tr_unicode_form forms[TR_FORMS_MAX];
     int count;
 };
 

@@ -7,15 +7,11 @@
 #include "base/alloc.h"
 #include "base/strings.h"
 #include "pretokenize_steps.h"
-
-enum { MATCH_LIMIT = 50 * 1000 * 1000, HEAP_LIMIT_KIB = 256 * 1024 };
-enum { JIT_STACK_START = 32 * 1024, JIT_STACK_MAX = 8 * 1024 * 1024 };
+#include "search.h"
 
 struct tr_splitter {
     const struct tr_pretokenizer *pretokenizer;
-    pcre2_match_data *match;
-    pcre2_match_context *context;
-    pcre2_jit_stack *stack;
+    struct tr_searcher *searcher;
     struct tr_string prefixed; // a piece with its space before it
     tr_piece_fn *emit;
     void *user;
@@ -31,22 +27,12 @@ static enum tr_status run_steps(struct tr_splitter *s, int index, const char *te
                                 struct tr_err *err);
 
 enum tr_status tr_splitter_new(struct tr_splitter **splitter_p,
-                               const struct tr_pretokenizer *pretokenizer, struct tr_err *err) {
+                               const struct tr_pretokenizer *pretokenizer,
+                               struct tr_searcher *searcher, struct tr_err *err) {
     struct tr_splitter *s;
     TR_TRY(TR_NEW(&s, 1, "the pre-tokenizer", err));
     s->pretokenizer = pretokenizer;
-    s->match = pcre2_match_data_create(1, NULL);
-    s->context = pcre2_match_context_create(NULL);
-    if (!s->match || !s->context) {
-        tr_splitter_free(s);
-        return tr_fail(err, TR_ENOMEM, "no memory for the pre-tokenizer");
-    }
-    pcre2_set_match_limit(s->context, MATCH_LIMIT);
-    pcre2_set_heap_limit(s->context, HEAP_LIMIT_KIB);
-    // Without a stack of its own the JIT has 32 KiB, and then the interpreter's help.
-    s->stack = pcre2_jit_stack_create(JIT_STACK_START, JIT_STACK_MAX, NULL);
-    if (s->stack)
-        pcre2_jit_stack_assign(s->context, NULL, s->stack);
+    s->searcher = searcher;
     *splitter_p = s;
     return TR_OK;
 }
@@ -54,30 +40,8 @@ enum tr_status tr_splitter_new(struct tr_splitter **splitter_p,
 void tr_splitter_free(struct tr_splitter *splitter) {
     if (!splitter)
         return;
-    pcre2_match_data_free(splitter->match);
-    pcre2_match_context_free(splitter->context);
-    pcre2_jit_stack_free(splitter->stack);
     tr_string_free(&splitter->prefixed);
     free(splitter);
-}
-
-// Searches from `from`; *found_p says whether there was a match.
-static enum tr_status search(struct tr_splitter *s, const pcre2_code *code, const char *text,
-                             size_t size, size_t from, bool *found_p, struct tr_err *err) {
-    PCRE2_SPTR subject = (PCRE2_SPTR)text;
-    int rc = pcre2_match(code, subject, size, from, PCRE2_NO_UTF_CHECK, s->match, s->context);
-    if (rc == PCRE2_ERROR_JIT_STACKLIMIT)
-        rc = pcre2_match(code, subject, size, from, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, s->match,
-                         s->context);
-    if (rc < 0 && rc != PCRE2_ERROR_NOMATCH) {
-        PCRE2_UCHAR reason[128];
-        pcre2_get_error_message(rc, reason, sizeof reason);
-        return tr_fail(err, TR_EUNSUPPORTED,
-                       "splitting %zu bytes of text into words stopped at byte %zu: %s", size, from,
-                       (const char *)reason);
-    }
-    *found_p = rc >= 0;
-    return TR_OK;
 }
 
 // Whether a stretch joins the one before it.
@@ -112,33 +76,22 @@ static enum tr_status take(struct tr_splitter *s, int index, const char *text, s
     return run_steps(s, index + 1, text + done.start, done.end - done.start, err);
 }
 
-static size_t character_size(const char *text) {
-    unsigned char lead = (unsigned char)*text;
-    return lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-}
-
-// All matches from left to right; an empty one right after a match does not count.
 static enum tr_status split(struct tr_splitter *s, int index, const char *text, size_t size,
                             struct tr_err *err) {
-    const pcre2_code *code = s->pretokenizer->steps[index].code;
-    const size_t *range = pcre2_get_ovector_pointer(s->match);
+    struct tr_matches m = {.searcher = s->searcher,
+                           .code = s->pretokenizer->steps[index].code,
+                           .text = text,
+                           .size = size};
     struct stretch held = {0};
-    size_t from = 0, last_end = SIZE_MAX, done = 0;
-    while (from <= size) {
-        bool found = false;
-        TR_TRY(search(s, code, text, size, from, &found, err));
+    size_t done = 0;
+    for (bool found;;) {
+        TR_TRY(tr_matches_next(&m, &found, err));
         if (!found)
             break;
-        size_t start = range[0], end = range[1];
-        if (start == end && end == last_end) {
-            from += from < size ? character_size(text + from) : 1;
-            continue;
-        }
-        from = last_end = end;
-        if (done != start)
-            TR_TRY(take(s, index, text, &held, (struct stretch){done, start, false, true}, err));
-        TR_TRY(take(s, index, text, &held, (struct stretch){start, end, true, true}, err));
-        done = end;
+        if (done != m.start)
+            TR_TRY(take(s, index, text, &held, (struct stretch){done, m.start, false, true}, err));
+        TR_TRY(take(s, index, text, &held, (struct stretch){m.start, m.end, true, true}, err));
+        done = m.end;
     }
     if (done != size)
         TR_TRY(take(s, index, text, &held, (struct stretch){done, size, false, true}, err));

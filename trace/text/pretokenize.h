@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "base/status.h"
+#include "search.h"
 
 // Cutting text into the words that BPE merges within.
 
@@ -18,15 +19,17 @@ enum tr_status tr_pretokenizer_parse(struct tr_pretokenizer **pretokenizer_p, co
                                      const char *what, struct tr_err *err);
 void tr_pretokenizer_free(struct tr_pretokenizer *pretokenizer); // accepts NULL
 
+// The searcher is borrowed.
 enum tr_status tr_splitter_new(struct tr_splitter **splitter_p,
-                               const struct tr_pretokenizer *pretokenizer, struct tr_err *err);
+                               const struct tr_pretokenizer *pretokenizer,
+                               struct tr_searcher *searcher, struct tr_err *err);
 void tr_splitter_free(struct tr_splitter *splitter); // accepts NULL
 
 // What is done with each piece of text in turn; the bytes are valid during the call only.
 typedef enum tr_status tr_piece_fn(void *user, const char *text, size_t size, struct tr_err *err);
 
 // Hands the words of text[0, size), valid UTF-8, to `emit`. A pattern that backtracks beyond the
-// limits set for it is TR_EUNSUPPORTED.
+// searcher's allowance is TR_EUNSUPPORTED.
 enum tr_status tr_splitter_run(struct tr_splitter *splitter, const char *text, size_t size,
                                tr_piece_fn *emit, void *user, struct tr_err *err);
 

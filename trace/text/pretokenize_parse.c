@@ -19,28 +19,6 @@ struct parser {
     struct tr_err *err;
 };
 
-static enum tr_status compile(struct parser *p, const struct tr_string *pattern,
-                              pcre2_code **code_p) {
-    int error;
-    size_t offset;
-    pcre2_compile_context *context = pcre2_compile_context_create(NULL);
-    if (!context)
-        return tr_fail(p->err, TR_ENOMEM, "no memory for a pattern");
-    pcre2_set_newline(context, PCRE2_NEWLINE_LF);
-    pcre2_code *code = pcre2_compile((PCRE2_SPTR)pattern->data, pattern->size,
-                                     PCRE2_UTF | PCRE2_MULTILINE, &error, &offset, context);
-    pcre2_compile_context_free(context);
-    if (!code) {
-        PCRE2_UCHAR text[128];
-        pcre2_get_error_message(error, text, sizeof text);
-        return tr_fail(p->err, TR_EUNSUPPORTED, "%s: PCRE2 does not take the split pattern: %s",
-                       p->what, (const char *)text);
-    }
-    pcre2_jit_compile(code, PCRE2_JIT_COMPLETE); // without a JIT the interpreter runs it
-    *code_p = code;
-    return TR_OK;
-}
-
 static enum tr_status add_step(struct parser *p, struct tr_step step) {
     struct tr_pretokenizer *t = p->pretokenizer;
     if (t->byte_level || t->count == TR_STEPS_MAX) {
@@ -63,7 +41,7 @@ static enum tr_status add_split(struct parser *p, const char *pattern, size_t si
     if (status == TR_OK && !translated.size)
         status = tr_fail(p->err, TR_EUNSUPPORTED, "%s: an empty split pattern", p->what);
     if (status == TR_OK)
-        status = compile(p, &translated, &step.code);
+        status = tr_pattern_compile(&step.code, translated.data, translated.size, p->what, p->err);
     tr_string_free(&translated);
     return status == TR_OK ? add_step(p, step) : status;
 }

@@ -2,9 +2,9 @@
 #ifndef TR_PRETOKENIZE_STEPS_H
 #define TR_PRETOKENIZE_STEPS_H
 
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
 #include <stdbool.h>
+
+#include "search.h"
 
 // Shared by the two halves of the pre-tokenizer: reading it and running it.
 

@@ -29,6 +29,7 @@ struct tr_tokenizer {
 // One text on its way to ids.
 struct encoder {
     const struct tr_tokenizer *tokenizer;
+    struct tr_searcher *searcher;
     struct tr_splitter *splitter;
     struct tr_bpe_scratch scratch;
     struct tr_string normalized;
@@ -114,11 +115,17 @@ enum tr_status tr_tokenizer_encode(const struct tr_tokenizer *tokenizer, const c
                        tr_utf8_prefix(text, size));
     struct encoder e = {.tokenizer = tokenizer, .ids = ids};
     int64_t count = ids->count;
-    TR_TRY(tr_splitter_new(&e.splitter, tokenizer->pretokenizer, err));
-    enum tr_status status = tr_added_split(&tokenizer->added.raw, text, size, on_raw, &e, err);
+    enum tr_status status = tr_searcher_new(&e.searcher, err);
+    if (status == TR_OK)
+        status = tr_splitter_new(&e.splitter, tokenizer->pretokenizer, e.searcher, err);
+    if (status == TR_OK) {
+        tr_searcher_allow(e.searcher, size);
+        status = tr_added_split(&tokenizer->added.raw, text, size, on_raw, &e, err);
+    }
     if (status != TR_OK)
         ids->count = count;
     tr_splitter_free(e.splitter);
+    tr_searcher_free(e.searcher);
     tr_bpe_scratch_free(&e.scratch);
     tr_string_free(&e.normalized);
     return status;
