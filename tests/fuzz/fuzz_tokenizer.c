@@ -44,7 +44,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct tr_tokenizer *tokenizer;
     struct tr_err err;
     enum tr_status status = tr_tokenizer_parse(&tokenizer, made ? made : bytes,
-                                               made ? strlen(made) : head, "fuzz", &err);
+                                               made ? strlen(made) : head, "fuzz", NULL, &err);
     free(made);
     if (status != TR_OK)
         return 0;

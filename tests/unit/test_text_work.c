@@ -60,7 +60,7 @@ static void check_growth(const struct row *row) {
     struct tr_tokenizer *tokenizer;
     struct tr_err err;
     struct tr_string text = {0};
-    if (tr_tokenizer_parse(&tokenizer, row->json, strlen(row->json), "t.json", &err) != TR_OK)
+    if (tr_tokenizer_parse(&tokenizer, row->json, strlen(row->json), "t.json", NULL, &err) != TR_OK)
         fail_msg("%s: %s", row->name, err.text);
     make_text(&text, row->head, row->unit, row->tail, row->size);
     double small = time_encode(tokenizer, &text);

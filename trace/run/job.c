@@ -105,7 +105,7 @@ static enum tr_status tokenize(struct tr_job *job, const char *path,
                        "%s does not exist, so no text can be tokenised; give token "
                        "ids with --tokens",
                        path);
-    TR_TRY(tr_tokenizer_open(&tokenizer, path, err));
+    TR_TRY(tr_tokenizer_open(&tokenizer, path, job->first.config.family->model_type, err));
     int32_t separator = job->first.config.end_of_sequence;
     if (separator < 0)
         separator = tr_tokenizer_id(tokenizer, "<|endoftext|>");

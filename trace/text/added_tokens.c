@@ -10,7 +10,7 @@
 
 struct parser {
     struct tr_added_tokens *added;
-    const struct tr_vocabulary *vocabulary; // of the model
+    const struct tr_model *model;
     const struct tr_normalizer *normalizer;
     int64_t next_id;
     const char *what;
@@ -45,7 +45,7 @@ static enum tr_status add(struct parser *p, struct tr_added_set *set, struct tr_
 static enum tr_status settle_id(struct parser *p, const char *text, size_t size, int64_t id) {
     int32_t known = tr_vocabulary_find(&p->added->names, text, size);
     if (known < 0)
-        known = tr_vocabulary_find(p->vocabulary, text, size);
+        known = tr_vocabulary_find(&p->model->vocabulary, text, size);
     int64_t expected = known >= 0 ? known : p->next_id;
     if (id != expected || id >= INT32_MAX)
         return tr_fail(p->err, TR_EFORMAT,
@@ -61,22 +61,36 @@ static enum tr_status settle_id(struct parser *p, const char *text, size_t size,
 // Adds a token in the form it is matched in.
 static enum tr_status add_normalized(struct parser *p, struct tr_added_token token,
                                      const char *text, size_t size) {
-    struct tr_string memory = {0};
-    enum tr_status status = tr_normalize(p->normalizer, text, size, &memory, &text, &size, p->err);
+    struct tr_normal_memory memory = {0};
+    struct tr_normal_text normal;
+    TR_TRY(tr_searcher_new(&memory.searcher, p->err));
+    tr_searcher_allow(memory.searcher, size);
+    enum tr_status status = tr_normalize(p->normalizer, text, size, &memory, &normal, p->err);
     if (status == TR_OK)
-        status = add(p, &p->added->normalized, token, text, size);
-    tr_string_free(&memory);
+        status = add(p, &p->added->normalized, token, normal.text, normal.size);
+    tr_searcher_free(memory.searcher);
+    tr_normal_memory_free(&memory);
     return status;
 }
 
+// What is matched, and how.
+static enum tr_status parse_token(struct parser *p, const json_t *value,
+                                  struct tr_added_token *token, const json_t **content_p) {
+    *content_p = json_object_get(value, "content");
+    if (!json_is_string(*content_p))
+        return tr_fail(p->err, TR_EFORMAT, "%s: an added token needs a string \"content\"",
+                       p->what);
+    TR_TRY(tr_json_bool(value, "single_word", &token->single_word, p->what, p->err));
+    TR_TRY(tr_json_bool(value, "lstrip", &token->lstrip, p->what, p->err));
+    return tr_json_bool(value, "rstrip", &token->rstrip, p->what, p->err);
+}
+
 static enum tr_status parse_one(struct parser *p, const json_t *value) {
-    const json_t *content = json_object_get(value, "content");
+    const json_t *content;
     struct tr_added_token token = {0};
     int64_t id = -1;
     bool special = false;
-    if (!json_is_string(content))
-        return tr_fail(p->err, TR_EFORMAT, "%s: an added token needs a string \"content\"",
-                       p->what);
+    TR_TRY(parse_token(p, value, &token, &content));
     const char *text = json_string_value(content);
     size_t size = json_string_length(content);
     if (!size)
@@ -85,9 +99,6 @@ static enum tr_status parse_one(struct parser *p, const json_t *value) {
     TR_TRY(tr_json_bool(value, "special", &special, p->what, p->err));
     bool normalized = !special;
     TR_TRY(tr_json_bool(value, "normalized", &normalized, p->what, p->err));
-    TR_TRY(tr_json_bool(value, "single_word", &token.single_word, p->what, p->err));
-    TR_TRY(tr_json_bool(value, "lstrip", &token.lstrip, p->what, p->err));
-    TR_TRY(tr_json_bool(value, "rstrip", &token.rstrip, p->what, p->err));
     TR_TRY(settle_id(p, text, size, id));
     token.id = (int32_t)id;
     return normalized ? add_normalized(p, token, text, size)
@@ -95,16 +106,39 @@ static enum tr_status parse_one(struct parser *p, const json_t *value) {
 }
 
 enum tr_status tr_added_tokens_parse(struct tr_added_tokens *added, const json_t *value,
-                                     const struct tr_vocabulary *vocabulary,
+                                     const struct tr_model *model,
                                      const struct tr_normalizer *normalizer, const char *what,
                                      struct tr_err *err) {
-    struct parser p = {added, vocabulary, normalizer, (int64_t)vocabulary->count, what, err};
+    struct parser p = {added, model, normalizer, tr_model_size(model), what, err};
     if (value && !json_is_null(value) && !json_is_array(value))
         return tr_fail(err, TR_EFORMAT, "%s: \"added_tokens\" must be an array", what);
     for (size_t i = 0; i < json_array_size(value); i++)
         TR_TRY(parse_one(&p, json_array_get(value, i)));
     TR_TRY(finish(&added->raw, what, err));
     return finish(&added->normalized, what, err);
+}
+
+static enum tr_status decode_one(struct parser *p, const char *key, const json_t *value) {
+    struct tr_added_token token = {0};
+    const json_t *content;
+    int64_t id;
+    TR_TRY(parse_token(p, value, &token, &content));
+    if (!tr_parse_i64(key, 0, INT32_MAX - 1, &id))
+        return tr_fail(p->err, TR_EFORMAT, "%s: \"%.64s\" is no token id", p->what, key);
+    const char *text = json_string_value(content);
+    size_t size = json_string_length(content);
+    token.id = (int32_t)id;
+    TR_TRY(add(p, &p->added->raw, token, text, size));
+    return tr_vocabulary_add(&p->added->names, text, size, token.id, p->err);
+}
+
+enum tr_status tr_added_tokens_decode(struct tr_added_tokens *added, const json_t *root,
+                                      const char *what, struct tr_err *err) {
+    struct parser p = {.added = added, .what = what, .err = err};
+    json_t *tokens = json_object_get(root, "added_tokens_decoder"), *value;
+    const char *key;
+    json_object_foreach(tokens, key, value) TR_TRY(decode_one(&p, key, value));
+    return finish(&added->raw, what, err);
 }
 
 static void free_set(struct tr_added_set *set) {

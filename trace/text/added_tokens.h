@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/status.h"
+#include "model.h"
 #include "normalize.h"
 #include "prefix_set.h"
 #include "vocabulary.h"
@@ -30,12 +31,17 @@ struct tr_added_tokens {
     struct tr_vocabulary names; // those that the model's vocabulary lacks
 };
 
-// The "added_tokens" value of a tokenizer.json (may be absent) beside the model's vocabulary. Ids
-// that are not those the library would give are TR_EFORMAT.
+// The "added_tokens" value of a tokenizer.json (may be absent) beside the model. Ids that are not
+// those the library would give are TR_EFORMAT.
 enum tr_status tr_added_tokens_parse(struct tr_added_tokens *added, const json_t *value,
-                                     const struct tr_vocabulary *vocabulary,
+                                     const struct tr_model *model,
                                      const struct tr_normalizer *normalizer, const char *what,
                                      struct tr_err *err);
+
+// The "added_tokens_decoder" of a tokenizer_config.json (may be absent), whose keys are the ids:
+// all are matched against the text as it is.
+enum tr_status tr_added_tokens_decode(struct tr_added_tokens *added, const json_t *root,
+                                      const char *what, struct tr_err *err);
 void tr_added_tokens_free(struct tr_added_tokens *added);
 
 // Receives the pieces of a text in order: an added token (text NULL) or text without any (id -1).

@@ -2,80 +2,66 @@
 #include "normalize.h"
 
 #include <stdlib.h>
-#include <string.h>
 
-#include "base/json.h"
-#include "unicode_form.h"
+#include "base/alloc.h"
+#include "normal_steps.h"
+#include "sentencepiece_text.h"
 
-static const struct {
-    const char *type;
-    enum tr_unicode_form form;
-} forms[] = {{"NFC", TR_NFC}, {"NFD", TR_NFD}, {"NFKC", TR_NFKC}, {"NFKD", TR_NFKD}};
+// A text may grow by so much: real steps make at most eleven bytes of one, and hostile ones could
+// multiply at each step.
+enum { GROWTH_MAX = 64, GROWTH_BASE = 1 << 16 };
 
-static enum tr_status parse_sequence(struct tr_normalizer *normalizer, const json_t *value,
-                                     const char *what, struct tr_err *err) {
-    const json_t *members = json_object_get(value, "normalizers");
-    if (!json_is_array(members))
-        return tr_fail(err, TR_EFORMAT, "%s: a Sequence normalizer needs an array \"normalizers\"",
-                       what);
-    for (size_t i = 0; i < json_array_size(members); i++)
-        TR_TRY(tr_normalizer_parse(normalizer, json_array_get(members, i), what, err));
-    return TR_OK;
+enum tr_status tr_normal_put(struct tr_normal_run *run, const char *bytes, size_t size,
+                             struct tr_err *err) {
+    if (size > run->limit || run->out->size > run->limit - size)
+        return tr_fail(err, TR_EUNSUPPORTED,
+                       "the normalizer makes more than %zu bytes of %zu bytes of text", run->limit,
+                       run->size);
+    return tr_string_append(run->out, bytes, size, err);
 }
 
-enum tr_status tr_normalizer_parse(struct tr_normalizer *normalizer, const json_t *value,
-                                   const char *what, struct tr_err *err) {
-    const char *type = "";
-    if (!value || json_is_null(value))
-        return TR_OK;
-    TR_TRY(tr_json_string(value, "type", &type, what, err));
-    if (!strcmp(type, "Sequence"))
-        return parse_sequence(normalizer, value, what, err);
-    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
-        if (!strcmp(forms[i].type, type) && normalizer->count < TR_FORMS_MAX) {
-            normalizer->forms[normalizer->count++] = forms[i].form;
-            return TR_OK;
-        }
-    return tr_fail(err, TR_EUNSUPPORTED,
-                   "%s: the normalizer \"%.64s\" is not supported; known: at most %d of NFC, NFD, "
-                   "NFKC, NFKD, alone or in a Sequence (pass token ids instead)",
-                   what, type, TR_FORMS_MAX);
-}
-
-static bool is_ascii(const char *text, size_t size) {
-    unsigned char all = 0;
-    for (size_t i = 0; i < size; i++)
-        all |= (unsigned char)text[i];
-    return all < 0x80;
-}
-
-// Replaces the content of `memory` by its normalised form.
-static enum tr_status apply(enum tr_unicode_form form, struct tr_string *memory,
-                            struct tr_err *err) {
-    struct tr_string out = {0};
-    enum tr_status status = tr_unicode_form(form, memory->data, memory->size, &out, err);
-    if (status != TR_OK) {
-        tr_string_free(&out);
-        return status;
-    }
-    tr_string_free(memory);
-    *memory = out;
+enum tr_status tr_normalizer_add(struct tr_normalizer *normalizer, struct tr_normal_step **step_p,
+                                 const char *what, struct tr_err *err) {
+    if (normalizer->count == TR_NORMAL_STEPS_MAX)
+        return tr_fail(err, TR_EUNSUPPORTED, "%s: more than %d normalizers are not supported", what,
+                       TR_NORMAL_STEPS_MAX);
+    if (!normalizer->steps)
+        TR_TRY(TR_NEW(&normalizer->steps, TR_NORMAL_STEPS_MAX, "the normalizer", err));
+    *step_p = &normalizer->steps[normalizer->count++];
     return TR_OK;
 }
 
 enum tr_status tr_normalize(const struct tr_normalizer *normalizer, const char *text, size_t size,
-                            struct tr_string *memory, const char **out_p, size_t *out_size_p,
+                            struct tr_normal_memory *memory, struct tr_normal_text *out,
                             struct tr_err *err) {
-    if (!normalizer->count || is_ascii(text, size)) { // ASCII is its own form in all four
-        *out_p = text;
-        *out_size_p = size;
-        return TR_OK;
+    struct tr_normal_run run = {.text = text,
+                                .size = size,
+                                .limit = GROWTH_BASE + GROWTH_MAX * size,
+                                .searcher = memory->searcher};
+    for (int i = 0; i < normalizer->count && run.size; i++) {
+        run.out = &memory->texts[i % 2];
+        run.out->size = 0;
+        TR_TRY(normalizer->steps[i].run(&normalizer->steps[i], &run, err));
+        run.text = run.out->size ? run.out->data : "";
+        run.size = run.out->size;
     }
-    memory->size = 0;
-    TR_TRY(tr_string_append(memory, text, size, err));
-    for (int i = 0; i < normalizer->count; i++)
-        TR_TRY(apply(normalizer->forms[i], memory, err));
-    *out_p = memory->data;
-    *out_size_p = memory->size;
+    *out = (struct tr_normal_text){run.text, run.size, run.moved};
     return TR_OK;
+}
+
+void tr_normal_memory_free(struct tr_normal_memory *memory) {
+    tr_string_free(&memory->texts[0]);
+    tr_string_free(&memory->texts[1]);
+}
+
+void tr_normalizer_free(struct tr_normalizer *normalizer) {
+    for (int i = 0; i < normalizer->count; i++) {
+        struct tr_normal_step *step = &normalizer->steps[i];
+        tr_string_free(&step->content);
+        pcre2_code_free(step->code);
+        tr_charsmap_free(&step->charsmap);
+        tr_sentencepiece_text_free(step->pieces);
+    }
+    free(normalizer->steps);
+    *normalizer = (struct tr_normalizer){0};
 }

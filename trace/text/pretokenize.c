@@ -3,28 +3,17 @@
 #include "pretokenize.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/alloc.h"
-#include "base/strings.h"
+#include "byte_level.h"
 #include "pretokenize_steps.h"
-#include "search.h"
-
-struct tr_splitter {
-    const struct tr_pretokenizer *pretokenizer;
-    struct tr_searcher *searcher;
-    struct tr_string prefixed; // a piece with its space before it
-    tr_piece_fn *emit;
-    void *user;
-};
 
 // A stretch of the text being split, a match or what lies between two.
 struct stretch {
     size_t start, end;
     bool is_match, present;
 };
-
-static enum tr_status run_steps(struct tr_splitter *s, int index, const char *text, size_t size,
-                                struct tr_err *err);
 
 enum tr_status tr_splitter_new(struct tr_splitter **splitter_p,
                                const struct tr_pretokenizer *pretokenizer,
@@ -38,9 +27,8 @@ enum tr_status tr_splitter_new(struct tr_splitter **splitter_p,
 }
 
 void tr_splitter_free(struct tr_splitter *splitter) {
-    if (!splitter)
-        return;
-    tr_string_free(&splitter->prefixed);
+    for (int i = 0; splitter && i < TR_STEPS_MAX; i++)
+        tr_string_free(&splitter->memory[i]);
     free(splitter);
 }
 
@@ -58,9 +46,13 @@ static bool joins(enum tr_behavior behavior, bool previous_is_match, bool is_mat
     }
 }
 
+static struct tr_piece part(struct tr_piece piece, size_t start, size_t end) {
+    return (struct tr_piece){piece.text + start, end - start, piece.first && start == 0};
+}
+
 // Takes the next stretch of a split: joins it to the one held back, or lets that one go.
-static enum tr_status take(struct tr_splitter *s, int index, const char *text, struct stretch *held,
-                           struct stretch next, struct tr_err *err) {
+static enum tr_status take(struct tr_splitter *s, int index, struct tr_piece piece,
+                           struct stretch *held, struct stretch next, struct tr_err *err) {
     const struct tr_step *step = &s->pretokenizer->steps[index];
     if (next.present && step->invert)
         next.is_match = !next.is_match;
@@ -71,17 +63,17 @@ static enum tr_status take(struct tr_splitter *s, int index, const char *text, s
     }
     struct stretch done = *held;
     *held = next;
-    if (!done.present || done.start == done.end || (step->behavior == TR_REMOVED && done.is_match))
+    if (!done.present || (step->behavior == TR_REMOVED && done.is_match))
         return TR_OK;
-    return run_steps(s, index + 1, text + done.start, done.end - done.start, err);
+    return tr_splitter_next(s, index, part(piece, done.start, done.end), err);
 }
 
-static enum tr_status split(struct tr_splitter *s, int index, const char *text, size_t size,
+enum tr_status tr_run_split(struct tr_splitter *s, int index, struct tr_piece piece,
                             struct tr_err *err) {
     struct tr_matches m = {.searcher = s->searcher,
                            .code = s->pretokenizer->steps[index].code,
-                           .text = text,
-                           .size = size};
+                           .text = piece.text,
+                           .size = piece.size};
     struct stretch held = {0};
     size_t done = 0;
     for (bool found;;) {
@@ -89,40 +81,87 @@ static enum tr_status split(struct tr_splitter *s, int index, const char *text, 
         if (!found)
             break;
         if (done != m.start)
-            TR_TRY(take(s, index, text, &held, (struct stretch){done, m.start, false, true}, err));
-        TR_TRY(take(s, index, text, &held, (struct stretch){m.start, m.end, true, true}, err));
+            TR_TRY(take(s, index, piece, &held, (struct stretch){done, m.start, false, true}, err));
+        TR_TRY(take(s, index, piece, &held, (struct stretch){m.start, m.end, true, true}, err));
         done = m.end;
     }
-    if (done != size)
-        TR_TRY(take(s, index, text, &held, (struct stretch){done, size, false, true}, err));
-    return take(s, index, text, &held, (struct stretch){0}, err);
+    if (done != piece.size)
+        TR_TRY(take(s, index, piece, &held, (struct stretch){done, piece.size, false, true}, err));
+    return take(s, index, piece, &held, (struct stretch){0}, err);
 }
 
-static enum tr_status prefix_space(struct tr_splitter *s, int index, const char *text, size_t size,
-                                   struct tr_err *err) {
-    if (*text == ' ')
-        return run_steps(s, index + 1, text, size, err);
-    s->prefixed.size = 0; // one ByteLevel, so nobody still reads the last piece
-    TR_TRY(tr_string_append(&s->prefixed, " ", 1, err));
-    TR_TRY(tr_string_append(&s->prefixed, text, size, err));
-    return run_steps(s, index + 1, s->prefixed.data, s->prefixed.size, err);
+// Puts a space before a piece that does not begin with one.
+enum tr_status tr_run_prefix(struct tr_splitter *s, int index, struct tr_piece piece,
+                             struct tr_err *err) {
+    struct tr_string *made = &s->memory[index];
+    if (*piece.text == ' ')
+        return tr_splitter_next(s, index, piece, err);
+    made->size = 0;
+    TR_TRY(tr_string_append(made, " ", 1, err));
+    TR_TRY(tr_string_append(made, piece.text, piece.size, err));
+    return tr_splitter_next(s, index, (struct tr_piece){made->data, made->size, piece.first}, err);
+}
+
+// Spells the bytes of a piece as characters.
+enum tr_status tr_run_spell(struct tr_splitter *s, int index, struct tr_piece piece,
+                            struct tr_err *err) {
+    struct tr_string *made = &s->memory[index];
+    made->size = 0;
+    for (size_t i = 0; i < piece.size; i++) {
+        char spelled[2];
+        size_t size = tr_byte_spell((unsigned char)piece.text[i], spelled);
+        TR_TRY(tr_string_append(made, spelled, size, err));
+    }
+    return tr_splitter_next(s, index, (struct tr_piece){made->data, made->size, piece.first}, err);
+}
+
+// A piece with marks for spaces, and one before it where the step says so.
+static enum tr_status put_marks(const struct tr_step *step, struct tr_piece piece,
+                                struct tr_string *made, struct tr_err *err) {
+    size_t size = strlen(step->mark);
+    bool marked =
+        *piece.text == ' ' || (piece.size >= size && !memcmp(piece.text, step->mark, size));
+    bool wanted =
+        step->prepend == TR_PREPEND_ALWAYS || (step->prepend == TR_PREPEND_FIRST && piece.first);
+    made->size = 0;
+    if (wanted && !marked)
+        TR_TRY(tr_string_append(made, step->mark, size, err));
+    for (size_t i = 0; i < piece.size; i++) {
+        bool space = piece.text[i] == ' ';
+        TR_TRY(tr_string_append(made, space ? step->mark : piece.text + i, space ? size : 1, err));
+    }
+    return TR_OK;
+}
+
+enum tr_status tr_run_metaspace(struct tr_splitter *s, int index, struct tr_piece piece,
+                                struct tr_err *err) {
+    const struct tr_step *step = &s->pretokenizer->steps[index];
+    struct tr_string *made = &s->memory[index];
+    TR_TRY(put_marks(step, piece, made, err));
+    piece = (struct tr_piece){made->data, made->size, piece.first};
+    size_t done = 0, size = strlen(step->mark);
+    for (size_t at = 1; step->cut && at + size <= piece.size; at++)
+        if (!memcmp(piece.text + at, step->mark, size)) {
+            TR_TRY(tr_splitter_next(s, index, part(piece, done, at), err));
+            done = at;
+        }
+    return tr_splitter_next(s, index, part(piece, done, piece.size), err);
 }
 
 // The recursion is as deep as there are steps, at most TR_STEPS_MAX.
-static enum tr_status run_steps(struct tr_splitter *s, int index, const char *text, size_t size,
+enum tr_status tr_splitter_next(struct tr_splitter *s, int index, struct tr_piece piece,
                                 struct tr_err *err) {
-    if (index == s->pretokenizer->count)
-        return s->emit(s->user, text, size, err);
-    return s->pretokenizer->steps[index].kind == TR_STEP_SPLIT
-               ? split(s, index, text, size, err)
-               : prefix_space(s, index, text, size, err);
+    if (!piece.size)
+        return TR_OK;
+    index++;
+    if (!s->pretokenizer || index == s->pretokenizer->count)
+        return s->emit(s->user, piece.text, piece.size, err);
+    return s->pretokenizer->steps[index].run(s, index, piece, err);
 }
 
 enum tr_status tr_splitter_run(struct tr_splitter *splitter, const char *text, size_t size,
-                               tr_piece_fn *emit, void *user, struct tr_err *err) {
-    if (!size)
-        return TR_OK;
+                               bool first, tr_piece_fn *emit, void *user, struct tr_err *err) {
     splitter->emit = emit;
     splitter->user = user;
-    return run_steps(splitter, 0, text, size, err);
+    return tr_splitter_next(splitter, -1, (struct tr_piece){text, size, first}, err);
 }
