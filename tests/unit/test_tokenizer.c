@@ -43,15 +43,14 @@ static void check_case(const struct tr_tokenizer *tokenizer, const json_t *strin
     free(ids.ids);
 }
 
-static void check_family(const char *name) {
-    char path[128];
+// A tokenizer and strings with their right ids.
+static void check_file(const char *path, const char *model_type, const char *cases_path) {
     struct tr_tokenizer *tokenizer;
     struct tr_err err = {0};
     json_t *cases;
-    snprintf(path, sizeof path, "tests/golden/tokenizer/%s.json", name);
-    assert_int_equal(tr_tokenizer_open(&tokenizer, path, NULL, &err), TR_OK);
-    snprintf(path, sizeof path, "tests/golden/tokenizer/%s.cases.json", name);
-    assert_int_equal(tr_json_load(&cases, path, 1 << 20, &err), TR_OK);
+    if (tr_tokenizer_open(&tokenizer, path, model_type, &err) != TR_OK)
+        fail_msg("%s", err.text);
+    assert_int_equal(tr_json_load(&cases, cases_path, 1 << 20, &err), TR_OK);
     const json_t *strings = json_object_get(cases, "strings"), *ids = json_object_get(cases, "ids");
     assert_true(json_array_size(strings) > 100);
     for (size_t i = 0; i < json_array_size(strings); i++)
@@ -64,8 +63,82 @@ static void test_families(void **state) {
     static const char *const names[] = {"gpt2",   "gpt2_prefix", "gpt_neox", "llama3",
                                         "dolma2", "qwen2",       "smollm2",  "bloom"};
     (void)state;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        check_family(names[i]);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char path[128], cases[128];
+        snprintf(path, sizeof path, "tests/golden/tokenizer/%s.json", names[i]);
+        snprintf(cases, sizeof cases, "tests/golden/tokenizer/%s.cases.json", names[i]);
+        check_file(path, NULL, cases);
+    }
+}
+
+// Files as published models have them, found in their folder; ids from the library they belong to.
+static void test_files(void **state) {
+    static const struct {
+        const char *name, *file, *model_type;
+    } rows[] = {
+        {"json-bpe-gemma-never", "tokenizer.json", NULL},
+        {"json-bpe-llama-metaspace-first", "tokenizer.json", NULL},
+        {"json-bpe-llama-prepend", "tokenizer.json", NULL},
+        {"json-unigram-t5-metaspace-always", "tokenizer.json", NULL},
+        {"spm-bpe-gemma", "tokenizer.model", "gemma"},
+        {"spm-bpe-llama", "tokenizer.model", "llama"},
+        {"spm-bpe-nfkc-uds", "tokenizer.model", NULL},
+        {"spm-unigram-bytes", "tokenizer.model", NULL},
+        {"tiktoken-llama3", "tokenizer.model", "llama"},
+        {"tiktoken-o200k", "tokenizer.model", "gpt_oss"},
+        {"tiktoken-qwen", "qwen.tiktoken", "qwen2"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char folder[128], cases[160], expected[160], *path = NULL;
+        struct tr_err err;
+        snprintf(folder, sizeof folder, "tests/golden/tokenizer/%s", rows[i].name);
+        snprintf(cases, sizeof cases, "%s/cases.json", folder);
+        snprintf(expected, sizeof expected, "%s/%s", folder, rows[i].file);
+        assert_int_equal(tr_tokenizer_find(&path, folder, &err), TR_OK);
+        assert_string_equal(path, expected);
+        check_file(path, rows[i].model_type, cases);
+        free(path);
+    }
+}
+
+static void test_no_file(void **state) {
+    (void)state;
+    struct tr_tokenizer *tokenizer = NULL;
+    struct tr_err err;
+    char *path = (char *)"";
+    assert_int_equal(tr_tokenizer_find(&path, "tests/unit", &err), TR_OK);
+    assert_null(path);
+    assert_int_equal(tr_tokenizer_open(&tokenizer,
+                                       "tests/golden/tokenizer/tiktoken-llama3/"
+                                       "tokenizer.model",
+                                       "bloom", &err),
+                     TR_EUNSUPPORTED);
+    assert_string_equal(err.text,
+                        "tests/golden/tokenizer/tiktoken-llama3/tokenizer.model is a file of "
+                        "ranks, which does not say how text is split into words, and for a model "
+                        "of type \"bloom\" we do not know it; a tokenizer.json does (or pass token "
+                        "ids)");
+}
+
+static void check_begin(const char *path, int32_t id, const char *template) {
+    struct tr_tokenizer *tokenizer;
+    struct tr_ids ids = {0};
+    struct tr_err err;
+    assert_int_equal(tr_tokenizer_open(&tokenizer, path, "llama", &err), TR_OK);
+    assert_string_equal(tr_tokenizer_template(tokenizer), template);
+    assert_int_equal(tr_tokenizer_begin(tokenizer, &ids, &err), id < 0 ? TR_EUSAGE : TR_OK);
+    assert_int_equal(ids.count, id >= 0);
+    assert_true(id < 0 || ids.ids[0] == id);
+    free(ids.ids);
+    tr_tokenizer_free(tokenizer);
+}
+
+static void test_begin(void **state) {
+    (void)state;
+    check_begin("tests/golden/tokenizer/spm-bpe-llama/tokenizer.model", 1, "<s> A");
+    check_begin("tests/golden/tokenizer/gpt2.json", -1, "A");
+    check_begin("tests/golden/tokenizer/tiktoken-llama3/tokenizer.model", -1, "A");
 }
 
 #define BYTE_LEVEL                                                                                 \
@@ -262,6 +335,38 @@ static void test_unigram(void **state) {
     encode(json, "azza", (int32_t[]){1, 0, 1}, 3);
 }
 
+#define PROCESSED(processor) "{\"post_processor\":{" processor "}," BYTE_LEVEL SMALL_MODEL "}"
+
+static void test_template(void **state) {
+    static const struct {
+        const char *json, *template;
+        int64_t count;
+        int32_t last;
+    } rows[] = {
+        {PROCESSED("\"type\":\"ByteLevel\""), "A", 0, 0},
+        {PROCESSED("\"type\":\"Sequence\",\"processors\":[{\"type\":\"ByteLevel\"},{\"type\":"
+                   "\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"<s>\"}},"
+                   "{\"Sequence\":{\"id\":\"A\"}},{\"SpecialToken\":{\"id\":\"</s>\"}}],"
+                   "\"special_tokens\":{\"<s>\":{\"ids\":[2,9]}}}]"),
+         "<s> A </s>", 2, 9},
+        {PROCESSED("\"type\":\"RobertaProcessing\",\"cls\":[\"<s>\",3],\"sep\":[\"</s>\",1]"),
+         "<s> A </s>", 1, 3},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct tr_tokenizer *tokenizer = parse(rows[i].json);
+        struct tr_ids ids = {0};
+        assert_string_equal(tr_tokenizer_template(tokenizer), rows[i].template);
+        assert_int_equal(tr_tokenizer_begin(tokenizer, &ids, NULL),
+                         rows[i].count ? TR_OK : TR_EUSAGE);
+        assert_int_equal(ids.count, rows[i].count);
+        assert_true(!rows[i].count || ids.ids[ids.count - 1] == rows[i].last);
+        free(ids.ids);
+        tr_tokenizer_free(tokenizer);
+        encode(rows[i].json, "ab", (int32_t[]){2}, 1); // it is never applied by itself
+    }
+}
+
 static void test_invalid_utf8(void **state) {
     (void)state;
     struct tr_tokenizer *tokenizer = parse("{" BYTE_LEVEL SMALL_MODEL "}");
@@ -400,6 +505,10 @@ static void test_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_families),
+        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_no_file),
+        cmocka_unit_test(test_begin),
+        cmocka_unit_test(test_template),
         cmocka_unit_test(test_merges),
         cmocka_unit_test(test_ids),
         cmocka_unit_test(test_added_tokens),
