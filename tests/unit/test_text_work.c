@@ -52,7 +52,9 @@ static double time_encode(const struct tr_tokenizer *tokenizer, const struct tr_
 }
 
 struct row {
-    const char *name, *json, *head, *unit, *tail;
+    const char *name;
+    const char *tokenizer; // a tokenizer.json, or the path of a file
+    const char *head, *unit, *tail;
     size_t size;
 };
 
@@ -60,7 +62,11 @@ static void check_growth(const struct row *row) {
     struct tr_tokenizer *tokenizer;
     struct tr_err err;
     struct tr_string text = {0};
-    if (tr_tokenizer_parse(&tokenizer, row->json, strlen(row->json), "t.json", NULL, &err) != TR_OK)
+    enum tr_status status = *row->tokenizer == '{'
+                                ? tr_tokenizer_parse(&tokenizer, row->tokenizer,
+                                                     strlen(row->tokenizer), "t.json", NULL, &err)
+                                : tr_tokenizer_open(&tokenizer, row->tokenizer, "llama", &err);
+    if (status != TR_OK)
         fail_msg("%s: %s", row->name, err.text);
     make_text(&text, row->head, row->unit, row->tail, row->size);
     double small = time_encode(tokenizer, &text);
@@ -137,6 +143,47 @@ static void test_words(void **state) {
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         check_growth(&rows[i]);
+}
+
+#define GOLDEN(name) "tests/golden/tokenizer/" name
+#define UNIGRAM                                                                                    \
+    "\"model\":{\"type\":\"Unigram\",\"unk_id\":0,\"vocab\":[[\"?\",0],[\"a\",-1],[\"aa\",-1.5],"  \
+    "[\"" HUNDRED_A HUNDRED_A "b\",-2]]}}"
+#define NORMAL(fields) "{\"normalizer\":{" fields "}," PLAIN
+#define REPLACE(pattern, content)                                                                  \
+    NORMAL("\"type\":\"Replace\",\"pattern\":{\"Regex\":\"" pattern "\"},\"content\":\"" content   \
+           "\"")
+#define METASPACE(fields)                                                                          \
+    "{\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"_\"" fields "}," MODEL
+
+static void test_characters(void **state) {
+    static const struct row rows[] = {
+        {"unigram", "{" UNIGRAM, "", "a", "", 20000},
+        {"unknown to unigram", "{" UNIGRAM, "", "z", "", 20000},
+        {"replace", REPLACE("a*+c|a", "b"), "", "a", "", 12000},
+        {"blow up", REPLACE("a", HUNDRED_A), "", "a", "", 20000},
+        {"strip", NORMAL("\"type\":\"Strip\""), "", " ", "", 100000},
+        {"metaspace", METASPACE(""), "", " ", "", 20000},
+        {"metaspace, whole", METASPACE(",\"split\":false"), "", " a", "", 20000},
+        {"clusters", GOLDEN("json-unigram-t5-metaspace-always/tokenizer.json"), "e", MARKS, "",
+         20000},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        check_growth(&rows[i]);
+}
+
+static void test_files(void **state) {
+    static const char *const files[] = {
+        GOLDEN("spm-bpe-gemma/tokenizer.model"), GOLDEN("spm-bpe-nfkc-uds/tokenizer.model"),
+        GOLDEN("spm-unigram-bytes/tokenizer.model"), GOLDEN("tiktoken-llama3/tokenizer.model")};
+    static const char *const units[] = {"a", " ", "\n", MARKS, "\xf0\x9f\x98\x80", "the "};
+    (void)state;
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        for (size_t j = 0; j < sizeof units / sizeof *units; j++) {
+            struct row row = {files[i] + sizeof GOLDEN("") - 1, files[i], "", units[j], "", 20000};
+            check_growth(&row);
+        }
 }
 
 // What is spent is counted, and never more than so much for each byte.
@@ -223,6 +270,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_patterns),     cmocka_unit_test(test_marks),
         cmocka_unit_test(test_added_tokens), cmocka_unit_test(test_words),
+        cmocka_unit_test(test_characters),   cmocka_unit_test(test_files),
         cmocka_unit_test(test_allowance),    cmocka_unit_test(test_documents),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -129,7 +129,8 @@ static enum tr_status model_field(struct message *m, void *user,
     return TR_OK;
 }
 
-// Ordinary pieces go to the vocabulary, the others are reserved. No text may stand twice.
+// Ordinary pieces go to the vocabulary, the others are reserved. No text may stand twice among
+// either.
 static enum tr_status index_pieces(struct message *m, struct tr_model *model) {
     for (uint64_t i = 0; i < m->count; i++) {
         const struct piece *p = &m->pieces[i];
@@ -205,10 +206,11 @@ static enum tr_status fill_bpe(struct message *m, struct tr_model *model) {
     return TR_OK;
 }
 
-// The smallest and the largest score of an ordinary piece.
+// The smallest and the largest score of an ordinary piece; the library starts the latter at the
+// least positive float, so that it is never negative.
 static void score_range(const struct message *m, float *low_p, float *high_p) {
     *low_p = FLT_MAX;
-    *high_p = -FLT_MAX;
+    *high_p = FLT_MIN;
     for (uint64_t i = 0; i < m->count; i++) {
         float score = m->pieces[i].score;
         if (m->pieces[i].type != NORMAL)
