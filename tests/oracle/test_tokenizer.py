@@ -82,14 +82,15 @@ def compare_file(program, name, make, count, folder):
 def main():
     program, count = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 20000
     chosen = sys.argv[3:]
+    per_file = count if len(sys.argv) > 2 else count // 4  # a sample where nobody asks for more
     failures = 0
-    print(f"seed {SEED}, {count} strings for each kind")
-    kinds = ([(name, make, compare_family) for name, make in families.FAMILIES.items()] +
-             [(name, make, compare_file) for name, make in files.FILES.items()])
+    print(f"seed {SEED}, {count} strings for each family, {per_file} for each kind of file")
+    kinds = ([(name, make, compare_family, count) for name, make in families.FAMILIES.items()] +
+             [(name, make, compare_file, per_file) for name, make in files.FILES.items()])
     with tempfile.TemporaryDirectory() as folder:
-        for name, make, run in kinds:
+        for name, make, run, strings in kinds:
             if not chosen or name in chosen:
-                failures += run(program, name, make, count, pathlib.Path(folder))
+                failures += run(program, name, make, strings, pathlib.Path(folder))
     return 1 if failures else 0
 
 
