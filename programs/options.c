@@ -14,6 +14,7 @@ const char *argp_program_version = "trace-ckpts " TRACE_VERSION;
 enum long_option {
     OPT_TEXT = 256,
     OPT_TOKENS,
+    OPT_BOS,
     OPT_SAMPLES,
     OPT_SEQ_LEN,
     OPT_DEVICE,
@@ -52,7 +53,11 @@ static const struct argp_option argp_options[] = {
      0},
     {0, 0, 0, 0, "Over which text (default: a built-in one):", 2},
     {"text", OPT_TEXT, "FILE", 0,
-     "Plain text or .jsonl with \"text\", tokenised with the series' own tokenizer.json", 0},
+     "Plain text or .jsonl with \"text\", tokenised with the series' own tokenizer.json, "
+     "tokenizer.model or .tiktoken",
+     0},
+    {"bos", OPT_BOS, 0, 0,
+     "Begin each document with the token that the tokenizer puts before a text", 0},
     {"tokens", OPT_TOKENS, "FILE", 0,
      "Token ids: .npy, .jsonl with \"input_ids\", raw .u16, .bin or .u32", 0},
     {"samples", OPT_SAMPLES, "N", 0, "Rows of tokens (default: as many as there are, at most 256)",
@@ -145,6 +150,8 @@ static void check_together(const struct tr_run_settings *options, struct argp_st
                               : "which checkpoints? Give --ckpts DIR... or --input CSV");
     if (options->text && options->tokens)
         argp_error(state, "--text and --tokens exclude each other");
+    if (options->bos && options->tokens)
+        argp_error(state, "--bos begins documents of text; --tokens are taken as they are");
     if (!options->spans && (options->span_tokens || options->drift_tokens))
         argp_error(state, "--%s needs --spans",
                    options->span_tokens ? "span-tokens" : "drift-tokens");
@@ -174,6 +181,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state) {
         return 0;
     case OPT_TOKENS:
         options->tokens = arg;
+        return 0;
+    case OPT_BOS:
+        options->bos = true;
         return 0;
     case OPT_SAMPLES:
         options->samples = number(state, "samples", arg, 1);

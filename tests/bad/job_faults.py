@@ -250,15 +250,17 @@ FAULTS = [
     ("tokenizer no JSON", file_is("step_0/tokenizer.json", "garbage"), f"CKPTS {OUT}", USAGE,
      "ROOT/step_0/tokenizer.json is not valid JSON: line 1 column 7: '[' or '{' expected near "
      "'garbage'"),
-    ("tokenizer of another model", tokenizer("step_0", model={"type": "Unigram", "vocab": []}),
+    ("tokenizer of another model", tokenizer("step_0", model={"type": "WordPiece", "vocab": {}}),
      f"CKPTS {OUT}", USAGE,
-     'ROOT/step_0/tokenizer.json: the tokenizer model "Unigram" is not supported; known: BPE '
-     '(pass token ids instead)'),
+     'ROOT/step_0/tokenizer.json: the tokenizer model "WordPiece" is not supported; known: BPE, '
+     'Unigram (pass token ids instead)'),
     ("tokenizer an LFS pointer", file_is("step_0/tokenizer.json",
                                          "version https://git-lfs.github.com/spec/v1\n"),
      f"CKPTS {OUT}", USAGE,
-     "ROOT/step_0/tokenizer.json is not valid JSON: line 1 column 7: '[' or '{' expected near "
-     "'version'"),
+     "ROOT/step_0/tokenizer.json is a git-LFS pointer, not the file itself: run `git lfs pull` in "
+     "its folder"),
+    ("a beginning that the tokenizer lacks", nothing, f"CKPTS --bos {OUT}", USAGE,
+     "the tokenizer names no token that begins a text"),
     ("no end of sequence", no_separator, f"CKPTS {OUT}", USAGE,
      "the model names no end-of-sequence token (eos_token_id in config.json) to put between "
      "documents; give token ids with --tokens"),

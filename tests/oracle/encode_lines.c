@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// encode_lines TOKENIZER.json: reads strings from stdin, each a little-endian uint32 of its size
-// and its bytes; writes a line of ids for each, or "! STATUS: sentence" when it is refused.
+// encode_lines TOKENIZER [MODEL_TYPE]: reads strings from stdin, each a little-endian uint32 of its
+// size and its bytes; writes a line of ids for each, or "! STATUS: sentence" when it is refused.
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,8 +36,10 @@ int main(int argc, char **argv) {
     struct tr_err err;
     char *text;
     size_t size;
-    if (argc != 2 || tr_tokenizer_open(&tokenizer, argv[1], &err) != TR_OK) {
-        fprintf(stderr, "%s\n", argc == 2 ? err.text : "usage: encode_lines TOKENIZER.json");
+    if (argc < 2 || argc > 3 ||
+        tr_tokenizer_open(&tokenizer, argv[1], argc == 3 ? argv[2] : NULL, &err) != TR_OK) {
+        fprintf(stderr, "%s\n",
+                argc == 2 || argc == 3 ? err.text : "usage: encode_lines TOKENIZER [MODEL_TYPE]");
         return 1;
     }
     while (read_string(&text, &size)) {

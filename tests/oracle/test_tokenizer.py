@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compares our tokenizer with the Hugging Face tokenizers library on random and nasty strings.
+"""Compares our tokenizer with the library that each kind of file belongs to, on random and nasty
+strings: Hugging Face's tokenizers, SentencePiece, tiktoken.
 
-    python tests/oracle/test_tokenizer.py ENCODE_LINES [COUNT]
+    python tests/oracle/test_tokenizer.py ENCODE_LINES [COUNT [NAME...]]
 
-Small tokenizers of every pre-tokenizer family are trained here, saved in both merge spellings, and
-both sides encode the same strings, made of code points assigned in Unicode 14.
+Small tokenizers of every kind are trained here (byte-level ones are saved in both merge spellings),
+and both sides encode the same strings, made of code points assigned in Unicode 14.
 """
 import json
 import pathlib
@@ -15,6 +16,7 @@ import sys
 import tempfile
 
 import tokenizer_families as families
+import tokenizer_files as files
 from tokenizer_strings import Strings
 
 SEED = 20260131
@@ -28,18 +30,15 @@ def as_strings(document):
     return document
 
 
-def encode_ours(program, path, strings):
+def encode_ours(program, path, strings, model_type=None):
     data = b"".join(struct.pack("<I", len(b)) + b for b in strings)
-    done = subprocess.run([program, path], input=data, stdout=subprocess.PIPE, check=True)
+    command = [program, path] + ([model_type] if model_type else [])
+    done = subprocess.run(command, input=data, stdout=subprocess.PIPE, check=True)
     return done.stdout.decode().split("\n")[:-1]
 
 
-def compare(program, name, tokenizer, document, strings, folder):
-    path = folder / f"{name}.json"
-    path.write_text(json.dumps(document), encoding="utf-8")
-    ours = encode_ours(program, path, [s.encode() for s in strings])
-    theirs = [" ".join(map(str, e.ids))
-              for e in tokenizer.encode_batch(strings, add_special_tokens=False)]
+def report(name, strings, ours, theirs):
+    theirs = [" ".join(map(str, ids)) for ids in theirs]
     wrong = [i for i, s in enumerate(strings) if ours[i] != theirs[i]]
     print(f"{name}: {len(strings)} strings, {len(wrong)} differ", flush=True)
     for i in wrong[:5]:
@@ -47,19 +46,51 @@ def compare(program, name, tokenizer, document, strings, folder):
     return len(wrong) + (len(ours) != len(strings))
 
 
+def compare(program, name, tokenizer, document, strings, folder):
+    path = folder / f"{name}.json"
+    path.write_text(json.dumps(document), encoding="utf-8")
+    ours = encode_ours(program, path, [s.encode() for s in strings])
+    theirs = [e.ids for e in tokenizer.encode_batch(strings, add_special_tokens=False)]
+    return report(name, strings, ours, theirs)
+
+
+def compare_family(program, name, make, count, folder):
+    tokenizer, added = make()
+    family = "-" not in name  # else a variation of one construct
+    document = json.loads(tokenizer.to_str())
+    strings = Strings(random.Random(f"{SEED} {name}"), added).make(count if family else count // 4)
+    return (compare(program, name, tokenizer, document, strings, folder) +
+            compare(program, name + "-merges-as-strings", tokenizer, as_strings(document),
+                    strings[::10], folder))
+
+
+MARKED = ["\u2581", "\u2581\u2581", "\u2581the", " \u2581 ", "<0x41>", "<unk>", "\u2047"]
+
+
+def compare_file(program, name, make, count, folder):
+    made, model_type, encode, added = make(name)
+    folder = folder / name
+    folder.mkdir()
+    for file, content in made.items():
+        (folder / file).write_bytes(content)
+    strings = Strings(random.Random(f"{SEED} {name}"), added + MARKED).make(count)
+    path = folder / next(iter(made))
+    ours = encode_ours(program, path, [s.encode() for s in strings], model_type)
+    return report(name, strings, ours, encode(strings))
+
+
 def main():
     program, count = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 20000
+    chosen = sys.argv[3:]
+    per_file = count if len(sys.argv) > 2 else count // 4  # a sample where nobody asks for more
     failures = 0
-    print(f"seed {SEED}, {count} strings for each family")
+    print(f"seed {SEED}, {count} strings for each family, {per_file} for each kind of file")
+    kinds = ([(name, make, compare_family, count) for name, make in families.FAMILIES.items()] +
+             [(name, make, compare_file, per_file) for name, make in files.FILES.items()])
     with tempfile.TemporaryDirectory() as folder:
-        for name, make in families.FAMILIES.items():
-            tokenizer, added = make()
-            family = "-" not in name  # else a variation of one construct
-            document = json.loads(tokenizer.to_str())
-            strings = Strings(random.Random(f"{SEED} {name}"), added).make(count if family else count // 4)
-            failures += compare(program, name, tokenizer, document, strings, pathlib.Path(folder))
-            failures += compare(program, name + "-merges-as-strings", tokenizer,
-                                as_strings(document), strings[::10], pathlib.Path(folder))
+        for name, make, run, strings in kinds:
+            if not chosen or name in chosen:
+                failures += run(program, name, make, strings, pathlib.Path(folder))
     return 1 if failures else 0
 
 

@@ -24,7 +24,7 @@ static const char *new_file(const char *name, const void *bytes, size_t size) {
 static struct tr_tokenizer *open_tokenizer(const char *path) {
     struct tr_tokenizer *tokenizer;
     struct tr_err err = {0};
-    if (tr_tokenizer_open(&tokenizer, path, &err) != TR_OK)
+    if (tr_tokenizer_open(&tokenizer, path, NULL, &err) != TR_OK)
         fail_msg("%s", err.text);
     return tokenizer;
 }

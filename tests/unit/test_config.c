@@ -136,7 +136,6 @@ static const struct {
     {"{" LLAMA ", \"is_causal\": false}",
      "\"is_causal\" is not true: attention is causal here, not bidirectional"},
     {"{" LLAMA ", \"is_causal\": null}", "\"is_causal\" is not true"},
-    {"{" LLAMA ", \"drop_mlp_list\": [1]}", " leaves out 1 of 4 sublayers"},
     {"{" LLAMA ", \"rope_parameters\": {\"full_attention\": {\"rope_theta\": 500}}}",
      "the rope object holds one for each kind of layer, but all layers of llama turn alike"},
     {"{" LLAMA ", \"rope_parameters\": {\"rope_type\": \"linear\", \"factor\": 4, "
@@ -514,9 +513,24 @@ static void reads_original_positions(void **state) {
     }
 }
 
+static void marks_the_sublayers_that_are_left_out(void **state) {
+    (void)state;
+    static const char json[] =
+        "{" LLAMA ", \"drop_attn_list\": [true, false], \"drop_mlp_list\": [1]}";
+    struct tr_config config;
+    struct tr_err error;
+    assert_int_equal(tr_config_parse(&config, json, strlen(json), "config.json", &error), TR_OK);
+    assert_false(tr_config_keeps(&config, NULL, TR_ATTN, 0));
+    assert_true(tr_config_keeps(&config, NULL, TR_MLP, 0));
+    assert_true(tr_config_keeps(&config, NULL, TR_ATTN, 1));
+    assert_false(tr_config_keeps(&config, NULL, TR_MLP, 1));
+    assert_int_equal(config.remarks, TR_REMARK_DROPPED);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refuses),
+        cmocka_unit_test(marks_the_sublayers_that_are_left_out),
         cmocka_unit_test(sets_nothing),
         cmocka_unit_test(parses_every_family),
         cmocka_unit_test(tells_baichuans_apart),

@@ -15,7 +15,7 @@
 static struct tr_tokenizer *parse(const char *text) {
     struct tr_tokenizer *tokenizer;
     struct tr_err err = {0};
-    if (tr_tokenizer_parse(&tokenizer, text, strlen(text), "t.json", &err) != TR_OK)
+    if (tr_tokenizer_parse(&tokenizer, text, strlen(text), "t.json", NULL, &err) != TR_OK)
         fail_msg("%s", err.text);
     return tokenizer;
 }
@@ -23,7 +23,8 @@ static struct tr_tokenizer *parse(const char *text) {
 static void refuse(const char *text, enum tr_status status, const char *sentence) {
     struct tr_tokenizer *tokenizer = NULL;
     struct tr_err err = {0};
-    assert_int_equal(tr_tokenizer_parse(&tokenizer, text, strlen(text), "t.json", &err), status);
+    assert_int_equal(tr_tokenizer_parse(&tokenizer, text, strlen(text), "t.json", NULL, &err),
+                     status);
     assert_null(tokenizer);
     assert_string_equal(err.text, sentence);
 }
@@ -42,15 +43,14 @@ static void check_case(const struct tr_tokenizer *tokenizer, const json_t *strin
     free(ids.ids);
 }
 
-static void check_family(const char *name) {
-    char path[128];
+// A tokenizer and strings with their right ids.
+static void check_file(const char *path, const char *model_type, const char *cases_path) {
     struct tr_tokenizer *tokenizer;
     struct tr_err err = {0};
     json_t *cases;
-    snprintf(path, sizeof path, "tests/golden/tokenizer/%s.json", name);
-    assert_int_equal(tr_tokenizer_open(&tokenizer, path, &err), TR_OK);
-    snprintf(path, sizeof path, "tests/golden/tokenizer/%s.cases.json", name);
-    assert_int_equal(tr_json_load(&cases, path, 1 << 20, &err), TR_OK);
+    if (tr_tokenizer_open(&tokenizer, path, model_type, &err) != TR_OK)
+        fail_msg("%s", err.text);
+    assert_int_equal(tr_json_load(&cases, cases_path, 1 << 20, &err), TR_OK);
     const json_t *strings = json_object_get(cases, "strings"), *ids = json_object_get(cases, "ids");
     assert_true(json_array_size(strings) > 100);
     for (size_t i = 0; i < json_array_size(strings); i++)
@@ -63,8 +63,82 @@ static void test_families(void **state) {
     static const char *const names[] = {"gpt2",   "gpt2_prefix", "gpt_neox", "llama3",
                                         "dolma2", "qwen2",       "smollm2",  "bloom"};
     (void)state;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        check_family(names[i]);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char path[128], cases[128];
+        snprintf(path, sizeof path, "tests/golden/tokenizer/%s.json", names[i]);
+        snprintf(cases, sizeof cases, "tests/golden/tokenizer/%s.cases.json", names[i]);
+        check_file(path, NULL, cases);
+    }
+}
+
+// Files as published models have them, found in their folder; ids from the library they belong to.
+static void test_files(void **state) {
+    static const struct {
+        const char *name, *file, *model_type;
+    } rows[] = {
+        {"json-bpe-gemma-never", "tokenizer.json", NULL},
+        {"json-bpe-llama-metaspace-first", "tokenizer.json", NULL},
+        {"json-bpe-llama-prepend", "tokenizer.json", NULL},
+        {"json-unigram-t5-metaspace-always", "tokenizer.json", NULL},
+        {"spm-bpe-gemma", "tokenizer.model", "gemma"},
+        {"spm-bpe-llama", "tokenizer.model", "llama"},
+        {"spm-bpe-nfkc-uds", "tokenizer.model", NULL},
+        {"spm-unigram-bytes", "tokenizer.model", NULL},
+        {"tiktoken-llama3", "tokenizer.model", "llama"},
+        {"tiktoken-o200k", "tokenizer.model", "gpt_oss"},
+        {"tiktoken-qwen", "qwen.tiktoken", "qwen2"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char folder[128], cases[160], expected[160], *path = NULL;
+        struct tr_err err;
+        snprintf(folder, sizeof folder, "tests/golden/tokenizer/%s", rows[i].name);
+        snprintf(cases, sizeof cases, "%s/cases.json", folder);
+        snprintf(expected, sizeof expected, "%s/%s", folder, rows[i].file);
+        assert_int_equal(tr_tokenizer_find(&path, folder, &err), TR_OK);
+        assert_string_equal(path, expected);
+        check_file(path, rows[i].model_type, cases);
+        free(path);
+    }
+}
+
+static void test_no_file(void **state) {
+    (void)state;
+    struct tr_tokenizer *tokenizer = NULL;
+    struct tr_err err;
+    char *path = (char *)"";
+    assert_int_equal(tr_tokenizer_find(&path, "tests/unit", &err), TR_OK);
+    assert_null(path);
+    assert_int_equal(tr_tokenizer_open(&tokenizer,
+                                       "tests/golden/tokenizer/tiktoken-llama3/"
+                                       "tokenizer.model",
+                                       "bloom", &err),
+                     TR_EUNSUPPORTED);
+    assert_string_equal(err.text,
+                        "tests/golden/tokenizer/tiktoken-llama3/tokenizer.model is a file of "
+                        "ranks, which does not say how text is split into words, and for a model "
+                        "of type \"bloom\" we do not know it; a tokenizer.json does (or pass token "
+                        "ids)");
+}
+
+static void check_begin(const char *path, int32_t id, const char *template) {
+    struct tr_tokenizer *tokenizer;
+    struct tr_ids ids = {0};
+    struct tr_err err;
+    assert_int_equal(tr_tokenizer_open(&tokenizer, path, "llama", &err), TR_OK);
+    assert_string_equal(tr_tokenizer_template(tokenizer), template);
+    assert_int_equal(tr_tokenizer_begin(tokenizer, &ids, &err), id < 0 ? TR_EUSAGE : TR_OK);
+    assert_int_equal(ids.count, id >= 0);
+    assert_true(id < 0 || ids.ids[0] == id);
+    free(ids.ids);
+    tr_tokenizer_free(tokenizer);
+}
+
+static void test_begin(void **state) {
+    (void)state;
+    check_begin("tests/golden/tokenizer/spm-bpe-llama/tokenizer.model", 1, "<s> A");
+    check_begin("tests/golden/tokenizer/gpt2.json", -1, "A");
+    check_begin("tests/golden/tokenizer/tiktoken-llama3/tokenizer.model", -1, "A");
 }
 
 #define BYTE_LEVEL                                                                                 \
@@ -184,6 +258,115 @@ static void test_long_word(void **state) {
     tr_tokenizer_free(tokenizer);
 }
 
+#define MARK "\xe2\x96\x81"
+#define FALLBACK_MODEL(options)                                                                    \
+    "\"model\":{\"type\":\"BPE\"," options                                                         \
+    "\"unk_token\":\"?\",\"vocab\":{\"?\":0,\"a\":1,\"<0xC3>\":2,\"<0xA9>\":3,"                    \
+    "\"" MARK "\":4,\"a" MARK "\":5,\"b\":6},\"merges\":[\"a " MARK "\"]}"
+
+static void test_characters(void **state) {
+    (void)state;
+    // Characters, not bytes; what is unknown falls back to bytes or becomes the unknown token.
+    encode("{" FALLBACK_MODEL("\"byte_fallback\":true,") "}", "a\xc3\xa9zzb",
+           (int32_t[]){1, 2, 3, 0, 0, 6}, 6);
+    encode("{" FALLBACK_MODEL("\"fuse_unk\":true,") "}", "a\xc3\xa9zzb", (int32_t[]){1, 0, 6}, 3);
+    // Unknown tokens wait for the next known character, so bytes between come first.
+    encode("{" FALLBACK_MODEL("\"byte_fallback\":true,\"fuse_unk\":true,") "}", "z\xc3\xa9zb",
+           (int32_t[]){2, 3, 0, 6}, 4);
+}
+
+#define METASPACE(fields)                                                                          \
+    "{\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"" MARK "\"" fields               \
+    "},\"added_tokens\":[" ADDED("6", "b", ",\"normalized\":false") "]," FALLBACK_MODEL("") "}"
+
+static void test_metaspace(void **state) {
+    (void)state;
+    encode(METASPACE(""), "aba a", (int32_t[]){4, 1, 6, 4, 1, 4, 1}, 7);
+    encode(METASPACE(",\"split\":false"), "aba a", (int32_t[]){4, 1, 6, 4, 5, 1}, 6);
+    encode(METASPACE(",\"prepend_scheme\":\"first\""), "aba a", (int32_t[]){4, 1, 6, 1, 4, 1}, 6);
+    encode(METASPACE(",\"add_prefix_space\":false"), "aba a", (int32_t[]){1, 6, 1, 4, 1}, 5);
+    encode(METASPACE(",\"prepend_scheme\":\"first\""), "ba", (int32_t[]){6, 1}, 2);
+    encode(METASPACE(""), " a", (int32_t[]){4, 1}, 2);
+}
+
+#define NORMALIZED(list)                                                                           \
+    "{\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[" list "]}," FALLBACK_MODEL("") "}"
+
+static void test_normalizers(void **state) {
+    (void)state;
+    encode(NORMALIZED("{\"type\":\"Prepend\",\"prepend\":\"" MARK "\"},{\"type\":\"Replace\","
+                      "\"pattern\":{\"String\":\" \"},\"content\":\"" MARK "\"}"),
+           "a b", (int32_t[]){4, 5, 6}, 3);
+    encode(NORMALIZED("{\"type\":\"Strip\",\"strip_left\":true,\"strip_right\":false},"
+                      "{\"type\":\"Lowercase\"}"),
+           " \tA ", (int32_t[]){1, 0}, 2);
+    encode(NORMALIZED("{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"[bc]+\"},\"content\":\"a\"}"),
+           "cbac", (int32_t[]){1, 1, 1}, 3);
+    encode(NORMALIZED("{\"type\":\"Nmt\"}"),
+           "\x01"
+           "a\x7f"
+           "b",
+           (int32_t[]){1, 6}, 2);
+}
+
+// A text that a hostile file multiplies at each step is refused, not stored.
+static void test_growth(void **state) {
+    (void)state;
+#define TENFOLD "{\"type\":\"Replace\",\"pattern\":{\"String\":\"a\"},\"content\":\"aaaaaaaaaa\"}"
+    struct tr_tokenizer *tokenizer =
+        parse(NORMALIZED(TENFOLD "," TENFOLD "," TENFOLD "," TENFOLD "," TENFOLD "," TENFOLD));
+    struct tr_ids ids = {0};
+    struct tr_err err;
+    assert_int_equal(tr_tokenizer_encode(tokenizer, "ab", 2, &ids, &err), TR_EUNSUPPORTED);
+    assert_string_equal(err.text, "the normalizer makes more than 65664 bytes of 10001 bytes of "
+                                  "text");
+    free(ids.ids);
+    tr_tokenizer_free(tokenizer);
+}
+
+static void test_unigram(void **state) {
+    static const char json[] =
+        "{\"model\":{\"type\":\"Unigram\",\"unk_id\":0,\"vocab\":[[\"?\",0],[\"a\",-1],[\"aa\","
+        "-1.5],[\"ab\",-3],[\"b\",-2],[\"cd\",-1]]}}";
+    (void)state;
+    encode(json, "aab", (int32_t[]){2, 4}, 2);
+    encode(json, "aaab", (int32_t[]){2, 3}, 2); // of two ways with one score the longer last piece
+    encode(json, "acdcda", (int32_t[]){1, 5, 5, 1}, 4);
+    encode(json, "azza", (int32_t[]){1, 0, 1}, 3);
+}
+
+#define PROCESSED(processor) "{\"post_processor\":{" processor "}," BYTE_LEVEL SMALL_MODEL "}"
+
+static void test_template(void **state) {
+    static const struct {
+        const char *json, *template;
+        int64_t count;
+        int32_t last;
+    } rows[] = {
+        {PROCESSED("\"type\":\"ByteLevel\""), "A", 0, 0},
+        {PROCESSED("\"type\":\"Sequence\",\"processors\":[{\"type\":\"ByteLevel\"},{\"type\":"
+                   "\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"<s>\"}},"
+                   "{\"Sequence\":{\"id\":\"A\"}},{\"SpecialToken\":{\"id\":\"</s>\"}}],"
+                   "\"special_tokens\":{\"<s>\":{\"ids\":[2,9]}}}]"),
+         "<s> A </s>", 2, 9},
+        {PROCESSED("\"type\":\"RobertaProcessing\",\"cls\":[\"<s>\",3],\"sep\":[\"</s>\",1]"),
+         "<s> A </s>", 1, 3},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct tr_tokenizer *tokenizer = parse(rows[i].json);
+        struct tr_ids ids = {0};
+        assert_string_equal(tr_tokenizer_template(tokenizer), rows[i].template);
+        assert_int_equal(tr_tokenizer_begin(tokenizer, &ids, NULL),
+                         rows[i].count ? TR_OK : TR_EUSAGE);
+        assert_int_equal(ids.count, rows[i].count);
+        assert_true(!rows[i].count || ids.ids[ids.count - 1] == rows[i].last);
+        free(ids.ids);
+        tr_tokenizer_free(tokenizer);
+        encode(rows[i].json, "ab", (int32_t[]){2}, 1); // it is never applied by itself
+    }
+}
+
 static void test_invalid_utf8(void **state) {
     (void)state;
     struct tr_tokenizer *tokenizer = parse("{" BYTE_LEVEL SMALL_MODEL "}");
@@ -255,9 +438,15 @@ static void test_refused_patterns(void **state) {
 #define VOCAB "\"vocab\":{\"a\":0,\"b\":1},"
 #define OPTION(name, value) MODEL("\"" name "\":" value "," VOCAB "\"merges\":[]")
 #define USES(name)                                                                                 \
-    "t.json: its BPE model uses \"" name "\"; byte-level BPE without it is what we tokenise "      \
-    "(pass token ids instead)"
-#define KNOWN_STEPS "known: ByteLevel, Split, Digits, Sequence (pass token ids instead)"
+    "t.json: its BPE model uses \"" name "\", which is not supported (pass token ids instead)"
+#define KNOWN_STEPS                                                                                \
+    "known: ByteLevel, Split, Digits, Metaspace, Punctuation, WhitespaceSplit, Sequence (pass "    \
+    "token ids instead)"
+#define KNOWN_NORMALIZERS                                                                          \
+    "known: NFC, NFD, NFKC, NFKD, Prepend, Replace, Strip, Lowercase, Nmt, ByteLevel, "            \
+    "Precompiled, Sequence (pass token ids instead)"
+#define NORMALIZER(fields) "{\"normalizer\":{" fields "}," BYTE_LEVEL SMALL_MODEL "}"
+#define STEP(fields) "{\"pre_tokenizer\":{" fields "}," SMALL_MODEL "}"
 
 static void test_refused(void **state) {
     static const struct {
@@ -266,11 +455,13 @@ static void test_refused(void **state) {
         const char *sentence;
     } rows[] = {
         {"[]", TR_EFORMAT, "t.json: no \"model\" object; not a tokenizer.json"},
-        {MODEL("\"type\":\"Unigram\""), TR_EUNSUPPORTED,
-         "t.json: the tokenizer model \"Unigram\" is not supported; known: BPE (pass token ids "
-         "instead)"},
-        {OPTION("unk_token", "\"a\""), TR_EUNSUPPORTED, USES("unk_token")},
-        {OPTION("byte_fallback", "true"), TR_EUNSUPPORTED, USES("byte_fallback")},
+        {MODEL("\"type\":\"WordPiece\""), TR_EUNSUPPORTED,
+         "t.json: the tokenizer model \"WordPiece\" is not supported; known: BPE, Unigram (pass "
+         "token ids instead)"},
+        {MODEL("\"type\":\"Unigram\",\"vocab\":[[\"a\"]]"), TR_EFORMAT,
+         "t.json: piece 0 of the vocabulary must be [text, score]"},
+        {MODEL("\"type\":\"Unigram\",\"vocab\":[[\"a\",0]],\"unk_id\":1"), TR_EFORMAT,
+         "t.json: \"unk_id\" 1 is no piece of the vocabulary"},
         {OPTION("dropout", "0.1"), TR_EUNSUPPORTED, USES("dropout")},
         {OPTION("continuing_subword_prefix", "\"##\""), TR_EUNSUPPORTED,
          USES("continuing_subword_prefix")},
@@ -281,19 +472,24 @@ static void test_refused(void **state) {
          "t.json: merge 0 must be two tokens, as \"a b\" or [\"a\", \"b\"]"},
         {MODEL("\"vocab\":{\"a\":-1},\"merges\":[]"), TR_EFORMAT,
          "t.json: the id of token \"a\" must be an integer from 0 to 2147483646"},
-        {"{" SMALL_MODEL "}", TR_EUNSUPPORTED,
-         "t.json: the pre-tokenizer \"null\" is not supported; " KNOWN_STEPS},
-        {"{\"pre_tokenizer\":{\"type\":\"Metaspace\"}," SMALL_MODEL "}", TR_EUNSUPPORTED,
-         "t.json: the pre-tokenizer \"Metaspace\" is not supported; " KNOWN_STEPS},
-        {"{\"pre_tokenizer\":{\"type\":\"Digits\"}," SMALL_MODEL "}", TR_EUNSUPPORTED,
-         "t.json: without a ByteLevel pre-tokenizer it is not byte-level BPE, which is what we "
-         "tokenise (pass token ids instead)"},
-        {"{\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[" NO_REGEX
-         ",{\"type\":\"Digits\"}]}," SMALL_MODEL "}",
-         TR_EUNSUPPORTED, "t.json: a pre-tokenizer after ByteLevel is not supported"},
-        {"{\"normalizer\":{\"type\":\"Lowercase\"}," BYTE_LEVEL SMALL_MODEL "}", TR_EUNSUPPORTED,
-         "t.json: the normalizer \"Lowercase\" is not supported; known: at most 8 of NFC, NFD, "
-         "NFKC, NFKD, alone or in a Sequence (pass token ids instead)"},
+        {STEP("\"type\":\"BertPreTokenizer\""), TR_EUNSUPPORTED,
+         "t.json: the pre-tokenizer \"BertPreTokenizer\" is not supported; " KNOWN_STEPS},
+        {STEP("\"type\":\"Metaspace\",\"replacement\":\"ab\""), TR_EFORMAT,
+         "t.json: a Metaspace pre-tokenizer needs a \"replacement\" of one character"},
+        {STEP("\"type\":\"Metaspace\",\"replacement\":\"_\",\"prepend_scheme\":\"last\""),
+         TR_EUNSUPPORTED, "t.json: a Metaspace with prepend_scheme \"last\" is not supported"},
+        {STEP("\"type\":\"Split\",\"pattern\":{\"String\":\"a\"}"), TR_EUNSUPPORTED,
+         "t.json: unknown Split behavior \"\""},
+        {NORMALIZER("\"type\":\"StripAccents\""), TR_EUNSUPPORTED,
+         "t.json: the normalizer \"StripAccents\" is not supported; " KNOWN_NORMALIZERS},
+        {NORMALIZER("\"type\":\"Prepend\""), TR_EFORMAT,
+         "t.json: a Prepend normalizer needs a string \"prepend\""},
+        {NORMALIZER("\"type\":\"Replace\",\"content\":\"\""), TR_EFORMAT,
+         "t.json: a Replace normalizer needs a pattern {\"Regex\": ...} or {\"String\": ...}"},
+        {NORMALIZER("\"type\":\"Precompiled\",\"precompiled_charsmap\":\"AAA\""), TR_EFORMAT,
+         "t.json: malformed precompiled map of characters: it is not base64"},
+        {NORMALIZER("\"type\":\"Precompiled\",\"precompiled_charsmap\":\"CAAAAAAA\""), TR_EFORMAT,
+         "t.json: malformed precompiled map of characters: its trie is longer than it"},
         {"{\"added_tokens\":[" ADDED("8", "xx", "") "]," BYTE_LEVEL SMALL_MODEL "}", TR_EFORMAT,
          "t.json: the added token with id 8 would get id 5 from the Hugging Face library, which "
          "numbers added tokens itself"},
@@ -309,6 +505,10 @@ static void test_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_families),
+        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_no_file),
+        cmocka_unit_test(test_begin),
+        cmocka_unit_test(test_template),
         cmocka_unit_test(test_merges),
         cmocka_unit_test(test_ids),
         cmocka_unit_test(test_added_tokens),
@@ -317,6 +517,11 @@ int main(void) {
         cmocka_unit_test(test_ignore_merges),
         cmocka_unit_test(test_edges_of_added_tokens),
         cmocka_unit_test(test_stripped_spaces),
+        cmocka_unit_test(test_characters),
+        cmocka_unit_test(test_metaspace),
+        cmocka_unit_test(test_normalizers),
+        cmocka_unit_test(test_growth),
+        cmocka_unit_test(test_unigram),
         cmocka_unit_test(test_invalid_utf8),
         cmocka_unit_test(test_refused_patterns),
         cmocka_unit_test(test_backtracking_limit),

@@ -90,14 +90,15 @@ static bool same_tokenizer(const char *path, const struct stat *first, const cha
     return strcmp(other, digest) == 0;
 }
 
-// All tokenizer.json of the series must be the same file, or one text would be many.
+// The tokenizers of the series must be the same file, or one text would be many.
 static enum tr_status check_tokenizers(const struct tr_job *job, const char *first_path,
                                        const char *digest, struct tr_err *err) {
+    const char *name = strrchr(first_path, '/') + 1;
     struct stat first = {0};
     stat(first_path, &first); // it was just read; without it every file is read
     for (int64_t i = 0; i < job->series.count; i++) {
         char *path;
-        TR_TRY(tr_path_join(&path, job->series.entries[i].path, "tokenizer.json", err));
+        TR_TRY(tr_path_join(&path, job->series.entries[i].path, name, err));
         enum tr_status status =
             same_tokenizer(path, &first, digest)
                 ? TR_OK
@@ -111,15 +112,19 @@ static enum tr_status check_tokenizers(const struct tr_job *job, const char *fir
     return TR_OK;
 }
 
+static enum tr_status find_tokenizer(const char *folder, char **path_p, struct tr_err *err) {
+    TR_TRY(tr_tokenizer_find(path_p, folder, err));
+    return *path_p ? TR_OK
+                   : tr_fail(err, TR_EUSAGE,
+                             "%s/tokenizer.json does not exist, so no text can be tokenised; give "
+                             "token ids with --tokens",
+                             folder);
+}
+
 static enum tr_status tokenize(struct tr_job *job, const char *path,
                                const struct tr_calibration_options *options, struct tr_err *err) {
     struct tr_tokenizer *tokenizer;
-    if (!tr_file_exists(path))
-        return tr_fail(err, TR_EUSAGE,
-                       "%s does not exist, so no text can be tokenised; give token "
-                       "ids with --tokens",
-                       path);
-    TR_TRY(tr_tokenizer_open(&tokenizer, path, err));
+    TR_TRY(tr_tokenizer_open(&tokenizer, path, job->first.config.family->model_type, err));
     int32_t separator = job->first.config.end_of_sequence;
     if (separator < 0)
         separator = tr_tokenizer_id(tokenizer, "<|endoftext|>");
@@ -137,6 +142,9 @@ static enum tr_status tokenize(struct tr_job *job, const char *path,
     if (status == TR_OK)
         status = tr_run_info_text(&job->info, TR_RECORDED, "tokenizer_digest",
                                   tr_tokenizer_digest(tokenizer), err);
+    if (status == TR_OK)
+        status = tr_run_info_text(&job->info, TR_RECORDED, "tokenizer_template",
+                                  tr_tokenizer_template(tokenizer), err);
     tr_tokenizer_free(tokenizer);
     return status;
 }
@@ -147,12 +155,13 @@ static enum tr_status find_calibration(struct tr_job *job, int64_t first, struct
     struct tr_calibration_options options = {.samples = o->samples,
                                              .seq_len = o->seq_len,
                                              .max_positions = tr_config_longest(&job->first.config),
-                                             .vocabulary = job->first.config.vocabulary};
+                                             .vocabulary = job->first.config.vocabulary,
+                                             .bos = o->bos};
     if (o->tokens) {
         TR_TRY(tr_calibration_from_tokens(&job->calibration, o->tokens, &options, err));
     } else {
         char *path;
-        TR_TRY(tr_path_join(&path, job->series.entries[first].path, "tokenizer.json", err));
+        TR_TRY(find_tokenizer(job->series.entries[first].path, &path, err));
         enum tr_status status = tokenize(job, path, &options, err);
         free(path);
         TR_TRY(status);

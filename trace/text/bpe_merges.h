@@ -4,7 +4,7 @@
 
 #include "bpe.h"
 
-// The table of merges, and how bytes are spelled in a vocabulary: shared by the two halves of bpe.
+// Shared by the parts of BPE: the table of merges, and the merging of one word.
 
 // Makes the table for `count` merges.
 enum tr_status tr_merges_reserve(struct tr_bpe *bpe, uint64_t count, struct tr_err *err);
@@ -12,10 +12,17 @@ enum tr_status tr_merges_reserve(struct tr_bpe *bpe, uint64_t count, struct tr_e
 // Adds a merge; the same pair again replaces it.
 void tr_merges_set(struct tr_bpe *bpe, struct tr_merge merge);
 
-// The merge of a pair, NULL when it has none.
-const struct tr_merge *tr_merges_find(const struct tr_bpe *bpe, int32_t left, int32_t right);
+// A stretch of the word: a character, a byte, or what they were merged to.
+struct tr_bpe_symbol {
+    int32_t id;             // -1: merged into its left neighbour; 0 when pairs go by tokens
+    int32_t start, size;    // in the word, when pairs go by tokens
+    int32_t previous, next; // positions, -1 at the ends
+    bool frozen;
+};
 
-// The UTF-8 character that stands for a byte; returns its size, 1 or 2.
-size_t tr_byte_spell(unsigned char byte, char out[2]);
+// Merges the `count` symbols of the scratch, which lie there one after another; what is left is the
+// list from symbol 0 on.
+enum tr_status tr_bpe_merge(const struct tr_model *model, struct tr_bpe_scratch *scratch,
+                            const char *word, int32_t count, struct tr_err *err);
 
 #endif

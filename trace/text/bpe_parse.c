@@ -7,11 +7,12 @@
 #include "base/json.h"
 #include "bpe.h"
 #include "bpe_merges.h"
+#include "model.h"
 
 enum { TOKEN_SHOWN = 64 }; // bytes of a token quoted in a sentence
 
-static enum tr_status parse_vocabulary(struct tr_bpe *bpe, const json_t *model, const char *what,
-                                       struct tr_err *err) {
+static enum tr_status parse_vocabulary(struct tr_vocabulary *texts, const json_t *model,
+                                       const char *what, struct tr_err *err) {
     json_t *vocabulary = json_object_get(model, "vocab"), *value;
     const char *token;
     if (!json_is_object(vocabulary))
@@ -22,7 +23,7 @@ static enum tr_status parse_vocabulary(struct tr_bpe *bpe, const json_t *model, 
             return tr_fail(err, TR_EFORMAT,
                            "%s: the id of token \"%.*s\" must be an integer from 0 to 2147483646",
                            what, TOKEN_SHOWN, token);
-        TR_TRY(tr_vocabulary_add(&bpe->vocabulary, token, strlen(token), (int32_t)id, err));
+        TR_TRY(tr_vocabulary_add(texts, token, strlen(token), (int32_t)id, err));
     }
     return TR_OK;
 }
@@ -49,7 +50,7 @@ static bool merge_parts(const json_t *value, struct span *left, struct span *rig
     return json_array_size(value) == 2 && json_is_string(first) && json_is_string(second);
 }
 
-static enum tr_status add_merge(struct tr_bpe *bpe, const json_t *value, int32_t rank,
+static enum tr_status add_merge(struct tr_model *model, const json_t *value, int32_t rank,
                                 struct tr_string *joined, const char *what, struct tr_err *err) {
     struct span parts[3]; // left, right, both
     if (!merge_parts(value, &parts[0], &parts[1]))
@@ -61,23 +62,23 @@ static enum tr_status add_merge(struct tr_bpe *bpe, const json_t *value, int32_t
     parts[2] = (struct span){joined->data, joined->size};
     int32_t ids[3];
     for (int i = 0; i < 3; i++) {
-        ids[i] = tr_vocabulary_find(&bpe->vocabulary, parts[i].text, parts[i].size);
+        ids[i] = tr_vocabulary_find(&model->vocabulary, parts[i].text, parts[i].size);
         if (ids[i] < 0)
             return tr_fail(
                 err, TR_EFORMAT,
                 "%s: merge %d needs the token \"%.*s\", which is not in the vocabulary", what, rank,
                 (int)(parts[i].size < TOKEN_SHOWN ? parts[i].size : TOKEN_SHOWN), parts[i].text);
     }
-    tr_merges_set(bpe, (struct tr_merge){ids[0], ids[1], rank, ids[2]});
+    tr_merges_set(&model->bpe, (struct tr_merge){ids[0], ids[1], rank, ids[2]});
     return TR_OK;
 }
 
-static enum tr_status parse_merges(struct tr_bpe *bpe, const json_t *model, const char *what,
+static enum tr_status parse_merges(struct tr_model *model, const json_t *object, const char *what,
                                    struct tr_err *err) {
-    const json_t *merges = json_object_get(model, "merges");
+    const json_t *merges = json_object_get(object, "merges");
     if (!json_is_array(merges) || json_array_size(merges) >= INT32_MAX)
         return tr_fail(err, TR_EFORMAT, "%s: \"merges\" of the model must be an array", what);
-    TR_TRY(tr_merges_reserve(bpe, json_array_size(merges), err));
+    TR_TRY(tr_merges_reserve(&model->bpe, json_array_size(merges), err));
     struct tr_string joined = {0};
     enum tr_status status = TR_OK;
     int32_t rank = 0;
@@ -86,90 +87,52 @@ static enum tr_status parse_merges(struct tr_bpe *bpe, const json_t *model, cons
         const char *text = json_string_value(value);
         if (text && !strncmp(text, "#version", strlen("#version")))
             continue; // the first line of a merges.txt, kept by some converters
-        status = add_merge(bpe, value, rank++, &joined, what, err);
+        status = add_merge(model, value, rank++, &joined, what, err);
     }
     tr_string_free(&joined);
     return status;
 }
 
-// Spells a byte as the library does: printable Latin-1 as itself, the others from U+0100 on.
-size_t tr_byte_spell(unsigned char byte, char out[2]) {
-    unsigned code = byte;
-    if (byte <= 0x20)
-        code = 0x100 + byte;
-    else if (byte >= 0x7f && byte <= 0xa0)
-        code = 0x121 + byte - 0x7f;
-    else if (byte == 0xad)
-        code = 0x143;
-    if (code < 0x80) {
-        out[0] = (char)code;
-        return 1;
-    }
-    out[0] = (char)(0xc0 | code >> 6);
-    out[1] = (char)(0x80 | (code & 0x3f));
-    return 2;
-}
-
-// Bytes that never stand in UTF-8 may well lack a token.
-static bool stands_in_utf8(int byte) {
-    return byte != 0xc0 && byte != 0xc1 && byte <= 0xf4;
-}
-
-// Fills byte_ids; true when every byte that text can hold has a token.
-static bool find_bytes(struct tr_bpe *bpe) {
-    bool complete = true;
-    for (int byte = 0; byte < 256; byte++) {
-        char spelled[2];
-        size_t size = tr_byte_spell((unsigned char)byte, spelled);
-        bpe->byte_ids[byte] = tr_vocabulary_find(&bpe->vocabulary, spelled, size);
-        if (bpe->byte_ids[byte] < 0 && stands_in_utf8(byte))
-            complete = false;
-    }
-    return complete;
-}
-
 static enum tr_status unsupported(const char *option, const char *what, struct tr_err *err) {
     return tr_fail(err, TR_EUNSUPPORTED,
-                   "%s: its BPE model uses \"%s\"; byte-level BPE without it is what we tokenise "
-                   "(pass token ids instead)",
+                   "%s: its BPE model uses \"%s\", which is not supported (pass token ids instead)",
                    what, option);
 }
 
-static enum tr_status parse_options(struct tr_bpe *bpe, const json_t *model, const char *what,
+static enum tr_status parse_unknown(struct tr_model *model, const json_t *object, const char *what,
                                     struct tr_err *err) {
-    const char *prefix = "", *suffix = "", *unknown = NULL;
+    const char *unknown = NULL;
+    TR_TRY(tr_json_string(object, "unk_token", &unknown, what, err));
+    TR_TRY(tr_json_bool(object, "fuse_unk", &model->merges_unknown, what, err));
+    TR_TRY(tr_json_bool(object, "byte_fallback", &model->byte_fallback, what, err));
+    tr_model_find_bytes(model, &model->vocabulary);
+    if (!unknown)
+        return TR_OK;
+    model->unknown = tr_vocabulary_find(&model->vocabulary, unknown, strlen(unknown));
+    return model->unknown >= 0 ? TR_OK : tr_strdup(&model->missing, unknown, err);
+}
+
+static enum tr_status parse_options(struct tr_model *model, const json_t *object, const char *what,
+                                    struct tr_err *err) {
+    const char *prefix = "", *suffix = "";
     double dropout = 0;
-    bool byte_fallback = false, complete = find_bytes(bpe);
-    TR_TRY(tr_json_string(model, "continuing_subword_prefix", &prefix, what, err));
-    TR_TRY(tr_json_string(model, "end_of_word_suffix", &suffix, what, err));
-    TR_TRY(tr_json_string(model, "unk_token", &unknown, what, err));
-    TR_TRY(tr_json_f64(model, "dropout", &dropout, what, err));
-    TR_TRY(tr_json_bool(model, "byte_fallback", &byte_fallback, what, err));
-    TR_TRY(tr_json_bool(model, "ignore_merges", &bpe->ignore_merges, what, err));
+    TR_TRY(tr_json_string(object, "continuing_subword_prefix", &prefix, what, err));
+    TR_TRY(tr_json_string(object, "end_of_word_suffix", &suffix, what, err));
+    TR_TRY(tr_json_f64(object, "dropout", &dropout, what, err));
+    TR_TRY(tr_json_bool(object, "ignore_merges", &model->bpe.ignore_merges, what, err));
     if (*prefix)
         return unsupported("continuing_subword_prefix", what, err);
     if (*suffix)
         return unsupported("end_of_word_suffix", what, err);
     if (dropout != 0)
         return unsupported("dropout", what, err);
-    // With a token for every byte neither of the two can ever be used.
-    if (!complete && byte_fallback)
-        return unsupported("byte_fallback", what, err);
-    if (!complete && unknown)
-        return unsupported("unk_token", what, err);
     return TR_OK;
 }
 
-enum tr_status tr_bpe_parse(struct tr_bpe *bpe, const json_t *model, const char *what,
+enum tr_status tr_bpe_parse(struct tr_model *model, const json_t *value, const char *what,
                             struct tr_err *err) {
-    const char *type = "BPE"; // old files leave it out
-    TR_TRY(tr_json_string(model, "type", &type, what, err));
-    if (strcmp(type, "BPE"))
-        return tr_fail(err, TR_EUNSUPPORTED,
-                       "%s: the tokenizer model \"%s\" is not supported; known: BPE (pass token "
-                       "ids instead)",
-                       what, type);
-    TR_TRY(parse_vocabulary(bpe, model, what, err));
-    TR_TRY(parse_merges(bpe, model, what, err));
-    return parse_options(bpe, model, what, err);
+    TR_TRY(parse_vocabulary(&model->vocabulary, value, what, err));
+    TR_TRY(parse_merges(model, value, what, err));
+    TR_TRY(parse_options(model, value, what, err));
+    return parse_unknown(model, value, what, err);
 }

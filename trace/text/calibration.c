@@ -163,16 +163,17 @@ struct packer {
     const struct tr_tokenizer *tokenizer;
     int32_t separator;
     int64_t wanted;
+    bool bos;
     struct tr_ids stream;
 };
 
 static enum tr_status pack(void *user, const char *text, size_t size, bool *more_p,
                            struct tr_err *err) {
     struct packer *p = user;
+    if (p->bos)
+        TR_TRY(tr_tokenizer_begin(p->tokenizer, &p->stream, err));
     TR_TRY(tr_tokenizer_encode(p->tokenizer, text, size, &p->stream, err));
-    TR_TRY(tr_grow((void **)&p->stream.ids, &p->stream.capacity, (uint64_t)p->stream.count + 1,
-                   sizeof *p->stream.ids, "token ids", err));
-    p->stream.ids[p->stream.count++] = p->separator;
+    TR_TRY(tr_ids_append(&p->stream, p->separator, err));
     *more_p = p->stream.count < p->wanted;
     return TR_OK;
 }
@@ -191,7 +192,7 @@ enum tr_status tr_calibration_from_text(struct tr_calibration *calibration, cons
                                         const struct tr_calibration_options *options,
                                         struct tr_err *err) {
     struct tr_calibration made = {0};
-    struct packer packer = {tokenizer, separator, wanted_tokens(options), {0}};
+    struct packer packer = {tokenizer, separator, wanted_tokens(options), options->bos, {0}};
     char *bytes;
     size_t size;
     TR_TRY(check_options(options, err));
@@ -215,7 +216,7 @@ enum tr_status tr_calibration_from_builtin(struct tr_calibration *calibration,
                                            const struct tr_calibration_options *options,
                                            struct tr_err *err) {
     struct tr_calibration made = {0};
-    struct packer packer = {tokenizer, separator, wanted_tokens(options), {0}};
+    struct packer packer = {tokenizer, separator, wanted_tokens(options), options->bos, {0}};
     TR_TRY(check_options(options, err));
     enum tr_status status;
     TR_GO(status, tr_strdup(&made.label, "built-in", err), out);

@@ -2,6 +2,7 @@
 #ifndef TR_CALIBRATION_H
 #define TR_CALIBRATION_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/digest.h"
@@ -27,6 +28,7 @@ struct tr_calibration_options {
     int64_t samples, seq_len; // 0 = not given
     int64_t max_positions;    // of the model; 0 = unknown
     int64_t vocabulary;       // rows of the embedding; 0 = unknown
+    bool bos;                 // each document begins with what the tokenizer puts before a text
 };
 
 // Token files by extension and magic: .npy (int32, int64, uint16 or uint32, [n, seq] or one stream,
@@ -40,9 +42,9 @@ enum tr_status tr_calibration_from_tokens(struct tr_calibration *calibration, co
 
 // Text files: .jsonl with "text", else plain text, whose documents are separated by lines that hold
 // only <|endoftext|> (the line break before such a line is part of it). Each document that is not
-// empty is tokenised without special tokens and followed by `separator` (the model's
-// end-of-sequence id; no BOS), all are concatenated and cut into rows; the last incomplete row is
-// dropped. Compressed files are TR_EUSAGE with advice.
+// empty is tokenised without special tokens (with `bos`, after those that begin a text) and
+// followed by `separator` (the model's end-of-sequence id), all are concatenated and cut into rows;
+// the last incomplete row is dropped. Compressed files are TR_EUSAGE with advice.
 enum tr_status tr_calibration_from_text(struct tr_calibration *calibration, const char *path,
                                         const struct tr_tokenizer *tokenizer, int32_t separator,
                                         const struct tr_calibration_options *options,

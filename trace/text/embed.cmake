@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # cmake -D INPUT=file -D OUTPUT=file.c -D NAME=symbol -P embed.cmake: a file as a C array of bytes.
 file(READ ${INPUT} bytes HEX)
 string(REGEX REPLACE "(................................)" "\\1\n" bytes "${bytes}")

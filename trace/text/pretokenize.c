@@ -3,23 +3,11 @@
 #include "pretokenize.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/alloc.h"
-#include "base/strings.h"
+#include "byte_level.h"
 #include "pretokenize_steps.h"
-
-enum { MATCH_LIMIT = 50 * 1000 * 1000, HEAP_LIMIT_KIB = 256 * 1024 };
-enum { JIT_STACK_START = 32 * 1024, JIT_STACK_MAX = 8 * 1024 * 1024 };
-
-struct tr_splitter {
-    const struct tr_pretokenizer *pretokenizer;
-    pcre2_match_data *match;
-    pcre2_match_context *context;
-    pcre2_jit_stack *stack;
-    struct tr_string prefixed; // a piece with its space before it
-    tr_piece_fn *emit;
-    void *user;
-};
 
 // A stretch of the text being split, a match or what lies between two.
 struct stretch {
@@ -27,57 +15,21 @@ struct stretch {
     bool is_match, present;
 };
 
-static enum tr_status run_steps(struct tr_splitter *s, int index, const char *text, size_t size,
-                                struct tr_err *err);
-
 enum tr_status tr_splitter_new(struct tr_splitter **splitter_p,
-                               const struct tr_pretokenizer *pretokenizer, struct tr_err *err) {
+                               const struct tr_pretokenizer *pretokenizer,
+                               struct tr_searcher *searcher, struct tr_err *err) {
     struct tr_splitter *s;
     TR_TRY(TR_NEW(&s, 1, "the pre-tokenizer", err));
     s->pretokenizer = pretokenizer;
-    s->match = pcre2_match_data_create(1, NULL);
-    s->context = pcre2_match_context_create(NULL);
-    if (!s->match || !s->context) {
-        tr_splitter_free(s);
-        return tr_fail(err, TR_ENOMEM, "no memory for the pre-tokenizer");
-    }
-    pcre2_set_match_limit(s->context, MATCH_LIMIT);
-    pcre2_set_heap_limit(s->context, HEAP_LIMIT_KIB);
-    // Without a stack of its own the JIT has 32 KiB, and then the interpreter's help.
-    s->stack = pcre2_jit_stack_create(JIT_STACK_START, JIT_STACK_MAX, NULL);
-    if (s->stack)
-        pcre2_jit_stack_assign(s->context, NULL, s->stack);
+    s->searcher = searcher;
     *splitter_p = s;
     return TR_OK;
 }
 
 void tr_splitter_free(struct tr_splitter *splitter) {
-    if (!splitter)
-        return;
-    pcre2_match_data_free(splitter->match);
-    pcre2_match_context_free(splitter->context);
-    pcre2_jit_stack_free(splitter->stack);
-    tr_string_free(&splitter->prefixed);
+    for (int i = 0; splitter && i < TR_STEPS_MAX; i++)
+        tr_string_free(&splitter->memory[i]);
     free(splitter);
-}
-
-// Searches from `from`; *found_p says whether there was a match.
-static enum tr_status search(struct tr_splitter *s, const pcre2_code *code, const char *text,
-                             size_t size, size_t from, bool *found_p, struct tr_err *err) {
-    PCRE2_SPTR subject = (PCRE2_SPTR)text;
-    int rc = pcre2_match(code, subject, size, from, PCRE2_NO_UTF_CHECK, s->match, s->context);
-    if (rc == PCRE2_ERROR_JIT_STACKLIMIT)
-        rc = pcre2_match(code, subject, size, from, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, s->match,
-                         s->context);
-    if (rc < 0 && rc != PCRE2_ERROR_NOMATCH) {
-        PCRE2_UCHAR reason[128];
-        pcre2_get_error_message(rc, reason, sizeof reason);
-        return tr_fail(err, TR_EUNSUPPORTED,
-                       "splitting %zu bytes of text into words stopped at byte %zu: %s", size, from,
-                       (const char *)reason);
-    }
-    *found_p = rc >= 0;
-    return TR_OK;
 }
 
 // Whether a stretch joins the one before it.
@@ -94,9 +46,13 @@ static bool joins(enum tr_behavior behavior, bool previous_is_match, bool is_mat
     }
 }
 
+static struct tr_piece part(struct tr_piece piece, size_t start, size_t end) {
+    return (struct tr_piece){piece.text + start, end - start, piece.first && start == 0};
+}
+
 // Takes the next stretch of a split: joins it to the one held back, or lets that one go.
-static enum tr_status take(struct tr_splitter *s, int index, const char *text, struct stretch *held,
-                           struct stretch next, struct tr_err *err) {
+static enum tr_status take(struct tr_splitter *s, int index, struct tr_piece piece,
+                           struct stretch *held, struct stretch next, struct tr_err *err) {
     const struct tr_step *step = &s->pretokenizer->steps[index];
     if (next.present && step->invert)
         next.is_match = !next.is_match;
@@ -107,69 +63,105 @@ static enum tr_status take(struct tr_splitter *s, int index, const char *text, s
     }
     struct stretch done = *held;
     *held = next;
-    if (!done.present || done.start == done.end || (step->behavior == TR_REMOVED && done.is_match))
+    if (!done.present || (step->behavior == TR_REMOVED && done.is_match))
         return TR_OK;
-    return run_steps(s, index + 1, text + done.start, done.end - done.start, err);
+    return tr_splitter_next(s, index, part(piece, done.start, done.end), err);
 }
 
-static size_t character_size(const char *text) {
-    unsigned char lead = (unsigned char)*text;
-    return lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-}
-
-// All matches from left to right; an empty one right after a match does not count.
-static enum tr_status split(struct tr_splitter *s, int index, const char *text, size_t size,
+enum tr_status tr_run_split(struct tr_splitter *s, int index, struct tr_piece piece,
                             struct tr_err *err) {
-    const pcre2_code *code = s->pretokenizer->steps[index].code;
-    const size_t *range = pcre2_get_ovector_pointer(s->match);
+    struct tr_matches m = {.searcher = s->searcher,
+                           .code = s->pretokenizer->steps[index].code,
+                           .text = piece.text,
+                           .size = piece.size};
     struct stretch held = {0};
-    size_t from = 0, last_end = SIZE_MAX, done = 0;
-    while (from <= size) {
-        bool found = false;
-        TR_TRY(search(s, code, text, size, from, &found, err));
+    size_t done = 0;
+    for (bool found;;) {
+        TR_TRY(tr_matches_next(&m, &found, err));
         if (!found)
             break;
-        size_t start = range[0], end = range[1];
-        if (start == end && end == last_end) {
-            from += from < size ? character_size(text + from) : 1;
-            continue;
-        }
-        from = last_end = end;
-        if (done != start)
-            TR_TRY(take(s, index, text, &held, (struct stretch){done, start, false, true}, err));
-        TR_TRY(take(s, index, text, &held, (struct stretch){start, end, true, true}, err));
-        done = end;
+        if (done != m.start)
+            TR_TRY(take(s, index, piece, &held, (struct stretch){done, m.start, false, true}, err));
+        TR_TRY(take(s, index, piece, &held, (struct stretch){m.start, m.end, true, true}, err));
+        done = m.end;
     }
-    if (done != size)
-        TR_TRY(take(s, index, text, &held, (struct stretch){done, size, false, true}, err));
-    return take(s, index, text, &held, (struct stretch){0}, err);
+    if (done != piece.size)
+        TR_TRY(take(s, index, piece, &held, (struct stretch){done, piece.size, false, true}, err));
+    return take(s, index, piece, &held, (struct stretch){0}, err);
 }
 
-static enum tr_status prefix_space(struct tr_splitter *s, int index, const char *text, size_t size,
-                                   struct tr_err *err) {
-    if (*text == ' ')
-        return run_steps(s, index + 1, text, size, err);
-    s->prefixed.size = 0; // one ByteLevel, so nobody still reads the last piece
-    TR_TRY(tr_string_append(&s->prefixed, " ", 1, err));
-    TR_TRY(tr_string_append(&s->prefixed, text, size, err));
-    return run_steps(s, index + 1, s->prefixed.data, s->prefixed.size, err);
+// Puts a space before a piece that does not begin with one.
+enum tr_status tr_run_prefix(struct tr_splitter *s, int index, struct tr_piece piece,
+                             struct tr_err *err) {
+    struct tr_string *made = &s->memory[index];
+    if (*piece.text == ' ')
+        return tr_splitter_next(s, index, piece, err);
+    made->size = 0;
+    TR_TRY(tr_string_append(made, " ", 1, err));
+    TR_TRY(tr_string_append(made, piece.text, piece.size, err));
+    return tr_splitter_next(s, index, (struct tr_piece){made->data, made->size, piece.first}, err);
+}
+
+// Spells the bytes of a piece as characters.
+enum tr_status tr_run_spell(struct tr_splitter *s, int index, struct tr_piece piece,
+                            struct tr_err *err) {
+    struct tr_string *made = &s->memory[index];
+    made->size = 0;
+    for (size_t i = 0; i < piece.size; i++) {
+        char spelled[2];
+        size_t size = tr_byte_spell((unsigned char)piece.text[i], spelled);
+        TR_TRY(tr_string_append(made, spelled, size, err));
+    }
+    return tr_splitter_next(s, index, (struct tr_piece){made->data, made->size, piece.first}, err);
+}
+
+// A piece with marks for spaces, and one before it where the step says so.
+static enum tr_status put_marks(const struct tr_step *step, struct tr_piece piece,
+                                struct tr_string *made, struct tr_err *err) {
+    size_t size = strlen(step->mark);
+    bool marked =
+        *piece.text == ' ' || (piece.size >= size && !memcmp(piece.text, step->mark, size));
+    bool wanted =
+        step->prepend == TR_PREPEND_ALWAYS || (step->prepend == TR_PREPEND_FIRST && piece.first);
+    made->size = 0;
+    if (wanted && !marked)
+        TR_TRY(tr_string_append(made, step->mark, size, err));
+    for (size_t i = 0; i < piece.size; i++) {
+        bool space = piece.text[i] == ' ';
+        TR_TRY(tr_string_append(made, space ? step->mark : piece.text + i, space ? size : 1, err));
+    }
+    return TR_OK;
+}
+
+enum tr_status tr_run_metaspace(struct tr_splitter *s, int index, struct tr_piece piece,
+                                struct tr_err *err) {
+    const struct tr_step *step = &s->pretokenizer->steps[index];
+    struct tr_string *made = &s->memory[index];
+    TR_TRY(put_marks(step, piece, made, err));
+    piece = (struct tr_piece){made->data, made->size, piece.first};
+    size_t done = 0, size = strlen(step->mark);
+    for (size_t at = 1; step->cut && at + size <= piece.size; at++)
+        if (!memcmp(piece.text + at, step->mark, size)) {
+            TR_TRY(tr_splitter_next(s, index, part(piece, done, at), err));
+            done = at;
+        }
+    return tr_splitter_next(s, index, part(piece, done, piece.size), err);
 }
 
 // The recursion is as deep as there are steps, at most TR_STEPS_MAX.
-static enum tr_status run_steps(struct tr_splitter *s, int index, const char *text, size_t size,
+enum tr_status tr_splitter_next(struct tr_splitter *s, int index, struct tr_piece piece,
                                 struct tr_err *err) {
-    if (index == s->pretokenizer->count)
-        return s->emit(s->user, text, size, err);
-    return s->pretokenizer->steps[index].kind == TR_STEP_SPLIT
-               ? split(s, index, text, size, err)
-               : prefix_space(s, index, text, size, err);
+    if (!piece.size)
+        return TR_OK;
+    index++;
+    if (!s->pretokenizer || index == s->pretokenizer->count)
+        return s->emit(s->user, piece.text, piece.size, err);
+    return s->pretokenizer->steps[index].run(s, index, piece, err);
 }
 
 enum tr_status tr_splitter_run(struct tr_splitter *splitter, const char *text, size_t size,
-                               tr_piece_fn *emit, void *user, struct tr_err *err) {
-    if (!size)
-        return TR_OK;
+                               bool first, tr_piece_fn *emit, void *user, struct tr_err *err) {
     splitter->emit = emit;
     splitter->user = user;
-    return run_steps(splitter, 0, text, size, err);
+    return tr_splitter_next(splitter, -1, (struct tr_piece){text, size, first}, err);
 }

@@ -3,31 +3,40 @@
 #define TR_PRETOKENIZE_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/status.h"
+#include "search.h"
 
-// Cutting text into the words that BPE merges within.
+// Cutting text into the words that the model works within: steps by name, one after another, each
+// on the pieces that the one before yields.
 
-struct tr_pretokenizer; // the steps of a "pre_tokenizer", immutable
+struct tr_pretokenizer; // the steps, immutable
 struct tr_splitter;     // what one thread needs to run them
 
-// The "pre_tokenizer" value of a tokenizer.json: ByteLevel last, before it any Split and Digits,
-// alone or in Sequences. Anything else is TR_EUNSUPPORTED by its type's name.
+// The "pre_tokenizer" value of a tokenizer.json (which may be null or absent). A step that we do
+// not run is TR_EUNSUPPORTED by its type's name.
 enum tr_status tr_pretokenizer_parse(struct tr_pretokenizer **pretokenizer_p, const json_t *value,
                                      const char *what, struct tr_err *err);
+
+// One that splits at the matches of a pattern written for Oniguruma.
+enum tr_status tr_pretokenizer_split_at(struct tr_pretokenizer **pretokenizer_p,
+                                        const char *pattern, const char *what, struct tr_err *err);
 void tr_pretokenizer_free(struct tr_pretokenizer *pretokenizer); // accepts NULL
 
+// The searcher is borrowed. A pretokenizer of NULL has no step.
 enum tr_status tr_splitter_new(struct tr_splitter **splitter_p,
-                               const struct tr_pretokenizer *pretokenizer, struct tr_err *err);
+                               const struct tr_pretokenizer *pretokenizer,
+                               struct tr_searcher *searcher, struct tr_err *err);
 void tr_splitter_free(struct tr_splitter *splitter); // accepts NULL
 
 // What is done with each piece of text in turn; the bytes are valid during the call only.
 typedef enum tr_status tr_piece_fn(void *user, const char *text, size_t size, struct tr_err *err);
 
-// Hands the words of text[0, size), valid UTF-8, to `emit`. A pattern that backtracks beyond the
-// limits set for it is TR_EUNSUPPORTED.
+// Hands the words of text[0, size), valid UTF-8, to `emit`. `first`: the whole text begins with
+// this one. A pattern that backtracks beyond the searcher's allowance is TR_EUNSUPPORTED.
 enum tr_status tr_splitter_run(struct tr_splitter *splitter, const char *text, size_t size,
-                               tr_piece_fn *emit, void *user, struct tr_err *err);
+                               bool first, tr_piece_fn *emit, void *user, struct tr_err *err);
 
 #endif
