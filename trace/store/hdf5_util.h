@@ -31,6 +31,11 @@ enum tr_status tr_hdf5_fail(struct tr_err *err, enum tr_status code, const char 
 // The caller closes it; negative on failure.
 hid_t tr_hdf5_access(void);
 
+// Closes `id` with HDF5's function for its kind; nothing is open where it is 0 or negative. Returns
+// `status`, or where that is TR_OK the failure to close: a dataset may be written only then.
+enum tr_status tr_hdf5_close(enum tr_status status, herr_t (*close)(hid_t), hid_t id,
+                             const char *name, const char *path, struct tr_err *err);
+
 // Variable-length UTF-8; lives as long as the process.
 hid_t tr_hdf5_string_type(void);
 // The type in the file, always little endian, and the one in memory.

@@ -17,16 +17,16 @@ static enum tr_status create_file(struct tr_writer *writer, struct tr_err *err) 
     enum { LINKS_IN_HEADER = 256 };
     TR_TRY(tr_hdf5_usable(err));
     hid_t access = tr_hdf5_access(), creation = H5Pcreate(H5P_FILE_CREATE);
-    H5Pset_link_phase_change(creation, LINKS_IN_HEADER, 0);
-    H5Pset_attr_phase_change(creation, LINKS_IN_HEADER, 0);
-    H5Pset_obj_track_times(creation, false);
-    writer->file = H5Fcreate(writer->path, H5F_ACC_TRUNC, creation, access);
+    if (access >= 0 && creation >= 0 &&
+        H5Pset_link_phase_change(creation, LINKS_IN_HEADER, 0) >= 0 &&
+        H5Pset_attr_phase_change(creation, LINKS_IN_HEADER, 0) >= 0 &&
+        H5Pset_obj_track_times(creation, false) >= 0)
+        writer->file = H5Fcreate(writer->path, H5F_ACC_TRUNC, creation, access);
     enum tr_status status = TR_OK;
     if (writer->file < 0)
         status = tr_hdf5_fail(err, TR_EIO, "cannot create %s", writer->path);
-    H5Pclose(creation);
-    H5Pclose(access);
-    return status;
+    status = tr_hdf5_close(status, H5Pclose, creation, "the properties", writer->path, err);
+    return tr_hdf5_close(status, H5Pclose, access, "the properties", writer->path, err);
 }
 
 static enum tr_status new_scalars(struct tr_writer *writer, struct tr_err *err) {
@@ -125,13 +125,13 @@ static enum tr_status write_values(struct tr_writer *writer, enum tr_variable_id
         size[i] = (hsize_t)tr_writer_size(writer, variable->dims[i]);
     hid_t memory = H5Screate_simple(rank, size, NULL), file = H5Dget_space(writer->dataset[id]);
     enum tr_status status = TR_OK;
-    if (H5Sselect_hyperslab(file, H5S_SELECT_SET, start, NULL, size, NULL) < 0 ||
+    if (memory < 0 || file < 0 ||
+        H5Sselect_hyperslab(file, H5S_SELECT_SET, start, NULL, size, NULL) < 0 ||
         H5Dwrite(writer->dataset[id], tr_hdf5_memory_type(variable->type), memory, file,
                  H5P_DEFAULT, values) < 0)
         status = tr_hdf5_fail(err, TR_EIO, "writing %s to %s failed", variable->name, writer->path);
-    H5Sclose(file);
-    H5Sclose(memory);
-    return status;
+    status = tr_hdf5_close(status, H5Sclose, file, variable->name, writer->path, err);
+    return tr_hdf5_close(status, H5Sclose, memory, variable->name, writer->path, err);
 }
 
 static void *scalar_at(const struct tr_writer *writer, enum tr_variable_id id, int64_t index) {
@@ -156,23 +156,26 @@ enum tr_status tr_writer_row(struct tr_writer *writer, int64_t index, const stru
 
 // ---- rows from another file ------------------------------------------------------------------
 
+static H5Z_filter_t filter_at(hid_t properties, int index) {
+    size_t no_values = 0;
+    return H5Pget_filter2(properties, (unsigned)index, NULL, &no_values, NULL, 0, NULL, NULL);
+}
+
 // Whether a compressed chunk means the same in both datasets. A file rewritten by other tools
 // (h5repack) may differ.
 static bool same_storage(hid_t a, hid_t b, int rank, hsize_t *chunk) {
     hsize_t other[TR_VARIABLE_DIMS];
     hid_t of_a = H5Dget_create_plist(a), of_b = H5Dget_create_plist(b);
-    bool same = H5Pget_layout(of_a) == H5D_CHUNKED && H5Pget_chunk(of_a, rank, other) == rank &&
+    bool same = of_a >= 0 && of_b >= 0 && H5Pget_layout(of_a) == H5D_CHUNKED &&
+                H5Pget_chunk(of_a, rank, other) == rank &&
                 H5Pget_chunk(of_b, rank, chunk) == rank &&
                 !memcmp(chunk, other, (size_t)rank * sizeof *chunk) &&
                 H5Pget_nfilters(of_a) == H5Pget_nfilters(of_b);
-    for (int i = 0; same && i < H5Pget_nfilters(of_a); i++) {
-        size_t no_values = 0;
-        same = H5Pget_filter2(of_a, (unsigned)i, NULL, &no_values, NULL, 0, NULL, NULL) ==
-               H5Pget_filter2(of_b, (unsigned)i, NULL, &no_values, NULL, 0, NULL, NULL);
-    }
-    H5Pclose(of_a);
-    H5Pclose(of_b);
-    return same;
+    for (int i = 0; same && i < H5Pget_nfilters(of_a); i++)
+        same = filter_at(of_a, i) == filter_at(of_b, i);
+    bool closed = of_a < 0 || H5Pclose(of_a) >= 0;
+    closed &= of_b < 0 || H5Pclose(of_b) >= 0;
+    return same && closed;
 }
 
 static enum tr_status copy_chunk(struct tr_writer *writer, enum tr_variable_id id, hsize_t *to,
