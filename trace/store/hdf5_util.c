@@ -38,6 +38,11 @@ void tr_hdf5_leave(void) {
     pthread_mutex_unlock(&library.lock);
 }
 
+// The lock is of a thread that the child has under another number.
+void tr_hdf5_forked(void) {
+    library.lock = (pthread_mutex_t)PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+}
+
 void tr_hdf5_close_failed(void) {
     library.broken = true;
 }

@@ -14,6 +14,8 @@
 // HDF5's printing and registers the zstd filter.
 void tr_hdf5_enter(void);
 void tr_hdf5_leave(void);
+// To be called first by a forked child whose parent held the lock.
+void tr_hdf5_forked(void);
 
 // HDF5 crashes over what is left of a file that it could not close: after that, said by whoever
 // closed it, this process opens and creates no more files. TR_EIO then.

@@ -296,5 +296,7 @@ enum tr_status tr_schema_scalars(struct tr_writer *writer, struct tr_err *err) {
                          writer->scalar[id], err));
         TR_TRY(tr_hdf5_close(TR_OK, H5Dclose, dataset, tr_variables[id].name, writer->path, err));
     }
-    return TR_OK;
+    return write_strings(writer, "row_digest", TR_DIM_CHECKPOINT,
+                         "XXH3-128, cut to half, of the row and of each variable's values",
+                         writer->digest, err);
 }

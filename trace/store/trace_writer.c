@@ -10,6 +10,8 @@
 
 #include "base/alloc.h"
 #include "hdf5_util.h"
+#include "row_digest.h"
+#include "seal.h"
 #include "trace_reader.h"
 
 static enum tr_status create_file(struct tr_writer *writer, struct tr_err *err) {
@@ -39,7 +41,7 @@ static enum tr_status new_scalars(struct tr_writer *writer, struct tr_err *err) 
         if (variable->type != TR_VALUE_STRING)
             tr_values_fill(variable->type, writer->rows, writer->scalar[id]);
     }
-    return TR_OK;
+    return TR_NEW(&writer->digest, writer->rows, "the digests of rows", err);
 }
 
 static void free_writer(struct tr_writer *writer) {
@@ -50,6 +52,9 @@ static void free_writer(struct tr_writer *writer) {
                 free(strings[i]);
         free(writer->scalar[id]);
     }
+    for (int64_t i = 0; writer->digest && i < writer->rows; i++)
+        free(writer->digest[i]);
+    free(writer->digest);
     free(writer->chunk);
     free(writer->path);
     *writer = (struct tr_writer){.file = H5I_INVALID_HID};
@@ -138,8 +143,18 @@ static void *scalar_at(const struct tr_writer *writer, enum tr_variable_id id, i
     return (char *)writer->scalar[id] + (size_t)index * tr_value_size(tr_variables[id].type);
 }
 
+static enum tr_status set_digest(struct tr_writer *writer, int64_t index, const struct tr_row *row,
+                                 struct tr_err *err) {
+    char *text;
+    TR_TRY(tr_row_digest(&text, row, &writer->layout, err));
+    free(writer->digest[index]);
+    writer->digest[index] = text;
+    return TR_OK;
+}
+
 enum tr_status tr_writer_row(struct tr_writer *writer, int64_t index, const struct tr_row *row,
                              struct tr_err *err) {
+    TR_TRY(set_digest(writer, index, row, err));
     for (enum tr_variable_id id = 0; id < TR_VARIABLES; id++) {
         if (!row->data[id])
             continue;
@@ -235,9 +250,22 @@ static enum tr_status copy_values(struct tr_writer *writer, enum tr_variable_id 
     return status;
 }
 
+// The digest travels with its row; only what schema 1.0 wrote gets one now.
+static enum tr_status copy_digest(struct tr_writer *writer, int64_t index,
+                                  const struct tr_trace *trace, int64_t from, struct tr_err *err) {
+    if (trace->digest)
+        return tr_strdup(&writer->digest[index], trace->digest[from], err);
+    struct tr_row row;
+    TR_TRY(tr_trace_row(trace, from, &row, err));
+    enum tr_status status = set_digest(writer, index, &row, err);
+    tr_row_free(&row);
+    return status;
+}
+
 enum tr_status tr_writer_copy(struct tr_writer *writer, int64_t index, const struct tr_trace *trace,
                               int64_t from, struct tr_err *err) {
     hsize_t chunk[TR_VARIABLE_DIMS];
+    TR_TRY(copy_digest(writer, index, trace, from, err));
     for (enum tr_variable_id id = 0; id < TR_VARIABLES; id++) {
         hid_t target = writer->dataset[id];
         if (!tr_trace_has(trace, id))
@@ -268,6 +296,7 @@ static enum tr_status copy_excerpt(struct tr_writer *writer, enum tr_variable_id
 
 enum tr_status tr_writer_excerpt(struct tr_writer *writer, int64_t index,
                                  const struct tr_trace *trace, int64_t from, struct tr_err *err) {
+    TR_TRY(copy_digest(writer, index, trace, from, err));
     for (enum tr_variable_id id = 0; id < TR_VARIABLES; id++) {
         if (tr_variables[id].type == TR_VALUE_STRING)
             TR_TRY(set_string(writer, id, index, tr_trace_string(trace, id, from), err));
@@ -302,6 +331,8 @@ static enum tr_status finish(struct tr_writer *writer, struct tr_err *err) {
 
 enum tr_status tr_writer_close(struct tr_writer *writer, struct tr_err *err) {
     enum tr_status status = finish(writer, err);
+    if (status == TR_OK)
+        status = tr_seal_append(writer->path, err);
     if (status != TR_OK)
         tr_writer_discard(writer);
     else
