@@ -64,6 +64,7 @@ static enum tr_status check_variable(struct pair *pair, struct tr_err *err) {
     const struct tr_variable *variable = &tr_variables[pair->id];
     uint64_t elements = (uint64_t)tr_excerpt_elements(pair->excerpt, pair->id);
     size_t size = tr_value_size(variable->type);
+    pair->copied = pair->expected = NULL;
     enum tr_status status = tr_alloc(&pair->copied, elements, size, variable->name, err);
     if (status == TR_OK)
         status = tr_alloc(&pair->expected, elements, size, variable->name, err);
