@@ -4,8 +4,10 @@
 //   FAIL_BELOW  the folders, absolute paths without links, with colons between
 //   FAIL_AT     n from 1 on; 0: none fails
 //   FAIL_COUNT  how many fail from there on (1: once; 0: all)
-//   FAIL_ERRNO  the number of the error
-//   FAIL_WHAT   "files", or "memory": allocations called from the program, not from libraries
+//   FAIL_ERRNO  the number of the error; 0: a write says that it is done and is not
+//   FAIL_WHAT   "files"; "writes": of those only write and pwrite; or "memory": allocations called
+//   from
+//               the program, not from libraries
 //   FAIL_CALLS  a file (elsewhere) into which the number of calls is written at a normal exit
 // Counted on files: open fopen opendir read pread write pwrite writev truncate fsync rename unlink
 // mkdir rmdir close and their relatives.
@@ -30,7 +32,8 @@ static struct {
     const char *below, *calls_file;
     long at, count;
     int error;
-    bool memory, ready;
+    enum { FILES, MEMORY, WRITES } what;
+    bool ready;
     uintptr_t first, end; // the program's own code
 } settings;
 static atomic_long calls;
@@ -60,7 +63,9 @@ __attribute__((constructor)) static void start(void) {
     settings.at = number_of("FAIL_AT");
     settings.count = number_of("FAIL_COUNT");
     settings.error = (int)number_of("FAIL_ERRNO");
-    settings.memory = what && strcmp(what, "memory") == 0;
+    settings.what = !what || !strcmp(what, "files") ? FILES
+                    : strcmp(what, "memory")        ? WRITES
+                                                    : MEMORY;
     dl_iterate_phdr(find_code, NULL);
     settings.ready = true;
 }
@@ -116,11 +121,11 @@ static bool is_hit(void) {
 }
 
 static bool fails_fd(int fd) {
-    return settings.ready && !settings.memory && fd_is_below(fd) && is_hit();
+    return settings.ready && settings.what != MEMORY && fd_is_below(fd) && is_hit();
 }
 
 static bool fails_path(int folder, const char *path) {
-    return settings.ready && !settings.memory && path_is_below(folder, path) && is_hit();
+    return settings.ready && settings.what == FILES && path_is_below(folder, path) && is_hit();
 }
 
 #define REAL(name) __typeof__(&name) real = (__typeof__(&name))dlsym(RTLD_NEXT, #name)
@@ -128,15 +133,27 @@ static bool fails_path(int folder, const char *path) {
 #define ON_FD(type, name, parameters, arguments)                                                   \
     type name parameters {                                                                         \
         REAL(name);                                                                                \
-        return fails_fd(fd) ? -1 : real arguments;                                                 \
+        return fails_other(fd) ? -1 : real arguments;                                              \
     }
+static bool fails_other(int fd) {
+    return settings.what == FILES && fails_fd(fd);
+}
+
 ON_FD(ssize_t, read, (int fd, void *bytes, size_t size), (fd, bytes, size))
 ON_FD(ssize_t, pread, (int fd, void *bytes, size_t size, off_t at), (fd, bytes, size, at))
 ON_FD(ssize_t, pread64, (int fd, void *bytes, size_t size, off64_t at), (fd, bytes, size, at))
-ON_FD(ssize_t, write, (int fd, const void *bytes, size_t size), (fd, bytes, size))
-ON_FD(ssize_t, pwrite, (int fd, const void *bytes, size_t size, off_t at), (fd, bytes, size, at))
-ON_FD(ssize_t, pwrite64, (int fd, const void *bytes, size_t size, off64_t at),
-      (fd, bytes, size, at))
+
+#define ON_WRITE(name, parameters, arguments)                                                      \
+    ssize_t name parameters {                                                                      \
+        REAL(name);                                                                                \
+        if (!fails_fd(fd))                                                                         \
+            return real arguments;                                                                 \
+        return settings.error ? -1 : (ssize_t)size;                                                \
+    }
+ON_WRITE(write, (int fd, const void *bytes, size_t size), (fd, bytes, size))
+ON_WRITE(pwrite, (int fd, const void *bytes, size_t size, off_t at), (fd, bytes, size, at))
+ON_WRITE(pwrite64, (int fd, const void *bytes, size_t size, off64_t at), (fd, bytes, size, at))
+
 ON_FD(ssize_t, writev, (int fd, const struct iovec *parts, int count), (fd, parts, count))
 ON_FD(int, ftruncate, (int fd, off_t size), (fd, size))
 ON_FD(int, ftruncate64, (int fd, off64_t size), (fd, size))
@@ -146,7 +163,7 @@ ON_FD(int, fdatasync, (int fd), (fd))
 // A close that fails has closed all the same.
 int close(int fd) {
     REAL(close);
-    bool fails = fails_fd(fd);
+    bool fails = fails_other(fd);
     int error = errno, done = real(fd);
     if (!fails)
         return done;
@@ -199,7 +216,7 @@ void *__libc_memalign(size_t alignment, size_t size);
 
 static bool fails_memory(const void *caller) {
     uintptr_t at = (uintptr_t)caller;
-    if (!settings.ready || !settings.memory || at < settings.first || at >= settings.end ||
+    if (!settings.ready || settings.what != MEMORY || at < settings.first || at >= settings.end ||
         !is_hit())
         return false;
     errno = ENOMEM;

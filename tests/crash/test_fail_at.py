@@ -4,7 +4,7 @@
 test_fail_at.py NAME=PATH... samples=N [only=TEXT]: trace-ckpts, trace-export, fail_at (the library to
 preload), same_store, mpirun. For N values of n (0: every one) spread over all calls that an
 undisturbed run makes, the n-th open, read, write, fsync, rename, close ... fails, once or from then
-on, with EIO or ENOSPC; and likewise the n-th allocation. Whatever happens: no crash; a sentence where
+on, with EIO or ENOSPC; likewise the n-th allocation; or the n-th write says that it is done and is not. Whatever happens: no crash; a sentence where
 the exit is not 0; the undisturbed run's store where it is; and the same command then finishes."""
 
 import errno
@@ -82,6 +82,7 @@ class Command:
 
 MODES = [dict(FAIL_WHAT="files", FAIL_COUNT=count, FAIL_ERRNO=error)
          for count in (ONCE, EVER) for error in (errno.EIO, errno.ENOSPC)]
+LOST = [dict(FAIL_WHAT="writes", FAIL_COUNT=ONCE, FAIL_ERRNO=0)]
 MEMORY = [dict(FAIL_WHAT="memory", FAIL_COUNT=count) for count in (ONCE, EVER)]
 
 
@@ -126,8 +127,8 @@ def main():
     with harness.scratch() as root:
         cases = []
         for command in commands(programs, root):
-            for what, modes in (("files", MODES), ("memory", MEMORY)):
-                if what == "memory" and "ranks" in command.name:
+            for what, modes in (("files", MODES), ("memory", MEMORY), ("lost writes", LOST)):
+                if what != "files" and "ranks" in command.name:
                     continue
                 cases.append((f"{command.name}, {what}",
                               lambda c=command, m=modes: all_failures(c, m, wanted)))

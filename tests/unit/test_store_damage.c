@@ -231,6 +231,59 @@ static void test_damage_without_seal(void **state) {
     assert_true(count[REFUSED] > 0);
 }
 
+// ---- values in other files -------------------------------------------------------------------
+
+static void refuses(hid_t file, const char *how) {
+    char expected[2 * FOLDER_PATH];
+    assert_true(H5Fclose(file) >= 0);
+    snprintf(expected, sizeof expected, "%s is refused: %s", out, how);
+    assert_int_equal(open_and_read(out), TR_EUNSUPPORTED);
+    assert_string_equal(err.text, expected);
+}
+
+static hid_t without_dd_seq(void) {
+    hid_t file = H5Fopen(out, H5F_ACC_RDWR, H5P_DEFAULT);
+    assert_true(H5Ldelete(file, "dd_seq", H5P_DEFAULT) >= 0);
+    return file;
+}
+
+static void test_links(void **state) {
+    (void)state;
+    hid_t file = without_dd_seq();
+    assert_true(H5Lcreate_soft("/xx_seq", file, "dd_seq", H5P_DEFAULT, H5P_DEFAULT) >= 0);
+    refuses(file, "dd_seq is a link to another name");
+    file = without_dd_seq();
+    assert_true(
+        H5Lcreate_external("/etc/other.h5", "/x", file, "dd_seq", H5P_DEFAULT, H5P_DEFAULT) >= 0);
+    refuses(file, "dd_seq is a link to another file");
+}
+
+static void make_dd_seq(hid_t file, hid_t properties) {
+    static const hsize_t size[] = {3, 2, 3, 3};
+    hid_t space = H5Screate_simple(4, size, NULL);
+    hid_t dataset =
+        H5Dcreate2(file, "dd_seq", H5T_IEEE_F64LE, space, H5P_DEFAULT, properties, H5P_DEFAULT);
+    assert_true(dataset >= 0 && H5Dclose(dataset) >= 0);
+    H5Sclose(space);
+    H5Pclose(properties);
+}
+
+static void test_other_files(void **state) {
+    (void)state;
+    static const hsize_t size[] = {3, 2, 3, 3};
+    hid_t file = without_dd_seq(), properties = H5Pcreate(H5P_DATASET_CREATE);
+    assert_true(H5Pset_external(properties, "/etc/passwd", 0, 3 * 2 * 3 * 3 * 8) >= 0);
+    make_dd_seq(file, properties);
+    refuses(file, "the values of dd_seq are in other files (external storage)");
+    file = without_dd_seq();
+    properties = H5Pcreate(H5P_DATASET_CREATE);
+    hid_t space = H5Screate_simple(4, size, NULL);
+    assert_true(H5Pset_virtual(properties, space, "/etc/other.h5", "x", space) >= 0);
+    make_dd_seq(file, properties);
+    H5Sclose(space);
+    refuses(file, "the values of dd_seq are in other files (a virtual dataset)");
+}
+
 #define DAMAGE_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -238,7 +291,8 @@ int main(void) {
         DAMAGE_TEST(test_newer_version),     DAMAGE_TEST(test_missing_variable),
         DAMAGE_TEST(test_wrong_shape),       DAMAGE_TEST(test_flipped_value),
         DAMAGE_TEST(test_damage_under_seal), DAMAGE_TEST(test_damage_without_seal),
-        DAMAGE_TEST(test_span_tokens),
+        DAMAGE_TEST(test_span_tokens),       DAMAGE_TEST(test_links),
+        DAMAGE_TEST(test_other_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "hdf5_util.h"
+#include "scales.h"
 #include "source.h"
 
 // One variable of the copy beside the trace's.
@@ -91,6 +92,27 @@ static enum tr_status check_variables(hid_t file, struct pair *pair, struct tr_e
     return TR_OK;
 }
 
+static enum tr_status check_scales(hid_t file, const struct pair *pair, struct tr_err *err) {
+    const struct tr_layout *layout = &tr_trace_info(pair->trace)->layout;
+    for (enum tr_dim dim = TR_DIM_CHECKPOINT; dim < TR_DIM_COUNT; dim++) {
+        bool same = false;
+        const char *name = tr_dim_name(dim);
+        if (!tr_dim_present(dim, layout))
+            continue;
+        hid_t dataset = H5Dopen2(file, name, H5P_DEFAULT);
+        if (dataset < 0)
+            return tr_hdf5_fail(err, TR_EIO, "reading back %s of %s failed", name, pair->path);
+        enum tr_status status =
+            tr_scale_check(&same, dataset, pair->path, dim, layout, pair->excerpt->index[dim],
+                           pair->excerpt->count[dim], err);
+        TR_TRY(tr_hdf5_close(status, H5Dclose, dataset, name, pair->path, err));
+        if (!same)
+            return tr_fail(err, TR_EIO, "writing %s failed: read back, %s is not what was written",
+                           pair->path, name);
+    }
+    return TR_OK;
+}
+
 enum tr_status tr_excerpt_check(const struct tr_trace *trace, const struct tr_excerpt *excerpt,
                                 const char *path, struct tr_err *err) {
     struct pair pair = {.trace = trace, .excerpt = excerpt, .path = path};
@@ -100,6 +122,8 @@ enum tr_status tr_excerpt_check(const struct tr_trace *trace, const struct tr_ex
     enum tr_status status = tr_source_hdf5(&source, &file, err);
     if (status == TR_OK)
         status = check_variables(file, &pair, err);
+    if (status == TR_OK)
+        status = check_scales(file, &pair, err);
     status = tr_hdf5_close(status, H5Fclose, file, "the file", path, err);
     tr_source_close(&source);
     return status;

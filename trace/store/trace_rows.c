@@ -8,6 +8,7 @@
 #include "base/strings.h"
 #include "hdf5_util.h"
 #include "row_digest.h"
+#include "scales.h"
 #include "trace_reader.h"
 
 // ---- what describes a checkpoint -------------------------------------------------------------
@@ -90,32 +91,28 @@ enum tr_status tr_trace_check_rows(const struct tr_trace *trace, struct tr_err *
 
 // ---- scales ----------------------------------------------------------------------------------
 
-static enum tr_status check_numbers(const struct tr_trace *trace, enum tr_dim dim, hid_t dataset,
-                                    int64_t size, struct tr_err *err) {
-    int64_t *values;
+static enum tr_status check_scale(const struct tr_trace *trace, enum tr_dim dim,
+                                  struct tr_err *err) {
     const char *name = tr_dim_name(dim);
-    TR_TRY(TR_NEW(&values, size, name, err));
-    enum tr_status status = TR_OK;
-    if (H5Dread(dataset, H5T_NATIVE_INT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0)
-        status = tr_hdf5_fail(err, TR_EFORMAT, "reading %s of %s failed", name, trace->path);
-    for (int64_t i = 0; status == TR_OK && i < size; i++)
-        if (values[i] != i)
-            status = tr_trace_changed(trace, name, "is not 0, 1, 2 ...", err);
-    free(values);
-    return status;
+    int64_t size = tr_dim_size(dim, &trace->info.layout);
+    hsize_t found;
+    hid_t dataset = H5I_INVALID_HID;
+    bool same = false;
+    TR_TRY(tr_trace_dataset(trace, name, tr_scale_type(dim), 1, &found, &dataset, err));
+    enum tr_status status =
+        tr_scale_check(&same, dataset, trace->path, dim, &trace->info.layout, NULL, size, err);
+    TR_TRY(tr_hdf5_close(status, H5Dclose, dataset, name, trace->path, err));
+    return same ? TR_OK : tr_trace_changed(trace, name, "is not what the layout makes it", err);
 }
 
-// Those that index rows, layers and sequences: every reader takes them for what their place says.
+// Every reader takes layers, modules and so on for what their place says. Of a part of the
+// checkpoints the indices are those of the whole; the probes' tokens follow from an attribute,
+// which another program may have set.
 enum tr_status tr_trace_check_scales(const struct tr_trace *trace, struct tr_err *err) {
-    static const enum tr_dim dims[] = {TR_DIM_LAYER, TR_DIM_SEQUENCE};
-    for (size_t i = 0; i < sizeof dims / sizeof *dims; i++) {
-        hsize_t size;
-        hid_t dataset = H5I_INVALID_HID;
-        const char *name = tr_dim_name(dims[i]);
-        TR_TRY(tr_trace_dataset(trace, name, TR_VALUE_I64, 1, &size, &dataset, err));
-        enum tr_status status = check_numbers(trace, dims[i], dataset, (int64_t)size, err);
-        TR_TRY(tr_hdf5_close(status, H5Dclose, dataset, name, trace->path, err));
-    }
+    for (enum tr_dim dim = TR_DIM_CHECKPOINT + 1; dim < TR_DIM_COUNT; dim++)
+        if (tr_dim_present(dim, &trace->info.layout) &&
+            (dim != TR_DIM_PROBE || tr_trace_sealed(trace)))
+            TR_TRY(check_scale(trace, dim, err));
     return TR_OK;
 }
 

@@ -9,29 +9,13 @@
 #include "base/strings.h"
 #include "hdf5_util.h"
 #include "run_info_file.h"
+#include "scales.h"
 #include "trace_writer.h"
 #include "zstd_filter.h"
 
 enum { SCALAR_CHUNK = 256, GZIP_LEVEL = 1 }; // checkpoints per chunk of a 1-D variable
 
 static const uint64_t chunk_limit = (uint64_t)1 << 31; // bytes; HDF5 stops at 4 GiB
-
-static const struct {
-    enum tr_value_type type;
-    const char *long_name;
-} scales[TR_DIM_COUNT] = {
-    [TR_DIM_CHECKPOINT] = {TR_VALUE_I64, "index of the checkpoint in training order"},
-    [TR_DIM_LAYER] = {TR_VALUE_I64, "index of the layer, from the input"},
-    [TR_DIM_MODULE] = {TR_VALUE_STRING, "attention, MLP, or the whole block"},
-    [TR_DIM_SEQUENCE] = {TR_VALUE_I64, "index of the calibration sequence"},
-    [TR_DIM_BIN] = {TR_VALUE_F64, "lower edge of the importance bin"},
-    [TR_DIM_POSITION_BIN] = {TR_VALUE_I64, "first position of the position bin"},
-    [TR_DIM_POSITION] = {TR_VALUE_I64, "position in the sequence"},
-    [TR_DIM_BOUNDARY] = {TR_VALUE_I64, "blocks that the residual stream has passed"},
-    [TR_DIM_BOUNDARY_TO] = {TR_VALUE_I64, "blocks that the compared stream has passed"},
-    [TR_DIM_PROBE] = {TR_VALUE_I64, "index of the token in the calibration rows, end to end"},
-    [TR_DIM_CHANNEL] = {TR_VALUE_I64, "channel of the residual stream"},
-};
 
 // A dataset over `rank` dimensions, the first growing where `unlimited`; `chunk` may be NULL.
 // Without times, so that equal content makes equal files. Closes the properties.
@@ -76,45 +60,21 @@ int64_t tr_writer_size(const struct tr_writer *writer, enum tr_dim dim) {
     return dim == TR_DIM_CHECKPOINT ? writer->rows : tr_dim_size(dim, &writer->layout);
 }
 
-static int64_t scale_value(const struct tr_layout *layout, enum tr_dim dim, int64_t index) {
-    if (dim == TR_DIM_POSITION_BIN)
-        return tr_position_bin_start(index);
-    if (dim == TR_DIM_PROBE)
-        return tr_span_token(layout, tr_probe(layout, index));
-    return index;
-}
-
-static enum tr_status scale_values(const struct tr_writer *writer, enum tr_dim dim, void **values_p,
-                                   struct tr_err *err) {
-    int64_t size = tr_writer_size(writer, dim);
-    void *values;
-    TR_TRY(tr_alloc(&values, (uint64_t)size, sizeof(int64_t), tr_dim_name(dim), err));
-    for (int64_t i = 0; i < size; i++) {
-        int64_t index = writer->excerpt ? writer->excerpt->index[dim][i] : i;
-        if (dim == TR_DIM_MODULE)
-            ((const char **)values)[i] = tr_module_names[index];
-        else if (dim == TR_DIM_BIN)
-            ((double *)values)[i] = tr_bin_start((int)index);
-        else
-            ((int64_t *)values)[i] = scale_value(&writer->layout, dim, index);
-    }
-    *values_p = values;
-    return TR_OK;
-}
-
 static enum tr_status fill_scale(struct tr_writer *writer, enum tr_dim dim, struct tr_err *err) {
     hid_t dataset = writer->scale[dim];
     const char *name = tr_dim_name(dim);
     void *values;
-    TR_TRY(scale_values(writer, dim, &values, err));
-    enum tr_status status = write_all(writer, name, dataset, scales[dim].type, values, err);
+    TR_TRY(tr_scale_values(&values, dim, &writer->layout,
+                           writer->excerpt ? writer->excerpt->index[dim] : NULL,
+                           tr_writer_size(writer, dim), err));
+    enum tr_status status = write_all(writer, name, dataset, tr_scale_type(dim), values, err);
     free(values);
     TR_TRY(status);
     if (H5DSset_scale(dataset, name) < 0)
         return tr_hdf5_fail(err, TR_EIO, "writing %s of %s failed", name, writer->path);
-    if (scales[dim].type != TR_VALUE_STRING)
+    if (tr_scale_type(dim) != TR_VALUE_STRING)
         TR_TRY(tr_hdf5_put_text(dataset, writer->path, "units", "1", err));
-    return tr_hdf5_put_text(dataset, writer->path, "long_name", scales[dim].long_name, err);
+    return tr_hdf5_put_text(dataset, writer->path, "long_name", tr_scale_long_name(dim), err);
 }
 
 // Negative on failure.
@@ -130,9 +90,9 @@ static hid_t scale_properties(bool checksum) {
 static enum tr_status create_scale(struct tr_writer *writer, enum tr_dim dim, struct tr_err *err) {
     if (!tr_dim_present(dim, &writer->layout))
         return TR_OK;
-    bool grows = dim == TR_DIM_CHECKPOINT, checksum = has_checksum(writer, scales[dim].type);
+    bool grows = dim == TR_DIM_CHECKPOINT, checksum = has_checksum(writer, tr_scale_type(dim));
     hsize_t size = (hsize_t)tr_writer_size(writer, dim), chunk = grows ? SCALAR_CHUNK : size;
-    TR_TRY(create(writer, tr_dim_name(dim), tr_hdf5_file_type(scales[dim].type), 1, &size,
+    TR_TRY(create(writer, tr_dim_name(dim), tr_hdf5_file_type(tr_scale_type(dim)), 1, &size,
                   grows || checksum ? &chunk : NULL, grows, scale_properties(checksum),
                   &writer->scale[dim], err));
     return fill_scale(writer, dim, err);

@@ -30,6 +30,9 @@ static enum tr_status check(const struct tr_trace *trace, const char *path,
         return differs(path, what, err);
     if (tr_trace_rows(trace) != count)
         return differs(path, "the number of rows", err);
+    for (enum tr_variable_id id = 0; id < TR_VARIABLES; id++)
+        if (tr_variable_present(id, &info->layout) && !tr_trace_has(trace, id))
+            return differs(path, tr_variables[id].name, err);
     for (int64_t i = 0; i < count; i++)
         TR_TRY(check_row(trace, path, i, digests[i], err));
     return TR_OK;
