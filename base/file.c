@@ -93,7 +93,8 @@ static enum tr_status sync_file(const char *path, struct tr_err *err) {
     enum tr_status status = TR_OK;
     if (fsync(fd))
         status = tr_fail(err, TR_EIO, "cannot sync %s: %s", path, strerror(errno));
-    close(fd);
+    if (close(fd) && status == TR_OK)
+        status = tr_fail(err, TR_EIO, "cannot close %s: %s", path, strerror(errno));
     return status;
 }
 

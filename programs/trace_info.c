@@ -188,6 +188,19 @@ static void print_attributes(const struct tr_run_info *info) {
     }
 }
 
+// What --check found: it reads everything and compares it with what was written.
+static enum tr_status print_check(const struct tr_trace *trace, struct tr_err *err) {
+    TR_TRY(tr_trace_check(trace, err));
+    if (!tr_trace_digested(trace))
+        print_line("check", "all can be read; schema 1.0 keeps no digests to compare it with");
+    else
+        print_line("check", "every value is what was written%s",
+                   tr_trace_sealed(trace)
+                       ? ", and every byte"
+                       : "; another program has opened the file for writing since");
+    return TR_OK;
+}
+
 static enum tr_status print_trace(const struct tr_trace *trace, const char *path,
                                   struct tr_err *err) {
     TR_TRY(print_series(trace, err));
@@ -212,7 +225,7 @@ static int64_t pending_parts(const char *path) {
     return count;
 }
 
-static int show(const char *path) {
+static int show(const char *path, bool check) {
     struct tr_trace *trace;
     struct tr_err err;
     int64_t pending = pending_parts(path);
@@ -220,6 +233,8 @@ static int show(const char *path) {
     if (status == TR_OK) {
         printf("%s\n", path);
         status = print_trace(trace, path, &err);
+        if (status == TR_OK && check)
+            status = print_check(trace, &err);
         tr_trace_close(trace);
     }
     if (pending)
@@ -233,13 +248,21 @@ static int show(const char *path) {
 
 // ---- the command line ------------------------------------------------------------------------
 
+struct options {
+    const char *path;
+    bool check;
+};
+
 static error_t parse(int key, char *argument, struct argp_state *state) {
-    const char **path = state->input;
+    struct options *options = state->input;
     switch (key) {
+    case 'c':
+        options->check = true;
+        return 0;
     case ARGP_KEY_ARG:
-        if (*path)
+        if (options->path)
             argp_error(state, "one FILE at a time");
-        *path = argument;
+        options->path = argument;
         return 0;
     case ARGP_KEY_NO_ARGS:
         argp_error(state, "which FILE?");
@@ -252,14 +275,19 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
 const char *argp_program_version = "trace-info " TRACE_VERSION;
 
 int main(int argc, char **argv) {
+    static const struct argp_option table[] = {
+        {"check", 'c', 0, 0, "Read everything and compare it with what was written", 0},
+        {0, 0, 0, 0, 0, 0},
+    };
     static const struct argp argp = {
+        .options = table,
         .parser = parse,
         .args_doc = "FILE",
         .doc = "Shows what is inside a trace, how far it got, and where it came from. FILE is what "
                "trace-ckpts wrote, also while it still writes, or one part of FILE.parts."};
-    const char *path = NULL;
+    struct options options = {0};
     argp_err_exit_status = EXIT_USAGE;
-    if (argp_parse(&argp, argc, argv, 0, NULL, &path))
+    if (argp_parse(&argp, argc, argv, 0, NULL, &options))
         return EXIT_USAGE;
-    return show(path);
+    return show(options.path, options.check);
 }

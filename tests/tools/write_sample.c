@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-// write_sample OUT CHECKPOINTS LAYERS SEQUENCES SEQ_LEN: writes the made-up run of sample.h and
-// says how long committing and publishing took.
+// write_sample OUT CHECKPOINTS LAYERS SEQUENCES SEQ_LEN [FIRST]: writes the made-up run of sample.h
+// and says how long committing and publishing took; from checkpoint FIRST on, it goes on with OUT.
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/strings.h"
 #include "sample.h"
 
-static enum tr_status write_sample(const char *out, int64_t checkpoints,
+static enum tr_status write_sample(const char *out, int64_t first, int64_t checkpoints,
                                    const struct tr_layout *layout, double *commit, double *publish,
                                    struct tr_err *err) {
     struct tr_run_info info;
     struct tr_store *store;
     char *warnings;
     TR_TRY(sample_info(&info, layout, err));
-    TR_TRY(tr_store_open(&store, out, &info, true, &warnings, err));
+    TR_TRY(tr_store_open(&store, out, &info, first == 0, &warnings, err));
     double start = tr_now();
-    for (int64_t i = 0; i < checkpoints; i++)
+    for (int64_t i = first; i < first + checkpoints; i++)
         TR_TRY(sample_commit(out, &info, i, 1000 * (i + 1), err));
     *commit = tr_now() - start;
     TR_TRY(tr_store_publish(store, publish, err));
@@ -26,10 +26,10 @@ static enum tr_status write_sample(const char *out, int64_t checkpoints,
 }
 
 int main(int argc, char **argv) {
-    int64_t number[4];
-    if (argc != 6)
+    int64_t number[5] = {0};
+    if (argc != 6 && argc != 7)
         return 2;
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < argc - 2; i++)
         if (!tr_parse_i64(argv[2 + i], 1, 1000000, &number[i]))
             return 2;
     struct tr_layout layout = {.layers = number[1],
@@ -42,7 +42,7 @@ int main(int argc, char **argv) {
                                .channels = 6};
     double commit, publish;
     struct tr_err err;
-    if (write_sample(argv[1], number[0], &layout, &commit, &publish, &err) != TR_OK) {
+    if (write_sample(argv[1], number[4], number[0], &layout, &commit, &publish, &err) != TR_OK) {
         fprintf(stderr, "write_sample: %s\n", err.text);
         return 1;
     }

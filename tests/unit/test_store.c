@@ -689,6 +689,7 @@ static void test_foreign(void **state) {
     (void)state;
     struct tr_trace *trace;
     publish_steps((const int64_t[]){1}, 1);
+    assert_int_equal(sample_unseal(out), 0);
     patch(out, "trace-ckpts", "other-ckpts", 11);
     FAILS(tr_trace_open(&trace, out, &err), TR_EFORMAT,
           said("%s is an HDF5 file, but not a trace: its attribute schema is not \"trace-ckpts\"",

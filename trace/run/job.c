@@ -236,6 +236,24 @@ static enum tr_status describe_drop(struct tr_job *job, struct tr_err *err) {
     return status;
 }
 
+// Under which number a scheduler runs this, where one says so.
+static enum tr_status describe_scheduler(struct tr_run_info *info, struct tr_err *err) {
+    static const struct {
+        const char *variable, *name;
+    } schedulers[] = {{"SLURM_JOB_ID", "slurm"}, {"PBS_JOBID", "pbs"},
+                      {"LSB_JOBID", "lsf"},      {"FLUX_JOB_ID", "flux"},
+                      {"JOB_ID", "gridengine"},  {"COBALT_JOBID", "cobalt"}};
+    for (size_t s = 0; s < sizeof schedulers / sizeof *schedulers; s++) {
+        const char *id = getenv(schedulers[s].variable);
+        char text[256];
+        if (!id || !*id)
+            continue;
+        snprintf(text, sizeof text, "%s %.200s", schedulers[s].name, id);
+        return tr_run_info_text(info, TR_VOLATILE, "scheduler_job", text, err);
+    }
+    return TR_OK;
+}
+
 // The attributes: what must agree for rows to be comparable, what is worth recording, and what is
 // true only of the moment.
 enum tr_status tr_job_describe(struct tr_job *job, const struct kn_backend *kn,
@@ -264,6 +282,7 @@ enum tr_status tr_job_describe(struct tr_job *job, const struct kn_backend *kn,
               out);
     TR_GO(status, tr_run_info_text(i, TR_VOLATILE, "host", host, err), out);
     TR_GO(status, tr_run_info_text(i, TR_VOLATILE, "history", history.data, err), out);
+    status = describe_scheduler(i, err);
 out:
     tr_string_free(&history);
     return status;

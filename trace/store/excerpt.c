@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "excerpt_check.h"
 #include "hdf5_util.h"
 #include "trace_writer.h"
 
@@ -118,6 +119,8 @@ enum tr_status tr_excerpt_write(const struct tr_trace *trace, const struct tr_ex
         else
             tr_writer_discard(&writer);
     }
+    if (status == TR_OK)
+        status = tr_excerpt_check(trace, excerpt, path, err);
     tr_hdf5_leave();
     return status;
 }

@@ -11,20 +11,24 @@
 
 static struct {
     pthread_mutex_t lock;
-    bool ready, broken;
+    bool ready, broken, started;
     hid_t string_type;
 } library = {.lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP};
+
+// A file that could not be flushed would be flushed again at exit, from memory that is gone: hence
+// H5dont_atexit, which may come too late where the program itself called HDF5 before.
+static bool start(void) {
+    H5dont_atexit();
+    library.string_type = H5Tcopy(H5T_C_S1);
+    return library.string_type >= 0 && H5Zregister(&tr_zstd_class) >= 0 &&
+           H5Tset_size(library.string_type, H5T_VARIABLE) >= 0 &&
+           H5Tset_cset(library.string_type, H5T_CSET_UTF8) >= 0;
+}
 
 void tr_hdf5_enter(void) {
     pthread_mutex_lock(&library.lock);
     if (!library.ready) {
-        // A file that could not be flushed would be flushed again at exit, from memory that is
-        // gone.
-        H5dont_atexit();
-        H5Zregister(&tr_zstd_class);
-        library.string_type = H5Tcopy(H5T_C_S1);
-        H5Tset_size(library.string_type, H5T_VARIABLE);
-        H5Tset_cset(library.string_type, H5T_CSET_UTF8);
+        library.started = start();
         library.ready = true;
     }
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL); // per thread where HDF5 is thread-safe
@@ -34,11 +38,18 @@ void tr_hdf5_leave(void) {
     pthread_mutex_unlock(&library.lock);
 }
 
+// The lock is of a thread that the child has under another number.
+void tr_hdf5_forked(void) {
+    library.lock = (pthread_mutex_t)PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+}
+
 void tr_hdf5_close_failed(void) {
     library.broken = true;
 }
 
 enum tr_status tr_hdf5_usable(struct tr_err *err) {
+    if (!library.started)
+        return tr_fail(err, TR_ENVIRONMENT, "the HDF5 library cannot be started");
     if (!library.broken)
         return TR_OK;
     return tr_fail(err, TR_EIO,
@@ -85,8 +96,17 @@ hid_t tr_hdf5_access(void) {
 #endif
     if (ok)
         return access;
-    H5Pclose(access);
+    if (access >= 0)
+        H5Pclose(access); // the failure is reported as it is
     return H5I_INVALID_HID;
+}
+
+enum tr_status tr_hdf5_close(enum tr_status status, herr_t (*close)(hid_t), hid_t id,
+                             const char *name, const char *path, struct tr_err *err) {
+    bool closed = id <= 0 || close(id) >= 0;
+    if (status != TR_OK || closed)
+        return status;
+    return tr_hdf5_fail(err, TR_EIO, "closing %s of %s failed", name, path);
 }
 
 hid_t tr_hdf5_string_type(void) {
@@ -107,14 +127,13 @@ hid_t tr_hdf5_memory_type(enum tr_value_type type) {
 
 static enum tr_status put(hid_t object, const char *path, const char *name, hid_t file_type,
                           hid_t memory_type, hid_t space, const void *values, struct tr_err *err) {
-    hid_t attribute = H5Acreate2(object, name, file_type, space, H5P_DEFAULT, H5P_DEFAULT);
+    hid_t attribute =
+        space < 0 ? space : H5Acreate2(object, name, file_type, space, H5P_DEFAULT, H5P_DEFAULT);
     enum tr_status status = TR_OK;
     if (attribute < 0 || H5Awrite(attribute, memory_type, values) < 0)
         status = tr_hdf5_fail(err, TR_EIO, "writing the attribute %s of %s failed", name, path);
-    if (attribute >= 0)
-        H5Aclose(attribute);
-    H5Sclose(space);
-    return status;
+    status = tr_hdf5_close(status, H5Aclose, attribute, name, path, err);
+    return tr_hdf5_close(status, H5Sclose, space, name, path, err);
 }
 
 enum tr_status tr_hdf5_put_text(hid_t object, const char *path, const char *name, const char *text,

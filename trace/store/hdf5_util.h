@@ -14,6 +14,8 @@
 // HDF5's printing and registers the zstd filter.
 void tr_hdf5_enter(void);
 void tr_hdf5_leave(void);
+// To be called first by a forked child whose parent held the lock.
+void tr_hdf5_forked(void);
 
 // HDF5 crashes over what is left of a file that it could not close: after that, said by whoever
 // closed it, this process opens and creates no more files. TR_EIO then.
@@ -30,6 +32,11 @@ enum tr_status tr_hdf5_fail(struct tr_err *err, enum tr_status code, const char 
 // cluster file systems refuse locks), 1.8 file format, closing a file closes what is open in it.
 // The caller closes it; negative on failure.
 hid_t tr_hdf5_access(void);
+
+// Closes `id` with HDF5's function for its kind; nothing is open where it is 0 or negative. Returns
+// `status`, or where that is TR_OK the failure to close: a dataset may be written only then.
+enum tr_status tr_hdf5_close(enum tr_status status, herr_t (*close)(hid_t), hid_t id,
+                             const char *name, const char *path, struct tr_err *err);
 
 // Variable-length UTF-8; lives as long as the process.
 hid_t tr_hdf5_string_type(void);

@@ -1,20 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 // Committing a part and publishing OUT. Both write a whole file under a temporary name and rename
-// it; parts are removed only when the OUT that holds them is on disk.
+// it when what was written was read back and compared; parts are removed only when the OUT that
+// holds them is on disk.
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "hdf5_util.h"
+#include "row_digest.h"
 #include "store/parts.h"
 #include "store_state.h"
 #include "trace_writer.h"
+#include "written.h"
 
-// A written temporary file becomes `final`, or is removed.
-static enum tr_status publish_file(const char *temporary, const char *final, struct tr_err *err) {
-    enum tr_status status = tr_file_publish(temporary, final, err);
+// A written temporary file becomes `final` when it holds what it should, or is removed.
+static enum tr_status publish_file(const char *temporary, const char *final,
+                                   const struct tr_run_info *info, const char *const *digests,
+                                   int64_t count, struct tr_err *err) {
+    enum tr_status status = tr_written_check(temporary, info, digests, count, err);
+    if (status == TR_OK)
+        status = tr_file_publish(temporary, final, err);
     if (status != TR_OK)
         unlink(temporary);
     return status;
@@ -35,8 +43,9 @@ static enum tr_status write_part(const char *path, const struct tr_run_info *inf
 
 enum tr_status tr_store_commit(const char *out_path, const struct tr_run_info *info,
                                const struct tr_row *row, struct tr_err *err) {
-    char *folder = NULL, *temporary = NULL, *final = NULL;
+    char *folder = NULL, *temporary = NULL, *final = NULL, *digest = NULL;
     enum tr_status status;
+    TR_GO(status, tr_row_digest(&digest, row, &info->layout, err), out);
     TR_GO(status, tr_parts_path(&folder, out_path, err), out);
     TR_GO(status, tr_parts_create(folder, err), out);
     TR_GO(status, tr_part_temporary(&temporary, folder, err), out);
@@ -45,8 +54,9 @@ enum tr_status tr_store_commit(const char *out_path, const struct tr_run_info *i
     status = write_part(temporary, info, row, err);
     tr_hdf5_leave();
     if (status == TR_OK)
-        status = publish_file(temporary, final, err);
+        status = publish_file(temporary, final, info, &(const char *){digest}, 1, err);
 out:
+    free(digest);
     free(final);
     free(temporary);
     free(folder);
@@ -81,6 +91,21 @@ static enum tr_status write_out(const struct tr_store *store, const char *path,
     return tr_writer_close(&writer, err);
 }
 
+static enum tr_status publish_out(const struct tr_store *store, const char *temporary,
+                                  struct tr_err *err) {
+    const char **digests;
+    int64_t count = store->records.count;
+    enum tr_status status = TR_NEW(&digests, count, "the rows of a store", err);
+    for (int64_t i = 0; i < count && status == TR_OK; i++)
+        digests[i] = store->records.rows[i].digest;
+    if (status != TR_OK)
+        unlink(temporary);
+    else
+        status = publish_file(temporary, store->out_path, &store->info, digests, count, err);
+    free(digests);
+    return status;
+}
+
 // Removes the parts that were published; one that was committed again meanwhile stays.
 static void remove_parts(const struct tr_store *store) {
     for (int64_t i = 0; i < store->records.count; i++) {
@@ -106,7 +131,7 @@ static enum tr_status publish(struct tr_store *store, struct tr_err *err) {
     status = write_out(store, temporary, err);
     tr_hdf5_leave();
     if (status == TR_OK)
-        status = publish_file(temporary, store->out_path, err);
+        status = publish_out(store, temporary, err);
     free(temporary);
     // A mark that stayed without the parts it speaks of would make a later job forget OUT.
     if (status == TR_OK)

@@ -12,6 +12,7 @@
 static void free_record(struct tr_record *record) {
     for (int id = 0; id < TR_VARIABLES; id++)
         free(record->strings[id]);
+    free(record->digest);
     free(record->part);
 }
 
@@ -40,6 +41,7 @@ static enum tr_status read_record(struct tr_record *record, const struct tr_trac
     for (enum tr_variable_id id = 0; id < TR_VARIABLES; id++)
         if (tr_variables[id].type == TR_VALUE_STRING)
             TR_TRY(tr_strdup(&record->strings[id], tr_trace_string(trace, id, row), err));
+    TR_TRY(tr_strdup(&record->digest, tr_trace_digest(trace, row), err));
     uint8_t status;
     TR_TRY(tr_trace_read(trace, TR_V_STEP, row, 1, &record->step, err));
     TR_TRY(tr_trace_read(trace, TR_V_TOKENS_SEEN, row, 1, &record->tokens, err));

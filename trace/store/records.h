@@ -11,6 +11,7 @@
 // Where each committed row is, and what it says of itself.
 struct tr_record {
     char *strings[TR_VARIABLES]; // of the string variables
+    char *digest;                // of row_digest.h; "" of a row that schema 1.0 wrote
     int64_t step;
     double tokens;
     enum tr_row_status status;

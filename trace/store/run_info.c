@@ -7,8 +7,9 @@
 #include "base/alloc.h"
 #include "store/utf8.h"
 
-static const char *const reserved[] = {"schema",  "schema_version", "Conventions",
-                                       "seq_len", "span_tokens",    "identity_attributes"};
+static const char *const reserved[] = {"schema",     "schema_version", "schema_minor",
+                                       "seq_len",    "span_tokens",    "identity_attributes",
+                                       "Conventions"};
 
 bool tr_run_info_reserved(const char *name) {
     for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++)
@@ -120,6 +121,29 @@ enum tr_status tr_run_info_copy(struct tr_run_info *copy, const struct tr_run_in
     else
         *copy = made;
     return status;
+}
+
+static bool same_layout(const struct tr_layout *a, const struct tr_layout *b) {
+    return a->layers == b->layers && a->sequences == b->sequences && a->seq_len == b->seq_len &&
+           a->nll == b->nll && a->per_token == b->per_token && a->span_tokens == b->span_tokens &&
+           (!a->span_tokens || (a->probes == b->probes && a->channels == b->channels));
+}
+
+static bool same_attribute(const struct tr_attribute *a, const struct tr_attribute *b) {
+    return b && a->role == b->role && a->is_number == b->is_number &&
+           (a->is_number ? a->number == b->number : !strcmp(a->text, b->text));
+}
+
+const char *tr_run_info_difference(const struct tr_run_info *a, const struct tr_run_info *b) {
+    if (!same_layout(&a->layout, &b->layout))
+        return "the dimensions";
+    for (int64_t i = 0; i < a->count; i++)
+        if (!same_attribute(&a->attributes[i], tr_run_info_find(b, a->attributes[i].name)))
+            return a->attributes[i].name;
+    for (int64_t i = 0; i < a->layout.sequences; i++)
+        if (strcmp(a->text[i], b->text[i]) || strcmp(a->ids_digest[i], b->ids_digest[i]))
+            return a->text[i];
+    return a->count == b->count ? NULL : "an attribute";
 }
 
 static void free_strings(char **strings, int64_t count) {

@@ -35,8 +35,8 @@ struct tr_run_info {
 };
 
 // A second value for a name replaces the first. Names that the store writes itself (schema,
-// schema_version, Conventions, seq_len, span_tokens, identity_attributes) are TR_EUSAGE. Text that
-// is not UTF-8 is escaped as in a row.
+// schema_version, schema_minor, Conventions, seq_len, span_tokens, identity_attributes) are
+// TR_EUSAGE. Text that is not UTF-8 is escaped as in a row.
 enum tr_status tr_run_info_text(struct tr_run_info *info, enum tr_attribute_role role,
                                 const char *name, const char *text, struct tr_err *err);
 enum tr_status tr_run_info_number(struct tr_run_info *info, enum tr_attribute_role role,
@@ -48,6 +48,9 @@ const struct tr_attribute *tr_run_info_find(const struct tr_run_info *info, cons
 enum tr_status tr_run_info_sequences(struct tr_run_info *info, struct tr_err *err);
 enum tr_status tr_run_info_sequence(struct tr_run_info *info, int64_t sequence, const char *text,
                                     const char *ids_digest, struct tr_err *err);
+
+// What differs in any way, by name; NULL where nothing does.
+const char *tr_run_info_difference(const struct tr_run_info *a, const struct tr_run_info *b);
 
 enum tr_status tr_run_info_copy(struct tr_run_info *copy, const struct tr_run_info *info,
                                 struct tr_err *err);

@@ -12,10 +12,11 @@ static const char schema[] = "trace-ckpts";
 
 static enum tr_status write_reserved(const struct tr_run_info *info, hid_t file, const char *path,
                                      const char *identities, struct tr_err *err) {
-    static const int64_t version = TR_SCHEMA_VERSION;
+    static const int64_t version = TR_SCHEMA_VERSION, minor = TR_SCHEMA_MINOR;
     TR_TRY(tr_hdf5_put_text(file, path, "Conventions", "CF-1.9", err));
     TR_TRY(tr_hdf5_put_text(file, path, "schema", schema, err));
     TR_TRY(tr_hdf5_put_values(file, path, "schema_version", TR_VALUE_I64, 1, &version, err));
+    TR_TRY(tr_hdf5_put_values(file, path, "schema_minor", TR_VALUE_I64, 1, &minor, err));
     TR_TRY(tr_hdf5_put_values(file, path, "seq_len", TR_VALUE_I64, 1, &info->layout.seq_len, err));
     if (info->layout.span_tokens)
         TR_TRY(tr_hdf5_put_values(file, path, "span_tokens", TR_VALUE_I64, 1,
@@ -81,10 +82,10 @@ static enum tr_status read_variable(hid_t attribute, char **text_p) {
 // An attribute of one element, integer or string; others are TR_EUNSUPPORTED and left alone.
 static enum tr_status read_value(hid_t attribute, struct value *value) {
     hid_t type = H5Aget_type(attribute), space = H5Aget_space(attribute);
-    enum tr_status status = TR_EUNSUPPORTED;
+    enum tr_status status = type < 0 || space < 0 ? TR_EFORMAT : TR_EUNSUPPORTED;
     H5T_class_t class = H5Tget_class(type);
-    if (H5Sget_simple_extent_npoints(space) != 1)
-        status = TR_EUNSUPPORTED;
+    if (status == TR_EFORMAT || H5Sget_simple_extent_npoints(space) != 1)
+        ; // nothing to read
     else if (class == H5T_INTEGER && H5Tget_size(type) <= sizeof(int64_t)) {
         value->is_number = true;
         status = H5Aread(attribute, H5T_NATIVE_INT64, &value->number) < 0 ? TR_EFORMAT : TR_OK;
@@ -92,9 +93,9 @@ static enum tr_status read_value(hid_t attribute, struct value *value) {
         status = read_variable(attribute, &value->text);
     else if (class == H5T_STRING)
         status = read_fixed(attribute, type, &value->text);
-    H5Sclose(space);
-    H5Tclose(type);
-    return status;
+    bool closed = space < 0 || H5Sclose(space) >= 0;
+    closed &= type < 0 || H5Tclose(type) >= 0;
+    return status == TR_OK && !closed ? TR_EFORMAT : status;
 }
 
 struct reading {
@@ -106,7 +107,8 @@ struct reading {
 };
 
 static enum tr_attribute_role role_of(const char *identities, const char *name) {
-    static const char *const passing[] = {"created", "host", "history", "row_order"};
+    static const char *const passing[] = {"created", "host", "history", "row_order",
+                                          "scheduler_job"};
     for (size_t i = 0; i < sizeof passing / sizeof *passing; i++)
         if (!strcmp(name, passing[i]))
             return TR_VOLATILE;
@@ -189,10 +191,10 @@ static enum tr_status check_schema(hid_t file, const char *path, struct tr_err *
     return TR_OK;
 }
 
-enum tr_status tr_run_info_read(struct tr_run_info *info, hid_t file, const char *path,
-                                struct tr_err *err) {
+enum tr_status tr_run_info_read(struct tr_run_info *info, int64_t *minor_p, hid_t file,
+                                const char *path, struct tr_err *err) {
     TR_TRY(check_schema(file, path, err));
-    struct value seq_len = {0}, span_tokens = {0}, identities = {0};
+    struct value minor = {0}, seq_len = {0}, span_tokens = {0}, identities = {0};
     bool ok = read_reserved(file, "seq_len", true, &seq_len) &&
               read_reserved(file, "identity_attributes", false, &identities);
     free(seq_len.text);
@@ -204,6 +206,9 @@ enum tr_status tr_run_info_read(struct tr_run_info *info, hid_t file, const char
     }
     read_reserved(file, "span_tokens", true, &span_tokens); // of a store without spans: 0
     free(span_tokens.text);
+    read_reserved(file, "schema_minor", true, &minor); // of schema 1.0: 0
+    free(minor.text);
+    *minor_p = minor.number;
     info->layout.seq_len = seq_len.number;
     info->layout.span_tokens = span_tokens.number;
     reading.identities = identities.text;

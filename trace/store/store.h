@@ -23,7 +23,9 @@
 struct tr_trace; // an open store, read-only
 
 // Opens a store or a part. TR_EFORMAT: not HDF5, not ours, or damaged; TR_EUNSUPPORTED: of a newer
-// schema version.
+// schema version, or with values in other files. Bytes that are read later are compared with the
+// file's seal then. A file without one (of schema 1.0, or changed by another program) is read whole
+// by a process of its own first, for HDF5 crashes over some damages: TR_EFORMAT then.
 enum tr_status tr_trace_open(struct tr_trace **trace_p, const char *path, struct tr_err *err);
 void tr_trace_close(struct tr_trace *trace); // accepts NULL
 
@@ -44,6 +46,18 @@ const char *tr_trace_string(const struct tr_trace *trace, enum tr_variable_id id
 // One whole row; freed with tr_row_free.
 enum tr_status tr_trace_row(const struct tr_trace *trace, int64_t index, struct tr_row *row,
                             struct tr_err *err);
+
+// What the row's digest is (row_digest.h), "" where the file has none; borrowed.
+const char *tr_trace_digest(const struct tr_trace *trace, int64_t row);
+
+// Reads all of it and compares it with what was written: every byte with the file's seal, every
+// value with its row's digest, where the file has them. TR_EFORMAT on the first difference.
+enum tr_status tr_trace_check(const struct tr_trace *trace, struct tr_err *err);
+// The same of one row's values.
+enum tr_status tr_trace_check_row(const struct tr_trace *trace, int64_t row, struct tr_err *err);
+// Whether the file has a seal, and its rows digests: else less can be told.
+bool tr_trace_sealed(const struct tr_trace *trace);
+bool tr_trace_digested(const struct tr_trace *trace);
 
 // Bytes of all compressed variables' values (those of more dimensions than the checkpoint's), and
 // what they take on disk, for trace-info.

@@ -3,19 +3,29 @@
 // before anything is allocated; compressed values carry a checksum that HDF5 checks.
 #include "trace_reader.h"
 
-#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/alloc.h"
 #include "base/strings.h"
 #include "hdf5_util.h"
 #include "run_info_file.h"
+#include "try_apart.h"
 
-static enum tr_status damaged(const struct tr_trace *trace, const char *name, const char *how,
-                              struct tr_err *err) {
+enum tr_status tr_trace_damaged(const struct tr_trace *trace, const char *name, const char *how,
+                                struct tr_err *err) {
     return tr_fail(err, TR_EFORMAT, "%s is damaged: %s %s", trace->path, name, how);
+}
+
+enum tr_status tr_trace_changed(const struct tr_trace *trace, const char *name, const char *how,
+                                struct tr_err *err) {
+    if (trace->source.seal.digests)
+        return tr_trace_damaged(trace, name, how, err);
+    return tr_fail(err, TR_EFORMAT,
+                   "%s was changed by another program since it was traced: %s %s; the file that "
+                   "trace-ckpts wrote is needed",
+                   trace->path, name, how);
 }
 
 static enum tr_status read_failed(const struct tr_trace *trace, const char *name,
@@ -25,43 +35,81 @@ static enum tr_status read_failed(const struct tr_trace *trace, const char *name
 
 // ---- opening ---------------------------------------------------------------------------------
 
-static enum tr_status open_file(struct tr_trace *trace, struct tr_err *err) {
-    struct stat about;
-    if (stat(trace->path, &about))
-        return tr_fail(err, TR_EIO, "cannot open %s: %s", trace->path, strerror(errno));
-    if (!S_ISREG(about.st_mode))
-        return tr_fail(err, TR_EFORMAT, "%s is not a regular file", trace->path);
-    trace->bytes = (uint64_t)about.st_size;
-    TR_TRY(tr_hdf5_usable(err));
-    hid_t access = tr_hdf5_access();
-    trace->file = access < 0 ? access : H5Fopen(trace->path, H5F_ACC_RDONLY, access);
+// Whose values are in the file itself.
+static enum tr_status check_place(const struct tr_trace *trace, const char *name, hid_t dataset,
+                                  struct tr_err *err) {
+    hid_t properties = H5Dget_create_plist(dataset);
+    int outside = properties < 0 ? -1 : H5Pget_external_count(properties);
+    H5D_layout_t kind = properties < 0 ? H5D_LAYOUT_ERROR : H5Pget_layout(properties);
     enum tr_status status = TR_OK;
-    if (trace->file < 0)
-        status = tr_hdf5_fail(err, TR_EFORMAT, "cannot open %s as an HDF5 file", trace->path);
-    H5Pclose(access);
-    return status;
+    if (outside < 0 || kind == H5D_LAYOUT_ERROR)
+        status = read_failed(trace, name, err);
+    else if (outside > 0 || kind == H5D_VIRTUAL)
+        status =
+            tr_fail(err, TR_EUNSUPPORTED, "%s is refused: the values of %s are in other files (%s)",
+                    trace->path, name, outside > 0 ? "external storage" : "a virtual dataset");
+    return tr_hdf5_close(status, H5Pclose, properties, name, trace->path, err);
 }
 
-// Opens a dataset and checks its type and rank; its sizes go to size[rank].
-static enum tr_status open_dataset(const struct tr_trace *trace, const char *name,
-                                   enum tr_value_type type, int rank, hsize_t *size,
-                                   hid_t *dataset_p, struct tr_err *err) {
+static enum tr_status check_link(const struct tr_trace *trace, const char *name,
+                                 struct tr_err *err) {
+    H5L_info_t about;
+    if (H5Lget_info(trace->file, name, &about, H5P_DEFAULT) < 0)
+        return read_failed(trace, name, err);
+    if (about.type == H5L_TYPE_HARD)
+        return TR_OK;
+    return tr_fail(err, TR_EUNSUPPORTED, "%s is refused: %s is a link to another %s", trace->path,
+                   name, about.type == H5L_TYPE_SOFT ? "name" : "file");
+}
+
+static const char *type_name(hid_t type, char out[TR_HUMAN_MAX]) {
+    H5T_class_t class = H5Tget_class(type);
+    int bits = (int)H5Tget_size(type) * 8;
+    if (class == H5T_STRING)
+        return H5Tis_variable_str(type) > 0 ? "strings" : "strings of one length";
+    if (class == H5T_INTEGER)
+        snprintf(out, TR_HUMAN_MAX, "%c%d", H5Tget_sign(type) == H5T_SGN_NONE ? 'u' : 'i', bits);
+    else
+        snprintf(out, TR_HUMAN_MAX, class == H5T_FLOAT ? "f%d" : "another type", bits);
+    return out;
+}
+
+// Its type and rank.
+static enum tr_status check_shape(const struct tr_trace *trace, const char *name, hid_t dataset,
+                                  enum tr_value_type type, int rank, hsize_t *size,
+                                  struct tr_err *err) {
+    hid_t found = H5Dget_type(dataset), space = H5Dget_space(dataset);
+    enum tr_status status = TR_OK;
+    char is[TR_HUMAN_MAX], should_be[TR_HUMAN_MAX], how[3 * TR_HUMAN_MAX];
+    if (found < 0 || space < 0)
+        status = read_failed(trace, name, err);
+    else if (type == TR_VALUE_STRING ? H5Tis_variable_str(found) <= 0
+                                     : H5Tequal(found, tr_hdf5_file_type(type)) <= 0) {
+        snprintf(how, sizeof how, "has another type: %s, not %s", type_name(found, is),
+                 type_name(tr_hdf5_file_type(type), should_be));
+        status = tr_trace_changed(trace, name, how, err);
+    } else if (H5Sget_simple_extent_ndims(space) != rank ||
+               H5Sget_simple_extent_dims(space, size, NULL) != rank)
+        status = tr_trace_damaged(trace, name, "has another rank", err);
+    status = tr_hdf5_close(status, H5Sclose, space, name, trace->path, err);
+    return tr_hdf5_close(status, H5Tclose, found, name, trace->path, err);
+}
+
+enum tr_status tr_trace_dataset(const struct tr_trace *trace, const char *name,
+                                enum tr_value_type type, int rank, hsize_t *size, hid_t *dataset_p,
+                                struct tr_err *err) {
+    TR_TRY(check_link(trace, name, err));
     hid_t dataset = H5Dopen2(trace->file, name, H5P_DEFAULT);
     if (dataset < 0)
         return read_failed(trace, name, err);
-    hid_t found = H5Dget_type(dataset), space = H5Dget_space(dataset);
-    bool type_fits = type == TR_VALUE_STRING ? H5Tis_variable_str(found) > 0
-                                             : H5Tequal(found, tr_hdf5_file_type(type)) > 0;
-    bool rank_fits = H5Sget_simple_extent_ndims(space) == rank &&
-                     H5Sget_simple_extent_dims(space, size, NULL) == rank;
-    H5Sclose(space);
-    H5Tclose(found);
-    if (type_fits && rank_fits) {
+    enum tr_status status = check_place(trace, name, dataset, err);
+    if (status == TR_OK)
+        status = check_shape(trace, name, dataset, type, rank, size, err);
+    if (status == TR_OK)
         *dataset_p = dataset;
-        return TR_OK;
-    }
-    H5Dclose(dataset);
-    return damaged(trace, name, type_fits ? "has another rank" : "has another type", err);
+    else
+        H5Dclose(dataset); // there is a failure to report already
+    return status;
 }
 
 // The length of an axis. Each of its values takes at least a byte in the file.
@@ -70,10 +118,10 @@ static enum tr_status axis_size(const struct tr_trace *trace, enum tr_dim dim, i
     hsize_t size;
     hid_t dataset = H5I_INVALID_HID;
     const char *name = tr_dim_name(dim);
-    TR_TRY(open_dataset(trace, name, TR_VALUE_I64, 1, &size, &dataset, err));
-    H5Dclose(dataset);
+    TR_TRY(tr_trace_dataset(trace, name, TR_VALUE_I64, 1, &size, &dataset, err));
+    TR_TRY(tr_hdf5_close(TR_OK, H5Dclose, dataset, name, trace->path, err));
     if (size > trace->bytes)
-        return damaged(trace, name, "claims more values than the file has bytes", err);
+        return tr_trace_damaged(trace, name, "claims more values than the file has bytes", err);
     *size_p = (int64_t)size;
     return TR_OK;
 }
@@ -136,12 +184,13 @@ static enum tr_status open_variable(struct tr_trace *trace, enum tr_variable_id 
     const struct tr_variable *variable = &tr_variables[id];
     int rank = tr_variable_rank(id);
     hsize_t size[TR_VARIABLE_DIMS];
-    TR_TRY(
-        open_dataset(trace, variable->name, variable->type, rank, size, &trace->dataset[id], err));
+    TR_TRY(tr_trace_dataset(trace, variable->name, variable->type, rank, size, &trace->dataset[id],
+                            err));
     for (int i = 0; i < rank; i++) {
         int64_t expected = i ? tr_dim_size(variable->dims[i], &trace->info.layout) : trace->rows;
         if (size[i] != (hsize_t)expected)
-            return damaged(trace, variable->name, "does not fit the file's dimensions", err);
+            return tr_trace_damaged(trace, variable->name, "does not fit the file's dimensions",
+                                    err);
     }
     return TR_OK;
 }
@@ -155,7 +204,7 @@ static enum tr_status own_strings(const struct tr_trace *trace, const char *name
     for (int64_t i = 0; i < count; i++) {
         char *read = strings[i] ? strings[i] : "", *copy = NULL;
         if (status == TR_OK && !tr_utf8_valid(read, strlen(read)))
-            status = damaged(trace, name, "is not UTF-8", err);
+            status = tr_trace_damaged(trace, name, "is not UTF-8", err);
         if (status == TR_OK)
             status = tr_strdup(&copy, read, err);
         H5free_memory(strings[i]);
@@ -190,17 +239,31 @@ static enum tr_status read_labels(struct tr_trace *trace, const char *name, char
                                   struct tr_err *err) {
     hsize_t size;
     hid_t dataset = H5I_INVALID_HID;
-    TR_TRY(open_dataset(trace, name, TR_VALUE_STRING, 1, &size, &dataset, err));
-    enum tr_status status = size == (hsize_t)trace->info.layout.sequences
-                                ? read_strings(trace, name, dataset, (int64_t)size, strings_p, err)
-                                : damaged(trace, name, "does not fit the file's dimensions", err);
-    H5Dclose(dataset);
-    return status;
+    TR_TRY(tr_trace_dataset(trace, name, TR_VALUE_STRING, 1, &size, &dataset, err));
+    enum tr_status status =
+        size == (hsize_t)trace->info.layout.sequences
+            ? read_strings(trace, name, dataset, (int64_t)size, strings_p, err)
+            : tr_trace_damaged(trace, name, "does not fit the file's dimensions", err);
+    return tr_hdf5_close(status, H5Dclose, dataset, name, trace->path, err);
+}
+
+static enum tr_status read_digests(struct tr_trace *trace, struct tr_err *err) {
+    static const char name[] = "row_digest";
+    hsize_t size;
+    hid_t dataset = H5I_INVALID_HID;
+    if (H5Lexists(trace->file, name, H5P_DEFAULT) <= 0)
+        return trace->minor ? tr_trace_damaged(trace, name, "is missing", err) : TR_OK;
+    TR_TRY(tr_trace_dataset(trace, name, TR_VALUE_STRING, 1, &size, &dataset, err));
+    enum tr_status status =
+        size == (hsize_t)trace->rows
+            ? read_strings(trace, name, dataset, trace->rows, &trace->digest, err)
+            : tr_trace_damaged(trace, name, "does not fit the file's dimensions", err);
+    return tr_hdf5_close(status, H5Dclose, dataset, name, trace->path, err);
 }
 
 static enum tr_status open_trace(struct tr_trace *trace, struct tr_err *err) {
-    TR_TRY(open_file(trace, err));
-    TR_TRY(tr_run_info_read(&trace->info, trace->file, trace->path, err));
+    TR_TRY(tr_source_hdf5(&trace->source, &trace->file, err));
+    TR_TRY(tr_run_info_read(&trace->info, &trace->minor, trace->file, trace->path, err));
     TR_TRY(read_layout(trace, err));
     TR_TRY(read_labels(trace, "text", &trace->info.text, err));
     TR_TRY(read_labels(trace, "ids_digest", &trace->info.ids_digest, err));
@@ -213,16 +276,47 @@ static enum tr_status open_trace(struct tr_trace *trace, struct tr_err *err) {
                                 &trace->strings[id], err));
     }
     if (!trace->strings[TR_V_NAME])
-        return damaged(trace, "name", "is missing", err);
-    return TR_OK;
+        return tr_trace_damaged(trace, "name", "is missing", err);
+    TR_TRY(read_digests(trace, err));
+    TR_TRY(tr_trace_check_scales(trace, err));
+    return tr_trace_check_rows(trace, err);
+}
+
+// The bytes alone; HDF5 has seen nothing yet.
+static enum tr_status open_bytes(struct tr_trace **trace_p, const char *path, struct tr_err *err) {
+    struct tr_trace *trace;
+    TR_TRY(TR_NEW(&trace, 1, "a trace", err));
+    trace->file = H5I_INVALID_HID;
+    trace->source.fd = -1;
+    enum tr_status status = tr_strdup(&trace->path, path, err);
+    if (status == TR_OK)
+        status = tr_source_open(&trace->source, trace->path, err);
+    trace->bytes = trace->source.seal.size;
+    if (status == TR_OK)
+        *trace_p = trace;
+    else
+        tr_trace_close(trace);
+    return status;
+}
+
+// Everything that a reader may ask for.
+static enum tr_status read_all(const char *path, struct tr_err *err) {
+    struct tr_trace *trace;
+    TR_TRY(open_bytes(&trace, path, err));
+    enum tr_status status = open_trace(trace, err);
+    if (status == TR_OK)
+        status = tr_trace_check(trace, err);
+    tr_trace_close(trace);
+    return status;
 }
 
 enum tr_status tr_trace_open(struct tr_trace **trace_p, const char *path, struct tr_err *err) {
     struct tr_trace *trace;
-    TR_TRY(TR_NEW(&trace, 1, "a trace", err));
-    trace->file = H5I_INVALID_HID;
-    enum tr_status status = tr_strdup(&trace->path, path, err);
+    TR_TRY(open_bytes(&trace, path, err));
+    enum tr_status status = TR_OK;
     tr_hdf5_enter();
+    if (!trace->source.seal.digests)
+        status = tr_try_apart(read_all, path, trace->bytes, err);
     if (status == TR_OK)
         status = open_trace(trace, err);
     tr_hdf5_leave();
@@ -238,10 +332,12 @@ void tr_trace_close(struct tr_trace *trace) {
         return;
     tr_hdf5_enter();
     if (trace->file >= 0)
-        H5Fclose(trace->file); // and every dataset in it
+        H5Fclose(trace->file); // and every dataset in it; nothing was written
     tr_hdf5_leave();
     for (int id = 0; id < TR_VARIABLES; id++)
         free_strings(trace->strings[id], trace->rows);
+    free_strings(trace->digest, trace->rows);
+    tr_source_close(&trace->source);
     tr_run_info_free(&trace->info);
     free(trace->path);
     free(trace);
@@ -274,13 +370,13 @@ static enum tr_status read_rows(const struct tr_trace *trace, enum tr_variable_i
         size[i] = (hsize_t)(i ? tr_dim_size(variable->dims[i], &trace->info.layout) : count);
     hid_t memory = H5Screate_simple(rank, size, NULL), file = H5Dget_space(trace->dataset[id]);
     enum tr_status status = TR_OK;
-    if (H5Sselect_hyperslab(file, H5S_SELECT_SET, start, NULL, size, NULL) < 0 ||
+    if (memory < 0 || file < 0 ||
+        H5Sselect_hyperslab(file, H5S_SELECT_SET, start, NULL, size, NULL) < 0 ||
         H5Dread(trace->dataset[id], tr_hdf5_memory_type(variable->type), memory, file, H5P_DEFAULT,
                 values) < 0)
         status = read_failed(trace, variable->name, err);
-    H5Sclose(file);
-    H5Sclose(memory);
-    return status;
+    status = tr_hdf5_close(status, H5Sclose, file, variable->name, trace->path, err);
+    return tr_hdf5_close(status, H5Sclose, memory, variable->name, trace->path, err);
 }
 
 enum tr_status tr_trace_read(const struct tr_trace *trace, enum tr_variable_id id, int64_t first,

@@ -9,6 +9,7 @@
 #include "base/strings.h"
 #include "hdf5_util.h"
 #include "run_info_file.h"
+#include "scales.h"
 #include "trace_writer.h"
 #include "zstd_filter.h"
 
@@ -16,49 +17,26 @@ enum { SCALAR_CHUNK = 256, GZIP_LEVEL = 1 }; // checkpoints per chunk of a 1-D v
 
 static const uint64_t chunk_limit = (uint64_t)1 << 31; // bytes; HDF5 stops at 4 GiB
 
-static const struct {
-    enum tr_value_type type;
-    const char *long_name;
-} scales[TR_DIM_COUNT] = {
-    [TR_DIM_CHECKPOINT] = {TR_VALUE_I64, "index of the checkpoint in training order"},
-    [TR_DIM_LAYER] = {TR_VALUE_I64, "index of the layer, from the input"},
-    [TR_DIM_MODULE] = {TR_VALUE_STRING, "attention, MLP, or the whole block"},
-    [TR_DIM_SEQUENCE] = {TR_VALUE_I64, "index of the calibration sequence"},
-    [TR_DIM_BIN] = {TR_VALUE_F64, "lower edge of the importance bin"},
-    [TR_DIM_POSITION_BIN] = {TR_VALUE_I64, "first position of the position bin"},
-    [TR_DIM_POSITION] = {TR_VALUE_I64, "position in the sequence"},
-    [TR_DIM_BOUNDARY] = {TR_VALUE_I64, "blocks that the residual stream has passed"},
-    [TR_DIM_BOUNDARY_TO] = {TR_VALUE_I64, "blocks that the compared stream has passed"},
-    [TR_DIM_PROBE] = {TR_VALUE_I64, "index of the token in the calibration rows, end to end"},
-    [TR_DIM_CHANNEL] = {TR_VALUE_I64, "channel of the residual stream"},
-};
-
-static enum tr_status created(const struct tr_writer *writer, const char *name, hid_t dataset,
-                              hid_t *dataset_p, struct tr_err *err) {
-    if (dataset < 0)
-        return tr_hdf5_fail(err, TR_EIO, "creating %s in %s failed", name, writer->path);
-    *dataset_p = dataset;
-    return TR_OK;
-}
-
-// A dataset over `rank` dimensions; rank 1 over the checkpoints (`unlimited`) or over a fixed axis.
-// Without times, so that equal content makes equal files.
+// A dataset over `rank` dimensions, the first growing where `unlimited`; `chunk` may be NULL.
+// Without times, so that equal content makes equal files. Closes the properties.
 static enum tr_status create(struct tr_writer *writer, const char *name, hid_t type, int rank,
                              const hsize_t *size, const hsize_t *chunk, bool unlimited,
                              hid_t properties, hid_t *dataset_p, struct tr_err *err) {
     hsize_t limit[TR_VARIABLE_DIMS];
     memcpy(limit, size, (size_t)rank * sizeof *size);
-    if (unlimited) {
+    if (unlimited)
         limit[0] = H5S_UNLIMITED;
-        H5Pset_chunk(properties, rank, chunk);
-    }
-    H5Pset_obj_track_times(properties, false);
-    hid_t space = H5Screate_simple(rank, size, limit);
-    hid_t dataset =
-        H5Dcreate2(writer->file, name, type, space, H5P_DEFAULT, properties, H5P_DEFAULT);
-    enum tr_status status = created(writer, name, dataset, dataset_p, err);
-    H5Sclose(space);
-    return status;
+    hid_t space = H5Screate_simple(rank, size, limit), dataset = H5I_INVALID_HID;
+    if (space >= 0 && properties >= 0 && H5Pset_obj_track_times(properties, false) >= 0 &&
+        (!chunk || H5Pset_chunk(properties, rank, chunk) >= 0))
+        dataset = H5Dcreate2(writer->file, name, type, space, H5P_DEFAULT, properties, H5P_DEFAULT);
+    enum tr_status status = TR_OK;
+    if (dataset < 0)
+        status = tr_hdf5_fail(err, TR_EIO, "creating %s in %s failed", name, writer->path);
+    else
+        *dataset_p = dataset;
+    status = tr_hdf5_close(status, H5Sclose, space, name, writer->path, err);
+    return tr_hdf5_close(status, H5Pclose, properties, name, writer->path, err);
 }
 
 static enum tr_status write_all(const struct tr_writer *writer, const char *name, hid_t dataset,
@@ -66,6 +44,12 @@ static enum tr_status write_all(const struct tr_writer *writer, const char *name
     if (H5Dwrite(dataset, tr_hdf5_memory_type(type), H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0)
         return tr_hdf5_fail(err, TR_EIO, "writing %s of %s failed", name, writer->path);
     return TR_OK;
+}
+
+// What gzip writes carries a checksum of its own. A checksum of variable-length strings would cover
+// only where they are, and netCDF takes no filter on them.
+static bool has_checksum(const struct tr_writer *writer, enum tr_value_type type) {
+    return writer->form == TR_FORM_STORE && type != TR_VALUE_STRING;
 }
 
 // ---- dimension scales ------------------------------------------------------------------------
@@ -76,57 +60,41 @@ int64_t tr_writer_size(const struct tr_writer *writer, enum tr_dim dim) {
     return dim == TR_DIM_CHECKPOINT ? writer->rows : tr_dim_size(dim, &writer->layout);
 }
 
-static int64_t scale_value(const struct tr_layout *layout, enum tr_dim dim, int64_t index) {
-    if (dim == TR_DIM_POSITION_BIN)
-        return tr_position_bin_start(index);
-    if (dim == TR_DIM_PROBE)
-        return tr_span_token(layout, tr_probe(layout, index));
-    return index;
-}
-
-static enum tr_status scale_values(const struct tr_writer *writer, enum tr_dim dim, void **values_p,
-                                   struct tr_err *err) {
-    int64_t size = tr_writer_size(writer, dim);
-    void *values;
-    TR_TRY(tr_alloc(&values, (uint64_t)size, sizeof(int64_t), tr_dim_name(dim), err));
-    for (int64_t i = 0; i < size; i++) {
-        int64_t index = writer->excerpt ? writer->excerpt->index[dim][i] : i;
-        if (dim == TR_DIM_MODULE)
-            ((const char **)values)[i] = tr_module_names[index];
-        else if (dim == TR_DIM_BIN)
-            ((double *)values)[i] = tr_bin_start((int)index);
-        else
-            ((int64_t *)values)[i] = scale_value(&writer->layout, dim, index);
-    }
-    *values_p = values;
-    return TR_OK;
-}
-
 static enum tr_status fill_scale(struct tr_writer *writer, enum tr_dim dim, struct tr_err *err) {
     hid_t dataset = writer->scale[dim];
     const char *name = tr_dim_name(dim);
     void *values;
-    TR_TRY(scale_values(writer, dim, &values, err));
-    enum tr_status status = write_all(writer, name, dataset, scales[dim].type, values, err);
+    TR_TRY(tr_scale_values(&values, dim, &writer->layout,
+                           writer->excerpt ? writer->excerpt->index[dim] : NULL,
+                           tr_writer_size(writer, dim), err));
+    enum tr_status status = write_all(writer, name, dataset, tr_scale_type(dim), values, err);
     free(values);
     TR_TRY(status);
     if (H5DSset_scale(dataset, name) < 0)
         return tr_hdf5_fail(err, TR_EIO, "writing %s of %s failed", name, writer->path);
-    if (scales[dim].type != TR_VALUE_STRING)
+    if (tr_scale_type(dim) != TR_VALUE_STRING)
         TR_TRY(tr_hdf5_put_text(dataset, writer->path, "units", "1", err));
-    return tr_hdf5_put_text(dataset, writer->path, "long_name", scales[dim].long_name, err);
+    return tr_hdf5_put_text(dataset, writer->path, "long_name", tr_scale_long_name(dim), err);
 }
 
+// Negative on failure.
+static hid_t scale_properties(bool checksum) {
+    hid_t properties = H5Pcreate(H5P_DATASET_CREATE);
+    if (properties < 0 || !checksum || H5Pset_fletcher32(properties) >= 0)
+        return properties;
+    H5Pclose(properties); // the failure is reported as it is
+    return H5I_INVALID_HID;
+}
+
+// A checksum needs chunks.
 static enum tr_status create_scale(struct tr_writer *writer, enum tr_dim dim, struct tr_err *err) {
     if (!tr_dim_present(dim, &writer->layout))
         return TR_OK;
-    hsize_t size = (hsize_t)tr_writer_size(writer, dim), chunk = SCALAR_CHUNK;
-    hid_t properties = H5Pcreate(H5P_DATASET_CREATE);
-    enum tr_status status =
-        create(writer, tr_dim_name(dim), tr_hdf5_file_type(scales[dim].type), 1, &size, &chunk,
-               dim == TR_DIM_CHECKPOINT, properties, &writer->scale[dim], err);
-    H5Pclose(properties);
-    TR_TRY(status);
+    bool grows = dim == TR_DIM_CHECKPOINT, checksum = has_checksum(writer, tr_scale_type(dim));
+    hsize_t size = (hsize_t)tr_writer_size(writer, dim), chunk = grows ? SCALAR_CHUNK : size;
+    TR_TRY(create(writer, tr_dim_name(dim), tr_hdf5_file_type(tr_scale_type(dim)), 1, &size,
+                  grows || checksum ? &chunk : NULL, grows, scale_properties(checksum),
+                  &writer->scale[dim], err));
     return fill_scale(writer, dim, err);
 }
 
@@ -163,28 +131,36 @@ static void chunk_shape(const struct tr_writer *writer, enum tr_variable_id id, 
         chunk[0] = SCALAR_CHUNK;
 }
 
-static void set_filters(hid_t properties, enum tr_form form) {
+static bool compress(hid_t properties, enum tr_form form) {
     static const unsigned level = TR_ZSTD_LEVEL;
-    H5Pset_shuffle(properties);
-    if (form == TR_FORM_STORE) {
-        H5Pset_filter(properties, TR_ZSTD_FILTER, H5Z_FLAG_MANDATORY, 1, &level);
-        H5Pset_fletcher32(properties);
-    } else {
-        H5Pset_deflate(properties, GZIP_LEVEL);
-    }
+    if (H5Pset_shuffle(properties) < 0)
+        return false;
+    if (form != TR_FORM_STORE)
+        return H5Pset_deflate(properties, GZIP_LEVEL) >= 0;
+    return H5Pset_filter(properties, TR_ZSTD_FILTER, H5Z_FLAG_MANDATORY, 1, &level) >= 0;
 }
 
-static hid_t variable_properties(enum tr_variable_id id, enum tr_form form) {
+static bool set_properties(const struct tr_writer *writer, enum tr_variable_id id,
+                           hid_t properties) {
     enum tr_value_type type = tr_variables[id].type;
-    hid_t properties = H5Pcreate(H5P_DATASET_CREATE);
+    double fill; // large enough for every type
     if (type != TR_VALUE_STRING) {
-        double fill; // large enough for every type
         tr_values_fill(type, 1, &fill);
-        H5Pset_fill_value(properties, tr_hdf5_memory_type(type), &fill);
+        if (H5Pset_fill_value(properties, tr_hdf5_memory_type(type), &fill) < 0)
+            return false;
     }
-    if (tr_variable_rank(id) > 1)
-        set_filters(properties, form);
-    return properties;
+    if (tr_variable_rank(id) > 1 && !compress(properties, writer->form))
+        return false;
+    return !has_checksum(writer, type) || H5Pset_fletcher32(properties) >= 0;
+}
+
+// Negative on failure.
+static hid_t variable_properties(const struct tr_writer *writer, enum tr_variable_id id) {
+    hid_t properties = H5Pcreate(H5P_DATASET_CREATE);
+    if (properties < 0 || set_properties(writer, id, properties))
+        return properties;
+    H5Pclose(properties); // the failure is reported as it is
+    return H5I_INVALID_HID;
 }
 
 // Zero counts are counts: only types whose fill value cannot be a value have a _FillValue.
@@ -230,30 +206,25 @@ static enum tr_status create_variable(struct tr_writer *writer, enum tr_variable
     for (int i = 0; i < rank; i++)
         size[i] = (hsize_t)tr_writer_size(writer, variable->dims[i]);
     chunk_shape(writer, id, chunk);
-    hid_t properties = variable_properties(id, writer->form);
-    enum tr_status status = create(writer, variable->name, tr_hdf5_file_type(variable->type), rank,
-                                   size, chunk, true, properties, dataset_p, err);
-    H5Pclose(properties);
-    TR_TRY(status);
+    TR_TRY(create(writer, variable->name, tr_hdf5_file_type(variable->type), rank, size, chunk,
+                  true, variable_properties(writer, id), dataset_p, err));
     TR_TRY(describe(writer, id, *dataset_p, err));
     return attach(writer, variable->name, *dataset_p, variable->dims, rank, err);
 }
 
-static enum tr_status sequence_strings(struct tr_writer *writer, const char *name,
-                                       const char *long_name, char *const *strings,
-                                       struct tr_err *err) {
-    static const enum tr_dim dim = TR_DIM_SEQUENCE;
-    hsize_t size = (hsize_t)writer->layout.sequences;
-    hid_t dataset = H5I_INVALID_HID, properties = H5Pcreate(H5P_DATASET_CREATE);
-    enum tr_status status = create(writer, name, tr_hdf5_string_type(), 1, &size, NULL, false,
-                                   properties, &dataset, err);
-    H5Pclose(properties);
-    TR_TRY(status);
+// One string for each index of a dimension: what is no variable of the schema's table.
+static enum tr_status write_strings(struct tr_writer *writer, const char *name, enum tr_dim dim,
+                                    const char *long_name, char *const *strings,
+                                    struct tr_err *err) {
+    bool grows = dim == TR_DIM_CHECKPOINT;
+    hsize_t size = (hsize_t)tr_writer_size(writer, dim), chunk = SCALAR_CHUNK;
+    hid_t dataset = H5I_INVALID_HID;
+    TR_TRY(create(writer, name, tr_hdf5_string_type(), 1, &size, grows ? &chunk : NULL, grows,
+                  H5Pcreate(H5P_DATASET_CREATE), &dataset, err));
     TR_TRY(write_all(writer, name, dataset, TR_VALUE_STRING, strings, err));
     TR_TRY(tr_hdf5_put_text(dataset, writer->path, "long_name", long_name, err));
     TR_TRY(attach(writer, name, dataset, &dim, 1, err));
-    H5Dclose(dataset);
-    return TR_OK;
+    return tr_hdf5_close(TR_OK, H5Dclose, dataset, name, writer->path, err);
 }
 
 static bool is_kept(const struct tr_writer *writer, enum tr_variable_id id) {
@@ -265,9 +236,10 @@ enum tr_status tr_schema_create(struct tr_writer *writer, const struct tr_run_in
     TR_TRY(tr_run_info_write(info, writer->file, writer->path, err));
     for (enum tr_dim dim = TR_DIM_CHECKPOINT; dim < TR_DIM_COUNT; dim++)
         TR_TRY(create_scale(writer, dim, err));
-    TR_TRY(sequence_strings(writer, "text", "calibration text of the sequence", info->text, err));
-    TR_TRY(sequence_strings(writer, "ids_digest", "digest of the sequence's token ids",
-                            info->ids_digest, err));
+    TR_TRY(write_strings(writer, "text", TR_DIM_SEQUENCE, "calibration text of the sequence",
+                         info->text, err));
+    TR_TRY(write_strings(writer, "ids_digest", TR_DIM_SEQUENCE,
+                         "digest of the sequence's token ids", info->ids_digest, err));
     for (enum tr_variable_id id = 0; id < TR_VARIABLES; id++)
         if (tr_variable_rank(id) > 1 && is_kept(writer, id))
             TR_TRY(create_variable(writer, id, &writer->dataset[id], err));
@@ -282,7 +254,9 @@ enum tr_status tr_schema_scalars(struct tr_writer *writer, struct tr_err *err) {
         TR_TRY(create_variable(writer, id, &dataset, err));
         TR_TRY(write_all(writer, tr_variables[id].name, dataset, tr_variables[id].type,
                          writer->scalar[id], err));
-        H5Dclose(dataset);
+        TR_TRY(tr_hdf5_close(TR_OK, H5Dclose, dataset, tr_variables[id].name, writer->path, err));
     }
-    return TR_OK;
+    return write_strings(writer, "row_digest", TR_DIM_CHECKPOINT,
+                         "XXH3-128, cut to half, of the row and of each variable's values",
+                         writer->digest, err);
 }

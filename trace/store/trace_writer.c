@@ -10,6 +10,8 @@
 
 #include "base/alloc.h"
 #include "hdf5_util.h"
+#include "row_digest.h"
+#include "seal.h"
 #include "trace_reader.h"
 
 static enum tr_status create_file(struct tr_writer *writer, struct tr_err *err) {
@@ -17,16 +19,16 @@ static enum tr_status create_file(struct tr_writer *writer, struct tr_err *err) 
     enum { LINKS_IN_HEADER = 256 };
     TR_TRY(tr_hdf5_usable(err));
     hid_t access = tr_hdf5_access(), creation = H5Pcreate(H5P_FILE_CREATE);
-    H5Pset_link_phase_change(creation, LINKS_IN_HEADER, 0);
-    H5Pset_attr_phase_change(creation, LINKS_IN_HEADER, 0);
-    H5Pset_obj_track_times(creation, false);
-    writer->file = H5Fcreate(writer->path, H5F_ACC_TRUNC, creation, access);
+    if (access >= 0 && creation >= 0 &&
+        H5Pset_link_phase_change(creation, LINKS_IN_HEADER, 0) >= 0 &&
+        H5Pset_attr_phase_change(creation, LINKS_IN_HEADER, 0) >= 0 &&
+        H5Pset_obj_track_times(creation, false) >= 0)
+        writer->file = H5Fcreate(writer->path, H5F_ACC_TRUNC, creation, access);
     enum tr_status status = TR_OK;
     if (writer->file < 0)
         status = tr_hdf5_fail(err, TR_EIO, "cannot create %s", writer->path);
-    H5Pclose(creation);
-    H5Pclose(access);
-    return status;
+    status = tr_hdf5_close(status, H5Pclose, creation, "the properties", writer->path, err);
+    return tr_hdf5_close(status, H5Pclose, access, "the properties", writer->path, err);
 }
 
 static enum tr_status new_scalars(struct tr_writer *writer, struct tr_err *err) {
@@ -39,7 +41,7 @@ static enum tr_status new_scalars(struct tr_writer *writer, struct tr_err *err) 
         if (variable->type != TR_VALUE_STRING)
             tr_values_fill(variable->type, writer->rows, writer->scalar[id]);
     }
-    return TR_OK;
+    return TR_NEW(&writer->digest, writer->rows, "the digests of rows", err);
 }
 
 static void free_writer(struct tr_writer *writer) {
@@ -50,6 +52,9 @@ static void free_writer(struct tr_writer *writer) {
                 free(strings[i]);
         free(writer->scalar[id]);
     }
+    for (int64_t i = 0; writer->digest && i < writer->rows; i++)
+        free(writer->digest[i]);
+    free(writer->digest);
     free(writer->chunk);
     free(writer->path);
     *writer = (struct tr_writer){.file = H5I_INVALID_HID};
@@ -125,21 +130,31 @@ static enum tr_status write_values(struct tr_writer *writer, enum tr_variable_id
         size[i] = (hsize_t)tr_writer_size(writer, variable->dims[i]);
     hid_t memory = H5Screate_simple(rank, size, NULL), file = H5Dget_space(writer->dataset[id]);
     enum tr_status status = TR_OK;
-    if (H5Sselect_hyperslab(file, H5S_SELECT_SET, start, NULL, size, NULL) < 0 ||
+    if (memory < 0 || file < 0 ||
+        H5Sselect_hyperslab(file, H5S_SELECT_SET, start, NULL, size, NULL) < 0 ||
         H5Dwrite(writer->dataset[id], tr_hdf5_memory_type(variable->type), memory, file,
                  H5P_DEFAULT, values) < 0)
         status = tr_hdf5_fail(err, TR_EIO, "writing %s to %s failed", variable->name, writer->path);
-    H5Sclose(file);
-    H5Sclose(memory);
-    return status;
+    status = tr_hdf5_close(status, H5Sclose, file, variable->name, writer->path, err);
+    return tr_hdf5_close(status, H5Sclose, memory, variable->name, writer->path, err);
 }
 
 static void *scalar_at(const struct tr_writer *writer, enum tr_variable_id id, int64_t index) {
     return (char *)writer->scalar[id] + (size_t)index * tr_value_size(tr_variables[id].type);
 }
 
+static enum tr_status set_digest(struct tr_writer *writer, int64_t index, const struct tr_row *row,
+                                 struct tr_err *err) {
+    char *text;
+    TR_TRY(tr_row_digest(&text, row, &writer->layout, err));
+    free(writer->digest[index]);
+    writer->digest[index] = text;
+    return TR_OK;
+}
+
 enum tr_status tr_writer_row(struct tr_writer *writer, int64_t index, const struct tr_row *row,
                              struct tr_err *err) {
+    TR_TRY(set_digest(writer, index, row, err));
     for (enum tr_variable_id id = 0; id < TR_VARIABLES; id++) {
         if (!row->data[id])
             continue;
@@ -156,23 +171,26 @@ enum tr_status tr_writer_row(struct tr_writer *writer, int64_t index, const stru
 
 // ---- rows from another file ------------------------------------------------------------------
 
+static H5Z_filter_t filter_at(hid_t properties, int index) {
+    size_t no_values = 0;
+    return H5Pget_filter2(properties, (unsigned)index, NULL, &no_values, NULL, 0, NULL, NULL);
+}
+
 // Whether a compressed chunk means the same in both datasets. A file rewritten by other tools
 // (h5repack) may differ.
 static bool same_storage(hid_t a, hid_t b, int rank, hsize_t *chunk) {
     hsize_t other[TR_VARIABLE_DIMS];
     hid_t of_a = H5Dget_create_plist(a), of_b = H5Dget_create_plist(b);
-    bool same = H5Pget_layout(of_a) == H5D_CHUNKED && H5Pget_chunk(of_a, rank, other) == rank &&
+    bool same = of_a >= 0 && of_b >= 0 && H5Pget_layout(of_a) == H5D_CHUNKED &&
+                H5Pget_chunk(of_a, rank, other) == rank &&
                 H5Pget_chunk(of_b, rank, chunk) == rank &&
                 !memcmp(chunk, other, (size_t)rank * sizeof *chunk) &&
                 H5Pget_nfilters(of_a) == H5Pget_nfilters(of_b);
-    for (int i = 0; same && i < H5Pget_nfilters(of_a); i++) {
-        size_t no_values = 0;
-        same = H5Pget_filter2(of_a, (unsigned)i, NULL, &no_values, NULL, 0, NULL, NULL) ==
-               H5Pget_filter2(of_b, (unsigned)i, NULL, &no_values, NULL, 0, NULL, NULL);
-    }
-    H5Pclose(of_a);
-    H5Pclose(of_b);
-    return same;
+    for (int i = 0; same && i < H5Pget_nfilters(of_a); i++)
+        same = filter_at(of_a, i) == filter_at(of_b, i);
+    bool closed = of_a < 0 || H5Pclose(of_a) >= 0;
+    closed &= of_b < 0 || H5Pclose(of_b) >= 0;
+    return same && closed;
 }
 
 static enum tr_status copy_chunk(struct tr_writer *writer, enum tr_variable_id id, hsize_t *to,
@@ -232,9 +250,22 @@ static enum tr_status copy_values(struct tr_writer *writer, enum tr_variable_id 
     return status;
 }
 
+// The digest travels with its row; only what schema 1.0 wrote gets one now.
+static enum tr_status copy_digest(struct tr_writer *writer, int64_t index,
+                                  const struct tr_trace *trace, int64_t from, struct tr_err *err) {
+    if (trace->digest)
+        return tr_strdup(&writer->digest[index], trace->digest[from], err);
+    struct tr_row row;
+    TR_TRY(tr_trace_row(trace, from, &row, err));
+    enum tr_status status = set_digest(writer, index, &row, err);
+    tr_row_free(&row);
+    return status;
+}
+
 enum tr_status tr_writer_copy(struct tr_writer *writer, int64_t index, const struct tr_trace *trace,
                               int64_t from, struct tr_err *err) {
     hsize_t chunk[TR_VARIABLE_DIMS];
+    TR_TRY(copy_digest(writer, index, trace, from, err));
     for (enum tr_variable_id id = 0; id < TR_VARIABLES; id++) {
         hid_t target = writer->dataset[id];
         if (!tr_trace_has(trace, id))
@@ -265,6 +296,7 @@ static enum tr_status copy_excerpt(struct tr_writer *writer, enum tr_variable_id
 
 enum tr_status tr_writer_excerpt(struct tr_writer *writer, int64_t index,
                                  const struct tr_trace *trace, int64_t from, struct tr_err *err) {
+    TR_TRY(copy_digest(writer, index, trace, from, err));
     for (enum tr_variable_id id = 0; id < TR_VARIABLES; id++) {
         if (tr_variables[id].type == TR_VALUE_STRING)
             TR_TRY(set_string(writer, id, index, tr_trace_string(trace, id, from), err));
@@ -299,6 +331,8 @@ static enum tr_status finish(struct tr_writer *writer, struct tr_err *err) {
 
 enum tr_status tr_writer_close(struct tr_writer *writer, struct tr_err *err) {
     enum tr_status status = finish(writer, err);
+    if (status == TR_OK)
+        status = tr_seal_append(writer->path, err);
     if (status != TR_OK)
         tr_writer_discard(writer);
     else

@@ -23,6 +23,7 @@ struct tr_writer {
     hid_t dataset[TR_VARIABLES];      // of variables of more dimensions than the checkpoint's
     hid_t scale[TR_DIM_COUNT];        // the dimensions' own datasets; 0 when not in use
     void *scalar[TR_VARIABLES];       // [rows] of the others, written at the end
+    char **digest;                    // [rows] of row_digest.h, written at the end
     void *chunk;                      // one compressed chunk on its way
     uint64_t capacity;
 };
@@ -43,7 +44,7 @@ enum tr_status tr_writer_copy(struct tr_writer *writer, int64_t index, const str
 // Row `from` of the trace that the writer's excerpt is of.
 enum tr_status tr_writer_excerpt(struct tr_writer *writer, int64_t index,
                                  const struct tr_trace *trace, int64_t from, struct tr_err *err);
-// Writes the rest and closes. On failure the file is gone.
+// Writes the rest, closes and seals. On failure the file is gone.
 enum tr_status tr_writer_close(struct tr_writer *writer, struct tr_err *err);
 // Closes and removes the file; does nothing after tr_writer_close.
 void tr_writer_discard(struct tr_writer *writer);

@@ -11,7 +11,8 @@
 // The schema of a trace as data: which variables a store has, over which dimensions, of which type
 // and unit. Adding a variable is adding a row to tr_variables (and to the enum, same order).
 
-enum { TR_SCHEMA_VERSION = 1 };
+// Another version cannot be read; a minor one adds: 1.1 the seal of the file and digests of rows.
+enum { TR_SCHEMA_VERSION = 1, TR_SCHEMA_MINOR = 1 };
 
 enum tr_dim {
     TR_DIM_NONE,

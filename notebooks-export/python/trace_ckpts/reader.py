@@ -11,6 +11,9 @@ import xarray as xr
 
 ZSTD_FILTER = 32015
 COMPLETE = 1
+# How xarray's readers describe compressions that not all of its writers know.
+FOREIGN_COMPRESSION = ("compression", "compression_opts", "complevel", "zstd", "blosc", "bzip2",
+                       "szip")
 
 
 def _needs_zstd(path: Path) -> bool:
@@ -33,11 +36,21 @@ def _has_zstd() -> bool:
     return bool(h5py.h5z.filter_avail(ZSTD_FILTER))
 
 
+def _without_filter(trace: xr.Dataset) -> xr.Dataset:
+    """Forgets the compression unless it is gzip, so that `to_netcdf` works. Types and fill values stay:
+    what is saved is a trace still."""
+    for variable in trace.variables.values():
+        if not variable.encoding.get("zlib"):
+            for key in FOREIGN_COMPRESSION:
+                variable.encoding.pop(key, None)
+    return trace
+
+
 def open_trace(path: str | os.PathLike[str]) -> xr.Dataset:
     """Opens a store, or a copy of it in HDF5 or netCDF; values are read when they are used.
 
     Where the zstd filter is missing, the copy that `trace-export FILE --to hdf5` leaves beside the
-    store (trace.gzip.h5 for trace.h5) is opened instead.
+    store (trace.gzip.h5 for trace.h5) is opened instead. `to_netcdf` saves it without compression.
     """
     store = Path(path)
     if _needs_zstd(store) and not _has_zstd():
@@ -46,7 +59,7 @@ def open_trace(path: str | os.PathLike[str]) -> xr.Dataset:
             raise OSError(f"{store} is compressed by zstd and HDF5 has no filter for it: "
                           f"pip install hdf5plugin, or trace-export {store} --to hdf5 -o {copy}")
         store = copy
-    return xr.open_dataset(store, engine="h5netcdf")
+    return _without_filter(xr.open_dataset(store, engine="h5netcdf"))
 
 
 def complete(trace: xr.Dataset) -> xr.Dataset:
