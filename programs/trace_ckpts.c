@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ckpts_options.h"
 #include "exit.h"
 #include "interrupt.h"
 #include "mpi/dist.h"
-#include "options.h"
 #include "run/run.h"
 
 // Usage errors are printed by one rank only, before MPI starts: launchers tell the rank by
@@ -37,11 +37,11 @@ static int run(const struct tr_run_settings *settings, struct dist *dist) {
 }
 
 int main(int argc, char **argv) {
-    struct tr_run_settings settings;
+    struct tr_run_settings settings = tr_ckpts_defaults();
     struct tr_err err = {0};
     struct dist *dist;
-    char *command = tr_options_command(argc, argv); // before getopt sorts it
-    tr_options_parse(&settings, argc, argv, is_first_rank());
+    char *command = tr_command_line(argc, argv); // before getopt sorts it
+    program_parse(&trace_ckpts_program, &settings, argc, argv, is_first_rank());
     settings.command = command ? command : "trace-ckpts";
     settings.stop = tr_interrupt_flag();
     enum tr_status status = dist_open(&dist, &argc, &argv, &err);

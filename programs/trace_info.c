@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // trace-info: what is inside a trace, how far it got, where it came from.
-#include <argp.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -10,6 +9,7 @@
 
 #include "base/strings.h"
 #include "exit.h"
+#include "info_options.h"
 #include "store/parts.h"
 #include "store/store.h"
 
@@ -248,46 +248,8 @@ static int show(const char *path, bool check) {
 
 // ---- the command line ------------------------------------------------------------------------
 
-struct options {
-    const char *path;
-    bool check;
-};
-
-static error_t parse(int key, char *argument, struct argp_state *state) {
-    struct options *options = state->input;
-    switch (key) {
-    case 'c':
-        options->check = true;
-        return 0;
-    case ARGP_KEY_ARG:
-        if (options->path)
-            argp_error(state, "one FILE at a time");
-        options->path = argument;
-        return 0;
-    case ARGP_KEY_NO_ARGS:
-        argp_error(state, "which FILE?");
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
-const char *argp_program_version = "trace-info " TRACE_VERSION;
-
 int main(int argc, char **argv) {
-    static const struct argp_option table[] = {
-        {"check", 'c', 0, 0, "Read everything and compare it with what was written", 0},
-        {0, 0, 0, 0, 0, 0},
-    };
-    static const struct argp argp = {
-        .options = table,
-        .parser = parse,
-        .args_doc = "FILE",
-        .doc = "Shows what is inside a trace, how far it got, and where it came from. FILE is what "
-               "trace-ckpts wrote, also while it still writes, or one part of FILE.parts."};
-    struct options options = {0};
-    argp_err_exit_status = EXIT_USAGE;
-    if (argp_parse(&argp, argc, argv, 0, NULL, &options))
-        return EXIT_USAGE;
+    struct info_options options = {0};
+    program_parse(&trace_info_program, &options, argc, argv, true);
     return show(options.path, options.check);
 }

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "analyze_options.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static const double LARGEST = (double)(INT64_C(1) << 53);
+
+static bool read_module(void *settings, const char *word, char why[OPTION_WHY]) {
+    struct an_settings *s = &((struct analyze_options *)settings)->settings;
+    bool found = false;
+    for (int group = 0; group < AN_GROUPS; group++) {
+        s->wanted[group] = strcmp(word, an_group_names[group]) == 0;
+        found |= s->wanted[group];
+    }
+    snprintf(why, OPTION_WHY, "takes attn, mlp, block or joint");
+    return found;
+}
+
+#define SETS(member) OPTION_SETS(struct analyze_options, member)
+
+static const struct option_row rows[] = {
+    {.kind = OPTION_HEADING, .help = "What is asked:"},
+    {"module", 'm', "attn|mlp|block|joint",
+     "What to rank: one kind of sublayer, whole blocks, or attention and MLP together (default: "
+     "all of these, one after the other)",
+     OPTION_WORD, .read = read_module},
+    {"count", 'n', "N",
+     "How many layers are \"the least important\" (default: about a quarter of them)", OPTION_WHOLE,
+     SETS(settings.count), 1, LARGEST},
+    {"below", 'b', "TAU",
+     "Test which layers' importance is below this at every checkpoint (default: no test)",
+     OPTION_REAL, SETS(settings.below), 0.0, 2.0},
+    {"from", 'f', "STEP",
+     "Rest claims on the checkpoints from this training step on; histories show all (default: all)",
+     OPTION_WHOLE, SETS(settings.from), 0, LARGEST},
+
+    {.kind = OPTION_HEADING, .help = "How sure:"},
+    {"resamples", 'r', "N", "Resamples of the bootstrap and of permutation tests (default: 10000)",
+     OPTION_WHOLE, SETS(settings.resamples), 100, LARGEST},
+    {"seed", 's', "N", "Seed of the resamples (default: 0)", OPTION_WHOLE, SETS(settings.seed), 0,
+     LARGEST},
+    {"level", 'l', "P",
+     "Confidence of intervals; 1 - P is the false-discovery rate (default: 0.95)", OPTION_REAL,
+     SETS(settings.level), 0.5, 0.9999},
+
+    {.kind = OPTION_HEADING, .help = "What is written:"},
+    {"json", 'j', "OUT", "Write everything that was computed to this file", OPTION_TEXT,
+     SETS(json)},
+    {"plan", 'p', "OUT",
+     "Write what to drop to this file: the N lowest of the --module by the mean over training, or "
+     "with --below and no --count those below TAU",
+     OPTION_TEXT, SETS(plan)},
+};
+
+static bool add_file(void *settings, char *word, char why[OPTION_WHY]) {
+    struct analyze_options *options = settings;
+    int at = options->path[0] ? 1 : 0;
+    snprintf(why, OPTION_WHY, "one FILE, or two to compare, please");
+    if (options->path[1])
+        return false;
+    options->path[at] = word;
+    return true;
+}
+
+static bool same_file(const char *a, const char *b) {
+    struct stat x, y;
+    return a && b &&
+           (strcmp(a, b) == 0 ||
+            (stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino));
+}
+
+// An output that is no file of its own.
+static bool check_output(const struct analyze_options *options, const char *name, const char *path,
+                         char why[OPTION_WHY]) {
+    if (!path)
+        return true;
+    if (!*path)
+        snprintf(why, OPTION_WHY, "--%s is empty: where shall it go?", name);
+    else if (!strcmp(path, "-"))
+        snprintf(why, OPTION_WHY, "--%s takes a file; the report goes to stdout", name);
+    for (int input = 0; input < 2 && !*why; input++)
+        if (same_file(path, options->path[input]))
+            snprintf(why, OPTION_WHY, "--%s would overwrite %s", name, options->path[input]);
+    return !*why;
+}
+
+static bool check(const void *settings, char why[OPTION_WHY]) {
+    const struct analyze_options *options = settings;
+    int wanted = 0;
+    for (int group = 0; group < AN_GROUPS; group++)
+        wanted += options->settings.wanted[group];
+    if (!options->path[0])
+        snprintf(why, OPTION_WHY, "which FILE?");
+    else if (options->plan && wanted != 1)
+        snprintf(why, OPTION_WHY, "--plan needs a --module: attn, mlp, block or joint");
+    if (*why || !check_output(options, "json", options->json, why) ||
+        !check_output(options, "plan", options->plan, why))
+        return false;
+    if (same_file(options->json, options->plan))
+        snprintf(why, OPTION_WHY, "--json and --plan are the same file");
+    else if (same_file(options->path[0], options->path[1]))
+        snprintf(why, OPTION_WHY, "%s and %s are the same file", options->path[0],
+                 options->path[1]);
+    return !*why;
+}
+
+const struct program trace_analyze_program = {
+    .name = "trace-analyze",
+    .arguments = "FILE [FILE2]",
+    .summary = "Which layers of a traced training run are redundant at every stage, and how sure "
+               "that is: importance with intervals, the stability of the ranking, the set of the "
+               "least important layers, when it was decided, and what chance would give. Of two "
+               "files, the report of the first and how the second differs.",
+    .exit_status = "0 all well, 2 usage, 3 environment.",
+    .options = rows,
+    .option_count = sizeof rows / sizeof rows[0],
+    .argument = add_file,
+    .check = check,
+};
+
+struct analyze_options tr_analyze_defaults(void) {
+    return (struct analyze_options){.settings = {.wanted = {true, true, true, true},
+                                                 .below = NAN,
+                                                 .from = INT64_MIN,
+                                                 .resamples = 10000,
+                                                 .level = 0.95}};
+}

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef TR_ANALYZE_OPTIONS_H
+#define TR_ANALYZE_OPTIONS_H
+
+#include "analysis/result.h"
+#include "option.h"
+
+// trace-analyze's command line.
+struct analyze_options {
+    const char *path[2];     // the second: NULL, or a run to compare with
+    const char *json, *plan; // files to write; NULL: none
+    struct an_settings settings;
+};
+
+struct analyze_options tr_analyze_defaults(void);
+
+#endif

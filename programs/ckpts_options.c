@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+// trace-ckpts' command line.
+#include "ckpts_options.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/strings.h"
+
+static const double LARGEST = (double)(INT64_C(1) << 53);
+
+static bool add_path(void *settings, char *path, char why[OPTION_WHY]) {
+    struct tr_run_settings *s = settings;
+    size_t count = (size_t)s->path_count + 1;
+    char **paths = realloc(s->paths, count * sizeof *paths);
+    if (!paths) {
+        snprintf(why, OPTION_WHY, "no memory for %zu paths", count);
+        return false;
+    }
+    s->paths = paths;
+    s->paths[s->path_count++] = path;
+    return true;
+}
+
+static bool read_ckpts(void *settings, const char *word, char why[OPTION_WHY]) {
+    return add_path(settings, (char *)word, why);
+}
+
+static bool read_device(void *settings, const char *word, char why[OPTION_WHY]) {
+    struct tr_run_settings *s = settings;
+    s->any_device = strcmp(word, "auto") == 0;
+    s->device = strcmp(word, "cuda") == 0 ? KN_CUDA : KN_CPU;
+    snprintf(why, OPTION_WHY, "takes auto, cpu or cuda");
+    return s->any_device || s->device == KN_CUDA || strcmp(word, "cpu") == 0;
+}
+
+static bool read_type(void *settings, const char *word, char why[OPTION_WHY]) {
+    struct tr_run_settings *s = settings;
+    int type = KN_F32;
+    while (type <= KN_BF16 && strcmp(word, kn_type_name((enum kn_type)type)) != 0)
+        type++;
+    s->any_type = strcmp(word, "auto") == 0;
+    s->type = type > KN_BF16 ? KN_F32 : (enum kn_type)type;
+    snprintf(why, OPTION_WHY, "takes auto, f32, bf16 or f16");
+    return s->any_type || type <= KN_BF16;
+}
+
+#define SETS(member) OPTION_SETS(struct tr_run_settings, member)
+
+static const struct option_row rows[] = {
+    {.kind = OPTION_HEADING, .help = "What to trace:"},
+    {"ckpts", 'c', "DIR...",
+     "Checkpoint folders, as the shell expands dir/*; plain files among them are skipped",
+     OPTION_WORD, .read = read_ckpts},
+    {"input", 'i', "CSV", "A manifest instead: columns path, step, tokens, stage", OPTION_TEXT,
+     SETS(manifest)},
+    {"tokens-per-step", 0, "N", "Tokens per training step, for checkpoints whose names lack tokens",
+     OPTION_WHOLE, SETS(tokens_per_step), 1, LARGEST},
+    {"name-pattern", 0, "REGEX",
+     "How folders' names say step, tokens and stage: groups of these names, as in "
+     "'run(?<stage>\\d+)_(?<step>\\d+)' (PCRE2); with a slash in it, how paths do",
+     OPTION_TEXT, SETS(name_pattern)},
+    {"separate", 0, NULL,
+     "Checkpoints of one step are of several lines of training (seeds, ingredients of a merge): "
+     "each line becomes a stage",
+     OPTION_FLAG, SETS(separate)},
+
+    {.kind = OPTION_HEADING, .help = "Over which text (default: a built-in one):"},
+    {"text", 0, "FILE",
+     "Plain text or .jsonl with \"text\", tokenised with the series' own tokenizer.json, "
+     "tokenizer.model or .tiktoken",
+     OPTION_TEXT, SETS(text)},
+    {"bos", 0, NULL, "Begin each document with the token that the tokenizer puts before a text",
+     OPTION_FLAG, SETS(bos)},
+    {"tokens", 0, "FILE", "Token ids: .npy, .jsonl with \"input_ids\", raw .u16, .bin or .u32",
+     OPTION_TEXT, SETS(tokens)},
+    {"samples", 0, "N", "Rows of tokens (default: as many as there are, at most 256)", OPTION_WHOLE,
+     SETS(samples), 1, LARGEST},
+    {"seq-len", 0, "N", "Tokens per row (default: the model's maximum, at most 2048)", OPTION_WHOLE,
+     SETS(seq_len), 1, LARGEST},
+
+    {.kind = OPTION_HEADING, .help = "How:"},
+    {"device", 0, "auto|cpu|cuda",
+     "Where to compute (default: auto: cuda where there is a device, else cpu)", OPTION_WORD,
+     .read = read_device},
+    {"dtype", 0, "auto|f32|bf16|f16",
+     "Operands of products (default: auto: f32 on the CPU; on a device f16 for f16 weights, else "
+     "bf16)",
+     OPTION_WORD, .read = read_type},
+    {"device-memory", 0, "SIZE",
+     "Memory that the ranks on a device take of it together, CUDA's own included, as 16G (default: "
+     "90 % of what is free)",
+     OPTION_SIZE, SETS(device_memory)},
+    {"spans", 0, NULL, "Also compare the residual stream between any two blocks: cosine and CKA",
+     OPTION_FLAG, SETS(spans)},
+    {"span-tokens", 0, "N", "With --spans: of N tokens, spread over the rows (default: 1024)",
+     OPTION_WHOLE, SETS(span_tokens), 4, LARGEST},
+    {"drift-tokens", 0, "N", "With --spans: keep the stream itself of N of them (default: 32)",
+     OPTION_WHOLE, SETS(drift_tokens), 1, LARGEST},
+    {"per-token", 0, NULL, "Also keep the importance of every token", OPTION_FLAG, SETS(per_token)},
+    {"no-nll", 0, NULL, "Leave out the head and the loss", OPTION_FLAG, SETS(no_nll)},
+    {"drop", 0, "SET",
+     "Leave out sublayers: attn:25,26 mlp:27 block:3, or @FILE with such a text, a plan, or a "
+     "config.json with drop_attn_list and drop_mlp_list",
+     OPTION_TEXT, SETS(drop)},
+    {"dry-run", 0, NULL, "Print the plan and stop", OPTION_FLAG, SETS(dry_run)},
+
+    {.kind = OPTION_HEADING, .help = "Where to:"},
+    {"output", 'o', "FILE", "The store (default: trace.h5)", OPTION_TEXT, SETS(out)},
+    {"publish", 0, "SEC", "Publish the store at most every SEC seconds (default: 60)", OPTION_WHOLE,
+     SETS(publish_seconds), 0, LARGEST},
+    {"fresh", 0, NULL, "Forget what the store holds and start anew", OPTION_FLAG, SETS(fresh)},
+    {"verify", 0, NULL, "Re-read checkpoints already traced and compare their digests", OPTION_FLAG,
+     SETS(verify)},
+
+    {.kind = OPTION_HEADING, .help = "Messages:"},
+    {"progress", 0, "SEC", "A line every SEC seconds, 0 for none (default: 30; on a terminal 1)",
+     OPTION_WHOLE, SETS(progress_seconds), 0, LARGEST},
+    {"quiet", 'q', NULL, "Warnings and errors only", OPTION_FLAG, SETS(quiet)},
+    {"verbose", 'v', NULL, "More about each checkpoint", OPTION_FLAG, SETS(verbose)},
+};
+
+// The first rule that the settings break.
+static const char *contradiction(const struct tr_run_settings *s) {
+    if (!s->path_count && !s->manifest)
+        return "which checkpoints? Give --ckpts DIR... or --input CSV";
+    if (s->path_count && s->manifest)
+        return "--ckpts and --input exclude each other";
+    if (!*s->out)
+        return "--output is empty: where shall the store go?";
+    if (s->text && s->tokens)
+        return "--text and --tokens exclude each other";
+    if (s->bos && s->tokens)
+        return "--bos begins documents of text; --tokens are taken as they are";
+    if (!s->spans && s->span_tokens)
+        return "--span-tokens needs --spans";
+    if (!s->spans && s->drift_tokens)
+        return "--drift-tokens needs --spans";
+    return NULL;
+}
+
+static bool check(const void *settings, char why[OPTION_WHY]) {
+    const char *rule = contradiction(settings);
+    snprintf(why, OPTION_WHY, "%s", rule ? rule : "");
+    return !rule;
+}
+
+const struct program trace_ckpts_program = {
+    .name = "trace-ckpts",
+    .arguments = "--ckpts DIR...",
+    .summary = "Runs every checkpoint of a training run over a calibration text, measures what "
+               "each attention and MLP sublayer and each block adds to the residual stream, and "
+               "stores it as a compressed time series (HDF5, netCDF-4 shaped).",
+    .details = "Under MPI the checkpoints are shared among the ranks: mpirun -n 4 trace-ckpts "
+               "--ckpts dir/*. Running the same command again continues where it stopped.",
+    .exit_status = "0 all well, 1 some checkpoints failed (named), 2 usage, 3 environment, 75 "
+                   "stopped by a signal with work left.",
+    .options = rows,
+    .option_count = sizeof rows / sizeof rows[0],
+    .argument = add_path,
+    .check = check,
+};
+
+struct tr_run_settings tr_ckpts_defaults(void) {
+    return (struct tr_run_settings){.out = "trace.h5",
+                                    .version = "trace-ckpts " TRACE_VERSION,
+                                    .messages = stderr,
+                                    .results = stdout,
+                                    .publish_seconds = 60,
+                                    .progress_seconds = -1,
+                                    .device = KN_CPU,
+                                    .any_device = true,
+                                    .any_type = true};
+}
+
+char *tr_command_line(int argc, char **argv) {
+    struct tr_string command = {0};
+    for (int i = 0; i < argc; i++)
+        if (tr_string_format(&command, NULL, i ? " %s" : "%s", argv[i]) != TR_OK)
+            return NULL;
+    return command.data;
+}

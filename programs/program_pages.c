@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+// program_pages man|markdown|bash PROGRAM [OUT]: what is printed from the tables of options. Built
+// with the programs and run by the build; not installed.
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "option.h"
+
+static const struct program *const programs[] = {&trace_ckpts_program, &trace_info_program,
+                                                 &trace_analyze_program, &trace_export_program};
+
+// ---- man pages (man(7)) ------------------------------------------------------------------------
+
+// Text with hyphens and backslashes as roff wants them; a line never begins with a dot.
+static void print_roff(const char *text) {
+    for (const char *at = text; *at; at++) {
+        if ((*at == '.' || *at == '\'') && (at == text || at[-1] == '\n'))
+            printf("\\&");
+        if (*at == '\\')
+            printf("\\e");
+        else if (*at == '-')
+            printf("\\-");
+        else if (*at == '\n')
+            printf("\n.br\n");
+        else
+            putchar(*at);
+    }
+    putchar('\n');
+}
+
+static void print_man_option(const struct option_row *option) {
+    if (option->kind == OPTION_HEADING) {
+        printf(".SS ");
+        print_roff(option->help);
+        return;
+    }
+    printf(".TP\n\\fB");
+    if (option->letter)
+        printf("\\-%c\\fR, \\fB", option->letter);
+    printf("\\-\\-%s\\fR", option->name);
+    if (option->argument)
+        printf(" \\fI%s\\fR", option->argument);
+    putchar('\n');
+    print_roff(option->help);
+}
+
+static void print_man(const struct program *program) {
+    printf(".TH %s 1 \"\" \"trace-ckpts " TRACE_VERSION "\" \"User Commands\"\n", program->name);
+    printf(".SH NAME\n%s \\- ", program->name);
+    int first = (int)strcspn(program->summary, ".:");
+    printf("%c%.*s\n", tolower((unsigned char)*program->summary), first - 1, program->summary + 1);
+    printf(".SH SYNOPSIS\n\\fB%s\\fR [\\fIOPTION\\fR...] %s\n", program->name, program->arguments);
+    printf(".SH DESCRIPTION\n");
+    print_roff(program->summary);
+    printf(".SH OPTIONS\n");
+    for (int i = 0; i < program->option_count; i++)
+        print_man_option(&program->options[i]);
+    if (*program_details(program)) {
+        printf(".SH NOTES\n");
+        print_roff(program_details(program));
+    }
+    printf(".SH EXIT STATUS\n");
+    print_roff(program->exit_status);
+    printf(".SH SEE ALSO\n");
+    for (size_t i = 0; i < sizeof programs / sizeof programs[0]; i++)
+        if (programs[i] != program)
+            printf(".BR %s (1)\n", programs[i]->name);
+}
+
+// ---- Markdown ----------------------------------------------------------------------------------
+
+static void print_markdown(const struct program *program) {
+    printf("| option | meaning |\n| --- | --- |\n");
+    for (int i = 0; i < program->option_count; i++) {
+        const struct option_row *option = &program->options[i];
+        if (option->kind == OPTION_HEADING) {
+            printf("| **%s** | |\n", option->help);
+            continue;
+        }
+        printf("| `");
+        if (option->letter)
+            printf("-%c, ", option->letter);
+        printf("--%s%s", option->name, option->argument ? " " : "");
+        for (const char *at = option->argument; at && *at; at++)
+            printf(*at == '|' ? "\\|" : "%c", *at);
+        printf("` | ");
+        for (const char *at = option->help; *at; at++)
+            printf(*at == '|' ? "\\|" : "%c", *at);
+        printf(" |\n");
+    }
+}
+
+// ---- bash completion ---------------------------------------------------------------------------
+
+static void print_bash(const struct program *program) {
+    char name[64];
+    snprintf(name, sizeof name, "_%s", program->name);
+    for (char *at = name; *at; at++)
+        *at = *at == '-' ? '_' : *at;
+    printf("%s() {\n    local word=${COMP_WORDS[COMP_CWORD]} last=${COMP_WORDS[COMP_CWORD - 1]}\n",
+           name);
+    printf("    case $last in\n");
+    for (int i = 0; i < program->option_count; i++) {
+        const struct option_row *option = &program->options[i];
+        if (!option->argument || !strchr(option->argument, '|'))
+            continue;
+        printf("    --%s) COMPREPLY=($(compgen -W \"", option->name);
+        for (const char *at = option->argument; *at; at++)
+            putchar(*at == '|' ? ' ' : *at);
+        printf("\" -- \"$word\")); return ;;\n");
+    }
+    printf("    esac\n    if [[ $word == -* ]]; then\n        COMPREPLY=($(compgen -W \"");
+    for (int i = 0; i < program->option_count; i++)
+        if (program->options[i].kind != OPTION_HEADING)
+            printf("--%s ", program->options[i].name);
+    printf("--help --version\" -- \"$word\"))\n    else\n        COMPREPLY=($(compgen -f -- "
+           "\"$word\"))\n    fi\n}\ncomplete -o filenames -F %s %s\n",
+           name, program->name);
+}
+
+int main(int argc, char **argv) {
+    static const struct {
+        const char *name;
+        void (*print)(const struct program *program);
+    } forms[] = {{"man", print_man}, {"markdown", print_markdown}, {"bash", print_bash}};
+    for (size_t f = 0; (argc == 3 || argc == 4) && f < sizeof forms / sizeof forms[0]; f++)
+        for (size_t p = 0; p < sizeof programs / sizeof programs[0]; p++)
+            if (!strcmp(argv[1], forms[f].name) && !strcmp(argv[2], programs[p]->name)) {
+                if (argc == 4 && !freopen(argv[3], "w", stdout))
+                    return 3;
+                forms[f].print(programs[p]);
+                return fflush(stdout) ? 3 : 0;
+            }
+    fprintf(stderr, "program_pages man|markdown|bash PROGRAM [OUT]\n");
+    return 2;
+}
