@@ -46,10 +46,11 @@ struct tr_series_options {
 // Builds the series from paths as the shell expanded them. Plain files are skipped and counted; a
 // path that does not exist is TR_EUSAGE, and so is a series without a folder.
 //
-// A folder's name is its last component, in the Hub's cache (snapshots/COMMIT) the branch. Where that is only how a trainer lays out its folders
-// (step1000/hf) it is the component above that tells a step; where last components are equal and
-// tell nothing, it is what differs in the paths. Entries that still have equal names are TR_EUSAGE
-// naming both paths: a trace knows its rows by name.
+// A folder's name is its last component, in the Hub's cache (snapshots/COMMIT) the branch. Where
+// that is only how a trainer lays out its folders (step1000/hf) it is the component above that
+// tells a step; where last components are equal and tell nothing, it is what differs in the paths.
+// Entries that still have equal names are TR_EUSAGE naming both paths: a trace knows its rows by
+// name.
 //
 // Steps and tokens come from the names, else from trainer_state.json. The order is that of
 // tr_moments_sort. Checkpoints of one step that were trained side by side (seeds, ingredients of a

@@ -133,8 +133,10 @@ static void moment_text(const struct tr_series_entry *entry, char out[64]) {
         snprintf(out, 64, "%.0f tokens", entry->parsed.tokens);
 }
 
-static enum tr_status refuse_equal_steps(struct tr_series *series, struct tr_series_entry **list,
-                                         struct tr_err *err) {
+// Refuses what was trained side by side, unless `separate` (lines that it does not tell apart); all
+// else of one step is told.
+static enum tr_status meet_equal_steps(struct tr_series *series, struct tr_series_entry **list,
+                                       bool separate, struct tr_err *err) {
     struct tr_told told = {0};
     const struct tr_series_entry *other = NULL;
     char moment[64];
@@ -143,7 +145,7 @@ static enum tr_status refuse_equal_steps(struct tr_series *series, struct tr_ser
         if (!are_of_one_moment(list[i - 1], list[i]))
             continue;
         moment_text(list[i], moment);
-        if (were_side_by_side(list[i - 1], list[i]))
+        if (!separate && were_side_by_side(list[i - 1], list[i]))
             return tr_fail(err, TR_EUSAGE,
                            "%.200s and %.200s are both of %s: not one line of training, but "
                            "several side by side (seeds, ingredients of a merge); %s",
@@ -183,11 +185,11 @@ static enum tr_status refuse_ingredients(struct tr_series_entry **list, int64_t 
     return TR_OK;
 }
 
-static enum tr_status refuse_lines(struct tr_series *series, struct tr_err *err) {
+static enum tr_status meet_lines(struct tr_series *series, bool separate, struct tr_err *err) {
     struct tr_series_entry **list;
     TR_TRY(tr_series_list(&list, series, err));
-    enum tr_status status = refuse_equal_steps(series, list, err);
-    if (status == TR_OK)
+    enum tr_status status = meet_equal_steps(series, list, separate, err);
+    if (status == TR_OK && !separate)
         status = refuse_ingredients(list, series->count, err);
     free(list);
     return status;
@@ -208,5 +210,5 @@ enum tr_status tr_series_tell_apart(struct tr_series *series, bool separate, str
     else
         TR_TRY(take_other_words(series, err));
     TR_TRY(fill_first_stage(series, err));
-    return separate ? TR_OK : refuse_lines(series, err);
+    return meet_lines(series, separate, err);
 }

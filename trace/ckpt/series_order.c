@@ -104,8 +104,8 @@ static enum tr_status say_unknown(struct tr_series *series, struct tr_err *err) 
                                 tr_told_names(&unclear, names)));
     if (timeless.count && unknown < series->count)
         TR_TRY(tr_string_format(&series->notes, err,
-                                "no step or tokens known: %s; last of the stage, or behind the "
-                                "checkpoint with the same weights\n",
+                                "no step or tokens known: %s; last of the stage, without one "
+                                "behind the checkpoint of the same weights, if any\n",
                                 tr_told_names(&timeless, names)));
     if (ends.count && unknown < series->count)
         TR_TRY(tr_string_format(&series->notes, err,
