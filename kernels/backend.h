@@ -53,11 +53,11 @@ struct kn_gather;
 struct kn_combine;
 struct kn_conversion;
 struct kn_embed;
-struct kn_loss;
 struct kn_block_end;
 struct kn_summary;
 struct kn_gram;
 struct kn_inner_products;
+struct kn_loss;
 
 // The table. `self` is the handle; entries are never NULL.
 struct kn_ops {
@@ -96,13 +96,13 @@ struct kn_ops {
     enum kn_status (*combine)(struct kn_backend *self, const struct kn_combine *op);
     enum kn_status (*convert)(struct kn_backend *self, const struct kn_conversion *op);
     enum kn_status (*embed)(struct kn_backend *self, const struct kn_embed *op);
-    enum kn_status (*loss)(struct kn_backend *self, const struct kn_loss *op);
 
     // kernels/measure.h
     enum kn_status (*block_end)(struct kn_backend *self, const struct kn_block_end *op);
     enum kn_status (*summary)(struct kn_backend *self, const struct kn_summary *op);
     enum kn_status (*gram)(struct kn_backend *self, const struct kn_gram *op);
     enum kn_status (*inner_products)(struct kn_backend *self, const struct kn_inner_products *op);
+    enum kn_status (*loss)(struct kn_backend *self, const struct kn_loss *op);
 };
 
 // A handle: the table first, so that callers write kn->ops->product(kn, &op).

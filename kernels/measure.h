@@ -4,8 +4,10 @@
 
 #include "kernels/ops.h"
 
-// Ops that measure what a forward pass adds to its residual stream. They take the conventions of
-// kernels/ops.h.
+// Ops that measure: what blocks add to the residual stream, and what a model makes of it in the
+// end. They keep the conventions of kernels/ops.h.
+
+// ---- the residual stream -----------------------------------------------------------------------
 
 // The end of a block in one pass over its streams, all f32 [n,d]: the sufficient statistics of its
 // three residual adds, then x += attention + mlp in place. An add brings e to a stream v:
@@ -64,11 +66,13 @@ struct kn_summary {
     int64_t bins, position_bins;
 };
 
+// ---- vectors with each other -------------------------------------------------------------------
+
 // Products of the vectors x_0, x_1, ... with each other, f32 and `cols` long, one after the other
-// in x: the block y[i * width + j] = x_(row + i) . x_(col + j), f32 [rows, width]. Of a block on
-// the diagonal (row == col, rows == width) what lies right of the diagonal stays as it was. gram
-// and inner_products keep no state and run on one thread: any number of threads may call them for
-// one handle at once. Hosts alone have them; elsewhere KN_EUNSUPPORTED.
+// in x, accumulated in f32: the block y[i * width + j] = x_(row + i) . x_(col + j), f32 [rows,
+// width]. Of a block on the diagonal (row == col, rows == width) what lies right of the diagonal
+// stays as it was. gram and inner_products keep no state and run on one thread: any number of
+// threads may call them for one handle at once. Hosts alone have them; elsewhere KN_EUNSUPPORTED.
 struct kn_gram {
     float *y;
     const float *x;
@@ -82,5 +86,27 @@ struct kn_inner_products {
     const float *x;
     int64_t count, pitch, length;
 };
+
+// ---- the head ----------------------------------------------------------------------------------
+
+// One panel of the head, for the loss without ever holding all logits:
+//   z[r, c] = scale * (x[r,:] . w[c,:] + bias[c]),  c in the panel's vocabulary rows [first_id,
+//   first_id + w.rows);  z = softcap * tanh(z / softcap) where softcap > 0
+//   maximum[r], sum[r]: running max and sum of exp(z - max) over the panels so far
+//   target[r]: z of targets[r] once its panel has passed; targets[r] < 0: no target
+// kn_loss_begin sets maximum = -infinity, sum = 0, target = 0; after all panels
+//   loss = maximum + log(sum) - target.
+// x activations, w any type.
+struct kn_loss {
+    double *maximum, *sum, *target; // [n]
+    struct kn_matrix x, w;
+    const float *bias;      // f32 [w.rows] or NULL
+    const int32_t *targets; // [n]
+    int64_t first_id;
+    float scale, softcap; // softcap 0: none
+};
+
+// The state of a loss before its first panel; reads op->x.rows and the three pointers. Waits.
+enum kn_status kn_loss_begin(struct kn_backend *kn, const struct kn_loss *op);
 
 #endif

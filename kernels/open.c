@@ -6,7 +6,7 @@
 #include <time.h>
 
 #include "convert.h"
-#include "kernels/ops.h"
+#include "kernels/measure.h"
 #include "reference.h"
 
 enum { ERROR_MAX = 256 }; // bytes of kn_options' error

@@ -193,8 +193,6 @@ struct kn_conversion {
     int64_t count;
 };
 
-// ---- both ends of a model ----------------------------------------------------------------------
-
 // y[r,:] = scale * table[ids[r] - first_id, :] for the rows whose id lies in [first_id, first_id +
 // table.rows), or y[r,:] += that where `accumulate`; other rows are left as they are. y f32, the
 // table any type.
@@ -205,25 +203,5 @@ struct kn_embed {
     float scale;
     bool accumulate;
 };
-
-// One panel of the head, for the loss without ever holding all logits:
-//   z[r, c] = scale * (x[r,:] . w[c,:] + bias[c]),  c in the panel's vocabulary rows [first_id,
-//   first_id + w.rows);  z = softcap * tanh(z / softcap) where softcap > 0
-//   maximum[r], sum[r]: running max and sum of exp(z - max) over the panels so far
-//   target[r]: z of targets[r] once its panel has passed; targets[r] < 0: no target
-// kn_loss_begin sets maximum = -infinity, sum = 0, target = 0; after all panels
-//   loss = maximum + log(sum) - target.
-// x activations, w any type.
-struct kn_loss {
-    double *maximum, *sum, *target; // [n]
-    struct kn_matrix x, w;
-    const float *bias;      // f32 [w.rows] or NULL
-    const int32_t *targets; // [n]
-    int64_t first_id;
-    float scale, softcap; // softcap 0: none
-};
-
-// The state of a loss before its first panel; reads op->x.rows and the three pointers. Waits.
-enum kn_status kn_loss_begin(struct kn_backend *kn, const struct kn_loss *op);
 
 #endif

@@ -82,11 +82,11 @@ const struct kn_ops kn_reference_ops = {
     .combine = kn_reference_combine,
     .convert = kn_reference_convert,
     .embed = kn_reference_embed,
-    .loss = kn_reference_loss,
     .block_end = kn_reference_block_end,
     .summary = kn_reference_summary,
     .gram = kn_reference_gram,
     .inner_products = kn_reference_inner_products,
+    .loss = kn_reference_loss,
 };
 
 enum kn_status kn_reference_open(struct kn_backend **kn_p, const struct kn_options *options) {

@@ -195,11 +195,11 @@ static const struct kn_ops cuda_ops = {
     .combine = cuda_combine,
     .convert = cuda_convert,
     .embed = cuda_embed,
-    .loss = cuda_loss,
     .block_end = cuda_block_end,
     .summary = cuda_summary,
     .gram = cuda_gram,
     .inner_products = cuda_inner_products,
+    .loss = cuda_loss,
 };
 
 static enum kn_status set_up_device(struct kn_backend *self) {

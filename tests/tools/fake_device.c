@@ -339,11 +339,11 @@ static const struct kn_ops fake_ops = {
     .combine = fake_combine,
     .convert = fake_convert,
     .embed = fake_embed,
-    .loss = fake_loss,
     .block_end = fake_block_end,
     .summary = fake_summary,
     .gram = fake_gram,
     .inner_products = fake_inner_products,
+    .loss = fake_loss,
 };
 
 struct kn_backend *fake_device_open(enum fake_order order) {
