@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "ckpt/name_pattern.h"
 
 static void shape_text(const int64_t *shape, int dims, char out[128]) {
     int at = snprintf(out, 128, "[");
@@ -32,7 +33,10 @@ static enum tr_status find_tensor(const struct tr_binder *b, enum tr_weight weig
                                   int64_t index, int64_t rows, int64_t cols,
                                   const struct tr_tensor **tensor_p) {
     char name[256], expected[128], found[128];
-    snprintf(name, sizeof name, b->config->family->weights[weight], layer, (int)index);
+    const char *pattern = b->config->family->weights[weight];
+    const struct tr_name_numbers numbers = {{layer, index, index}};
+    if (!tr_pattern_expand(pattern, &numbers, name, sizeof name))
+        return tr_fail(b->err, TR_EUNSUPPORTED, "%s: the name %s is too long", b->folder, pattern);
     const char *prefix = b->config->family->prefix;
     const struct tr_tensor *tensor = prefix
                                          ? tr_checkpoint_find_prefixed(b->checkpoint, name, prefix)
