@@ -240,7 +240,7 @@ static enum tr_status add_torch(struct tr_checkpoint *checkpoint, const char *na
     struct state_dict dict = {0};
     TR_TRY(tr_checkpoint_add_file(checkpoint, name, &file, err));
     TR_TRY(check_start(file, err));
-    TR_TRY(tr_zip_open(&dict.zip, file->fd, file->size, file->path, err));
+    TR_TRY(tr_zip_open(&dict.zip, file->fd, 0, file->size, file->path, err));
     dict.file = file;
     enum tr_status status = read_dict(checkpoint, &dict, err);
     tr_zip_close(&dict.zip);
