@@ -97,7 +97,7 @@ static enum tr_status read_offsets(struct header *header, struct tr_tensor *tens
         return tr_fail(err, TR_EFORMAT,
                        "%s: tensor %s ends (%" PRIu64 ") before it begins (%" PRIu64 ")",
                        header->path, tensor->name, end, begin);
-    tensor->offset = begin;
+    tensor->piece.offset = begin;
     tensor->bytes = end - begin;
     return TR_OK;
 }
@@ -190,7 +190,7 @@ static int compare_names(const void *a, const void *b) {
 
 static int compare_offsets(const void *a_, const void *b_) {
     const struct tr_tensor *a = a_, *b = b_;
-    int order = (a->offset > b->offset) - (a->offset < b->offset);
+    int order = (a->piece.offset > b->piece.offset) - (a->piece.offset < b->piece.offset);
     return order ? order : (a->bytes > b->bytes) - (a->bytes < b->bytes);
 }
 
@@ -242,13 +242,13 @@ static enum tr_status validate(struct header *header, uint64_t data_start, uint6
     for (int64_t i = 0; i < header->count; i++) {
         struct tr_tensor *tensor = &header->tensors[i];
         TR_TRY(check_size(header, tensor, err));
-        if (tensor->offset != expected)
+        if (tensor->piece.offset != expected)
             return tr_fail(err, TR_EFORMAT,
                            "%s: tensor %s begins at byte %" PRIu64 " of the data, %s ends at "
                            "%" PRIu64 ": %s",
-                           header->path, tensor->name, tensor->offset,
+                           header->path, tensor->name, tensor->piece.offset,
                            i ? tensor[-1].name : "the header", expected,
-                           tensor->offset < expected ? "they overlap" : "there is a hole");
+                           tensor->piece.offset < expected ? "they overlap" : "there is a hole");
         expected += tensor->bytes;
     }
     if (expected != data_size)
@@ -258,7 +258,7 @@ static enum tr_status validate(struct header *header, uint64_t data_start, uint6
                        header->path, expected, data_size,
                        data_size < expected ? "truncated" : "followed by something else");
     for (int64_t i = 0; i < header->count; i++)
-        header->tensors[i].offset += data_start;
+        header->tensors[i].piece.offset += data_start;
     return TR_OK;
 }
 

@@ -13,7 +13,7 @@
 enum { TR_SAFETENSORS_HEADER_LIMIT = 100000000 }; // bytes of JSON, as the reference parser has it
 
 // Parses the JSON header json[0, size) of a file of `file_size` bytes into *tensors_p [*count_p],
-// in order of their offsets; `offset` counts from the start of the file, `file` is 0. Names point
+// in order of their offsets; `piece.offset` counts from the start of the file. Names point
 // into *names_p. Both are freed with free(). Checked: types and shapes, overflow of products,
 // sizes against shapes, no holes, no overlaps, no trailing bytes. `path` opens each sentence.
 enum tr_status tr_safetensors_parse(const char *json, uint64_t size, uint64_t file_size,

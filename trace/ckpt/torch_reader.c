@@ -133,9 +133,9 @@ static enum tr_status place(const struct state_dict *dict, const struct tr_value
                        " elements of %s",
                        dict->file->path, tensor->name, entry->name, entry->size,
                        storage->storage.count, type->dtype_text);
-    tensor->offset = entry->offset;
+    tensor->piece.offset = entry->offset;
     if (tensor->bytes)
-        tensor->offset += (uint64_t)value->tensor.offset * type->size;
+        tensor->piece.offset += (uint64_t)value->tensor.offset * type->size;
     return TR_OK;
 }
 
@@ -148,10 +148,10 @@ static enum tr_status describe(const struct state_dict *dict, const struct tr_va
     tensor->bytes = type->size;
     for (int i = 0; i < tensor->dims; i++) {
         tensor->shape[i] = value->tensor.shape->sequence.items[i]->integer;
-        tensor->strides[i] = value->tensor.strides->sequence.items[i]->integer;
+        tensor->piece.strides[i] = value->tensor.strides->sequence.items[i]->integer;
         tensor->bytes *= (uint64_t)tensor->shape[i];
     }
-    tensor->strided = !tr_is_row_major(tensor->dims, tensor->shape, tensor->strides);
+    tensor->strided = !tr_is_row_major(tensor->dims, tensor->shape, tensor->piece.strides);
     return place(dict, value, tensor, err);
 }
 

@@ -1,18 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bind.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
 #include "ckpt/name_pattern.h"
-
-static void shape_text(const int64_t *shape, int dims, char out[128]) {
-    int at = snprintf(out, 128, "[");
-    for (int i = 0; i < dims && at < 100; i++)
-        at += snprintf(out + at, 128 - (size_t)at, i ? ", %lld" : "%lld", (long long)shape[i]);
-    snprintf(out + at, 128 - (size_t)at, "]");
-}
 
 int64_t tr_shape_elements(const int64_t *shape, int dims) {
     int64_t count = 1;
@@ -32,7 +24,7 @@ static bool fits(const struct tr_tensor *tensor, int64_t rows, int64_t cols) {
 static enum tr_status find_tensor(const struct tr_binder *b, enum tr_weight weight, int layer,
                                   int64_t index, int64_t rows, int64_t cols,
                                   const struct tr_tensor **tensor_p) {
-    char name[256], expected[128], found[128];
+    char name[256], expected[TR_INDEX_MAX], found[TR_INDEX_MAX];
     const char *pattern = b->config->family->weights[weight];
     const struct tr_name_numbers numbers = {{layer, index, index}};
     if (!tr_pattern_expand(pattern, &numbers, name, sizeof name))
@@ -47,10 +39,10 @@ static enum tr_status find_tensor(const struct tr_binder *b, enum tr_weight weig
                        name, b->config->family->model_type, (long long)b->config->layers);
     if (!fits(tensor, rows, cols)) {
         const int64_t shape[2] = {rows, cols};
-        shape_text(shape, cols == 1 ? 1 : 2, expected);
-        shape_text(tensor->shape, tensor->dims, found);
         return tr_fail(b->err, TR_EFORMAT, "%s: tensor %s has shape %s, config.json asks for %s",
-                       tr_checkpoint_file(b->checkpoint, tensor), name, found, expected);
+                       tr_checkpoint_file(b->checkpoint, tensor), name,
+                       tr_index_text(tensor->dims, tensor->shape, found),
+                       tr_index_text(cols == 1 ? 1 : 2, shape, expected));
     }
     if (tensor->dtype == TR_OTHER_DTYPE)
         return tr_fail(b->err, TR_EUNSUPPORTED,
