@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "model/config_layers.h"
 
 // Bounds that no model reaches and below which no product of two sizes overflows.
 enum { MAX_HEADS = 1 << 16, MAX_SIZE = 1 << 24 };
@@ -235,14 +236,7 @@ static enum tr_status read_experts(struct tr_config *c, const struct source *fro
 
 // ---- layers ------------------------------------------------------------------------------------
 
-static void mark(struct tr_config *c, int64_t layer, enum tr_layer_flag which, bool on) {
-    if (on)
-        c->layer[layer] |= (uint8_t)which;
-    else
-        c->layer[layer] &= (uint8_t)~which;
-}
-
-// Kinds by rule; lists in config.json override them.
+// Kinds by rule; lists in config.json override them (config_layers.h).
 static enum tr_status mark_layers(struct tr_config *c, const struct source *from) {
     int64_t used, period, start, end, still, dense, step;
     TR_TRY(size(c, TR_K_WINDOW, 0, 0, INT32_MAX, &c->window, from));
@@ -256,64 +250,11 @@ static enum tr_status mark_layers(struct tr_config *c, const struct source *from
     c->window *= used;
     for (int64_t i = 0; i < c->layers; i++) {
         bool full = period && (i + 1) % period == 0;
-        mark(c, i, TR_LAYER_WINDOWED, c->window && i >= start && i < end && !full);
-        mark(c, i, TR_LAYER_STILL, still && (i + 1) % still == 0);
-        mark(c, i, TR_LAYER_EXPERTS,
-             c->experts && i >= dense && step && (i + c->family->sparse_phase) % step == 0);
-    }
-    return TR_OK;
-}
-
-static enum tr_status wrong_list(const char *key, const struct source *from) {
-    return tr_fail(from->err, TR_EFORMAT, "%s: \"%s\" does not fit the layers", from->path, key);
-}
-
-// "layer_types": "sliding_attention" or "full_attention" for each layer.
-static enum tr_status read_layer_types(struct tr_config *c, const struct source *from) {
-    const json_t *list = json_object_get(from->root, "layer_types");
-    if (!json_is_array(list) || !c->family->keys[TR_K_WINDOW].json)
-        return TR_OK;
-    if ((int64_t)json_array_size(list) < c->layers)
-        return wrong_list("layer_types", from);
-    for (int64_t i = 0; i < c->layers; i++) {
-        const char *type = json_string_value(json_array_get(list, (size_t)i));
-        bool sliding = type && strcmp(type, "sliding_attention") == 0;
-        if (!sliding && (!type || strcmp(type, "full_attention") != 0))
-            return tr_fail(from->err, TR_EUNSUPPORTED, "%s: layer type \"%.64s\" is not supported",
-                           from->path, type ? type : "?");
-        mark(c, i, TR_LAYER_WINDOWED, sliding && c->window);
-    }
-    return TR_OK;
-}
-
-// "no_rope_layers": 1 where a layer rotates, 0 where not.
-static enum tr_status read_still_layers(struct tr_config *c, const struct source *from) {
-    const json_t *rotates = json_object_get(from->root, "no_rope_layers");
-    bool listed = json_is_array(rotates) && c->family->keys[TR_K_NOPE_PERIOD].json;
-    if (listed && (int64_t)json_array_size(rotates) < c->layers)
-        return wrong_list("no_rope_layers", from);
-    for (int64_t i = 0; i < c->layers; i++) {
-        const json_t *value = json_array_get(rotates, (size_t)i);
-        if (listed && !json_is_integer(value))
-            return wrong_list("no_rope_layers", from);
-        if (listed)
-            mark(c, i, TR_LAYER_STILL, json_integer_value(value) == 0);
-        if (c->family->window_where_still && !(c->layer[i] & TR_LAYER_STILL))
-            mark(c, i, TR_LAYER_WINDOWED, false);
-    }
-    return TR_OK;
-}
-
-// "mlp_only_layers": indices of dense layers.
-static enum tr_status read_layer_lists(struct tr_config *c, const struct source *from) {
-    TR_TRY(read_still_layers(c, from));
-    TR_TRY(read_layer_types(c, from));
-    const json_t *dense = json_object_get(from->root, "mlp_only_layers");
-    for (size_t i = 0; i < json_array_size(dense); i++) {
-        json_int_t layer = json_integer_value(json_array_get(dense, i));
-        if (layer < 0 || layer >= c->layers)
-            return wrong_list("mlp_only_layers", from);
-        mark(c, layer, TR_LAYER_EXPERTS, false);
+        tr_config_mark(c, i, TR_LAYER_WINDOWED, c->window && i >= start && i < end && !full);
+        tr_config_mark(c, i, TR_LAYER_STILL, still && (i + 1) % still == 0);
+        tr_config_mark(c, i, TR_LAYER_EXPERTS,
+                       c->experts && i >= dense && step &&
+                           (i + c->family->sparse_phase) % step == 0);
     }
     return TR_OK;
 }
@@ -442,7 +383,7 @@ static enum tr_status parse_root(struct tr_config *c, const struct source *from)
     TR_TRY(read_sizes(c, from));
     TR_TRY(read_experts(c, from));
     TR_TRY(mark_layers(c, from));
-    TR_TRY(read_layer_lists(c, from));
+    TR_TRY(tr_config_read_layer_lists(c, from->root, from->path, from->err));
     TR_TRY(read_rope(c, from));
     TR_TRY(read_scales(c, from));
     TR_TRY(read_flags(c, from));
