@@ -22,7 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         return 0;
     uint64_t at = 8 + header;
     for (int64_t i = 0; i < count; i++) {
-        if (tensors[i].offset != at || !memchr(tensors[i].name, 0, size))
+        if (tensors[i].piece.offset != at || !memchr(tensors[i].name, 0, size))
             abort();
         at += tensors[i].bytes;
     }

@@ -29,7 +29,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         fd = memfd_create("zip", 0);
     if (fd < 0 || ftruncate(fd, 0) || pwrite(fd, data, size, 0) != (ssize_t)size)
         abort();
-    if (tr_zip_open(&zip, fd, size, "file", &err) != TR_OK)
+    if (tr_zip_open(&zip, fd, 0, size, "file", &err) != TR_OK)
         return 0;
     check(&zip, size);
     tr_zip_close(&zip);

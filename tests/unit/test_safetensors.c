@@ -55,14 +55,14 @@ static void test_tensors_come_in_order_of_their_offsets(void **state) {
     assert_string_equal(t[0].name, "a");
     assert_int_equal(t[0].dtype, TR_F64);
     assert_int_equal(t[0].dims, 0);
-    assert_int_equal(t[0].offset, start);
+    assert_int_equal(t[0].piece.offset, start);
     assert_string_equal(t[1].name, "b");
     assert_int_equal(t[1].dtype, TR_BF16);
     assert_string_equal(t[1].dtype_text, "BF16");
     assert_int_equal(t[1].dims, 2);
     assert_int_equal(t[1].shape[0], 2);
     assert_int_equal(t[1].shape[1], 3);
-    assert_int_equal(t[1].offset, start + 8);
+    assert_int_equal(t[1].piece.offset, start + 8);
     assert_int_equal(t[1].bytes, 12);
     assert_string_equal(t[2].name, "empty");
     assert_int_equal(t[2].bytes, 0);

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "pieces.h"
 #include "strided.h"
 
 enum { FILE_SIZE = 3 << 20, RANGES = 20 };
@@ -50,10 +51,10 @@ static int close_file(void **state) {
 static struct tr_tensor view(int dims, const int64_t *shape, const int64_t *strides,
                              uint64_t element, uint64_t offset) {
     struct tr_tensor tensor = {
-        .name = "t", .dims = dims, .bytes = element, .offset = offset, .strided = true};
+        .name = "t", .dims = dims, .bytes = element, .strided = true, .piece = {.offset = offset}};
     for (int i = 0; i < dims; i++) {
-        tensor.shape[i] = shape[i];
-        tensor.strides[i] = strides[i];
+        tensor.shape[i] = tensor.piece.shape[i] = shape[i];
+        tensor.piece.strides[i] = strides[i];
         tensor.bytes *= (uint64_t)shape[i];
     }
     return tensor;
@@ -65,8 +66,8 @@ static void gather(const struct fixture *fixture, const struct tr_tensor *tensor
     for (uint64_t i = 0; i < tensor->bytes / element; i++) {
         uint64_t index = i, at = 0;
         for (int d = tensor->dims; d-- > 0; index /= (uint64_t)tensor->shape[d])
-            at += index % (uint64_t)tensor->shape[d] * (uint64_t)tensor->strides[d];
-        memcpy(to + i * element, fixture->bytes + tensor->offset + at * element, element);
+            at += index % (uint64_t)tensor->shape[d] * (uint64_t)tensor->piece.strides[d];
+        memcpy(to + i * element, fixture->bytes + tensor->piece.offset + at * element, element);
     }
 }
 
@@ -76,7 +77,9 @@ static void check_range(const struct fixture *fixture, const struct tr_tensor *t
     unsigned char *bytes = malloc(size + 1);
     assert_non_null(bytes);
     bytes[size] = 0x5a;
-    if (tr_strided_read(fixture->fd, "data", tensor, begin, bytes, size, &err))
+    struct tr_weight_file file = {.path = (char[]){"data"}, .fd = fixture->fd};
+    struct tr_checkpoint checkpoint = {.files = &file, .file_count = 1};
+    if (tr_pieces_read(&checkpoint, tensor, begin, bytes, size, &err))
         fail_msg("%s", err.text);
     assert_memory_equal(bytes, expected + begin, size);
     assert_int_equal(bytes[size], 0x5a);
@@ -84,7 +87,7 @@ static void check_range(const struct fixture *fixture, const struct tr_tensor *t
 }
 
 static void check(const struct fixture *fixture, const struct tr_tensor *tensor, uint64_t element) {
-    assert_in_range(tensor->offset + tr_strided_span(tensor), 1, FILE_SIZE);
+    assert_in_range(tensor->piece.offset + tr_piece_span(tensor, &tensor->piece), 1, FILE_SIZE);
     unsigned char *expected = malloc(tensor->bytes);
     assert_non_null(expected);
     gather(fixture, tensor, element, expected);
@@ -116,7 +119,7 @@ static void test_large_views(void **state) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct tr_tensor tensor =
             view(cases[i].dims, cases[i].shape, cases[i].strides, cases[i].element, 24);
-        assert_false(tr_is_row_major(tensor.dims, tensor.shape, tensor.strides));
+        assert_false(tr_is_row_major(tensor.dims, tensor.shape, tensor.piece.strides));
         check(*state, &tensor, cases[i].element);
     }
 }
@@ -167,8 +170,9 @@ static void test_a_file_that_ends_early(void **state) {
     struct tr_tensor tensor = view(2, (int64_t[]){10, 10}, (int64_t[]){1, 10}, 4, FILE_SIZE - 399);
     struct tr_err err;
     char bytes[400];
-    assert_int_equal(tr_strided_read(fixture->fd, "data", &tensor, 0, bytes, sizeof bytes, &err),
-                     TR_EIO);
+    struct tr_weight_file file = {.path = (char[]){"data"}, .fd = fixture->fd};
+    struct tr_checkpoint checkpoint = {.files = &file, .file_count = 1};
+    assert_int_equal(tr_pieces_read(&checkpoint, &tensor, 0, bytes, sizeof bytes, &err), TR_EIO);
 }
 
 int main(void) {

@@ -20,7 +20,7 @@ static enum tr_status open_zip(struct tr_zip *zip, const struct zip_builder *bui
     int fd = memfd_create("zip", 0);
     assert_true(fd >= 0);
     assert_int_equal(write(fd, built->bytes, built->size), built->size);
-    enum tr_status status = tr_zip_open(zip, fd, built->size, "z", err);
+    enum tr_status status = tr_zip_open(zip, fd, 0, built->size, "z", err);
     close(fd);
     return status;
 }
@@ -72,6 +72,40 @@ static void test_entries(void **state) {
     zip_put(&built, 18, 4, 3);
     zip_put(&built, 22, 4, ALL_32);
     assert_good(&built);
+}
+
+// Several archives in one file, each found in its own stretch of it and in no other.
+static void test_a_part_of_a_file(void **state) {
+    (void)state;
+    enum { BEFORE = 1000, ARCHIVES = 3 };
+    static char padding[BEFORE];
+    struct zip_builder built;
+    struct tr_err err = {.text = ""};
+    build(&built);
+    int fd = memfd_create("zips", 0);
+    assert_int_equal(write(fd, padding, BEFORE), BEFORE);
+    for (int i = 0; i < ARCHIVES; i++)
+        assert_int_equal(write(fd, built.bytes, built.size), built.size);
+    for (uint64_t at = BEFORE; at < BEFORE + ARCHIVES * built.size; at += built.size) {
+        struct tr_zip zip;
+        char bytes[8];
+        if (tr_zip_open(&zip, fd, at, built.size, "z", &err))
+            fail_msg("%s", err.text);
+        const struct tr_zip_entry *storage = tr_zip_find(&zip, "s/data/0");
+        assert_non_null(storage);
+        assert_int_equal(storage->header, at + 43);
+        assert_int_equal(storage->offset, at + 81);
+        assert_int_equal(pread(fd, bytes, 8, (off_t)storage->offset), 8);
+        assert_memory_equal(bytes, "01234567", 8);
+        tr_zip_close(&zip);
+    }
+    struct tr_zip zip;
+    assert_int_equal(tr_zip_open(&zip, fd, BEFORE, built.size - 1, "z", &err), TR_EFORMAT);
+    assert_int_equal(tr_zip_open(&zip, fd, BEFORE + 1, built.size, "z", &err), TR_EFORMAT);
+    assert_int_equal(tr_zip_open(&zip, fd, BEFORE, 2 * built.size, "z", &err), TR_EFORMAT);
+    assert_int_equal(tr_zip_open(&zip, fd, BEFORE + 1, built.size - 1, "z", &err), TR_EFORMAT);
+    assert_int_equal(tr_zip_open(&zip, fd, BEFORE, 0, "z", &err), TR_EFORMAT);
+    close(fd);
 }
 
 static void test_no_entries(void **state) {
@@ -314,7 +348,7 @@ static void test_a_directory_beyond_reason(void **state) {
     int fd = memfd_create("zip", 0); // sparse
     assert_true(fd >= 0);
     assert_int_equal(pwrite(fd, built.bytes + built.end64, 98, (off_t)end64), 98);
-    assert_int_equal(tr_zip_open(&zip, fd, end64 + 98, "z", &err), TR_EFORMAT);
+    assert_int_equal(tr_zip_open(&zip, fd, 0, end64 + 98, "z", &err), TR_EFORMAT);
     close(fd);
     assert_string_equal(
         err.text, "z claims a directory of 200000000 bytes, more than the 100000000 accepted");
@@ -337,6 +371,7 @@ static void test_truncation(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_entries),
+        cmocka_unit_test(test_a_part_of_a_file),
         cmocka_unit_test(test_no_entries),
         cmocka_unit_test(test_zip64_sizes),
         cmocka_unit_test(test_lies),

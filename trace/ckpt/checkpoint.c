@@ -11,40 +11,20 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "pieces.h"
 #include "reader.h"
-#include "strided.h"
 
 enum { CONFIG_LIMIT = 16 << 20 }; // bytes
 
 // The formats, in the order in which they are preferred; recognised by the presence of a file.
-static const struct {
-    const char *name;
-    tr_reader *read;
-} formats[] = {
-    {"model.safetensors", tr_read_safetensors},
-    {"model.safetensors.index.json", tr_read_safetensors_index},
-    {"pytorch_model.bin", tr_read_torch},
-    {"pytorch_model.bin.index.json", tr_read_torch_index},
-    {"model.pt", tr_read_torch},
+static const struct tr_format formats[] = {
+    {"model.safetensors", tr_read_safetensors, NULL},
+    {"model.safetensors.index.json", tr_read_safetensors_index, NULL},
+    {"pytorch_model.bin", tr_read_torch, NULL},
+    {"pytorch_model.bin.index.json", tr_read_torch_index, NULL},
+    {"model.pt", tr_read_torch, NULL},
 };
 enum { FORMATS = sizeof formats / sizeof *formats };
-
-static const struct {
-    const char *name;
-    size_t size;
-} dtypes[] = {[TR_F64] = {"f64", 8},
-              [TR_F32] = {"f32", 4},
-              [TR_F16] = {"f16", 2},
-              [TR_BF16] = {"bf16", 2},
-              [TR_OTHER_DTYPE] = {"other", 0}};
-
-size_t tr_dtype_size(enum tr_dtype dtype) {
-    return dtypes[dtype].size;
-}
-
-const char *tr_dtype_name(enum tr_dtype dtype) {
-    return dtypes[dtype].name;
-}
 
 enum tr_status tr_refuse_placeholder(const char *path, const void *bytes, size_t size,
                                      struct tr_err *err) {
@@ -93,8 +73,13 @@ enum tr_status tr_checkpoint_add_tensors(struct tr_checkpoint *checkpoint,
                    "the table of tensors", err));
     for (int64_t i = 0; i < count; i++) {
         struct tr_tensor *tensor = &checkpoint->tensors[checkpoint->tensor_count++];
+        struct tr_piece *piece = &tensor->piece;
         *tensor = tensors[i];
-        tensor->file = checkpoint->file_count - 1;
+        piece->file = checkpoint->file_count - 1;
+        memset(piece->begin, 0, sizeof piece->begin);
+        memcpy(piece->shape, tensor->shape, sizeof piece->shape);
+        if (!tensor->strided)
+            tr_row_major_strides(tensor->dims, piece->shape, piece->strides);
     }
     return TR_OK;
 }
@@ -110,12 +95,12 @@ enum tr_status tr_checkpoint_sort(struct tr_checkpoint *checkpoint, struct tr_er
     for (int64_t i = 1; i < checkpoint->tensor_count; i++) {
         if (strcmp(tensors[i - 1].name, tensors[i].name))
             continue;
-        if (tensors[i - 1].file == tensors[i].file)
+        if (tensors[i - 1].piece.file == tensors[i].piece.file)
             return tr_fail(err, TR_EFORMAT, "%s has two tensors %s",
-                           checkpoint->files[tensors[i].file].path, tensors[i].name);
+                           checkpoint->files[tensors[i].piece.file].path, tensors[i].name);
         return tr_fail(err, TR_EFORMAT, "%s: tensor %s is in both %s and %s", checkpoint->folder,
-                       tensors[i].name, checkpoint->files[tensors[i - 1].file].name,
-                       checkpoint->files[tensors[i].file].name);
+                       tensors[i].name, checkpoint->files[tensors[i - 1].piece.file].name,
+                       checkpoint->files[tensors[i].piece.file].name);
     }
     return TR_OK;
 }
@@ -155,12 +140,13 @@ static enum tr_status refuse(const char *folder, struct tr_err *err) {
     return status;
 }
 
-static enum tr_status find_format(const char *folder, int *format_p, struct tr_err *err) {
+static enum tr_status find_format(const char *folder, const struct tr_format **format_p,
+                                  struct tr_err *err) {
     for (int i = 0; i < FORMATS; i++) {
         bool found;
         TR_TRY(has_entry(folder, formats[i].name, &found, err));
         if (found) {
-            *format_p = i;
+            *format_p = &formats[i];
             return TR_OK;
         }
     }
@@ -168,20 +154,42 @@ static enum tr_status find_format(const char *folder, int *format_p, struct tr_e
 }
 
 static enum tr_status load_config(struct tr_checkpoint *checkpoint, struct tr_err *err) {
+    const char *path = checkpoint->config_path;
+    TR_TRY(tr_file_load(path, CONFIG_LIMIT, &checkpoint->config, &checkpoint->config_size, err));
+    return tr_refuse_placeholder(path, checkpoint->config, checkpoint->config_size, err);
+}
+
+enum tr_status tr_checkpoint_set_config(struct tr_checkpoint *checkpoint, const char *name,
+                                        const char *json, size_t size, struct tr_err *err) {
+    char *path, *config;
+    TR_TRY(tr_path_join(&path, checkpoint->folder, name, err));
+    enum tr_status status = TR_NEW(&config, (uint64_t)size + 1, "a configuration", err);
+    if (status != TR_OK) {
+        free(path);
+        return status;
+    }
+    free(checkpoint->config_path);
+    free(checkpoint->config);
+    checkpoint->config_path = path;
+    checkpoint->config = memcpy(config, json, size);
+    checkpoint->config_size = size;
+    return TR_OK;
+}
+
+static enum tr_status find_config(struct tr_checkpoint *checkpoint, const struct tr_format *format,
+                                  struct tr_err *err) {
     bool found;
-    char *path;
     TR_TRY(has_entry(checkpoint->folder, "config.json", &found, err));
-    if (!found)
+    if (found) {
+        TR_TRY(tr_path_join(&checkpoint->config_path, checkpoint->folder, "config.json", err));
+        TR_TRY(load_config(checkpoint, err));
+    } else if (format->configure) {
+        TR_TRY(format->configure(checkpoint, format->name, err));
+    }
+    if (!checkpoint->config)
         return tr_fail(err, TR_EFORMAT, "%s has no config.json", checkpoint->folder);
-    TR_TRY(tr_path_join(&path, checkpoint->folder, "config.json", err));
-    enum tr_status status =
-        tr_file_load(path, CONFIG_LIMIT, &checkpoint->config, &checkpoint->config_size, err);
-    if (status == TR_OK)
-        status = tr_refuse_placeholder(path, checkpoint->config, checkpoint->config_size, err);
-    if (status == TR_OK)
-        tr_digest_bytes(checkpoint->config, checkpoint->config_size, checkpoint->config_digest);
-    free(path);
-    return status;
+    tr_digest_bytes(checkpoint->config, checkpoint->config_size, checkpoint->config_digest);
+    return TR_OK;
 }
 
 static bool all_begin_with(const struct tr_checkpoint *checkpoint, const char *prefix) {
@@ -207,26 +215,32 @@ static void strip_wrappers(struct tr_checkpoint *checkpoint) {
 }
 
 static enum tr_status open_folder(struct tr_checkpoint *checkpoint, const char *folder,
-                                  struct tr_err *err) {
-    int format = 0;
+                                  const struct tr_format *format, struct tr_err *err) {
     TR_TRY(tr_strdup(&checkpoint->folder, folder, err));
-    TR_TRY(find_format(folder, &format, err));
-    TR_TRY(load_config(checkpoint, err));
-    TR_TRY(formats[format].read(checkpoint, formats[format].name, err));
+    TR_TRY(find_config(checkpoint, format, err));
+    TR_TRY(format->read(checkpoint, format->name, err));
     strip_wrappers(checkpoint);
     return TR_OK;
 }
 
-enum tr_status tr_checkpoint_open(struct tr_checkpoint **checkpoint_p, const char *folder,
-                                  struct tr_err *err) {
+enum tr_status tr_checkpoint_open_as(struct tr_checkpoint **checkpoint_p, const char *folder,
+                                     const struct tr_format *format, struct tr_err *err) {
     struct tr_checkpoint *checkpoint;
     TR_TRY(TR_NEW(&checkpoint, 1, "a checkpoint", err));
-    enum tr_status status = open_folder(checkpoint, folder, err);
+    checkpoint->step = -1;
+    enum tr_status status = open_folder(checkpoint, folder, format, err);
     if (status == TR_OK)
         *checkpoint_p = checkpoint;
     else
         tr_checkpoint_close(checkpoint);
     return status;
+}
+
+enum tr_status tr_checkpoint_open(struct tr_checkpoint **checkpoint_p, const char *folder,
+                                  struct tr_err *err) {
+    const struct tr_format *format = NULL;
+    TR_TRY(find_format(folder, &format, err));
+    return tr_checkpoint_open_as(checkpoint_p, folder, format, err);
 }
 
 void tr_checkpoint_close(struct tr_checkpoint *checkpoint) {
@@ -240,9 +254,12 @@ void tr_checkpoint_close(struct tr_checkpoint *checkpoint) {
         free(file->path);
         free(file->names);
     }
+    for (int64_t i = 0; i < checkpoint->tensor_count; i++)
+        free(checkpoint->tensors[i].pieces);
     free(checkpoint->files);
     free(checkpoint->tensors);
     free(checkpoint->config);
+    free(checkpoint->config_path);
     free(checkpoint->folder);
     tr_string_free(&checkpoint->stamps);
     free(checkpoint);
@@ -281,25 +298,29 @@ const struct tr_tensor *tr_checkpoint_tensor(const struct tr_checkpoint *checkpo
 
 enum tr_status tr_checkpoint_read(struct tr_checkpoint *checkpoint, const struct tr_tensor *tensor,
                                   uint64_t begin, void *bytes, size_t size, struct tr_err *err) {
-    const struct tr_weight_file *file = &checkpoint->files[tensor->file];
+    const struct tr_weight_file *file = &checkpoint->files[tensor->piece.file];
     if (begin > tensor->bytes || size > tensor->bytes - begin)
         return tr_fail(err, TR_EUSAGE,
                        "%s: tensor %s has %" PRIu64 " bytes, %zu were asked for at %" PRIu64,
                        file->path, tensor->name, tensor->bytes, size, begin);
     if (tensor->strided)
-        return tr_strided_read(file->fd, file->path, tensor, begin, bytes, size, err);
-    return tr_file_read_at(file->fd, file->path, tensor->offset + begin, bytes, size, err);
+        return tr_pieces_read(checkpoint, tensor, begin, bytes, size, err);
+    return tr_file_read_at(file->fd, file->path, tensor->piece.offset + begin, bytes, size, err);
 }
 
 void tr_checkpoint_will_read(struct tr_checkpoint *checkpoint, const struct tr_tensor *tensor) {
-    uint64_t bytes = tensor->strided ? tr_strided_span(tensor) : tensor->bytes;
-    posix_fadvise(checkpoint->files[tensor->file].fd, (off_t)tensor->offset, (off_t)bytes,
-                  POSIX_FADV_WILLNEED);
+    int64_t count;
+    const struct tr_piece *pieces = tr_tensor_pieces(tensor, &count);
+    for (int64_t i = 0; i < count; i++) {
+        uint64_t bytes = tensor->strided ? tr_piece_span(tensor, &pieces[i]) : tensor->bytes;
+        posix_fadvise(checkpoint->files[pieces[i].file].fd, (off_t)pieces[i].offset, (off_t)bytes,
+                      POSIX_FADV_WILLNEED);
+    }
 }
 
 const char *tr_checkpoint_file(const struct tr_checkpoint *checkpoint,
                                const struct tr_tensor *tensor) {
-    return checkpoint->files[tensor->file].path;
+    return checkpoint->files[tensor->piece.file].path;
 }
 
 uint64_t tr_checkpoint_bytes(const struct tr_checkpoint *checkpoint) {
@@ -316,6 +337,14 @@ const char *tr_checkpoint_config(const struct tr_checkpoint *checkpoint, size_t 
 
 const char *tr_checkpoint_config_digest(const struct tr_checkpoint *checkpoint) {
     return checkpoint->config_digest;
+}
+
+const char *tr_checkpoint_config_path(const struct tr_checkpoint *checkpoint) {
+    return checkpoint->config_path;
+}
+
+int64_t tr_checkpoint_step(const struct tr_checkpoint *checkpoint) {
+    return checkpoint->step;
 }
 
 enum tr_status tr_checkpoint_identity(const struct tr_checkpoint *checkpoint,

@@ -9,8 +9,9 @@
 #include "base/digest.h"
 #include "base/status.h"
 
-// One checkpoint on disk: a folder with config.json and weights in some file format, seen as named
-// tensors. Opening reads headers only; every byte of them is checked before it is believed.
+// One checkpoint on disk: a folder with weights in some file format, seen as named tensors, and
+// their configuration. Opening reads headers only; every byte of them is checked before it is
+// believed.
 
 enum tr_dtype {
     TR_F64,
@@ -24,18 +25,36 @@ const char *tr_dtype_name(enum tr_dtype dtype);
 
 enum { TR_MAX_DIMS = 8 };
 
+// A box of a tensor as it lies in a file: the element [i, j ...] of the box is [begin[0] + i,
+// begin[1] + j ...] of the tensor, and lies i * strides[0] + j * strides[1] ... elements behind the
+// box's first. Not only shards are boxes: so are the rows of one head, every second row, one layer
+// of a stack of layers, a transposed matrix.
+struct tr_piece {
+    int file;        // index into the checkpoint's files
+    uint64_t offset; // of the first byte, from the start of the file
+    int64_t begin[TR_MAX_DIMS], shape[TR_MAX_DIMS], strides[TR_MAX_DIMS];
+};
+
+// A tensor is pieces that hold each of its elements once.
 struct tr_tensor {
     const char *name;
     enum tr_dtype dtype;
     char dtype_text[16]; // as safetensors spells it, whatever the format
     int dims;
     int64_t shape[TR_MAX_DIMS];
-    int file;        // index into the checkpoint's files
-    uint64_t offset; // of the first byte, from the start of the file
-    uint64_t bytes;  // as they are delivered, row-major
-    bool strided;    // whether the file has them in another order: then, and only then,
-    int64_t strides[TR_MAX_DIMS]; // elements of the file from one index to the next
+    uint64_t bytes;          // as they are delivered, row-major
+    bool strided;            // false: they lie in this order from piece.offset on
+    struct tr_piece piece;   // the first one, which mostly is the whole tensor; else all are in
+    struct tr_piece *pieces; // [piece_count], in the order of `begin`; NULL where there is one
+    int64_t piece_count;     // of `pieces`
 };
+
+// The pieces [*count_p]. Borrowed from the tensor.
+const struct tr_piece *tr_tensor_pieces(const struct tr_tensor *tensor, int64_t *count_p);
+
+// A shape or an index, "[2, 3]", into `out`, returned; many large numbers are cut off.
+enum { TR_INDEX_MAX = 128 };
+char *tr_index_text(int dims, const int64_t *shape, char out[TR_INDEX_MAX]);
 
 struct tr_checkpoint; // open files and the table of tensors; not thread-safe
 
@@ -70,16 +89,22 @@ enum tr_status tr_checkpoint_read(struct tr_checkpoint *checkpoint, const struct
 // Tells the kernel that these bytes will be read soon (posix_fadvise); never fails.
 void tr_checkpoint_will_read(struct tr_checkpoint *checkpoint, const struct tr_tensor *tensor);
 
-// The path of a tensor's file, for messages. Borrowed.
+// The path of a tensor's file (of its first piece), for messages. Borrowed.
 const char *tr_checkpoint_file(const struct tr_checkpoint *checkpoint,
                                const struct tr_tensor *tensor);
 
 // Sum of the sizes of the weight files, in bytes.
 uint64_t tr_checkpoint_bytes(const struct tr_checkpoint *checkpoint);
 
-// config.json's bytes, 0-terminated, and its digest. Borrowed.
+// config.json's bytes, 0-terminated, their digest and the file's path; of a format that keeps its
+// configuration elsewhere, the same said in config.json's words, and the path of where it does.
+// Borrowed.
 const char *tr_checkpoint_config(const struct tr_checkpoint *checkpoint, size_t *size_p);
 const char *tr_checkpoint_config_digest(const struct tr_checkpoint *checkpoint);
+const char *tr_checkpoint_config_path(const struct tr_checkpoint *checkpoint);
+
+// The training step, where the format records it; else -1.
+int64_t tr_checkpoint_step(const struct tr_checkpoint *checkpoint);
 
 // What tells this checkpoint from another without reading its data: a digest over the weight
 // files' names, sizes, modification times (in nanoseconds) and the bytes that describe the tensors

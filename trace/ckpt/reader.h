@@ -27,16 +27,35 @@ struct tr_checkpoint {
     struct tr_tensor *tensors; // [tensor_count], sorted by name once opened
     int64_t tensor_count;
     uint64_t tensor_capacity;
-    char *config;
+    char *config, *config_path;
     size_t config_size;
     char config_digest[TR_DIGEST_MAX];
+    int64_t step;            // -1 unless the reader knows it
     struct tr_string stamps; // a line per file, of which the identity is the digest
 };
 
 // Opens the weights of checkpoint->folder, `name` being the file by which the format was
-// recognised; adds files, tensors and stamps. What was added is released by the caller.
+// recognised; adds files, tensors and stamps, and may set the step. What was added is released by
+// the caller.
 typedef enum tr_status tr_reader(struct tr_checkpoint *checkpoint, const char *name,
                                  struct tr_err *err);
+
+struct tr_format {
+    const char *name; // of the file that a folder of this format has
+    tr_reader *read;
+    // For a folder without config.json, called before `read`: gives the configuration by
+    // tr_checkpoint_set_config. NULL: such a folder is refused.
+    tr_reader *configure;
+};
+
+// Opens `folder` as of that format, as tr_checkpoint_open does with the formats it knows.
+enum tr_status tr_checkpoint_open_as(struct tr_checkpoint **checkpoint_p, const char *folder,
+                                     const struct tr_format *format, struct tr_err *err);
+
+// What config.json would hold, json[0, size); copied. `name`: the file of the folder that says so.
+enum tr_status tr_checkpoint_set_config(struct tr_checkpoint *checkpoint, const char *name,
+                                        const char *json, size_t size, struct tr_err *err);
+
 tr_reader tr_read_safetensors;
 tr_reader tr_read_safetensors_index;
 tr_reader tr_read_torch;
@@ -51,10 +70,20 @@ enum tr_status tr_read_shards(struct tr_checkpoint *checkpoint, const char *name
 enum tr_status tr_checkpoint_add_file(struct tr_checkpoint *checkpoint, const char *name,
                                       struct tr_weight_file **file_p, struct tr_err *err);
 
-// Adds tensors[0, count) of the file added last.
+// Adds tensors[0, count), each of one piece in the file added last, whose place (piece.offset, and
+// piece.strides where `strided`) has been checked.
 enum tr_status tr_checkpoint_add_tensors(struct tr_checkpoint *checkpoint,
                                          const struct tr_tensor *tensors, int64_t count,
                                          struct tr_err *err);
+
+// Adds a tensor (its name, type, shape and bytes) made of pieces[0, count), which come in any order
+// and lie in any of the files added so far; they are copied. The name is borrowed, from a file's
+// `names` as a rule. TR_EFORMAT, with the tensor's name, when a piece leaves the tensor or its
+// file, when two overlap, when an element is in none. Pieces without elements count for nothing.
+enum tr_status tr_checkpoint_add_pieces(struct tr_checkpoint *checkpoint,
+                                        const struct tr_tensor *tensor,
+                                        const struct tr_piece *pieces, int64_t count,
+                                        struct tr_err *err);
 
 // Sorts the tensors; TR_EFORMAT when two have one name. To be called once, after all were added.
 enum tr_status tr_checkpoint_sort(struct tr_checkpoint *checkpoint, struct tr_err *err);

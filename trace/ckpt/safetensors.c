@@ -8,36 +8,53 @@
 #include "base/alloc.h"
 #include "scan.h"
 
-// Every dtype of the format. Sub-byte types pack their elements without padding.
+// Every dtype of the format, in the order in which the public library puts tensors into a file.
+// Sub-byte types pack their elements without padding.
 static const struct {
     const char *text;
     uint64_t bits;
     enum tr_dtype dtype;
 } dtypes[] = {
+    {"U64", 64, TR_OTHER_DTYPE},
+    {"I64", 64, TR_OTHER_DTYPE},
+    {"F64", 64, TR_F64},
+    {"C64", 64, TR_OTHER_DTYPE},
     {"F32", 32, TR_F32},
+    {"U32", 32, TR_OTHER_DTYPE},
+    {"I32", 32, TR_OTHER_DTYPE},
     {"BF16", 16, TR_BF16},
     {"F16", 16, TR_F16},
-    {"F64", 64, TR_F64},
-    {"BOOL", 8, TR_OTHER_DTYPE},
-    {"F4", 4, TR_OTHER_DTYPE},
-    {"F6_E2M3", 6, TR_OTHER_DTYPE},
-    {"F6_E3M2", 6, TR_OTHER_DTYPE},
-    {"U8", 8, TR_OTHER_DTYPE},
-    {"I8", 8, TR_OTHER_DTYPE},
-    {"F8_E5M2", 8, TR_OTHER_DTYPE},
-    {"F8_E4M3", 8, TR_OTHER_DTYPE},
-    {"F8_E8M0", 8, TR_OTHER_DTYPE},
-    {"F8_E4M3FNUZ", 8, TR_OTHER_DTYPE},
-    {"F8_E5M2FNUZ", 8, TR_OTHER_DTYPE},
-    {"I16", 16, TR_OTHER_DTYPE},
     {"U16", 16, TR_OTHER_DTYPE},
-    {"I32", 32, TR_OTHER_DTYPE},
-    {"U32", 32, TR_OTHER_DTYPE},
-    {"C64", 64, TR_OTHER_DTYPE},
-    {"I64", 64, TR_OTHER_DTYPE},
-    {"U64", 64, TR_OTHER_DTYPE},
+    {"I16", 16, TR_OTHER_DTYPE},
+    {"F8_E5M2FNUZ", 8, TR_OTHER_DTYPE},
+    {"F8_E4M3FNUZ", 8, TR_OTHER_DTYPE},
+    {"F8_E8M0", 8, TR_OTHER_DTYPE},
+    {"F8_E4M3", 8, TR_OTHER_DTYPE},
+    {"F8_E5M2", 8, TR_OTHER_DTYPE},
+    {"I8", 8, TR_OTHER_DTYPE},
+    {"U8", 8, TR_OTHER_DTYPE},
+    {"F6_E3M2", 6, TR_OTHER_DTYPE},
+    {"F6_E2M3", 6, TR_OTHER_DTYPE},
+    {"F4", 4, TR_OTHER_DTYPE},
+    {"BOOL", 8, TR_OTHER_DTYPE},
 };
 enum { DTYPES = sizeof dtypes / sizeof *dtypes };
+
+int tr_safetensors_rank(const char *dtype_text) {
+    for (int i = 0; i < DTYPES; i++)
+        if (!strcmp(dtype_text, dtypes[i].text))
+            return i;
+    return -1;
+}
+
+bool tr_safetensors_bytes(int rank, int dims, const int64_t *shape, uint64_t *bytes_p) {
+    uint64_t bits = dtypes[rank].bits;
+    bool fits = true;
+    for (int i = 0; i < dims; i++)
+        fits = fits && shape[i] >= 0 && tr_mul(bits, (uint64_t)shape[i], &bits);
+    *bytes_p = bits / 8;
+    return fits && bits % 8 == 0;
+}
 
 struct header {
     struct tr_scan scan;
@@ -53,14 +70,13 @@ static enum tr_status read_dtype(struct header *header, struct tr_tensor *tensor
                                  struct tr_err *err) {
     char *text = header->to; // scratch: the next name overwrites it
     TR_TRY(tr_scan_string(&header->scan, text, NULL, err));
-    for (int i = 0; i < DTYPES; i++)
-        if (!strcmp(text, dtypes[i].text)) {
-            strcpy(tensor->dtype_text, dtypes[i].text);
-            tensor->dtype = dtypes[i].dtype;
-            return TR_OK;
-        }
-    return tr_fail(err, TR_EUNSUPPORTED, "%s: tensor %s has the unknown dtype \"%.32s\"",
-                   header->path, tensor->name, text);
+    int rank = tr_safetensors_rank(text);
+    if (rank < 0)
+        return tr_fail(err, TR_EUNSUPPORTED, "%s: tensor %s has the unknown dtype \"%.32s\"",
+                       header->path, tensor->name, text);
+    strcpy(tensor->dtype_text, dtypes[rank].text);
+    tensor->dtype = dtypes[rank].dtype;
+    return TR_OK;
 }
 
 static enum tr_status read_shape(struct header *header, struct tr_tensor *tensor,
@@ -97,7 +113,7 @@ static enum tr_status read_offsets(struct header *header, struct tr_tensor *tens
         return tr_fail(err, TR_EFORMAT,
                        "%s: tensor %s ends (%" PRIu64 ") before it begins (%" PRIu64 ")",
                        header->path, tensor->name, end, begin);
-    tensor->offset = begin;
+    tensor->piece.offset = begin;
     tensor->bytes = end - begin;
     return TR_OK;
 }
@@ -190,7 +206,7 @@ static int compare_names(const void *a, const void *b) {
 
 static int compare_offsets(const void *a_, const void *b_) {
     const struct tr_tensor *a = a_, *b = b_;
-    int order = (a->offset > b->offset) - (a->offset < b->offset);
+    int order = (a->piece.offset > b->piece.offset) - (a->piece.offset < b->piece.offset);
     return order ? order : (a->bytes > b->bytes) - (a->bytes < b->bytes);
 }
 
@@ -205,16 +221,9 @@ static enum tr_status refuse_duplicates(const struct header *header, struct tr_e
     return TR_OK;
 }
 
-static uint64_t bits_of(const struct tr_tensor *tensor) {
-    for (int i = 0; i < DTYPES; i++)
-        if (!strcmp(tensor->dtype_text, dtypes[i].text))
-            return dtypes[i].bits;
-    return 0;
-}
-
 static enum tr_status check_size(const struct header *header, const struct tr_tensor *tensor,
                                  struct tr_err *err) {
-    uint64_t bits = bits_of(tensor);
+    uint64_t bits = dtypes[tr_safetensors_rank(tensor->dtype_text)].bits;
     bool fits = true;
     for (int i = 0; i < tensor->dims; i++)
         fits = fits && tr_mul(bits, (uint64_t)tensor->shape[i], &bits);
@@ -242,13 +251,13 @@ static enum tr_status validate(struct header *header, uint64_t data_start, uint6
     for (int64_t i = 0; i < header->count; i++) {
         struct tr_tensor *tensor = &header->tensors[i];
         TR_TRY(check_size(header, tensor, err));
-        if (tensor->offset != expected)
+        if (tensor->piece.offset != expected)
             return tr_fail(err, TR_EFORMAT,
                            "%s: tensor %s begins at byte %" PRIu64 " of the data, %s ends at "
                            "%" PRIu64 ": %s",
-                           header->path, tensor->name, tensor->offset,
+                           header->path, tensor->name, tensor->piece.offset,
                            i ? tensor[-1].name : "the header", expected,
-                           tensor->offset < expected ? "they overlap" : "there is a hole");
+                           tensor->piece.offset < expected ? "they overlap" : "there is a hole");
         expected += tensor->bytes;
     }
     if (expected != data_size)
@@ -258,7 +267,7 @@ static enum tr_status validate(struct header *header, uint64_t data_start, uint6
                        header->path, expected, data_size,
                        data_size < expected ? "truncated" : "followed by something else");
     for (int64_t i = 0; i < header->count; i++)
-        header->tensors[i].offset += data_start;
+        header->tensors[i].piece.offset += data_start;
     return TR_OK;
 }
 

@@ -12,8 +12,15 @@
 
 enum { TR_SAFETENSORS_HEADER_LIMIT = 100000000 }; // bytes of JSON, as the reference parser has it
 
+// The place of a dtype, as the format spells it, in the order that the public library gives the
+// tensors of a file: wide ones first. -1 when the format does not have it.
+int tr_safetensors_rank(const char *dtype_text);
+
+// The bytes of a tensor of the dtype of that place; false when they overflow or are not whole.
+bool tr_safetensors_bytes(int rank, int dims, const int64_t *shape, uint64_t *bytes_p);
+
 // Parses the JSON header json[0, size) of a file of `file_size` bytes into *tensors_p [*count_p],
-// in order of their offsets; `offset` counts from the start of the file, `file` is 0. Names point
+// in order of their offsets; `piece.offset` counts from the start of the file. Names point
 // into *names_p. Both are freed with free(). Checked: types and shapes, overflow of products,
 // sizes against shapes, no holes, no overlaps, no trailing bytes. `path` opens each sentence.
 enum tr_status tr_safetensors_parse(const char *json, uint64_t size, uint64_t file_size,

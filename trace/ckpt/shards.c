@@ -52,7 +52,7 @@ static enum tr_status check_places(const struct tr_checkpoint *checkpoint,
         if (!tensor)
             return tr_fail(err, TR_EFORMAT, "%s places tensor %s in %s, which does not have it",
                            path, entry->tensor, entry->shard);
-        const char *shard = checkpoint->files[tensor->file].name;
+        const char *shard = checkpoint->files[tensor->piece.file].name;
         if (strcmp(shard, entry->shard))
             return tr_fail(err, TR_EFORMAT, "%s places tensor %s in %s, it is in %s", path,
                            entry->tensor, entry->shard, shard);

@@ -133,9 +133,9 @@ static enum tr_status place(const struct state_dict *dict, const struct tr_value
                        " elements of %s",
                        dict->file->path, tensor->name, entry->name, entry->size,
                        storage->storage.count, type->dtype_text);
-    tensor->offset = entry->offset;
+    tensor->piece.offset = entry->offset;
     if (tensor->bytes)
-        tensor->offset += (uint64_t)value->tensor.offset * type->size;
+        tensor->piece.offset += (uint64_t)value->tensor.offset * type->size;
     return TR_OK;
 }
 
@@ -148,10 +148,10 @@ static enum tr_status describe(const struct state_dict *dict, const struct tr_va
     tensor->bytes = type->size;
     for (int i = 0; i < tensor->dims; i++) {
         tensor->shape[i] = value->tensor.shape->sequence.items[i]->integer;
-        tensor->strides[i] = value->tensor.strides->sequence.items[i]->integer;
+        tensor->piece.strides[i] = value->tensor.strides->sequence.items[i]->integer;
         tensor->bytes *= (uint64_t)tensor->shape[i];
     }
-    tensor->strided = !tr_is_row_major(tensor->dims, tensor->shape, tensor->strides);
+    tensor->strided = !tr_is_row_major(tensor->dims, tensor->shape, tensor->piece.strides);
     return place(dict, value, tensor, err);
 }
 
@@ -240,7 +240,7 @@ static enum tr_status add_torch(struct tr_checkpoint *checkpoint, const char *na
     struct state_dict dict = {0};
     TR_TRY(tr_checkpoint_add_file(checkpoint, name, &file, err));
     TR_TRY(check_start(file, err));
-    TR_TRY(tr_zip_open(&dict.zip, file->fd, file->size, file->path, err));
+    TR_TRY(tr_zip_open(&dict.zip, file->fd, 0, file->size, file->path, err));
     dict.file = file;
     enum tr_status status = read_dict(checkpoint, &dict, err);
     tr_zip_close(&dict.zip);

@@ -31,9 +31,11 @@ enum {
 };
 #define ALL_32 UINT32_C(0xffffffff)
 
+// Offsets count from the archive's start until all is read.
 struct file {
     int fd;
-    uint64_t size;
+    uint64_t start; // of the archive in the file
+    uint64_t size;  // of the archive
     const char *path;
 };
 
@@ -64,7 +66,7 @@ static uint64_t u64(const unsigned char *bytes) {
 
 static enum tr_status read_at(const struct file *file, uint64_t offset, void *bytes, size_t size,
                               struct tr_err *err) {
-    return tr_file_read_at(file->fd, file->path, offset, bytes, size, err);
+    return tr_file_read_at(file->fd, file->path, file->start + offset, bytes, size, err);
 }
 
 // The ZIP64 record, which lies right before its locator at `at`. What the plain record says too
@@ -292,9 +294,9 @@ static enum tr_status check_entries(const struct file *file, struct tr_zip *zip,
     return TR_OK;
 }
 
-enum tr_status tr_zip_open(struct tr_zip *zip, int fd, uint64_t size, const char *path,
-                           struct tr_err *err) {
-    const struct file file = {.fd = fd, .size = size, .path = path};
+enum tr_status tr_zip_open(struct tr_zip *zip, int fd, uint64_t offset, uint64_t size,
+                           const char *path, struct tr_err *err) {
+    const struct file file = {.fd = fd, .start = offset, .size = size, .path = path};
     struct directory directory = {0};
     struct tr_zip made = {0};
     enum tr_status status;
@@ -308,6 +310,10 @@ enum tr_status tr_zip_open(struct tr_zip *zip, int fd, uint64_t size, const char
     TR_GO(status, read_at(&file, directory.offset, made.directory, made.directory_size, err), out);
     TR_GO(status, read_entries(&file, &made, err), out);
     TR_GO(status, check_entries(&file, &made, directory.offset, err), out);
+    for (int64_t i = 0; i < made.count; i++) {
+        made.entries[i].header += offset;
+        made.entries[i].offset += offset;
+    }
     *zip = made;
     return TR_OK;
 out:

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "model/config_layers.h"
 #include "model/drop_config.h"
 #include "rope_config.h"
 
@@ -301,14 +302,7 @@ static enum tr_status read_experts(struct tr_config *c, const struct source *fro
 
 // ---- layers ------------------------------------------------------------------------------------
 
-static void mark(struct tr_config *c, int64_t layer, enum tr_layer_flag which, bool on) {
-    if (on)
-        c->layer[layer] |= (uint8_t)which;
-    else
-        c->layer[layer] &= (uint8_t)~which;
-}
-
-// Kinds by rule; lists in config.json override them.
+// Kinds by rule; lists in config.json override them (config_layers.h).
 static enum tr_status mark_layers(struct tr_config *c, const struct source *from) {
     int64_t period, start, end, still, dense, step;
     bool used;
@@ -323,115 +317,13 @@ static enum tr_status mark_layers(struct tr_config *c, const struct source *from
     c->window = used ? c->window : 0;
     for (int64_t i = 0; i < c->layers; i++) {
         bool full = period && (i + 1) % period == 0;
-        mark(c, i, TR_LAYER_WINDOWED, c->window && i >= start && i < end && !full);
-        mark(c, i, TR_LAYER_NOPE, still && (i + 1) % still == 0);
-        mark(c, i, TR_LAYER_EXPERTS,
-             c->experts && i >= dense && step && (i + c->family->sparse_phase) % step == 0);
+        tr_config_mark(c, i, TR_LAYER_WINDOWED, c->window && i >= start && i < end && !full);
+        tr_config_mark(c, i, TR_LAYER_NOPE, still && (i + 1) % still == 0);
+        tr_config_mark(c, i, TR_LAYER_EXPERTS,
+                       c->experts && i >= dense && step &&
+                           (i + c->family->sparse_phase) % step == 0);
     }
     return TR_OK;
-}
-
-static enum tr_status wrong_list(const char *key, const struct source *from) {
-    return tr_fail(from->err, TR_EFORMAT, "%s: \"%s\" does not fit the layers", from->path, key);
-}
-
-// A list with an entry for each layer; NULL when config.json has none.
-static enum tr_status layer_list(const struct tr_config *c, const char *key, const json_t **list_p,
-                                 const struct source *from) {
-    TR_TRY(tr_json_list(from->root, key, list_p, from->path, from->err));
-    size_t entries = json_array_size(*list_p);
-    if (!*list_p || (int64_t)entries == c->layers)
-        return TR_OK;
-    return tr_fail(from->err, TR_EFORMAT,
-                   "%s: \"%s\" does not fit the layers: it has %zu entries for %lld", from->path,
-                   key, entries, (long long)c->layers);
-}
-
-// Whether the class has windows in some layers and not in others; else it ignores "layer_types".
-static bool windows_vary(const struct tr_family *family) {
-    const struct tr_key_row *keys = family->keys;
-    return keys[TR_K_WINDOW_PERIOD].fallback != 0 || keys[TR_K_WINDOW_START].json ||
-           family->window_where_still;
-}
-
-static enum tr_status read_layer_type(struct tr_config *c, int64_t layer, const char *type,
-                                      const struct source *from) {
-    bool sliding = type && strcmp(type, "sliding_attention") == 0;
-    if (!sliding && (!type || (strcmp(type, "full_attention") && strcmp(type, "attention"))))
-        return tr_fail(from->err, TR_EUNSUPPORTED, "%s: layer type \"%.64s\" is not supported",
-                       from->path, type ? type : "?");
-    sliding = sliding && c->window;
-    if (!windows_vary(c->family) && sliding != tr_config_has(c, (int)layer, TR_LAYER_WINDOWED))
-        return tr_fail(from->err, TR_EUNSUPPORTED,
-                       "%s: \"layer_types\" says \"%s\" in layer %lld, but %s has one kind of "
-                       "layer and ignores it",
-                       from->path, type, (long long)layer, c->family->model_type);
-    mark(c, layer, TR_LAYER_WINDOWED, sliding);
-    return TR_OK;
-}
-
-// "layer_types": "sliding_attention" or "full_attention" for each layer.
-static enum tr_status read_layer_types(struct tr_config *c, const struct source *from) {
-    const json_t *list;
-    TR_TRY(layer_list(c, "layer_types", &list, from));
-    for (size_t i = 0; i < json_array_size(list); i++)
-        TR_TRY(read_layer_type(c, (int64_t)i, json_string_value(json_array_get(list, i)), from));
-    return TR_OK;
-}
-
-// "mlp_layer_types": "sparse" or "dense" for each layer, which no family here reads: it must say
-// what the other keys do.
-static enum tr_status check_mlp_types(const struct tr_config *c, const struct source *from) {
-    const json_t *list;
-    TR_TRY(layer_list(c, "mlp_layer_types", &list, from));
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        const char *type = json_string_value(json_array_get(list, i));
-        bool sparse = tr_config_has(c, (int)i, TR_LAYER_EXPERTS);
-        if (!type || strcmp(type, sparse ? "sparse" : "dense") != 0)
-            return wrong_list("mlp_layer_types", from);
-    }
-    return TR_OK;
-}
-
-// "no_rope_layers": 1 where a layer rotates, 0 where not.
-static enum tr_status read_still_layers(struct tr_config *c, const struct source *from) {
-    const json_t *rotates = NULL;
-    if (c->family->keys[TR_K_NOPE_PERIOD].json)
-        TR_TRY(layer_list(c, "no_rope_layers", &rotates, from));
-    for (int64_t i = 0; i < c->layers; i++) {
-        const json_t *value = json_array_get(rotates, (size_t)i);
-        if (rotates && !json_is_integer(value))
-            return wrong_list("no_rope_layers", from);
-        if (rotates)
-            mark(c, i, TR_LAYER_NOPE, json_integer_value(value) == 0);
-        if (c->family->window_where_still && !(c->layer[i] & TR_LAYER_NOPE))
-            mark(c, i, TR_LAYER_WINDOWED, false);
-    }
-    return TR_OK;
-}
-
-// "mlp_only_layers": indices of dense layers, beside a step of sparse ones.
-static enum tr_status read_dense_layers(struct tr_config *c, const struct source *from) {
-    const struct tr_key_row *keys = c->family->keys;
-    const json_t *dense;
-    if (!keys[TR_K_SPARSE_STEP].json || keys[TR_K_DENSE_FIRST].json)
-        return TR_OK;
-    TR_TRY(tr_json_list(from->root, "mlp_only_layers", &dense, from->path, from->err));
-    for (size_t i = 0; i < json_array_size(dense); i++) {
-        const json_t *entry = json_array_get(dense, i);
-        json_int_t layer = json_is_integer(entry) ? json_integer_value(entry) : -1;
-        if (layer < 0 || layer >= c->layers)
-            return wrong_list("mlp_only_layers", from);
-        mark(c, layer, TR_LAYER_EXPERTS, false);
-    }
-    return TR_OK;
-}
-
-static enum tr_status read_layer_lists(struct tr_config *c, const struct source *from) {
-    TR_TRY(read_still_layers(c, from));
-    TR_TRY(read_layer_types(c, from));
-    TR_TRY(read_dense_layers(c, from));
-    return check_mlp_types(c, from);
 }
 
 // ---- rotation, scales, the rest ----------------------------------------------------------------
@@ -535,8 +427,8 @@ static enum tr_status mark_dropped(struct tr_config *c, const struct source *fro
     struct tr_drop_lists dropped;
     TR_TRY(tr_drop_lists_read(&dropped, from->root, c->layers, from->path, from->err));
     for (int layer = 0; layer < c->layers; layer++) {
-        mark(c, layer, TR_LAYER_NO_ATTN, dropped.attention[layer]);
-        mark(c, layer, TR_LAYER_NO_MLP, dropped.mlp[layer]);
+        tr_config_mark(c, layer, TR_LAYER_NO_ATTN, dropped.attention[layer]);
+        tr_config_mark(c, layer, TR_LAYER_NO_MLP, dropped.mlp[layer]);
     }
     if (dropped.count)
         c->remarks |= TR_REMARK_DROPPED;
@@ -565,7 +457,7 @@ static enum tr_status parse_root(struct tr_config *c, const struct source *from)
     TR_TRY(mark_dropped(c, from));
     TR_TRY(read_experts(c, from));
     TR_TRY(mark_layers(c, from));
-    TR_TRY(read_layer_lists(c, from));
+    TR_TRY(tr_config_read_layer_lists(c, from->root, from->path, from->err));
     TR_TRY(read_rope(c, from));
     TR_TRY(read_scales(c, from));
     TR_TRY(read_flags(c, from));

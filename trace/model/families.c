@@ -36,6 +36,20 @@ int tr_family_index(const struct tr_family *family) {
     return -1;
 }
 
+enum tr_weight tr_family_match(const struct tr_family *family, const char *name,
+                               struct tr_name_numbers *numbers) {
+    char prefixed[256];
+    size_t size = family->prefix ? strlen(family->prefix) : 0;
+    int found = tr_pattern_find(family->weights, TR_WEIGHTS, name, numbers);
+    if (found < 0 && size && !strncmp(name, family->prefix, size))
+        found = tr_pattern_find(family->weights, TR_WEIGHTS, name + size, numbers);
+    else if (found < 0 && size && size + strlen(name) < sizeof prefixed) {
+        strcat(strcpy(prefixed, family->prefix), name);
+        found = tr_pattern_find(family->weights, TR_WEIGHTS, prefixed, numbers);
+    }
+    return found < 0 ? TR_WEIGHTS : (enum tr_weight)found;
+}
+
 // Levenshtein distance of two short strings; text past 63 characters is ignored.
 static int edit_distance(const char *a, const char *b) {
     int row[64];

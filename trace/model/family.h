@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+#include "ckpt/name_pattern.h"
 #include "kernels/ops.h"
 
 // Architectures as rows. A family says with flags what its block does, how config.json spells its
@@ -84,10 +85,10 @@ struct tr_key_row {
     const char *other; // a second spelling, which wins where both are there
 };
 
-// The tensors a family may have. Patterns hold one %d, the layer, where they belong to one, and a
-// second, the expert or head, where there are several; NULL: the family has no such tensor. Biases
-// of products exist when the config says so. Two roles may name one tensor (a norm that attention
-// and MLP share).
+// The tensors a family may have, as patterns of names (name_pattern.h): they hold {layer} where
+// they belong to one, and {expert} or {head} where there are several; NULL: the family has no such
+// tensor. Biases of products exist when the config says so. Two roles may name one tensor (a norm
+// that attention and MLP share); besides, no name is of two patterns.
 enum tr_weight {
     TR_W_EMBED,      // [vocabulary, hidden]
     TR_W_POSITIONS,  // [positions + position_offset, hidden], learned
@@ -243,6 +244,11 @@ const struct tr_family *tr_family_find(const char *model_type);
 
 // The number of a row in the table.
 int tr_family_index(const struct tr_family *family);
+
+// The role of the tensor of that name, and the numbers in it; with or without the family's prefix.
+// TR_WEIGHTS when it is none of the family's, else the first of the roles that share the name.
+enum tr_weight tr_family_match(const struct tr_family *family, const char *name,
+                               struct tr_name_numbers *numbers);
 
 // The known model_type that is spelled most like `model_type`; never NULL.
 const char *tr_family_nearest(const char *model_type);

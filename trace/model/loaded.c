@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loaded.h"
 
-#include <stdio.h>
 #include <string.h>
 
 // The type that the first product's matrices have in memory.
@@ -20,8 +19,7 @@ enum tr_status tr_opened_open(struct tr_opened *opened, const char *folder,
     const struct tr_checkpoint *checkpoint = opened->checkpoint;
     size_t size;
     const char *json = tr_checkpoint_config(checkpoint, &size);
-    char path[512];
-    snprintf(path, sizeof path, "%s/config.json", folder);
+    const char *path = tr_checkpoint_config_path(checkpoint);
     TR_TRY(tr_config_parse(&loaded->config, json, size, path, err));
     TR_TRY(tr_weight_plan_new(plan, &loaded->config, checkpoint, folder, wanted, err));
     tr_config_note_head(&loaded->config, plan->own_head);

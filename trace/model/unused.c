@@ -41,7 +41,7 @@ static bool is_buffer(const struct tr_tensor *tensor) {
 // word that the family's patterns have there ("layers.", "h.").
 static const char *layer_number(const struct tr_family *family, const char *name) {
     const char *pattern = unwrapped(family->weights[TR_W_O]);
-    size_t size = (size_t)(strchr(pattern, '%') - pattern);
+    size_t size = (size_t)(strchr(pattern, '{') - pattern);
     name = unwrapped(name);
     return strncmp(name, pattern, size) == 0 && name[size] >= '0' && name[size] <= '9' ? name + size
                                                                                        : NULL;
@@ -85,8 +85,8 @@ static enum tr_status check_outside(const struct tr_tensor *tensor, const struct
     const char *name = unwrapped(tensor->name);
     bool beside = false;
     for (int w = 0; w < TR_WEIGHTS; w++) {
-        const char *role = c->family->weights[w] ? unwrapped(c->family->weights[w]) : "%";
-        if (strchr(role, '%'))
+        const char *role = c->family->weights[w] ? unwrapped(c->family->weights[w]) : "{";
+        if (strchr(role, '{'))
             continue;
         if (strcmp(role, name) == 0)
             return TR_OK;

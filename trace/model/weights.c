@@ -1,17 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bind.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
-
-static void shape_text(const int64_t *shape, int dims, char out[128]) {
-    int at = snprintf(out, 128, "[");
-    for (int i = 0; i < dims && at < 100; i++)
-        at += snprintf(out + at, 128 - (size_t)at, i ? ", %lld" : "%lld", (long long)shape[i]);
-    snprintf(out + at, 128 - (size_t)at, "]");
-}
+#include "ckpt/name_pattern.h"
 
 int64_t tr_shape_elements(const int64_t *shape, int dims) {
     int64_t count = 1;
@@ -63,7 +56,9 @@ static const struct tr_tensor *look_up(const struct tr_binder *b, enum tr_weight
     const char *prefix = b->config->family->prefix, *pattern = b->config->family->weights[weight];
     if (!pattern)
         return NULL;
-    snprintf(name, 256, pattern, layer, (int)index);
+    const struct tr_name_numbers numbers = {{layer, index, index}};
+    if (!tr_pattern_expand(pattern, &numbers, name, 256))
+        return NULL; // no file has a name that long
     return prefix ? tr_checkpoint_find_prefixed(b->checkpoint, name, prefix)
                   : tr_checkpoint_find(b->checkpoint, name);
 }
@@ -72,7 +67,7 @@ static const struct tr_tensor *look_up(const struct tr_binder *b, enum tr_weight
 static enum tr_status find_tensor(const struct tr_binder *b, enum tr_weight weight, int layer,
                                   int64_t index, int64_t rows, int64_t cols,
                                   const struct tr_tensor **tensor_p) {
-    char name[256], expected[128], found[128];
+    char name[256], expected[TR_INDEX_MAX], found[TR_INDEX_MAX];
     bool vector = cols == 1 && !has_two_dimensions[weight];
     const struct tr_tensor *tensor = look_up(b, weight, layer, index, name);
     if (!tensor)
@@ -81,10 +76,10 @@ static enum tr_status find_tensor(const struct tr_binder *b, enum tr_weight weig
                        name, b->config->family->model_type, (long long)b->config->layers);
     if (!fits(tensor, vector, rows, cols)) {
         const int64_t shape[2] = {rows, cols};
-        shape_text(shape, vector ? 1 : 2, expected);
-        shape_text(tensor->shape, tensor->dims, found);
         return tr_fail(b->err, TR_EFORMAT, "%s: tensor %s has shape %s, config.json asks for %s",
-                       tr_checkpoint_file(b->checkpoint, tensor), name, found, expected);
+                       tr_checkpoint_file(b->checkpoint, tensor), name,
+                       tr_index_text(tensor->dims, tensor->shape, found),
+                       tr_index_text(vector ? 1 : 2, shape, expected));
     }
     if (tensor->dtype == TR_OTHER_DTYPE)
         return tr_fail(b->err, TR_EUNSUPPORTED,
@@ -322,7 +317,10 @@ bool tr_has_own_head(const struct tr_binder *b) {
     const struct tr_tensor *head = look_up(b, TR_W_HEAD, 0, 0, name);
     if (!b->config->tied || !head || !table)
         return !b->config->tied;
-    return head->file != table->file || head->offset != table->offset;
+    int64_t head_pieces, table_pieces;
+    const struct tr_piece *h = tr_tensor_pieces(head, &head_pieces);
+    const struct tr_piece *t = tr_tensor_pieces(table, &table_pieces);
+    return head_pieces != table_pieces || h->file != t->file || h->offset != t->offset;
 }
 
 // One panel of the embedding or head table: vocabulary rows [first_id, last_id).

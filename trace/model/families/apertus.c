@@ -29,13 +29,13 @@ const struct tr_family tr_family_apertus = {
     .weights =
         {
             TR_ATTENTION_AS_LLAMA,
-            [TR_W_ATTN_NORM] = "model.layers.%d.attention_layernorm.weight",
-            [TR_W_Q_NORM] = "model.layers.%d.self_attn.q_norm.weight",
-            [TR_W_K_NORM] = "model.layers.%d.self_attn.k_norm.weight",
-            [TR_W_MLP_NORM] = "model.layers.%d.feedforward_layernorm.weight",
-            [TR_W_UP] = "model.layers.%d.mlp.up_proj.weight",
-            [TR_W_DOWN] = "model.layers.%d.mlp.down_proj.weight",
-            [TR_W_ALPHA_P] = "model.layers.%d.mlp.act_fn.alpha_p",
-            [TR_W_ALPHA_N] = "model.layers.%d.mlp.act_fn.alpha_n",
+            [TR_W_ATTN_NORM] = "model.layers.{layer}.attention_layernorm.weight",
+            [TR_W_Q_NORM] = "model.layers.{layer}.self_attn.q_norm.weight",
+            [TR_W_K_NORM] = "model.layers.{layer}.self_attn.k_norm.weight",
+            [TR_W_MLP_NORM] = "model.layers.{layer}.feedforward_layernorm.weight",
+            [TR_W_UP] = "model.layers.{layer}.mlp.up_proj.weight",
+            [TR_W_DOWN] = "model.layers.{layer}.mlp.down_proj.weight",
+            [TR_W_ALPHA_P] = "model.layers.{layer}.mlp.act_fn.alpha_p",
+            [TR_W_ALPHA_N] = "model.layers.{layer}.mlp.act_fn.alpha_n",
         },
 };

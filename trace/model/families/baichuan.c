@@ -15,7 +15,8 @@
                        [TR_K_TIED] = {"tie_word_embeddings", false}
 
 #define BAICHUAN_WEIGHTS                                                                           \
-    TR_ATTENTION_AS_LLAMA, TR_MLP_AS_LLAMA, [TR_W_QKV] = "model.layers.%d.self_attn.W_pack.weight"
+    TR_ATTENTION_AS_LLAMA,                                                                         \
+        TR_MLP_AS_LLAMA, [TR_W_QKV] = "model.layers.{layer}.self_attn.W_pack.weight"
 
 const struct tr_family tr_family_baichuan_13b = {
     BAICHUAN,

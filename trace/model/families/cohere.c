@@ -32,8 +32,8 @@ const struct tr_family tr_family_cohere = {
         {
             TR_ATTENTION_AS_LLAMA,
             TR_MLP_AS_LLAMA,
-            [TR_W_Q_NORM] = "model.layers.%d.self_attn.q_norm.weight",
-            [TR_W_K_NORM] = "model.layers.%d.self_attn.k_norm.weight",
-            [TR_W_MLP_NORM] = "model.layers.%d.input_layernorm.weight",
+            [TR_W_Q_NORM] = "model.layers.{layer}.self_attn.q_norm.weight",
+            [TR_W_K_NORM] = "model.layers.{layer}.self_attn.k_norm.weight",
+            [TR_W_MLP_NORM] = "model.layers.{layer}.input_layernorm.weight",
         },
 };

@@ -17,32 +17,32 @@
 // model.layers.N.self_attn.{q,k,v,o}_proj and the two norms before the sublayers.
 #define TR_ATTENTION_AS_LLAMA                                                                      \
     [TR_W_EMBED] = "model.embed_tokens.weight",                                                    \
-    [TR_W_ATTN_NORM] = "model.layers.%d.input_layernorm.weight",                                   \
-    [TR_W_Q] = "model.layers.%d.self_attn.q_proj.weight",                                          \
-    [TR_W_Q_BIAS] = "model.layers.%d.self_attn.q_proj.bias",                                       \
-    [TR_W_K] = "model.layers.%d.self_attn.k_proj.weight",                                          \
-    [TR_W_K_BIAS] = "model.layers.%d.self_attn.k_proj.bias",                                       \
-    [TR_W_V] = "model.layers.%d.self_attn.v_proj.weight",                                          \
-    [TR_W_V_BIAS] = "model.layers.%d.self_attn.v_proj.bias",                                       \
-    [TR_W_O] = "model.layers.%d.self_attn.o_proj.weight",                                          \
-    [TR_W_O_BIAS] = "model.layers.%d.self_attn.o_proj.bias",                                       \
-    [TR_W_MLP_NORM] = "model.layers.%d.post_attention_layernorm.weight",                           \
+    [TR_W_ATTN_NORM] = "model.layers.{layer}.input_layernorm.weight",                              \
+    [TR_W_Q] = "model.layers.{layer}.self_attn.q_proj.weight",                                     \
+    [TR_W_Q_BIAS] = "model.layers.{layer}.self_attn.q_proj.bias",                                  \
+    [TR_W_K] = "model.layers.{layer}.self_attn.k_proj.weight",                                     \
+    [TR_W_K_BIAS] = "model.layers.{layer}.self_attn.k_proj.bias",                                  \
+    [TR_W_V] = "model.layers.{layer}.self_attn.v_proj.weight",                                     \
+    [TR_W_V_BIAS] = "model.layers.{layer}.self_attn.v_proj.bias",                                  \
+    [TR_W_O] = "model.layers.{layer}.self_attn.o_proj.weight",                                     \
+    [TR_W_O_BIAS] = "model.layers.{layer}.self_attn.o_proj.bias",                                  \
+    [TR_W_MLP_NORM] = "model.layers.{layer}.post_attention_layernorm.weight",                      \
     [TR_W_FINAL_NORM] = "model.norm.weight", [TR_W_HEAD] = "lm_head.weight"
 
 // model.layers.N.mlp.{gate,up,down}_proj.
 #define TR_MLP_AS_LLAMA                                                                            \
-    [TR_W_GATE] = "model.layers.%d.mlp.gate_proj.weight",                                          \
-    [TR_W_GATE_BIAS] = "model.layers.%d.mlp.gate_proj.bias",                                       \
-    [TR_W_UP] = "model.layers.%d.mlp.up_proj.weight",                                              \
-    [TR_W_UP_BIAS] = "model.layers.%d.mlp.up_proj.bias",                                           \
-    [TR_W_DOWN] = "model.layers.%d.mlp.down_proj.weight",                                          \
-    [TR_W_DOWN_BIAS] = "model.layers.%d.mlp.down_proj.bias"
+    [TR_W_GATE] = "model.layers.{layer}.mlp.gate_proj.weight",                                     \
+    [TR_W_GATE_BIAS] = "model.layers.{layer}.mlp.gate_proj.bias",                                  \
+    [TR_W_UP] = "model.layers.{layer}.mlp.up_proj.weight",                                         \
+    [TR_W_UP_BIAS] = "model.layers.{layer}.mlp.up_proj.bias",                                      \
+    [TR_W_DOWN] = "model.layers.{layer}.mlp.down_proj.weight",                                     \
+    [TR_W_DOWN_BIAS] = "model.layers.{layer}.mlp.down_proj.bias"
 
 // model.layers.N.mlp.gate and model.layers.N.mlp.experts.E.{gate,up,down}_proj.
 #define TR_EXPERTS_AS_QWEN                                                                         \
-    [TR_W_ROUTER] = "model.layers.%d.mlp.gate.weight",                                             \
-    [TR_W_EXPERT_GATE] = "model.layers.%d.mlp.experts.%d.gate_proj.weight",                        \
-    [TR_W_EXPERT_UP] = "model.layers.%d.mlp.experts.%d.up_proj.weight",                            \
-    [TR_W_EXPERT_DOWN] = "model.layers.%d.mlp.experts.%d.down_proj.weight"
+    [TR_W_ROUTER] = "model.layers.{layer}.mlp.gate.weight",                                        \
+    [TR_W_EXPERT_GATE] = "model.layers.{layer}.mlp.experts.{expert}.gate_proj.weight",             \
+    [TR_W_EXPERT_UP] = "model.layers.{layer}.mlp.experts.{expert}.up_proj.weight",                 \
+    [TR_W_EXPERT_DOWN] = "model.layers.{layer}.mlp.experts.{expert}.down_proj.weight"
 
 #endif

@@ -18,22 +18,22 @@
 
 #define COMMON_WEIGHTS                                                                             \
     [TR_W_EMBED] = "transformer.word_embeddings.weight",                                           \
-    [TR_W_QKV] = "transformer.h.%d.self_attention.query_key_value.weight",                         \
-    [TR_W_QKV_BIAS] = "transformer.h.%d.self_attention.query_key_value.bias",                      \
-    [TR_W_O] = "transformer.h.%d.self_attention.dense.weight",                                     \
-    [TR_W_O_BIAS] = "transformer.h.%d.self_attention.dense.bias",                                  \
-    [TR_W_UP] = "transformer.h.%d.mlp.dense_h_to_4h.weight",                                       \
-    [TR_W_UP_BIAS] = "transformer.h.%d.mlp.dense_h_to_4h.bias",                                    \
-    [TR_W_DOWN] = "transformer.h.%d.mlp.dense_4h_to_h.weight",                                     \
-    [TR_W_DOWN_BIAS] = "transformer.h.%d.mlp.dense_4h_to_h.bias",                                  \
+    [TR_W_QKV] = "transformer.h.{layer}.self_attention.query_key_value.weight",                    \
+    [TR_W_QKV_BIAS] = "transformer.h.{layer}.self_attention.query_key_value.bias",                 \
+    [TR_W_O] = "transformer.h.{layer}.self_attention.dense.weight",                                \
+    [TR_W_O_BIAS] = "transformer.h.{layer}.self_attention.dense.bias",                             \
+    [TR_W_UP] = "transformer.h.{layer}.mlp.dense_h_to_4h.weight",                                  \
+    [TR_W_UP_BIAS] = "transformer.h.{layer}.mlp.dense_h_to_4h.bias",                               \
+    [TR_W_DOWN] = "transformer.h.{layer}.mlp.dense_4h_to_h.weight",                                \
+    [TR_W_DOWN_BIAS] = "transformer.h.{layer}.mlp.dense_4h_to_h.bias",                             \
     [TR_W_FINAL_NORM] = "transformer.ln_f.weight",                                                 \
     [TR_W_FINAL_NORM_BIAS] = "transformer.ln_f.bias", [TR_W_HEAD] = "lm_head.weight"
 
 #define NORMS_BY_SUBLAYER                                                                          \
-    [TR_W_ATTN_NORM] = "transformer.h.%d.input_layernorm.weight",                                  \
-    [TR_W_ATTN_NORM_BIAS] = "transformer.h.%d.input_layernorm.bias",                               \
-    [TR_W_MLP_NORM] = "transformer.h.%d.post_attention_layernorm.weight",                          \
-    [TR_W_MLP_NORM_BIAS] = "transformer.h.%d.post_attention_layernorm.bias"
+    [TR_W_ATTN_NORM] = "transformer.h.{layer}.input_layernorm.weight",                             \
+    [TR_W_ATTN_NORM_BIAS] = "transformer.h.{layer}.input_layernorm.bias",                          \
+    [TR_W_MLP_NORM] = "transformer.h.{layer}.post_attention_layernorm.weight",                     \
+    [TR_W_MLP_NORM_BIAS] = "transformer.h.{layer}.post_attention_layernorm.bias"
 
 #define ROTARY [TR_K_ROPE_THETA] = {"rope_theta", 10000}
 
@@ -63,10 +63,10 @@ const struct tr_family tr_family_falcon_grouped = {
     .keys =
         {COMMON_KEYS,
          ROTARY, [TR_K_KV_HEADS] = {"num_kv_heads", TR_DERIVED}, [TR_K_PARALLEL] = {NULL, true}},
-    .weights = {COMMON_WEIGHTS, [TR_W_ATTN_NORM] = "transformer.h.%d.ln_attn.weight",
-                [TR_W_ATTN_NORM_BIAS] = "transformer.h.%d.ln_attn.bias",
-                [TR_W_MLP_NORM] = "transformer.h.%d.ln_mlp.weight",
-                [TR_W_MLP_NORM_BIAS] = "transformer.h.%d.ln_mlp.bias"},
+    .weights = {COMMON_WEIGHTS, [TR_W_ATTN_NORM] = "transformer.h.{layer}.ln_attn.weight",
+                [TR_W_ATTN_NORM_BIAS] = "transformer.h.{layer}.ln_attn.bias",
+                [TR_W_MLP_NORM] = "transformer.h.{layer}.ln_mlp.weight",
+                [TR_W_MLP_NORM_BIAS] = "transformer.h.{layer}.ln_mlp.bias"},
 };
 
 // A key and value of its own for each head, ALiBi.

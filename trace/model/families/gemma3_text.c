@@ -40,10 +40,10 @@ const struct tr_family tr_family_gemma3_text = {
         {
             TR_ATTENTION_AS_LLAMA,
             TR_MLP_AS_LLAMA,
-            [TR_W_Q_NORM] = "model.layers.%d.self_attn.q_norm.weight",
-            [TR_W_K_NORM] = "model.layers.%d.self_attn.k_norm.weight",
-            [TR_W_ATTN_POST_NORM] = "model.layers.%d.post_attention_layernorm.weight",
-            [TR_W_MLP_NORM] = "model.layers.%d.pre_feedforward_layernorm.weight",
-            [TR_W_MLP_POST_NORM] = "model.layers.%d.post_feedforward_layernorm.weight",
+            [TR_W_Q_NORM] = "model.layers.{layer}.self_attn.q_norm.weight",
+            [TR_W_K_NORM] = "model.layers.{layer}.self_attn.k_norm.weight",
+            [TR_W_ATTN_POST_NORM] = "model.layers.{layer}.post_attention_layernorm.weight",
+            [TR_W_MLP_NORM] = "model.layers.{layer}.pre_feedforward_layernorm.weight",
+            [TR_W_MLP_POST_NORM] = "model.layers.{layer}.post_feedforward_layernorm.weight",
         },
 };

@@ -33,10 +33,10 @@
 
 #define HF_OLMO_WEIGHTS                                                                            \
     [TR_W_EMBED] = "model.transformer.wte.weight",                                                 \
-    [TR_W_QKV] = "model.transformer.blocks.%d.att_proj.weight",                                    \
-    [TR_W_O] = "model.transformer.blocks.%d.attn_out.weight",                                      \
-    [TR_W_GATE_UP] = "model.transformer.blocks.%d.ff_proj.weight",                                 \
-    [TR_W_DOWN] = "model.transformer.blocks.%d.ff_out.weight",                                     \
+    [TR_W_QKV] = "model.transformer.blocks.{layer}.att_proj.weight",                               \
+    [TR_W_O] = "model.transformer.blocks.{layer}.attn_out.weight",                                 \
+    [TR_W_GATE_UP] = "model.transformer.blocks.{layer}.ff_proj.weight",                            \
+    [TR_W_DOWN] = "model.transformer.blocks.{layer}.ff_out.weight",                                \
     [TR_W_HEAD] = "model.transformer.ff_out.weight"
 
 const struct tr_family tr_family_hf_olmo_plain = {
@@ -55,7 +55,8 @@ const struct tr_family tr_family_hf_olmo = {
     .words = {HF_OLMO_WORDS("rms")},
     .norm = KN_RMS_NORM,
     .keys = {HF_OLMO_KEYS},
-    .weights = {HF_OLMO_WEIGHTS, [TR_W_ATTN_NORM] = "model.transformer.blocks.%d.attn_norm.weight",
-                [TR_W_MLP_NORM] = "model.transformer.blocks.%d.ff_norm.weight",
-                [TR_W_FINAL_NORM] = "model.transformer.ln_f.weight"},
+    .weights =
+        {HF_OLMO_WEIGHTS, [TR_W_ATTN_NORM] = "model.transformer.blocks.{layer}.attn_norm.weight",
+         [TR_W_MLP_NORM] = "model.transformer.blocks.{layer}.ff_norm.weight",
+         [TR_W_FINAL_NORM] = "model.transformer.ln_f.weight"},
 };

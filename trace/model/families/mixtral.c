@@ -26,9 +26,9 @@ const struct tr_family tr_family_mixtral = {
     .weights =
         {
             TR_ATTENTION_AS_LLAMA,
-            [TR_W_ROUTER] = "model.layers.%d.block_sparse_moe.gate.weight",
-            [TR_W_EXPERT_GATE] = "model.layers.%d.block_sparse_moe.experts.%d.w1.weight",
-            [TR_W_EXPERT_UP] = "model.layers.%d.block_sparse_moe.experts.%d.w3.weight",
-            [TR_W_EXPERT_DOWN] = "model.layers.%d.block_sparse_moe.experts.%d.w2.weight",
+            [TR_W_ROUTER] = "model.layers.{layer}.block_sparse_moe.gate.weight",
+            [TR_W_EXPERT_GATE] = "model.layers.{layer}.block_sparse_moe.experts.{expert}.w1.weight",
+            [TR_W_EXPERT_UP] = "model.layers.{layer}.block_sparse_moe.experts.{expert}.w3.weight",
+            [TR_W_EXPERT_DOWN] = "model.layers.{layer}.block_sparse_moe.experts.{expert}.w2.weight",
         },
 };

@@ -30,8 +30,8 @@ const struct tr_family tr_family_olmoe = {
     .weights =
         {
             TR_ATTENTION_AS_LLAMA,
-            [TR_W_Q_NORM] = "model.layers.%d.self_attn.q_norm.weight",
-            [TR_W_K_NORM] = "model.layers.%d.self_attn.k_norm.weight",
+            [TR_W_Q_NORM] = "model.layers.{layer}.self_attn.q_norm.weight",
+            [TR_W_K_NORM] = "model.layers.{layer}.self_attn.k_norm.weight",
             TR_EXPERTS_AS_QWEN,
         },
 };

@@ -26,12 +26,12 @@ const struct tr_family tr_family_phi3 = {
     .weights =
         {
             [TR_W_EMBED] = "model.embed_tokens.weight",
-            [TR_W_ATTN_NORM] = "model.layers.%d.input_layernorm.weight",
-            [TR_W_QKV] = "model.layers.%d.self_attn.qkv_proj.weight",
-            [TR_W_O] = "model.layers.%d.self_attn.o_proj.weight",
-            [TR_W_MLP_NORM] = "model.layers.%d.post_attention_layernorm.weight",
-            [TR_W_GATE_UP] = "model.layers.%d.mlp.gate_up_proj.weight",
-            [TR_W_DOWN] = "model.layers.%d.mlp.down_proj.weight",
+            [TR_W_ATTN_NORM] = "model.layers.{layer}.input_layernorm.weight",
+            [TR_W_QKV] = "model.layers.{layer}.self_attn.qkv_proj.weight",
+            [TR_W_O] = "model.layers.{layer}.self_attn.o_proj.weight",
+            [TR_W_MLP_NORM] = "model.layers.{layer}.post_attention_layernorm.weight",
+            [TR_W_GATE_UP] = "model.layers.{layer}.mlp.gate_up_proj.weight",
+            [TR_W_DOWN] = "model.layers.{layer}.mlp.down_proj.weight",
             [TR_W_FINAL_NORM] = "model.norm.weight",
             [TR_W_HEAD] = "lm_head.weight",
         },

@@ -36,9 +36,9 @@ const struct tr_family tr_family_qwen2_moe = {
             TR_ATTENTION_AS_LLAMA,
             TR_MLP_AS_LLAMA,
             TR_EXPERTS_AS_QWEN,
-            [TR_W_SHARED_GATE] = "model.layers.%d.mlp.shared_expert.gate_proj.weight",
-            [TR_W_SHARED_UP] = "model.layers.%d.mlp.shared_expert.up_proj.weight",
-            [TR_W_SHARED_DOWN] = "model.layers.%d.mlp.shared_expert.down_proj.weight",
-            [TR_W_SHARED_SWITCH] = "model.layers.%d.mlp.shared_expert_gate.weight",
+            [TR_W_SHARED_GATE] = "model.layers.{layer}.mlp.shared_expert.gate_proj.weight",
+            [TR_W_SHARED_UP] = "model.layers.{layer}.mlp.shared_expert.up_proj.weight",
+            [TR_W_SHARED_DOWN] = "model.layers.{layer}.mlp.shared_expert.down_proj.weight",
+            [TR_W_SHARED_SWITCH] = "model.layers.{layer}.mlp.shared_expert_gate.weight",
         },
 };

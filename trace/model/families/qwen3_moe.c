@@ -35,8 +35,8 @@ const struct tr_family tr_family_qwen3_moe = {
     .weights =
         {
             TR_ATTENTION_AS_LLAMA,
-            [TR_W_Q_NORM] = "model.layers.%d.self_attn.q_norm.weight",
-            [TR_W_K_NORM] = "model.layers.%d.self_attn.k_norm.weight",
+            [TR_W_Q_NORM] = "model.layers.{layer}.self_attn.q_norm.weight",
+            [TR_W_K_NORM] = "model.layers.{layer}.self_attn.k_norm.weight",
             TR_MLP_AS_LLAMA,
             TR_EXPERTS_AS_QWEN,
         },

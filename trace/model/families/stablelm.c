@@ -29,10 +29,10 @@ const struct tr_family tr_family_stablelm = {
         {
             TR_ATTENTION_AS_LLAMA,
             TR_MLP_AS_LLAMA,
-            [TR_W_ATTN_NORM_BIAS] = "model.layers.%d.input_layernorm.bias",
-            [TR_W_Q_NORM] = "model.layers.%d.self_attn.q_layernorm.norms.%d.weight",
-            [TR_W_K_NORM] = "model.layers.%d.self_attn.k_layernorm.norms.%d.weight",
-            [TR_W_MLP_NORM_BIAS] = "model.layers.%d.post_attention_layernorm.bias",
+            [TR_W_ATTN_NORM_BIAS] = "model.layers.{layer}.input_layernorm.bias",
+            [TR_W_Q_NORM] = "model.layers.{layer}.self_attn.q_layernorm.norms.{head}.weight",
+            [TR_W_K_NORM] = "model.layers.{layer}.self_attn.k_layernorm.norms.{head}.weight",
+            [TR_W_MLP_NORM_BIAS] = "model.layers.{layer}.post_attention_layernorm.bias",
             [TR_W_FINAL_NORM_BIAS] = "model.norm.bias",
         },
 };

@@ -24,12 +24,12 @@ const struct tr_family tr_family_starcoder2 = {
     .weights =
         {
             TR_ATTENTION_AS_LLAMA,
-            [TR_W_ATTN_NORM_BIAS] = "model.layers.%d.input_layernorm.bias",
-            [TR_W_MLP_NORM_BIAS] = "model.layers.%d.post_attention_layernorm.bias",
-            [TR_W_UP] = "model.layers.%d.mlp.c_fc.weight",
-            [TR_W_UP_BIAS] = "model.layers.%d.mlp.c_fc.bias",
-            [TR_W_DOWN] = "model.layers.%d.mlp.c_proj.weight",
-            [TR_W_DOWN_BIAS] = "model.layers.%d.mlp.c_proj.bias",
+            [TR_W_ATTN_NORM_BIAS] = "model.layers.{layer}.input_layernorm.bias",
+            [TR_W_MLP_NORM_BIAS] = "model.layers.{layer}.post_attention_layernorm.bias",
+            [TR_W_UP] = "model.layers.{layer}.mlp.c_fc.weight",
+            [TR_W_UP_BIAS] = "model.layers.{layer}.mlp.c_fc.bias",
+            [TR_W_DOWN] = "model.layers.{layer}.mlp.c_proj.weight",
+            [TR_W_DOWN_BIAS] = "model.layers.{layer}.mlp.c_proj.bias",
             [TR_W_FINAL_NORM_BIAS] = "model.norm.bias",
         },
 };

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/config_layers.h"
+
+#include <string.h>
+
+#include "base/json.h"
+
+struct source {
+    const char *path;
+    const char *key;
+    struct tr_err *err;
+};
+
+struct tr_layer_reader {
+    bool (*counts)(const struct tr_family *family); // NULL: for every family
+    // What an entry says of its layer; of a list of numbers, that the layer is in it.
+    enum tr_status (*entry)(struct tr_config *c, int64_t layer, const json_t *entry,
+                            const struct source *from);
+    // Called in any case, once all entries there may be have been read.
+    void (*end)(struct tr_config *c);
+};
+
+// ---- entries -----------------------------------------------------------------------------------
+
+void tr_config_mark(struct tr_config *config, int64_t layer, enum tr_layer_flag flag, bool on) {
+    if (on)
+        config->layer[layer] |= (uint8_t)flag;
+    else
+        config->layer[layer] &= (uint8_t)~flag;
+}
+
+static enum tr_status wrong_list(const struct source *from) {
+    return tr_fail(from->err, TR_EFORMAT, "%s: \"%s\" does not fit the layers", from->path,
+                   from->key);
+}
+
+static bool has_rotation_rule(const struct tr_family *family) {
+    return family->keys[TR_K_NOPE_PERIOD].json != NULL;
+}
+
+// 1 where a layer rotates, 0 where not.
+static enum tr_status read_rotation(struct tr_config *c, int64_t layer, const json_t *entry,
+                                    const struct source *from) {
+    if (!json_is_integer(entry))
+        return wrong_list(from);
+    tr_config_mark(c, layer, TR_LAYER_NOPE, json_integer_value(entry) == 0);
+    return TR_OK;
+}
+
+static void end_rotations(struct tr_config *c) {
+    for (int64_t i = 0; i < c->layers && c->family->window_where_still; i++)
+        if (!tr_config_has(c, (int)i, TR_LAYER_NOPE))
+            tr_config_mark(c, i, TR_LAYER_WINDOWED, false);
+}
+
+// Whether the class has windows in some layers and not in others; else it ignores "layer_types".
+static bool windows_vary(const struct tr_family *family) {
+    const struct tr_key_row *keys = family->keys;
+    return keys[TR_K_WINDOW_PERIOD].fallback != 0 || keys[TR_K_WINDOW_START].json ||
+           family->window_where_still;
+}
+
+static enum tr_status read_attention_type(struct tr_config *c, int64_t layer, const json_t *entry,
+                                          const struct source *from) {
+    const char *type = json_string_value(entry);
+    bool sliding = type && strcmp(type, "sliding_attention") == 0;
+    if (!sliding && (!type || (strcmp(type, "full_attention") && strcmp(type, "attention"))))
+        return tr_fail(from->err, TR_EUNSUPPORTED, "%s: layer type \"%.64s\" is not supported",
+                       from->path, type ? type : "?");
+    sliding = sliding && c->window;
+    if (!windows_vary(c->family) && sliding != tr_config_has(c, (int)layer, TR_LAYER_WINDOWED))
+        return tr_fail(from->err, TR_EUNSUPPORTED,
+                       "%s: \"layer_types\" says \"%s\" in layer %lld, but %s has one kind of "
+                       "layer and ignores it",
+                       from->path, type, (long long)layer, c->family->model_type);
+    tr_config_mark(c, layer, TR_LAYER_WINDOWED, sliding);
+    return TR_OK;
+}
+
+// Dense layers stand beside a step of sparse ones.
+static bool has_sparse_step(const struct tr_family *family) {
+    return family->keys[TR_K_SPARSE_STEP].json && !family->keys[TR_K_DENSE_FIRST].json;
+}
+
+static enum tr_status read_dense_layer(struct tr_config *c, int64_t layer, const json_t *entry,
+                                       const struct source *from) {
+    (void)entry, (void)from;
+    tr_config_mark(c, layer, TR_LAYER_EXPERTS, false);
+    return TR_OK;
+}
+
+// "sparse" or "dense", which no family here reads: it must say what the other keys do.
+static enum tr_status check_mlp_type(struct tr_config *c, int64_t layer, const json_t *entry,
+                                     const struct source *from) {
+    const char *type = json_string_value(entry);
+    bool sparse = tr_config_has(c, (int)layer, TR_LAYER_EXPERTS);
+    return type && strcmp(type, sparse ? "sparse" : "dense") == 0 ? TR_OK : wrong_list(from);
+}
+
+// ---- the table ---------------------------------------------------------------------------------
+
+static const struct tr_layer_reader rotation = {has_rotation_rule, read_rotation, end_rotations};
+static const struct tr_layer_reader attention_type = {NULL, read_attention_type, NULL};
+static const struct tr_layer_reader mlp_type = {NULL, check_mlp_type, NULL};
+static const struct tr_layer_reader dense_layer = {has_sparse_step, read_dense_layer, NULL};
+
+// In the order in which they are read: a window comes after the rotation that it may depend on, the
+// types of MLPs after the layers without experts.
+static const struct tr_layer_key rows[] = {
+    {"no_rope_layers", TR_LAYER_ENTRIES, NULL, &rotation},
+    {"layer_types", TR_LAYER_ENTRIES, NULL, &attention_type},
+    {"mlp_only_layers", TR_LAYER_NUMBERS, NULL, &dense_layer},
+    {"mlp_layer_types", TR_LAYER_ENTRIES, NULL, &mlp_type},
+    {"layers_block_type", TR_LAYER_ENTRIES, NULL, NULL},
+    {"block_types", TR_LAYER_ENTRIES, NULL, NULL},
+    {"block_configs", TR_LAYER_ENTRIES, NULL, NULL},
+    {"attention_types", TR_LAYER_ENTRIES, NULL, NULL},
+    {"attention_layers", TR_LAYER_ENTRIES, NULL, NULL},
+    {"attention_bias", TR_LAYER_ENTRIES, NULL, NULL},
+    {"moe_layers", TR_LAYER_ENTRIES, NULL, NULL},
+    {"intermediate_size", TR_LAYER_ENTRIES, NULL, NULL},
+    {"num_attention_heads", TR_LAYER_ENTRIES, NULL, NULL},
+    {"num_key_value_heads", TR_LAYER_ENTRIES, NULL, NULL},
+    {"activation_sparsity_pattern", TR_LAYER_ENTRIES, NULL, NULL},
+    {"drop_attn_list", TR_LAYER_MIXED, NULL, NULL},
+    {"drop_mlp_list", TR_LAYER_MIXED, NULL, NULL},
+    {"per_layer_config", TR_LAYER_MEMBERS, NULL, NULL},
+    {"sliding_window_pattern", TR_LAYER_RULE, "layer_types", NULL},
+    {"max_window_layers", TR_LAYER_RULE, "layer_types", NULL},
+    {"global_attn_every_n_layers", TR_LAYER_RULE, "layer_types", NULL},
+    {"no_rope_layer_interval", TR_LAYER_RULE, "no_rope_layers", NULL},
+    {"decoder_sparse_step", TR_LAYER_RULE, "mlp_only_layers", NULL},
+    {"interleave_moe_layer_step", TR_LAYER_RULE, "moe_layers", NULL},
+    {"moe_layer_freq", TR_LAYER_RULE, NULL, NULL},
+    {"first_k_dense_replace", TR_LAYER_RULE, NULL, NULL},
+    {"num_kv_shared_layers", TR_LAYER_RULE, NULL, NULL},
+    {"scale_attn_by_inverse_layer_idx", TR_LAYER_RULE, NULL, NULL},
+};
+enum { ROWS = sizeof rows / sizeof *rows };
+
+const struct tr_layer_key *tr_layer_key_at(int index) {
+    return index >= 0 && index < ROWS ? &rows[index] : NULL;
+}
+
+const struct tr_layer_key *tr_layer_key_find(const char *key) {
+    for (int i = 0; i < ROWS; i++)
+        if (strcmp(rows[i].key, key) == 0)
+            return &rows[i];
+    return NULL;
+}
+
+// ---- reading -----------------------------------------------------------------------------------
+
+static enum tr_status read_entries(const struct tr_layer_reader *reader, struct tr_config *c,
+                                   const json_t *list, const struct source *from) {
+    size_t entries = json_array_size(list);
+    if ((int64_t)entries != c->layers)
+        return tr_fail(from->err, TR_EFORMAT,
+                       "%s: \"%s\" does not fit the layers: it has %zu entries for %lld",
+                       from->path, from->key, entries, (long long)c->layers);
+    for (size_t i = 0; i < entries; i++)
+        TR_TRY(reader->entry(c, (int64_t)i, json_array_get(list, i), from));
+    return TR_OK;
+}
+
+static enum tr_status read_numbers(const struct tr_layer_reader *reader, struct tr_config *c,
+                                   const json_t *list, const struct source *from) {
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *entry = json_array_get(list, i);
+        json_int_t layer = json_is_integer(entry) ? json_integer_value(entry) : -1;
+        if (layer < 0 || layer >= c->layers)
+            return wrong_list(from);
+        TR_TRY(reader->entry(c, layer, entry, from));
+    }
+    return TR_OK;
+}
+
+static enum tr_status read_row(const struct tr_layer_key *row, struct tr_config *c,
+                               const json_t *root, const struct source *from) {
+    const struct tr_layer_reader *reader = row->reader;
+    const json_t *list = NULL;
+    if (!reader->counts || reader->counts(c->family))
+        TR_TRY(tr_json_list(root, row->key, &list, from->path, from->err));
+    if (list)
+        TR_TRY(
+            (row->kind == TR_LAYER_NUMBERS ? read_numbers : read_entries)(reader, c, list, from));
+    if (reader->end)
+        reader->end(c);
+    return TR_OK;
+}
+
+enum tr_status tr_config_read_layer_lists(struct tr_config *config, const json_t *root,
+                                          const char *path, struct tr_err *err) {
+    for (int i = 0; i < ROWS; i++) {
+        const struct source from = {path, rows[i].key, err};
+        if (rows[i].reader)
+            TR_TRY(read_row(&rows[i], config, root, &from));
+    }
+    return TR_OK;
+}
