@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ckpt/checkpoint.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -48,27 +47,9 @@ const char *tr_dtype_name(enum tr_dtype dtype) {
 
 enum tr_status tr_refuse_placeholder(const char *path, const void *bytes, size_t size,
                                      struct tr_err *err) {
-    static const char pointer[] = "version https://git-lfs.github.com/spec/";
     if (!size)
         return tr_fail(err, TR_EFORMAT, "%s is empty: its download did not finish", path);
-    if (size >= sizeof pointer - 1 && !memcmp(bytes, pointer, sizeof pointer - 1))
-        return tr_fail(err, TR_EFORMAT,
-                       "%s is a git-LFS pointer, not the file itself: run `git lfs pull` in its "
-                       "repository",
-                       path);
-    return TR_OK;
-}
-
-static enum tr_status open_regular(struct tr_weight_file *file, struct tr_err *err) {
-    file->fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); // a FIFO must not hang us
-    if (file->fd < 0)
-        return tr_fail(err, TR_EIO, "cannot open %s: %s", file->path, strerror(errno));
-    if (fstat(file->fd, &file->info))
-        return tr_fail(err, TR_EIO, "cannot examine %s: %s", file->path, strerror(errno));
-    if (!S_ISREG(file->info.st_mode))
-        return tr_fail(err, TR_EFORMAT, "%s is not a regular file", file->path);
-    file->size = (uint64_t)file->info.st_size;
-    return TR_OK;
+    return tr_refuse_lfs_pointer(path, bytes, size, err);
 }
 
 enum tr_status tr_checkpoint_add_file(struct tr_checkpoint *checkpoint, const char *name,
@@ -80,7 +61,8 @@ enum tr_status tr_checkpoint_add_file(struct tr_checkpoint *checkpoint, const ch
     *file = (struct tr_weight_file){.fd = -1};
     TR_TRY(tr_strdup(&file->name, name, err));
     TR_TRY(tr_path_join(&file->path, checkpoint->folder, name, err));
-    TR_TRY(open_regular(file, err));
+    TR_TRY(tr_file_open(file->path, &file->fd, &file->info, err));
+    file->size = (uint64_t)file->info.st_size;
     *file_p = file;
     return TR_OK;
 }
