@@ -4,55 +4,164 @@
 #include <errno.h>
 #include <fnmatch.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "reader.h"
 
-static const struct {
-    const char *pattern; // of a file's name
+// What a folder's entry of a name says of it. The first row that fits counts.
+struct sign {
+    const char *pattern; // of the entry's name
     const char *what;
     enum tr_status code;
-} foreign[] = {
+};
+
+static const struct sign foreign[] = {
     {"adapter_model.safetensors", "an adapter, not a whole model", TR_EUNSUPPORTED},
+    {"adapter_model.bin", "an adapter, not a whole model", TR_EUNSUPPORTED},
+    {"pytorch_lora_weights.*", "an adapter, not a whole model", TR_EUNSUPPORTED},
+    {"adapter_config.json", "an adapter, not a whole model", TR_EUNSUPPORTED},
     {"model-*-of-*.safetensors", "shards without their index", TR_EFORMAT},
     {"pytorch_model-*-of-*.bin", "shards without their index", TR_EFORMAT},
-    {"*.safetensors.incomplete", "an unfinished download", TR_EFORMAT},
-    {"pytorch_model*.bin.incomplete", "an unfinished download", TR_EFORMAT},
+    {"shard-*-model-*-of-*.safetensors", "shards that were never consolidated", TR_EUNSUPPORTED},
+    {"*.incomplete", "an unfinished download", TR_EFORMAT},
+    {"*.aria2", "an unfinished download", TR_EFORMAT},
+    {"*.crdownload", "an unfinished download", TR_EFORMAT},
     {"snapshots", "a Hugging Face cache: give a folder below snapshots", TR_EUNSUPPORTED},
+    {"models--*", "a Hugging Face cache: give a folder below snapshots", TR_EUNSUPPORTED},
+    {"model_and_optim", "an OLMo-core checkpoint (PyTorch distributed)", TR_EUNSUPPORTED},
+    {"pytorch_model_fsdp_*", "FSDP's shards, a PyTorch distributed checkpoint", TR_EUNSUPPORTED},
+    {"pytorch_model_fsdp.bin", "weights that FSDP saved whole: name them pytorch_model.bin",
+     TR_EUNSUPPORTED},
     {"*.distcp", "a PyTorch distributed checkpoint", TR_EUNSUPPORTED},
-    {"zero_pp_rank_*", "a DeepSpeed ZeRO checkpoint", TR_EUNSUPPORTED},
+    {"*zero_pp_rank_*", "a DeepSpeed ZeRO checkpoint", TR_EUNSUPPORTED},
+    {"latest_universal", "a DeepSpeed universal checkpoint", TR_EUNSUPPORTED},
+    {"global_step*_universal", "a DeepSpeed universal checkpoint", TR_EUNSUPPORTED},
     {"layer_*-model_*-model_states.pt", "a GPT-NeoX checkpoint", TR_EUNSUPPORTED},
     {"mp_rank_*", "a Megatron or DeepSpeed checkpoint", TR_EUNSUPPORTED},
+    {"global_step*", "a DeepSpeed checkpoint", TR_EUNSUPPORTED},
+    {"iter_*", "Megatron's save folder", TR_EUNSUPPORTED},
+    {"release", "Megatron's save folder", TR_EUNSUPPORTED},
+    {"latest_checkpointed_iteration.txt", "Megatron's save folder", TR_EUNSUPPORTED},
+    {"latest_train_state.pt", "a Megatron-Bridge or NeMo checkpoint", TR_EUNSUPPORTED},
+    {"*.nemo", "a NeMo archive", TR_EUNSUPPORTED},
+    {"checkpoint_metadata.json", "a nanotron checkpoint", TR_EUNSUPPORTED},
+    {"lit_model.pth", "a litgpt checkpoint", TR_EUNSUPPORTED},
+    {"ep*-ba*-rank*.pt", "a Composer checkpoint", TR_EUNSUPPORTED},
+    {"*.ckpt", "a Lightning checkpoint", TR_EUNSUPPORTED},
+    {"meta_[0-9]*.json", "a nanochat checkpoint", TR_EUNSUPPORTED},
+    {"DONE_[0-9]*", "an llm.c checkpoint", TR_EUNSUPPORTED},
     {"*.gguf", "GGUF weights", TR_EUNSUPPORTED},
-    {"consolidated.*.pth", "weights in Meta's own layout", TR_EUNSUPPORTED},
+    {"ggml-*.bin", "GGML weights", TR_EUNSUPPORTED},
+    {"consolidated*.pth", "weights in Meta's own layout", TR_EUNSUPPORTED},
+    {"consolidated*.safetensors", "weights in Mistral's own layout", TR_EUNSUPPORTED},
+    {"manifest.ocdbt", "an Orbax checkpoint: export it with MaxText", TR_EUNSUPPORTED},
+    {"_CHECKPOINT_METADATA", "an Orbax checkpoint: export it with MaxText", TR_EUNSUPPORTED},
+    {"*.orbax-checkpoint-tmp-*", "an unfinished Orbax checkpoint", TR_EFORMAT},
+    {"streaming_*params*", "an EasyLM checkpoint", TR_EUNSUPPORTED},
     {"tf_model.h5", "TensorFlow weights", TR_EUNSUPPORTED},
-    {"flax_model.msgpack", "Flax weights", TR_EUNSUPPORTED},
+    {"*.ckpt.index", "TensorFlow weights", TR_EUNSUPPORTED},
+    {"flax_model*.msgpack", "Flax weights", TR_EUNSUPPORTED},
+    {"rust_model.ot", "rust-bert's weights", TR_EUNSUPPORTED},
+    {"*.onnx", "an ONNX model", TR_EUNSUPPORTED},
+    {"openvino_model.*", "an OpenVINO model", TR_EUNSUPPORTED},
+    {"weights*.npz", "MLX weights", TR_EUNSUPPORTED},
+    {"*.safetensors", "safetensors under a name that nobody reads", TR_EUNSUPPORTED},
+    {"*.pth", "a torch file under a name that nobody reads", TR_EUNSUPPORTED},
+    {"optimizer.pt", "a trainer's state without the weights", TR_EUNSUPPORTED},
+    {"trainer_state.json", "a trainer's state without the weights", TR_EUNSUPPORTED},
+    {"*.pt", "a torch file under a name that nobody reads", TR_EUNSUPPORTED},
+    {"*.tar", "an archive: unpack it", TR_EUNSUPPORTED},
+    {"*.tar.*", "an archive: unpack it", TR_EUNSUPPORTED},
+    {"*.zip", "an archive: unpack it", TR_EUNSUPPORTED},
 };
 enum { FOREIGN = sizeof foreign / sizeof *foreign };
 
-// The first row of the table of which the folder holds a file, FOREIGN when there is none; the
-// file's name in `found`.
-static int find_foreign(DIR *entries, char found[256]) {
-    int best = FOREIGN;
-    for (struct dirent *entry; (entry = readdir(entries));)
-        for (int i = 0; i < best; i++)
-            if (!fnmatch(foreign[i].pattern, entry->d_name, 0)) {
-                snprintf(found, 256, "%s", entry->d_name);
-                best = i;
-            }
-    return best;
+// Whose configuration is there where config.json is not.
+static const struct sign configs[] = {
+    {"config.json.incomplete", "an unfinished download", TR_EFORMAT},
+    {"adapter_config.json", "an adapter's", TR_EUNSUPPORTED},
+    {"params.json", "Meta's or Mistral's own", TR_EUNSUPPORTED},
+    {"model_config.yaml", "litgpt's", TR_EUNSUPPORTED},
+    {"model_config.json", "nanotron's", TR_EUNSUPPORTED},
+    {"run_config.yaml", "Megatron-Bridge's", TR_EUNSUPPORTED},
+    {"config.yaml", "OLMo's own: its scripts/convert_olmo*_to_hf*.py make a config.json",
+     TR_EUNSUPPORTED},
+    {"hparams.yaml", "Lightning's", TR_EUNSUPPORTED},
+    {"mpt_config.yaml", "LLM Foundry's", TR_EUNSUPPORTED},
+};
+enum { CONFIGS = sizeof configs / sizeof *configs };
+
+struct findings {
+    int foreign, config; // rows that fit, FOREIGN and CONFIGS when there is none
+    char foreign_name[256], config_name[256];
+    char below[256]; // a folder with weights one level down, the first by name
+    int below_count;
+};
+
+static void match(const struct sign *signs, int *best_p, char found[256], const char *name) {
+    for (int i = 0; i < *best_p; i++)
+        if (!fnmatch(signs[i].pattern, name, FNM_PERIOD)) {
+            snprintf(found, 256, "%s", name);
+            *best_p = i;
+        }
+}
+
+static enum tr_status look_below(const char *folder, const char *name, struct findings *found,
+                                 struct tr_err *err) {
+    bool has = false;
+    char *path;
+    if (*name == '.')
+        return TR_OK;
+    TR_TRY(tr_path_join(&path, folder, name, err));
+    enum tr_status status = tr_is_folder(path) ? tr_folder_has_weights(path, &has, err) : TR_OK;
+    free(path);
+    if (!has)
+        return status;
+    if (!found->below_count++ || tr_natural_compare(name, found->below) < 0)
+        snprintf(found->below, sizeof found->below, "%s", name);
+    return TR_OK;
+}
+
+static enum tr_status look(const char *folder, struct findings *found, struct tr_err *err) {
+    DIR *entries = opendir(folder);
+    enum tr_status status = TR_OK;
+    *found = (struct findings){.foreign = FOREIGN, .config = CONFIGS};
+    if (!entries)
+        return tr_fail(err, TR_EIO, "cannot open the folder %s: %s", folder, strerror(errno));
+    for (struct dirent *entry; status == TR_OK && (entry = readdir(entries));) {
+        match(foreign, &found->foreign, found->foreign_name, entry->d_name);
+        match(configs, &found->config, found->config_name, entry->d_name);
+        status = look_below(folder, entry->d_name, found, err);
+    }
+    closedir(entries);
+    return status;
 }
 
 enum tr_status tr_refuse_folder(const char *folder, const char *looked_for, struct tr_err *err) {
-    DIR *entries = opendir(folder);
-    char found[256];
-    if (!entries)
-        return tr_fail(err, TR_EIO, "cannot open the folder %s: %s", folder, strerror(errno));
-    int i = find_foreign(entries, found);
-    closedir(entries);
-    if (i == FOREIGN)
+    struct findings found;
+    TR_TRY(look(folder, &found, err));
+    if (found.below_count == 1)
+        return tr_fail(err, TR_EFORMAT, "%s holds a checkpoint one folder down: give %s/%s", folder,
+                       folder, found.below);
+    if (found.below_count)
+        return tr_fail(err, TR_EFORMAT,
+                       "%s holds %d checkpoints one folder down (%s, ...): give "
+                       "those",
+                       folder, found.below_count, found.below);
+    if (found.foreign == FOREIGN)
         return tr_fail(err, TR_EFORMAT, "%s holds no checkpoint: there is no %s", folder,
                        looked_for);
-    return tr_fail(err, foreign[i].code, "%s holds %s (%s); what can be read is %s", folder,
-                   foreign[i].what, found, looked_for);
+    return tr_fail(err, foreign[found.foreign].code, "%s holds %s (%s); what can be read is %s",
+                   folder, foreign[found.foreign].what, found.foreign_name, looked_for);
+}
+
+enum tr_status tr_refuse_configless(const char *folder, struct tr_err *err) {
+    struct findings found;
+    TR_TRY(look(folder, &found, err));
+    if (found.config == CONFIGS)
+        return tr_fail(err, TR_EFORMAT, "%s has no config.json", folder);
+    return tr_fail(err, configs[found.config].code, "%s has no config.json; its %s is %s", folder,
+                   found.config_name, configs[found.config].what);
 }

@@ -241,6 +241,7 @@ static enum tr_status read_sizes(struct tr_config *c, const struct source *from)
     TR_TRY(size(c, TR_K_HEAD_DIM, c->hidden / c->heads, 1, MAX_HEADS, &c->qk_dim, from));
     TR_TRY(read_ffn(c, from));
     TR_TRY(size(c, TR_K_VOCABULARY, 0, 1, MAX_SIZE, &c->vocabulary, from));
+    c->table_rows = c->vocabulary;
     TR_TRY(size(c, TR_K_POSITIONS, 0, 1, INT32_MAX, &c->positions, from));
     c->v_dim = c->rope_dim = c->qk_dim;
     TR_TRY(read_latent(c, from));

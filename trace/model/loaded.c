@@ -17,7 +17,7 @@ enum tr_status tr_opened_open(struct tr_opened *opened, const char *folder,
     struct tr_loaded *loaded = &opened->loaded;
     struct tr_weight_plan *plan = &opened->plan;
     TR_TRY(tr_checkpoint_open(&opened->checkpoint, folder, err));
-    const struct tr_checkpoint *checkpoint = opened->checkpoint;
+    struct tr_checkpoint *checkpoint = opened->checkpoint;
     size_t size;
     const char *json = tr_checkpoint_config(checkpoint, &size);
     char path[512];
