@@ -15,6 +15,7 @@ enum long_option {
     OPT_TEXT = 256,
     OPT_TOKENS,
     OPT_BOS,
+    OPT_TOKENIZER,
     OPT_SAMPLES,
     OPT_SEQ_LEN,
     OPT_DEVICE,
@@ -60,6 +61,10 @@ static const struct argp_option argp_options[] = {
      "Begin each document with the token that the tokenizer puts before a text", 0},
     {"tokens", OPT_TOKENS, "FILE", 0,
      "Token ids: .npy, .jsonl with \"input_ids\", raw .u16, .bin or .u32", 0},
+    {"tokenizer", OPT_TOKENIZER, "PATH", 0,
+     "The tokenizer for texts, or a folder with one (default: the first checkpoint's, or of "
+     "the folder above it, or of another checkpoint)",
+     0},
     {"samples", OPT_SAMPLES, "N", 0, "Rows of tokens (default: as many as there are, at most 256)",
      0},
     {"seq-len", OPT_SEQ_LEN, "N", 0, "Tokens per row (default: the model's maximum, at most 2048)",
@@ -152,6 +157,8 @@ static void check_together(const struct tr_run_settings *options, struct argp_st
         argp_error(state, "--text and --tokens exclude each other");
     if (options->bos && options->tokens)
         argp_error(state, "--bos begins documents of text; --tokens are taken as they are");
+    if (options->tokenizer && options->tokens)
+        argp_error(state, "--tokenizer and --tokens exclude each other");
     if (!options->spans && (options->span_tokens || options->drift_tokens))
         argp_error(state, "--%s needs --spans",
                    options->span_tokens ? "span-tokens" : "drift-tokens");
@@ -184,6 +191,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state) {
         return 0;
     case OPT_BOS:
         options->bos = true;
+        return 0;
+    case OPT_TOKENIZER:
+        options->tokenizer = arg;
         return 0;
     case OPT_SAMPLES:
         options->samples = number(state, "samples", arg, 1);

@@ -259,9 +259,17 @@ FAULTS = [
     ("jsonl without text", file_is("text.jsonl", "{}\n"), f"CKPTS --text ROOT/text.jsonl {OUT}",
      USAGE,
      'ROOT/text.jsonl, line 1 has no string "text"'),
-    ("tokenizer not there", removed("step_0/tokenizer.json"), f"CKPTS {OUT}", USAGE,
+    ("tokenizer not there", removed("step_0/tokenizer.json", "step_100/tokenizer.json"),
+     f"CKPTS {OUT}", USAGE,
      "ROOT/step_0/tokenizer.json does not exist, so no text can be tokenised; give token ids "
-     "with --tokens"),
+     "with --tokens, or name a tokenizer with --tokenizer (nor has the folder above or another "
+     "checkpoint one)"),
+    ("tokenizer named and not there", nothing, f"CKPTS --tokenizer ROOT/nowhere.json {OUT}",
+     ENVIRONMENT, "cannot open ROOT/nowhere.json: No such file or directory"),
+    ("tokenizer named a folder without one", folder_is("empty"),
+     f"CKPTS --tokenizer ROOT/empty {OUT}", USAGE, "the folder ROOT/empty has no tokenizer"),
+    ("tokenizer and tokens", nothing, f"{ALL} --tokenizer x", USAGE,
+     "--tokenizer and --tokens exclude each other"),
     ("tokenizer changing", tokenizer("step_100", normalizer={"type": "NFC"}), f"CKPTS {OUT}",
      USAGE,
      "the tokenizer changes within the series: ROOT/step_100/tokenizer.json differs from "
@@ -277,6 +285,10 @@ FAULTS = [
                                          "version https://git-lfs.github.com/spec/v1\n"),
      f"CKPTS {OUT}", USAGE,
      "ROOT/step_0/tokenizer.json" + LFS),
+    ("tokenizer above an LFS pointer", both(
+        removed("step_0/tokenizer.json"),
+        file_is("tokenizer.json", "version https://git-lfs.github.com/spec/v1\n")),
+     f"CKPTS {OUT}", USAGE, "ROOT/tokenizer.json" + LFS),
     ("tokens an LFS pointer", file_is("ids.npy", POINTER), f"CKPTS --tokens ROOT/ids.npy {OUT}",
      USAGE, "ROOT/ids.npy" + LFS),
     ("rows of tokens an LFS pointer", file_is("ids.jsonl", POINTER), ALL, USAGE,
@@ -286,6 +298,8 @@ FAULTS = [
     # What is no file, but waits or never ends when it is read.
     ("tokenizer a FIFO", pipe_is("step_0/tokenizer.json"), f"CKPTS {OUT}", USAGE,
      "ROOT/step_0/tokenizer.json" + NO_FILE),
+    ("tokenizer named a FIFO", pipe_is("t.json"), f"CKPTS --tokenizer ROOT/t.json {OUT}", USAGE,
+     "ROOT/t.json" + NO_FILE),
     ("text a FIFO", pipe_is("text.txt"), TEXT, USAGE, "ROOT/text.txt" + NO_FILE),
     ("text of lines a FIFO", pipe_is("text.jsonl"), f"CKPTS --text ROOT/text.jsonl {OUT}", USAGE,
      "ROOT/text.jsonl" + NO_FILE),

@@ -102,11 +102,13 @@ struct tr_slab_plan {
     size_t bytes;
 };
 
-// What of a checkpoint is wanted: the head and the final norm with it, or not; and all sublayers
-// but those of `drop` (borrowed; NULL: all).
+// What of a checkpoint is wanted: the head and the final norm with it, or not; all sublayers but
+// those of `drop` (borrowed; NULL: all); and so many rows of the embedding and head, where the file
+// has more (0: all).
 struct tr_wanted {
     bool head;
     const struct tr_drop_set *drop;
+    int64_t vocabulary;
 };
 
 struct tr_weight_plan {
