@@ -35,6 +35,7 @@ static const struct sign foreign[] = {
     {"pytorch_model_fsdp.bin", "weights that FSDP saved whole: name them pytorch_model.bin",
      TR_EUNSUPPORTED},
     {"*.distcp", "a PyTorch distributed checkpoint", TR_EUNSUPPORTED},
+    {".metadata", "a PyTorch distributed checkpoint", TR_EUNSUPPORTED},
     {"*zero_pp_rank_*", "a DeepSpeed ZeRO checkpoint", TR_EUNSUPPORTED},
     {"latest_universal", "a DeepSpeed universal checkpoint", TR_EUNSUPPORTED},
     {"global_step*_universal", "a DeepSpeed universal checkpoint", TR_EUNSUPPORTED},
@@ -70,11 +71,16 @@ static const struct sign foreign[] = {
     {"*.safetensors", "safetensors under a name that nobody reads", TR_EUNSUPPORTED},
     {"*.pth", "a torch file under a name that nobody reads", TR_EUNSUPPORTED},
     {"optimizer.pt", "a trainer's state without the weights", TR_EUNSUPPORTED},
+    {"optimizer.bin", "a trainer's state without the weights", TR_EUNSUPPORTED},
     {"trainer_state.json", "a trainer's state without the weights", TR_EUNSUPPORTED},
+    {"training_args.bin", "a trainer's state without the weights", TR_EUNSUPPORTED},
+    {"*.bin", "a file of weights under a name that nobody reads", TR_EUNSUPPORTED},
     {"*.pt", "a torch file under a name that nobody reads", TR_EUNSUPPORTED},
     {"*.tar", "an archive: unpack it", TR_EUNSUPPORTED},
     {"*.tar.*", "an archive: unpack it", TR_EUNSUPPORTED},
     {"*.zip", "an archive: unpack it", TR_EUNSUPPORTED},
+    {"config.json", "a configuration without weights", TR_EFORMAT},
+    {"tokenizer*", "a tokenizer without weights", TR_EFORMAT},
 };
 enum { FOREIGN = sizeof foreign / sizeof *foreign };
 
@@ -93,19 +99,27 @@ static const struct sign configs[] = {
 };
 enum { CONFIGS = sizeof configs / sizeof *configs };
 
+// The first row that fits, and the first entry in natural order of those that it fits.
+struct found {
+    int row; // past the last: none
+    char name[256];
+};
+
 struct findings {
-    int foreign, config; // rows that fit, FOREIGN and CONFIGS when there is none
-    char foreign_name[256], config_name[256];
-    char below[256]; // a folder with weights one level down, the first by name
+    struct found foreign, config;
+    char below[256]; // a folder with weights one level down, the first in natural order
     int below_count;
 };
 
-static void match(const struct sign *signs, int *best_p, char found[256], const char *name) {
-    for (int i = 0; i < *best_p; i++)
-        if (!fnmatch(signs[i].pattern, name, FNM_PERIOD)) {
-            snprintf(found, 256, "%s", name);
-            *best_p = i;
-        }
+static void match(const struct sign *signs, int rows, struct found *best, const char *name) {
+    int row = 0;
+    while (row < rows && fnmatch(signs[row].pattern, name, FNM_PERIOD))
+        row++;
+    if (row > best->row || row == rows)
+        return;
+    if (row < best->row || tr_natural_compare(name, best->name) < 0)
+        snprintf(best->name, sizeof best->name, "%s", name);
+    best->row = row;
 }
 
 static enum tr_status look_below(const char *folder, const char *name, struct findings *found,
@@ -127,41 +141,82 @@ static enum tr_status look_below(const char *folder, const char *name, struct fi
 static enum tr_status look(const char *folder, struct findings *found, struct tr_err *err) {
     DIR *entries = opendir(folder);
     enum tr_status status = TR_OK;
-    *found = (struct findings){.foreign = FOREIGN, .config = CONFIGS};
+    *found = (struct findings){.foreign.row = FOREIGN, .config.row = CONFIGS};
     if (!entries)
         return tr_fail(err, TR_EIO, "cannot open the folder %s: %s", folder, strerror(errno));
     for (struct dirent *entry; status == TR_OK && (entry = readdir(entries));) {
-        match(foreign, &found->foreign, found->foreign_name, entry->d_name);
-        match(configs, &found->config, found->config_name, entry->d_name);
+        match(foreign, FOREIGN, &found->foreign, entry->d_name);
+        match(configs, CONFIGS, &found->config, entry->d_name);
         status = look_below(folder, entry->d_name, found, err);
     }
     closedir(entries);
     return status;
 }
 
+// The same for the folders of a folder that itself tells nothing: the first row that fits any.
+static enum tr_status look_into(const char *folder, const char *name, struct found *best,
+                                char in[256], struct tr_err *err) {
+    char *path;
+    struct findings found = {.foreign.row = FOREIGN};
+    if (*name == '.')
+        return TR_OK;
+    TR_TRY(tr_path_join(&path, folder, name, err));
+    if (tr_is_folder(path) && look(path, &found, NULL) != TR_OK)
+        found.foreign.row = FOREIGN; // one that cannot be opened tells nothing either
+    free(path);
+    if (found.foreign.row == FOREIGN || found.foreign.row > best->row ||
+        (found.foreign.row == best->row && tr_natural_compare(name, in) > 0))
+        return TR_OK;
+    *best = found.foreign;
+    snprintf(in, 256, "%s", name);
+    return TR_OK;
+}
+
+static enum tr_status look_one_down(const char *folder, struct found *best, char in[256],
+                                    struct tr_err *err) {
+    DIR *entries = opendir(folder);
+    enum tr_status status = TR_OK;
+    *best = (struct found){.row = FOREIGN};
+    if (!entries)
+        return tr_fail(err, TR_EIO, "cannot open the folder %s: %s", folder, strerror(errno));
+    for (struct dirent *entry; status == TR_OK && (entry = readdir(entries));)
+        status = look_into(folder, entry->d_name, best, in, err);
+    closedir(entries);
+    return status;
+}
+
 enum tr_status tr_refuse_folder(const char *folder, const char *looked_for, struct tr_err *err) {
     struct findings found;
+    struct found below;
+    char in[256] = "";
     TR_TRY(look(folder, &found, err));
     if (found.below_count == 1)
         return tr_fail(err, TR_EFORMAT, "%s holds a checkpoint one folder down: give %s/%s", folder,
                        folder, found.below);
     if (found.below_count)
         return tr_fail(err, TR_EFORMAT,
-                       "%s holds %d checkpoints one folder down (%s, ...): give "
-                       "those",
-                       folder, found.below_count, found.below);
-    if (found.foreign == FOREIGN)
-        return tr_fail(err, TR_EFORMAT, "%s holds no checkpoint: there is no %s", folder,
-                       looked_for);
-    return tr_fail(err, foreign[found.foreign].code, "%s holds %s (%s); what can be read is %s",
-                   folder, foreign[found.foreign].what, found.foreign_name, looked_for);
+                       "%s holds %d checkpoints one folder down (%s, ...): give those", folder,
+                       found.below_count, found.below);
+    if (found.foreign.row < FOREIGN)
+        return tr_fail(err, foreign[found.foreign.row].code,
+                       "%s holds %s (%s); what can be read is %s", folder,
+                       foreign[found.foreign.row].what, found.foreign.name, looked_for);
+    TR_TRY(look_one_down(folder, &below, in, err));
+    if (below.row < FOREIGN)
+        return tr_fail(err, foreign[below.row].code,
+                       "%s holds %s one folder down (%s/%s); what can be read is %s", folder,
+                       foreign[below.row].what, in, below.name, looked_for);
+    return tr_fail(err, TR_EFORMAT, "%s holds no checkpoint: there is no %s", folder, looked_for);
 }
 
 enum tr_status tr_refuse_configless(const char *folder, struct tr_err *err) {
     struct findings found;
+    bool above = false;
     TR_TRY(look(folder, &found, err));
-    if (found.config == CONFIGS)
-        return tr_fail(err, TR_EFORMAT, "%s has no config.json", folder);
-    return tr_fail(err, configs[found.config].code, "%s has no config.json; its %s is %s", folder,
-                   found.config_name, configs[found.config].what);
+    if (found.config.row < CONFIGS)
+        return tr_fail(err, configs[found.config.row].code, "%s has no config.json; its %s is %s",
+                       folder, found.config.name, configs[found.config.row].what);
+    TR_TRY(tr_folder_has(folder, "../config.json", &above, err));
+    return tr_fail(err, TR_EFORMAT, "%s has no config.json%s", folder,
+                   above ? "; the folder above has one: copy or link it" : "");
 }

@@ -8,7 +8,7 @@
 #include "base/file.h"
 #include "reader.h"
 
-enum { MOST_OPEN = 64 };
+enum { MOST_OPEN = 32 };
 
 static enum tr_status changed(const char *path, struct tr_err *err) {
     return tr_fail(err, TR_EIO, "%s changed while it was read", path);

@@ -34,7 +34,7 @@ static void take_glance(struct survey *survey, const struct tr_job *job,
     survey->chosen = entry->name;
 }
 
-static enum tr_status say_survey(const struct survey *survey, struct tr_string *notes,
+static enum tr_status say_survey(const struct survey *survey, bool loss, struct tr_string *notes,
                                  struct tr_err *err) {
     if (survey->choices)
         TR_TRY(tr_string_format(notes, err, "%s: %s%s\n", survey->chosen, survey->choice,
@@ -43,9 +43,10 @@ static enum tr_status say_survey(const struct survey *survey, struct tr_string *
         return TR_OK;
     return tr_string_format(notes, err,
                             "the vocabulary grows from %lld to %lld rows within the series: the "
-                            "first %lld are used throughout, and the loss is over those ids\n",
+                            "first %lld are used throughout%s\n",
                             (long long)survey->least, (long long)survey->most,
-                            (long long)survey->least);
+                            (long long)survey->least,
+                            loss ? ", and the loss is over those ids" : "");
 }
 
 // What cannot be read fails later, by itself.
@@ -63,5 +64,5 @@ enum tr_status tr_job_survey(struct tr_job *job, int64_t first, struct tr_string
         job->wanted.vocabulary = survey.least;
     if (survey.least < vocabulary)
         TR_TRY(tr_loaded_examine(&job->first, job->series.entries[first].path, &job->wanted, err));
-    return say_survey(&survey, notes, err);
+    return say_survey(&survey, job->wanted.head, notes, err);
 }
