@@ -345,6 +345,20 @@ FAULTS = [
     ("the head missing", tensors(lambda all_: all_.pop("lm_head.weight")),
      "FOLDER: tensor lm_head.weight is missing (config.json: llama with 2 layers); --no-nll leaves "
      "out the loss, which alone needs it"),
+    ("an adapter's tensors beside the model's", tensors(lambda all_: all_.update({
+        QUERY.replace("weight", "base_layer.weight"): all_.pop(QUERY),
+        QUERY.replace("weight", "lora_A.default.weight"): ("F32", [2, 16], bytes(128))})),
+     "FOLDER: tensor model.layers.0.self_attn.q_proj.weight is missing (config.json: llama with 2 "
+     "layers); the names are an adapter's beside the model's: merge it "
+     "(model.layers.0.self_attn.q_proj.lora_A.default.weight)"),
+    ("Meta's names", tensors(lambda all_: all_.update({
+        "layers.0.attention.wq.weight": all_.pop(QUERY)})),
+     "FOLDER: tensor model.layers.0.self_attn.q_proj.weight is missing (config.json: llama with 2 "
+     "layers); the names are Meta's own (layers.0.attention.wq.weight)"),
+    ("flattened parameters", tensors(lambda all_: (all_.clear(), all_.update({
+        "_fsdp_wrapped_module._flat_param": ("F32", [4], bytes(16))}))),
+     "FOLDER: tensor model.embed_tokens.weight is missing (config.json: llama with 2 layers); the "
+     "names are FSDP's, flattened: save with FULL_STATE_DICT (_flat_param)"),
     ("a tensor in two spellings that differ", both_spellings,
      "FOLDER: tensors model.norm.weight and norm.weight should be one and differ"),
     ("a tensor wrapped and not, which differ", wrapped_twice,

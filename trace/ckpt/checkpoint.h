@@ -70,6 +70,10 @@ enum tr_status tr_checkpoint_want(struct tr_checkpoint *checkpoint, const char *
                                   const char *root, const struct tr_tensor **tensor_p,
                                   struct tr_err *err);
 
+// Whose names the tensors have where a model's are missing ("an adapter's", "Meta's own"), and in
+// *name_p (borrowed) one that shows it; NULL when no sign is known.
+const char *tr_checkpoint_whose(const struct tr_checkpoint *checkpoint, const char **name_p);
+
 // All tensors, sorted by name (bytewise).
 int64_t tr_checkpoint_tensor_count(const struct tr_checkpoint *checkpoint);
 const struct tr_tensor *tr_checkpoint_tensor(const struct tr_checkpoint *checkpoint, int64_t index);

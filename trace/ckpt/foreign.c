@@ -99,6 +99,38 @@ static const struct sign configs[] = {
 };
 enum { CONFIGS = sizeof configs / sizeof *configs };
 
+// Whose tensors a file has where those of a Hugging Face model are missing.
+static const struct {
+    const char *pattern; // of a tensor's name
+    const char *whose;
+} names[] = {
+    {"*.lora_[AB].*", "an adapter's beside the model's: merge it"},
+    {"*_flat_param", "FSDP's, flattened: save with FULL_STATE_DICT"},
+    {"*flat_param_[0-9]*", "FSDP's, flattened: save with FULL_STATE_DICT"},
+    {"*.qweight", "those of quantized weights"},
+    {"*transformer.blocks.[0-9]*.att_proj.weight", "OLMo's own"},
+    {"*transformer.blocks.[0-9]*.Wqkv.weight", "MPT's own"},
+    {"*layers.[0-9]*.attention.wq.weight", "Meta's own"},
+    {"*layers.[0-9]*.attention.qkv_linear.wq.weight", "torchtitan's own"},
+    {"*blocks.[0-9]*.attention.w_q.weight", "OLMo-core's own"},
+    {"*transformer.h.[0-9]*.attn.qkv.weight", "litgpt's own"},
+    {"*layers.[0-9]*.self_attention.linear_qkv.weight", "Megatron's own"},
+    {"*layers.[0-9]*.self_attention.query_key_value.weight", "Megatron's own"},
+    {"sequential.[0-9]*", "GPT-NeoX's own"},
+    {"optimizer.*", "an optimizer's"},
+};
+enum { NAMES = sizeof names / sizeof *names };
+
+const char *tr_checkpoint_whose(const struct tr_checkpoint *checkpoint, const char **name_p) {
+    for (int i = 0; i < NAMES; i++)
+        for (int64_t t = 0; t < checkpoint->tensor_count; t++)
+            if (!fnmatch(names[i].pattern, checkpoint->tensors[t].name, 0)) {
+                *name_p = checkpoint->tensors[t].name;
+                return names[i].whose;
+            }
+    return NULL;
+}
+
 // The first row that fits, and the first entry in natural order of those that it fits.
 struct found {
     int row; // past the last: none

@@ -70,10 +70,15 @@ static const char *root_of(const struct tr_family *family, char out[64]) {
 
 static enum tr_status missing(const struct tr_binder *b, enum tr_weight weight, const char *name) {
     bool loss = weight == TR_W_HEAD || weight == TR_W_HEAD_BIAS;
+    const char *sign = NULL, *whose = tr_checkpoint_whose(b->checkpoint, &sign);
+    char hint[256] = "";
+    if (loss)
+        snprintf(hint, sizeof hint, "; --no-nll leaves out the loss, which alone needs it");
+    else if (whose)
+        snprintf(hint, sizeof hint, "; the names are %s (%.128s)", whose, sign);
     return tr_fail(b->err, TR_EFORMAT,
                    "%s: tensor %s is missing (config.json: %s with %lld layers)%s", b->folder, name,
-                   b->config->family->model_type, (long long)b->config->layers,
-                   loss ? "; --no-nll leaves out the loss, which alone needs it" : "");
+                   b->config->family->model_type, (long long)b->config->layers, hint);
 }
 
 // The tensor of a role in a layer (`index`: the expert or head), NULL when there is none, and the
