@@ -35,36 +35,84 @@ enum tr_status tr_file_read_at(int fd, const char *path, uint64_t offset, void *
     return TR_OK;
 }
 
-static enum tr_status load_open(int fd, const char *path, uint64_t limit, char **bytes_p,
-                                size_t *size_p, struct tr_err *err) {
-    struct stat stat;
-    if (fstat(fd, &stat))
-        return tr_fail(err, TR_EIO, "cannot examine %s: %s", path, strerror(errno));
-    if (!S_ISREG(stat.st_mode))
-        return tr_fail(err, TR_EFORMAT, "%s is not a regular file", path);
-    if ((uint64_t)stat.st_size > limit)
-        return tr_fail(err, TR_EFORMAT, "%s has %lld bytes, more than the %llu accepted", path,
-                       (long long)stat.st_size, (unsigned long long)limit);
+static enum tr_status not_regular(const char *path, struct tr_err *err) {
+    return tr_fail(err, TR_EFORMAT, "%s is not a regular file", path);
+}
+
+// Opening a FIFO would wait for its writer, opening some devices does something: looked at first,
+// and again when it is open.
+enum tr_status tr_file_open(const char *path, int *fd_p, struct stat *info_p, struct tr_err *err) {
+    if (stat(path, info_p))
+        return tr_fail(err, TR_EIO, "cannot open %s: %s", path, strerror(errno));
+    if (!S_ISREG(info_p->st_mode))
+        return not_regular(path, err);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0)
+        return tr_fail(err, TR_EIO, "cannot open %s: %s", path, strerror(errno));
+    enum tr_status status = TR_OK;
+    if (fstat(fd, info_p))
+        status = tr_fail(err, TR_EIO, "cannot examine %s: %s", path, strerror(errno));
+    else if (!S_ISREG(info_p->st_mode))
+        status = not_regular(path, err);
+    if (status == TR_OK)
+        *fd_p = fd;
+    else
+        close(fd);
+    return status;
+}
+
+static bool same_time(struct timespec a, struct timespec b) {
+    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+bool tr_file_same(const struct stat *a, const struct stat *b) {
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+           same_time(a->st_mtim, b->st_mtim) && same_time(a->st_ctim, b->st_ctim);
+}
+
+enum tr_status tr_refuse_lfs_pointer(const char *path, const void *bytes, size_t size,
+                                     struct tr_err *err) {
+    static const char pointer[] = "version https://git-lfs.github.com/spec/";
+    if (size < sizeof pointer - 1 || memcmp(bytes, pointer, sizeof pointer - 1))
+        return TR_OK;
+    return tr_fail(err, TR_EFORMAT,
+                   "%s is a git-LFS pointer, not the file itself: run `git lfs pull` in its "
+                   "repository",
+                   path);
+}
+
+static enum tr_status load_open(int fd, const char *path, uint64_t size, uint64_t limit,
+                                char **bytes_p, struct tr_err *err) {
+    if (size > limit)
+        return tr_fail(err, TR_EFORMAT, "%s has %llu bytes, more than the %llu accepted", path,
+                       (unsigned long long)size, (unsigned long long)limit);
     char *bytes;
-    TR_TRY(TR_NEW(&bytes, (uint64_t)stat.st_size + 1, path, err));
-    enum tr_status status = tr_file_read_at(fd, path, 0, bytes, (size_t)stat.st_size, err);
-    if (status != TR_OK) {
+    TR_TRY(TR_NEW(&bytes, size + 1, path, err));
+    enum tr_status status = tr_file_read_at(fd, path, 0, bytes, (size_t)size, err);
+    if (status == TR_OK)
+        status = tr_refuse_lfs_pointer(path, bytes, (size_t)size, err);
+    if (status == TR_OK)
+        *bytes_p = bytes;
+    else
         free(bytes);
-        return status;
-    }
-    *bytes_p = bytes;
-    *size_p = (size_t)stat.st_size;
-    return TR_OK;
+    return status;
+}
+
+enum tr_status tr_file_load_info(const char *path, uint64_t limit, char **bytes_p, size_t *size_p,
+                                 struct stat *info_p, struct tr_err *err) {
+    int fd = -1;
+    TR_TRY(tr_file_open(path, &fd, info_p, err));
+    enum tr_status status = load_open(fd, path, (uint64_t)info_p->st_size, limit, bytes_p, err);
+    if (status == TR_OK)
+        *size_p = (size_t)info_p->st_size;
+    close(fd);
+    return status;
 }
 
 enum tr_status tr_file_load(const char *path, uint64_t limit, char **bytes_p, size_t *size_p,
                             struct tr_err *err) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return tr_fail(err, TR_EIO, "cannot open %s: %s", path, strerror(errno));
-    enum tr_status status = load_open(fd, path, limit, bytes_p, size_p, err);
-    close(fd);
-    return status;
+    struct stat info;
+    return tr_file_load_info(path, limit, bytes_p, size_p, &info, err);
 }
 
 static enum tr_status sync_folder_of(const char *path, struct tr_err *err) {

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "base/status.h"
 
@@ -13,10 +14,27 @@
 enum tr_status tr_file_read_at(int fd, const char *path, uint64_t offset, void *bytes, size_t size,
                                struct tr_err *err);
 
-// The whole file, followed by a 0 that is not counted; freed with free(). TR_EFORMAT when it is
-// larger than `limit` bytes.
+// Opens the regular file `path` for reading; *info_p is what fstat says of it. A FIFO, a socket, a
+// device or a folder is TR_EFORMAT at once, nothing being read of it and nobody waited for.
+enum tr_status tr_file_open(const char *path, int *fd_p, struct stat *info_p, struct tr_err *err);
+
+// Whether both describe the same bytes as far as a file system tells: device, inode, size, and
+// times of modification and change.
+bool tr_file_same(const struct stat *a, const struct stat *b);
+
+// Refuses a git-LFS pointer, which stands for a file that was never fetched: TR_EFORMAT.
+// bytes[0, size): the beginning of the file.
+enum tr_status tr_refuse_lfs_pointer(const char *path, const void *bytes, size_t size,
+                                     struct tr_err *err);
+
+// The whole regular file, followed by a 0 that is not counted; freed with free(). TR_EFORMAT when
+// it is larger than `limit` bytes, or a git-LFS pointer.
 enum tr_status tr_file_load(const char *path, uint64_t limit, char **bytes_p, size_t *size_p,
                             struct tr_err *err);
+
+// The same, and what fstat says of the file that was read.
+enum tr_status tr_file_load_info(const char *path, uint64_t limit, char **bytes_p, size_t *size_p,
+                                 struct stat *info_p, struct tr_err *err);
 
 // Replaces `path` atomically and durably: write beside it, fsync, rename, fsync the folder. A
 // folder is refused; of a link, what it points to is replaced; a device or a pipe is written to

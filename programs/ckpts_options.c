@@ -71,6 +71,10 @@ static const struct option_row rows[] = {
      "Plain text or .jsonl with \"text\", tokenised with the series' own tokenizer.json, "
      "tokenizer.model or .tiktoken",
      OPTION_TEXT, SETS(text)},
+    {"tokenizer", 0, "PATH",
+     "The tokenizer for texts, or a folder with one (default: the first checkpoint's, or of the "
+     "folder above it, or of another checkpoint)",
+     OPTION_TEXT, SETS(tokenizer)},
     {"bos", 0, NULL, "Begin each document with the token that the tokenizer puts before a text",
      OPTION_FLAG, SETS(bos)},
     {"tokens", 0, "FILE", "Token ids: .npy, .jsonl with \"input_ids\", raw .u16, .bin or .u32",
@@ -131,6 +135,8 @@ static const char *contradiction(const struct tr_run_settings *s) {
         return "--output is empty: where shall the store go?";
     if (s->text && s->tokens)
         return "--text and --tokens exclude each other";
+    if (s->tokenizer && s->tokens)
+        return "--tokenizer and --tokens exclude each other";
     if (s->bos && s->tokens)
         return "--bos begins documents of text; --tokens are taken as they are";
     if (!s->spans && s->span_tokens)

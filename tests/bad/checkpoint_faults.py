@@ -5,6 +5,7 @@ its name."""
 
 import json
 import os
+import socket
 import struct
 
 import tiny_checkpoint as tiny
@@ -143,7 +144,75 @@ def in_both_shards(folder):
     more, more_data = tiny.split_header(tiny.read(second))
     more[name] = dict(entries[name],
                       data_offsets=[len(more_data), len(more_data) + end - begin])
-    tiny.write(second, tiny.join_header(json.dumps(more), more_data + data[begin:end]))
+    other = bytes([data[begin] ^ 1]) + data[begin + 1:end]
+    tiny.write(second, tiny.join_header(json.dumps(more), more_data + other))
+
+
+def without(name):
+    """The tensor taken out of its shard; the index stays."""
+    def change(folder):
+        for shard in os.listdir(folder):
+            if not shard.startswith("model-"):
+                continue
+            path = os.path.join(folder, shard)
+            entries, data = tiny.split_header(tiny.read(path))
+            if name not in entries:
+                continue
+            kept, parts, at = {}, [], 0
+            for key, entry in entries.items():
+                if key == name:
+                    continue
+                begin, end = entry["data_offsets"]
+                kept[key] = dict(entry, data_offsets=[at, at + end - begin])
+                parts.append(data[begin:end])
+                at += end - begin
+            tiny.write(path, tiny.join_header(json.dumps(kept), b"".join(parts)))
+    return change
+
+
+def fifo(name):
+    def change(folder):
+        path = os.path.join(folder, name)
+        if os.path.exists(path):
+            os.remove(path)
+        os.mkfifo(path)
+    return change
+
+
+def listening(name):
+    """A socket in place of a file."""
+    def change(folder):
+        path = os.path.join(folder, name)
+        if os.path.exists(path):
+            os.remove(path)
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind(path)
+    return change
+
+
+def linked(name, target):
+    def change(folder):
+        path = os.path.join(folder, name)
+        if os.path.exists(path):
+            os.remove(path)
+        os.symlink(target, path)
+    return change
+
+
+def both_spellings(folder):
+    path = os.path.join(folder, "model.safetensors")
+    made = tiny.random_tensors(json.loads(tiny.read(os.path.join(folder, "config.json"))), 5)
+    dtype, shape, values = made[NORM]
+    made["norm.weight"] = (dtype, shape, values[4:] + values[:4])
+    tiny.write(path, tiny.safetensors(made))
+
+
+def wrapped_twice(folder):
+    path = os.path.join(folder, "model.safetensors")
+    made = tiny.random_tensors(json.loads(tiny.read(os.path.join(folder, "config.json"))), 5)
+    dtype, shape, values = made[QUERY]
+    made[QUERY.replace("self_attn", "_orig_mod.self_attn")] = (dtype, shape, bytes(len(values)))
+    tiny.write(path, tiny.safetensors(made))
 
 
 def other_shape(folder):
@@ -217,6 +286,9 @@ FAULTS = [
      FILE + ": the header describes 48960 bytes of data, the file has 48964: it is followed by "
      "something else"),
     ("weights a folder", as_folder, FILE + " is not a regular file"),
+    ("weights a FIFO", fifo("model.safetensors"), FILE + " is not a regular file"),
+    ("weights a socket", listening("model.safetensors"), FILE + " is not a regular file"),
+    ("weights a device", linked("model.safetensors", "/dev/zero"), FILE + " is not a regular file"),
     ("weights a broken link", as_broken_link,
      "cannot open FOLDER/model.safetensors: No such file or directory"),
     # Shards.
@@ -224,6 +296,10 @@ FAULTS = [
      INDEX + ": malformed JSON at byte 0: expected '{', found 'w'"),
     ("index an LFS pointer", index_text(POINTER), INDEX + LFS),
     ("index empty", index_text(""), INDEX + EMPTY),
+    ("index a FIFO", shards(fifo("model.safetensors.index.json")), INDEX + " is not a regular file"),
+    ("index a device", shards(linked("model.safetensors.index.json", "/dev/null")),
+     INDEX + " is not a regular file"),
+    ("a shard a FIFO", shards(fifo(SHARD)), "FOLDER/" + SHARD + " is not a regular file"),
     ("index without a map", index_text('{"metadata": {}}'), INDEX + ' has no "weight_map"'),
     ("index deeply nested", index_text('{"metadata": ' + "[" * 5000),
      INDEX + ": malformed JSON at byte 78: expected at most 64 levels of nesting, found '['"),
@@ -241,9 +317,12 @@ FAULTS = [
         {NORM: "model-00001-of-00003.safetensors", QUERY: SHARD})),
      INDEX + " places tensor model.layers.0.self_attn.q_proj.weight in "
      "model-00002-of-00003.safetensors, it is in model-00003-of-00003.safetensors"),
-    ("index naming no tensor", index(lambda m: m.update({"model.extra": SHARD})),
-     INDEX + " places tensor model.extra in model-00002-of-00003.safetensors, which does not have "
-     "it"),
+    ("index naming a tensor that its shard lacks", shards(without(NORM)),
+     INDEX + " places tensor model.norm.weight in model-00002-of-00003.safetensors, which does not "
+     "have it"),
+    ("index leading out by a detour", index(lambda m: m.update({NORM: "a/../../x.safetensors"})),
+     INDEX + ': tensor model.norm.weight is placed in "a/../../x.safetensors", which is not a plain '
+     'file name'),
     ("a shard missing", shards(removed(SHARD)),
      INDEX + ": 1 of 3 shards are missing: model-00002-of-00003.safetensors"),
     ("shards missing", shards(removed(SHARD, "model-00001-of-00003.safetensors")),
@@ -256,13 +335,35 @@ FAULTS = [
      "has 4281: it is truncated"),
     ("a tensor in two shards", shards(in_both_shards),
      "FOLDER: tensor model.embed_tokens.weight is in both model-00001-of-00003.safetensors and "
-     "model-00002-of-00003.safetensors"),
+     "model-00002-of-00003.safetensors, and they differ"),
     ("shards without index", shards(removed("model.safetensors.index.json", SHARD,
                                             "model-00003-of-00003.safetensors")),
      "FOLDER holds shards without their index (model-00001-of-00003.safetensors); " + CAN_READ),
     # Tensors against config.json.
     ("a tensor missing", tensors(lambda all_: all_.pop(NORM)),
      "FOLDER: tensor model.norm.weight is missing (config.json: llama with 2 layers)"),
+    ("the head missing", tensors(lambda all_: all_.pop("lm_head.weight")),
+     "FOLDER: tensor lm_head.weight is missing (config.json: llama with 2 layers); --no-nll leaves "
+     "out the loss, which alone needs it"),
+    ("an adapter's tensors beside the model's", tensors(lambda all_: all_.update({
+        QUERY.replace("weight", "base_layer.weight"): all_.pop(QUERY),
+        QUERY.replace("weight", "lora_A.default.weight"): ("F32", [2, 16], bytes(128))})),
+     "FOLDER: tensor model.layers.0.self_attn.q_proj.weight is missing (config.json: llama with 2 "
+     "layers); the names are an adapter's beside the model's: merge it "
+     "(model.layers.0.self_attn.q_proj.lora_A.default.weight)"),
+    ("Meta's names", tensors(lambda all_: all_.update({
+        "layers.0.attention.wq.weight": all_.pop(QUERY)})),
+     "FOLDER: tensor model.layers.0.self_attn.q_proj.weight is missing (config.json: llama with 2 "
+     "layers); the names are Meta's own (layers.0.attention.wq.weight)"),
+    ("flattened parameters", tensors(lambda all_: (all_.clear(), all_.update({
+        "_fsdp_wrapped_module._flat_param": ("F32", [4], bytes(16))}))),
+     "FOLDER: tensor model.embed_tokens.weight is missing (config.json: llama with 2 layers); the "
+     "names are FSDP's, flattened: save with FULL_STATE_DICT (_flat_param)"),
+    ("a tensor in two spellings that differ", both_spellings,
+     "FOLDER: tensors model.norm.weight and norm.weight should be one and differ"),
+    ("a tensor wrapped and not, which differ", wrapped_twice,
+     FILE + " has tensor model.layers.0.self_attn.q_proj.weight twice, wrapped or not, and they "
+     "differ"),
     ("a tensor of another shape", tensors(lambda all_: all_.update(
         {QUERY: ("F32", [8, 32], bytes(1024))})),
      FILE + ": tensor model.layers.0.self_attn.q_proj.weight has shape [8, 32], config.json asks "
@@ -301,6 +402,9 @@ FAULTS = [
      '"num_hidden_layers" is 2'),
     # config.json.
     ("config missing", removed("config.json"), "FOLDER has no config.json"),
+    ("config a FIFO", fifo("config.json"), CONFIG + " is not a regular file"),
+    ("config a socket", listening("config.json"), CONFIG + " is not a regular file"),
+    ("config a device", linked("config.json", "/dev/zero"), CONFIG + " is not a regular file"),
     ("config empty", file_is("config.json", b""), CONFIG + EMPTY),
     ("config an LFS pointer", file_is("config.json", POINTER), CONFIG + LFS),
     ("config garbage", file_is("config.json", b"\x00\x01garbage"),

@@ -5,10 +5,11 @@ code and the sentence. ROOT stands for the folder, CKPTS for `--ckpts` and the s
 
 import json
 import os
+import socket
 import struct
 
 import tiny_checkpoint as tiny
-from checkpoint_faults import FORMATS
+from checkpoint_faults import FORMATS, LFS, POINTER
 
 USAGE, ENVIRONMENT, FAILED = 2, 3, 1
 
@@ -20,6 +21,23 @@ def nothing(_root):
 def file_is(name, content):
     def prepare(root):
         tiny.write(os.path.join(root, name), content)
+    return prepare
+
+
+def pipe_is(name):
+    """A FIFO that nobody writes to, in place of what may be there."""
+    def prepare(root):
+        path = os.path.join(root, name)
+        if os.path.exists(path):
+            os.remove(path)
+        os.mkfifo(path)
+    return prepare
+
+
+def socket_is(name):
+    def prepare(root):
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind(os.path.join(root, name))
     return prepare
 
 
@@ -82,6 +100,7 @@ OUT = "-o ROOT/out.h5"
 ALL = f"CKPTS {IDS} {OUT}"
 TEXT = f"CKPTS --text ROOT/text.txt {OUT}"
 CSV = f"-i ROOT/series.csv {IDS} {OUT}"
+NO_FILE = " is not a regular file"
 TRY = "Try `trace-ckpts --help' or `trace-ckpts --usage' for more information."
 
 FAULTS = [
@@ -240,9 +259,17 @@ FAULTS = [
     ("jsonl without text", file_is("text.jsonl", "{}\n"), f"CKPTS --text ROOT/text.jsonl {OUT}",
      USAGE,
      'ROOT/text.jsonl, line 1 has no string "text"'),
-    ("tokenizer not there", removed("step_0/tokenizer.json"), f"CKPTS {OUT}", USAGE,
+    ("tokenizer not there", removed("step_0/tokenizer.json", "step_100/tokenizer.json"),
+     f"CKPTS {OUT}", USAGE,
      "ROOT/step_0/tokenizer.json does not exist, so no text can be tokenised; give token ids "
-     "with --tokens"),
+     "with --tokens, or name a tokenizer with --tokenizer (nor has the folder above or another "
+     "checkpoint one)"),
+    ("tokenizer named and not there", nothing, f"CKPTS --tokenizer ROOT/nowhere.json {OUT}",
+     ENVIRONMENT, "cannot open ROOT/nowhere.json: No such file or directory"),
+    ("tokenizer named a folder without one", folder_is("empty"),
+     f"CKPTS --tokenizer ROOT/empty {OUT}", USAGE, "the folder ROOT/empty has no tokenizer"),
+    ("tokenizer and tokens", nothing, f"{ALL} --tokenizer x", USAGE,
+     "--tokenizer and --tokens exclude each other"),
     ("tokenizer changing", tokenizer("step_100", normalizer={"type": "NFC"}), f"CKPTS {OUT}",
      USAGE,
      "the tokenizer changes within the series: ROOT/step_100/tokenizer.json differs from "
@@ -257,8 +284,37 @@ FAULTS = [
     ("tokenizer an LFS pointer", file_is("step_0/tokenizer.json",
                                          "version https://git-lfs.github.com/spec/v1\n"),
      f"CKPTS {OUT}", USAGE,
-     "ROOT/step_0/tokenizer.json is a git-LFS pointer, not the file itself: run `git lfs pull` in "
-     "its folder"),
+     "ROOT/step_0/tokenizer.json" + LFS),
+    ("tokenizer above an LFS pointer", both(
+        removed("step_0/tokenizer.json"),
+        file_is("tokenizer.json", "version https://git-lfs.github.com/spec/v1\n")),
+     f"CKPTS {OUT}", USAGE, "ROOT/tokenizer.json" + LFS),
+    ("tokens an LFS pointer", file_is("ids.npy", POINTER), f"CKPTS --tokens ROOT/ids.npy {OUT}",
+     USAGE, "ROOT/ids.npy" + LFS),
+    ("rows of tokens an LFS pointer", file_is("ids.jsonl", POINTER), ALL, USAGE,
+     "ROOT/ids.jsonl" + LFS),
+    ("text an LFS pointer", file_is("text.txt", POINTER), TEXT, USAGE, "ROOT/text.txt" + LFS),
+    ("manifest an LFS pointer", manifest(POINTER), CSV, USAGE, "ROOT/series.csv" + LFS),
+    # What is no file, but waits or never ends when it is read.
+    ("tokenizer a FIFO", pipe_is("step_0/tokenizer.json"), f"CKPTS {OUT}", USAGE,
+     "ROOT/step_0/tokenizer.json" + NO_FILE),
+    ("tokenizer named a FIFO", pipe_is("t.json"), f"CKPTS --tokenizer ROOT/t.json {OUT}", USAGE,
+     "ROOT/t.json" + NO_FILE),
+    ("text a FIFO", pipe_is("text.txt"), TEXT, USAGE, "ROOT/text.txt" + NO_FILE),
+    ("text of lines a FIFO", pipe_is("text.jsonl"), f"CKPTS --text ROOT/text.jsonl {OUT}", USAGE,
+     "ROOT/text.jsonl" + NO_FILE),
+    ("text a device", nothing, f"CKPTS --text /dev/zero {OUT}", USAGE, "/dev/zero" + NO_FILE),
+    ("text a folder", nothing, f"CKPTS --text ROOT {OUT}", USAGE, "ROOT" + NO_FILE),
+    ("tokens a FIFO", pipe_is("ids.npy"), f"CKPTS --tokens ROOT/ids.npy {OUT}", USAGE,
+     "ROOT/ids.npy" + NO_FILE),
+    ("raw tokens a FIFO", pipe_is("ids.u16"), f"CKPTS --tokens ROOT/ids.u16 {OUT}", USAGE,
+     "ROOT/ids.u16" + NO_FILE),
+    ("rows of tokens a FIFO", pipe_is("ids.jsonl"), ALL, USAGE, "ROOT/ids.jsonl" + NO_FILE),
+    ("tokens a socket", socket_is("ids.npy"), f"CKPTS --tokens ROOT/ids.npy {OUT}", USAGE,
+     "ROOT/ids.npy" + NO_FILE),
+    ("manifest a FIFO", pipe_is("series.csv"), CSV, USAGE, "ROOT/series.csv" + NO_FILE),
+    ("manifest a device", nothing, f"-i /dev/null {IDS} {OUT}", USAGE, "/dev/null" + NO_FILE),
+    ("output a FIFO", pipe_is("out.h5"), ALL, ENVIRONMENT, "ROOT/out.h5" + NO_FILE),
     ("a beginning that the tokenizer lacks", nothing, f"CKPTS --bos {OUT}", USAGE,
      "the tokenizer names no token that begins a text"),
     ("no end of sequence", no_separator, f"CKPTS {OUT}", USAGE,

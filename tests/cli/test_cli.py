@@ -18,7 +18,7 @@ import tiny_checkpoint as tiny
 from harness import check
 
 STOPPED = 75
-OPTIONS = ("--ckpts", "--input", "--output", "--text", "--tokens", "--samples", "--seq-len",
+OPTIONS = ("--ckpts", "--input", "--output", "--text", "--tokens", "--tokenizer", "--samples", "--seq-len",
            "--device", "--dtype", "--device-memory", "--spans", "--span-tokens", "--drift-tokens",
            "--per-token", "--no-nll", "--tokens-per-step", "--name-pattern", "--separate", "--publish",
            "--dry-run", "--fresh", "--verify", "--progress", "--quiet", "--verbose")

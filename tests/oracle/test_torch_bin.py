@@ -41,9 +41,9 @@ def refused(program, folder):
     """What cannot be read is refused with these words."""
     weight = torch.zeros(2, dtype=torch.complex64)
     cases = {
-        "legacy": ({"a": torch.zeros(2)}, dict(_use_new_zipfile_serialization=False),
-                   "is in the format PyTorch wrote before 1.6: load and save it once with torch "
-                   "1.6 or later, or convert it to safetensors"),
+        "module_stream": (torch.nn.Linear(2, 2), dict(_use_new_zipfile_serialization=False),
+                          "it asks for torch.nn.modules.linear.Linear, which a state dict does not "
+                          "need; nothing of it was run"),
         "protocol": ({"a": torch.zeros(2)}, dict(pickle_protocol=4),
                      "the pickle's PROTO at byte 0: protocol 4; torch.save writes 2"),
         "complex": ({"a": weight}, {}, "it asks for torch.ComplexFloatStorage, which a state dict "

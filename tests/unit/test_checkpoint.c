@@ -297,17 +297,18 @@ static void test_damaged_indexes(void **state) {
          ": tensor a is placed in \"../" ONE "\", which is not a plain file name"},
         {MAP("\"a\":\"/etc/passwd\""),
          ": tensor a is placed in \"/etc/passwd\", which is not a plain file name"},
-        {MAP("\"a\":\"sub/x\""),
-         ": tensor a is placed in \"sub/x\", which is not a plain file name"},
+        {MAP("\"a\":\"sub/../x\""),
+         ": tensor a is placed in \"sub/../x\", which is not a plain file name"},
+        {MAP("\"a\":\"sub/..\""),
+         ": tensor a is placed in \"sub/..\", which is not a plain file name"},
+        {MAP("\"a\":\"sub/\""), ": tensor a is placed in \"sub/\", which is not a plain file name"},
+        {MAP("\"a\":\"./.\""), ": tensor a is placed in \"./.\", which is not a plain file name"},
         {MAP("\"a\":\"..\""), ": tensor a is placed in \"..\", which is not a plain file name"},
         {MAP("\"a\":\".\""), ": tensor a is placed in \".\", which is not a plain file name"},
         {MAP("\"a\":\"\""), ": tensor a is placed in \"\", which is not a plain file name"},
         {MAP("\"a\":\"" ONE "\",\"b\":\"x1\",\"c\":\"x0\""), ": 2 of 3 shards are missing: x0, x1"},
         {MAP("\"a\":\"1\",\"b\":\"2\",\"c\":\"3\",\"d\":\"4\",\"e\":\"5\""),
          ": 5 of 5 shards are missing: 1, 2, 3, 4 ..."},
-        {MAP("\"a\":\"" ONE "\",\"z\":\"" ONE "\""),
-         " places tensor z in " ONE ", which does not have it"},
-        {MAP("\"a\":\"" TWO "\",\"b\":\"" ONE "\""), " places tensor a in " TWO ", it is in " ONE},
         {"{\"metadata\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[",
          ": malformed JSON at byte 77: expected at most 64 levels of nesting, found the end"},
         {"{\"metadata\":nul}", ": malformed JSON at byte 12: expected a value, found 'n'"},
@@ -327,8 +328,6 @@ static void test_damaged_indexes(void **state) {
 static void test_damaged_shards(void **state) {
     (void)state;
     char *folder = sharded_folder();
-    write_safetensors(path_in(folder, ONE), "{" TENSOR("b", "0", "8") "}", 8, 0);
-    assert_refused(folder, TR_EFORMAT, "@: tensor b is in both " ONE " and " TWO);
     assert_int_equal(truncate(path_in(folder, ONE), 30), 0);
     assert_refused(folder, TR_EFORMAT,
                    "@/" ONE " claims a header of 54 bytes, the file has only 30: it is truncated");
@@ -338,6 +337,235 @@ static void test_damaged_shards(void **state) {
                    "repository");
     write_text(path_in(folder, ONE), "");
     assert_refused(folder, TR_EFORMAT, "@/" ONE " is empty: its download did not finish");
+}
+
+// What wanting the tensor `name` of the folder says; NULL: it is there, its first byte `first`.
+static void assert_wanted(const char *folder, const char *name, const char *root, int first,
+                          const char *expected) {
+    struct tr_checkpoint *checkpoint = open_good(folder);
+    const struct tr_tensor *tensor = NULL;
+    unsigned char byte;
+    struct tr_err err = {.text = "wanted"};
+    for (int again = 0; again < 2; again++) { // copies are compared once
+        enum tr_status status = tr_checkpoint_want(checkpoint, name, root, &tensor, &err);
+        assert_int_equal(status, expected ? TR_EFORMAT : TR_OK);
+        assert_string_equal(err.text, expected ? expand(folder, expected) : "wanted");
+        if (expected)
+            continue;
+        assert_non_null(tensor);
+        assert_int_equal(tr_checkpoint_read(checkpoint, tensor, 0, &byte, 1, &err), TR_OK);
+        assert_int_equal(byte, first);
+    }
+    tr_checkpoint_close(checkpoint);
+}
+
+// An index may list what no shard has; a tensor that is needed must be where it says.
+static void test_places(void **state) {
+    (void)state;
+    static const struct {
+        const char *index, *name, *expected;
+    } cases[] = {
+        {MAP("\"a\":\"" ONE "\",\"b\":\"" TWO "\",\"z\":\"" ONE "\""), "b", NULL},
+        {MAP("\"a\":\"" ONE "\",\"b\":\"" TWO "\",\"z\":\"" ONE "\""), "z",
+         "@/" INDEX " places tensor z in " ONE ", which does not have it"},
+        {MAP("\"b\":\"" ONE "\",\"c\":\"" TWO "\""), "b",
+         "@/" INDEX " places tensor b in " ONE ", it is in " TWO},
+        {MAP("\"b\":\"" ONE "\",\"c\":\"" TWO "\""), "c", NULL},
+        {MAP("\"a\":\"" ONE "\",\"c\":\"" TWO "\""), "b", NULL}, // it is not told
+        {MAP("\"a\":\"./" ONE "\",\"b\":\".//./" TWO "\""), "b", NULL},
+        {MAP("\"module.a\":\"" TWO "\",\"c\":\"" ONE "\""), "a",
+         "@/" INDEX " places tensor a in " TWO ", it is in " ONE},
+    };
+    char *folder = sharded_folder();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        write_text(path_in(folder, INDEX), cases[i].index);
+        assert_wanted(folder, cases[i].name, "", *cases[i].name == 'c' ? 20 : 28,
+                      cases[i].expected);
+    }
+}
+
+static void test_shards_in_folders(void **state) {
+    (void)state;
+    char *folder = new_folder();
+    write_config(folder);
+    assert_int_equal(mkdir(path_in(folder, "sub"), 0777), 0);
+    write_safetensors(path_in(folder, "sub/x"), "{" TENSOR("a", "0", "8") "}", 8, 7);
+    write_text(path_in(folder, INDEX), MAP("\"a\":\"./sub//./x\""));
+    assert_wanted(folder, "a", "", 7, NULL);
+    write_text(path_in(folder, INDEX), MAP("\"a\":\"sub/y\""));
+    assert_refused(folder, TR_EFORMAT, "@/" INDEX ": 1 of 1 shards are missing: sub/y");
+}
+
+// A second copy with the same bytes is the same tensor, one with others is refused by name.
+static void test_copies(void **state) {
+    (void)state;
+    char *folder = sharded_folder();
+    write_safetensors(path_in(folder, ONE), "{" TENSOR("b", "0", "8") "}", 8, 28);
+    assert_wanted(folder, "b", "", 28, NULL);
+    write_safetensors(path_in(folder, ONE), "{" TENSOR("b", "0", "8") "}", 8, 0);
+    assert_wanted(folder, "b", "", 0,
+                  "@: tensor b is in both " ONE " and " TWO ", and they differ");
+    folder = new_folder();
+    write_config(folder);
+    const char *path = path_in(folder, "model.safetensors");
+    write_safetensors(path, "{" TENSOR("r.x", "0", "8") "," TENSOR("x", "8", "16") "}", 16, 0);
+    assert_wanted(folder, "r.x", "r.", 0, "@: tensors r.x and x should be one and differ");
+    assert_wanted(folder, "x", "", 8, NULL);
+    write_safetensors(path, "{" TENSOR("module.x", "0", "8") "," TENSOR("x", "8", "16") "}", 16, 0);
+    assert_wanted(folder, "x", "", 0,
+                  "@/model.safetensors has tensor x twice, wrapped or not, and they differ");
+}
+
+static void test_spellings(void **state) {
+    (void)state;
+    static const struct {
+        const char *file, *name, *root;
+        bool found;
+    } cases[] = {
+        {"model.e.w", "model.e.w", "model.", true},
+        {"e.w", "model.e.w", "model.", true},
+        {"model.model.e.w", "model.e.w", "model.", true},
+        {"module.model._orig_mod.model.module.e.w", "model.e.w", "model.", true},
+        {"base_model.model.model.e.w", "model.e.w", "model.", true},
+        {"pretrained_model.model.e.w", "model.e.w", "model.", true},
+        {"model.transformer.h.0.w", "h.0.w", "transformer.", true},
+        {"model.lm_head.w", "lm_head.w", "model.", true},
+        {"model.model.model.e.w", "model.e.w", "model.", false},
+        {"x.e.w", "model.e.w", "model.", false},
+        {"module", "module", "", true},
+        {"a.module", "a.module", "", true},
+        {"amodule.b", "amodule.b", "", true},
+        {"a.b", "model.a.b", "", false},
+    };
+    char *folder = new_folder();
+    write_config(folder);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char json[256];
+        snprintf(json, sizeof json,
+                 "{\"%s\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}",
+                 cases[i].file);
+        write_safetensors(path_in(folder, "model.safetensors"), json, 8, 5);
+        struct tr_checkpoint *checkpoint = open_good(folder);
+        const struct tr_tensor *tensor = NULL;
+        struct tr_err err;
+        assert_int_equal(
+            tr_checkpoint_want(checkpoint, cases[i].name, cases[i].root, &tensor, &err), TR_OK);
+        if (!tensor == cases[i].found)
+            fail_msg("%s as %s", cases[i].file, cases[i].name);
+        tr_checkpoint_close(checkpoint);
+    }
+}
+
+static void test_metadata(void **state) {
+    (void)state;
+    char *folder = new_folder();
+    write_config(folder);
+    write_safetensors(path_in(folder, "model.safetensors"),
+                      "{\"__metadata__\": null ," TENSOR("a", "0", "8") "}", 8, 1);
+    assert_wanted(folder, "a", "", 1, NULL);
+    write_safetensors(path_in(folder, "model.safetensors"),
+                      "{\"__metadata__\":nul," TENSOR("a", "0", "8") "}", 8, 1);
+    assert_refused(folder, TR_EFORMAT,
+                   "@/model.safetensors: malformed JSON at byte 16: expected '{', found 'n'");
+}
+
+// Descriptors of one process: those of a checkpoint of many shards stay few.
+static int count_open(void) {
+    int count = 0;
+    for (int fd = 0; fd < 4096; fd++)
+        count += fcntl(fd, F_GETFD) >= 0;
+    return count;
+}
+
+static void test_many_shards_are_few_open_files(void **state) {
+    (void)state;
+    enum { SHARDS = 1200 };
+    char *folder = new_folder(), *index = malloc(SHARDS * 64);
+    assert_non_null(index);
+    size_t at = (size_t)sprintf(index, "{\"weight_map\":{");
+    write_config(folder);
+    for (int i = 0; i < SHARDS; i++) {
+        char name[32], json[128];
+        snprintf(name, sizeof name, "s%d", i);
+        snprintf(json, sizeof json,
+                 "{\"t%d\":{\"dtype\":\"U8\",\"shape\":[8],\"data_offsets\":[0,8]}}", i);
+        write_safetensors(path_in(folder, name), json, 8, i % 200);
+        at += (size_t)sprintf(index + at, "%s\"t%d\":\"s%d\"", i ? "," : "", i, i);
+    }
+    strcpy(index + at, "}}");
+    write_text(path_in(folder, INDEX), index);
+    free(index);
+    int before = count_open();
+    struct tr_checkpoint *checkpoint = open_good(folder);
+    assert_true(count_open() - before <= 32);
+    for (int i = 0; i < SHARDS; i++) {
+        char name[32], path[32];
+        snprintf(name, sizeof name, "t%d", i);
+        snprintf(path, sizeof path, "s%d", i);
+        assert_tensor(checkpoint, name, path_in(folder, path), i % 200);
+    }
+    assert_true(count_open() - before <= 32);
+    struct tr_err err = {.text = ""};
+    assert_int_equal(tr_checkpoint_unchanged(checkpoint, &err), TR_OK);
+    // one that was closed meanwhile is another file when it is opened again
+    write_text(path_in(folder, "s5"), "other");
+    const struct tr_tensor *tensor = tr_checkpoint_find(checkpoint, "t5");
+    char byte;
+    assert_int_equal(tr_checkpoint_read(checkpoint, tensor, 0, &byte, 1, &err), TR_EIO);
+    assert_string_equal(err.text, expand(folder, "@/s5 changed while it was read"));
+    assert_int_equal(tr_checkpoint_unchanged(checkpoint, &err), TR_EIO);
+    tr_checkpoint_close(checkpoint);
+    assert_int_equal(count_open(), before);
+}
+
+// Whatever of a file's size, times or place changes, the checkpoint is not what was opened.
+static void test_changes(void **state) {
+    (void)state;
+    static const char *const files[] = {ONE, TWO, INDEX, "config.json"};
+    for (int change = 0; change < 4; change++)
+        for (int i = 0; i < 4; i++) {
+            char *folder = sharded_folder(), *path = path_in(folder, files[i]);
+            char *aside = path_in(folder, "aside");
+            struct tr_err err = {.text = ""};
+            struct tr_checkpoint *checkpoint = open_good(folder);
+            assert_int_equal(tr_checkpoint_unchanged(checkpoint, &err), TR_OK);
+            const struct timespec times[2] = {{1000, 0}, {1000, 1}};
+            if (change == 0)
+                assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+            if (change == 1)
+                assert_int_equal(truncate(path, 1), 0);
+            if (change == 2) {
+                write_text(aside, "another");
+                assert_int_equal(rename(aside, path), 0);
+            }
+            if (change == 3)
+                assert_int_equal(unlink(path), 0);
+            assert_int_equal(tr_checkpoint_unchanged(checkpoint, &err), TR_EIO);
+            assert_non_null(strstr(err.text, " changed while it was read"));
+            assert_non_null(strstr(err.text, files[i]));
+            tr_checkpoint_close(checkpoint);
+        }
+}
+
+static void test_the_choice_is_said(void **state) {
+    (void)state;
+    char *folder = single_folder();
+    struct tr_checkpoint *checkpoint = open_good(folder);
+    assert_string_equal(tr_checkpoint_choice(checkpoint), "");
+    tr_checkpoint_close(checkpoint);
+    write_text(path_in(folder, "pytorch_model.bin"), "not looked at");
+    write_text(path_in(folder, "model.pt"), "not looked at");
+    checkpoint = open_good(folder);
+    assert_string_equal(tr_checkpoint_choice(checkpoint),
+                        "model.safetensors is read, not pytorch_model.bin or model.pt");
+    tr_checkpoint_close(checkpoint);
+    struct tr_err err = {.text = ""};
+    assert_int_equal(unlink(path_in(folder, "model.safetensors")), 0);
+    assert_int_equal(tr_checkpoint_peek(&checkpoint, folder, &err), TR_OK);
+    assert_string_equal(tr_checkpoint_choice(checkpoint),
+                        "pytorch_model.bin is read, not model.pt");
+    assert_int_equal(tr_checkpoint_tensor_count(checkpoint), 0);
+    tr_checkpoint_close(checkpoint);
 }
 
 static void identity_of(const char *folder, char out[TR_DIGEST_MAX]) {
@@ -401,6 +629,14 @@ int main(void) {
         cmocka_unit_test(test_damaged_weights),
         cmocka_unit_test(test_damaged_indexes),
         cmocka_unit_test(test_damaged_shards),
+        cmocka_unit_test(test_places),
+        cmocka_unit_test(test_shards_in_folders),
+        cmocka_unit_test(test_copies),
+        cmocka_unit_test(test_spellings),
+        cmocka_unit_test(test_metadata),
+        cmocka_unit_test(test_many_shards_are_few_open_files),
+        cmocka_unit_test(test_changes),
+        cmocka_unit_test(test_the_choice_is_said),
         cmocka_unit_test(test_identity),
         cmocka_unit_test(test_a_real_checkpoint),
     };

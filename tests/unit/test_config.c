@@ -42,6 +42,11 @@ static const struct {
                                    "docs/adding-a-family.md"},
     {"{\"hidden_size\": 16}", "\"model_type\" is missing"},
     {"{\"model_type\": 3}", "\"model_type\""},
+    {"{\"architectures\": []}", "\"model_type\" is missing"},
+    {"{\"architectures\": \"LlamaForCausalLM\"}", "\"model_type\" is missing"},
+    {"{\"architectures\": [\"T5ForConditionalGeneration\"]}",
+     "\"model_type\" is missing, and the class \"T5ForConditionalGeneration\" of "
+     "\"architectures\" is not known"},
     {"{" LLAMA ", \"hidden_act\": \"softplus\"}", "activation \"softplus\" is not supported"},
     {"{" LLAMA ", \"hidden_act\": 1}", "\"hidden_act\""},
     {"{" LLAMA ", \"rope_scaling\": {\"type\": \"spiral\", \"factor\": 2.0}}",
@@ -538,6 +543,52 @@ static void marks_the_sublayers_that_are_left_out(void **state) {
     assert_int_equal(config.remarks, TR_REMARK_DROPPED);
 }
 
+// The class of config.json's "architectures", where model_type is missing.
+static void classes_name_families(void **state) {
+    (void)state;
+    static const struct {
+        const char *name, *type;
+    } cases[] = {
+        {"LlamaForCausalLM", "llama"},
+        {"LLaMAForCausalLM", "llama"},
+        {"LlamaModel", "llama"},
+        {"GPTNeoXForCausalLM", "gpt_neox"},
+        {"GPT2LMHeadModel", "gpt2"},
+        {"Qwen2ForCausalLM", "qwen2"},
+        {"Qwen2MoeForCausalLM", "qwen2_moe"},
+        {"Qwen3ForSequenceClassification", "qwen3"},
+        {"Gemma3ForCausalLM", "gemma3_text"},
+        {"Gemma2ForTokenClassification", "gemma2"},
+        {"MixtralForCausalLM", "mixtral"},
+        {"StableLmForCausalLM", "stablelm"},
+        {"InternLM2ForCausalLM", "internlm2"},
+        {"DeepseekV2ForCausalLM", "deepseek_v2"},
+        {"BaiChuanForCausalLM", "baichuan"},
+        {"OlmoeForCausalLM", "olmoe"},
+        {"OPTForCausalLM", "opt"},
+        {"CrystalCoderLMHeadModel", "crystalcoder"},
+        {"SmolLM3ForCausalLM", "smollm3"},
+        {"Starcoder2ForCausalLM", "starcoder2"},
+        {"T5ForConditionalGeneration", NULL},
+        {"Gemma3ForConditionalGeneration", NULL},
+        {"GPT2DoubleHeadsModel", NULL},
+        {"ForCausalLM", NULL},
+        {"Model", NULL},
+        {"llama", NULL},
+        {"", NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *found = tr_family_of_class(cases[i].name);
+        if (!found != !cases[i].type || (found && strcmp(found, cases[i].type)))
+            fail_msg("%s is %s", cases[i].name, found ? found : "unknown");
+    }
+    struct tr_config config;
+    struct tr_err err = {.text = ""};
+    static const char json[] = "{\"architectures\": [\"LlamaForCausalLM\"], " LLAMA_SIZES "}";
+    assert_int_equal(tr_config_parse(&config, json, sizeof json - 1, "config.json", &err), TR_OK);
+    assert_string_equal(config.family->model_type, "llama");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refuses),
@@ -549,6 +600,7 @@ int main(void) {
         cmocka_unit_test(reads_windows),
         cmocka_unit_test(chooses_ropes),
         cmocka_unit_test(reads_original_positions),
+        cmocka_unit_test(classes_name_families),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

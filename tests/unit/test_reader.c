@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The ring of slabs on a device: it gets shorter when page-locked memory runs out or slabs get
-// larger, and what is read stays the same. A reader whose thread cannot start leaves nothing.
+// larger, and what is read stays the same. A reader whose thread cannot start leaves nothing, and a
+// checkpoint that changes while it is read is not taken for whole.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,8 +12,11 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
+#include <time.h>
 
+#include "base/file.h"
 #include "fake_device.h"
+#include "folder.h"
 #include "model/slab_reader.h"
 
 static const char small[] = "tests/series/demo/step_512", large[] = "tests/series/neox/step_512";
@@ -176,12 +180,71 @@ static void without_a_thread_there_is_no_reader(void **state) {
     assert_int_equal(locks, 0);
 }
 
+static void copy_file(const char *folder, const char *name) {
+    char path[FOLDER_PATH];
+    char *bytes;
+    size_t size;
+    snprintf(path, sizeof path, "%s/%s", small, name);
+    OK(tr_file_load(path, 1 << 24, &bytes, &size, &err));
+    snprintf(path, sizeof path, "%.400s/%s", folder, name);
+    write_file(path, bytes, size);
+    free(bytes);
+}
+
+// Overwrites a byte of the file with itself, as a trainer that saves again would.
+static void overwrite(const char *folder, const char *name) {
+    char path[FOLDER_PATH], byte;
+    snprintf(path, sizeof path, "%.400s/%s", folder, name);
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    assert_int_equal(fread(&byte, 1, 1, file), 1);
+    rewind(file);
+    assert_int_equal(fwrite(&byte, 1, 1, file), 1);
+    assert_int_equal(fclose(file), 0);
+}
+
+// The reader is ahead by a ring at most: what changes before the last slab is read is seen.
+static void a_checkpoint_that_changes_is_not_read_to_its_end(void **state) {
+    (void)state;
+    static const char *const files[] = {"config.json", "model.safetensors"};
+    for (int i = 0; i < 2; i++) {
+        char digest[TR_DIGEST_MAX], name[32], expected[FOLDER_PATH + 64];
+        struct tr_slab_reader *reader;
+        struct tr_loaded loaded;
+        const struct tr_slab *slab;
+        snprintf(name, sizeof name, "changing%d", i);
+        char *folder = make_folder(name);
+        copy_file(folder, "config.json");
+        copy_file(folder, "model.safetensors");
+        OK(tr_slab_reader_open(&reader, NULL, 0, 0, &err));
+        OK(tr_slab_reader_push(reader, folder, &(struct tr_wanted){.head = true}, &err));
+        OK(tr_slab_reader_begin(reader, &loaded, &err));
+        OK(tr_slab_reader_next(reader, &slab, &err));
+        struct timespec tick = {.tv_nsec = 20000000}; // longer than times of files are fine
+        nanosleep(&tick, NULL);
+        overwrite(folder, files[i]);
+        enum tr_status status = TR_OK;
+        while (status == TR_OK && slab) {
+            tr_slab_reader_release(reader);
+            status = tr_slab_reader_next(reader, &slab, &err);
+        }
+        assert_int_equal(status, TR_EIO);
+        snprintf(expected, sizeof expected, "%.400s/%s changed while it was read", folder,
+                 files[i]);
+        assert_string_equal(err.text, expected);
+        tr_slab_reader_end(reader, digest);
+        assert_string_equal(digest, "");
+        tr_slab_reader_close(reader);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_ring_has_what_memory_there_is),
         cmocka_unit_test(fewer_than_three_slabs_are_an_error),
         cmocka_unit_test(larger_slabs_are_fewer),
         cmocka_unit_test(without_a_thread_there_is_no_reader),
+        cmocka_unit_test(a_checkpoint_that_changes_is_not_read_to_its_end),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, folder_create, folder_remove);
 }

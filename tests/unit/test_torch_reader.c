@@ -64,7 +64,9 @@ static void test_the_same_as_safetensors(void **state) {
                  {"small", 12},
                  {"parameters", 3},
                  {"training", 7},
-                 {"sharded_prefixed", 10}};
+                 {"sharded_prefixed", 10},
+                 {"small_stream", 12},
+                 {"training_stream", 7}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char torch[128], same[128];
         snprintf(torch, sizeof torch, GOLDEN "%s", cases[i].name);
@@ -155,9 +157,8 @@ static void test_what_is_no_archive(void **state) {
         {"", 0, TR_EFORMAT, " is empty: its download did not finish"},
         {"version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 42\n", 66, TR_EFORMAT,
          " is a git-LFS pointer, not the file itself: run `git lfs pull` in its repository"},
-        {"\x80\2\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.", 15, TR_EUNSUPPORTED,
-         " is in the format PyTorch wrote before 1.6: load and save it once with torch 1.6 or "
-         "later, or convert it to safetensors"},
+        {"\x80\2\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.", 15, TR_EFORMAT,
+         ": its pickle does not begin as one"}, // a stream that ends behind its magic number
         {"\x80\2}.", 4, TR_EFORMAT, " does not begin as a file of torch.save"},
         {"PK\3\4", 4, TR_EFORMAT,
          " does not end with the directory of a ZIP archive: it is truncated, or followed by "
@@ -265,7 +266,8 @@ static void test_prefixes(void **state) {
         {PICKLE(DICT(ITEM("\x08", "module.w", "0"))), "w"},
         {PICKLE(DICT(ITEM("\x12", "_orig_mod.module.w", "0"))), "w"},
         {PICKLE(DICT(ITEM("\x0f", "module.module.w", "0"))), "w"},
-        {PICKLE(DICT(ITEM("\x08", "module.w", "0") ITEM("\1", "v", "0"))), "module.w"},
+        {PICKLE(DICT(ITEM("\x08", "module.w", "0") ITEM("\1", "v", "0"))), "w"},
+        {PICKLE(DICT(ITEM("\x18", "a._fsdp_wrapped_module.w", "0"))), "a.w"},
         {PICKLE(DICT(ITEM("\7", "module.", "0"))), "module."},
         {PICKLE(DICT(ITEM("\7", "modulew", "0"))), "modulew"},
 #undef PICKLE
@@ -280,18 +282,29 @@ static void test_prefixes(void **state) {
     }
 }
 
+// The tensor that the model calls `name` is the file's `expected`; NULL: it has none.
+static void assert_spelled(struct tr_checkpoint *checkpoint, const char *name, const char *root,
+                           const char *expected) {
+    const struct tr_tensor *tensor = NULL;
+    struct tr_err err = {.text = ""};
+    assert_int_equal(tr_checkpoint_want(checkpoint, name, root, &tensor, &err), TR_OK);
+    assert_true(!tensor == !expected);
+    if (tensor)
+        assert_string_equal(tensor->name, expected);
+}
+
 static void test_names_with_and_without_a_prefix(void **state) {
     (void)state;
     static const char pickle[] = DICT(ITEM("\3", "t.a", "0") ITEM("\1", "b", "0"));
     char *folder = new_folder(), lengthy[300] = {0};
     write_archive(folder, pickle, sizeof pickle - 1, NULL, NULL);
     struct tr_checkpoint *checkpoint = open_good(folder);
-    assert_string_equal(tr_checkpoint_find_prefixed(checkpoint, "a", "t.")->name, "t.a");
-    assert_string_equal(tr_checkpoint_find_prefixed(checkpoint, "t.a", "t.")->name, "t.a");
-    assert_string_equal(tr_checkpoint_find_prefixed(checkpoint, "b", "t.")->name, "b");
-    assert_string_equal(tr_checkpoint_find_prefixed(checkpoint, "t.b", "t.")->name, "b");
-    assert_null(tr_checkpoint_find_prefixed(checkpoint, "c", "t."));
-    assert_null(tr_checkpoint_find_prefixed(checkpoint, memset(lengthy, 'x', 299), "t."));
+    assert_spelled(checkpoint, "a", "t.", "t.a");
+    assert_spelled(checkpoint, "t.a", "t.", "t.a");
+    assert_spelled(checkpoint, "b", "t.", "b");
+    assert_spelled(checkpoint, "t.b", "t.", "b");
+    assert_spelled(checkpoint, "c", "t.", NULL);
+    assert_spelled(checkpoint, memset(lengthy, 'x', 299), "t.", NULL);
     tr_checkpoint_close(checkpoint);
 }
 

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ckpt/checkpoint.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -28,41 +26,9 @@ enum { FORMATS = sizeof formats / sizeof *formats };
 
 enum tr_status tr_refuse_placeholder(const char *path, const void *bytes, size_t size,
                                      struct tr_err *err) {
-    static const char pointer[] = "version https://git-lfs.github.com/spec/";
     if (!size)
         return tr_fail(err, TR_EFORMAT, "%s is empty: its download did not finish", path);
-    if (size >= sizeof pointer - 1 && !memcmp(bytes, pointer, sizeof pointer - 1))
-        return tr_fail(err, TR_EFORMAT,
-                       "%s is a git-LFS pointer, not the file itself: run `git lfs pull` in its "
-                       "repository",
-                       path);
-    return TR_OK;
-}
-
-static enum tr_status open_regular(struct tr_weight_file *file, struct tr_err *err) {
-    file->fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); // a FIFO must not hang us
-    if (file->fd < 0)
-        return tr_fail(err, TR_EIO, "cannot open %s: %s", file->path, strerror(errno));
-    if (fstat(file->fd, &file->info))
-        return tr_fail(err, TR_EIO, "cannot examine %s: %s", file->path, strerror(errno));
-    if (!S_ISREG(file->info.st_mode))
-        return tr_fail(err, TR_EFORMAT, "%s is not a regular file", file->path);
-    file->size = (uint64_t)file->info.st_size;
-    return TR_OK;
-}
-
-enum tr_status tr_checkpoint_add_file(struct tr_checkpoint *checkpoint, const char *name,
-                                      struct tr_weight_file **file_p, struct tr_err *err) {
-    TR_TRY(tr_grow((void **)&checkpoint->files, &checkpoint->file_capacity,
-                   (uint64_t)checkpoint->file_count + 1, sizeof *checkpoint->files,
-                   "the table of files", err));
-    struct tr_weight_file *file = &checkpoint->files[checkpoint->file_count++];
-    *file = (struct tr_weight_file){.fd = -1};
-    TR_TRY(tr_strdup(&file->name, name, err));
-    TR_TRY(tr_path_join(&file->path, checkpoint->folder, name, err));
-    TR_TRY(open_regular(file, err));
-    *file_p = file;
-    return TR_OK;
+    return tr_refuse_lfs_pointer(path, bytes, size, err);
 }
 
 enum tr_status tr_checkpoint_add_tensors(struct tr_checkpoint *checkpoint,
@@ -88,20 +54,25 @@ static int compare_tensors(const void *a, const void *b) {
     return strcmp(((const struct tr_tensor *)a)->name, ((const struct tr_tensor *)b)->name);
 }
 
-enum tr_status tr_checkpoint_sort(struct tr_checkpoint *checkpoint, struct tr_err *err) {
-    struct tr_tensor *tensors = checkpoint->tensors;
+static int compare_places(const void *a_, const void *b_) {
+    const struct tr_tensor *a = a_, *b = b_;
+    int order = strcmp(a->name, b->name);
+    return order ? order : (a->piece.file > b->piece.file) - (a->piece.file < b->piece.file);
+}
+
+static void sort_tensors(struct tr_checkpoint *checkpoint) {
     if (checkpoint->tensor_count)
-        qsort(tensors, (size_t)checkpoint->tensor_count, sizeof *tensors, compare_tensors);
-    for (int64_t i = 1; i < checkpoint->tensor_count; i++) {
-        if (strcmp(tensors[i - 1].name, tensors[i].name))
-            continue;
-        if (tensors[i - 1].piece.file == tensors[i].piece.file)
+        qsort(checkpoint->tensors, (size_t)checkpoint->tensor_count, sizeof *checkpoint->tensors,
+              compare_places);
+}
+
+enum tr_status tr_checkpoint_sort(struct tr_checkpoint *checkpoint, struct tr_err *err) {
+    const struct tr_tensor *tensors = checkpoint->tensors;
+    sort_tensors(checkpoint);
+    for (int64_t i = 1; i < checkpoint->tensor_count; i++)
+        if (!compare_places(&tensors[i - 1], &tensors[i]))
             return tr_fail(err, TR_EFORMAT, "%s has two tensors %s",
                            checkpoint->files[tensors[i].piece.file].path, tensors[i].name);
-        return tr_fail(err, TR_EFORMAT, "%s: tensor %s is in both %s and %s", checkpoint->folder,
-                       tensors[i].name, checkpoint->files[tensors[i - 1].piece.file].name,
-                       checkpoint->files[tensors[i].piece.file].name);
-    }
     return TR_OK;
 }
 
@@ -115,13 +86,19 @@ enum tr_status tr_checkpoint_stamp(struct tr_checkpoint *checkpoint, const char 
                             info->st_mtim.tv_nsec, digest);
 }
 
-// Whether the folder has an entry of that name, be it a broken link: opening it then says so.
-static enum tr_status has_entry(const char *folder, const char *name, bool *has_p,
-                                struct tr_err *err) {
+enum tr_status tr_folder_has(const char *folder, const char *name, bool *has_p,
+                             struct tr_err *err) {
     char *path;
     TR_TRY(tr_path_join(&path, folder, name, err));
     *has_p = faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
     free(path);
+    return TR_OK;
+}
+
+enum tr_status tr_folder_has_weights(const char *folder, bool *has_p, struct tr_err *err) {
+    *has_p = false;
+    for (int i = 0; i < FORMATS && !*has_p; i++)
+        TR_TRY(tr_folder_has(folder, formats[i].name, has_p, err));
     return TR_OK;
 }
 
@@ -140,23 +117,28 @@ static enum tr_status refuse(const char *folder, struct tr_err *err) {
     return status;
 }
 
-static enum tr_status find_format(const char *folder, const struct tr_format **format_p,
-                                  struct tr_err *err) {
+// The first format that is there; the others that are go into the words of the choice.
+static enum tr_status find_format(struct tr_checkpoint *checkpoint,
+                                  const struct tr_format **format_p, struct tr_err *err) {
+    struct tr_string *choice = &checkpoint->choice;
+    *format_p = NULL;
     for (int i = 0; i < FORMATS; i++) {
         bool found;
-        TR_TRY(has_entry(folder, formats[i].name, &found, err));
-        if (found) {
+        TR_TRY(tr_folder_has(checkpoint->folder, formats[i].name, &found, err));
+        if (found && *format_p)
+            TR_TRY(choice->size ? tr_string_format(choice, err, " or %s", formats[i].name)
+                                : tr_string_format(choice, err, "%s is read, not %s",
+                                                   (*format_p)->name, formats[i].name));
+        else if (found)
             *format_p = &formats[i];
-            return TR_OK;
-        }
     }
-    return refuse(folder, err);
+    return *format_p ? TR_OK : refuse(checkpoint->folder, err);
 }
 
 static enum tr_status load_config(struct tr_checkpoint *checkpoint, struct tr_err *err) {
-    const char *path = checkpoint->config_path;
-    TR_TRY(tr_file_load(path, CONFIG_LIMIT, &checkpoint->config, &checkpoint->config_size, err));
-    return tr_refuse_placeholder(path, checkpoint->config, checkpoint->config_size, err);
+    TR_TRY(tr_path_join(&checkpoint->config_path, checkpoint->folder, "config.json", err));
+    return tr_checkpoint_load(checkpoint, "config.json", CONFIG_LIMIT, &checkpoint->config,
+                              &checkpoint->config_size, NULL, err);
 }
 
 enum tr_status tr_checkpoint_set_config(struct tr_checkpoint *checkpoint, const char *name,
@@ -179,56 +161,49 @@ enum tr_status tr_checkpoint_set_config(struct tr_checkpoint *checkpoint, const 
 static enum tr_status find_config(struct tr_checkpoint *checkpoint, const struct tr_format *format,
                                   struct tr_err *err) {
     bool found;
-    TR_TRY(has_entry(checkpoint->folder, "config.json", &found, err));
-    if (found) {
-        TR_TRY(tr_path_join(&checkpoint->config_path, checkpoint->folder, "config.json", err));
+    TR_TRY(tr_folder_has(checkpoint->folder, "config.json", &found, err));
+    if (found)
         TR_TRY(load_config(checkpoint, err));
-    } else if (format->configure) {
+    else if (format->configure)
         TR_TRY(format->configure(checkpoint, format->name, err));
-    }
     if (!checkpoint->config)
-        return tr_fail(err, TR_EFORMAT, "%s has no config.json", checkpoint->folder);
+        return tr_refuse_configless(checkpoint->folder, err);
     tr_digest_bytes(checkpoint->config, checkpoint->config_size, checkpoint->config_digest);
     return TR_OK;
 }
 
-static bool all_begin_with(const struct tr_checkpoint *checkpoint, const char *prefix) {
-    size_t size = strlen(prefix);
-    for (int64_t i = 0; i < checkpoint->tensor_count; i++)
-        if (strncmp(checkpoint->tensors[i].name, prefix, size) ||
-            !checkpoint->tensors[i].name[size])
-            return false;
-    return checkpoint->tensor_count > 0;
-}
-
-// Takes off what DistributedDataParallel and torch.compile put before every name. The order of the
-// names stays.
-static void strip_wrappers(struct tr_checkpoint *checkpoint) {
-    static const char *const prefixes[] = {"module.", "_orig_mod."};
-    enum { PREFIXES = sizeof prefixes / sizeof *prefixes };
-    for (int p = 0; p < PREFIXES; p++)
-        if (all_begin_with(checkpoint, prefixes[p])) {
-            for (int64_t i = 0; i < checkpoint->tensor_count; i++)
-                checkpoint->tensors[i].name += strlen(prefixes[p]);
-            p = -1; // they may be nested in any order
-        }
+// Names get shorter in place.
+static void unwrap_names(struct tr_checkpoint *checkpoint) {
+    for (int64_t i = 0; i < checkpoint->tensor_count; i++) {
+        const struct tr_tensor *tensor = &checkpoint->tensors[i];
+        char *names = checkpoint->files[tensor->piece.file].names;
+        tr_unwrap_name(names + (tensor->name - names));
+    }
+    sort_tensors(checkpoint);
 }
 
 static enum tr_status open_folder(struct tr_checkpoint *checkpoint, const char *folder,
-                                  const struct tr_format *format, struct tr_err *err) {
+                                  const struct tr_format *format, bool weights,
+                                  struct tr_err *err) {
     TR_TRY(tr_strdup(&checkpoint->folder, folder, err));
+    if (!format)
+        TR_TRY(find_format(checkpoint, &format, err));
     TR_TRY(find_config(checkpoint, format, err));
+    if (!weights)
+        return TR_OK;
     TR_TRY(format->read(checkpoint, format->name, err));
-    strip_wrappers(checkpoint);
+    unwrap_names(checkpoint);
     return TR_OK;
 }
 
-enum tr_status tr_checkpoint_open_as(struct tr_checkpoint **checkpoint_p, const char *folder,
-                                     const struct tr_format *format, struct tr_err *err) {
+// `format`: NULL to look for one.
+static enum tr_status open_new(struct tr_checkpoint **checkpoint_p, const char *folder,
+                               const struct tr_format *format, bool weights, struct tr_err *err) {
     struct tr_checkpoint *checkpoint;
     TR_TRY(TR_NEW(&checkpoint, 1, "a checkpoint", err));
     checkpoint->step = -1;
-    enum tr_status status = open_folder(checkpoint, folder, format, err);
+    pthread_mutex_init(&checkpoint->mutex, NULL);
+    enum tr_status status = open_folder(checkpoint, folder, format, weights, err);
     if (status == TR_OK)
         *checkpoint_p = checkpoint;
     else
@@ -238,30 +213,34 @@ enum tr_status tr_checkpoint_open_as(struct tr_checkpoint **checkpoint_p, const 
 
 enum tr_status tr_checkpoint_open(struct tr_checkpoint **checkpoint_p, const char *folder,
                                   struct tr_err *err) {
-    const struct tr_format *format = NULL;
-    TR_TRY(find_format(folder, &format, err));
-    return tr_checkpoint_open_as(checkpoint_p, folder, format, err);
+    return open_new(checkpoint_p, folder, NULL, true, err);
+}
+
+enum tr_status tr_checkpoint_open_as(struct tr_checkpoint **checkpoint_p, const char *folder,
+                                     const struct tr_format *format, struct tr_err *err) {
+    return open_new(checkpoint_p, folder, format, true, err);
+}
+
+enum tr_status tr_checkpoint_peek(struct tr_checkpoint **checkpoint_p, const char *folder,
+                                  struct tr_err *err) {
+    return open_new(checkpoint_p, folder, NULL, false, err);
 }
 
 void tr_checkpoint_close(struct tr_checkpoint *checkpoint) {
     if (!checkpoint)
         return;
-    for (int i = 0; i < checkpoint->file_count; i++) {
-        struct tr_weight_file *file = &checkpoint->files[i];
-        if (file->fd >= 0)
-            close(file->fd);
-        free(file->name);
-        free(file->path);
-        free(file->names);
-    }
     for (int64_t i = 0; i < checkpoint->tensor_count; i++)
         free(checkpoint->tensors[i].pieces);
-    free(checkpoint->files);
+    tr_checkpoint_close_files(checkpoint);
+    pthread_mutex_destroy(&checkpoint->mutex);
+    tr_index_free(&checkpoint->index);
+    free(checkpoint->index_path);
     free(checkpoint->tensors);
     free(checkpoint->config);
     free(checkpoint->config_path);
     free(checkpoint->folder);
     tr_string_free(&checkpoint->stamps);
+    tr_string_free(&checkpoint->choice);
     free(checkpoint);
 }
 
@@ -272,19 +251,6 @@ const struct tr_tensor *tr_checkpoint_find(const struct tr_checkpoint *checkpoin
         return NULL;
     return bsearch(&key, checkpoint->tensors, (size_t)checkpoint->tensor_count, sizeof key,
                    compare_tensors);
-}
-
-const struct tr_tensor *tr_checkpoint_find_prefixed(const struct tr_checkpoint *checkpoint,
-                                                    const char *name, const char *prefix) {
-    char prefixed[256];
-    size_t size = strlen(prefix);
-    const struct tr_tensor *tensor = tr_checkpoint_find(checkpoint, name);
-    if (!tensor && !strncmp(name, prefix, size))
-        tensor = tr_checkpoint_find(checkpoint, name + size);
-    if (!tensor &&
-        (size_t)snprintf(prefixed, sizeof prefixed, "%s%s", prefix, name) < sizeof prefixed)
-        tensor = tr_checkpoint_find(checkpoint, prefixed);
-    return tensor;
 }
 
 int64_t tr_checkpoint_tensor_count(const struct tr_checkpoint *checkpoint) {
@@ -305,17 +271,33 @@ enum tr_status tr_checkpoint_read(struct tr_checkpoint *checkpoint, const struct
                        file->path, tensor->name, tensor->bytes, size, begin);
     if (tensor->strided)
         return tr_pieces_read(checkpoint, tensor, begin, bytes, size, err);
-    return tr_file_read_at(file->fd, file->path, tensor->piece.offset + begin, bytes, size, err);
+    int fd = -1;
+    TR_TRY(tr_checkpoint_take_file(checkpoint, tensor->piece.file, &fd, err));
+    enum tr_status status =
+        tr_file_read_at(fd, file->path, tensor->piece.offset + begin, bytes, size, err);
+    tr_checkpoint_give_file(checkpoint, tensor->piece.file);
+    return status;
+}
+
+static void will_read(struct tr_checkpoint *checkpoint, const struct tr_piece *piece,
+                      uint64_t bytes) {
+    int fd = -1;
+    if (tr_checkpoint_take_file(checkpoint, piece->file, &fd, NULL) != TR_OK)
+        return; // reading says why
+    posix_fadvise(fd, (off_t)piece->offset, (off_t)bytes, POSIX_FADV_WILLNEED);
+    tr_checkpoint_give_file(checkpoint, piece->file);
 }
 
 void tr_checkpoint_will_read(struct tr_checkpoint *checkpoint, const struct tr_tensor *tensor) {
     int64_t count;
     const struct tr_piece *pieces = tr_tensor_pieces(tensor, &count);
-    for (int64_t i = 0; i < count; i++) {
-        uint64_t bytes = tensor->strided ? tr_piece_span(tensor, &pieces[i]) : tensor->bytes;
-        posix_fadvise(checkpoint->files[pieces[i].file].fd, (off_t)pieces[i].offset, (off_t)bytes,
-                      POSIX_FADV_WILLNEED);
-    }
+    for (int64_t i = 0; i < count; i++)
+        will_read(checkpoint, &pieces[i],
+                  tensor->strided ? tr_piece_span(tensor, &pieces[i]) : tensor->bytes);
+}
+
+const char *tr_checkpoint_choice(const struct tr_checkpoint *checkpoint) {
+    return checkpoint->choice.data ? checkpoint->choice.data : "";
 }
 
 const char *tr_checkpoint_file(const struct tr_checkpoint *checkpoint,

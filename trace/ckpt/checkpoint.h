@@ -47,6 +47,7 @@ struct tr_tensor {
     struct tr_piece piece;   // the first one, which mostly is the whole tensor; else all are in
     struct tr_piece *pieces; // [piece_count], in the order of `begin`; NULL where there is one
     int64_t piece_count;     // of `pieces`
+    bool copy;               // its bytes were found to be those of the tensor that stands for it
 };
 
 // The pieces [*count_p]. Borrowed from the tensor.
@@ -56,25 +57,37 @@ const struct tr_piece *tr_tensor_pieces(const struct tr_tensor *tensor, int64_t 
 enum { TR_INDEX_MAX = 128 };
 char *tr_index_text(int dims, const int64_t *shape, char out[TR_INDEX_MAX]);
 
-struct tr_checkpoint; // open files and the table of tensors; not thread-safe
+// Open files and the table of tensors. Not thread-safe, except that several threads may read.
+struct tr_checkpoint;
 
 // Opens `folder`: the first there is of model.safetensors, model.safetensors.index.json and its
-// shards, pytorch_model.bin, pytorch_model.bin.index.json and its shards, model.pt. Wrappers'
-// prefixes ("module.", "_orig_mod.") that all names have are taken off. The error sentences name
-// the file and, where there is one, the tensor. TR_EFORMAT for damaged files, TR_EUNSUPPORTED for a
-// folder in a format we do not read (naming it), TR_EIO otherwise.
+// shards, pytorch_model.bin, pytorch_model.bin.index.json and its shards, model.pt. Words of
+// wrapping modules ("module", "_orig_mod", "_fsdp_wrapped_module" ...) are taken out of the
+// tensors' names, wherever they stand. The error sentences name the file and, where there is one,
+// the tensor. TR_EFORMAT for damaged files, TR_EUNSUPPORTED for a folder in a format we do not read
+// (naming it), TR_EIO otherwise.
 enum tr_status tr_checkpoint_open(struct tr_checkpoint **checkpoint_p, const char *folder,
                                   struct tr_err *err);
 void tr_checkpoint_close(struct tr_checkpoint *checkpoint); // accepts NULL
 
-// The tensor of that exact name, NULL when there is none. Borrowed.
+// The same without looking into the weights: a checkpoint that has a config and a choice, no
+// tensors.
+enum tr_status tr_checkpoint_peek(struct tr_checkpoint **checkpoint_p, const char *folder,
+                                  struct tr_err *err);
+
+// A tensor of that exact name, NULL when there is none. Borrowed.
 const struct tr_tensor *tr_checkpoint_find(const struct tr_checkpoint *checkpoint,
                                            const char *name);
 
-// The same for files that may or may not put `prefix` ("transformer.") before their names: `name`
-// itself, with the prefix put before it, or with it taken off.
-const struct tr_tensor *tr_checkpoint_find_prefixed(const struct tr_checkpoint *checkpoint,
-                                                    const char *name, const char *prefix);
+// The tensor that the model calls `name`, however the file spells it: base models are saved without
+// the `root` ("model.", "transformer."; "": there is none) that the whole model puts before their
+// names, and modules that hold a whole model put their own before all of them ("model.model...").
+// Where the file has it more than once, in several spellings or shards, the bytes must be equal.
+// *tensor_p is NULL when there is none, and no index claims it. TR_EFORMAT, by name: copies that
+// differ, a tensor that is not where the index says.
+enum tr_status tr_checkpoint_want(struct tr_checkpoint *checkpoint, const char *name,
+                                  const char *root, const struct tr_tensor **tensor_p,
+                                  struct tr_err *err);
 
 // All tensors, sorted by name (bytewise).
 int64_t tr_checkpoint_tensor_count(const struct tr_checkpoint *checkpoint);
@@ -88,6 +101,14 @@ enum tr_status tr_checkpoint_read(struct tr_checkpoint *checkpoint, const struct
 
 // Tells the kernel that these bytes will be read soon (posix_fadvise); never fails.
 void tr_checkpoint_will_read(struct tr_checkpoint *checkpoint, const struct tr_tensor *tensor);
+
+// Whether all files of the checkpoint are the ones that were opened, by device, inode, size and
+// times: TR_EIO naming one that is not. To be asked when all has been read.
+enum tr_status tr_checkpoint_unchanged(const struct tr_checkpoint *checkpoint, struct tr_err *err);
+
+// Where the folder has weights in several files that each could be meant, which is read and which
+// are not, in words ("model.safetensors is read, not pytorch_model.bin"); else "". Borrowed.
+const char *tr_checkpoint_choice(const struct tr_checkpoint *checkpoint);
 
 // The path of a tensor's file (of its first piece), for messages. Borrowed.
 const char *tr_checkpoint_file(const struct tr_checkpoint *checkpoint,
@@ -112,5 +133,9 @@ int64_t tr_checkpoint_step(const struct tr_checkpoint *checkpoint);
 // they were when the checkpoint was opened.
 enum tr_status tr_checkpoint_identity(const struct tr_checkpoint *checkpoint,
                                       char out[TR_DIGEST_MAX], struct tr_err *err);
+
+// Whose names the tensors have where a model's are missing ("an adapter's", "Meta's own"), and in
+// *name_p (borrowed) one that shows it; NULL when no sign is known.
+const char *tr_checkpoint_whose(const struct tr_checkpoint *checkpoint, const char **name_p);
 
 #endif

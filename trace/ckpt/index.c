@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "reader.h"
 #include "scan.h"
 
 struct reading {
@@ -22,20 +23,45 @@ static enum tr_status read_name(struct reading *reading, const char **name_p, st
     return TR_OK;
 }
 
-// Anything else could lead out of the checkpoint's folder.
-static bool is_plain_name(const char *name) {
-    return *name && !strchr(name, '/') && strcmp(name, ".") && strcmp(name, "..");
+static bool is_dot(const char *part, size_t size) {
+    return !size || (size == 1 && *part == '.');
+}
+
+// Whether a path names a file and cannot lead out of the checkpoint's folder.
+static bool is_inside(const char *path) {
+    size_t size = strcspn(path, "/");
+    if (*path == '/')
+        return false;
+    for (; path[size]; path += size + 1, size = strcspn(path, "/"))
+        if (size == 2 && !memcmp(path, "..", 2))
+            return false;
+    return !is_dot(path, size) && strcmp(path, "..");
+}
+
+// Takes "." and doubled slashes out of a path that is inside.
+static void shorten(char *path) {
+    char *to = path;
+    size_t size = strcspn(path, "/");
+    for (; path[size]; path += size + 1, size = strcspn(path, "/")) {
+        if (is_dot(path, size))
+            continue;
+        memmove(to, path, size + 1);
+        to += size + 1;
+    }
+    memmove(to, path, size + 1);
 }
 
 static enum tr_status read_entry(struct reading *reading, struct tr_err *err) {
     struct tr_index_entry entry;
     TR_TRY(read_name(reading, &entry.tensor, err));
     TR_TRY(tr_scan_expect(&reading->scan, ':', err));
+    char *shard = reading->to;
     TR_TRY(read_name(reading, &entry.shard, err));
-    if (!is_plain_name(entry.shard))
+    if (!is_inside(shard))
         return tr_fail(err, TR_EFORMAT,
                        "%s: tensor %s is placed in \"%s\", which is not a plain file name",
                        reading->scan.what, entry.tensor, entry.shard);
+    shorten(shard);
     struct tr_index *index = &reading->index;
     TR_TRY(tr_grow((void **)&index->entries, &reading->capacity, (uint64_t)index->count + 1,
                    sizeof entry, "the index of shards", err));
@@ -102,6 +128,20 @@ static enum tr_status list_shards(struct tr_index *index, struct tr_err *err) {
         if (!i || strcmp(index->shards[index->shard_count - 1], index->shards[i]))
             index->shards[index->shard_count++] = index->shards[i];
     return TR_OK;
+}
+
+// Names lie in the index's own text and get shorter in place.
+void tr_index_unwrap(struct tr_index *index) {
+    for (int64_t i = 0; i < index->count; i++)
+        tr_unwrap_name(index->text + (index->entries[i].tensor - index->text));
+    qsort(index->entries, (size_t)index->count, sizeof *index->entries, compare_entries);
+}
+
+const struct tr_index_entry *tr_index_find(const struct tr_index *index, const char *tensor) {
+    struct tr_index_entry key = {.tensor = tensor};
+    if (!index->count)
+        return NULL;
+    return bsearch(&key, index->entries, (size_t)index->count, sizeof key, compare_entries);
 }
 
 enum tr_status tr_index_parse(struct tr_index *index, const char *bytes, size_t size,

@@ -11,7 +11,7 @@
 
 struct tr_index_entry {
     const char *tensor;
-    const char *shard; // a plain file name
+    const char *shard; // a path below the folder, without "." and ".."
 };
 
 struct tr_index {
@@ -23,9 +23,15 @@ struct tr_index {
 };
 
 // Parses bytes[0, size), {"metadata": ..., "weight_map": {tensor: shard}}; `what` opens each
-// sentence. Refused: a tensor placed twice, a shard that is not a plain file name, an empty map.
+// sentence. Refused: a tensor placed twice, a shard outside the folder, an empty map.
 enum tr_status tr_index_parse(struct tr_index *index, const char *bytes, size_t size,
                               const char *what, struct tr_err *err);
 void tr_index_free(struct tr_index *index);
+
+// Takes wrappers' words out of the tensors' names, as out of the files'.
+void tr_index_unwrap(struct tr_index *index);
+
+// An entry of the tensor, NULL when there is none.
+const struct tr_index_entry *tr_index_find(const struct tr_index *index, const char *tensor);
 
 #endif

@@ -2,10 +2,12 @@
 #ifndef TR_READER_H
 #define TR_READER_H
 
+#include <pthread.h>
 #include <sys/stat.h>
 
 #include "base/strings.h"
 #include "ckpt/checkpoint.h"
+#include "index.h"
 
 // What a reader of one file format fills in. Internal; a new format is a row in checkpoint.c's
 // table and a file with its reader.
@@ -13,17 +15,29 @@
 struct tr_weight_file {
     char *name; // within the folder
     char *path;
-    int fd;
-    struct stat info; // when it was opened
+    int fd;           // -1: closed for now
+    int users;        // that read it at this moment
+    uint64_t used;    // when it was last asked for, by the checkpoint's clock
+    struct stat info; // when it was first opened
     uint64_t size;
     char *names; // what its tensors' names point into
+};
+
+// A file that was read whole at opening: config.json, an index.
+struct tr_small_file {
+    char *path;
+    struct stat info;
 };
 
 struct tr_checkpoint {
     char *folder;
     struct tr_weight_file *files; // [file_count]
-    int file_count;
-    uint64_t file_capacity;
+    int file_count, open_count;
+    uint64_t file_capacity, clock;
+    pthread_mutex_t mutex;       // of the files' descriptors: several threads may read at a time
+    struct tr_small_file *small; // [small_count]
+    int small_count;
+    uint64_t small_capacity;
     struct tr_tensor *tensors; // [tensor_count], sorted by name once opened
     int64_t tensor_count;
     uint64_t tensor_capacity;
@@ -32,6 +46,9 @@ struct tr_checkpoint {
     char config_digest[TR_DIGEST_MAX];
     int64_t step;            // -1 unless the reader knows it
     struct tr_string stamps; // a line per file, of which the identity is the digest
+    struct tr_string choice; // see tr_checkpoint_choice
+    struct tr_index index;   // of a sharded one
+    char *index_path;        // NULL: it has none
 };
 
 // Opens the weights of checkpoint->folder, `name` being the file by which the format was
@@ -62,13 +79,29 @@ tr_reader tr_read_torch;
 tr_reader tr_read_torch_index;
 
 // The reader of the index `name`: calls `add` for each shard it names, which adds the file's
-// tensors, then makes sure that every tensor is where the index says.
+// tensors. The index stays with the checkpoint: whether a tensor is where it says is asked when the
+// tensor is wanted, for indexes list what no shard has and nobody needs.
 enum tr_status tr_read_shards(struct tr_checkpoint *checkpoint, const char *name, tr_reader *add,
                               struct tr_err *err);
 
-// Adds the regular file `name`, opened for reading; *file_p is valid until the next call.
+// Adds the regular file `name`, opened for reading; *file_p is valid, and open, until the next
+// call. At most 64 files of a checkpoint are open at a time, one that is read more.
 enum tr_status tr_checkpoint_add_file(struct tr_checkpoint *checkpoint, const char *name,
                                       struct tr_weight_file **file_p, struct tr_err *err);
+
+// The descriptor of file `index`, opened again when it was closed; TR_EIO when it is another file
+// than before. Open until it is given back. Threads may do so at the same time.
+enum tr_status tr_checkpoint_take_file(struct tr_checkpoint *checkpoint, int index, int *fd_p,
+                                       struct tr_err *err);
+void tr_checkpoint_give_file(struct tr_checkpoint *checkpoint, int index);
+
+// Loads the small file `name` of the folder whole (at most `limit` bytes, refusing placeholders),
+// and remembers it for tr_checkpoint_unchanged; *info_p (may be NULL) as fstat has it.
+enum tr_status tr_checkpoint_load(struct tr_checkpoint *checkpoint, const char *name,
+                                  uint64_t limit, char **bytes_p, size_t *size_p,
+                                  struct stat *info_p, struct tr_err *err);
+
+void tr_checkpoint_close_files(struct tr_checkpoint *checkpoint); // and releases their memory
 
 // Adds tensors[0, count), each of one piece in the file added last, whose place (piece.offset, and
 // piece.strides where `strided`) has been checked.
@@ -85,8 +118,12 @@ enum tr_status tr_checkpoint_add_pieces(struct tr_checkpoint *checkpoint,
                                         const struct tr_piece *pieces, int64_t count,
                                         struct tr_err *err);
 
-// Sorts the tensors; TR_EFORMAT when two have one name. To be called once, after all were added.
+// Sorts the tensors; TR_EFORMAT when a file has two of one name. To be called after all were added.
 enum tr_status tr_checkpoint_sort(struct tr_checkpoint *checkpoint, struct tr_err *err);
+
+// Takes the words of wrapping modules (DistributedDataParallel, torch.compile, FSDP, activation
+// checkpointing) out of a tensor's name, wherever they stand.
+void tr_unwrap_name(char *name);
 
 // Adds a file to the identity: name, size, modification time and the bytes that describe it.
 enum tr_status tr_checkpoint_stamp(struct tr_checkpoint *checkpoint, const char *name,
@@ -98,8 +135,17 @@ enum tr_status tr_checkpoint_stamp(struct tr_checkpoint *checkpoint, const char 
 enum tr_status tr_refuse_placeholder(const char *path, const void *bytes, size_t size,
                                      struct tr_err *err);
 
+// Whether the folder has an entry of that name, be it a broken link: opening it then says so.
+enum tr_status tr_folder_has(const char *folder, const char *name, bool *has_p, struct tr_err *err);
+
+// Whether the folder has a file by which one of the formats is recognised.
+enum tr_status tr_folder_has_weights(const char *folder, bool *has_p, struct tr_err *err);
+
 // Why `folder` cannot be opened, in one sentence: what it holds instead, or nothing of
 // `looked_for`.
 enum tr_status tr_refuse_folder(const char *folder, const char *looked_for, struct tr_err *err);
+
+// Why a folder with weights but without config.json cannot be: whose configuration it has instead.
+enum tr_status tr_refuse_configless(const char *folder, struct tr_err *err);
 
 #endif

@@ -160,9 +160,11 @@ static enum tr_status read_tensor(struct header *header, const char *name, struc
     return TR_OK;
 }
 
-// "__metadata__": a map of strings to strings, which nothing here needs.
+// "__metadata__": a map of strings to strings, which nothing here needs, or null.
 static enum tr_status read_metadata(struct header *header, struct tr_err *err) {
     struct tr_scan *scan = &header->scan;
+    if (tr_scan_try_null(scan))
+        return TR_OK;
     TR_TRY(tr_scan_expect(scan, '{', err));
     if (tr_scan_try(scan, '}'))
         return TR_OK;

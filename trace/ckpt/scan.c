@@ -38,6 +38,20 @@ bool tr_scan_try(struct tr_scan *scan, char c) {
     return true;
 }
 
+// The literal `text` at the present byte.
+static bool skip_literal(struct tr_scan *scan, const char *text) {
+    size_t length = strlen(text);
+    if ((size_t)(scan->end - scan->at) < length || memcmp(scan->at, text, length))
+        return false;
+    scan->at += length;
+    return true;
+}
+
+bool tr_scan_try_null(struct tr_scan *scan) {
+    skip_space(scan);
+    return skip_literal(scan, "null");
+}
+
 enum tr_status tr_scan_expect(struct tr_scan *scan, char c, struct tr_err *err) {
     const char expected[] = {'\'', c, '\'', 0};
     return tr_scan_try(scan, c) ? TR_OK : unexpected(scan, expected, err);
@@ -187,13 +201,9 @@ static enum tr_status skip_scalar(struct tr_scan *scan, char *scratch, struct tr
     skip_space(scan);
     if (scan->at < scan->end && *scan->at == '"')
         return tr_scan_string(scan, scratch, NULL, err);
-    for (int i = 0; i < count; i++) {
-        size_t length = strlen(literals[i]);
-        if ((size_t)(scan->end - scan->at) >= length && !memcmp(scan->at, literals[i], length)) {
-            scan->at += length;
+    for (int i = 0; i < count; i++)
+        if (skip_literal(scan, literals[i]))
             return TR_OK;
-        }
-    }
     return skip_number(scan) ? TR_OK : unexpected(scan, "a value", err);
 }
 

@@ -24,7 +24,10 @@ enum tr_status tr_scan_start(struct tr_scan *scan, const char *bytes, size_t siz
 // Passes white space and, when it is next, the character `c`.
 bool tr_scan_try(struct tr_scan *scan, char c);
 
-// The same where `c` must be next.
+// Passes white space and, when it is next, the literal null.
+bool tr_scan_try_null(struct tr_scan *scan);
+
+// The same as tr_scan_try where `c` must be next.
 enum tr_status tr_scan_expect(struct tr_scan *scan, char c, struct tr_err *err);
 
 // Nothing but white space may follow.

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // A checkpoint in several files, whose index says which tensor is where; the same for all formats.
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,55 +41,28 @@ static enum tr_status refuse_missing(const char *folder, const struct tr_index *
     return status;
 }
 
-// Every tensor must be where the index says, and nowhere else.
-static enum tr_status check_places(const struct tr_checkpoint *checkpoint,
-                                   const struct tr_index *index, const char *path,
-                                   struct tr_err *err) {
-    for (int64_t i = 0; i < index->count; i++) {
-        const struct tr_index_entry *entry = &index->entries[i];
-        const struct tr_tensor *tensor = tr_checkpoint_find(checkpoint, entry->tensor);
-        if (!tensor)
-            return tr_fail(err, TR_EFORMAT, "%s places tensor %s in %s, which does not have it",
-                           path, entry->tensor, entry->shard);
-        const char *shard = checkpoint->files[tensor->piece.file].name;
-        if (strcmp(shard, entry->shard))
-            return tr_fail(err, TR_EFORMAT, "%s places tensor %s in %s, it is in %s", path,
-                           entry->tensor, entry->shard, shard);
-    }
-    return TR_OK;
-}
-
 static enum tr_status load_index(struct tr_checkpoint *checkpoint, const char *name,
-                                 const char *path, struct tr_index *index, struct tr_err *err) {
+                                 struct tr_err *err) {
     struct stat info;
     char *bytes;
     size_t size;
-    if (stat(path, &info))
-        return tr_fail(err, TR_EIO, "cannot examine %s: %s", path, strerror(errno));
-    TR_TRY(tr_file_load(path, INDEX_LIMIT, &bytes, &size, err));
-    enum tr_status status = tr_refuse_placeholder(path, bytes, size, err);
+    TR_TRY(tr_path_join(&checkpoint->index_path, checkpoint->folder, name, err));
+    TR_TRY(tr_checkpoint_load(checkpoint, name, INDEX_LIMIT, &bytes, &size, &info, err));
+    enum tr_status status = tr_checkpoint_stamp(checkpoint, name, &info, bytes, size, err);
     if (status == TR_OK)
-        status = tr_checkpoint_stamp(checkpoint, name, &info, bytes, size, err);
-    if (status == TR_OK)
-        status = tr_index_parse(index, bytes, size, path, err);
+        status = tr_index_parse(&checkpoint->index, bytes, size, checkpoint->index_path, err);
     free(bytes);
     return status;
 }
 
 enum tr_status tr_read_shards(struct tr_checkpoint *checkpoint, const char *name, tr_reader *add,
                               struct tr_err *err) {
-    struct tr_index index = {0};
-    enum tr_status status;
-    char *path;
-    TR_TRY(tr_path_join(&path, checkpoint->folder, name, err));
-    TR_GO(status, load_index(checkpoint, name, path, &index, err), out);
-    TR_GO(status, refuse_missing(checkpoint->folder, &index, path, err), out);
-    for (int64_t i = 0; i < index.shard_count; i++)
-        TR_GO(status, add(checkpoint, index.shards[i], err), out);
-    TR_GO(status, tr_checkpoint_sort(checkpoint, err), out);
-    TR_GO(status, check_places(checkpoint, &index, path, err), out);
-out:
-    tr_index_free(&index);
-    free(path);
-    return status;
+    const struct tr_index *index = &checkpoint->index;
+    TR_TRY(load_index(checkpoint, name, err));
+    TR_TRY(refuse_missing(checkpoint->folder, index, checkpoint->index_path, err));
+    for (int64_t i = 0; i < index->shard_count; i++)
+        TR_TRY(add(checkpoint, index->shards[i], err));
+    TR_TRY(tr_checkpoint_sort(checkpoint, err));
+    tr_index_unwrap(&checkpoint->index);
+    return TR_OK;
 }

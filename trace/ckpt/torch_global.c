@@ -18,7 +18,7 @@ const char *tr_value_name(const struct tr_value *value) {
         [TR_VALUE_TEXT] = "a text",        [TR_VALUE_TUPLE] = "a tuple",
         [TR_VALUE_LIST] = "a list",        [TR_VALUE_DICT] = "a dict",
         [TR_VALUE_GLOBAL] = "a global",    [TR_VALUE_STORAGE] = "a storage",
-        [TR_VALUE_TENSOR] = "a tensor",
+        [TR_VALUE_TENSOR] = "a tensor",    [TR_VALUE_VIEW] = "a view of a storage",
     };
     return names[value->kind];
 }
@@ -43,7 +43,8 @@ const char *tr_construct_dict(const struct tr_value *args, struct tr_value *resu
 }
 
 const char *tr_construct_storage(const struct tr_value *args, struct tr_value *result) {
-    if (count_of(args) != 5 || !is(args, 0, TR_VALUE_TEXT) || !is(args, 1, TR_VALUE_GLOBAL) ||
+    uint64_t count = count_of(args);
+    if (count < 5 || count > 6 || !is(args, 0, TR_VALUE_TEXT) || !is(args, 1, TR_VALUE_GLOBAL) ||
         !is(args, 2, TR_VALUE_TEXT) || !is(args, 4, TR_VALUE_INTEGER) ||
         !tr_slice_is(argument(args, 0)->text, "storage") || !argument(args, 1)->global->dtype_text)
         return "a storage is \"storage\", its type, key, location and number of elements";
@@ -56,6 +57,20 @@ const char *tr_construct_storage(const struct tr_value *args, struct tr_value *r
     return NULL;
 }
 
+const char *tr_construct_view(const struct tr_value *args, struct tr_value *result) {
+    const struct tr_value *storage = argument(args, 0), *view = argument(args, 1);
+    if (view->kind != TR_VALUE_TUPLE || count_of(view) != 3 || !is(view, 0, TR_VALUE_TEXT) ||
+        !is(view, 1, TR_VALUE_INTEGER) || !is(view, 2, TR_VALUE_INTEGER))
+        return "a view of a storage is its key, its first element and how many it has";
+    int64_t first = argument(view, 1)->integer, count = argument(view, 2)->integer;
+    if (first < 0 || count < 0 || first > storage->storage.count ||
+        count > storage->storage.count - first)
+        return "a view reaches beyond its storage";
+    *result = (struct tr_value){.kind = TR_VALUE_VIEW,
+                                .view = {.storage = storage, .first = first, .count = count}};
+    return NULL;
+}
+
 // Of a tuple that is short.
 static bool is_numbers(const struct tr_value *tuple) {
     for (int i = 0; i < (int)count_of(tuple); i++)
@@ -64,8 +79,9 @@ static bool is_numbers(const struct tr_value *tuple) {
     return true;
 }
 
-// Whether the view lies within its storage, and its bytes can be counted.
-static const char *check_extent(const struct tr_value *tensor) {
+// Whether the tensor lies within the first `limit` elements of its storage, and its bytes can be
+// counted.
+static const char *check_extent(const struct tr_value *tensor, uint64_t limit) {
     const struct tr_value *shape = tensor->tensor.shape, *strides = tensor->tensor.strides;
     const struct tr_value *storage = tensor->tensor.storage;
     uint64_t bytes = storage->storage.type->size, last = (uint64_t)tensor->tensor.offset, step;
@@ -79,7 +95,7 @@ static const char *check_extent(const struct tr_value *tensor) {
     }
     if (!fits || bytes > INT64_MAX)
         return "the size of a tensor overflows";
-    if (bytes && last >= (uint64_t)storage->storage.count)
+    if (bytes && last >= limit)
         return "a tensor reaches beyond its storage";
     return NULL;
 }
@@ -87,7 +103,8 @@ static const char *check_extent(const struct tr_value *tensor) {
 // _rebuild_tensor_v2(storage, offset, shape, strides, requires_grad, hooks[, metadata])
 static const char *construct_tensor(const struct tr_value *args, struct tr_value *result) {
     uint64_t count = count_of(args);
-    if (count < 6 || count > 7 || !is(args, 0, TR_VALUE_STORAGE) ||
+    bool view = count && is(args, 0, TR_VALUE_VIEW);
+    if (count < 6 || count > 7 || (!view && !is(args, 0, TR_VALUE_STORAGE)) ||
         !is(args, 1, TR_VALUE_INTEGER) || !is(args, 4, TR_VALUE_BOOL))
         return "a tensor is a storage, an offset, a shape, strides, a flag and hooks";
     const struct tr_value *shape = argument(args, 2), *strides = argument(args, 3);
@@ -101,12 +118,31 @@ static const char *construct_tensor(const struct tr_value *args, struct tr_value
     if (count == 7 && !is(args, 6, TR_VALUE_NONE) &&
         (!is(args, 6, TR_VALUE_DICT) || count_of(argument(args, 6))))
         return "a view that is conjugated, negated or otherwise marked";
+    const struct tr_value *of = argument(args, 0);
+    int64_t first = view ? of->view.first : 0, offset;
+    if (__builtin_add_overflow(first, argument(args, 1)->integer, &offset))
+        return "the size of a tensor overflows";
     *result = (struct tr_value){.kind = TR_VALUE_TENSOR,
-                                .tensor = {.storage = argument(args, 0),
+                                .tensor = {.storage = view ? of->view.storage : of,
                                            .shape = shape,
                                            .strides = strides,
-                                           .offset = argument(args, 1)->integer}};
-    return check_extent(result);
+                                           .offset = offset}};
+    return check_extent(result, (uint64_t)(view ? first + of->view.count : of->storage.count));
+}
+
+// _rebuild_tensor(storage, offset, shape, strides), of torch before 0.4
+static const char *construct_old_tensor(const struct tr_value *args, struct tr_value *result) {
+    struct tr_value flag = {.kind = TR_VALUE_BOOL}, hooks = {.kind = TR_VALUE_DICT};
+    if (count_of(args) != 4)
+        return "a tensor is a storage, an offset, a shape and strides";
+    struct tr_value *items[6] = {args->sequence.items[0],
+                                 args->sequence.items[1],
+                                 args->sequence.items[2],
+                                 args->sequence.items[3],
+                                 &flag,
+                                 &hooks};
+    const struct tr_value all = {.kind = TR_VALUE_TUPLE, .sequence = {.items = items, .count = 6}};
+    return construct_tensor(&all, result);
 }
 
 // _rebuild_parameter(tensor, requires_grad, hooks), or with_state(..., state)
@@ -132,6 +168,7 @@ static const char *construct_from_type(const struct tr_value *args, struct tr_va
 static const struct tr_global globals[] = {
     {"collections", "OrderedDict", .call = tr_construct_dict},
     {"torch._utils", "_rebuild_tensor_v2", .call = construct_tensor},
+    {"torch._utils", "_rebuild_tensor", .call = construct_old_tensor},
     {"torch._utils", "_rebuild_parameter", .call = construct_parameter},
     {"torch._utils", "_rebuild_parameter_with_state", .call = construct_parameter},
     {"torch._tensor", "_rebuild_from_type_v2", .call = construct_from_type},

@@ -27,6 +27,7 @@ enum tr_value_kind {
     TR_VALUE_GLOBAL,
     TR_VALUE_STORAGE,
     TR_VALUE_TENSOR,
+    TR_VALUE_VIEW,
 };
 
 struct tr_value {
@@ -45,6 +46,10 @@ struct tr_value {
             struct tr_slice key; // names the entry with the bytes
             int64_t count;       // elements
         } storage;
+        struct { // of a storage, in old files; tensors are of the storage itself
+            const struct tr_value *storage;
+            int64_t first, count; // elements
+        } view;
         struct { // checked: it lies within its storage and has at most TR_MAX_DIMS dimensions
             const struct tr_value *storage;
             const struct tr_value *shape, *strides; // tuples of integers, strides in elements
@@ -77,5 +82,8 @@ tr_constructor tr_construct_dict;
 
 // The storage that a persistent id, a tuple, stands for.
 tr_constructor tr_construct_storage;
+
+// The part of a storage that a persistent id's last item means; of (storage, item).
+tr_constructor tr_construct_view;
 
 #endif

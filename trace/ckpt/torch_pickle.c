@@ -42,7 +42,10 @@ struct machine {
     struct tr_value **memo; // [memo_count]
     uint64_t memo_count, memo_capacity;
     struct tr_pickle_block *blocks;
-    size_t memory; // of all blocks
+    size_t memory;                    // of all blocks
+    const struct tr_value **storages; // [storage_count]
+    uint64_t storage_count, storage_capacity;
+    bool cut; // it wanted bytes beyond the last
     struct tr_value *root;
 };
 
@@ -123,6 +126,7 @@ static enum tr_status pop_mark(struct machine *m, struct tr_value ***items_p, ui
 
 static enum tr_status take(struct machine *m, size_t count, const unsigned char **bytes_p,
                            struct tr_err *err) {
+    m->cut = m->cut || count > m->size - m->at;
     if (count > m->size - m->at)
         return refuse(m, TR_EFORMAT, err, "it wants %zu bytes, the pickle has %zu left", count,
                       m->size - m->at);
@@ -164,8 +168,6 @@ static enum tr_status run_stop(struct machine *m, struct tr_err *err) {
     TR_TRY(pop(m, &m->root, err));
     if (m->height || m->mark_count)
         return refuse(m, TR_EFORMAT, err, "values are left on the stack");
-    if (m->at != m->size)
-        return refuse(m, TR_EFORMAT, err, "%zu bytes follow", m->size - m->at);
     return TR_OK;
 }
 
@@ -341,6 +343,7 @@ static enum tr_status take_line(struct machine *m, struct tr_slice *line, struct
     size_t left = m->size - m->at, limit = left < GLOBAL_LIMIT ? left : GLOBAL_LIMIT;
     const char *bytes = (const char *)m->bytes + m->at;
     const char *end = memchr(bytes, '\n', limit);
+    m->cut = m->cut || (!end && left < GLOBAL_LIMIT);
     if (!end)
         return refuse(m, TR_EFORMAT, err, "a name without an end");
     *line = (struct tr_slice){.bytes = bytes, .size = (size_t)(end - bytes)};
@@ -409,7 +412,18 @@ static enum tr_status run_binpersid(struct machine *m, struct tr_err *err) {
     TR_TRY(pop(m, &id, err));
     if (id->kind != TR_VALUE_TUPLE)
         return refuse(m, TR_EFORMAT, err, "the id of a storage is %s", tr_value_name(id));
-    return construct(m, tr_construct_storage, id, err);
+    TR_TRY(construct(m, tr_construct_storage, id, err));
+    TR_TRY(tr_grow((void **)&m->storages, &m->storage_capacity, m->storage_count + 1,
+                   sizeof *m->storages, "the storages of a pickle", err));
+    struct tr_value *items[2] = {m->stack[m->height - 1]};
+    m->storages[m->storage_count++] = items[0];
+    uint64_t count = id->sequence.count;
+    if (count < 6 || id->sequence.items[5]->kind == TR_VALUE_NONE)
+        return TR_OK;
+    items[1] = id->sequence.items[5];
+    const struct tr_value args = {.kind = TR_VALUE_TUPLE, .sequence = {.items = items, .count = 2}};
+    m->height--; // the view takes the storage's place
+    return construct(m, tr_construct_view, &args, err);
 }
 
 static const struct opcode opcodes[256] = {
@@ -484,11 +498,13 @@ static const struct opcode opcodes[256] = {
 };
 
 static enum tr_status run(struct machine *m, struct tr_err *err) {
+    m->cut = m->size < 2;
     if (m->size < 2 || m->bytes[0] != 0x80)
         return tr_fail(err, TR_EFORMAT, "%s: its pickle does not begin as one", m->what);
     TR_TRY(tr_grow((void **)&m->stack, &m->capacity, 1, sizeof *m->stack, "the stack of a pickle",
                    err)); // even of a pickle that pushes nothing before it pops a mark
     while (!m->root) {
+        m->cut = m->at == m->size;
         if (m->at == m->size)
             return tr_fail(err, TR_EFORMAT, "%s: its pickle ends without a STOP", m->what);
         m->opcode_at = m->at++;
@@ -503,17 +519,35 @@ static enum tr_status run(struct machine *m, struct tr_err *err) {
     return TR_OK;
 }
 
-enum tr_status tr_pickle_read(struct tr_pickle *pickle, const void *bytes, size_t size,
-                              const char *what, struct tr_err *err) {
-    struct machine m = {.bytes = bytes, .size = size, .what = what};
-    enum tr_status status = run(&m, err);
-    struct tr_pickle read = {.root = m.root, .blocks = m.blocks};
-    free(m.stack);
-    free(m.memo);
+// `whole`: the pickle must end where the bytes do.
+static enum tr_status read_one(struct tr_pickle *pickle, struct machine *m, bool whole,
+                               struct tr_err *err) {
+    enum tr_status status = run(m, err);
+    if (status == TR_OK && whole && m->at != m->size)
+        status = refuse(m, TR_EFORMAT, err, "%zu bytes follow", m->size - m->at);
+    struct tr_pickle read = {m->root, m->blocks, m->storages, m->storage_count};
+    free(m->stack);
+    free(m->memo);
     if (status == TR_OK)
         *pickle = read;
     else
         tr_pickle_free(&read);
+    return status;
+}
+
+enum tr_status tr_pickle_read(struct tr_pickle *pickle, const void *bytes, size_t size,
+                              const char *what, struct tr_err *err) {
+    struct machine m = {.bytes = bytes, .size = size, .what = what};
+    return read_one(pickle, &m, true, err);
+}
+
+enum tr_status tr_pickle_read_first(struct tr_pickle *pickle, const void *bytes, size_t size,
+                                    size_t *used_p, bool *cut_p, const char *what,
+                                    struct tr_err *err) {
+    struct machine m = {.bytes = bytes, .size = size, .what = what};
+    enum tr_status status = read_one(pickle, &m, false, err);
+    *used_p = m.at;
+    *cut_p = m.cut;
     return status;
 }
 
@@ -523,5 +557,6 @@ void tr_pickle_free(struct tr_pickle *pickle) {
         free(pickle->blocks);
         pickle->blocks = next;
     }
-    pickle->root = NULL;
+    free(pickle->storages);
+    *pickle = (struct tr_pickle){0};
 }

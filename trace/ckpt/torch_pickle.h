@@ -20,7 +20,9 @@ enum {
 
 struct tr_pickle {
     const struct tr_value *root;
-    struct tr_pickle_block *blocks; // what the values lie in
+    struct tr_pickle_block *blocks;   // what the values lie in
+    const struct tr_value **storages; // [storage_count], all there are, in order
+    uint64_t storage_count;
 };
 
 // Reads bytes[0, size), at most TR_PICKLE_LIMIT of them, into *pickle, whose texts point into
@@ -28,6 +30,12 @@ struct tr_pickle {
 // into a value without a bound.
 enum tr_status tr_pickle_read(struct tr_pickle *pickle, const void *bytes, size_t size,
                               const char *what, struct tr_err *err);
+
+// The same of the pickle that bytes[0, size) begin with; *used_p bytes are its own. Where it fails
+// because the bytes end too early, *cut_p is set.
+enum tr_status tr_pickle_read_first(struct tr_pickle *pickle, const void *bytes, size_t size,
+                                    size_t *used_p, bool *cut_p, const char *what,
+                                    struct tr_err *err);
 void tr_pickle_free(struct tr_pickle *pickle);
 
 #endif

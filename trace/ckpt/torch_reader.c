@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Opens a checkpoint that torch.save wrote (1.6 or later): a ZIP archive with a pickle of the state
-// dict, STEM/data.pkl, and the bytes of each storage, STEM/data/KEY.
+// Opens a checkpoint that torch.save wrote: a ZIP archive with a pickle of the state dict,
+// STEM/data.pkl, and the bytes of each storage, STEM/data/KEY; before 1.6 a stream of pickles.
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "reader.h"
 #include "strided.h"
+#include "torch_legacy.h"
 #include "torch_pickle.h"
 #include "torch_zip.h"
 
@@ -20,21 +21,18 @@ struct state_dict {
     struct tr_zip zip;
     const struct tr_zip_entry *pickle; // STEM/data.pkl
     int stem_size;
+    const struct tr_legacy *legacy; // NULL: it is a ZIP archive
     const struct tr_value *tensors; // the dict of them
 };
 
-static enum tr_status check_start(const struct tr_weight_file *file, struct tr_err *err) {
-    static const char legacy[] = "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
+static enum tr_status check_start(const struct tr_weight_file *file, bool *legacy_p,
+                                  struct tr_err *err) {
     char start[64] = {0};
     size_t got = file->size < sizeof start ? (size_t)file->size : sizeof start;
     TR_TRY(tr_file_read_at(file->fd, file->path, 0, start, got, err));
     TR_TRY(tr_refuse_placeholder(file->path, start, got, err));
-    if (!memcmp(start, legacy, sizeof legacy - 1))
-        return tr_fail(err, TR_EUNSUPPORTED,
-                       "%s is in the format PyTorch wrote before 1.6: load and save it once with "
-                       "torch 1.6 or later, or convert it to safetensors",
-                       file->path);
-    if (memcmp(start, "PK\3\4", 4))
+    *legacy_p = tr_is_legacy(start, got);
+    if (!*legacy_p && memcmp(start, "PK\3\4", 4))
         return tr_fail(err, TR_EFORMAT, "%s does not begin as a file of torch.save", file->path);
     return TR_OK;
 }
@@ -115,27 +113,46 @@ static bool is_tensor(const struct tr_value *const *pair) {
     return pair[0]->kind == TR_VALUE_TEXT && pair[1]->kind == TR_VALUE_TENSOR;
 }
 
-// Where the tensor lies in the file.
-static enum tr_status place(const struct state_dict *dict, const struct tr_value *value,
-                            struct tr_tensor *tensor, struct tr_err *err) {
-    const struct tr_value *storage = value->tensor.storage;
+// Where the storage's bytes begin in the file.
+static enum tr_status find_storage(const struct state_dict *dict, const struct tr_value *storage,
+                                   const char *name, uint64_t *offset_p, struct tr_err *err) {
     struct tr_slice key = storage->storage.key;
-    const struct tr_global *type = storage->storage.type;
     const struct tr_zip_entry *entry = find_entry(dict, "data/", key);
     uint64_t bytes;
     if (!entry)
         return tr_fail(err, TR_EFORMAT, "%s: the storage of tensor %s, %.*s/data/%.*s, is missing",
-                       dict->file->path, tensor->name, dict->stem_size, dict->pickle->name,
+                       dict->file->path, name, dict->stem_size, dict->pickle->name,
                        key.size < ENTRY_NAME_MAX ? (int)key.size : ENTRY_NAME_MAX, key.bytes);
-    if (!tr_mul((uint64_t)storage->storage.count, type->size, &bytes) || bytes != entry->size)
+    if (!tr_mul((uint64_t)storage->storage.count, storage->storage.type->size, &bytes) ||
+        bytes != entry->size)
         return tr_fail(err, TR_EFORMAT,
                        "%s: the storage of tensor %s, %s, has %" PRIu64 " bytes, not %" PRId64
                        " elements of %s",
-                       dict->file->path, tensor->name, entry->name, entry->size,
-                       storage->storage.count, type->dtype_text);
-    tensor->piece.offset = entry->offset;
+                       dict->file->path, name, entry->name, entry->size, storage->storage.count,
+                       storage->storage.type->dtype_text);
+    *offset_p = entry->offset;
+    return TR_OK;
+}
+
+// The same of a stream, whose storages were measured when it was opened.
+static enum tr_status find_in_stream(const struct state_dict *dict, const struct tr_value *storage,
+                                     const char *name, uint64_t *offset_p, struct tr_err *err) {
+    const struct tr_legacy_storage *found = tr_legacy_find(dict->legacy, storage->storage.key);
+    if (!found || !found->offset)
+        return tr_fail(err, TR_EFORMAT, "%s: the storage of tensor %s is missing", dict->file->path,
+                       name);
+    *offset_p = found->offset;
+    return TR_OK;
+}
+
+// Where the tensor lies in the file.
+static enum tr_status place(const struct state_dict *dict, const struct tr_value *value,
+                            struct tr_tensor *tensor, struct tr_err *err) {
+    const struct tr_value *storage = value->tensor.storage;
+    TR_TRY((dict->legacy ? find_in_stream : find_storage)(dict, storage, tensor->name,
+                                                          &tensor->piece.offset, err));
     if (tensor->bytes)
-        tensor->piece.offset += (uint64_t)value->tensor.offset * type->size;
+        tensor->piece.offset += (uint64_t)value->tensor.offset * storage->storage.type->size;
     return TR_OK;
 }
 
@@ -196,6 +213,15 @@ static enum tr_status add_tensors(struct tr_checkpoint *checkpoint, const struct
     return status;
 }
 
+static enum tr_status add_value(struct tr_checkpoint *checkpoint, struct state_dict *dict,
+                                const struct tr_value *value, struct tr_err *err) {
+    if (value->kind != TR_VALUE_DICT)
+        return tr_fail(err, TR_EUNSUPPORTED, "%s holds %s, not a dict of tensors", dict->file->path,
+                       tr_value_name(value));
+    dict->tensors = unwrap(value);
+    return add_tensors(checkpoint, dict, err);
+}
+
 static enum tr_status read_pickle(struct tr_checkpoint *checkpoint, struct state_dict *dict,
                                   char *bytes, struct tr_err *err) {
     const struct tr_weight_file *file = dict->file;
@@ -204,14 +230,7 @@ static enum tr_status read_pickle(struct tr_checkpoint *checkpoint, struct state
     TR_TRY(tr_file_read_at(file->fd, file->path, dict->pickle->offset, bytes, size, err));
     TR_TRY(tr_checkpoint_stamp(checkpoint, file->name, &file->info, bytes, size, err));
     TR_TRY(tr_pickle_read(&pickle, bytes, size, file->path, err));
-    enum tr_status status;
-    if (pickle.root->kind != TR_VALUE_DICT) {
-        status = tr_fail(err, TR_EUNSUPPORTED, "%s holds %s, not a dict of tensors", file->path,
-                         tr_value_name(pickle.root));
-    } else {
-        dict->tensors = unwrap(pickle.root);
-        status = add_tensors(checkpoint, dict, err);
-    }
+    enum tr_status status = add_value(checkpoint, dict, pickle.root, err);
     tr_pickle_free(&pickle);
     return status;
 }
@@ -234,17 +253,38 @@ static enum tr_status read_dict(struct tr_checkpoint *checkpoint, struct state_d
     return status;
 }
 
+static enum tr_status add_archive(struct tr_checkpoint *checkpoint, struct state_dict *dict,
+                                  struct tr_err *err) {
+    const struct tr_weight_file *file = dict->file;
+    TR_TRY(tr_zip_open(&dict->zip, file->fd, 0, file->size, file->path, err));
+    enum tr_status status = read_dict(checkpoint, dict, err);
+    tr_zip_close(&dict->zip);
+    return status;
+}
+
+static enum tr_status add_stream(struct tr_checkpoint *checkpoint, struct state_dict *dict,
+                                 struct tr_err *err) {
+    const struct tr_weight_file *file = dict->file;
+    struct tr_legacy legacy;
+    TR_TRY(tr_legacy_open(&legacy, file->fd, file->size, file->path, err));
+    dict->legacy = &legacy;
+    enum tr_status status =
+        tr_checkpoint_stamp(checkpoint, file->name, &file->info, legacy.bytes, legacy.size, err);
+    if (status == TR_OK)
+        status = add_value(checkpoint, dict, legacy.root, err);
+    tr_legacy_close(&legacy);
+    return status;
+}
+
 static enum tr_status add_torch(struct tr_checkpoint *checkpoint, const char *name,
                                 struct tr_err *err) {
     struct tr_weight_file *file = NULL;
     struct state_dict dict = {0};
+    bool legacy = false;
     TR_TRY(tr_checkpoint_add_file(checkpoint, name, &file, err));
-    TR_TRY(check_start(file, err));
-    TR_TRY(tr_zip_open(&dict.zip, file->fd, 0, file->size, file->path, err));
+    TR_TRY(check_start(file, &legacy, err));
     dict.file = file;
-    enum tr_status status = read_dict(checkpoint, &dict, err);
-    tr_zip_close(&dict.zip);
-    return status;
+    return (legacy ? add_stream : add_archive)(checkpoint, &dict, err);
 }
 
 enum tr_status tr_read_torch(struct tr_checkpoint *checkpoint, const char *name,

@@ -7,7 +7,7 @@
 // How the tensors of a checkpoint are bound to the slots of one slab. Private to this folder.
 struct tr_binder {
     const struct tr_config *config;
-    const struct tr_checkpoint *checkpoint;
+    struct tr_checkpoint *checkpoint;
     const char *folder;
     const struct tr_wanted *wanted;
     struct tr_weight_plan *plan;
@@ -20,7 +20,7 @@ enum tr_status tr_bind_slab(const struct tr_binder *binder, struct tr_slab_plan 
 
 // Whether the head is a table of its own: as config.json says, but where it ties the head to the
 // embedding and the files hold another tensor for it, that one counts, as in transformers 5.
-bool tr_has_own_head(const struct tr_binder *binder);
+enum tr_status tr_has_own_head(const struct tr_binder *binder, bool *own_p);
 
 int64_t tr_shape_elements(const int64_t *shape, int dims);
 

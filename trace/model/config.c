@@ -121,11 +121,27 @@ static enum tr_status check_common(const struct source *from) {
     return TR_OK;
 }
 
-static enum tr_status find_family(struct tr_config *c, const struct source *from) {
+// Where "model_type" is missing, the first of "architectures" says what it is.
+static enum tr_status read_type(const struct source *from, const char **type_p) {
     const char *type = NULL;
     TR_TRY(tr_json_string(from->root, "model_type", &type, from->path, from->err));
-    if (!type)
-        return tr_fail(from->err, TR_EFORMAT, "%s: \"model_type\" is missing", from->path);
+    const json_t *list = json_object_get(from->root, "architectures");
+    const char *name = json_string_value(json_array_get(list, 0));
+    if (!type && name)
+        type = tr_family_of_class(name);
+    *type_p = type;
+    if (type)
+        return TR_OK;
+    return name ? tr_fail(from->err, TR_EFORMAT,
+                          "%s: \"model_type\" is missing, and the class \"%.64s\" of "
+                          "\"architectures\" is not known",
+                          from->path, name)
+                : tr_fail(from->err, TR_EFORMAT, "%s: \"model_type\" is missing", from->path);
+}
+
+static enum tr_status find_family(struct tr_config *c, const struct source *from) {
+    const char *type = NULL;
+    TR_TRY(read_type(from, &type));
     TR_TRY(find_row(&c->family, type, from));
     if (!c->family)
         return unknown_type(type, from);
@@ -242,6 +258,7 @@ static enum tr_status read_sizes(struct tr_config *c, const struct source *from)
     TR_TRY(size(c, TR_K_HEAD_DIM, c->hidden / c->heads, 1, MAX_HEADS, &c->qk_dim, from));
     TR_TRY(read_ffn(c, from));
     TR_TRY(size(c, TR_K_VOCABULARY, 0, 1, MAX_SIZE, &c->vocabulary, from));
+    c->table_rows = c->vocabulary;
     TR_TRY(size(c, TR_K_POSITIONS, 0, 1, INT32_MAX, &c->positions, from));
     c->v_dim = c->rope_dim = c->qk_dim;
     TR_TRY(read_latent(c, from));

@@ -4,6 +4,7 @@
 // having and are required. What a row does not write is neutral.
 #include "model/family.h"
 
+#include <ctype.h>
 #include <string.h>
 
 #define TR_FAMILY(name) extern const struct tr_family tr_family_##name;
@@ -26,6 +27,44 @@ const struct tr_family *tr_family_find(const char *model_type) {
     for (int i = 0; i < FAMILIES; i++)
         if (strcmp(families[i]->model_type, model_type) == 0)
             return families[i];
+    return NULL;
+}
+
+// Whether name[0, size) is the model_type, capitals and underscores aside.
+static bool spells(const char *name, size_t size, const char *type) {
+    size_t i = 0;
+    for (; *type; type++) {
+        if (*type == '_')
+            continue;
+        if (i == size || tolower((unsigned char)name[i++]) != *type)
+            return false;
+    }
+    return i == size;
+}
+
+// What classes put behind the model's name, and names that are not the model_type's.
+static const char *const heads[] = {
+    "ForCausalLM",          "LMHeadModel", "ForSequenceClassification", "ForTokenClassification",
+    "ForQuestionAnswering", "Model"};
+static const struct { const char *name, *type; } renamed[] = {{"Gemma3", "gemma3_text"}};
+
+static const char *type_of(const char *name, size_t size) {
+    for (size_t i = 0; i < sizeof renamed / sizeof renamed[0]; i++)
+        if (strlen(renamed[i].name) == size && !memcmp(renamed[i].name, name, size))
+            return renamed[i].type;
+    for (int i = 0; i < FAMILIES; i++)
+        if (spells(name, size, families[i]->model_type))
+            return families[i]->model_type;
+    return NULL;
+}
+
+const char *tr_family_of_class(const char *name) {
+    size_t size = strlen(name);
+    for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++) {
+        size_t tail = strlen(heads[i]);
+        if (size > tail && !strcmp(name + size - tail, heads[i]))
+            return type_of(name, size - tail);
+    }
     return NULL;
 }
 

@@ -242,6 +242,10 @@ const struct tr_family *tr_family_at(int index);
 // The first row of a model_type, NULL when there is none.
 const struct tr_family *tr_family_find(const char *model_type);
 
+// The model_type of a class that config.json's "architectures" names ("GPTNeoXForCausalLM"), NULL
+// when no row's is meant.
+const char *tr_family_of_class(const char *name);
+
 // The number of a row in the table.
 int tr_family_index(const struct tr_family *family);
 

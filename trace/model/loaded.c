@@ -11,16 +11,32 @@ static enum kn_type weight_type(const struct tr_weight_plan *plan) {
     return KN_F32;
 }
 
+static enum tr_status parse_config(const struct tr_checkpoint *checkpoint, struct tr_config *config,
+                                   struct tr_err *err) {
+    size_t size;
+    const char *json = tr_checkpoint_config(checkpoint, &size);
+    return tr_config_parse(config, json, size, tr_checkpoint_config_path(checkpoint), err);
+}
+
+enum tr_status tr_glance_at(struct tr_glance *glance, const char *folder, struct tr_err *err) {
+    struct tr_checkpoint *checkpoint;
+    TR_TRY(tr_checkpoint_peek(&checkpoint, folder, err));
+    enum tr_status status = parse_config(checkpoint, &glance->config, err);
+    snprintf(glance->choice, sizeof glance->choice, "%s", tr_checkpoint_choice(checkpoint));
+    tr_checkpoint_close(checkpoint);
+    return status;
+}
+
 enum tr_status tr_opened_open(struct tr_opened *opened, const char *folder,
                               const struct tr_wanted *wanted, struct tr_err *err) {
     struct tr_loaded *loaded = &opened->loaded;
     struct tr_weight_plan *plan = &opened->plan;
+    struct tr_config *config = &loaded->config;
     TR_TRY(tr_checkpoint_open(&opened->checkpoint, folder, err));
-    const struct tr_checkpoint *checkpoint = opened->checkpoint;
-    size_t size;
-    const char *json = tr_checkpoint_config(checkpoint, &size);
-    const char *path = tr_checkpoint_config_path(checkpoint);
-    TR_TRY(tr_config_parse(&loaded->config, json, size, path, err));
+    struct tr_checkpoint *checkpoint = opened->checkpoint;
+    TR_TRY(parse_config(checkpoint, config, err));
+    if (wanted->vocabulary && wanted->vocabulary < config->vocabulary)
+        config->vocabulary = wanted->vocabulary;
     TR_TRY(tr_weight_plan_new(plan, &loaded->config, checkpoint, folder, wanted, err));
     tr_config_note_head(&loaded->config, plan->own_head);
     TR_TRY(tr_checkpoint_identity(checkpoint, loaded->identity, err));

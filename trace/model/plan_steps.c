@@ -118,14 +118,15 @@ static enum tr_status add_all(const struct tr_binder *b) {
 }
 
 enum tr_status tr_weight_plan_new(struct tr_weight_plan *plan_p, const struct tr_config *config,
-                                  const struct tr_checkpoint *checkpoint, const char *folder,
+                                  struct tr_checkpoint *checkpoint, const char *folder,
                                   const struct tr_wanted *wanted, struct tr_err *err) {
     struct tr_weight_plan plan = {0};
     struct tr_binder binder = {config, checkpoint, folder, wanted, &plan, err};
     enum tr_status status = add_all(&binder);
     if (status == TR_OK)
         status = tr_check_unused(&plan, config, checkpoint, wanted, err);
-    plan.own_head = wanted->head && tr_has_own_head(&binder);
+    if (status == TR_OK && wanted->head)
+        status = tr_has_own_head(&binder, &plan.own_head);
     if (status != TR_OK) {
         tr_weight_plan_free(&plan);
         return status;

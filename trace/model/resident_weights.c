@@ -50,7 +50,7 @@ static enum tr_status take_all(struct tr_resident *r, struct tr_err *err) {
     for (int64_t i = 0; i < r->opened.plan.count && status == TR_OK; i++)
         status = take_slab(r, i, staging, err);
     free(staging);
-    return status;
+    return status == TR_OK ? tr_checkpoint_unchanged(r->opened.checkpoint, err) : status;
 }
 
 enum tr_status tr_resident_open(struct tr_resident **resident_p, struct kn_backend *kn,

@@ -273,6 +273,9 @@ enum tr_status tr_filler_digest(struct tr_filler *filler, char out[TR_DIGEST_MAX
     struct tr_digest *digest;
     TR_TRY(tr_digest_new(&digest, err));
     qsort(filler->tensors, filler->count, sizeof *filler->tensors, by_name);
+    for (uint64_t i = 0; i < filler->count; i++) // of a table of which the last rows are not used
+        if (filler->tensors[i].digest)
+            tr_digest_text(filler->tensors[i].digest, filler->tensors[i].text);
     for (uint64_t i = 0; i < filler->count; i++)
         digest_line(digest, &filler->tensors[i]);
     tr_digest_text(digest, out);

@@ -154,6 +154,12 @@ static bool shorten_ring(struct tr_slab_reader *reader, const struct ring_entry 
     return true;
 }
 
+// When all has been read: whether it is of the files that were opened, and its digest.
+static enum tr_status conclude(struct tr_slab_reader *reader, struct job *job) {
+    TR_TRY(tr_checkpoint_unchanged(job->opened.checkpoint, &job->err));
+    return tr_filler_digest(reader->filler, job->weights_digest, &job->err);
+}
+
 // Reads one job's slabs into the ring. Called with the mutex held, which is released while reading.
 static void read_slabs(struct tr_slab_reader *reader, struct job *job) {
     enum tr_status status = TR_OK;
@@ -167,7 +173,7 @@ static void read_slabs(struct tr_slab_reader *reader, struct job *job) {
         pthread_mutex_unlock(&reader->mutex);
         status = fill_entry(reader, job, entry, i);
         if (status == TR_OK && i + 1 == job->opened.plan.count)
-            status = tr_filler_digest(reader->filler, job->weights_digest, &job->err);
+            status = conclude(reader, job);
         pthread_mutex_lock(&reader->mutex);
         if (status != TR_OK) {
             status = shorten_ring(reader, entry) ? TR_OK : status;

@@ -9,7 +9,9 @@
 // ---- names -------------------------------------------------------------------------------------
 
 // What a model's parts are kept in; a file may put one or several before all names, or none.
-static const char *const wrappers[] = {"model.", "transformer.", "decoder.", "gpt_neox."};
+static const char *const wrappers[] = {"model.",         "transformer.", "decoder.",
+                                       "gpt_neox.",      "base_model.",  "pretrained_model.",
+                                       "language_model."};
 
 static const char *unwrapped(const char *name) {
     enum { WRAPPERS = sizeof wrappers / sizeof *wrappers };
@@ -112,8 +114,7 @@ static void mark_used(bool *used, const struct tr_weight_plan *plan,
     const struct tr_tensor *first = tr_checkpoint_tensor(checkpoint, 0);
     for (int64_t s = 0; s < plan->count; s++)
         for (uint64_t p = 0; p < plan->slabs[s].placement_count; p++) {
-            const char *name = plan->slabs[s].placements[p].tensor->name;
-            used[tr_checkpoint_find(checkpoint, name) - first] = true;
+            used[plan->slabs[s].placements[p].tensor - first] = true;
         }
 }
 
@@ -126,7 +127,7 @@ enum tr_status tr_check_unused(const struct tr_weight_plan *plan, const struct t
     TR_TRY(TR_NEW(&used, (uint64_t)count, "the table of tensors", err));
     mark_used(used, plan, checkpoint);
     for (int64_t i = 0; i < count && status == TR_OK; i++)
-        if (!used[i])
+        if (!used[i] && !tr_checkpoint_tensor(checkpoint, i)->copy)
             status = check(tr_checkpoint_tensor(checkpoint, i), config, checkpoint, wanted, err);
     free(used);
     return status;

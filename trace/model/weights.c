@@ -2,6 +2,7 @@
 #include "bind.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "ckpt/name_pattern.h"
@@ -49,18 +50,44 @@ static bool fits(const struct tr_tensor *tensor, bool vector, int64_t rows, int6
     return tensor->dims == 2 && tensor->shape[0] == rows && tensor->shape[1] == cols;
 }
 
+// What a whole model puts before the names of the base model within it: the prefix that the row
+// names, or else the first part of the embedding's name. Files may have it or not.
+static const char *root_of(const struct tr_family *family, char out[64]) {
+    const char *embed = family->weights[TR_W_EMBED], *dot = strchr(embed, '.');
+    if (family->prefix)
+        return family->prefix;
+    bool nested = dot && strchr(dot + 1, '.');
+    snprintf(out, 64, "%.*s", nested ? (int)(dot + 1 - embed) : 0, embed);
+    return out;
+}
+
+static enum tr_status missing(const struct tr_binder *b, enum tr_weight weight, const char *name) {
+    bool loss = weight == TR_W_HEAD || weight == TR_W_HEAD_BIAS;
+    const char *sign = NULL, *whose = tr_checkpoint_whose(b->checkpoint, &sign);
+    char hint[256] = "";
+    if (loss)
+        snprintf(hint, sizeof hint, "; --no-nll leaves out the loss, which alone needs it");
+    else if (whose)
+        snprintf(hint, sizeof hint, "; the names are %s (%.128s)", whose, sign);
+    return tr_fail(b->err, TR_EFORMAT,
+                   "%s: tensor %s is missing (config.json: %s with %lld layers)%s", b->folder, name,
+                   b->config->family->model_type, (long long)b->config->layers, hint);
+}
+
 // The tensor of a role in a layer (`index`: the expert or head), NULL when there is none, and the
 // name that the family gives it.
-static const struct tr_tensor *look_up(const struct tr_binder *b, enum tr_weight weight, int layer,
-                                       int64_t index, char name[256]) {
-    const char *prefix = b->config->family->prefix, *pattern = b->config->family->weights[weight];
+static enum tr_status look_for(const struct tr_binder *b, enum tr_weight weight, int layer,
+                               int64_t index, char name[256], const struct tr_tensor **tensor_p) {
+    const char *pattern = b->config->family->weights[weight];
+    char root[64];
+    *tensor_p = NULL;
     if (!pattern)
-        return NULL;
+        return TR_OK;
     const struct tr_name_numbers numbers = {{layer, index, index}};
     if (!tr_pattern_expand(pattern, &numbers, name, 256))
-        return NULL; // no file has a name that long
-    return prefix ? tr_checkpoint_find_prefixed(b->checkpoint, name, prefix)
-                  : tr_checkpoint_find(b->checkpoint, name);
+        return tr_fail(b->err, TR_EUNSUPPORTED, "%s: the name %s is too long", b->folder, pattern);
+    return tr_checkpoint_want(b->checkpoint, name, root_of(b->config->family, root), tensor_p,
+                              b->err);
 }
 
 // The same, which must be there with this shape.
@@ -69,11 +96,10 @@ static enum tr_status find_tensor(const struct tr_binder *b, enum tr_weight weig
                                   const struct tr_tensor **tensor_p) {
     char name[256], expected[TR_INDEX_MAX], found[TR_INDEX_MAX];
     bool vector = cols == 1 && !has_two_dimensions[weight];
-    const struct tr_tensor *tensor = look_up(b, weight, layer, index, name);
+    const struct tr_tensor *tensor = NULL;
+    TR_TRY(look_for(b, weight, layer, index, name, &tensor));
     if (!tensor)
-        return tr_fail(b->err, TR_EFORMAT,
-                       "%s: tensor %s is missing (config.json: %s with %lld layers)", b->folder,
-                       name, b->config->family->model_type, (long long)b->config->layers);
+        return missing(b, weight, name);
     if (!fits(tensor, vector, rows, cols)) {
         const int64_t shape[2] = {rows, cols};
         return tr_fail(b->err, TR_EFORMAT, "%s: tensor %s has shape %s, config.json asks for %s",
@@ -308,25 +334,50 @@ static enum tr_status plan_experts(const struct tr_binder *b, struct tr_slab_pla
 
 // ---- embedding and head ------------------------------------------------------------------------
 
+// Whether two tensors begin at the same byte.
+static bool same_place(const struct tr_tensor *a, const struct tr_tensor *b) {
+    int64_t a_count, b_count;
+    const struct tr_piece *x = tr_tensor_pieces(a, &a_count), *y = tr_tensor_pieces(b, &b_count);
+    return a_count == b_count && x->file == y->file && x->offset == y->offset;
+}
+
 // Whether the head is a table of its own: as config.json says, but where it ties the head to the
 // embedding and the files hold another tensor for it, that one counts, as in transformers 5. One
 // that shares the embedding's bytes is none.
-bool tr_has_own_head(const struct tr_binder *b) {
+enum tr_status tr_has_own_head(const struct tr_binder *b, bool *own_p) {
     char name[256];
-    const struct tr_tensor *table = look_up(b, TR_W_EMBED, 0, 0, name);
-    const struct tr_tensor *head = look_up(b, TR_W_HEAD, 0, 0, name);
-    if (!b->config->tied || !head || !table)
-        return !b->config->tied;
-    int64_t head_pieces, table_pieces;
-    const struct tr_piece *h = tr_tensor_pieces(head, &head_pieces);
-    const struct tr_piece *t = tr_tensor_pieces(table, &table_pieces);
-    return head_pieces != table_pieces || h->file != t->file || h->offset != t->offset;
+    const struct tr_tensor *table, *head;
+    TR_TRY(look_for(b, TR_W_EMBED, 0, 0, name, &table));
+    TR_TRY(look_for(b, TR_W_HEAD, 0, 0, name, &head));
+    *own_p = !b->config->tied;
+    if (b->config->tied && head && table)
+        *own_p = !same_place(head, table);
+    return TR_OK;
+}
+
+// The table of the head, or of the embedding. A model that ties them may be saved with the head's
+// alone.
+static enum tr_status find_table(const struct tr_binder *b, bool head,
+                                 const struct tr_tensor **table_p) {
+    const struct tr_config *c = b->config;
+    const struct tr_tensor *own = NULL, *other = NULL;
+    char name[256];
+    bool is_head = false;
+    if (head)
+        TR_TRY(tr_has_own_head(b, &is_head));
+    if (!is_head && c->tied) {
+        TR_TRY(look_for(b, TR_W_EMBED, 0, 0, name, &own));
+        TR_TRY(own ? TR_OK : look_for(b, TR_W_HEAD, 0, 0, name, &other));
+        is_head = other != NULL;
+    }
+    return find_tensor(b, is_head ? TR_W_HEAD : TR_W_EMBED, 0, 0, c->table_rows, c->hidden,
+                       table_p);
 }
 
 // One panel of the embedding or head table: vocabulary rows [first_id, last_id).
 static enum tr_status plan_panel(const struct tr_binder *b, struct tr_slab_plan *slab) {
     const struct tr_config *c = b->config;
-    bool head = slab->kind == TR_SLAB_HEAD, own = head && tr_has_own_head(b);
+    bool head = slab->kind == TR_SLAB_HEAD;
     const struct tr_tensor *table, *bias;
     struct tr_placement *p;
     int64_t rows = slab->last_id - slab->first_id;
@@ -334,7 +385,7 @@ static enum tr_status plan_panel(const struct tr_binder *b, struct tr_slab_plan 
         TR_TRY(bind_norm(b, slab, TR_SLOT_NORM, TR_W_FINAL_NORM, c->hidden));
         TR_TRY(bind(b, slab, TR_SLOT_NORM_BIAS, TR_W_FINAL_NORM_BIAS, c->hidden, 1, 0));
     }
-    TR_TRY(find_tensor(b, own ? TR_W_HEAD : TR_W_EMBED, 0, 0, c->vocabulary, c->hidden, &table));
+    TR_TRY(find_table(b, head, &table));
     TR_TRY(place(slab, TR_SLOT_IN, table, rows, c->hidden, 0, &p, b->err));
     p->first_row = slab->first_id;
     if (head && c->unit_head) {
@@ -343,7 +394,7 @@ static enum tr_status plan_panel(const struct tr_binder *b, struct tr_slab_plan 
     }
     if (!head || !c->head_bias)
         return TR_OK;
-    TR_TRY(find_tensor(b, TR_W_HEAD_BIAS, 0, 0, c->vocabulary, 1, &bias));
+    TR_TRY(find_tensor(b, TR_W_HEAD_BIAS, 0, 0, c->table_rows, 1, &bias));
     TR_TRY(place(slab, TR_SLOT_IN_BIAS, bias, rows, 1, 0, &p, b->err));
     p->first_row = slab->first_id;
     return TR_OK;

@@ -102,11 +102,13 @@ struct tr_slab_plan {
     size_t bytes;
 };
 
-// What of a checkpoint is wanted: the head and the final norm with it, or not; and all sublayers
-// but those of `drop` (borrowed; NULL: all).
+// What of a checkpoint is wanted: the head and the final norm with it, or not; all sublayers but
+// those of `drop` (borrowed; NULL: all); and so many rows of the embedding and head, where the file
+// has more (0: all).
 struct tr_wanted {
     bool head;
     const struct tr_drop_set *drop;
+    int64_t vocabulary;
 };
 
 struct tr_weight_plan {
@@ -126,8 +128,9 @@ struct tr_weight_plan {
 // slabs and steps. A sublayer that is not wanted has neither, and its tensors may be missing. The
 // plan borrows tensors from the checkpoint. TR_EUSAGE when `drop` names a layer that is not there.
 // Tensors that it leaves over are looked at, see unused.h.
+// Where a file has a tensor more than once, the copies are read and compared.
 enum tr_status tr_weight_plan_new(struct tr_weight_plan *plan, const struct tr_config *config,
-                                  const struct tr_checkpoint *checkpoint, const char *folder,
+                                  struct tr_checkpoint *checkpoint, const char *folder,
                                   const struct tr_wanted *wanted, struct tr_err *err);
 // Whether a slot is the matrix of a product. The others are vectors, or tables that rows are picked
 // from.

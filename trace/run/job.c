@@ -13,7 +13,8 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "model/forward.h"
-#include "text/tokenizer.h"
+#include "survey.h"
+#include "tokenize.h"
 
 // What a sublayer is, in the words the store keeps: a residual add.
 static const char definition[] =
@@ -76,79 +77,6 @@ static enum tr_status find_first(struct tr_job *job, int64_t *index_p, struct tr
                    (long long)job->series.count, first_err.text);
 }
 
-// Whether the file at `path`, where there is one, holds the same bytes as the first one's.
-static bool same_tokenizer(const char *path, const struct stat *first, const char *digest) {
-    enum { LIMIT = 256 << 20 };
-    char *bytes, other[TR_DIGEST_MAX];
-    size_t size;
-    struct stat info;
-    if (stat(path, &info) || (info.st_dev == first->st_dev && info.st_ino == first->st_ino) ||
-        tr_file_load(path, LIMIT, &bytes, &size, NULL) != TR_OK)
-        return true;
-    tr_digest_bytes(bytes, size, other);
-    free(bytes);
-    return strcmp(other, digest) == 0;
-}
-
-// The tokenizers of the series must be the same file, or one text would be many.
-static enum tr_status check_tokenizers(const struct tr_job *job, const char *first_path,
-                                       const char *digest, struct tr_err *err) {
-    const char *name = strrchr(first_path, '/') + 1;
-    struct stat first = {0};
-    stat(first_path, &first); // it was just read; without it every file is read
-    for (int64_t i = 0; i < job->series.count; i++) {
-        char *path;
-        TR_TRY(tr_path_join(&path, job->series.entries[i].path, name, err));
-        enum tr_status status =
-            same_tokenizer(path, &first, digest)
-                ? TR_OK
-                : tr_fail(err, TR_EUSAGE,
-                          "the tokenizer changes within the series: %s differs from %s; give "
-                          "token ids with --tokens",
-                          path, first_path);
-        free(path);
-        TR_TRY(status);
-    }
-    return TR_OK;
-}
-
-static enum tr_status find_tokenizer(const char *folder, char **path_p, struct tr_err *err) {
-    TR_TRY(tr_tokenizer_find(path_p, folder, err));
-    return *path_p ? TR_OK
-                   : tr_fail(err, TR_EUSAGE,
-                             "%s/tokenizer.json does not exist, so no text can be tokenised; give "
-                             "token ids with --tokens",
-                             folder);
-}
-
-static enum tr_status tokenize(struct tr_job *job, const char *path,
-                               const struct tr_calibration_options *options, struct tr_err *err) {
-    struct tr_tokenizer *tokenizer;
-    TR_TRY(tr_tokenizer_open(&tokenizer, path, job->first.config.family->model_type, err));
-    int32_t separator = job->first.config.end_of_sequence;
-    if (separator < 0)
-        separator = tr_tokenizer_id(tokenizer, "<|endoftext|>");
-    enum tr_status status = check_tokenizers(job, path, tr_tokenizer_digest(tokenizer), err);
-    if (status == TR_OK && separator < 0)
-        status =
-            tr_fail(err, TR_EUSAGE,
-                    "the model names no end-of-sequence token (eos_token_id in config.json) to "
-                    "put between documents; give token ids with --tokens");
-    if (status == TR_OK && job->settings->text)
-        status = tr_calibration_from_text(&job->calibration, job->settings->text, tokenizer,
-                                          separator, options, err);
-    else if (status == TR_OK)
-        status = tr_calibration_from_builtin(&job->calibration, tokenizer, separator, options, err);
-    if (status == TR_OK)
-        status = tr_run_info_text(&job->info, TR_RECORDED, "tokenizer_digest",
-                                  tr_tokenizer_digest(tokenizer), err);
-    if (status == TR_OK)
-        status = tr_run_info_text(&job->info, TR_RECORDED, "tokenizer_template",
-                                  tr_tokenizer_template(tokenizer), err);
-    tr_tokenizer_free(tokenizer);
-    return status;
-}
-
 static enum tr_status find_calibration(struct tr_job *job, int64_t first, struct tr_string *notes,
                                        struct tr_err *err) {
     const struct tr_run_settings *o = job->settings;
@@ -157,15 +85,8 @@ static enum tr_status find_calibration(struct tr_job *job, int64_t first, struct
                                              .max_positions = tr_config_longest(&job->first.config),
                                              .vocabulary = job->first.config.vocabulary,
                                              .bos = o->bos};
-    if (o->tokens) {
-        TR_TRY(tr_calibration_from_tokens(&job->calibration, o->tokens, &options, err));
-    } else {
-        char *path;
-        TR_TRY(find_tokenizer(job->series.entries[first].path, &path, err));
-        enum tr_status status = tokenize(job, path, &options, err);
-        free(path);
-        TR_TRY(status);
-    }
+    TR_TRY(o->tokens ? tr_calibration_from_tokens(&job->calibration, o->tokens, &options, err)
+                     : tr_job_tokenize(job, first, &options, notes, err));
     const struct tr_calibration *c = &job->calibration;
     return tr_string_format(notes, err, "calibration: %lld row%s of %lld token%s from %s%s\n",
                             (long long)c->sequences, c->sequences == 1 ? "" : "s",
@@ -314,6 +235,7 @@ enum tr_status tr_job_prepare(struct tr_job *job, const struct tr_run_settings *
     if (settings->drop)
         TR_TRY(as_usage(tr_drop_set_read(&job->drop, settings->drop, err)));
     TR_TRY(find_first(job, &first, err));
+    TR_TRY(tr_job_survey(job, first, notes, err));
     tr_shape_text(&job->first.config, job->shape);
     TR_TRY(tr_config_remarks(&job->first.config, notes, err));
     TR_TRY(choose_device(job, notes, err));

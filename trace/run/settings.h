@@ -14,11 +14,11 @@
 struct tr_run_settings {
     char **paths; // [path_count] folders of checkpoints; or a manifest
     int64_t path_count;
-    const char *manifest, *out, *text, *tokens; // files; NULL: not given
-    const char *drop;                           // a drop set, or @FILE; NULL: nothing is left out
-    const char *name_pattern;                   // of struct tr_series_options; NULL: not given
-    int64_t samples, seq_len, tokens_per_step;  // 0: not given
-    int64_t span_tokens, drift_tokens;          // 0: not given
+    const char *manifest, *out, *text, *tokens, *tokenizer; // files; NULL: not given
+    const char *drop;                          // a drop set, or @FILE; NULL: nothing is left out
+    const char *name_pattern;                  // of struct tr_series_options; NULL: not given
+    int64_t samples, seq_len, tokens_per_step; // 0: not given
+    int64_t span_tokens, drift_tokens;         // 0: not given
     bool separate, spans, per_token, no_nll, fresh, verify, dry_run;
     bool bos; // each document begins with what the tokenizer puts before a text
     int64_t publish_seconds;

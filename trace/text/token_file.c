@@ -3,12 +3,9 @@
 // are read.
 #include "token_file.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -134,19 +131,14 @@ static enum tr_status parse_u32(struct tr_token_file *file, const char *head, si
 static enum tr_status open_in_place(struct tr_token_file *file, char **head_p, size_t *size_p,
                                     uint64_t *file_size_p, struct tr_err *err) {
     struct stat info;
-    file->fd = open(file->path, O_RDONLY | O_CLOEXEC);
-    if (file->fd < 0)
-        return tr_fail(err, TR_EIO, "cannot open %s: %s", file->path, strerror(errno));
-    if (fstat(file->fd, &info))
-        return tr_fail(err, TR_EIO, "cannot examine %s: %s", file->path, strerror(errno));
-    if (!S_ISREG(info.st_mode))
-        return tr_fail(err, TR_EFORMAT, "%s is not a regular file", file->path);
+    TR_TRY(tr_file_open(file->path, &file->fd, &info, err));
     uint64_t file_size = (uint64_t)info.st_size;
     size_t size = file_size < TR_NPY_HEADER_MAX ? (size_t)file_size : TR_NPY_HEADER_MAX;
     TR_TRY(TR_NEW(head_p, size, "the start of a token file", err));
     *size_p = size;
     *file_size_p = file_size;
-    return tr_file_read_at(file->fd, file->path, 0, *head_p, size, err);
+    TR_TRY(tr_file_read_at(file->fd, file->path, 0, *head_p, size, err));
+    return tr_refuse_lfs_pointer(file->path, *head_p, size, err);
 }
 
 static enum tr_status parse_in_place(struct tr_token_file *file, struct tr_err *err) {

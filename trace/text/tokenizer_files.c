@@ -30,8 +30,7 @@ static bool is_json(const struct source *s) {
 }
 
 static bool is_pointer(const struct source *s) {
-    static const char pointer[] = "version https://git-lfs.github.com/spec/";
-    return s->size >= sizeof pointer - 1 && !memcmp(s->bytes, pointer, sizeof pointer - 1);
+    return tr_refuse_lfs_pointer(s->path, s->bytes, s->size, NULL) != TR_OK;
 }
 
 // The first field of a SentencePiece model is its first piece.
@@ -74,9 +73,7 @@ static enum tr_status parse_json(struct tr_tokenizer *t, const struct source *s,
 static enum tr_status refuse_pointer(struct tr_tokenizer *t, const struct source *s,
                                      struct tr_err *err) {
     (void)t;
-    return tr_fail(err, TR_EFORMAT,
-                   "%s is a git-LFS pointer, not the file itself: run `git lfs pull` in its folder",
-                   s->path);
+    return tr_refuse_lfs_pointer(s->path, s->bytes, s->size, err);
 }
 
 static enum tr_status parse_sentencepiece(struct tr_tokenizer *t, const struct source *s,
