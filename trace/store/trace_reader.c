@@ -13,104 +13,7 @@
 #include "run_info_file.h"
 #include "try_apart.h"
 
-enum tr_status tr_trace_damaged(const struct tr_trace *trace, const char *name, const char *how,
-                                struct tr_err *err) {
-    return tr_fail(err, TR_EFORMAT, "%s is damaged: %s %s", trace->path, name, how);
-}
-
-enum tr_status tr_trace_changed(const struct tr_trace *trace, const char *name, const char *how,
-                                struct tr_err *err) {
-    if (trace->source.seal.digests)
-        return tr_trace_damaged(trace, name, how, err);
-    return tr_fail(err, TR_EFORMAT,
-                   "%s was changed by another program since it was traced: %s %s; the file that "
-                   "trace-ckpts wrote is needed",
-                   trace->path, name, how);
-}
-
-static enum tr_status read_failed(const struct tr_trace *trace, const char *name,
-                                  struct tr_err *err) {
-    return tr_hdf5_fail(err, TR_EFORMAT, "reading %s of %s failed", name, trace->path);
-}
-
 // ---- opening ---------------------------------------------------------------------------------
-
-// Whose values are in the file itself.
-static enum tr_status check_place(const struct tr_trace *trace, const char *name, hid_t dataset,
-                                  struct tr_err *err) {
-    hid_t properties = H5Dget_create_plist(dataset);
-    int outside = properties < 0 ? -1 : H5Pget_external_count(properties);
-    H5D_layout_t kind = properties < 0 ? H5D_LAYOUT_ERROR : H5Pget_layout(properties);
-    enum tr_status status = TR_OK;
-    if (outside < 0 || kind == H5D_LAYOUT_ERROR)
-        status = read_failed(trace, name, err);
-    else if (outside > 0 || kind == H5D_VIRTUAL)
-        status =
-            tr_fail(err, TR_EUNSUPPORTED, "%s is refused: the values of %s are in other files (%s)",
-                    trace->path, name, outside > 0 ? "external storage" : "a virtual dataset");
-    return tr_hdf5_close(status, H5Pclose, properties, name, trace->path, err);
-}
-
-static enum tr_status check_link(const struct tr_trace *trace, const char *name,
-                                 struct tr_err *err) {
-    H5L_info_t about;
-    if (H5Lget_info(trace->file, name, &about, H5P_DEFAULT) < 0)
-        return read_failed(trace, name, err);
-    if (about.type == H5L_TYPE_HARD)
-        return TR_OK;
-    return tr_fail(err, TR_EUNSUPPORTED, "%s is refused: %s is a link to another %s", trace->path,
-                   name, about.type == H5L_TYPE_SOFT ? "name" : "file");
-}
-
-static const char *type_name(hid_t type, char out[TR_HUMAN_MAX]) {
-    H5T_class_t class = H5Tget_class(type);
-    int bits = (int)H5Tget_size(type) * 8;
-    if (class == H5T_STRING)
-        return H5Tis_variable_str(type) > 0 ? "strings" : "strings of one length";
-    if (class == H5T_INTEGER)
-        snprintf(out, TR_HUMAN_MAX, "%c%d", H5Tget_sign(type) == H5T_SGN_NONE ? 'u' : 'i', bits);
-    else
-        snprintf(out, TR_HUMAN_MAX, class == H5T_FLOAT ? "f%d" : "another type", bits);
-    return out;
-}
-
-// Its type and rank.
-static enum tr_status check_shape(const struct tr_trace *trace, const char *name, hid_t dataset,
-                                  enum tr_value_type type, int rank, hsize_t *size,
-                                  struct tr_err *err) {
-    hid_t found = H5Dget_type(dataset), space = H5Dget_space(dataset);
-    enum tr_status status = TR_OK;
-    char is[TR_HUMAN_MAX], should_be[TR_HUMAN_MAX], how[3 * TR_HUMAN_MAX];
-    if (found < 0 || space < 0)
-        status = read_failed(trace, name, err);
-    else if (type == TR_VALUE_STRING ? H5Tis_variable_str(found) <= 0
-                                     : H5Tequal(found, tr_hdf5_file_type(type)) <= 0) {
-        snprintf(how, sizeof how, "has another type: %s, not %s", type_name(found, is),
-                 type_name(tr_hdf5_file_type(type), should_be));
-        status = tr_trace_changed(trace, name, how, err);
-    } else if (H5Sget_simple_extent_ndims(space) != rank ||
-               H5Sget_simple_extent_dims(space, size, NULL) != rank)
-        status = tr_trace_damaged(trace, name, "has another rank", err);
-    status = tr_hdf5_close(status, H5Sclose, space, name, trace->path, err);
-    return tr_hdf5_close(status, H5Tclose, found, name, trace->path, err);
-}
-
-enum tr_status tr_trace_dataset(const struct tr_trace *trace, const char *name,
-                                enum tr_value_type type, int rank, hsize_t *size, hid_t *dataset_p,
-                                struct tr_err *err) {
-    TR_TRY(check_link(trace, name, err));
-    hid_t dataset = H5Dopen2(trace->file, name, H5P_DEFAULT);
-    if (dataset < 0)
-        return read_failed(trace, name, err);
-    enum tr_status status = check_place(trace, name, dataset, err);
-    if (status == TR_OK)
-        status = check_shape(trace, name, dataset, type, rank, size, err);
-    if (status == TR_OK)
-        *dataset_p = dataset;
-    else
-        H5Dclose(dataset); // there is a failure to report already
-    return status;
-}
 
 // The length of an axis. Each of its values takes at least a byte in the file.
 static enum tr_status axis_size(const struct tr_trace *trace, enum tr_dim dim, int64_t *size_p,
@@ -197,44 +100,6 @@ static enum tr_status open_variable(struct tr_trace *trace, enum tr_variable_id 
 
 // ---- strings ---------------------------------------------------------------------------------
 
-// Replaces what HDF5 allocated by strings of our own; what was never written reads as "".
-static enum tr_status own_strings(const struct tr_trace *trace, const char *name, char **strings,
-                                  int64_t count, struct tr_err *err) {
-    enum tr_status status = TR_OK;
-    for (int64_t i = 0; i < count; i++) {
-        char *read = strings[i] ? strings[i] : "", *copy = NULL;
-        if (status == TR_OK && !tr_utf8_valid(read, strlen(read)))
-            status = tr_trace_damaged(trace, name, "is not UTF-8", err);
-        if (status == TR_OK)
-            status = tr_strdup(&copy, read, err);
-        H5free_memory(strings[i]);
-        strings[i] = copy;
-    }
-    return status;
-}
-
-static void free_strings(char **strings, int64_t count) {
-    for (int64_t i = 0; strings && i < count; i++)
-        free(strings[i]);
-    free(strings);
-}
-
-static enum tr_status read_strings(const struct tr_trace *trace, const char *name, hid_t dataset,
-                                   int64_t count, char ***strings_p, struct tr_err *err) {
-    char **strings;
-    TR_TRY(TR_NEW(&strings, count, name, err));
-    enum tr_status status = TR_OK;
-    if (H5Dread(dataset, tr_hdf5_string_type(), H5S_ALL, H5S_ALL, H5P_DEFAULT, strings) < 0)
-        status = read_failed(trace, name, err);
-    enum tr_status owned = own_strings(trace, name, strings, count, status == TR_OK ? err : NULL);
-    if (status == TR_OK && owned == TR_OK) {
-        *strings_p = strings;
-        return TR_OK;
-    }
-    free_strings(strings, count);
-    return status != TR_OK ? status : owned;
-}
-
 static enum tr_status read_labels(struct tr_trace *trace, const char *name, char ***strings_p,
                                   struct tr_err *err) {
     hsize_t size;
@@ -242,7 +107,7 @@ static enum tr_status read_labels(struct tr_trace *trace, const char *name, char
     TR_TRY(tr_trace_dataset(trace, name, TR_VALUE_STRING, 1, &size, &dataset, err));
     enum tr_status status =
         size == (hsize_t)trace->info.layout.sequences
-            ? read_strings(trace, name, dataset, (int64_t)size, strings_p, err)
+            ? tr_trace_read_strings(trace, name, dataset, (int64_t)size, strings_p, err)
             : tr_trace_damaged(trace, name, "does not fit the file's dimensions", err);
     return tr_hdf5_close(status, H5Dclose, dataset, name, trace->path, err);
 }
@@ -256,7 +121,7 @@ static enum tr_status read_digests(struct tr_trace *trace, struct tr_err *err) {
     TR_TRY(tr_trace_dataset(trace, name, TR_VALUE_STRING, 1, &size, &dataset, err));
     enum tr_status status =
         size == (hsize_t)trace->rows
-            ? read_strings(trace, name, dataset, trace->rows, &trace->digest, err)
+            ? tr_trace_read_strings(trace, name, dataset, trace->rows, &trace->digest, err)
             : tr_trace_damaged(trace, name, "does not fit the file's dimensions", err);
     return tr_hdf5_close(status, H5Dclose, dataset, name, trace->path, err);
 }
@@ -272,8 +137,8 @@ static enum tr_status open_trace(struct tr_trace *trace, struct tr_err *err) {
             continue;
         TR_TRY(open_variable(trace, id, err));
         if (tr_variables[id].type == TR_VALUE_STRING)
-            TR_TRY(read_strings(trace, tr_variables[id].name, trace->dataset[id], trace->rows,
-                                &trace->strings[id], err));
+            TR_TRY(tr_trace_read_strings(trace, tr_variables[id].name, trace->dataset[id],
+                                         trace->rows, &trace->strings[id], err));
     }
     if (!trace->strings[TR_V_NAME])
         return tr_trace_damaged(trace, "name", "is missing", err);
@@ -335,8 +200,8 @@ void tr_trace_close(struct tr_trace *trace) {
         H5Fclose(trace->file); // and every dataset in it; nothing was written
     tr_hdf5_leave();
     for (int id = 0; id < TR_VARIABLES; id++)
-        free_strings(trace->strings[id], trace->rows);
-    free_strings(trace->digest, trace->rows);
+        tr_trace_free_strings(trace->strings[id], trace->rows);
+    tr_trace_free_strings(trace->digest, trace->rows);
     tr_source_close(&trace->source);
     tr_run_info_free(&trace->info);
     free(trace->path);
@@ -374,7 +239,7 @@ static enum tr_status read_rows(const struct tr_trace *trace, enum tr_variable_i
         H5Sselect_hyperslab(file, H5S_SELECT_SET, start, NULL, size, NULL) < 0 ||
         H5Dread(trace->dataset[id], tr_hdf5_memory_type(variable->type), memory, file, H5P_DEFAULT,
                 values) < 0)
-        status = read_failed(trace, variable->name, err);
+        status = tr_trace_read_failed(trace, variable->name, err);
     status = tr_hdf5_close(status, H5Sclose, file, variable->name, trace->path, err);
     return tr_hdf5_close(status, H5Sclose, memory, variable->name, trace->path, err);
 }

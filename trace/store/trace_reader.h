@@ -31,9 +31,16 @@ enum tr_status tr_trace_damaged(const struct tr_trace *trace, const char *name, 
 // The same of what is another program's work where the file has no seal.
 enum tr_status tr_trace_changed(const struct tr_trace *trace, const char *name, const char *how,
                                 struct tr_err *err);
+// "reading <name> of <path> failed: <cause>", right after the call of HDF5 that failed
+enum tr_status tr_trace_read_failed(const struct tr_trace *trace, const char *name,
+                                    struct tr_err *err);
 // Opens a dataset of the file by its type and rank; its sizes go to size[rank].
 enum tr_status tr_trace_dataset(const struct tr_trace *trace, const char *name,
                                 enum tr_value_type type, int rank, hsize_t *size, hid_t *dataset_p,
                                 struct tr_err *err);
+// All strings of a dataset, which has `count`, as our own memory; freed with the other.
+enum tr_status tr_trace_read_strings(const struct tr_trace *trace, const char *name, hid_t dataset,
+                                     int64_t count, char ***strings_p, struct tr_err *err);
+void tr_trace_free_strings(char **strings, int64_t count);
 
 #endif
