@@ -238,6 +238,10 @@ static void test_stripped_spaces(void **state) {
     encode("{\"added_tokens\":[" ADDED("6", "x", ",\"rstrip\":true") "," ADDED(
                "1", "a", ",\"lstrip\":true") "]," BYTE_LEVEL SPACED_MODEL("") "}",
            "x \xc2\x85 a 1x\xc2\x85 1", (int32_t[]){6, 1, 0, 2, 6, 2}, 6);
+    // A space that went to "x" is no token of its own when that takes spaces before it.
+    encode("{\"added_tokens\":[" ADDED("6", "x", ",\"rstrip\":true") "," ADDED(
+               "8", " ", ",\"lstrip\":true") "]," BYTE_LEVEL SPACED_MODEL("") "}",
+           "x 1 x", (int32_t[]){6, 2, 8, 6}, 4);
 }
 
 static void test_long_word(void **state) {
@@ -307,6 +311,28 @@ static void test_normalizers(void **state) {
            "a\x7f"
            "b",
            (int32_t[]){1, 6}, 2);
+}
+
+#define FIRST_AFTER(normalizer, added)                                                             \
+    "{\"normalizer\":" normalizer ",\"added_tokens\":[" added                                      \
+    "],\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"" MARK                          \
+    "\",\"prepend_scheme\":\"first\"}," FALLBACK_MODEL("") "}"
+#define REPLACE(regex, content)                                                                    \
+    "{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"" regex "\"},\"content\":\"" content "\"}"
+
+// Whether a text begins with a piece is asked of the text before it was normalised.
+static void test_first_piece(void **state) {
+    (void)state;
+    encode(FIRST_AFTER(REPLACE("^b+", "a"), ""), "ba", (int32_t[]){4, 1, 1}, 3);
+    encode(FIRST_AFTER(REPLACE("^b+", "a"), ""), "bba", (int32_t[]){1, 1}, 2);
+    encode(FIRST_AFTER("{\"type\":\"Strip\"}", ""), " a", (int32_t[]){1}, 1);
+    encode(FIRST_AFTER("{\"type\":\"Nmt\"}", ""),
+           "\x01"
+           "a",
+           (int32_t[]){1}, 1);
+    // What is left of a character after an added token was cut out of it is first, too.
+    encode(FIRST_AFTER(REPLACE("c", "ba"), ADDED("6", "b", "")), "ca", (int32_t[]){6, 4, 1, 1}, 4);
+    encode(FIRST_AFTER(REPLACE("c", "ba"), ADDED("6", "b", "")), "ba", (int32_t[]){6, 1}, 2);
 }
 
 // A text that a hostile file multiplies at each step is refused, not stored.
@@ -520,6 +546,7 @@ int main(void) {
         cmocka_unit_test(test_characters),
         cmocka_unit_test(test_metaspace),
         cmocka_unit_test(test_normalizers),
+        cmocka_unit_test(test_first_piece),
         cmocka_unit_test(test_growth),
         cmocka_unit_test(test_unigram),
         cmocka_unit_test(test_invalid_utf8),

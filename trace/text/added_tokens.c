@@ -153,9 +153,9 @@ void tr_added_tokens_free(struct tr_added_tokens *added) {
     *added = (struct tr_added_tokens){0};
 }
 
-// Bytes of the spaces before text[start], none of them before `done`.
-static size_t spaces_before(const char *text, size_t done, size_t start) {
-    return done < start ? tr_spaces_at_end(text + done, start - done) : 0;
+// Where a token that takes the spaces before it begins, but for those that were handed out.
+static size_t start_of(const char *text, size_t done, size_t start) {
+    return done < start ? start - tr_spaces_at_end(text + done, start - done) : done;
 }
 
 // A token that strips may stand in spaces that were stripped before: no space is looked at twice.
@@ -176,11 +176,13 @@ enum tr_status tr_added_split(const struct tr_added_set *set, const char *text, 
             (tr_ends_with_word(text, start) || tr_starts_with_word(text + stop, size - stop)))
             continue;
         if (token->lstrip)
-            start -= spaces_before(text, done, start);
+            start = start_of(text, done, start);
         if (token->rstrip && stop >= spaces_end)
             spaces_end = stop + tr_spaces_at_start(text + stop, size - stop);
         if (token->rstrip)
             stop = spaces_end;
+        if (start >= stop)
+            continue; // all of it was stripped behind the token before
         if (done < start)
             TR_TRY(emit(user, -1, text + done, start - done, err));
         TR_TRY(emit(user, token->id, NULL, 0, err));

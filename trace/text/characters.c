@@ -9,6 +9,12 @@ size_t tr_utf8_first(const char *text, size_t size, int32_t *code_p) {
     return used > 0 ? (size_t)used : 0;
 }
 
+size_t tr_character_size(const char *text, size_t size) {
+    int32_t code;
+    size_t used = size ? tr_utf8_first(text, size, &code) : 0;
+    return used ? used : size > 0;
+}
+
 static size_t last_of(const char *text, size_t size, int32_t *code_p) {
     size_t start = size - 1;
     while (start > 0 && ((unsigned char)text[start] & 0xc0) == 0x80)

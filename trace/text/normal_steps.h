@@ -17,7 +17,8 @@ struct tr_normal_run {
     struct tr_string *out;
     size_t limit; // bytes that `out` may hold
     struct tr_searcher *searcher;
-    bool moved;
+    size_t lead;     // bytes at the start of `text` that come from the original's first character
+    size_t lead_out; // the same of `out`
 };
 
 typedef enum tr_status tr_normal_fn(const struct tr_normal_step *step, struct tr_normal_run *run,
@@ -36,6 +37,10 @@ struct tr_normal_step {
 // Appends to the text that the step makes.
 enum tr_status tr_normal_put(struct tr_normal_run *run, const char *bytes, size_t size,
                              struct tr_err *err);
+
+// The same for what became of the text up to `source_end`.
+enum tr_status tr_normal_put_from(struct tr_normal_run *run, size_t source_end, const char *bytes,
+                                  size_t size, struct tr_err *err);
 
 // A new step at the end, zeroed; `name` is for the sentence when there are too many.
 enum tr_status tr_normalizer_add(struct tr_normalizer *normalizer, struct tr_normal_step **step_p,

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "characters.h"
 #include "normal_steps.h"
 #include "sentencepiece_text.h"
 
@@ -18,6 +19,13 @@ enum tr_status tr_normal_put(struct tr_normal_run *run, const char *bytes, size_
                        "the normalizer makes more than %zu bytes of %zu bytes of text", run->limit,
                        run->size);
     return tr_string_append(run->out, bytes, size, err);
+}
+
+enum tr_status tr_normal_put_from(struct tr_normal_run *run, size_t source_end, const char *bytes,
+                                  size_t size, struct tr_err *err) {
+    if (source_end <= run->lead)
+        run->lead_out += size;
+    return tr_normal_put(run, bytes, size, err);
 }
 
 enum tr_status tr_normalizer_add(struct tr_normalizer *normalizer, struct tr_normal_step **step_p,
@@ -37,15 +45,17 @@ enum tr_status tr_normalize(const struct tr_normalizer *normalizer, const char *
     struct tr_normal_run run = {.text = text,
                                 .size = size,
                                 .limit = GROWTH_BASE + GROWTH_MAX * size,
-                                .searcher = memory->searcher};
+                                .searcher = memory->searcher,
+                                .lead = tr_character_size(text, size)};
     for (int i = 0; i < normalizer->count && run.size; i++) {
         run.out = &memory->texts[i % 2];
-        run.out->size = 0;
+        run.out->size = run.lead_out = 0;
         TR_TRY(normalizer->steps[i].run(&normalizer->steps[i], &run, err));
         run.text = run.out->size ? run.out->data : "";
         run.size = run.out->size;
+        run.lead = run.lead_out;
     }
-    *out = (struct tr_normal_text){run.text, run.size, run.moved};
+    *out = (struct tr_normal_text){run.text, run.size, run.lead};
     return TR_OK;
 }
 

@@ -3,7 +3,6 @@
 #define TR_NORMALIZE_H
 
 #include <jansson.h>
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/status.h"
@@ -37,7 +36,7 @@ void tr_normalizer_free(struct tr_normalizer *normalizer);
 struct tr_normal_text {
     const char *text;
     size_t size;
-    bool moved; // what the text began with was removed
+    size_t lead; // bytes at its start that come from the first character of the original
 };
 
 // TR_EUNSUPPORTED when the steps blow the text up beyond reason.

@@ -47,7 +47,8 @@ static bool joins(enum tr_behavior behavior, bool previous_is_match, bool is_mat
 }
 
 static struct tr_piece part(struct tr_piece piece, size_t start, size_t end) {
-    return (struct tr_piece){piece.text + start, end - start, piece.first && start == 0};
+    size_t lead = piece.lead > start ? piece.lead - start : 0;
+    return (struct tr_piece){piece.text + start, end - start, lead};
 }
 
 // Takes the next stretch of a split: joins it to the one held back, or lets that one go.
@@ -99,36 +100,41 @@ enum tr_status tr_run_prefix(struct tr_splitter *s, int index, struct tr_piece p
     made->size = 0;
     TR_TRY(tr_string_append(made, " ", 1, err));
     TR_TRY(tr_string_append(made, piece.text, piece.size, err));
-    return tr_splitter_next(s, index, (struct tr_piece){made->data, made->size, piece.first}, err);
+    size_t lead = piece.lead ? piece.lead + 1 : 0;
+    return tr_splitter_next(s, index, (struct tr_piece){made->data, made->size, lead}, err);
 }
 
 // Spells the bytes of a piece as characters.
 enum tr_status tr_run_spell(struct tr_splitter *s, int index, struct tr_piece piece,
                             struct tr_err *err) {
     struct tr_string *made = &s->memory[index];
+    size_t lead = 0;
     made->size = 0;
     for (size_t i = 0; i < piece.size; i++) {
         char spelled[2];
         size_t size = tr_byte_spell((unsigned char)piece.text[i], spelled);
         TR_TRY(tr_string_append(made, spelled, size, err));
+        lead += i < piece.lead ? size : 0;
     }
-    return tr_splitter_next(s, index, (struct tr_piece){made->data, made->size, piece.first}, err);
+    return tr_splitter_next(s, index, (struct tr_piece){made->data, made->size, lead}, err);
 }
 
 // A piece with marks for spaces, and one before it where the step says so.
 static enum tr_status put_marks(const struct tr_step *step, struct tr_piece piece,
-                                struct tr_string *made, struct tr_err *err) {
+                                struct tr_string *made, size_t *lead_p, struct tr_err *err) {
     size_t size = strlen(step->mark);
     bool marked =
         *piece.text == ' ' || (piece.size >= size && !memcmp(piece.text, step->mark, size));
     bool wanted =
-        step->prepend == TR_PREPEND_ALWAYS || (step->prepend == TR_PREPEND_FIRST && piece.first);
+        step->prepend == TR_PREPEND_ALWAYS || (step->prepend == TR_PREPEND_FIRST && piece.lead);
     made->size = 0;
     if (wanted && !marked)
         TR_TRY(tr_string_append(made, step->mark, size, err));
     for (size_t i = 0; i < piece.size; i++) {
         bool space = piece.text[i] == ' ';
         TR_TRY(tr_string_append(made, space ? step->mark : piece.text + i, space ? size : 1, err));
+        if (i < piece.lead)
+            *lead_p = made->size;
     }
     return TR_OK;
 }
@@ -137,8 +143,9 @@ enum tr_status tr_run_metaspace(struct tr_splitter *s, int index, struct tr_piec
                                 struct tr_err *err) {
     const struct tr_step *step = &s->pretokenizer->steps[index];
     struct tr_string *made = &s->memory[index];
-    TR_TRY(put_marks(step, piece, made, err));
-    piece = (struct tr_piece){made->data, made->size, piece.first};
+    size_t lead = 0;
+    TR_TRY(put_marks(step, piece, made, &lead, err));
+    piece = (struct tr_piece){made->data, made->size, lead};
     size_t done = 0, size = strlen(step->mark);
     for (size_t at = 1; step->cut && at + size <= piece.size; at++)
         if (!memcmp(piece.text + at, step->mark, size)) {
@@ -160,8 +167,8 @@ enum tr_status tr_splitter_next(struct tr_splitter *s, int index, struct tr_piec
 }
 
 enum tr_status tr_splitter_run(struct tr_splitter *splitter, const char *text, size_t size,
-                               bool first, tr_piece_fn *emit, void *user, struct tr_err *err) {
+                               size_t lead, tr_piece_fn *emit, void *user, struct tr_err *err) {
     splitter->emit = emit;
     splitter->user = user;
-    return tr_splitter_next(splitter, -1, (struct tr_piece){text, size, first}, err);
+    return tr_splitter_next(splitter, -1, (struct tr_piece){text, size, lead}, err);
 }

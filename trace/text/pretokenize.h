@@ -3,7 +3,6 @@
 #define TR_PRETOKENIZE_H
 
 #include <jansson.h>
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/status.h"
@@ -34,9 +33,10 @@ void tr_splitter_free(struct tr_splitter *splitter); // accepts NULL
 // What is done with each piece of text in turn; the bytes are valid during the call only.
 typedef enum tr_status tr_piece_fn(void *user, const char *text, size_t size, struct tr_err *err);
 
-// Hands the words of text[0, size), valid UTF-8, to `emit`. `first`: the whole text begins with
-// this one. A pattern that backtracks beyond the searcher's allowance is TR_EUNSUPPORTED.
+// Hands the words of text[0, size), valid UTF-8, to `emit`. Its first `lead` bytes come from the
+// first character of the whole text. A pattern that backtracks beyond the searcher's allowance is
+// TR_EUNSUPPORTED.
 enum tr_status tr_splitter_run(struct tr_splitter *splitter, const char *text, size_t size,
-                               bool first, tr_piece_fn *emit, void *user, struct tr_err *err);
+                               size_t lead, tr_piece_fn *emit, void *user, struct tr_err *err);
 
 #endif

@@ -28,7 +28,7 @@ enum { TR_STEPS_MAX = 32 };
 struct tr_piece {
     const char *text;
     size_t size;
-    bool first; // the text begins with it
+    size_t lead; // bytes at its start that come from the first character of the whole text
 };
 
 struct tr_step {

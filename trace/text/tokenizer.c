@@ -15,7 +15,8 @@ struct encoder {
     struct tr_splitter *splitter;
     struct tr_model_scratch scratch;
     struct tr_normal_memory normalized;
-    bool first; // the piece at hand is what the text begins with
+    const char *text;             // all of it
+    struct tr_normal_text normal; // the piece at hand; its lead is 0 unless the text begins with it
     struct tr_ids *ids;
 };
 
@@ -38,26 +39,23 @@ static enum tr_status on_word(void *user, const char *text, size_t size, struct 
 static enum tr_status on_normalized(void *user, int32_t id, const char *text, size_t size,
                                     struct tr_err *err) {
     struct encoder *e = user;
-    bool first = e->first;
-    e->first = false;
-    return id >= 0 ? tr_ids_append(e->ids, id, err)
-                   : tr_splitter_run(e->splitter, text, size, first, on_word, e, err);
+    if (id >= 0)
+        return tr_ids_append(e->ids, id, err);
+    size_t at = (size_t)(text - e->normal.text), lead = e->normal.lead;
+    lead = lead > at ? lead - at : 0;
+    return tr_splitter_run(e->splitter, text, size, lead, on_word, e, err);
 }
 
 static enum tr_status on_raw(void *user, int32_t id, const char *text, size_t size,
                              struct tr_err *err) {
     struct encoder *e = user;
-    struct tr_normal_text normal;
-    if (id >= 0) {
-        e->first = false;
+    if (id >= 0)
         return tr_ids_append(e->ids, id, err);
-    }
-    TR_TRY(tr_normalize(&e->tokenizer->normalizer, text, size, &e->normalized, &normal, err));
-    e->first &= !normal.moved;
-    enum tr_status status = tr_added_split(&e->tokenizer->added.normalized, normal.text,
-                                           normal.size, on_normalized, e, err);
-    e->first = false;
-    return status;
+    TR_TRY(tr_normalize(&e->tokenizer->normalizer, text, size, &e->normalized, &e->normal, err));
+    if (text != e->text)
+        e->normal.lead = 0;
+    return tr_added_split(&e->tokenizer->added.normalized, e->normal.text, e->normal.size,
+                          on_normalized, e, err);
 }
 
 static enum tr_status encode(struct encoder *e, const char *text, size_t size, struct tr_err *err) {
@@ -73,7 +71,7 @@ enum tr_status tr_tokenizer_encode(const struct tr_tokenizer *tokenizer, const c
     if (!tr_utf8_valid(text, size))
         return tr_fail(err, TR_EFORMAT, "the text is not UTF-8 at byte %zu",
                        tr_utf8_prefix(text, size));
-    struct encoder e = {.tokenizer = tokenizer, .first = true, .ids = ids};
+    struct encoder e = {.tokenizer = tokenizer, .text = text, .ids = ids};
     int64_t count = ids->count;
     enum tr_status status = encode(&e, text, size, err);
     if (status != TR_OK)
