@@ -48,6 +48,19 @@ def a_head_beside_a_tied_one(programs, root):
     check(tied == own, "the head is not the files'")
 
 
+def a_head_of_another_name(programs, root):
+    """GPT-NeoX calls its head embed_out; transformers takes lm_head, too."""
+    folder = root + "/neox/step_1"
+    config = tiny.write_checkpoint(folder, "gpt_neox", tie_word_embeddings=True)
+    tensors = tiny.random_tensors(config, 0)
+    tensors["lm_head.weight"] = tensors.pop("embed_out.weight")
+    tiny.write(folder + "/model.safetensors", tiny.safetensors(tensors))
+    tiny.write_tokens(root + "/ids.jsonl", 2, 8)
+    ran = harness.run(programs["trace-ckpts"], "--ckpts", folder, "-o", root + "/out.h5",
+                      "--tokens", root + "/ids.jsonl").expect(1)
+    check("tensor lm_head.weight would not be used: gpt_neox has none there" in ran.err, ran)
+
+
 def a_zero_row_of_the_embedding(programs, root):
     """Its tokens have no angle where they enter; that is no fault of the numbers."""
     job = Job(programs, root, 1)
@@ -102,4 +115,5 @@ def sizes_of_one(programs, root):
                 "--tokens", root + "/ids.jsonl").expect(0)
 
 
-CASES = [sizes_of_one, two_ropes, a_head_beside_a_tied_one, a_zero_row_of_the_embedding]
+CASES = [sizes_of_one, two_ropes, a_head_beside_a_tied_one, a_head_of_another_name,
+         a_zero_row_of_the_embedding]

@@ -46,6 +46,7 @@ class Family:
     router: str = ""  # the module of a layer whose first output is the router's logits
     added: Callable = lambda config, output: output  # what of a module's output reaches the stream
     norm_offset: float = 0.0  # what the model adds to its norms' weights
+    head: str = "lm_head.weight"  # the head's name in files
     scaled: bool = True  # whether its rotations may be scaled in any way
     model: Callable = None  # the class in ours/, for types that transformers does not have
 

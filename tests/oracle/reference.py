@@ -101,13 +101,12 @@ def to_save(model, case):
     return model.get_submodule(case.family.base) if bare else model
 
 
-def add_head(model, folder, generator):
+def add_head(model, name, folder, generator):
     """Puts another head into the file of a tied model: that one counts in transformers 5."""
     path = folder / "model.safetensors"
-    head = model.get_output_embeddings()
-    name = next(name for name, module in model.named_modules() if module is head) + ".weight"
-    weight = torch.randn(head.weight.shape, generator=generator) / head.weight.shape[1] ** 0.5
-    save_file(load_file(path) | {name: weight.to(head.weight.dtype)}, path, {"format": "pt"})
+    tied = model.get_output_embeddings().weight
+    weight = torch.randn(tied.shape, generator=generator) / tied.shape[1] ** 0.5
+    save_file(load_file(path) | {name: weight.to(tied.dtype)}, path, {"format": "pt"})
 
 
 def make_model(case, folder):
@@ -121,7 +120,7 @@ def make_model(case, folder):
     saved.save_pretrained(folder, max_shard_size=case.shard_size)
     single = saved is model and case.shard_size == "1GB"
     if case.own_head and single and not case.family.model and model.config.tie_word_embeddings:
-        add_head(model, folder, generator)
+        add_head(model, case.family.head, folder, generator)
     (folder / "generation_config.json").unlink(missing_ok=True)
     rewrite_config(case, folder)
     shape = (case.sequences, case.seq_len)

@@ -182,6 +182,9 @@ static const struct {
      ", \"rope_scaling\": {\"type\": \"linear\", \"factor\": "
      "2}}",
      "the code of phi3 does not know the rope type \"linear\""},
+    {"{" OLMO3 ", \"rope_scaling\": {\"type\": \"linear\", \"factor\": 2}}",
+     "\"rope_scaling\" spells its type \"type\", which transformers 4 reads and 5 does not in this "
+     "family; spell it \"rope_type\""},
     // lists with an entry for each layer
     {"{" OLMO3 ", \"layer_types\": [\"full_attention\"]}",
      "\"layer_types\" does not fit the layers: it has 1 entries for 2"},

@@ -77,6 +77,18 @@ static enum tr_status check_bases(const json_t *windowed, const struct tr_rope_s
                        err);
 }
 
+// Laid over an object that has a "rope_type", the older spelling "type" says nothing.
+static enum tr_status check_spelling(const json_t *scaling, const struct tr_rope_source *from,
+                                     struct tr_err *err) {
+    if (!json_object_get(scaling, "type") || json_object_get(scaling, "rope_type"))
+        return TR_OK;
+    return unsupported(
+        from,
+        "\"rope_scaling\" spells its type \"type\", which transformers 4 reads and 5 "
+        "does not in this family; spell it \"rope_type\"",
+        err);
+}
+
 static enum tr_status read_two(struct tr_rope ropes[2], const json_t *parameters,
                                const json_t *scaling, const struct tr_rope_source *from,
                                struct tr_err *err) {
@@ -89,6 +101,7 @@ static enum tr_status read_two(struct tr_rope ropes[2], const json_t *parameters
     TR_TRY(tr_json_object(parameters, full_layers, &full, from->path, err));
     TR_TRY(tr_json_object(parameters, windowed_layers, &windowed, from->path, err));
     TR_TRY(check_bases(windowed, from, err));
+    TR_TRY(check_spelling(scaling, from, err));
     json_t *laid_over = full ? json_copy((json_t *)(uintptr_t)full) : json_object();
     if (!laid_over || (scaling && json_object_update(laid_over, (json_t *)(uintptr_t)scaling))) {
         json_decref(laid_over);

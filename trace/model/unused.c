@@ -81,11 +81,16 @@ static enum tr_status check_in_block(const struct tr_tensor *tensor, const char 
                    c->family->keys[TR_K_LAYERS].json, (long long)c->layers);
 }
 
+// Names that some class gives a head: transformers 5 takes either for GPT-NeoX, say.
+static bool is_head(const char *name) {
+    return strcmp(name, "lm_head.weight") == 0 || strcmp(name, "embed_out.weight") == 0;
+}
+
 // Beside a role's tensor: of its module, and no role's itself (a head that is not asked for).
 static enum tr_status check_outside(const struct tr_tensor *tensor, const struct tr_config *c,
                                     const struct tr_checkpoint *checkpoint, struct tr_err *err) {
     const char *name = unwrapped(tensor->name);
-    bool beside = false;
+    bool beside = is_head(name);
     for (int w = 0; w < TR_WEIGHTS; w++) {
         const char *role = c->family->weights[w] ? unwrapped(c->family->weights[w]) : "{";
         if (strchr(role, '{'))

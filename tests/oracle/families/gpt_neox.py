@@ -36,6 +36,7 @@ FAMILY = Family(
             (100, 1, 0.29, 100), (112, 7, 0.75, 61), (80, 2, 0.2, 320), (40, 5, 1.0, 37)),
     small_shapes=((32, 4, 0.25, 37), (20, 5, 1.0, 33), (24, 3, 0.5, 48), (24, 1, 0.25, 29)),
     layers="gpt_neox.layers",
+    head="embed_out.weight",
     attn="attention",
     mlp="mlp",
     writes=("attention.dense", "dense_4h_to_h"),
