@@ -13,7 +13,7 @@
 #include "work.h"
 
 const char *const an_fault_names[AN_FAULT_KINDS] = {
-    "failed", "nonfinite", "angleless", "duplicate", "identical", "outlier", "missing"};
+    "failed", "nonfinite", "angleless", "loss", "duplicate", "identical", "outlier", "missing"};
 
 // A checkpoint is an outlier when half of all means are this far from their neighbours.
 static const double far = 5.0;
@@ -83,6 +83,20 @@ static enum tr_status find_angleless(struct faults *faults, const struct an_seri
                                      struct tr_err *err) {
     return find_left_out(faults, series, series->angleless, AN_FAULT_ANGLELESS,
                          "without an angle (a stream of zeros)", err);
+}
+
+static enum tr_status find_losses(struct faults *faults, const struct an_series *series,
+                                  struct tr_err *err) {
+    for (int64_t c = 0; c < series->checkpoints; c++) {
+        const struct an_checkpoint *checkpoint = &series->checkpoint[c];
+        if (checkpoint->no_loss == 0)
+            continue;
+        TR_TRY(tr_string_format(
+            &faults->text, err, "%s has no loss: it is not finite in %lld of %lld sequences",
+            checkpoint->label, (long long)checkpoint->no_loss, (long long)series->sequences));
+        TR_TRY(add(faults, AN_FAULT_LOSS, c, -1, (double)checkpoint->no_loss, err));
+    }
+    return TR_OK;
 }
 
 static enum tr_status find_duplicates(struct faults *faults, const struct an_series *series,
@@ -218,7 +232,7 @@ static enum tr_status find_missing(struct faults *faults, const struct an_series
 enum tr_status an_faults_find(struct an_result *result, struct tr_err *err) {
     static enum tr_status (*const find[])(struct faults *, const struct an_series *,
                                           struct tr_err *) = {
-        find_failed,    find_nonfinite, find_angleless, find_duplicates,
+        find_failed,    find_nonfinite, find_angleless, find_losses, find_duplicates,
         find_identical, find_outliers,  find_missing};
     struct faults faults = {0};
     enum tr_status status = TR_OK;

@@ -5,26 +5,24 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "analysis/timeline.h"
 #include "figures/scale.h"
 #include "store/excerpt.h"
 #include "store/store.h"
 
 // What figures draw, in memory: the excerpt's checkpoints (complete ones), layers and modules.
 
-// What checkpoints are placed by: the first of these that is known for all of them and grows.
-enum nx_progress { NX_BY_TOKENS, NX_BY_STEP, NX_BY_ORDER };
-
 struct nx_data {
     int64_t checkpoints, layers;
-    enum nx_progress by;
-    double *at;      // [checkpoints] tokens, steps or 0, 1, 2 ...
+    enum an_axis by; // the first that is known of all these checkpoints and increases
+    double *at;      // [checkpoints] tokens, steps or 1, 2, 3 ...
     char **column;   // [checkpoints] the same, short: "12.6M"
     char **label;    // [checkpoints] in full: "step 512, 12.6M tokens"; may quote the file
     char **layer;    // [layers] their numbers in the model
     int64_t *number; // [layers]
     bool shown[TR_MODULES];
     double *importance[TR_MODULES]; // [layers, checkpoints] mean 1 - cos; NaN: absent
-    double *nll;                    // [checkpoints] nats per token; NULL: not measured
+    double *nll; // [checkpoints] nats per token, NaN by the rule of timeline.h; NULL: not measured
     // Where a store has them, else NULL. Both at the last checkpoint that has them.
     int64_t boundaries;
     double *spans; // [boundaries, boundaries] mean cosine of the stream at two boundaries
@@ -41,10 +39,10 @@ void nx_data_free(struct nx_data *data);
 extern const char *const nx_module_titles[TR_MODULES];
 
 // "Tokens seen", "Training step" or "Checkpoint".
-const char *nx_progress_label(enum nx_progress by);
+const char *nx_progress_label(enum an_axis by);
 
 // The scale of a continuous axis over the checkpoints: logarithmic, with a place for 0 when the
-// series begins there; linear for NX_BY_ORDER.
+// series begins there; linear for AN_AXIS_INDEX.
 struct nx_scale nx_progress_scale(const struct nx_data *data);
 
 #endif

@@ -248,11 +248,13 @@ def span_matrix(trace: xr.Dataset, checkpoint: int = -1, ax: Axes | None = None)
 
 def loss(trace: xr.Dataset, ax: Axes | None = None) -> Axes:
     """Negative log-likelihood of the next token over training: the mean over calibration sequences,
-    and the band of 1.96 standard errors of that mean."""
+    and the band of 1.96 standard errors of that mean. A checkpoint whose loss is not finite in
+    every sequence is left out, as the analysis leaves it out."""
     ax = _axes(ax)
     where = _scale_training(ax, trace)
-    mean = trace.nll.mean("sequence")
-    error = 1.96 * trace.nll.std("sequence", ddof=1) / np.sqrt(trace.nll.count("sequence"))
+    nll = trace.nll.where(np.isfinite(trace.nll).all("sequence"))
+    mean = nll.mean("sequence")
+    error = 1.96 * nll.std("sequence", ddof=1) / np.sqrt(nll.count("sequence"))
     colour = plt.get_cmap(SEQUENTIAL)(0.1)
     ax.fill_between(where, mean - error, mean + error, color=colour, alpha=0.25, linewidth=0)
     ax.plot(where, mean, color=colour, **_line(len(where)))
