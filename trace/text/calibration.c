@@ -14,8 +14,7 @@
 enum { DEFAULT_SEQ_LEN = 2048, DEFAULT_SAMPLES = 256 };
 static const uint64_t text_limit = UINT64_C(4) << 30;
 
-extern const unsigned char tr_builtin_text[]; // calibration.txt, embedded by the build
-extern const size_t tr_builtin_text_size;
+extern const char tr_builtin_text[]; // calibration.txt, embedded by the build
 
 static enum tr_status check_options(const struct tr_calibration_options *options,
                                     struct tr_err *err) {
@@ -221,8 +220,8 @@ enum tr_status tr_calibration_from_builtin(struct tr_calibration *calibration,
     enum tr_status status;
     TR_GO(status, tr_strdup(&made.label, "built-in", err), out);
     TR_GO(status,
-          tr_documents_plain((const char *)tr_builtin_text, tr_builtin_text_size, "built-in", pack,
-                             &packer, err),
+          tr_documents_plain(tr_builtin_text, strlen(tr_builtin_text), "built-in", pack, &packer,
+                             err),
           out);
     status = cut_rows(&made, &packer, options, err);
 out:
