@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "page.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 static int columns_of(const char *text, size_t size) {
@@ -36,21 +35,6 @@ enum tr_status an_page_paragraph(struct an_page *page, int indent, struct tr_err
     }
     page->text.size = 0;
     return tr_string_append(page->out, "\n", 1, err);
-}
-
-static int compare_numbers(const void *a, const void *b) {
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return x < y ? -1 : x > y;
-}
-
-enum tr_status an_page_numbers(struct an_page *page, int64_t *numbers, int64_t count,
-                               struct tr_err *err) {
-    qsort(numbers, (size_t)count, sizeof *numbers, compare_numbers);
-    for (int64_t i = 0; i < count; i++) {
-        const char *before = i == 0 ? "" : i == count - 1 ? " and " : ", ";
-        TR_TRY(tr_string_format(&page->text, err, "%s%lld", before, (long long)numbers[i]));
-    }
-    return TR_OK;
 }
 
 void an_page_free(struct an_page *page) {

@@ -167,24 +167,20 @@ enum tr_status dist_broadcast(struct dist *dist, void **bytes_p, size_t *size_p,
     return TR_OK;
 }
 
-static enum tr_status reduce(struct dist *dist, double *values, int count, MPI_Op op) {
+static enum tr_status maximum(struct dist *dist, double *values, int count) {
     MPI_Request request;
-    int code = MPI_Iallreduce(MPI_IN_PLACE, values, count, MPI_DOUBLE, op, dist->comm, &request);
+    int code =
+        MPI_Iallreduce(MPI_IN_PLACE, values, count, MPI_DOUBLE, MPI_MAX, dist->comm, &request);
     return finish(code, &request, "combining values", NULL);
 }
 
 bool dist_all_ok(struct dist *dist, bool ok) {
     double failed = !ok;
-    return reduce(dist, &failed, 1, MPI_MAX) == TR_OK && failed == 0.0;
-}
-
-void dist_sum(struct dist *dist, double *values, int count) {
-    if (reduce(dist, values, count, MPI_SUM) != TR_OK)
-        dist_abort(dist, 3);
+    return maximum(dist, &failed, 1) == TR_OK && failed == 0.0;
 }
 
 void dist_max(struct dist *dist, double *values, int count) {
-    if (reduce(dist, values, count, MPI_MAX) != TR_OK)
+    if (maximum(dist, values, count) != TR_OK)
         dist_abort(dist, 3);
 }
 
