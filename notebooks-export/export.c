@@ -10,7 +10,16 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "selection.h"
+#include "store/copy.h"
 #include "store/parts.h"
+
+static enum tr_status write_gzip(const struct nx_job *job, const char *path, struct tr_err *err) {
+    return tr_excerpt_write(job->trace, &job->excerpt, TR_FORM_GZIP, path, err);
+}
+
+static enum tr_status write_netcdf(const struct nx_job *job, const char *path, struct tr_err *err) {
+    return tr_excerpt_write(job->trace, &job->excerpt, TR_FORM_NETCDF, path, err);
+}
 
 const struct nx_exporter nx_exporters[] = {
     {.name = "csv",
@@ -28,13 +37,13 @@ const struct nx_exporter nx_exporters[] = {
      .summary = "a copy compressed by gzip, for readers without the zstd plugin",
      .takes = NX_VARIABLES,
      .everything = true,
-     .file = nx_hdf5},
+     .file = write_gzip},
     {.name = "netcdf",
      .suffix = ".nc",
      .summary = "the same as netCDF-4 that keeps to the CF conventions",
      .takes = NX_VARIABLES,
      .everything = true,
-     .file = nx_netcdf},
+     .file = write_netcdf},
     {.name = "notebook",
      .suffix = ".ipynb",
      .summary = "a Jupyter notebook that draws the usual figures",

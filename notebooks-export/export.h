@@ -77,8 +77,6 @@ enum tr_status nx_export(const struct nx_options *options, struct tr_string *not
 enum tr_status nx_csv(const struct nx_job *job, FILE *out, struct tr_err *err);
 enum tr_status nx_json(const struct nx_job *job, FILE *out, struct tr_err *err);
 enum tr_status nx_notebook(const struct nx_job *job, FILE *out, struct tr_err *err);
-enum tr_status nx_hdf5(const struct nx_job *job, const char *path, struct tr_err *err);
-enum tr_status nx_netcdf(const struct nx_job *job, const char *path, struct tr_err *err);
 enum tr_status nx_html(const struct nx_job *job, FILE *out, struct tr_err *err);
 enum tr_status nx_svg(const struct nx_job *job, FILE *out, struct tr_err *err);
 enum tr_status nx_svg_folder(const struct nx_job *job, const char *folder, struct tr_err *err);
