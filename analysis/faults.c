@@ -48,7 +48,8 @@ static enum tr_status find_failed(struct faults *faults, const struct an_series 
     return TR_OK;
 }
 
-// One for each checkpoint: how many of its means lack tokens of a kind, and the worst of them.
+// Adds a fault for each checkpoint: how many of its means lack tokens of a kind, and which lacks
+// most.
 static enum tr_status find_left_out(struct faults *faults, const struct an_series *series,
                                     const uint32_t *left_out, enum an_fault_kind kind,
                                     const char *what, struct tr_err *err) {
@@ -167,7 +168,7 @@ static enum tr_status find_outliers(struct faults *faults, const struct an_serie
     TR_TRY(TR_NEW(&z, cells * (checkpoints + 1), "outliers", err));
     column = z + cells * checkpoints;
     TR_GO(status, neighbour_scores(z, series, err), out);
-    // Not the first and the last: they have neighbours on one side only.
+    // The first and the last are left out, because they have neighbours on one side only.
     for (int64_t c = 1; c + 1 < checkpoints; c++) {
         for (int64_t i = 0; i < cells; i++)
             column[i] = fabs(z[i * checkpoints + c]);

@@ -50,7 +50,7 @@ static const struct an_json_table unit = AN_TABLE(struct an_unit, unit_fields);
 
 // ---- sets ------------------------------------------------------------------------------------
 
-// Without resamples a probability means nothing.
+// A probability is a share of resamples, so without them it is null.
 static json_t *probability(double value, const void *context) {
     const struct an_result *result = ((const struct an_json_context *)context)->result;
     return result->method == AN_NO_INTERVAL ? json_null() : an_json_number(value);
@@ -88,7 +88,7 @@ static const struct an_json_field tie_fields[] = {
 };
 static const struct an_json_table tie = AN_TABLE(struct an_tie, tie_fields);
 
-// The first of the set's order.
+// An array of the first `count` units in the set's order.
 static json_t *first_of(const struct an_set *set, int64_t count) {
     json_t *array = json_array();
     for (int64_t i = 0; i < count && i < set->choice.present && array; i++)

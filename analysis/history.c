@@ -21,7 +21,8 @@ static void find_onset(struct an_unit *unit, const struct an_group_result *group
     }
 }
 
-// Against the logarithm of tokens or steps (0 has none and takes no part), else the index.
+// The trend runs over the logarithm of tokens or steps, else over the index. Step 0 has no
+// logarithm and takes no part.
 static double moment(const struct an_series *series, int64_t checkpoint) {
     double at = series->checkpoint[checkpoint].at;
     if (series->axis == AN_AXIS_INDEX)

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// What chance and the untrained network would give.
+// The chapter that compares with what chance and the untrained network would give.
 #include <math.h>
 
 #include "writer.h"
 
 enum side { LESS, MORE, NEITHER, UNKNOWN, SIDES };
 
-// Where an estimate is of 0, by its interval.
+// Says on which side of 0 an estimate lies, by its interval.
 static enum side side_of(const struct an_estimate *e) {
     if (isnan(e->value))
         return UNKNOWN;

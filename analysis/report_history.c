@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// When it was decided, what changed and why.
+// The chapter on when the set was decided, what changed and why.
 #include <math.h>
 #include <stdio.h>
 
@@ -37,7 +37,7 @@ enum {
     PARTS = 1 << WRITTEN | 1 << STREAM | 1 << TURNED
 };
 
-// Without what no layer has.
+// Returns the columns for which at least one layer has a value.
 static int columns_of(const struct an_writer *w) {
     int columns = 1 << FROM | 1 << CHANGE;
     for (int64_t u = 0; u < w->group->units; u++) {

@@ -12,22 +12,22 @@ static const char *const by[AN_AGGREGATES] = {
     [AN_LAST] = "At the last checkpoint",
 };
 
-// Probabilities at or above it are summed up in one word.
+// When all probabilities are at least this high, one sentence stands for them.
 static const double sure = 0.99;
 
-// Tails of t beyond it are no measure of anything.
+// The tail of t beyond this measures nothing, so a smaller p is printed as a bound.
 static const double least_p = 1e-6;
 
 static bool is_known(const struct an_writer *w) {
     return w->result->method != AN_NO_INTERVAL;
 }
 
-// Claims rest on one checkpoint.
+// Whether claims rest on one checkpoint only.
 static bool is_one(const struct an_writer *w) {
     return w->result->series.claimed == 1;
 }
 
-// " 0.81"; a share of all resamples or of none is a bound.
+// Adds " 0.81". A share of all resamples or of none is printed as a bound.
 static enum tr_status add_probability(struct an_writer *w, double p, struct tr_err *err) {
     double least = 1.0 / (double)w->result->settings.resamples;
     if (p > 1.0 - 0.5 * least) // shares are summed, and round

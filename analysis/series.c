@@ -72,7 +72,7 @@ static void find_angleless(struct an_series *series, int64_t begin) {
     }
 }
 
-// Row `row` of the store into place `at`.
+// Reads row `row` of the store into place `at` of the series.
 static enum tr_status read_row(struct an_series *series, const struct tr_trace *trace, int64_t at,
                                int64_t row, struct tr_err *err) {
     int64_t begin = at * series->layers * TR_MODULES, values = begin * series->sequences;

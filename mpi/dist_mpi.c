@@ -275,7 +275,7 @@ static enum tr_status answer_one(struct dist *dist, int from, struct tr_err *err
     return status;
 }
 
-// Answers a request if one is there; whether one was.
+// Answers a request if one has come, and returns whether one had.
 static bool serve_once(struct dist *dist) {
     int waiting = 0;
     MPI_Status probe;
@@ -361,7 +361,7 @@ enum tr_status dist_request(struct dist *dist, const void *request, size_t size,
     return TR_OK;
 }
 
-// A barrier ends the service: who is in it has all its answers.
+// A barrier ends the service: a rank that has entered it waits for no more answers.
 void dist_serve_end(struct dist *dist) {
     MPI_Request barrier;
     bool serves_here = dist->rank == 0 && !dist->threads;

@@ -5,7 +5,7 @@
 
 #include "job_analysis.h"
 
-// An empty field for what the data cannot support.
+// A number that the data cannot support is an empty field.
 static enum tr_status put_number(struct tr_string *table, double value, struct tr_err *err) {
     return isfinite(value) ? tr_string_format(table, err, ",%.6g", value)
                            : tr_string_append(table, ",", 1, err);

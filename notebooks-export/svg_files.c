@@ -66,7 +66,7 @@ static enum tr_status file_path(struct tr_string *path, const char *folder,
     return tr_string_format(path, err, "%s/%s.svg", folder, row->name);
 }
 
-// Whether all files may be written, before any is.
+// Checks that every file may be written before the first one is.
 static enum tr_status check_folder(const struct nx_job *job, const char *folder,
                                    struct tr_err *err) {
     size_t size = strlen(folder);

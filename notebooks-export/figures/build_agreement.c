@@ -67,7 +67,7 @@ static enum tr_status begin(struct nx_panel **panel_p, struct nx_figure *figure,
     return TR_OK;
 }
 
-// The last row: what random orders would give.
+// The last row shows what random orders would give.
 static void show_chance(struct nx_panel *panel, double chance) {
     panel->row[TR_MODULES] =
         (struct nx_row){.name = "chance", .paint = NX_INK, .dashed = true, .named = true};

@@ -33,7 +33,7 @@ out:
     return status;
 }
 
-// Who is never among the ranks shown is not drawn.
+// A layer that is never among the ranks shown is not drawn.
 static void leave_out(double *ranks, int64_t layers, int64_t checkpoints, int64_t shown) {
     for (int64_t layer = 0; layer < layers; layer++) {
         double best = INFINITY, *row = ranks + layer * checkpoints;
@@ -44,7 +44,7 @@ static void leave_out(double *ranks, int64_t layers, int64_t checkpoints, int64_
     }
 }
 
-// Those among the lowest at the end have colours and names; who only visits is in the background.
+// The layers of the set have colours and names; those that only pass through are faint.
 static void paint_rows(struct nx_panel *panel, const struct nx_data *data, int64_t lowest,
                        int64_t shown) {
     for (int64_t row = 0; row < panel->rows; row++) {

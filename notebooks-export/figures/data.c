@@ -36,7 +36,7 @@ static enum tr_status name_column(char **column_p, const struct nx_data *data, i
     return tr_strdup(column_p, number, err);
 }
 
-// Its label, then the tokens.
+// A checkpoint's full label: its short one, then the tokens.
 static enum tr_status describe(char **label_p, const struct an_checkpoint *checkpoint,
                                struct tr_err *err) {
     struct tr_string label = {0};
@@ -115,7 +115,7 @@ static enum tr_status load_importance(struct nx_data *data, const struct tr_trac
     return status;
 }
 
-// The matrix of the last checkpoint.
+// Loads the matrix of the last checkpoint that is shown.
 static enum tr_status load_spans(struct nx_data *data, const struct tr_trace *trace, int64_t row,
                                  struct tr_err *err) {
     const struct tr_layout *layout = &tr_trace_info(trace)->layout;

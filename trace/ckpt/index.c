@@ -22,7 +22,7 @@ static enum tr_status read_name(struct reading *reading, const char **name_p, st
     return TR_OK;
 }
 
-// Anything else could lead out of the checkpoint's folder.
+// A shard's name must be a plain file name, since any other could lead out of the folder.
 static bool is_plain_name(const char *name) {
     return *name && !strchr(name, '/') && strcmp(name, ".") && strcmp(name, "..");
 }

@@ -5,7 +5,8 @@
 #include "hdf5_util.h"
 #include "trace_writer.h"
 
-// Readers of stores take layers and modules for what their position says.
+// Readers of stores take a layer's position for its number, so a file that lacks layers or modules
+// must not call itself a store.
 static enum tr_status mark_excerpt(const struct tr_writer *writer, const struct tr_trace *trace,
                                    struct tr_err *err) {
     const struct tr_excerpt *excerpt = writer->excerpt;

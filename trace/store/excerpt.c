@@ -45,7 +45,7 @@ int64_t tr_excerpt_elements(const struct tr_excerpt *excerpt, enum tr_variable_i
     return elements;
 }
 
-// An odometer over the dimensions behind the checkpoint's.
+// Copies element by element, counting up the indices behind the checkpoint's as an odometer does.
 static void gather(const struct tr_excerpt *excerpt, const struct tr_layout *layout,
                    enum tr_variable_id id, const char *from, char *to) {
     const enum tr_dim *dims = tr_variables[id].dims;

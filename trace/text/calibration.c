@@ -34,13 +34,13 @@ static int64_t wanted_seq_len(const struct tr_calibration_options *options) {
                : DEFAULT_SEQ_LEN;
 }
 
-// Tokens after which a stream need not be read on.
+// Returns the number of tokens after which the rest of a stream is not needed.
 static int64_t wanted_tokens(const struct tr_calibration_options *options) {
     int64_t samples = options->samples ? options->samples : DEFAULT_SAMPLES, product;
     return __builtin_mul_overflow(samples, wanted_seq_len(options), &product) ? INT64_MAX : product;
 }
 
-// Rows that a stream of `count` tokens gives.
+// Cuts a stream of `count` tokens into rows.
 static enum tr_status shape_stream(struct tr_calibration *calibration, int64_t count,
                                    const struct tr_calibration_options *options,
                                    struct tr_err *err) {
@@ -63,7 +63,7 @@ static enum tr_status shape_stream(struct tr_calibration *calibration, int64_t c
     return TR_OK;
 }
 
-// Rows of a file that has rows.
+// Takes the rows of a file that has them already.
 static enum tr_status shape_rows(struct tr_calibration *calibration,
                                  const struct tr_token_layout *layout,
                                  const struct tr_calibration_options *options, struct tr_err *err) {
