@@ -233,8 +233,8 @@ static enum tr_status find_missing(struct faults *faults, const struct an_series
 enum tr_status an_faults_find(struct an_result *result, struct tr_err *err) {
     static enum tr_status (*const find[])(struct faults *, const struct an_series *,
                                           struct tr_err *) = {
-        find_failed,    find_nonfinite, find_angleless, find_losses, find_duplicates,
-        find_identical, find_outliers,  find_missing};
+        find_failed,     find_nonfinite, find_angleless, find_losses,
+        find_duplicates, find_identical, find_outliers,  find_missing};
     struct faults faults = {0};
     enum tr_status status = TR_OK;
     for (size_t i = 0; i < sizeof find / sizeof find[0] && status == TR_OK; i++)

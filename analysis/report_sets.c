@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "analysis/rule.h"
 #include "writer.h"
 
 static const char *const by[AN_AGGREGATES] = {
@@ -29,12 +30,9 @@ static bool is_one(const struct an_writer *w) {
 
 // Adds " 0.81". A share of all resamples or of none is printed as a bound.
 static enum tr_status add_probability(struct an_writer *w, double p, struct tr_err *err) {
-    double least = 1.0 / (double)w->result->settings.resamples;
-    if (p > 1.0 - 0.5 * least) // shares are summed, and round
-        return tr_string_format(w->text, err, " over %.6g", 1.0 - least);
-    if (p < 0.5 * least)
-        return tr_string_format(w->text, err, " under %.6g", least);
-    return tr_string_format(w->text, err, p > 0.999 ? " %.6g" : " %.3g", p);
+    char text[AN_PROBABILITY_MAX];
+    return tr_string_format(w->text, err, " %s",
+                            an_probability_text(p, w->result->settings.resamples, text));
 }
 
 // "layers 0, 1 and 2, as a set with probability 0.81."

@@ -25,6 +25,9 @@ struct nx_options {
     bool wide;             // csv: a column for each variable
     bool units;            // csv: a row of units below the header
     const char *figure;    // svg: the name of one of nx_figures; NULL: all
+    const char *count;     // size of the sets of least important layers
+    const char *from;      // the first step that these rest on
+    const char *level;     // confidence of intervals
     bool follow;           // html, svg: again whenever the store is published (follow.h)
     bool comment;          // csv: where the values come from, in lines that begin with #
 };
@@ -44,6 +47,7 @@ enum nx_takes {
     NX_FIGURE = 8,
     NX_FOLLOW = 16,
     NX_VARIABLES = 32,
+    NX_CHOICE = 64, // of the least important layers: --count, --from, --level
 };
 
 struct nx_exporter {

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "analysis/rule.h"
 #include "base/alloc.h"
 #include "base/strings.h"
 
@@ -153,6 +154,32 @@ out:
     return status;
 }
 
+static enum tr_status copy_set(struct nx_data *data, int module,
+                               const struct an_group_result *group, struct tr_err *err) {
+    const struct an_choice *choice = &group->set[AN_MEAN].choice;
+    int64_t count = group->count < choice->present ? group->count : choice->present;
+    TR_TRY(TR_NEW(&data->chosen[module], count, "a set of layers", err));
+    for (int64_t i = 0; i < count; i++)
+        data->chosen[module][i] = group->unit[choice->order[i]].layer;
+    data->chosen_count[module] = count;
+    return TR_OK;
+}
+
+enum tr_status nx_data_choose(struct nx_data *data, const struct an_result *result,
+                              struct tr_err *err) {
+    struct tr_string rule = {0};
+    for (int module = 0; module < TR_MODULES; module++)
+        if (data->shown[module] && result->group[module])
+            TR_TRY(copy_set(data, module, result->group[module], err));
+    enum tr_status status = an_rule_text(&rule, result, err);
+    data->rule = rule.data;
+    return status;
+}
+
+int64_t nx_lowest_count(const struct nx_data *data, int module) {
+    return data->chosen[module] ? data->chosen_count[module] : an_default_count(data->layers);
+}
+
 static void free_texts(char **texts, int64_t count) {
     for (int64_t i = 0; texts && i < count; i++)
         free(texts[i]);
@@ -168,8 +195,10 @@ void nx_data_free(struct nx_data *data) {
     for (int module = 0; module < TR_MODULES; module++) {
         free(data->importance[module]);
         free(data->cost[module]);
+        free(data->chosen[module]);
     }
     free(data->nll);
     free(data->spans);
+    free(data->rule);
     *data = (struct nx_data){0};
 }

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "analysis/result.h"
 #include "analysis/timeline.h"
 #include "figures/scale.h"
 #include "store/excerpt.h"
@@ -29,11 +30,23 @@ struct nx_data {
     double
         *cost[TR_MODULES]; // [layers] KL divergence when the sublayer is left out, nats per token
     const char *spans_label, *cost_label; // that checkpoint's label
+    // The least important layers as the analysis chose them (nx_data_choose); NULL: not chosen.
+    int64_t *chosen[TR_MODULES]; // [chosen_count] least important first
+    int64_t chosen_count[TR_MODULES];
+    char *rule; // by which they were chosen
 };
 
 enum tr_status nx_data_load(struct nx_data *data, const struct tr_trace *trace,
                             const struct tr_excerpt *excerpt, struct tr_err *err);
 void nx_data_free(struct nx_data *data);
+
+// Adds the sets of an analysis of the same store, so that figures show these and choose none.
+enum tr_status nx_data_choose(struct nx_data *data, const struct an_result *result,
+                              struct tr_err *err);
+
+// How many are the lowest of the module: as many as were chosen, else about a quarter of the
+// layers.
+int64_t nx_lowest_count(const struct nx_data *data, int module);
 
 // "Attention", "MLP", "Block": for people.
 extern const char *const nx_module_titles[TR_MODULES];
