@@ -19,7 +19,7 @@ static enum an_axis common_axis(const struct an_series *a, const struct an_serie
     return some_steps_known(a) && some_steps_known(b) ? AN_AXIS_STEP : AN_AXIS_INDEX;
 }
 
-// NaN: not known, which is near to nothing.
+// A time that is not known (NaN) is near to no other.
 static double at(const struct an_series *series, int64_t c, enum an_axis axis) {
     const struct an_checkpoint *checkpoint = &series->checkpoint[c];
     if (axis == AN_AXIS_STEP)

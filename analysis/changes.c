@@ -5,8 +5,8 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "computation.h"
 #include "statistics/change_points.h"
-#include "work.h"
 
 enum { SHORTEST = 2 }; // checkpoints of a level
 
@@ -63,7 +63,7 @@ static void average(struct segment *segment, const struct changer *changer) {
                          (double)(segment->end - segment->begin);
 }
 
-// The mean over sequences, `without` one (-1: over all).
+// Returns the mean over the sequences, leaving out the one at `without` (-1: none).
 static double mean(const struct segment *segment, enum an_measure m, int64_t without) {
     if (without < 0 || !isfinite(segment->of[m][without]))
         return segment->sum[m] / (double)segment->count[m];
@@ -89,7 +89,7 @@ static void split(double part[PARTS], const struct changer *changer, int64_t wit
     part[DIRECTION] = split.direction;
 }
 
-// From the segment before to the segment after.
+// Fills in the change from the mean of the segment before to that of the segment after.
 static enum tr_status measure(struct an_change *change, struct changer *changer,
                               struct tr_err *err) {
     int64_t sequences = changer->work->panel.sequences;
@@ -129,7 +129,7 @@ static enum tr_status measure_jumps(struct an_unit *unit, struct changer *change
     return TR_OK;
 }
 
-// Jumps of the logarithm: importance spans orders of magnitude. `y` is room for the series.
+// Finds jumps of the logarithm, because importance spans orders of magnitude. `y` is room for it.
 static enum tr_status find_jumps(struct an_unit *unit, const struct an_group_result *group,
                                  int64_t u, struct changer *changer, double *y,
                                  struct tr_err *err) {
@@ -145,7 +145,7 @@ static enum tr_status find_jumps(struct an_unit *unit, const struct an_group_res
     return status;
 }
 
-// Mean importance less that of the same lengths at right angles, by sequence.
+// Computes, by sequence, the mean importance less what the same lengths would give at right angles.
 static enum tr_status find_orthogonal(struct an_unit *unit, struct changer *changer,
                                       struct tr_err *err) {
     const struct an_work *work = changer->work;

@@ -130,7 +130,7 @@ static enum tr_status interval_of(struct an_estimate *estimate, const struct an_
 // Of b - a over independent sequences: pseudo-values over all N of both, a unit's n sequences
 // scaled so that their variance is the sum of the two means' own:
 //   b - a +- (x - mean) N / n sqrt(n (N - 1) / ((n - 1) N)).
-// One sequence tells no variance.
+// The variance of one sequence cannot be estimated.
 static enum tr_status unpaired(struct an_estimate *difference, const struct an_sample *a,
                                const struct an_sample *b, double level, struct tr_err *err) {
     const struct an_sample *const sides[] = {a, b};
@@ -174,7 +174,7 @@ static enum tr_status compare_unit(struct an_compared_unit *unit, const struct c
 
 enum agreement { JACCARD, SPEARMAN, TAU, AGREEMENTS };
 
-// Room for one resample of a group.
+// Holds the values of one resample of a group.
 struct room {
     double *x, *y;  // [units]
     int64_t *order; // [2, units]

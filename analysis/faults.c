@@ -8,12 +8,12 @@
 
 #include "base/alloc.h"
 #include "base/strings.h"
+#include "computation.h"
 #include "statistics/outlier.h"
 #include "statistics/quantile.h"
-#include "work.h"
 
 const char *const an_fault_names[AN_FAULT_KINDS] = {
-    "failed", "nonfinite", "angleless", "duplicate", "identical", "outlier", "missing"};
+    "failed", "nonfinite", "angleless", "loss", "duplicate", "identical", "outlier", "missing"};
 
 // A checkpoint is an outlier when half of all means are this far from their neighbours.
 static const double far = 5.0;
@@ -48,7 +48,8 @@ static enum tr_status find_failed(struct faults *faults, const struct an_series 
     return TR_OK;
 }
 
-// One for each checkpoint: how many of its means lack tokens of a kind, and the worst of them.
+// Adds a fault for each checkpoint: how many of its means lack tokens of a kind, and which lacks
+// most.
 static enum tr_status find_left_out(struct faults *faults, const struct an_series *series,
                                     const uint32_t *left_out, enum an_fault_kind kind,
                                     const char *what, struct tr_err *err) {
@@ -83,6 +84,20 @@ static enum tr_status find_angleless(struct faults *faults, const struct an_seri
                                      struct tr_err *err) {
     return find_left_out(faults, series, series->angleless, AN_FAULT_ANGLELESS,
                          "without an angle (a stream of zeros)", err);
+}
+
+static enum tr_status find_losses(struct faults *faults, const struct an_series *series,
+                                  struct tr_err *err) {
+    for (int64_t c = 0; c < series->checkpoints; c++) {
+        const struct an_checkpoint *checkpoint = &series->checkpoint[c];
+        if (checkpoint->no_loss == 0)
+            continue;
+        TR_TRY(tr_string_format(
+            &faults->text, err, "%s has no loss: it is not finite in %lld of %lld sequences",
+            checkpoint->label, (long long)checkpoint->no_loss, (long long)series->sequences));
+        TR_TRY(add(faults, AN_FAULT_LOSS, c, -1, (double)checkpoint->no_loss, err));
+    }
+    return TR_OK;
 }
 
 static enum tr_status find_duplicates(struct faults *faults, const struct an_series *series,
@@ -153,7 +168,7 @@ static enum tr_status find_outliers(struct faults *faults, const struct an_serie
     TR_TRY(TR_NEW(&z, cells * (checkpoints + 1), "outliers", err));
     column = z + cells * checkpoints;
     TR_GO(status, neighbour_scores(z, series, err), out);
-    // Not the first and the last: they have neighbours on one side only.
+    // The first and the last are left out, because they have neighbours on one side only.
     for (int64_t c = 1; c + 1 < checkpoints; c++) {
         for (int64_t i = 0; i < cells; i++)
             column[i] = fabs(z[i * checkpoints + c]);
@@ -218,8 +233,8 @@ static enum tr_status find_missing(struct faults *faults, const struct an_series
 enum tr_status an_faults_find(struct an_result *result, struct tr_err *err) {
     static enum tr_status (*const find[])(struct faults *, const struct an_series *,
                                           struct tr_err *) = {
-        find_failed,    find_nonfinite, find_angleless, find_duplicates,
-        find_identical, find_outliers,  find_missing};
+        find_failed,     find_nonfinite, find_angleless, find_losses,
+        find_duplicates, find_identical, find_outliers,  find_missing};
     struct faults faults = {0};
     enum tr_status status = TR_OK;
     for (size_t i = 0; i < sizeof find / sizeof find[0] && status == TR_OK; i++)

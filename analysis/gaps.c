@@ -3,10 +3,10 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "analysis/series.h"
+#include "analysis/run_series.h"
 #include "base/alloc.h"
 
-// What is still to be compared.
+// The table of checkpoints and units, and which of them are still to be compared.
 struct grid {
     const struct an_series *series;
     int64_t units;      // of the series

@@ -5,10 +5,10 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "computation.h"
 #include "statistics/consistent.h"
 #include "statistics/onset.h"
 #include "statistics/order.h"
-#include "work.h"
 
 const char *const an_group_names[AN_GROUPS] = {"attn", "mlp", "block", "joint"};
 const char *const an_aggregate_names[AN_AGGREGATES] = {"mean", "worst", "last"};
@@ -94,7 +94,7 @@ static enum tr_status estimate_unit(struct an_unit *unit, const struct an_work *
     return an_estimate_difference(&unit->untrained, &mean, &before, level, err);
 }
 
-// Mean rank, and the share of training among the lowest.
+// Fills in each unit's mean rank, and the share of training at which it is among the lowest.
 static enum tr_status rank_units(struct an_group_result *group, const struct an_work *work,
                                  struct tr_err *err) {
     int64_t units = group->units, checkpoints = work->claimed.checkpoints;
@@ -175,7 +175,7 @@ static enum tr_status add_tie(struct an_set *set, const struct an_sample *sample
     return TR_OK;
 }
 
-// The first outside against every member, and the last inside against all others outside.
+// Compares the first unit outside with every member, and the last member with all outside.
 static enum tr_status find_ties(struct an_set *set, const struct an_sample *sample, int64_t count,
                                 double level, struct tr_err *err) {
     const int64_t *order = set->choice.order;

@@ -6,7 +6,7 @@
 
 enum { MARGIN = 8, WIDEST_CELL = 6, MOST_LEVELS = 10 };
 
-// From low to high importance.
+// The shades, from low to high importance.
 struct ramp {
     int levels;
     const char *cell[MOST_LEVELS];
@@ -40,7 +40,7 @@ static double value(const struct map *map, int column, int64_t layer) {
     return map->values[shown(map, column) * map->layers + layer];
 }
 
-// NaN when nothing positive is there.
+// Finds the ends of the scale; they stay NaN when no value is positive.
 static void find_scale(struct map *map) {
     map->low = map->high = NAN;
     for (int column = 0; column < map->columns; column++)
@@ -64,7 +64,7 @@ static const char *cell(const struct map *map, double v) {
     return map->ramp->cell[level < levels ? level : levels - 1];
 }
 
-// Labels where they fit, one space between them.
+// Writes the labels that fit, with at least one space between them.
 static enum tr_status append_labels(struct tr_string *out, const struct map *map,
                                     char *const *column, struct tr_err *err) {
     TR_TRY(tr_string_format(out, err, "%*s", MARGIN, "step  "));

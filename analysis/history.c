@@ -4,9 +4,9 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "computation.h"
 #include "statistics/onset.h"
 #include "statistics/trend.h"
-#include "work.h"
 
 // The first checkpoint from which a unit stays among the lowest, where all have a value.
 static void find_onset(struct an_unit *unit, const struct an_group_result *group,
@@ -21,7 +21,8 @@ static void find_onset(struct an_unit *unit, const struct an_group_result *group
     }
 }
 
-// Against the logarithm of tokens or steps (0 has none and takes no part), else the index.
+// The trend runs over the logarithm of tokens or steps, else over the index. Step 0 has no
+// logarithm and takes no part.
 static double moment(const struct an_series *series, int64_t checkpoint) {
     double at = series->checkpoint[checkpoint].at;
     if (series->axis == AN_AXIS_INDEX)

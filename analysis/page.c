@@ -1,56 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "page.h"
 
-#include <stdlib.h>
-#include <string.h>
-
-static int columns_of(const char *text, size_t size) {
-    int columns = 0;
-    for (size_t i = 0; i < size; i++)
-        columns += ((unsigned char)text[i] & 0xc0) != 0x80; // UTF-8 continuation bytes take none
-    return columns;
-}
-
-static void replace_controls(struct tr_string *text) {
-    for (size_t i = 0; i < text->size; i++)
-        if ((unsigned char)text->data[i] < 0x20 || text->data[i] == 0x7f)
-            text->data[i] = '?';
-}
+#include "base/wrap.h"
 
 enum tr_status an_page_paragraph(struct an_page *page, int indent, struct tr_err *err) {
-    int at = 0;
-    size_t size;
-    replace_controls(&page->text);
-    for (const char *word = page->text.data; word && *word; word += size + (word[size] == ' ')) {
-        size = strcspn(word, " ");
-        int columns = columns_of(word, size);
-        if (at > 0 && at + 1 + columns > page->width) {
-            TR_TRY(tr_string_format(page->out, err, "\n%*s", indent, ""));
-            at = indent;
-        } else if (at > 0) {
-            TR_TRY(tr_string_append(page->out, " ", 1, err));
-            at++;
-        }
-        TR_TRY(tr_string_append(page->out, word, size, err));
-        at += columns;
-    }
+    const struct tr_wrap wrap = {.width = page->width, .indent = indent};
+    TR_TRY(tr_wrap_words(page->out, page->text.data, page->text.size, &wrap, err));
     page->text.size = 0;
     return tr_string_append(page->out, "\n", 1, err);
-}
-
-static int compare_numbers(const void *a, const void *b) {
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return x < y ? -1 : x > y;
-}
-
-enum tr_status an_page_numbers(struct an_page *page, int64_t *numbers, int64_t count,
-                               struct tr_err *err) {
-    qsort(numbers, (size_t)count, sizeof *numbers, compare_numbers);
-    for (int64_t i = 0; i < count; i++) {
-        const char *before = i == 0 ? "" : i == count - 1 ? " and " : ", ";
-        TR_TRY(tr_string_format(&page->text, err, "%s%lld", before, (long long)numbers[i]));
-    }
-    return TR_OK;
 }
 
 void an_page_free(struct an_page *page) {

@@ -18,10 +18,6 @@ struct an_page {
 // a file: control characters become '?'.
 enum tr_status an_page_paragraph(struct an_page *page, int indent, struct tr_err *err);
 
-// Adds "4, 5 and 7" to the paragraph; sorts the numbers.
-enum tr_status an_page_numbers(struct an_page *page, int64_t *numbers, int64_t count,
-                               struct tr_err *err);
-
 void an_page_free(struct an_page *page); // not `out`
 
 #endif

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "computation.h"
 #include "statistics/span_window.h"
-#include "work.h"
 
 // ---- the best run of each length -------------------------------------------------------------
 

@@ -20,7 +20,7 @@ static const char *const titles[AN_GROUPS] = {
 
 // ---- the head --------------------------------------------------------------------------------
 
-// The checkpoints that claims do not rest on because layers have no value there.
+// Names the checkpoints on which no claim rests, because layers have no value there.
 static enum tr_status add_gaps(struct an_writer *w, struct tr_err *err) {
     const struct an_series *series = &w->result->series;
     int64_t left = series->checkpoints - series->first - series->claimed, said = 0;
@@ -141,7 +141,7 @@ static enum tr_status write_faults(struct an_writer *w, struct tr_err *err) {
 
 // ---- all -------------------------------------------------------------------------------------
 
-// Why there is nothing of a group.
+// Says why a group has no chapter.
 static enum tr_status write_none(struct an_writer *w, enum an_group group, struct tr_err *err) {
     const struct an_series *series = &w->result->series;
     bool gaps = false;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "analysis/rule.h"
 #include "writer.h"
 
 static const char *const by[AN_AGGREGATES] = {
@@ -12,29 +13,26 @@ static const char *const by[AN_AGGREGATES] = {
     [AN_LAST] = "At the last checkpoint",
 };
 
-// Probabilities at or above it are summed up in one word.
+// When all probabilities are at least this high, one sentence stands for them.
 static const double sure = 0.99;
 
-// Tails of t beyond it are no measure of anything.
+// The tail of t beyond this measures nothing, so a smaller p is printed as a bound.
 static const double least_p = 1e-6;
 
 static bool is_known(const struct an_writer *w) {
     return w->result->method != AN_NO_INTERVAL;
 }
 
-// Claims rest on one checkpoint.
+// Whether claims rest on one checkpoint only.
 static bool is_one(const struct an_writer *w) {
     return w->result->series.claimed == 1;
 }
 
-// " 0.81"; a share of all resamples or of none is a bound.
+// Adds " 0.81". A share of all resamples or of none is printed as a bound.
 static enum tr_status add_probability(struct an_writer *w, double p, struct tr_err *err) {
-    double least = 1.0 / (double)w->result->settings.resamples;
-    if (p > 1.0 - 0.5 * least) // shares are summed, and round
-        return tr_string_format(w->text, err, " over %.6g", 1.0 - least);
-    if (p < 0.5 * least)
-        return tr_string_format(w->text, err, " under %.6g", least);
-    return tr_string_format(w->text, err, p > 0.999 ? " %.6g" : " %.3g", p);
+    char text[AN_PROBABILITY_MAX];
+    return tr_string_format(w->text, err, " %s",
+                            an_probability_text(p, w->result->settings.resamples, text));
 }
 
 // "layers 0, 1 and 2, as a set with probability 0.81."

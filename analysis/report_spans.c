@@ -6,7 +6,7 @@
 #include "sparkline.h"
 #include "writer.h"
 
-// "3..5"; a dash where there is none.
+// Writes "3..5", or a dash where there is no span.
 static void name_run(char *name, size_t size, int64_t start, int64_t length) {
     if (start < 0)
         snprintf(name, size, "-");

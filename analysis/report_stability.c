@@ -67,7 +67,7 @@ enum {
     STRIDE = sizeof(struct an_agreement) / sizeof(double)
 };
 
-// With the last: of those before it.
+// For the agreement with the last checkpoint, only those before it count.
 static enum tr_status write_curve(struct an_writer *w, int curve, bool with_last,
                                   struct tr_err *err) {
     const struct an_stability *stability = &w->group->stability;

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "work.h"
+#include "computation.h"
 
 static enum tr_status check_count(const struct an_settings *settings,
                                   const struct an_series *series, struct tr_err *err) {

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "analysis/series.h"
+#include "analysis/run_series.h"
 #include "base/status.h"
 #include "statistics/choice.h"
 #include "statistics/concordance.h"
@@ -55,6 +55,7 @@ enum an_fault_kind {
     AN_FAULT_FAILED,    // the checkpoint could not be traced
     AN_FAULT_NONFINITE, // tokens were left out of means: not finite
     AN_FAULT_ANGLELESS, // the same: their stream is zero
+    AN_FAULT_LOSS,      // the loss of some sequences is not finite: the checkpoint has none
     AN_FAULT_DUPLICATE, // two checkpoints have the same weights
     AN_FAULT_IDENTICAL, // neighbours have the same values though other weights
     AN_FAULT_OUTLIER,   // far from its neighbours (robust z)
@@ -66,7 +67,7 @@ extern const char *const an_fault_names[AN_FAULT_KINDS]; // "failed", "nonfinite
 struct an_fault {
     enum an_fault_kind kind;
     int64_t checkpoint, other; // of the series; -1: none
-    double value;              // tokens, robust z or steps, by kind; NaN: none
+    double value;              // tokens, sequences, robust z or steps, by kind; NaN: none
     char *text;                // the sentence for people
 };
 

@@ -8,7 +8,7 @@ enum { LEVELS = 8 };
 static const char *const bars[LEVELS] = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
 static const char *const marks[LEVELS] = {"_", ".", ":", "-", "=", "+", "*", "#"};
 
-// NaN for what is not shown, -INFINITY for what is below all logarithms.
+// Returns NaN for a value that is not shown, -INFINITY for one that has no logarithm.
 static double height(const struct an_sparkline *line, int64_t at) {
     double value = line->values[at * line->stride];
     if (!isfinite(value))

@@ -5,11 +5,11 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "computation.h"
 #include "statistics/correlation.h"
 #include "statistics/onset.h"
 #include "statistics/order.h"
 #include "statistics/overlap.h"
-#include "work.h"
 
 // The rankings of all checkpoints.
 struct rankings {
@@ -19,7 +19,7 @@ struct rankings {
     int64_t *present;     // [checkpoints] units with a value
 };
 
-// NaN where a unit lacks a value.
+// A checkpoint at which a unit lacks a value is not compared: NaN.
 static enum tr_status agree(struct an_agreement *agreement, const struct rankings *r, int64_t a,
                             int64_t b, struct tr_err *err) {
     const double *x = r->values + a * r->units, *y = r->values + b * r->units;
@@ -81,7 +81,7 @@ static int64_t onset_at_least(const struct an_group_result *group, double least)
     return onset;
 }
 
-// When the last checkpoint's set was there, and stayed.
+// Finds from when on the last checkpoint's set was complete and stayed so.
 static enum tr_status find_onset(struct an_group_result *group, int64_t checkpoints,
                                  struct tr_err *err) {
     struct an_stability *stability = &group->stability;

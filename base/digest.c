@@ -23,10 +23,6 @@ enum tr_status tr_digest_new(struct tr_digest **digest_p, struct tr_err *err) {
     return TR_OK;
 }
 
-void tr_digest_reset(struct tr_digest *digest) {
-    XXH3_128bits_reset(state_of(digest));
-}
-
 void tr_digest_update(struct tr_digest *digest, const void *bytes, size_t size) {
     XXH3_128bits_update(state_of(digest), bytes, size);
 }

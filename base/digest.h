@@ -13,7 +13,6 @@ enum { TR_DIGEST_MAX = 33 };
 struct tr_digest; // one stream being digested
 
 enum tr_status tr_digest_new(struct tr_digest **digest_p, struct tr_err *err);
-void tr_digest_reset(struct tr_digest *digest);
 void tr_digest_update(struct tr_digest *digest, const void *bytes, size_t size);
 void tr_digest_text(const struct tr_digest *digest, char out[TR_DIGEST_MAX]);
 void tr_digest_free(struct tr_digest *digest); // accepts NULL

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The two fixed binnings. Bin edges are products of two table entries, so that an edge computed
-// twice is the same double and tr_bin agrees with tr_bin_start on every edge.
+// twice is the same double.
 #include "base/module.h"
 
 #include <math.h>
@@ -37,20 +37,6 @@ double tr_bin_start(int bin) {
     if (bin <= 0)
         return 0;
     return decades[bin / BINS_PER_DECADE] * decade_eighths[bin % BINS_PER_DECADE];
-}
-
-int tr_bin(double importance) {
-    if (!(importance >= decades[0]))
-        return 0;
-    if (importance >= tr_bin_start(TR_BINS - 1))
-        return TR_BINS - 1;
-    int bin = (int)(BINS_PER_DECADE * (log10(importance) + 12));
-    // The logarithm may round across an edge, by one bin at most.
-    if (importance < tr_bin_start(bin))
-        bin--;
-    else if (importance >= tr_bin_start(bin + 1))
-        bin++;
-    return bin;
 }
 
 int64_t tr_position_bin_start(int64_t bin) {

@@ -11,7 +11,6 @@ extern const char *const tr_module_names[TR_MODULES]; // "attn", "mlp", "block"
 // Histograms of importance = 1 - cos: 8 bins per decade from 1e-12; the first takes less and zero,
 // the last takes more.
 enum { TR_BINS = 100 };
-int tr_bin(double importance);
 double tr_bin_start(int bin); // lower edge; 0 for the first
 
 // Profiles over positions: 0..15 singly, then 8 bins per octave: bin 16 + k starts at

@@ -16,8 +16,7 @@
     ENTRY(TR_EUNSUPPORTED, -4, "not supported")                                                    \
     ENTRY(TR_EUSAGE, -5, "wrong usage")                                                            \
     ENTRY(TR_ECONFLICT, -6, "conflicts with what is there")                                        \
-    ENTRY(TR_ENVIRONMENT, -7, "the environment does not allow it")                                 \
-    ENTRY(TR_ESTOPPED, -8, "stopped by a signal")
+    ENTRY(TR_ENVIRONMENT, -7, "the environment does not allow it")
 
 #define TR_STATUS_ENUM(name, value, text) name = (value),
 enum tr_status { TR_STATUS_LIST(TR_STATUS_ENUM) };

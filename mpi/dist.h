@@ -37,9 +37,8 @@ enum tr_status dist_broadcast(struct dist *dist, void **bytes_p, size_t *size_p,
 // Collective. Whether `ok` holds on every rank.
 bool dist_all_ok(struct dist *dist, bool ok);
 
-// Collective. Sum and maximum over the ranks, in place, the same on every rank. Ends the job when
-// the ranks can no longer talk.
-void dist_sum(struct dist *dist, double *values, int count);
+// Collective. Each value's maximum over the ranks, in place, the same on every rank. Ends the job
+// when the ranks can no longer talk.
 void dist_max(struct dist *dist, double *values, int count);
 
 // Collective. The ranks of this node that gave the same bytes as this one, which is counted:

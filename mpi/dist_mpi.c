@@ -167,24 +167,20 @@ enum tr_status dist_broadcast(struct dist *dist, void **bytes_p, size_t *size_p,
     return TR_OK;
 }
 
-static enum tr_status reduce(struct dist *dist, double *values, int count, MPI_Op op) {
+static enum tr_status maximum(struct dist *dist, double *values, int count) {
     MPI_Request request;
-    int code = MPI_Iallreduce(MPI_IN_PLACE, values, count, MPI_DOUBLE, op, dist->comm, &request);
+    int code =
+        MPI_Iallreduce(MPI_IN_PLACE, values, count, MPI_DOUBLE, MPI_MAX, dist->comm, &request);
     return finish(code, &request, "combining values", NULL);
 }
 
 bool dist_all_ok(struct dist *dist, bool ok) {
     double failed = !ok;
-    return reduce(dist, &failed, 1, MPI_MAX) == TR_OK && failed == 0.0;
-}
-
-void dist_sum(struct dist *dist, double *values, int count) {
-    if (reduce(dist, values, count, MPI_SUM) != TR_OK)
-        dist_abort(dist, 3);
+    return maximum(dist, &failed, 1) == TR_OK && failed == 0.0;
 }
 
 void dist_max(struct dist *dist, double *values, int count) {
-    if (reduce(dist, values, count, MPI_MAX) != TR_OK)
+    if (maximum(dist, values, count) != TR_OK)
         dist_abort(dist, 3);
 }
 
@@ -279,7 +275,7 @@ static enum tr_status answer_one(struct dist *dist, int from, struct tr_err *err
     return status;
 }
 
-// Answers a request if one is there; whether one was.
+// Answers a request if one has come, and returns whether one had.
 static bool serve_once(struct dist *dist) {
     int waiting = 0;
     MPI_Status probe;
@@ -365,7 +361,7 @@ enum tr_status dist_request(struct dist *dist, const void *request, size_t size,
     return TR_OK;
 }
 
-// A barrier ends the service: who is in it has all its answers.
+// A barrier ends the service: a rank that has entered it waits for no more answers.
 void dist_serve_end(struct dist *dist) {
     MPI_Request barrier;
     bool serves_here = dist->rank == 0 && !dist->threads;

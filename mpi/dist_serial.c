@@ -60,12 +60,6 @@ bool dist_all_ok(struct dist *dist, bool ok) {
     return ok;
 }
 
-void dist_sum(struct dist *dist, double *values, int count) {
-    (void)dist;
-    (void)values;
-    (void)count;
-}
-
 void dist_max(struct dist *dist, double *values, int count) {
     (void)dist;
     (void)values;

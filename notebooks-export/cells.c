@@ -43,7 +43,7 @@ static enum tr_status walk_new(struct walk *walk, struct tr_err *err) {
                   "the counts of tokens", err);
 }
 
-// The tokens behind a mean over (layer, module) or (layer, module, sequence).
+// Counts the tokens behind a mean over (layer, module) or (layer, module, sequence).
 static int64_t count_tokens(const struct walk *walk, enum tr_variable_id id, int64_t element) {
     int64_t sequences = walk->job->excerpt.count[TR_DIM_SEQUENCE], count = 0;
     bool by_sequence = tr_variable_rank(id) == 4 && tr_variables[id].dims[3] == TR_DIM_SEQUENCE;
@@ -56,7 +56,7 @@ static int64_t count_tokens(const struct walk *walk, enum tr_variable_id id, int
     return count;
 }
 
-// All elements of the variables from `first` on that share a line.
+// Visits the elements of all variables from `first` on that share lines with it.
 static enum tr_status visit_elements(const struct walk *walk, struct nx_cell *cell, int first,
                                      int variables, struct tr_err *err) {
     const struct tr_excerpt *excerpt = &walk->job->excerpt;

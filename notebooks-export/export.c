@@ -10,7 +10,16 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "selection.h"
+#include "store/copy.h"
 #include "store/parts.h"
+
+static enum tr_status write_gzip(const struct nx_job *job, const char *path, struct tr_err *err) {
+    return tr_excerpt_write(job->trace, &job->excerpt, TR_FORM_GZIP, path, err);
+}
+
+static enum tr_status write_netcdf(const struct nx_job *job, const char *path, struct tr_err *err) {
+    return tr_excerpt_write(job->trace, &job->excerpt, TR_FORM_NETCDF, path, err);
+}
 
 const struct nx_exporter nx_exporters[] = {
     {.name = "csv",
@@ -28,26 +37,27 @@ const struct nx_exporter nx_exporters[] = {
      .summary = "a copy compressed by gzip, for readers without the zstd plugin",
      .takes = NX_VARIABLES,
      .everything = true,
-     .file = nx_hdf5},
+     .file = write_gzip},
     {.name = "netcdf",
      .suffix = ".nc",
      .summary = "the same as netCDF-4 that keeps to the CF conventions",
      .takes = NX_VARIABLES,
      .everything = true,
-     .file = nx_netcdf},
+     .file = write_netcdf},
     {.name = "notebook",
      .suffix = ".ipynb",
      .summary = "a Jupyter notebook that draws the usual figures",
+     .takes = NX_CHOICE,
      .text = nx_notebook},
     {.name = "html",
      .suffix = ".html",
      .summary = "a page of figures and their values, needs no network",
-     .takes = NX_FOLLOW,
+     .takes = NX_FOLLOW | NX_CHOICE,
      .text = nx_html},
     {.name = "svg",
      .suffix = ".svg",
      .summary = "figures as vector graphics, a folder of them or one",
-     .takes = NX_FIGURE | NX_FOLLOW,
+     .takes = NX_FIGURE | NX_FOLLOW | NX_CHOICE,
      .text = nx_svg,
      .folder = nx_svg_folder},
 };
@@ -94,6 +104,9 @@ static enum tr_status check_options(const struct nx_options *options,
         {options->comment, NX_COMMENT, "--comment"},
         {options->figure != NULL, NX_FIGURE, "--figure"},
         {options->follow, NX_FOLLOW, "--follow"},
+        {options->count != NULL, NX_CHOICE, "--count"},
+        {options->from != NULL, NX_CHOICE, "--from"},
+        {options->level != NULL, NX_CHOICE, "--level"},
     };
     for (size_t i = 0; i < sizeof special / sizeof *special; i++)
         if (special[i].given && !(exporter->takes & special[i].what))

@@ -25,6 +25,9 @@ struct nx_options {
     bool wide;             // csv: a column for each variable
     bool units;            // csv: a row of units below the header
     const char *figure;    // svg: the name of one of nx_figures; NULL: all
+    const char *count;     // size of the sets of least important layers
+    const char *from;      // the first step that these rest on
+    const char *level;     // confidence of intervals
     bool follow;           // html, svg: again whenever the store is published (follow.h)
     bool comment;          // csv: where the values come from, in lines that begin with #
 };
@@ -44,6 +47,7 @@ enum nx_takes {
     NX_FIGURE = 8,
     NX_FOLLOW = 16,
     NX_VARIABLES = 32,
+    NX_CHOICE = 64, // of the least important layers: --count, --from, --level
 };
 
 struct nx_exporter {
@@ -77,8 +81,6 @@ enum tr_status nx_export(const struct nx_options *options, struct tr_string *not
 enum tr_status nx_csv(const struct nx_job *job, FILE *out, struct tr_err *err);
 enum tr_status nx_json(const struct nx_job *job, FILE *out, struct tr_err *err);
 enum tr_status nx_notebook(const struct nx_job *job, FILE *out, struct tr_err *err);
-enum tr_status nx_hdf5(const struct nx_job *job, const char *path, struct tr_err *err);
-enum tr_status nx_netcdf(const struct nx_job *job, const char *path, struct tr_err *err);
 enum tr_status nx_html(const struct nx_job *job, FILE *out, struct tr_err *err);
 enum tr_status nx_svg(const struct nx_job *job, FILE *out, struct tr_err *err);
 enum tr_status nx_svg_folder(const struct nx_job *job, const char *folder, struct tr_err *err);

@@ -8,7 +8,7 @@
 #include "base/file.h"
 #include "store/parts.h"
 
-// Which file a name stands for, and in which state.
+// Tells which file a name stands for and in which state it is.
 struct identity {
     dev_t device;
     ino_t inode;
@@ -40,7 +40,7 @@ static enum tr_status export_once(const struct nx_options *options,
     return status;
 }
 
-// Whether trying again later may help.
+// Whether a failure may go away when the run publishes again.
 static bool may_pass(enum tr_status status) {
     return status == TR_EFORMAT || status == TR_EIO;
 }
@@ -49,7 +49,7 @@ static enum tr_status follow_run(struct nx_options *options, const char *parts,
                                  const struct nx_follower *follower, struct tr_err *err) {
     struct identity seen = {0};
     for (;;) {
-        // In this order: what is published before the folder goes is still seen.
+        // The folder is looked for first: what is published before it goes is still seen then.
         bool running = tr_file_exists(parts);
         struct identity now = identify(options->store);
         if (!is_same(&now, &seen) || !(running || now.inode)) {

@@ -31,8 +31,9 @@ enum tr_status nx_html(const struct nx_job *job, FILE *out, struct tr_err *err) 
     struct tr_string text = {0};
     enum tr_status status;
     TR_GO(status, nx_data_load(&data, job->trace, &job->excerpt, err), out);
+    TR_GO(status, nx_analyze(&result, job, true, err), out);
+    TR_GO(status, nx_data_choose(&data, &result, err), out);
     TR_GO(status, build_all(figures, &page.count, &data, err), out);
-    TR_GO(status, nx_analyze(&result, job, err), out);
     status = nx_page_write(&text, &page, err);
     if (status == TR_OK)
         fwrite(text.data, 1, text.size, out);

@@ -15,7 +15,7 @@ struct value {
     const char *name;
     struct tr_string text;
 };
-enum { STORE, SERIES, PATH, EXCERPT, READER, PLOTS, ABOUT, TABLE, VALUES };
+enum { STORE, SERIES, PATH, EXCERPT, READER, PLOTS, ABOUT, TABLE, RULE, VALUES };
 
 // ---- values ----------------------------------------------------------------------------------
 
@@ -111,7 +111,8 @@ static enum tr_status make_values(struct value *values, const struct nx_job *job
     TR_TRY(put_excerpt(&values[EXCERPT].text, job, err));
     TR_TRY(put_source(&values[READER].text, nx_notebook_reader, err));
     TR_TRY(put_source(&values[PLOTS].text, nx_notebook_plots, err));
-    return nx_notebook_table(job, &values[TABLE].text, &values[ABOUT].text, err);
+    return nx_notebook_table(job, &values[TABLE].text, &values[ABOUT].text, &values[RULE].text,
+                             err);
 }
 
 // The value whose name stands between @ at the start of the text; NULL when none does.
@@ -233,7 +234,7 @@ enum tr_status nx_notebook(const struct nx_job *job, FILE *out, struct tr_err *e
     struct value values[VALUES] = {
         [STORE] = {.name = "STORE"},     [SERIES] = {.name = "SERIES"}, [PATH] = {.name = "PATH"},
         [EXCERPT] = {.name = "EXCERPT"}, [READER] = {.name = "READER"}, [PLOTS] = {.name = "PLOTS"},
-        [ABOUT] = {.name = "ABOUT"},     [TABLE] = {.name = "TABLE"},
+        [ABOUT] = {.name = "ABOUT"},     [TABLE] = {.name = "TABLE"},   [RULE] = {.name = "RULE"},
     };
     json_t *cells = json_array();
     enum tr_status status = make_values(values, job, err);

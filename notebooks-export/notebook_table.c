@@ -3,12 +3,23 @@
 
 #include <math.h>
 
+#include "analysis/rule.h"
 #include "job_analysis.h"
 
-// An empty field for what the data cannot support.
+// A number that the data cannot support is an empty field.
 static enum tr_status put_number(struct tr_string *table, double value, struct tr_err *err) {
     return isfinite(value) ? tr_string_format(table, err, ",%.6g", value)
                            : tr_string_append(table, ",", 1, err);
+}
+
+// As the report prints it: it may be a bound.
+static enum tr_status put_probability(struct tr_string *table, double p,
+                                      const struct an_result *result, struct tr_err *err) {
+    char text[AN_PROBABILITY_MAX];
+    if (result->method == AN_NO_INTERVAL || !isfinite(p))
+        return put_number(table, NAN, err);
+    return tr_string_format(table, err, ",%s",
+                            an_probability_text(p, result->settings.resamples, text));
 }
 
 // The label of a checkpoint may be its name: what would end a Python or CSV string becomes '?'.
@@ -27,17 +38,14 @@ static enum tr_status put_unit(struct tr_string *table, const struct an_result *
                                const struct an_group_result *group, int64_t u, struct tr_err *err) {
     const struct an_unit *unit = &group->unit[u];
     const struct an_estimate *mean = &unit->by[AN_MEAN], *worst = &unit->by[AN_WORST];
-    const double numbers[] = {mean->value,
-                              mean->low,
-                              mean->high,
-                              worst->value,
-                              worst->high,
-                              unit->share,
-                              an_choice_probability(&group->set[AN_MEAN].choice, u, group->count)};
+    const double numbers[] = {mean->value,  mean->low,   mean->high,
+                              worst->value, worst->high, unit->share};
     TR_TRY(tr_string_format(table, err, "%s,%lld", tr_module_names[unit->module],
                             (long long)unit->layer));
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         TR_TRY(put_number(table, numbers[i], err));
+    TR_TRY(put_probability(
+        table, an_choice_probability(&group->set[AN_MEAN].choice, u, group->count), result, err));
     return put_onset(table, result, unit->onset, err);
 }
 
@@ -58,16 +66,17 @@ static enum tr_status put_table(struct tr_string *table, const struct nx_job *jo
 }
 
 static enum tr_status put_about(struct tr_string *about, const struct an_result *result,
-                                struct tr_err *err) {
+                                const char *rule, struct tr_err *err) {
     const struct an_settings *settings = &result->settings;
     TR_TRY(tr_string_format(
         about, err,
-        "Computed by trace-analyze over all %lld complete checkpoints, about a quarter of the "
-        "layers of each module, by their mean over training. `low` to `high` is its %g %% "
-        "interval (%s over %lld sequences, %lld resamples, seed %llu). `worst` is the highest at "
+        "Computed by trace-analyze over %lld checkpoints: the least important layers of each "
+        "module, %s. `low` to `high` is the %g %% "
+        "interval of the mean (%s over %lld sequences, %lld resamples, seed %llu). `worst` is the "
+        "highest at "
         "any checkpoint; below `worst_bound` the importance is at every checkpoint, with %g %% "
         "confidence (one-sided). ",
-        (long long)result->series.checkpoints, 100 * settings->level,
+        (long long)result->series.claimed, rule, 100 * settings->level,
         an_method_name(result->method), (long long)result->series.sequences,
         (long long)settings->resamples, (unsigned long long)settings->seed, 100 * settings->level));
     return tr_string_format(
@@ -78,12 +87,15 @@ static enum tr_status put_about(struct tr_string *about, const struct an_result 
 }
 
 enum tr_status nx_notebook_table(const struct nx_job *job, struct tr_string *table,
-                                 struct tr_string *about, struct tr_err *err) {
+                                 struct tr_string *about, struct tr_string *rule,
+                                 struct tr_err *err) {
     struct an_result result;
-    TR_TRY(nx_analyze(&result, job, err));
+    TR_TRY(nx_analyze(&result, job, true, err));
     enum tr_status status = put_table(table, job, &result, err);
     if (status == TR_OK)
-        status = put_about(about, &result, err);
+        status = an_rule_text(rule, &result, err);
+    if (status == TR_OK)
+        status = put_about(about, &result, rule->data, err);
     an_result_free(&result);
     return status;
 }

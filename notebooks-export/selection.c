@@ -21,7 +21,7 @@ static bool next_item(const char **list, char item[ITEM_MAX]) {
 
 // ---- numbers ---------------------------------------------------------------------------------
 
-// "7", "0-3", "512-": the last goes on to INT64_MAX.
+// Parses "7", "0-3" or "512-"; the last goes on to INT64_MAX.
 static bool parse_range(const char *item, int64_t *first_p, int64_t *last_p) {
     char low[ITEM_MAX];
     size_t size = strcspn(item, "-");
@@ -57,7 +57,7 @@ static enum tr_status none_there(const struct numbers *numbers, const struct tr_
                    (long long)high);
 }
 
-// Marks what the list names. A single number must be there, a range must hold something.
+// Marks what the list names. A single number has to be there, a range has to hold one that is.
 static enum tr_status mark_numbers(const struct numbers *numbers, const struct tr_excerpt *excerpt,
                                    bool *marked, const char *path, struct tr_err *err) {
     const char *list = numbers->list;

@@ -9,6 +9,7 @@
 #include "export/export.h"
 #include "figures/figures.h"
 #include "figures/svg.h"
+#include "job_analysis.h"
 
 static bool possible(const struct nx_figure_row *row, const struct nx_data *data) {
     return !row->possible || row->possible(data);
@@ -20,6 +21,23 @@ static enum tr_status draw(struct tr_string *out, const struct nx_figure_row *ro
     TR_TRY(nx_figure_build(&figure, row, data, err));
     enum tr_status status = nx_svg_document(out, &figure, source, err);
     nx_figure_free(&figure);
+    return status;
+}
+
+// What figures show, with the sets of the analysis where they show these.
+static enum tr_status load(struct nx_data *data, const struct nx_job *job, bool chooses,
+                           struct tr_err *err) {
+    struct an_result result = {0};
+    enum tr_status status;
+    TR_TRY(nx_data_load(data, job->trace, &job->excerpt, err));
+    if (!chooses)
+        return TR_OK;
+    TR_GO(status, nx_analyze(&result, job, false, err), out);
+    status = nx_data_choose(data, &result, err);
+out:
+    an_result_free(&result);
+    if (status != TR_OK)
+        nx_data_free(data);
     return status;
 }
 
@@ -46,7 +64,7 @@ enum tr_status nx_svg(const struct nx_job *job, FILE *out, struct tr_err *err) {
     struct tr_string text = {0};
     enum tr_status status;
     TR_TRY(find(&row, job->options->figure, err));
-    TR_TRY(nx_data_load(&data, job->trace, &job->excerpt, err));
+    TR_TRY(load(&data, job, row->chooses, err));
     if (possible(row, &data))
         status = draw(&text, row, &data, job->options->store, err);
     else
@@ -66,7 +84,7 @@ static enum tr_status file_path(struct tr_string *path, const char *folder,
     return tr_string_format(path, err, "%s/%s.svg", folder, row->name);
 }
 
-// Whether all files may be written, before any is.
+// Checks that every file may be written before the first one is.
 static enum tr_status check_folder(const struct nx_job *job, const char *folder,
                                    struct tr_err *err) {
     size_t size = strlen(folder);
@@ -106,7 +124,7 @@ enum tr_status nx_svg_folder(const struct nx_job *job, const char *folder, struc
     TR_TRY(check_folder(job, folder, err));
     if (mkdir(folder, 0777) && errno != EEXIST)
         return tr_fail(err, TR_EIO, "cannot create the folder %s: %s", folder, strerror(errno));
-    TR_TRY(nx_data_load(&data, job->trace, &job->excerpt, err));
+    TR_TRY(load(&data, job, true, err));
     enum tr_status status = TR_OK;
     for (int i = 0; i < nx_figure_count && status == TR_OK; i++)
         if (possible(&nx_figures[i], &data))

@@ -27,6 +27,14 @@ static const struct option_row rows[] = {
     {"steps", 's', "LIST", "Training steps, such as 0,512,1000- (default: all)", OPTION_TEXT,
      SETS(steps)},
 
+    {.kind = OPTION_HEADING,
+     .help = "Which layers html, notebook and svg call the least important:"},
+    {"count", 0, "N", "How many they are (default: about a quarter of the layers)", OPTION_TEXT,
+     SETS(count)},
+    {"from", 0, "STEP", "Choose by the checkpoints from this training step on (default: all)",
+     OPTION_TEXT, SETS(from)},
+    {"level", 0, "P", "Confidence of intervals (default: 0.95)", OPTION_TEXT, SETS(level)},
+
     {.kind = OPTION_HEADING, .help = "Of one format:"},
     {"wide", 0, NULL, "csv: a column for each variable, not a line for each value", OPTION_FLAG,
      SETS(wide)},

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "base/strings.h"
+#include "base/wrap.h"
 #include "exit.h"
 #include "info_options.h"
 #include "store/parts.h"
@@ -18,30 +19,19 @@ enum { COLUMNS = 80, KEY_COLUMNS = 16, FAILURES_SHOWN = 20 };
 // ---- printing --------------------------------------------------------------------------------
 
 // The text in lines of at most 80 columns, the first beginning at `column`, the others indented.
-// Control characters, which a file may hold, do not reach the terminal.
 static void print_wrapped(int column, const char *text) {
-    int at = column;
+    struct tr_wrap wrap = {.width = COLUMNS, .column = column, .indent = KEY_COLUMNS};
+    struct tr_string lines = {0};
     while (*text) {
-        int word = (int)strcspn(text, " \n");
-        if (at > KEY_COLUMNS && at + 1 + word > COLUMNS) {
-            printf("\n%*s", KEY_COLUMNS, "");
-            at = KEY_COLUMNS;
-        } else if (at > column) {
-            putchar(' ');
-            at++;
-        }
-        for (int i = 0; i < word; i++)
-            putchar((unsigned char)text[i] < 0x20 || text[i] == 0x7f ? '?' : text[i]);
-        at += word;
-        text += word;
-        bool line_ends = *text == '\n';
-        text += strspn(text, " \n");
-        if (line_ends && *text) {
-            printf("\n%*s", KEY_COLUMNS, "");
-            at = column = KEY_COLUMNS;
-        }
+        size_t size = strcspn(text, "\n");
+        tr_wrap_words(&lines, text, size, &wrap, NULL);
+        text += size + strspn(text + size, " \n");
+        if (*text)
+            tr_string_format(&lines, NULL, "\n%*s", KEY_COLUMNS, "");
+        wrap.column = KEY_COLUMNS;
     }
-    putchar('\n');
+    puts(lines.size ? lines.data : "");
+    tr_string_free(&lines);
 }
 
 static void print_line(const char *key, const char *format, ...)

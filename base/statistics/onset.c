@@ -6,20 +6,6 @@
 #include "base/alloc.h"
 #include "statistics/order.h"
 
-int64_t an_onset(const bool *holds, int64_t count) {
-    int64_t first = count;
-    while (first > 0 && holds[first - 1])
-        first--;
-    return first;
-}
-
-int64_t an_onset_at_least(const double *series, int64_t count, double least) {
-    int64_t first = count;
-    while (first > 0 && series[first - 1] >= least)
-        first--;
-    return first;
-}
-
 enum tr_status an_mark_lowest(bool *lowest, const double *values, int64_t checkpoints,
                               int64_t units, int64_t k, struct tr_err *err) {
     int64_t *order;

@@ -7,13 +7,6 @@
 
 #include "base/status.h"
 
-// When something was decided: the first index from which it holds to the end; `count`: never, it
-// does not hold at the last.
-int64_t an_onset(const bool *holds, int64_t count);
-
-// The same for series[i] >= least. NaN does not hold.
-int64_t an_onset_at_least(const double *series, int64_t count, double least);
-
 // overlap[checkpoints]: of the k lowest units at the last checkpoint, the share that is among the k
 // lowest at each. chance is k / units. values[checkpoints, units]; ties go to the lower unit; where
 // fewer than k units have a value, all those do. TR_ENOMEM, TR_EUSAGE unless 1 <= k <= units.

@@ -22,19 +22,6 @@ static enum tr_status scale(double *z, const double *deviation, int64_t count, s
     return TR_OK;
 }
 
-enum tr_status an_robust_z(double *z, const double *values, int64_t count, struct tr_err *err) {
-    double *sorted;
-    TR_TRY(TR_NEW(&sorted, count, "deviations", err));
-    for (int64_t i = 0; i < count; i++)
-        sorted[i] = values[i];
-    double middle = an_median(sorted, an_keep_finite(sorted, count));
-    for (int64_t i = 0; i < count; i++)
-        sorted[i] = isfinite(values[i]) ? values[i] - middle : NAN;
-    enum tr_status status = scale(z, sorted, count, err);
-    free(sorted);
-    return status;
-}
-
 static double against_neighbours(const double *series, int64_t count, int64_t at) {
     double around[2 * REACH];
     int64_t neighbours = 0;

@@ -6,14 +6,11 @@
 
 #include "base/status.h"
 
-// z[count] = (value - median) / (1.4826 median |value - median|): how many standard deviations from
-// the middle, for values that may hold outliers. NaN for what is not finite. Where more than half
-// the values are equal: 0 for those, infinite for the others.
-enum tr_status an_robust_z(double *z, const double *values, int64_t count, struct tr_err *err);
-
-// The same for a series, each value against the median of the up to four values within two steps of
-// it: finds a checkpoint that fits its neighbours badly, whatever the trend. Fewer than five values
-// give NaN.
+// z[count] = deviation / (1.4826 median |deviation|): how many standard deviations each value of a
+// series is from the median of the up to four values within two steps of it, where values may be
+// outliers. Finds a checkpoint that fits its neighbours badly, whatever the trend. NaN for what is
+// not finite and for fewer than five values. Where more than half the deviations are 0: 0 for
+// those, infinite for the others.
 enum tr_status an_neighbour_z(double *z, const double *series, int64_t count, struct tr_err *err);
 
 #endif

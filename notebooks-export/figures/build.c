@@ -9,7 +9,7 @@ void nx_checkpoint_columns(struct nx_panel *panel, const struct nx_data *data) {
     panel->x.scale = (struct nx_scale){NX_BANDS, 0, (double)data->checkpoints};
     panel->x.names = data->column;
     snprintf(panel->x.label, sizeof panel->x.label, "%s%s", nx_progress_label(data->by),
-             data->by == NX_BY_ORDER ? "" : ", a column for each checkpoint");
+             data->by == AN_AXIS_INDEX ? "" : ", a column for each checkpoint");
 }
 
 void nx_checkpoint_places(struct nx_panel *panel, const struct nx_data *data) {

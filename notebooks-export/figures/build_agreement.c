@@ -67,7 +67,7 @@ static enum tr_status begin(struct nx_panel **panel_p, struct nx_figure *figure,
     return TR_OK;
 }
 
-// The last row: what random orders would give.
+// The last row shows what random orders would give.
 static void show_chance(struct nx_panel *panel, double chance) {
     panel->row[TR_MODULES] =
         (struct nx_row){.name = "chance", .paint = NX_INK, .dashed = true, .named = true};
@@ -95,10 +95,19 @@ static enum tr_status fill(struct nx_panel *jaccard, struct nx_panel *w, const s
     return status;
 }
 
+// As many as the analysis chose of the first module shown, where not all of the layers are.
+static int64_t lowest_count(const struct nx_data *data) {
+    int module = 0;
+    while (module < TR_MODULES - 1 && !data->shown[module])
+        module++;
+    int64_t count = nx_lowest_count(data, module);
+    return count < data->layers ? count : an_default_count(data->layers);
+}
+
 enum tr_status nx_build_agreement(struct nx_figure *figure, const struct nx_data *data,
                                   struct tr_err *err) {
     struct nx_panel *jaccard, *w;
-    int64_t k = an_default_count(data->layers);
+    int64_t k = lowest_count(data);
     char title[NX_LABEL];
     snprintf(title, sizeof title, "The %lld lowest layers, against the last checkpoint",
              (long long)k);

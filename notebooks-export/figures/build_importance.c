@@ -21,10 +21,18 @@ static struct nx_scale common_scale(const struct nx_data *data) {
     return common;
 }
 
-static void name_layers(struct nx_panel *panel, const struct nx_data *data) {
+// A panel of a module: a row for each layer, a column for each checkpoint.
+static enum tr_status begin_panel(struct nx_panel **panel_p, struct nx_figure *figure,
+                                  const struct nx_data *data, int module, struct tr_err *err) {
+    struct nx_panel *panel;
+    TR_TRY(nx_panel_begin(&panel, figure, nx_module_titles[module], data->layers, data->checkpoints,
+                          err));
+    panel->values = data->importance[module];
     for (int64_t row = 0; row < panel->rows; row++)
         snprintf(panel->row[row].name, sizeof panel->row[row].name, "layer %s", data->layer[row]);
     snprintf(panel->quantity, sizeof panel->quantity, IMPORTANCE);
+    *panel_p = panel;
+    return TR_OK;
 }
 
 enum tr_status nx_build_heat_map(struct nx_figure *figure, const struct nx_data *data,
@@ -34,12 +42,9 @@ enum tr_status nx_build_heat_map(struct nx_figure *figure, const struct nx_data 
         struct nx_panel *panel;
         if (!data->shown[module])
             continue;
-        TR_TRY(nx_panel_begin(&panel, figure, nx_module_titles[module], data->layers,
-                              data->checkpoints, err));
+        TR_TRY(begin_panel(&panel, figure, data, module, err));
         panel->marks = NX_CELLS;
-        panel->values = data->importance[module];
         panel->height = height;
-        name_layers(panel, data);
         nx_checkpoint_columns(panel, data);
         panel->y = (struct nx_axis){
             .scale = {NX_BANDS, 0, (double)data->layers}, .label = "Layer", .names = data->layer};
@@ -62,12 +67,9 @@ enum tr_status nx_build_lines(struct nx_figure *figure, const struct nx_data *da
         struct nx_panel *panel;
         if (!data->shown[module])
             continue;
-        TR_TRY(nx_panel_begin(&panel, figure, nx_module_titles[module], data->layers,
-                              data->checkpoints, err));
+        TR_TRY(begin_panel(&panel, figure, data, module, err));
         panel->marks = NX_LINES;
-        panel->values = data->importance[module];
         panel->height = 90;
-        name_layers(panel, data);
         for (int64_t row = 0; row < panel->rows; row++) {
             panel->row[row].paint = NX_BY_DEPTH;
             panel->row[row].shade = depth > 0 ? (double)data->number[row] / depth : 0;

@@ -1,8 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Figures of one line or one matrix: loss, spans, cost of a drop.
+#include <math.h>
 #include <stdio.h>
 
 #include "build.h"
+
+static int64_t without_loss(const struct nx_data *data) {
+    int64_t count = 0;
+    for (int64_t c = 0; c < data->checkpoints; c++)
+        count += !isfinite(data->nll[c]);
+    return count;
+}
 
 enum tr_status nx_build_loss(struct nx_figure *figure, const struct nx_data *data,
                              struct tr_err *err) {
@@ -17,9 +25,16 @@ enum tr_status nx_build_loss(struct nx_figure *figure, const struct nx_data *dat
     panel->y = (struct nx_axis){
         .scale = nx_scale_round(nx_scale_of(NX_LINEAR, data->nll, data->checkpoints)),
         .label = "Loss (nats per token)"};
-    return tr_string_format(&figure->caption, err,
+    TR_TRY(tr_string_format(&figure->caption, err,
                             "Mean negative log-likelihood of the next token over the calibration "
-                            "text.");
+                            "text."));
+    int64_t without = without_loss(data);
+    if (without == 0)
+        return TR_OK;
+    return tr_string_format(&figure->caption, err,
+                            " Not drawn: %lld checkpoint%s whose loss is not finite in every "
+                            "sequence.",
+                            (long long)without, without == 1 ? "" : "s");
 }
 
 enum tr_status nx_build_spans(struct nx_figure *figure, const struct nx_data *data,

@@ -33,7 +33,7 @@ out:
     return status;
 }
 
-// Who is never among the ranks shown is not drawn.
+// A layer that is never among the ranks shown is not drawn.
 static void leave_out(double *ranks, int64_t layers, int64_t checkpoints, int64_t shown) {
     for (int64_t layer = 0; layer < layers; layer++) {
         double best = INFINITY, *row = ranks + layer * checkpoints;
@@ -44,24 +44,57 @@ static void leave_out(double *ranks, int64_t layers, int64_t checkpoints, int64_
     }
 }
 
-// Those among the lowest at the end have colours and names; who only visits is in the background.
-static void paint_rows(struct nx_panel *panel, const struct nx_data *data, int64_t lowest,
+// A layer's place in the set that the analysis chose; -1: it is not in it.
+static int64_t place_of(const struct nx_data *data, int module, int64_t layer) {
+    for (int64_t place = 0; place < data->chosen_count[module]; place++)
+        if (data->chosen[module][place] == layer)
+            return place;
+    return -1;
+}
+
+// The layers of the set have colours and names; those that only pass through are faint.
+static void paint_rows(struct nx_panel *panel, const struct nx_data *data, int module,
                        int64_t shown) {
     for (int64_t row = 0; row < panel->rows; row++) {
         double last = panel->own_values[(row + 1) * panel->columns - 1];
+        int64_t place = place_of(data, module, data->number[row]);
         struct nx_row *style = &panel->row[row];
         snprintf(style->name, sizeof style->name, "layer %s", data->layer[row]);
         style->named = last <= (double)shown;
-        style->paint = last <= (double)lowest ? NX_DISTINCT_COLOUR : NX_FAINT;
-        style->colour = style->paint == NX_FAINT ? 0 : (int64_t)last - 1;
+        style->paint = place >= 0 ? NX_DISTINCT_COLOUR : NX_FAINT;
+        style->colour = place >= 0 ? place : 0;
     }
+}
+
+// The highest rank shown: RANKS_MAX, or more where more layers were chosen.
+static int64_t ranks_shown(const struct nx_data *data) {
+    int64_t shown = RANKS_MAX;
+    for (int module = 0; module < TR_MODULES; module++)
+        if (data->chosen_count[module] > shown)
+            shown = data->chosen_count[module];
+    return shown < data->layers ? shown : data->layers;
+}
+
+// "Coloured: the least important layers by ... Attention: 1, 0, 7. MLP: 3."
+static enum tr_status name_chosen(struct tr_string *caption, const struct nx_data *data,
+                                  struct tr_err *err) {
+    if (!data->rule)
+        return TR_OK;
+    TR_TRY(tr_string_format(caption, err, " Coloured: the least important layers %s.", data->rule));
+    for (int module = 0; module < TR_MODULES; module++)
+        for (int64_t i = 0; i < data->chosen_count[module]; i++) {
+            bool last = i == data->chosen_count[module] - 1;
+            if (i == 0)
+                TR_TRY(tr_string_format(caption, err, " %s: ", nx_module_titles[module]));
+            TR_TRY(tr_string_format(caption, err, "%lld%s", (long long)data->chosen[module][i],
+                                    last ? "." : ", "));
+        }
+    return TR_OK;
 }
 
 enum tr_status nx_build_ranks(struct nx_figure *figure, const struct nx_data *data,
                               struct tr_err *err) {
-    int64_t shown = data->layers < RANKS_MAX ? data->layers : RANKS_MAX;
-    int64_t lowest =
-        an_default_count(data->layers) < NX_DISTINCT ? an_default_count(data->layers) : NX_DISTINCT;
+    int64_t shown = ranks_shown(data);
     int64_t stride = (data->checkpoints - 1) / COLUMNS_MAX + 1;
     for (int module = 0; module < TR_MODULES; module++) {
         struct nx_panel *panel;
@@ -77,7 +110,7 @@ enum tr_status nx_build_ranks(struct nx_figure *figure, const struct nx_data *da
         panel->marks = NX_POINTS;
         panel->stride = stride;
         panel->height = fmax(9.0 * (double)shown, 60);
-        paint_rows(panel, data, lowest, shown);
+        paint_rows(panel, data, module, shown);
         snprintf(panel->quantity, sizeof panel->quantity, "rank");
         nx_checkpoint_columns(panel, data);
         panel->y = (struct nx_axis){.scale = {NX_LINEAR, (double)shown + 0.5, 0.5},
@@ -85,10 +118,8 @@ enum tr_status nx_build_ranks(struct nx_figure *figure, const struct nx_data *da
                                     .label = "Rank (1: lowest)"};
     }
     nx_label_last(figure);
-    TR_TRY(tr_string_format(&figure->caption, err,
-                            "The %lld lowest ranks; coloured: the layers that are the %lld lowest "
-                            "at the last checkpoint.",
-                            (long long)shown, (long long)lowest));
+    TR_TRY(tr_string_format(&figure->caption, err, "The %lld lowest ranks.", (long long)shown));
+    TR_TRY(name_chosen(&figure->caption, data, err));
     if (stride > 1)
         TR_TRY(tr_string_format(&figure->caption, err, " Drawn through every %lldth checkpoint.",
                                 (long long)stride));

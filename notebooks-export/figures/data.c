@@ -4,100 +4,48 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
+#include "analysis/rule.h"
 #include "base/alloc.h"
 #include "base/strings.h"
 
 const char *const nx_module_titles[TR_MODULES] = {"Attention", "MLP", "Block"};
 
-const char *nx_progress_label(enum nx_progress by) {
-    static const char *const labels[] = {"Tokens seen", "Training step", "Checkpoint"};
+const char *nx_progress_label(enum an_axis by) {
+    static const char *const labels[AN_AXES] = {"Tokens seen", "Training step", "Checkpoint"};
     return labels[by];
 }
 
 struct nx_scale nx_progress_scale(const struct nx_data *data) {
-    if (data->by == NX_BY_ORDER)
+    if (data->by == AN_AXIS_INDEX)
         return nx_scale_of(NX_LINEAR, data->at, data->checkpoints);
     return nx_scale_of(data->at[0] == 0 ? NX_LOG_ZERO : NX_LOG, data->at, data->checkpoints);
 }
 
 // ---- the checkpoints -------------------------------------------------------------------------
 
-// What the rows say of themselves.
-struct rows {
-    int64_t count;
-    const int64_t *index; // [count] rows of the trace; borrowed
-    int64_t *step;        // [count] -1: unknown
-    double *tokens;       // [count] NaN: unknown
-    bool stages;          // more than one
-};
-
-static enum tr_status rows_read(struct rows *rows, const struct tr_trace *trace,
-                                struct tr_err *err) {
-    TR_TRY(TR_NEW(&rows->step, rows->count, "steps", err));
-    TR_TRY(TR_NEW(&rows->tokens, rows->count, "tokens seen", err));
-    for (int64_t i = 0; i < rows->count; i++) {
-        int64_t row = rows->index[i];
-        TR_TRY(tr_trace_read(trace, TR_V_STEP, row, 1, &rows->step[i], err));
-        TR_TRY(tr_trace_read(trace, TR_V_TOKENS_SEEN, row, 1, &rows->tokens[i], err));
-        rows->stages |= strcmp(tr_trace_string(trace, TR_V_STAGE, row),
-                               tr_trace_string(trace, TR_V_STAGE, rows->index[0])) != 0;
-    }
-    return TR_OK;
-}
-
-static void rows_free(struct rows *rows) {
-    free(rows->step);
-    free(rows->tokens);
-}
-
-// Fills `at` with tokens or steps; false when one is unknown or they do not grow.
-static bool place_by(double *at, const struct rows *rows, enum nx_progress by) {
-    for (int64_t i = 0; i < rows->count; i++) {
-        at[i] = by == NX_BY_TOKENS ? rows->tokens[i] : (double)rows->step[i];
-        if (!isfinite(at[i]) || at[i] < 0 || (i > 0 && at[i] <= at[i - 1]))
-            return false;
-    }
-    return true;
-}
-
-static void place(struct nx_data *data, const struct rows *rows) {
-    for (data->by = NX_BY_TOKENS; data->by < NX_BY_ORDER; data->by++)
-        if (place_by(data->at, rows, data->by))
-            return;
-    for (int64_t i = 0; i < rows->count; i++)
-        data->at[i] = (double)(i + 1);
-}
-
-// Tokens to three digits, steps exactly: "12.6M", "512", "143k".
+// Tokens to three digits, steps and numbers exactly: "12.6M", "512", "143k".
 static enum tr_status name_column(char **column_p, const struct nx_data *data, int64_t i,
-                                  struct tr_err *err) {
+                                  const struct an_checkpoint *checkpoint, struct tr_err *err) {
     char number[NX_NUMBER_MAX];
-    bool thousands = data->at[i] >= 10000 && fmod(data->at[i], 1000) == 0;
-    if (data->by == NX_BY_TOKENS || thousands)
-        nx_number_text(NX_COUNT, data->at[i], data->by == NX_BY_TOKENS ? 3 : 6, number);
+    if (data->by == AN_AXIS_STEP)
+        return tr_strdup(column_p, checkpoint->column, err);
+    if (data->by == AN_AXIS_TOKENS)
+        nx_number_text(NX_COUNT, data->at[i], 3, number);
     else
         snprintf(number, sizeof number, "%.0f", data->at[i]);
     return tr_strdup(column_p, number, err);
 }
 
-// Its step, else its name; then the tokens.
-static enum tr_status describe(char **label_p, const struct tr_trace *trace,
-                               const struct rows *rows, int64_t i, struct tr_err *err) {
+// A checkpoint's full label: its short one, then the tokens.
+static enum tr_status describe(char **label_p, const struct an_checkpoint *checkpoint,
+                               struct tr_err *err) {
     struct tr_string label = {0};
-    int64_t row = rows->index[i];
     char number[NX_NUMBER_MAX];
-    enum tr_status status = TR_OK;
-    if (rows->stages)
-        status = tr_string_format(&label, err, "%s ", tr_trace_string(trace, TR_V_STAGE, row));
-    if (status == TR_OK && rows->step[i] >= 0)
-        status = tr_string_format(&label, err, "step %lld", (long long)rows->step[i]);
-    else if (status == TR_OK)
-        status = tr_string_format(&label, err, "%s", tr_trace_string(trace, TR_V_NAME, row));
-    if (status == TR_OK && isfinite(rows->tokens[i]))
+    enum tr_status status = tr_string_format(&label, err, "%s", checkpoint->label);
+    if (status == TR_OK && isfinite(checkpoint->tokens))
         status = tr_string_format(&label, err, ", %s tokens",
-                                  nx_number_text(NX_COUNT, rows->tokens[i], 3, number));
+                                  nx_number_text(NX_COUNT, checkpoint->tokens, 3, number));
     if (status == TR_OK)
         *label_p = label.data;
     else
@@ -105,21 +53,31 @@ static enum tr_status describe(char **label_p, const struct tr_trace *trace,
     return status;
 }
 
+static enum tr_status fill_checkpoints(struct nx_data *data, const struct an_checkpoint *checkpoint,
+                                       struct tr_err *err) {
+    for (int64_t i = 0; i < data->checkpoints; i++) {
+        data->at[i] = checkpoint[i].at + (data->by == AN_AXIS_INDEX); // people count from 1
+        TR_TRY(name_column(&data->column[i], data, i, &checkpoint[i], err));
+        TR_TRY(describe(&data->label[i], &checkpoint[i], err));
+        if (data->nll)
+            data->nll[i] = checkpoint[i].nll;
+    }
+    return TR_OK;
+}
+
 static enum tr_status load_checkpoints(struct nx_data *data, const struct tr_trace *trace,
                                        const struct tr_excerpt *excerpt, struct tr_err *err) {
-    struct rows rows = {.count = data->checkpoints, .index = excerpt->index[TR_DIM_CHECKPOINT]};
-    enum tr_status status;
-    TR_GO(status, TR_NEW(&data->at, rows.count, "the axis", err), out);
-    TR_GO(status, TR_NEW(&data->column, rows.count, "labels", err), out);
-    TR_GO(status, TR_NEW(&data->label, rows.count, "labels", err), out);
-    TR_GO(status, rows_read(&rows, trace, err), out);
-    place(data, &rows);
-    for (int64_t i = 0; i < rows.count && status == TR_OK; i++) {
-        TR_GO(status, name_column(&data->column[i], data, i, err), out);
-        status = describe(&data->label[i], trace, &rows, i, err);
-    }
-out:
-    rows_free(&rows);
+    int64_t count = data->checkpoints;
+    struct an_checkpoint *checkpoint;
+    TR_TRY(TR_NEW(&data->at, count, "the axis", err));
+    TR_TRY(TR_NEW(&data->column, count, "labels", err));
+    TR_TRY(TR_NEW(&data->label, count, "labels", err));
+    if (tr_trace_has(trace, TR_V_NLL))
+        TR_TRY(TR_NEW(&data->nll, count, "losses", err));
+    TR_TRY(an_timeline_load(&checkpoint, &data->by, trace, excerpt->index[TR_DIM_CHECKPOINT], count,
+                            err));
+    enum tr_status status = fill_checkpoints(data, checkpoint, err);
+    an_timeline_free(checkpoint, count);
     return status;
 }
 
@@ -158,36 +116,7 @@ static enum tr_status load_importance(struct nx_data *data, const struct tr_trac
     return status;
 }
 
-// The mean of what is finite; NaN of nothing.
-static double mean(const double *values, int64_t count) {
-    double sum = 0;
-    int64_t finite = 0;
-    for (int64_t i = 0; i < count; i++)
-        if (isfinite(values[i])) {
-            sum += values[i];
-            finite++;
-        }
-    return finite ? sum / (double)finite : NAN;
-}
-
-static enum tr_status load_nll(struct nx_data *data, const struct tr_trace *trace,
-                               const struct tr_excerpt *excerpt, struct tr_err *err) {
-    double *row;
-    int64_t sequences = tr_excerpt_elements(excerpt, TR_V_NLL);
-    TR_TRY(TR_NEW(&data->nll, data->checkpoints, "losses", err));
-    TR_TRY(TR_NEW(&row, sequences, "losses", err));
-    enum tr_status status = TR_OK;
-    for (int64_t i = 0; i < data->checkpoints && status == TR_OK; i++) {
-        status = tr_excerpt_read(trace, excerpt, TR_V_NLL, excerpt->index[TR_DIM_CHECKPOINT][i],
-                                 row, err);
-        if (status == TR_OK)
-            data->nll[i] = mean(row, sequences);
-    }
-    free(row);
-    return status;
-}
-
-// The matrix of the last checkpoint.
+// Loads the matrix of the last checkpoint that is shown.
 static enum tr_status load_spans(struct nx_data *data, const struct tr_trace *trace, int64_t row,
                                  struct tr_err *err) {
     const struct tr_layout *layout = &tr_trace_info(trace)->layout;
@@ -214,8 +143,6 @@ enum tr_status nx_data_load(struct nx_data *data, const struct tr_trace *trace,
     TR_GO(status, load_checkpoints(&new, trace, excerpt, err), out);
     TR_GO(status, load_layers(&new, excerpt, err), out);
     TR_GO(status, load_importance(&new, trace, excerpt, err), out);
-    if (tr_trace_has(trace, TR_V_NLL))
-        TR_GO(status, load_nll(&new, trace, excerpt, err), out);
     if (tr_trace_has(trace, TR_V_SPAN_SIMILARITY))
         status =
             load_spans(&new, trace, excerpt->index[TR_DIM_CHECKPOINT][new.checkpoints - 1], err);
@@ -225,6 +152,32 @@ out:
     else
         nx_data_free(&new);
     return status;
+}
+
+static enum tr_status copy_set(struct nx_data *data, int module,
+                               const struct an_group_result *group, struct tr_err *err) {
+    const struct an_choice *choice = &group->set[AN_MEAN].choice;
+    int64_t count = group->count < choice->present ? group->count : choice->present;
+    TR_TRY(TR_NEW(&data->chosen[module], count, "a set of layers", err));
+    for (int64_t i = 0; i < count; i++)
+        data->chosen[module][i] = group->unit[choice->order[i]].layer;
+    data->chosen_count[module] = count;
+    return TR_OK;
+}
+
+enum tr_status nx_data_choose(struct nx_data *data, const struct an_result *result,
+                              struct tr_err *err) {
+    struct tr_string rule = {0};
+    for (int module = 0; module < TR_MODULES; module++)
+        if (data->shown[module] && result->group[module])
+            TR_TRY(copy_set(data, module, result->group[module], err));
+    enum tr_status status = an_rule_text(&rule, result, err);
+    data->rule = rule.data;
+    return status;
+}
+
+int64_t nx_lowest_count(const struct nx_data *data, int module) {
+    return data->chosen[module] ? data->chosen_count[module] : an_default_count(data->layers);
 }
 
 static void free_texts(char **texts, int64_t count) {
@@ -242,8 +195,10 @@ void nx_data_free(struct nx_data *data) {
     for (int module = 0; module < TR_MODULES; module++) {
         free(data->importance[module]);
         free(data->cost[module]);
+        free(data->chosen[module]);
     }
     free(data->nll);
     free(data->spans);
+    free(data->rule);
     *data = (struct nx_data){0};
 }

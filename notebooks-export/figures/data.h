@@ -5,46 +5,57 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "analysis/result.h"
+#include "analysis/timeline.h"
 #include "figures/scale.h"
 #include "store/excerpt.h"
 #include "store/store.h"
 
 // What figures draw, in memory: the excerpt's checkpoints (complete ones), layers and modules.
 
-// What checkpoints are placed by: the first of these that is known for all of them and grows.
-enum nx_progress { NX_BY_TOKENS, NX_BY_STEP, NX_BY_ORDER };
-
 struct nx_data {
     int64_t checkpoints, layers;
-    enum nx_progress by;
-    double *at;      // [checkpoints] tokens, steps or 0, 1, 2 ...
+    enum an_axis by; // the first that is known of all these checkpoints and increases
+    double *at;      // [checkpoints] tokens, steps or 1, 2, 3 ...
     char **column;   // [checkpoints] the same, short: "12.6M"
     char **label;    // [checkpoints] in full: "step 512, 12.6M tokens"; may quote the file
     char **layer;    // [layers] their numbers in the model
     int64_t *number; // [layers]
     bool shown[TR_MODULES];
     double *importance[TR_MODULES]; // [layers, checkpoints] mean 1 - cos; NaN: absent
-    double *nll;                    // [checkpoints] nats per token; NULL: not measured
+    double *nll; // [checkpoints] nats per token, NaN by the rule of timeline.h; NULL: not measured
     // Where a store has them, else NULL. Both at the last checkpoint that has them.
     int64_t boundaries;
     double *spans; // [boundaries, boundaries] mean cosine of the stream at two boundaries
     double
         *cost[TR_MODULES]; // [layers] KL divergence when the sublayer is left out, nats per token
     const char *spans_label, *cost_label; // that checkpoint's label
+    // The least important layers as the analysis chose them (nx_data_choose); NULL: not chosen.
+    int64_t *chosen[TR_MODULES]; // [chosen_count] least important first
+    int64_t chosen_count[TR_MODULES];
+    char *rule; // by which they were chosen
 };
 
 enum tr_status nx_data_load(struct nx_data *data, const struct tr_trace *trace,
                             const struct tr_excerpt *excerpt, struct tr_err *err);
 void nx_data_free(struct nx_data *data);
 
+// Adds the sets of an analysis of the same store, so that figures show these and choose none.
+enum tr_status nx_data_choose(struct nx_data *data, const struct an_result *result,
+                              struct tr_err *err);
+
+// How many are the lowest of the module: as many as were chosen, else about a quarter of the
+// layers.
+int64_t nx_lowest_count(const struct nx_data *data, int module);
+
 // "Attention", "MLP", "Block": for people.
 extern const char *const nx_module_titles[TR_MODULES];
 
 // "Tokens seen", "Training step" or "Checkpoint".
-const char *nx_progress_label(enum nx_progress by);
+const char *nx_progress_label(enum an_axis by);
 
 // The scale of a continuous axis over the checkpoints: logarithmic, with a place for 0 when the
-// series begins there; linear for NX_BY_ORDER.
+// series begins there; linear for AN_AXIS_INDEX.
 struct nx_scale nx_progress_scale(const struct nx_data *data);
 
 #endif

@@ -21,13 +21,13 @@ static bool has_several_layers(const struct nx_data *data) {
 }
 
 const struct nx_figure_row nx_figures[] = {
-    {"heat-map", "Importance of every layer over training", NULL, nx_build_heat_map},
-    {"lines", "Importance over training, a line for each layer", NULL, nx_build_lines},
-    {"ranks", "The least important layers over training", has_several_layers, nx_build_ranks},
-    {"agreement", "How well the checkpoints agree", has_several_layers, nx_build_agreement},
-    {"spans", "Similarity of the residual stream between layers", has_spans, nx_build_spans},
-    {"loss", "Loss on the calibration text", has_loss, nx_build_loss},
-    {"cost", "Cost of leaving one sublayer out", has_cost, nx_build_cost},
+    {"heat-map", "Importance of every layer over training", NULL, false, nx_build_heat_map},
+    {"lines", "Importance over training, a line for each layer", NULL, false, nx_build_lines},
+    {"ranks", "The least important layers over training", has_several_layers, true, nx_build_ranks},
+    {"agreement", "How well the checkpoints agree", has_several_layers, true, nx_build_agreement},
+    {"spans", "Similarity of the residual stream between layers", has_spans, false, nx_build_spans},
+    {"loss", "Loss on the calibration text", has_loss, false, nx_build_loss},
+    {"cost", "Cost of leaving one sublayer out", has_cost, false, nx_build_cost},
 };
 _Static_assert(sizeof nx_figures / sizeof *nx_figures <= NX_FIGURES_MAX, "too many figures");
 const int nx_figure_count = sizeof nx_figures / sizeof *nx_figures;

@@ -8,7 +8,9 @@
 // The figures. Adding one is adding a row to nx_figures.
 struct nx_figure_row {
     const char *name, *title;
-    bool (*possible)(const struct nx_data *data); // whether the data has what it shows
+    bool (*possible)(
+        const struct nx_data *data); // whether the data has what it shows; NULL: it has
+    bool chooses; // it shows the least important layers, which nx_data_choose adds
     enum tr_status (*build)(struct nx_figure *figure, const struct nx_data *data,
                             struct tr_err *err);
 };

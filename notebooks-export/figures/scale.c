@@ -132,7 +132,7 @@ static int linear_ticks(double low, double high, enum nx_number style, int room,
     double step = round_step(high - low, room), slack = 1e-9 * (high - low);
     double first = ceil((low - slack) / step), last = floor((high + slack) / step);
     double most = fmax(fabs(low), fabs(high));
-    // As many as tell neighbours apart; numbers below a million are written out.
+    // Use as many digits as tell neighbours apart; write out numbers below a million.
     double wanted = fmax(3, ceil(log10(most / step)) + 1);
     int digits = (int)fmin(most < 1e6 ? fmax(wanted, 6) : wanted, 15);
     for (double i = first; i <= last && count < NX_TICKS_MAX; i++) {

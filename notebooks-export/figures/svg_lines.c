@@ -5,7 +5,7 @@
 
 #include "colour.h"
 
-// Paths count in tenths of a point.
+// Paths are written in tenths of a point, which saves a decimal point in each number.
 enum { UNITS = 10, DOT = 24 };
 
 static uint32_t colour_of(const struct nx_row *row) {
@@ -50,7 +50,7 @@ static enum tr_status put_path(struct tr_string *out, const struct nx_panel *pan
         double x, y;
         bool there = point(panel, box, row, column, &x, &y);
         if (there) {
-            // What is far outside the panel is clipped anyway.
+            // A point far outside the panel is clipped anyway: bounding it keeps numbers short.
             long to_x = lround(x * UNITS), to_y = lround(fmin(fmax(y, -1e4), 1e4) * UNITS);
             TR_TRY(tr_string_format(out, err, drawing ? "l%ld %ld" : "M%ld %ld",
                                     drawing ? to_x - at_x : to_x, drawing ? to_y - at_y : to_y));

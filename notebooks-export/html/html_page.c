@@ -92,7 +92,7 @@ static enum tr_status put_script(struct tr_string *out, const struct nx_page *pa
     return put(out, nx_page_js, err);
 }
 
-// As the policy wants it: base64 of the 32 bytes.
+// The page's policy names its script by the base64 of the digest's 32 bytes.
 static enum tr_status put_script_digest(struct tr_string *out, const struct nx_page *page,
                                         struct tr_err *err) {
     (void)page;

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "analysis/rule.h"
+
 static enum tr_status put_number(struct tr_string *out, const char *format, double value,
                                  struct tr_err *err) {
     if (!isfinite(value))
@@ -14,6 +16,16 @@ static enum tr_status put_number(struct tr_string *out, const char *format, doub
     char number[32];
     snprintf(number, sizeof number, format, fabs(value));
     return tr_string_format(out, err, "%s</td>", number);
+}
+
+// As the report prints it; nothing where nothing was resampled.
+static enum tr_status put_probability(struct tr_string *out, double p,
+                                      const struct an_result *result, struct tr_err *err) {
+    char text[AN_PROBABILITY_MAX];
+    if (result->method == AN_NO_INTERVAL || !isfinite(p))
+        return put_number(out, "", NAN, err);
+    return tr_string_format(out, err, "<td data-value=\"%.17g\">%s</td>", p,
+                            an_probability_text(p, result->settings.resamples, text));
 }
 
 // What the rows of one table share.
@@ -48,7 +60,7 @@ static enum tr_status put_row(struct tr_string *out, const struct table *table, 
         TR_TRY(put_number(out, "%.3g", cells[i], err));
     TR_TRY(put_number(out, "%.1f", unit->mean_rank, err));
     TR_TRY(put_number(out, "%.0f%%", 100 * unit->share, err));
-    TR_TRY(put_number(out, "%.3g", inside, err));
+    TR_TRY(put_probability(out, inside, table->result, err));
     return tr_string_format(out, err, "<td data-panel=\"%d\" data-row=\"%lld\"></td></tr>\n",
                             table->panel, (long long)row);
 }
@@ -58,13 +70,16 @@ static enum tr_status put_caption(struct tr_string *out, const struct table *tab
     const struct an_settings *settings = &table->result->settings;
     return tr_string_format(
         out, err,
-        "<caption>Importance 1 \xe2\x88\x92 cos (no unit) over all %lld complete checkpoints. "
+        "<caption>Ordered %s (%lld checkpoints); the first %lld are the set of the least "
+        "important. "
+        "Importance: 1 \xe2\x88\x92 cos (no unit). "
         "Mean: over training, low to high its %.3g %% interval by %s over the sequences; worst: "
         "the highest at any checkpoint; below: with %.3g %% confidence it is below this at every "
         "checkpoint; rank: mean, 1 is the lowest; in %lld: share of training among the %lld "
         "lowest; P: probability of being among the %lld lowest by the mean. As trace-analyze "
         "--resamples %lld says it.</caption>\n",
-        (long long)table->result->series.checkpoints, 100 * settings->level,
+        table->page->data->rule, (long long)table->result->series.claimed,
+        (long long)table->group->count, 100 * settings->level,
         an_method_name(table->result->method), 100 * settings->level,
         (long long)table->group->count, (long long)table->group->count,
         (long long)table->group->count, (long long)settings->resamples);

@@ -48,9 +48,14 @@ panels(layer_lines)
 # %% markdown
 ## The order of the layers
 
-Ranks of the layers that are lowest on average; all others in grey.
+Coloured: the least important layers @RULE@, as trace-analyze finds them; all others in grey.
 # %%
-panels(rank_bumps)
+from io import StringIO
+
+table = pd.read_csv(StringIO("""\
+@TABLE@"""))
+chosen = {module: part["layer"].tolist() for module, part in table.groupby("module")}
+panels(lambda trace, module, ax: rank_bumps(trace, module, chosen.get(module, []), ax=ax))
 # %% markdown
 How early is the order what it will be? The Jaccard index compares each checkpoint's lowest layers with the last
 checkpoint's (1: the same set); Kendall's W says how much all checkpoints from one on agree in the whole order (1: fully).
@@ -79,10 +84,6 @@ panels(drop_cost)
 
 @ABOUT@
 # %%
-from io import StringIO
-
-table = pd.read_csv(StringIO("""\
-@TABLE@"""))
 if len(table):
     intervals(table, ax=plt.subplots(figsize=(7, 1.2 + 0.28 * len(table)), layout="constrained")[1])
     plt.show()

@@ -22,9 +22,10 @@ struct seen {
 static struct seen rows[MAX_ROWS];
 static int row_count;
 
-static void digest_row(const struct tr_row *row, const struct tr_layout *layout,
-                       struct tr_digest *digest, char out[TR_DIGEST_MAX]) {
-    tr_digest_reset(digest);
+static enum tr_status digest_row(const struct tr_row *row, const struct tr_layout *layout,
+                                 char out[TR_DIGEST_MAX], struct tr_err *err) {
+    struct tr_digest *digest;
+    TR_TRY(tr_digest_new(&digest, err));
     for (enum tr_variable_id id = 0; id < TR_VARIABLES; id++) {
         if (!row->data[id])
             continue;
@@ -36,6 +37,8 @@ static void digest_row(const struct tr_row *row, const struct tr_layout *layout,
                                  tr_value_size(tr_variables[id].type));
     }
     tr_digest_text(digest, out);
+    tr_digest_free(digest);
+    return TR_OK;
 }
 
 static enum tr_status compare(const char *name, const char *digest, long round,
@@ -55,14 +58,14 @@ static enum tr_status compare(const char *name, const char *digest, long round,
                                           : TR_OK;
 }
 
-static enum tr_status read_rows(const struct tr_trace *trace, struct tr_digest *digest, long round,
-                                struct tr_err *err) {
+static enum tr_status read_rows(const struct tr_trace *trace, long round, struct tr_err *err) {
     for (int64_t i = 0; i < tr_trace_rows(trace); i++) {
         struct tr_row row;
         char text[TR_DIGEST_MAX];
         TR_TRY(tr_trace_row(trace, i, &row, err));
-        digest_row(&row, &tr_trace_info(trace)->layout, digest, text);
+        enum tr_status status = digest_row(&row, &tr_trace_info(trace)->layout, text, err);
         tr_row_free(&row);
+        TR_TRY(status);
         TR_TRY(compare(tr_trace_string(trace, TR_V_NAME, i), text, round, err));
     }
     for (int i = 0; i < row_count; i++)
@@ -71,11 +74,10 @@ static enum tr_status read_rows(const struct tr_trace *trace, struct tr_digest *
     return TR_OK;
 }
 
-static enum tr_status read_once(const char *path, struct tr_digest *digest, long round,
-                                struct tr_err *err) {
+static enum tr_status read_once(const char *path, long round, struct tr_err *err) {
     struct tr_trace *trace;
     TR_TRY(tr_trace_open(&trace, path, err));
-    enum tr_status status = read_rows(trace, digest, round, err);
+    enum tr_status status = read_rows(trace, round, err);
     tr_trace_close(trace);
     return status;
 }
@@ -87,14 +89,12 @@ static bool stdin_ended(void) {
 }
 
 int main(int argc, char **argv) {
-    struct tr_digest *digest = NULL;
     struct tr_err err = {.text = "usage: watch_store OUT"};
     long rounds = 0;
-    enum tr_status status = argc == 2 ? tr_digest_new(&digest, &err) : TR_EUSAGE;
+    enum tr_status status = argc == 2 ? TR_OK : TR_EUSAGE;
     while (status == TR_OK && !stdin_ended())
         if (tr_file_exists(argv[1]))
-            status = read_once(argv[1], digest, ++rounds, &err);
-    tr_digest_free(digest);
+            status = read_once(argv[1], ++rounds, &err);
     printf("%ld readings, %d rows\n", rounds, row_count);
     if (status != TR_OK)
         fprintf(stderr, "watch_store: %s\n", err.text);

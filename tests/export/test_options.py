@@ -48,6 +48,15 @@ REFUSED = [
      f'--variables: STORE has no "name" for --to json; it has {KNOWN}'),
     ("--to csv --wide --variables importance,nll", 2,
      "--wide needs variables over the same dimensions, and importance and nll are not"),
+    ("--to csv --count 2", 2, "--count means nothing to --to csv"),
+    ("--to hdf5 --from 1000", 2, "--from means nothing to --to hdf5"),
+    ("--to json --level 0.9", 2, "--level means nothing to --to json"),
+    ("--to html --count 0", 2, '--count takes a whole number from 1 on, not "0"'),
+    ("--to html --count 4", 2, "--count 4 asks for more than the 3 layers of STORE"),
+    ("--to notebook --from x", 2, '--from takes a whole number from 0 on, not "x"'),
+    ("--to notebook --from 8000", 2,
+     "STORE has no complete checkpoint from step 8000 on, but 7 before"),
+    ("--to svg --figure ranks --level 1", 2, '--level takes a number from 0.5 to 0.9999, not "1"'),
     ("--to json --wide", 2, "--wide means nothing to --to json"),
     ("--to json --units", 2, "--units means nothing to --to json"),
     ("--to notebook --variables nll", 2, "--variables means nothing to --to notebook"),
@@ -97,7 +106,7 @@ class Cases:
 
     def formats(self):
         text = self.export("--help").expect(0).out.split("Formats:\n")[1]
-        return ", ".join(line.split()[0] for line in text.splitlines() if line.strip())
+        return ", ".join(line.split()[0] for line in text.splitlines() if line.startswith("  "))
 
     def usage(self):
         for arguments, sentence in (([], "which FILE?"), ([self.store], "--to what?"),

@@ -151,6 +151,16 @@ def figures(package, trace):
     drawn(ax)
 
 
+def unknown_loss(package):
+    """A checkpoint whose loss is not finite in one sequence is left out, not averaged without it."""
+    trace = made(np.ones((4, 2)), [1, 2, 3, 4])
+    nll = [[np.nan, 1, 3], [1, 2, 3], [1, np.inf, -np.inf], [2, 3, 4]]
+    ax = package.loss(trace.assign(nll=(("checkpoint", "sequence"), nll)))
+    shown = np.asarray(ax.lines[0].get_ydata(), float)
+    assert np.array_equal(shown, [np.nan, 2, np.nan, 3], equal_nan=True), shown
+    drawn(ax)
+
+
 def constant(package):
     """One checkpoint, one layer, nothing measured: figures, not exceptions."""
     for values in ([[0.5]], [[np.nan, np.nan]], [[0.0, 0.0], [0.0, 0.0]]):
@@ -169,6 +179,7 @@ def main():
         plugins_and_copies(program, plugins, sample, folder)
         numbers(package)
         axis_of_training(package)
+        unknown_loss(package)
         constant(package)
         spans = package.open_trace(sample)
         failed_rows(package, spans)

@@ -90,11 +90,13 @@ class Cases:
         check(self.hint() is None, "the hint stays")
 
     def hover_lines(self):
-        """The nearest line says what it is."""
+        """The nearest line says what it is. Of the large series: the sample has no finite loss."""
+        self.view("large")
         x, y = self.place("loss-0", 0.5, 0.5)
         self.browser.mouse("mouseMoved", x, y)
         check(self.hint() and "nats per token" in self.hint(), self.hint())
         self.shot("hover")
+        self.view("sample")
 
     def keyboard(self):
         """Arrows move from cell to cell, Enter chooses the checkpoint, Escape ends."""

@@ -9,17 +9,28 @@
 #include "base/strings.h"
 #include "ckpt/checkpoint.h"
 
-static enum tr_status dump(struct tr_checkpoint *checkpoint, const struct tr_tensor *tensor,
-                           struct tr_digest *digest, char *piece, size_t size, struct tr_err *err) {
-    char text[TR_DIGEST_MAX];
-    tr_digest_reset(digest);
+static enum tr_status digest_tensor(struct tr_checkpoint *checkpoint,
+                                    const struct tr_tensor *tensor, char *piece, size_t size,
+                                    char text[TR_DIGEST_MAX], struct tr_err *err) {
+    struct tr_digest *digest;
+    enum tr_status status = TR_OK;
+    TR_TRY(tr_digest_new(&digest, err));
     tr_checkpoint_will_read(checkpoint, tensor);
-    for (uint64_t at = 0; at < tensor->bytes; at += size) {
+    for (uint64_t at = 0; at < tensor->bytes && status == TR_OK; at += size) {
         size_t part = tensor->bytes - at < size ? (size_t)(tensor->bytes - at) : size;
-        TR_TRY(tr_checkpoint_read(checkpoint, tensor, at, piece, part, err));
-        tr_digest_update(digest, piece, part);
+        status = tr_checkpoint_read(checkpoint, tensor, at, piece, part, err);
+        if (status == TR_OK)
+            tr_digest_update(digest, piece, part);
     }
     tr_digest_text(digest, text);
+    tr_digest_free(digest);
+    return status;
+}
+
+static enum tr_status dump(struct tr_checkpoint *checkpoint, const struct tr_tensor *tensor,
+                           char *piece, size_t size, struct tr_err *err) {
+    char text[TR_DIGEST_MAX];
+    TR_TRY(digest_tensor(checkpoint, tensor, piece, size, text, err));
     printf("%s %s [", tensor->name, tensor->dtype_text);
     for (int i = 0; i < tensor->dims; i++)
         printf("%s%" PRId64, i ? "," : "", tensor->shape[i]);
@@ -29,18 +40,14 @@ static enum tr_status dump(struct tr_checkpoint *checkpoint, const struct tr_ten
 
 static enum tr_status dump_all(const char *folder, size_t size, struct tr_err *err) {
     struct tr_checkpoint *checkpoint = NULL;
-    struct tr_digest *digest = NULL;
     char *piece = NULL;
     enum tr_status status;
     TR_GO(status, tr_checkpoint_open(&checkpoint, folder, err), out);
-    TR_GO(status, tr_digest_new(&digest, err), out);
     TR_GO(status, TR_NEW(&piece, size, "a piece", err), out);
     for (int64_t i = 0; i < tr_checkpoint_tensor_count(checkpoint); i++)
-        TR_GO(status,
-              dump(checkpoint, tr_checkpoint_tensor(checkpoint, i), digest, piece, size, err), out);
+        TR_GO(status, dump(checkpoint, tr_checkpoint_tensor(checkpoint, i), piece, size, err), out);
 out:
     free(piece);
-    tr_digest_free(digest);
     tr_checkpoint_close(checkpoint);
     return status;
 }

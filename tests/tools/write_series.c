@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// write_series OUT CHECKPOINTS LAYERS SEQUENCES [SEED]: a store of a made-up training run, large
-// where it is asked to be, for tests of speed and memory. Importance falls from the first to the
-// middle layers and rises to the last, drifts with training, wanders by checkpoint (correlated in
-// time), and every sequence has its own level and noise; block and MLP lie above attention.
+// write_series OUT CHECKPOINTS LAYERS SEQUENCES [SEED [gaps]]: a store of a made-up training run,
+// large where it is asked to be, for tests of speed and memory. Importance falls from the first to
+// the middle layers and rises to the last, drifts with training, wanders by checkpoint (correlated
+// in time), and every sequence has its own level and noise; block and MLP lie above attention.
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +16,7 @@ enum { SEQ_LEN = 2048, STEP = 1000, TOKENS_PER_STEP = 2097152 };
 struct made_up {
     struct tr_layout layout;
     struct an_random random;
+    bool gaps; // attention 7 has no importance at checkpoint 2, MLP 6 has one at the first only
     double *wander; // [layers, modules] of the logarithm, AR(1) over checkpoints
     double *level;  // [sequences] of the logarithm
 };
@@ -56,6 +57,13 @@ static void fill_unit(struct made_up *run, struct tr_row *row, int64_t cell, dou
     tr_row_f64(row, TR_V_STREAM_NORM)[cell] = 10.0;
 }
 
+static void leave_out(const struct made_up *run, struct tr_row *row, int64_t layer, int module) {
+    int64_t cell = layer * TR_MODULES + module;
+    tr_row_f64(row, TR_V_IMPORTANCE)[cell] = NAN;
+    for (int64_t s = 0; s < run->layout.sequences; s++)
+        tr_row_f64(row, TR_V_IMPORTANCE_SEQ)[cell * run->layout.sequences + s] = NAN;
+}
+
 static enum tr_status commit(struct made_up *run, const char *out, const struct tr_run_info *info,
                              int64_t checkpoint, int64_t checkpoints, struct tr_err *err) {
     struct tr_row row;
@@ -72,6 +80,10 @@ static enum tr_status commit(struct made_up *run, const char *out, const struct 
         double mean = trend(run, cell / TR_MODULES, (int)(cell % TR_MODULES), age);
         fill_unit(run, &row, cell, mean + run->wander[cell]);
     }
+    if (run->gaps && checkpoint == 2 && run->layout.layers > 7)
+        leave_out(run, &row, 7, TR_ATTN);
+    if (run->gaps && checkpoint > 0 && run->layout.layers > 7)
+        leave_out(run, &row, 6, TR_MLP);
     for (int64_t s = 0; s < run->layout.sequences; s++)
         tr_row_f64(&row, TR_V_NLL)[s] = 3.0 + 4.0 * exp(-8.0 * age) + run->level[s];
     enum tr_status status = tr_row_set_string(&row, TR_V_NAME, name, err);
@@ -102,13 +114,14 @@ static enum tr_status write_series(struct made_up *run, const char *out, int64_t
 
 int main(int argc, char **argv) {
     int64_t number[4] = {0};
-    if (argc < 5 || argc > 6)
+    if (argc < 5 || argc > 7)
         return 2;
-    for (int i = 2; i < argc; i++)
+    for (int i = 2; i < argc && i < 6; i++)
         if (!tr_parse_i64(argv[i], i < 5, 1000000, &number[i - 2]))
             return 2;
     struct made_up run = {
         .layout = {.layers = number[1], .sequences = number[2], .seq_len = SEQ_LEN, .nll = true}};
+    run.gaps = argc > 6;
     run.wander = calloc((size_t)(number[1] * TR_MODULES), sizeof *run.wander);
     run.level = calloc((size_t)number[2], sizeof *run.level);
     an_random_seed(&run.random, (uint64_t)number[3]);

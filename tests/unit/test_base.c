@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "base/status.h"
 #include "base/strings.h"
+#include "base/wrap.h"
 
 static void sentences_hide_control_characters(void **state) {
     (void)state;
@@ -143,6 +144,40 @@ static void digests_are_xxh3(void **state) {
     assert_string_equal(at_once, "99aa06d3014798d86001c324468d497f"); // XXH3-128 of nothing
 }
 
+static void text_is_broken_between_words(void **state) {
+    (void)state;
+    static const struct {
+        struct tr_wrap wrap;
+        const char *text, *lines;
+    } cases[] = {
+        {{10, 0, 2}, "", ""},
+        {{10, 0, 2}, "one two three", "one two\n  three"},
+        {{10, 0, 2}, "one two3456", "one\n  two3456"},
+        {{10, 0, 2}, "one two345", "one two345"},
+        {{10, 0, 0}, "longer-than-a-line is whole", "longer-than-a-line\nis whole"},
+        {{10, 0, 2}, "longer-than-a-line is", "longer-than-a-line\n  is"},
+        {{10, 0, 4}, "a longer-than-a-line", "a\n    longer-than-a-line"},
+        {{10, 0, 2}, "  a  b", "  a  b"},                    // spaces stay
+        {{10, 0, 2}, "one two   three", "one two\n  three"}, // but for those at an end of line
+        {{10, 8, 4}, "a bc", "a\n    bc"},                   // something stands before the text
+        {{10, 8, 4}, "abc d", "\n    abc d"},
+        {{10, 4, 4}, "abcdefgh", "abcdefgh"}, // nothing but the indentation does
+        {{10, 0, 2},
+         "\xc3\xa9\xc3\xa9\xc3\xa9 \xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9",
+         "\xc3\xa9\xc3\xa9\xc3\xa9 \xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9"},
+        {{10, 0, 2}, "a\x1b[2J\nb\x7f", "a?[2J?b?"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct tr_string out = {0};
+        struct tr_err err;
+        assert_int_equal(tr_string_append(&out, ">", 1, &err), TR_OK);
+        assert_int_equal(
+            tr_wrap_words(&out, cases[i].text, strlen(cases[i].text), &cases[i].wrap, &err), TR_OK);
+        assert_string_equal(out.data + 1, cases[i].lines);
+        tr_string_free(&out);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sentences_hide_control_characters),
@@ -152,6 +187,7 @@ int main(void) {
         cmocka_unit_test(names_sort_as_people_count),
         cmocka_unit_test(paths_are_joined_and_cut),
         cmocka_unit_test(utf8_is_checked),
+        cmocka_unit_test(text_is_broken_between_words),
         cmocka_unit_test(json_is_strict_but_knows_python),
         cmocka_unit_test(digests_are_xxh3),
     };

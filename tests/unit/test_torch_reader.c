@@ -324,11 +324,10 @@ static void test_safetensors_are_preferred(void **state) {
 static void identity_of(const char *folder, char out[TR_DIGEST_MAX]) {
     const struct timespec times[2] = {{1000, 0}, {1000, 0}};
     char path[3 * FOLDER_PATH];
-    struct tr_err err;
     snprintf(path, sizeof path, "%s/pytorch_model.bin", folder);
     assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
     struct tr_checkpoint *checkpoint = open_good(folder);
-    assert_int_equal(tr_checkpoint_identity(checkpoint, out, &err), TR_OK);
+    tr_checkpoint_identity(checkpoint, out);
     tr_checkpoint_close(checkpoint);
 }
 

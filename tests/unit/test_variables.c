@@ -16,35 +16,13 @@ static void test_bin_edges(void **state) {
         double start = tr_bin_start(bin);
         assert_true(fabs(start / pow(10, -12 + bin / 8.0) - 1) < 1e-14);
         assert_true(start > tr_bin_start(bin - 1));
-        assert_int_equal(tr_bin(start), bin);
-        assert_int_equal(tr_bin(nextafter(start, 0)), bin - 1);
     }
 }
 
 static void test_bin_ends(void **state) {
     (void)state;
     assert_true(tr_bin_start(0) == 0);
-    assert_int_equal(tr_bin(0), 0);
-    assert_int_equal(tr_bin(-1e-17), 0);
-    assert_int_equal(tr_bin(5e-324), 0);
-    assert_int_equal(tr_bin(1e-12), 0);
-    assert_int_equal(tr_bin(1), 96);
-    assert_int_equal(tr_bin(2), 98);
-    assert_int_equal(tr_bin(1e300), TR_BINS - 1);
-    assert_int_equal(tr_bin(INFINITY), TR_BINS - 1);
-    assert_int_equal(tr_bin(NAN), 0);
-}
-
-static void test_bin_monotone(void **state) {
-    (void)state;
-    int before = 0;
-    for (double x = 1e-14; x < 10; x *= 1.0007) {
-        int bin = tr_bin(x);
-        assert_true(bin == before || bin == before + 1);
-        assert_true(tr_bin_start(bin) <= x);
-        before = bin;
-    }
-    assert_int_equal(before, TR_BINS - 1);
+    assert_true(tr_bin_start(1) > 1e-12 && tr_bin_start(96) == 1);
 }
 
 static void test_position_bins(void **state) {
@@ -157,10 +135,10 @@ static void test_table(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bin_edges),    cmocka_unit_test(test_bin_ends),
-        cmocka_unit_test(test_bin_monotone), cmocka_unit_test(test_position_bins),
-        cmocka_unit_test(test_span_tokens),  cmocka_unit_test(test_span_positions),
-        cmocka_unit_test(test_probes),       cmocka_unit_test(test_table),
+        cmocka_unit_test(test_bin_edges),      cmocka_unit_test(test_bin_ends),
+        cmocka_unit_test(test_position_bins),  cmocka_unit_test(test_span_tokens),
+        cmocka_unit_test(test_span_positions), cmocka_unit_test(test_probes),
+        cmocka_unit_test(test_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,7 +21,6 @@ enum tr_dtype {
     TR_OTHER_DTYPE, // legal in the file, not usable as a weight (I64, U8, F8 ...)
 };
 size_t tr_dtype_size(enum tr_dtype dtype); // bytes; 0 for TR_OTHER_DTYPE
-const char *tr_dtype_name(enum tr_dtype dtype);
 
 enum { TR_MAX_DIMS = 8 };
 
@@ -131,8 +130,7 @@ int64_t tr_checkpoint_step(const struct tr_checkpoint *checkpoint);
 // files' names, sizes, modification times (in nanoseconds) and the bytes that describe the tensors
 // (safetensors header; directory and pickle of a .bin file), the index of shards included (D7). As
 // they were when the checkpoint was opened.
-enum tr_status tr_checkpoint_identity(const struct tr_checkpoint *checkpoint,
-                                      char out[TR_DIGEST_MAX], struct tr_err *err);
+void tr_checkpoint_identity(const struct tr_checkpoint *checkpoint, char out[TR_DIGEST_MAX]);
 
 // Whose names the tensors have where a model's are missing ("an adapter's", "Meta's own"), and in
 // *name_p (borrowed) one that shows it; NULL when no sign is known.

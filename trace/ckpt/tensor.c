@@ -3,21 +3,10 @@
 
 #include "ckpt/checkpoint.h"
 
-static const struct {
-    const char *name;
-    size_t size;
-} dtypes[] = {[TR_F64] = {"f64", 8},
-              [TR_F32] = {"f32", 4},
-              [TR_F16] = {"f16", 2},
-              [TR_BF16] = {"bf16", 2},
-              [TR_OTHER_DTYPE] = {"other", 0}};
-
 size_t tr_dtype_size(enum tr_dtype dtype) {
-    return dtypes[dtype].size;
-}
-
-const char *tr_dtype_name(enum tr_dtype dtype) {
-    return dtypes[dtype].name;
+    static const size_t sizes[] = {
+        [TR_F64] = 8, [TR_F32] = 4, [TR_F16] = 2, [TR_BF16] = 2, [TR_OTHER_DTYPE] = 0};
+    return sizes[dtype];
 }
 
 char *tr_index_text(int dims, const int64_t *shape, char out[TR_INDEX_MAX]) {

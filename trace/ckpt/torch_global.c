@@ -71,7 +71,7 @@ const char *tr_construct_view(const struct tr_value *args, struct tr_value *resu
     return NULL;
 }
 
-// Of a tuple that is short.
+// Whether a tuple, which has to be a short one, holds nothing but integers from 0 on.
 static bool is_numbers(const struct tr_value *tuple) {
     for (int i = 0; i < (int)count_of(tuple); i++)
         if (!is(tuple, i, TR_VALUE_INTEGER) || argument(tuple, i)->integer < 0)

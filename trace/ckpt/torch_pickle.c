@@ -190,7 +190,7 @@ static enum tr_status push_integer(struct machine *m, int count, bool is_signed,
     return push_new(m, (struct tr_value){.kind = TR_VALUE_INTEGER, .integer = (int64_t)value}, err);
 }
 
-// Of as many bytes as the argument says; only the longest has a sign.
+// Pushes an integer of as many bytes as the argument says; only the longest has a sign.
 static enum tr_status run_integer(struct machine *m, struct tr_err *err) {
     return push_integer(m, m->opcode->argument, m->opcode->argument == 4, err);
 }
@@ -212,7 +212,7 @@ static enum tr_status run_binfloat(struct machine *m, struct tr_err *err) {
     return push_new(m, value, err);
 }
 
-// Its size has as many bytes as the argument says.
+// Pushes a text whose size stands in as many bytes as the argument says.
 static enum tr_status run_text(struct machine *m, struct tr_err *err) {
     const unsigned char *bytes = NULL;
     uint64_t count = 0;
@@ -226,7 +226,7 @@ static enum tr_status run_text(struct machine *m, struct tr_err *err) {
                     err);
 }
 
-// An empty tuple, list or dict.
+// Pushes an empty tuple, list or dict.
 static enum tr_status run_empty(struct machine *m, struct tr_err *err) {
     return push_new(m, (struct tr_value){.kind = (enum tr_value_kind)m->opcode->argument}, err);
 }
@@ -266,7 +266,7 @@ static enum tr_status run_tuple(struct machine *m, struct tr_err *err) {
     return push_tuple(m, items, count, err);
 }
 
-// Of one to three values.
+// Makes a tuple of one to three values.
 static enum tr_status run_short_tuple(struct machine *m, struct tr_err *err) {
     int count = m->opcode->argument;
     struct tr_value *items[3] = {0};
@@ -373,7 +373,7 @@ static enum tr_status construct(struct machine *m, tr_constructor *call,
     return push_new(m, result, err);
 }
 
-// Pops arguments and the global they are for.
+// Pops the arguments of a call and the function that they are for.
 static enum tr_status pop_call(struct machine *m, const struct tr_global **global_p,
                                struct tr_value **args_p, struct tr_err *err) {
     struct tr_value *args = NULL, *callee = NULL;

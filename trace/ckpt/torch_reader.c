@@ -66,7 +66,7 @@ static const struct tr_zip_entry *find_entry(const struct state_dict *dict, cons
     return size < (int)sizeof full ? tr_zip_find(&dict->zip, full) : NULL;
 }
 
-// Files before torch 2.1 do not say; all that are found are little-endian.
+// Files written before torch 2.1 do not name their byte order; all known ones are little-endian.
 static enum tr_status check_byte_order(const struct state_dict *dict, struct tr_err *err) {
     char order[8] = {0};
     const struct tr_zip_entry *entry =

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/strings.h"
+#include "base/wrap.h"
 
 enum { COLUMNS = 80 };
 
@@ -21,35 +22,20 @@ static int terminal_columns(FILE *stream) {
     return narrow ? size.ws_col : COLUMNS;
 }
 
-// Columns that a text takes: code points of UTF-8.
-static int width_of(const char *text, size_t size) {
-    int width = 0;
-    for (size_t i = 0; i < size; i++)
-        width += ((unsigned char)text[i] & 0xc0) != 0x80;
-    return width;
-}
-
 void tr_say(FILE *stream, const char *text) {
-    int columns = terminal_columns(stream), at = 0;
-    while (columns && *text) {
-        size_t spaces = strspn(text, " "), size = spaces + strcspn(text + spaces, " \n");
-        int width = width_of(text, size);
-        if (at && at + width > columns) {
-            fputs("\n ", stream);
-            at = 1;
-            text += spaces - 1;
-            size -= spaces - 1;
-            width -= (int)spaces - 1;
-        }
-        fwrite(text, 1, size, stream);
-        at += width;
-        text += size;
-        if (*text == '\n') {
-            fputc(*text++, stream);
-            at = 0;
-        }
+    const struct tr_wrap wrap = {.width = terminal_columns(stream), .indent = 2};
+    struct tr_string lines = {0};
+    const char *left = text;
+    enum tr_status status = TR_OK;
+    while (wrap.width && *left && status == TR_OK) {
+        size_t size = strcspn(left, "\n"), end = left[size] == '\n';
+        status = tr_wrap_words(&lines, left, size, &wrap, NULL);
+        if (status == TR_OK)
+            status = tr_string_append(&lines, "\n", end, NULL);
+        left += size + end;
     }
-    fputs(text, stream);
+    fputs(lines.size && status == TR_OK ? lines.data : text, stream);
+    tr_string_free(&lines);
 }
 
 void tr_progress_start(struct tr_progress *p, const struct tr_job *job) {

@@ -5,9 +5,6 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "excerpt_check.h"
-#include "hdf5_util.h"
-#include "trace_writer.h"
 
 static enum tr_status whole_dimension(struct tr_excerpt *excerpt, const struct tr_trace *trace,
                                       enum tr_dim dim, struct tr_err *err) {
@@ -48,7 +45,7 @@ int64_t tr_excerpt_elements(const struct tr_excerpt *excerpt, enum tr_variable_i
     return elements;
 }
 
-// An odometer over the dimensions behind the checkpoint's.
+// Copies element by element, counting up the indices behind the checkpoint's as an odometer does.
 static void gather(const struct tr_excerpt *excerpt, const struct tr_layout *layout,
                    enum tr_variable_id id, const char *from, char *to) {
     const enum tr_dim *dims = tr_variables[id].dims;
@@ -77,50 +74,5 @@ enum tr_status tr_excerpt_read(const struct tr_trace *trace, const struct tr_exc
     if (status == TR_OK)
         gather(excerpt, layout, id, all, values);
     free(all);
-    return status;
-}
-
-// ---- as a file -------------------------------------------------------------------------------
-
-// Readers of stores take layers and modules for what their position says.
-static enum tr_status mark_excerpt(const struct tr_writer *writer, const struct tr_trace *trace,
-                                   struct tr_err *err) {
-    const struct tr_excerpt *excerpt = writer->excerpt;
-    if (writer->form == TR_FORM_NETCDF)
-        TR_TRY(tr_hdf5_put_text(writer->file, writer->path, "title",
-                                "Importance of a language model's layers over training", err));
-    if (excerpt->count[TR_DIM_LAYER] == tr_trace_info(trace)->layout.layers &&
-        excerpt->count[TR_DIM_MODULE] == TR_MODULES)
-        return TR_OK;
-    if (H5Adelete(writer->file, "schema") < 0)
-        return tr_hdf5_fail(err, TR_EIO, "writing the attributes of %s failed", writer->path);
-    return tr_hdf5_put_text(writer->file, writer->path, "schema", "trace-ckpts excerpt", err);
-}
-
-static enum tr_status write_rows(struct tr_writer *writer, const struct tr_trace *trace,
-                                 struct tr_err *err) {
-    TR_TRY(mark_excerpt(writer, trace, err));
-    for (int64_t i = 0; i < writer->rows; i++)
-        TR_TRY(
-            tr_writer_excerpt(writer, i, trace, writer->excerpt->index[TR_DIM_CHECKPOINT][i], err));
-    return TR_OK;
-}
-
-enum tr_status tr_excerpt_write(const struct tr_trace *trace, const struct tr_excerpt *excerpt,
-                                enum tr_form form, const char *path, struct tr_err *err) {
-    struct tr_writer writer;
-    tr_hdf5_enter();
-    enum tr_status status =
-        tr_writer_open_copy(&writer, path, tr_trace_info(trace), form, excerpt, err);
-    if (status == TR_OK) {
-        status = write_rows(&writer, trace, err);
-        if (status == TR_OK)
-            status = tr_writer_close(&writer, err);
-        else
-            tr_writer_discard(&writer);
-    }
-    if (status == TR_OK)
-        status = tr_excerpt_check(trace, excerpt, path, err);
-    tr_hdf5_leave();
     return status;
 }

@@ -28,7 +28,7 @@ enum tr_status tr_parts_path(char **path_p, const char *out_path, struct tr_err 
     return TR_OK;
 }
 
-// So that the folder itself survives a crash, not only what is in it.
+// The parent folder is synced, so that the folder itself survives a crash and not only its files.
 static enum tr_status sync_parent(const char *folder, struct tr_err *err) {
     char *parent;
     TR_TRY(tr_path_join(&parent, folder, "..", err));
@@ -220,7 +220,7 @@ static bool still_there(int fd, const char *path) {
            ours.st_dev == there.st_dev;
 }
 
-// TR_OK with *fd_p < 0: try again.
+// Returns TR_OK with *fd_p < 0 when the caller has to try again.
 static enum tr_status try_lock(int *fd_p, const char *path, const char *out_path,
                                struct tr_err *err) {
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);

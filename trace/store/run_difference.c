@@ -101,7 +101,7 @@ enum tr_status tr_store_compare(const struct tr_run_info *here, const struct tr_
         TR_TRY(compare_attribute(attribute, tr_run_info_find(there, attribute->name), path,
                                  warnings, err));
     }
-    // What only the file has.
+    // Attributes that only the file has differ, too.
     for (int64_t i = 0; i < there->count; i++) {
         const struct tr_attribute *attribute = &there->attributes[i];
         if (!tr_run_info_find(here, attribute->name))

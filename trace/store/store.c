@@ -144,7 +144,7 @@ static enum tr_status check_replaceable(const char *path, struct tr_err *err) {
     return tr_fail(err, TR_ECONFLICT, "%s is no trace, and is not replaced", path);
 }
 
-// OUT itself stays until there is something to replace it.
+// With `fresh` the parts go now; OUT stays until a publication replaces it.
 static enum tr_status forget(struct tr_store *store, struct tr_err *err) {
     TR_TRY(check_replaceable(store->out_path, err));
     TR_TRY(tr_parts_clean(store->folder, true, err));
@@ -153,7 +153,8 @@ static enum tr_status forget(struct tr_store *store, struct tr_err *err) {
     return TR_OK;
 }
 
-// Goes on with what is there; of a job that was to forget OUT, with its parts alone.
+// Goes on with what is there: OUT and its parts, or the parts alone when OUT is marked as
+// superseded.
 static enum tr_status resume(struct tr_store *store, struct tr_err *err) {
     TR_TRY(tr_parts_superseded(store->folder, &store->superseded, err));
     if (!store->superseded)

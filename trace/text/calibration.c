@@ -14,8 +14,7 @@
 enum { DEFAULT_SEQ_LEN = 2048, DEFAULT_SAMPLES = 256 };
 static const uint64_t text_limit = UINT64_C(4) << 30;
 
-extern const unsigned char tr_builtin_text[]; // calibration.txt, embedded by the build
-extern const size_t tr_builtin_text_size;
+extern const char tr_builtin_text[]; // calibration.txt, embedded by the build
 
 static enum tr_status check_options(const struct tr_calibration_options *options,
                                     struct tr_err *err) {
@@ -35,13 +34,13 @@ static int64_t wanted_seq_len(const struct tr_calibration_options *options) {
                : DEFAULT_SEQ_LEN;
 }
 
-// Tokens after which a stream need not be read on.
+// Returns the number of tokens after which the rest of a stream is not needed.
 static int64_t wanted_tokens(const struct tr_calibration_options *options) {
     int64_t samples = options->samples ? options->samples : DEFAULT_SAMPLES, product;
     return __builtin_mul_overflow(samples, wanted_seq_len(options), &product) ? INT64_MAX : product;
 }
 
-// Rows that a stream of `count` tokens gives.
+// Cuts a stream of `count` tokens into rows.
 static enum tr_status shape_stream(struct tr_calibration *calibration, int64_t count,
                                    const struct tr_calibration_options *options,
                                    struct tr_err *err) {
@@ -64,7 +63,7 @@ static enum tr_status shape_stream(struct tr_calibration *calibration, int64_t c
     return TR_OK;
 }
 
-// Rows of a file that has rows.
+// Takes the rows of a file that has them already.
 static enum tr_status shape_rows(struct tr_calibration *calibration,
                                  const struct tr_token_layout *layout,
                                  const struct tr_calibration_options *options, struct tr_err *err) {
@@ -221,8 +220,8 @@ enum tr_status tr_calibration_from_builtin(struct tr_calibration *calibration,
     enum tr_status status;
     TR_GO(status, tr_strdup(&made.label, "built-in", err), out);
     TR_GO(status,
-          tr_documents_plain((const char *)tr_builtin_text, tr_builtin_text_size, "built-in", pack,
-                             &packer, err),
+          tr_documents_plain(tr_builtin_text, strlen(tr_builtin_text), "built-in", pack, &packer,
+                             err),
           out);
     status = cut_rows(&made, &packer, options, err);
 out:

@@ -8,6 +8,7 @@ of the residual stream. It has no unit.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import comb
 from typing import Any
 
@@ -143,19 +144,36 @@ def ranks(trace: xr.Dataset, module: str) -> pd.DataFrame:
     return _table(trace, module).rank(axis="columns")
 
 
+def training_weights(trace: xr.Dataset) -> np.ndarray:
+    """Each checkpoint's share of training by the trapezoidal rule over tokens, else over steps, as
+    trace-analyze weighs them; equal shares where neither is known."""
+    where, label = training_axis(trace)
+    if label == "checkpoint" or len(where) < 2:
+        return np.full(len(where), 1 / len(where))
+    ends = np.concatenate([where[:1], where, where[-1:]])
+    return (ends[2:] - ends[:-2]) / (2 * (where[-1] - where[0]))
+
+
 def lowest(trace: xr.Dataset, module: str, count: int | None = None) -> list[int]:
-    """The layers of lowest mean importance over the checkpoints, lowest first."""
-    means = _table(trace, module).mean().dropna()
+    """The layers of lowest mean importance over training, lowest first: the set of trace-analyze
+    where every layer has a value at every checkpoint. What is left out where some lack one, and how
+    sure the set is, only trace-analyze knows: see `result` and `chosen`."""
+    table = _table(trace, module)
+    weights = table.notna().mul(training_weights(trace), axis="rows")
+    means = ((table * weights).sum() / weights.sum()).dropna()
     return list(means.nsmallest(count or about_a_quarter(len(means))).index)
 
 
-def rank_bumps(trace: xr.Dataset, module: str, count: int | None = None,
+def rank_bumps(trace: xr.Dataset, module: str, chosen: Sequence[int] | int | None = None,
                ax: Axes | None = None) -> Axes:
-    """Ranks over training of the layers that are lowest on average, at most ten of them; the others
-    in grey behind. Of many checkpoints 24 are shown, evenly spaced, first and last included."""
+    """Ranks over training of the chosen layers, the others in grey behind. A number, or None, stands
+    for so many of `lowest`. Of many checkpoints 24 are shown, evenly spaced, first and last
+    included."""
     ax = _axes(ax)
     shown = np.unique(np.linspace(0, trace.sizes["checkpoint"] - 1, 24).round().astype(int))
-    chosen = lowest(trace, module, count)[:10]
+    if chosen is None or isinstance(chosen, int):
+        chosen = lowest(trace, module, chosen)
+    chosen = [layer for layer in chosen if layer in trace.layer]
     trace = trace.isel(checkpoint=shown)
     table = ranks(trace, module)
     where = np.arange(len(table))
@@ -248,11 +266,13 @@ def span_matrix(trace: xr.Dataset, checkpoint: int = -1, ax: Axes | None = None)
 
 def loss(trace: xr.Dataset, ax: Axes | None = None) -> Axes:
     """Negative log-likelihood of the next token over training: the mean over calibration sequences,
-    and the band of 1.96 standard errors of that mean."""
+    and the band of 1.96 standard errors of that mean. A checkpoint whose loss is not finite in
+    every sequence is left out, as the analysis leaves it out."""
     ax = _axes(ax)
     where = _scale_training(ax, trace)
-    mean = trace.nll.mean("sequence")
-    error = 1.96 * trace.nll.std("sequence", ddof=1) / np.sqrt(trace.nll.count("sequence"))
+    nll = trace.nll.where(np.isfinite(trace.nll).all("sequence"))
+    mean = nll.mean("sequence")
+    error = 1.96 * nll.std("sequence", ddof=1) / np.sqrt(nll.count("sequence"))
     colour = plt.get_cmap(SEQUENTIAL)(0.1)
     ax.fill_between(where, mean - error, mean + error, color=colour, alpha=0.25, linewidth=0)
     ax.plot(where, mean, color=colour, **_line(len(where)))

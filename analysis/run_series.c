@@ -1,17 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "analysis/series.h"
+#include "analysis/run_series.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/file.h"
 #include "base/strings.h"
 #include "statistics/panel.h"
-
-const char *const an_axis_names[AN_AXES] = {"token", "step", "checkpoint"};
+#include "store/parts.h"
 
 static const enum tr_variable_id measures[AN_MEASURES] = {
     [AN_IMPORTANCE] = TR_V_IMPORTANCE_SEQ,
@@ -19,100 +16,49 @@ static const enum tr_variable_id measures[AN_MEASURES] = {
     [AN_ALIGNMENT] = TR_V_ALIGNMENT_SEQ,
 };
 
-// The columns of a store that say what a row is.
+// The rows of a store: all of them, and which are complete.
 struct rows {
-    int64_t count;
-    uint8_t *status; // [count]
-    int64_t *step;   // [count]
-    double *tokens;  // [count]
-    bool stages;     // the rows are of more than one stage
+    int64_t count, complete, failed;
+    uint8_t *status;      // [count]
+    int64_t *of_complete; // [complete] in order
 };
 
 // ---- the rows --------------------------------------------------------------------------------
-
-static enum tr_status format(char **text_p, struct tr_err *err, const char *stage,
-                             const char *separator, const char *text) {
-    struct tr_string string = {0};
-    enum tr_status status = tr_string_format(&string, err, "%s%s%s", stage, separator, text);
-    if (status != TR_OK) {
-        tr_string_free(&string);
-        return status;
-    }
-    *text_p = string.data;
-    return TR_OK;
-}
 
 static enum tr_status rows_read(struct rows *rows, const struct tr_trace *trace,
                                 struct tr_err *err) {
     rows->count = tr_trace_rows(trace);
     TR_TRY(TR_NEW(&rows->status, rows->count, "row states", err));
-    TR_TRY(TR_NEW(&rows->step, rows->count, "steps", err));
-    TR_TRY(TR_NEW(&rows->tokens, rows->count, "tokens seen", err));
+    TR_TRY(TR_NEW(&rows->of_complete, rows->count, "rows", err));
     TR_TRY(tr_trace_read(trace, TR_V_STATUS, 0, rows->count, rows->status, err));
-    TR_TRY(tr_trace_read(trace, TR_V_STEP, 0, rows->count, rows->step, err));
-    TR_TRY(tr_trace_read(trace, TR_V_TOKENS_SEEN, 0, rows->count, rows->tokens, err));
-    for (int64_t row = 1; row < rows->count; row++)
-        rows->stages |= strcmp(tr_trace_string(trace, TR_V_STAGE, row),
-                               tr_trace_string(trace, TR_V_STAGE, 0)) != 0;
+    for (int64_t row = 0; row < rows->count; row++) {
+        if (rows->status[row] == TR_ROW_COMPLETE)
+            rows->of_complete[rows->complete++] = row;
+        rows->failed += rows->status[row] == TR_ROW_FAILED;
+    }
     return TR_OK;
 }
 
 static void rows_free(struct rows *rows) {
     free(rows->status);
-    free(rows->step);
-    free(rows->tokens);
+    free(rows->of_complete);
 }
 
 static enum tr_status describe_failure(char **failure_p, const struct tr_trace *trace, int64_t row,
                                        struct tr_err *err) {
     const char *reason = tr_trace_string(trace, TR_V_ERROR, row);
-    return format(failure_p, err, tr_trace_string(trace, TR_V_NAME, row), ": ",
-                  reason[0] ? reason : "no reason recorded");
-}
-
-static enum tr_status label_row(struct an_checkpoint *checkpoint, bool stages, struct tr_err *err) {
-    int64_t step = checkpoint->step;
-    const char *stage = stages ? checkpoint->stage : "";
-    char number[32] = "?", text[48];
-    if (step >= 10000 && step % 1000 == 0)
-        snprintf(number, sizeof number, "%lldk", (long long)(step / 1000));
-    else if (step >= 0)
-        snprintf(number, sizeof number, "%lld", (long long)step);
-    snprintf(text, sizeof text, "step %lld", (long long)step);
-    TR_TRY(format(&checkpoint->label, err, stage, stage[0] ? " " : "",
-                  step >= 0 ? text : checkpoint->name));
-    return tr_strdup(&checkpoint->column, number, err);
-}
-
-static enum tr_status describe_row(struct an_checkpoint *checkpoint, const struct tr_trace *trace,
-                                   const struct rows *rows, int64_t row, struct tr_err *err) {
-    *checkpoint = (struct an_checkpoint){
-        .row = row, .step = rows->step[row], .tokens = rows->tokens[row], .nll = NAN};
-    TR_TRY(tr_strdup(&checkpoint->name, tr_trace_string(trace, TR_V_NAME, row), err));
-    TR_TRY(tr_strdup(&checkpoint->stage, tr_trace_string(trace, TR_V_STAGE, row), err));
-    TR_TRY(tr_strdup(&checkpoint->digest, tr_trace_string(trace, TR_V_WEIGHTS_DIGEST, row), err));
-    return label_row(checkpoint, rows->stages, err);
+    struct tr_string text = {0};
+    enum tr_status status =
+        tr_string_format(&text, err, "%s: %s", tr_trace_string(trace, TR_V_NAME, row),
+                         reason[0] ? reason : "no reason recorded");
+    if (status == TR_OK)
+        *failure_p = text.data;
+    else
+        tr_string_free(&text);
+    return status;
 }
 
 // ---- the values ------------------------------------------------------------------------------
-
-static double mean_nll(const double *nll, int64_t sequences) {
-    double sum = 0.0;
-    for (int64_t s = 0; s < sequences; s++)
-        sum += nll[s];
-    return sum / (double)sequences;
-}
-
-static enum tr_status read_nll(struct an_series *series, const struct tr_trace *trace, int64_t at,
-                               int64_t row, struct tr_err *err) {
-    double *nll;
-    TR_TRY(TR_NEW(&nll, series->sequences, "the loss", err));
-    enum tr_status status = tr_trace_read(trace, TR_V_NLL, row, 1, nll, err);
-    if (status == TR_OK)
-        series->checkpoint[at].nll = mean_nll(nll, series->sequences);
-    free(nll);
-    return status;
-}
 
 // Tokens that a cell's counts leave over; `begin`: of the row's cells.
 static void find_angleless(struct an_series *series, int64_t begin) {
@@ -126,7 +72,7 @@ static void find_angleless(struct an_series *series, int64_t begin) {
     }
 }
 
-// Row `row` of the store into place `at`.
+// Reads row `row` of the store into place `at` of the series.
 static enum tr_status read_row(struct an_series *series, const struct tr_trace *trace, int64_t at,
                                int64_t row, struct tr_err *err) {
     int64_t begin = at * series->layers * TR_MODULES, values = begin * series->sequences;
@@ -137,7 +83,7 @@ static enum tr_status read_row(struct an_series *series, const struct tr_trace *
     find_angleless(series, begin);
     for (int m = 0; m < AN_MEASURES; m++)
         TR_TRY(tr_trace_read(trace, measures[m], row, 1, series->by_sequence[m] + values, err));
-    return tr_trace_has(trace, TR_V_NLL) ? read_nll(series, trace, at, row, err) : TR_OK;
+    return TR_OK;
 }
 
 static bool any_finite(const double *values, int64_t count) {
@@ -174,17 +120,11 @@ static void find_samples(struct an_series *series) {
 
 static enum tr_status allocate(struct an_series *series, const struct rows *rows,
                                struct tr_err *err) {
-    int64_t complete = 0, failed = 0;
     uint64_t cells, values;
-    for (int64_t row = 0; row < rows->count; row++) {
-        complete += rows->status[row] == TR_ROW_COMPLETE;
-        failed += rows->status[row] == TR_ROW_FAILED;
-    }
-    if (!tr_mul((uint64_t)complete, (uint64_t)series->layers * TR_MODULES, &cells) ||
+    if (!tr_mul((uint64_t)rows->complete, (uint64_t)series->layers * TR_MODULES, &cells) ||
         !tr_mul(cells, (uint64_t)series->sequences, &values))
         return tr_fail(err, TR_ENOMEM, "out of memory for the importance of all layers");
-    TR_TRY(TR_NEW(&series->checkpoint, complete, "checkpoints", err));
-    TR_TRY(TR_NEW(&series->failure, failed, "failures", err));
+    TR_TRY(TR_NEW(&series->failure, rows->failed, "failures", err));
     TR_TRY(TR_NEW(&series->importance, cells, "importance", err));
     TR_TRY(TR_NEW(&series->stream_norm, cells, "norms of the stream", err));
     TR_TRY(TR_NEW(&series->nonfinite, cells, "non-finite counts", err));
@@ -198,40 +138,18 @@ static enum tr_status allocate(struct an_series *series, const struct rows *rows
 static enum tr_status read_rows(struct an_series *series, const struct tr_trace *trace,
                                 const struct rows *rows, struct tr_err *err) {
     for (int64_t row = 0; row < rows->count; row++)
-        if (rows->status[row] == TR_ROW_FAILED) {
+        if (rows->status[row] == TR_ROW_FAILED)
             TR_TRY(describe_failure(&series->failure[series->failed++], trace, row, err));
-        } else if (rows->status[row] == TR_ROW_COMPLETE) {
-            int64_t at = series->checkpoints++;
-            TR_TRY(describe_row(&series->checkpoint[at], trace, rows, row, err));
-            TR_TRY(read_row(series, trace, at, row, err));
-        }
+    TR_TRY(an_timeline_load(&series->checkpoint, &series->axis, trace, rows->of_complete,
+                            rows->complete, err));
+    series->checkpoints = rows->complete;
+    for (int64_t c = 0; c < series->checkpoints; c++)
+        TR_TRY(read_row(series, trace, c, series->checkpoint[c].row, err));
     find_samples(series);
     return TR_OK;
 }
 
 // ---- time ------------------------------------------------------------------------------------
-
-static double on_axis(const struct an_checkpoint *checkpoint, enum an_axis axis, int64_t index) {
-    switch (axis) {
-    case AN_AXIS_TOKENS:
-        return checkpoint->tokens;
-    case AN_AXIS_STEP:
-        return checkpoint->step >= 0 ? (double)checkpoint->step : NAN;
-    default:
-        return (double)index;
-    }
-}
-
-static bool increases(const struct an_series *series, enum an_axis axis) {
-    double before = -INFINITY;
-    for (int64_t c = 0; c < series->checkpoints; c++) {
-        double at = on_axis(&series->checkpoint[c], axis, c);
-        if (!(at > before) || !isfinite(at))
-            return false;
-        before = at;
-    }
-    return true;
-}
 
 enum tr_status an_series_weigh(struct an_series *series, struct tr_err *err) {
     struct an_checkpoint *checkpoint = series->checkpoint;
@@ -250,12 +168,8 @@ enum tr_status an_series_weigh(struct an_series *series, struct tr_err *err) {
     return TR_OK;
 }
 
-static enum tr_status place_in_time(struct an_series *series, struct tr_err *err) {
-    struct an_checkpoint *checkpoint = series->checkpoint;
-    while (series->axis < AN_AXIS_INDEX && !increases(series, series->axis))
-        series->axis++;
-    for (int64_t c = 0; c < series->checkpoints; c++)
-        checkpoint[c].at = on_axis(&checkpoint[c], series->axis, c);
+// Claims rest on all checkpoints from the first on.
+static enum tr_status claim_all(struct an_series *series, struct tr_err *err) {
     TR_TRY(TR_NEW(&series->claim, series->checkpoints, "checkpoints", err));
     TR_TRY(TR_NEW(&series->gappy, series->layers * TR_MODULES, "layers", err));
     for (int64_t c = series->first; c < series->checkpoints; c++)
@@ -288,10 +202,12 @@ static enum tr_status copy_attribute(char **copy_p, const struct tr_trace *trace
     return tr_strdup(copy_p, found && !found->is_number ? found->text : "", err);
 }
 
-static bool has_parts(const char *path) {
-    char parts[4096];
-    int length = snprintf(parts, sizeof parts, "%s.parts", path);
-    return length > 0 && (size_t)length < sizeof parts && access(parts, F_OK) == 0;
+static enum tr_status find_parts(struct an_series *series, struct tr_err *err) {
+    char *parts;
+    TR_TRY(tr_parts_path(&parts, series->path, err));
+    series->unfinished = tr_file_exists(parts);
+    free(parts);
+    return TR_OK;
 }
 
 static enum tr_status load(struct an_series *series, struct rows *rows,
@@ -304,8 +220,8 @@ static enum tr_status load(struct an_series *series, struct rows *rows,
     TR_TRY(allocate(series, rows, err));
     TR_TRY(read_rows(series, trace, rows, err));
     TR_TRY(find_first(series, from, err));
-    TR_TRY(place_in_time(series, err));
-    series->unfinished = has_parts(path);
+    TR_TRY(claim_all(series, err));
+    TR_TRY(find_parts(series, err));
     series->untrained = series->checkpoint[0].step == 0 ? 0 : -1;
     return TR_OK;
 }
@@ -328,14 +244,7 @@ enum tr_status an_series_load(struct an_series *series, const struct tr_trace *t
 }
 
 void an_series_free(struct an_series *series) {
-    for (int64_t i = 0; i < series->checkpoints; i++) {
-        struct an_checkpoint *checkpoint = &series->checkpoint[i];
-        free(checkpoint->label);
-        free(checkpoint->column);
-        free(checkpoint->name);
-        free(checkpoint->stage);
-        free(checkpoint->digest);
-    }
+    an_timeline_free(series->checkpoint, series->checkpoints);
     for (int64_t i = 0; i < series->failed; i++)
         free(series->failure[i]);
     for (int measure = 0; measure < AN_MEASURES; measure++)
@@ -345,7 +254,6 @@ void an_series_free(struct an_series *series) {
     free(series->stream_norm);
     free(series->nonfinite);
     free(series->angleless);
-    free(series->checkpoint);
     free(series->failure);
     free(series->claim);
     free(series->gappy);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#ifndef AN_WORK_H
-#define AN_WORK_H
+#ifndef AN_COMPUTATION_H
+#define AN_COMPUTATION_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "work.h"
+#include "computation.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -43,7 +43,7 @@ static enum tr_status resample(struct an_work *work, struct tr_err *err) {
     return an_draws_make(&work->draws, &work->resamples, &work->claimed, work->weight, err);
 }
 
-// The claimed checkpoints' means; NaN for layers that are left out.
+// Copies the claimed checkpoints' means, with NaN for the layers that are left out.
 static enum tr_status gather_means(struct an_work *work, struct tr_err *err) {
     const struct an_series *series = work->series;
     int64_t units = work->panel.units;
@@ -62,7 +62,7 @@ static bool has_gaps(const struct an_series *series) {
     return gaps;
 }
 
-// The claimed checkpoints as a panel: a slice of all where nothing is left out.
+// Makes the claimed checkpoints a panel of their own; where nothing is left out, a slice will do.
 static enum tr_status gather_panel(struct an_work *work, struct tr_err *err) {
     const struct an_series *series = work->series;
     int64_t sequences = work->panel.sequences, row = work->panel.units * sequences;

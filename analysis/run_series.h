@@ -1,32 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-#ifndef AN_SERIES_H
-#define AN_SERIES_H
+#ifndef AN_RUN_SERIES_H
+#define AN_RUN_SERIES_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "analysis/timeline.h"
 #include "base/status.h"
 #include "store/store.h"
 
 // What a store says of the layers over training: its complete checkpoints, in order.
-
-// What orders checkpoints in time: the first of these that is known of all and increases.
-enum an_axis { AN_AXIS_TOKENS, AN_AXIS_STEP, AN_AXIS_INDEX, AN_AXES };
-extern const char *const an_axis_names[AN_AXES]; // "token", "step", "checkpoint"
-
-struct an_checkpoint {
-    char *label;   // "step 512"; the name where no step is known
-    char *column;  // the same for narrow columns: "512", "143k"
-    char *name;    // of the checkpoint
-    char *stage;   // "" when training has one
-    char *digest;  // of the weights
-    int64_t row;   // in the store
-    int64_t step;  // -1: unknown
-    double tokens; // seen in training; NaN: unknown
-    double at;     // on the axis
-    double weight; // share of training (an_time_weights over `claim`); 0: not claimed
-    double nll;    // mean over sequences, nats; NaN: not measured
-};
 
 // Means over the tokens of a sequence.
 enum an_measure { AN_IMPORTANCE, AN_UPDATE_RATIO, AN_ALIGNMENT, AN_MEASURES };

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "result_tables.h"
+
+#include "analysis/result_json.h"
+
+static const struct an_json_field estimate_fields[] = {
+    AN_FIELD("value", NUMBER, struct an_estimate, value),
+    AN_FIELD("low", NUMBER, struct an_estimate, low),
+    AN_FIELD("high", NUMBER, struct an_estimate, high),
+};
+const struct an_json_table an_json_estimate = AN_TABLE(struct an_estimate, estimate_fields);
+
+int64_t an_json_checkpoints(const struct an_json_context *context) {
+    return context->result->series.checkpoints;
+}
+
+// ---- settings, series, faults ----------------------------------------------------------------
+
+static json_t *make_from_step(const void *settings, const void *context) {
+    int64_t from = ((const struct an_settings *)settings)->from;
+    (void)context;
+    return from == INT64_MIN ? json_null() : json_integer(from);
+}
+
+static json_t *make_seed(const void *settings, const void *context) {
+    (void)context;
+    return json_integer((json_int_t)((const struct an_settings *)settings)->seed);
+}
+
+static json_t *make_interval(const void *settings, const void *context) {
+    (void)settings;
+    return json_string(an_method_name(((const struct an_json_context *)context)->result->method));
+}
+
+static const struct an_json_field settings_fields[] = {
+    AN_FIELD("count", SIZE, struct an_settings, count),
+    AN_FIELD("below", NUMBER, struct an_settings, below),
+    AN_MADE("from_step", make_from_step, "integer|null"),
+    AN_FIELD("resamples", INTEGER, struct an_settings, resamples),
+    AN_MADE("seed", make_seed, "integer"),
+    AN_FIELD("level", REAL, struct an_settings, level),
+    AN_MADE("interval", make_interval, "string"),
+};
+static const struct an_json_table settings = AN_TABLE(struct an_settings, settings_fields);
+
+static const struct an_json_field checkpoint_fields[] = {
+    AN_FIELD("label", TEXT, struct an_checkpoint, label),
+    AN_FIELD("name", TEXT, struct an_checkpoint, name),
+    AN_FIELD("stage", TEXT, struct an_checkpoint, stage),
+    AN_FIELD("weights_digest", TEXT, struct an_checkpoint, digest),
+    AN_FIELD("step", PLACE, struct an_checkpoint, step),
+    AN_FIELD("tokens_seen", NUMBER, struct an_checkpoint, tokens),
+    AN_FIELD("time", NUMBER, struct an_checkpoint, at),
+    AN_FIELD("weight", REAL, struct an_checkpoint, weight),
+    AN_FIELD("nll", NUMBER, struct an_checkpoint, nll),
+};
+static const struct an_json_table checkpoint = AN_TABLE(struct an_checkpoint, checkpoint_fields);
+
+static json_t *make_path(const void *series, const void *context) {
+    (void)series;
+    return json_string(((const struct an_json_context *)context)->path);
+}
+
+static const struct an_json_field series_fields[] = {
+    AN_MADE("path", make_path, "string"),
+    AN_FIELD("model", TEXT, struct an_series, model),
+    AN_FIELD("tokens_digest", TEXT, struct an_series, tokens_digest),
+    AN_FIELD("layers", INTEGER, struct an_series, layers),
+    AN_FIELD("sequences", INTEGER, struct an_series, sequences),
+    AN_FIELD("seq_len", INTEGER, struct an_series, seq_len),
+    AN_FIELD("samples", INTEGER, struct an_series, sampled),
+    AN_NAME("axis", struct an_series, axis, an_axis_names, AN_AXES),
+    AN_FIELD("first", INTEGER, struct an_series, first),
+    AN_FIELD("untrained", PLACE, struct an_series, untrained),
+    AN_FIELD("unfinished", FLAG, struct an_series, unfinished),
+    AN_FIELD("failed", INTEGER, struct an_series, failed),
+    AN_LIST("checkpoints", struct an_series, checkpoint, checkpoints, &checkpoint),
+};
+static const struct an_json_table series = AN_TABLE(struct an_series, series_fields);
+
+static const struct an_json_field fault_fields[] = {
+    AN_NAME("kind", struct an_fault, kind, an_fault_names, AN_FAULT_KINDS),
+    AN_FIELD("checkpoint", PLACE, struct an_fault, checkpoint),
+    AN_FIELD("other", PLACE, struct an_fault, other),
+    AN_FIELD("value", NUMBER, struct an_fault, value),
+    AN_FIELD("text", TEXT, struct an_fault, text),
+};
+static const struct an_json_table fault = AN_TABLE(struct an_fault, fault_fields);
+
+// ---- spans -----------------------------------------------------------------------------------
+
+static const struct an_json_field span_fields[] = {
+    AN_FIELD("length", INTEGER, struct an_span, length),
+    AN_FIELD("start", INTEGER, struct an_span, start),
+    AN_FIELD("importance", NUMBER, struct an_span, importance),
+    AN_FIELD("worst", NUMBER, struct an_span, worst),
+    AN_FIELD("last", NUMBER, struct an_span, last),
+    AN_FIELD("share", REAL, struct an_span, share),
+    AN_FIELD("last_start", PLACE, struct an_span, last_start),
+};
+static const struct an_json_table span = AN_TABLE(struct an_span, span_fields);
+
+static const struct an_json_field drift_fields[] = {
+    AN_ESTIMATE("cosine", struct an_drift, cosine),
+    AN_FIELD("cka", NUMBER, struct an_drift, cka),
+};
+static const struct an_json_table drift = AN_TABLE(struct an_drift, drift_fields);
+
+// The drift of all boundaries, [checkpoints, boundaries].
+static json_t *drifts(const struct an_drift *list, int64_t boundaries, const void *context) {
+    json_t *array = list ? json_array() : json_null();
+    for (int64_t c = 0; list && c < an_json_checkpoints(context) && array; c++)
+        array =
+            an_json_append(array, an_json_list(&drift, list + c * boundaries, boundaries, context));
+    return array;
+}
+
+static json_t *make_drift_previous(const void *spans, const void *context) {
+    const struct an_spans *s = spans;
+    return drifts(s->previous, s->boundaries, context);
+}
+
+static json_t *make_drift_last(const void *spans, const void *context) {
+    const struct an_spans *s = spans;
+    return drifts(s->last, s->boundaries, context);
+}
+
+static const struct an_json_field spans_fields[] = {
+    AN_LIST("windows", struct an_spans, span, lengths, &span),
+    AN_MADE_OF("drift_previous", make_drift_previous, "array|null", &drift),
+    AN_MADE_OF("drift_last", make_drift_last, "array|null", &drift),
+};
+static const struct an_json_table spans = AN_TABLE(struct an_spans, spans_fields);
+
+// ---- all -------------------------------------------------------------------------------------
+
+static json_t *make_schema(const void *result, const void *context) {
+    (void)result;
+    (void)context;
+    return json_string("trace-analyze");
+}
+
+static json_t *make_version(const void *result, const void *context) {
+    (void)result;
+    (void)context;
+    return json_integer(AN_JSON_VERSION);
+}
+
+static json_t *make_groups(const void *result, const void *context) {
+    struct an_json_context here = *(const struct an_json_context *)context;
+    json_t *array = json_array();
+    for (int which = 0; which < AN_GROUPS && array; which++) {
+        here.group = ((const struct an_result *)result)->group[which];
+        if (here.group)
+            array = an_json_append(array, an_json_object(&an_json_group, here.group, &here));
+    }
+    return array;
+}
+
+static json_t *make_spans(const void *result, const void *context) {
+    const struct an_spans *measured = ((const struct an_result *)result)->spans;
+    return measured ? an_json_object(&spans, measured, context) : json_null();
+}
+
+static json_t *make_comparison(const void *result, const void *context) {
+    const struct an_comparison *made = ((const struct an_json_context *)context)->comparison;
+    (void)result;
+    return made ? an_json_object(&an_json_comparison, made, context) : json_null();
+}
+
+static const struct an_json_field result_fields[] = {
+    AN_MADE("schema", make_schema, "string"),
+    AN_MADE("schema_version", make_version, "integer"),
+    AN_OBJECT("settings", struct an_result, settings, &settings),
+    AN_OBJECT("series", struct an_result, series, &series),
+    AN_LIST("faults", struct an_result, fault, faults, &fault),
+    AN_MADE_OF("groups", make_groups, "array", &an_json_group),
+    AN_MADE_OF("spans", make_spans, "object|null", &spans),
+    AN_MADE_OF("comparison", make_comparison, "object|null", &an_json_comparison),
+};
+const struct an_json_table an_json_result = AN_TABLE(struct an_result, result_fields);

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/copy.h"
+
+#include "excerpt_check.h"
+#include "hdf5_util.h"
+#include "trace_writer.h"
+
+// Readers of stores take a layer's position for its number, so a file that lacks layers or modules
+// must not call itself a store.
+static enum tr_status mark_excerpt(const struct tr_writer *writer, const struct tr_trace *trace,
+                                   struct tr_err *err) {
+    const struct tr_excerpt *excerpt = writer->excerpt;
+    if (writer->form == TR_FORM_NETCDF)
+        TR_TRY(tr_hdf5_put_text(writer->file, writer->path, "title",
+                                "Importance of a language model's layers over training", err));
+    if (excerpt->count[TR_DIM_LAYER] == tr_trace_info(trace)->layout.layers &&
+        excerpt->count[TR_DIM_MODULE] == TR_MODULES)
+        return TR_OK;
+    if (H5Adelete(writer->file, "schema") < 0)
+        return tr_hdf5_fail(err, TR_EIO, "writing the attributes of %s failed", writer->path);
+    return tr_hdf5_put_text(writer->file, writer->path, "schema", "trace-ckpts excerpt", err);
+}
+
+static enum tr_status write_rows(struct tr_writer *writer, const struct tr_trace *trace,
+                                 struct tr_err *err) {
+    TR_TRY(mark_excerpt(writer, trace, err));
+    for (int64_t i = 0; i < writer->rows; i++)
+        TR_TRY(
+            tr_writer_excerpt(writer, i, trace, writer->excerpt->index[TR_DIM_CHECKPOINT][i], err));
+    return TR_OK;
+}
+
+enum tr_status tr_excerpt_write(const struct tr_trace *trace, const struct tr_excerpt *excerpt,
+                                enum tr_form form, const char *path, struct tr_err *err) {
+    struct tr_writer writer;
+    tr_hdf5_enter();
+    enum tr_status status =
+        tr_writer_open_copy(&writer, path, tr_trace_info(trace), form, excerpt, err);
+    if (status == TR_OK) {
+        status = write_rows(&writer, trace, err);
+        if (status == TR_OK)
+            status = tr_writer_close(&writer, err);
+        else
+            tr_writer_discard(&writer);
+    }
+    if (status == TR_OK)
+        status = tr_excerpt_check(trace, excerpt, path, err);
+    tr_hdf5_leave();
+    return status;
+}
