@@ -60,13 +60,9 @@ static void test_the_same_as_safetensors(void **state) {
     static const struct {
         const char *name;
         int64_t count;
-    } cases[] = {{"dtypes", 40},
-                 {"small", 12},
-                 {"parameters", 3},
-                 {"training", 7},
-                 {"sharded_prefixed", 10},
-                 {"small_stream", 12},
-                 {"training_stream", 7}};
+    } cases[] = {
+        {"dtypes", 40},           {"small", 12},        {"parameters", 3},     {"training", 7},
+        {"sharded_prefixed", 10}, {"small_stream", 12}, {"training_stream", 7}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char torch[128], same[128];
         snprintf(torch, sizeof torch, GOLDEN "%s", cases[i].name);
@@ -308,6 +304,43 @@ static void test_names_with_and_without_a_prefix(void **state) {
     tr_checkpoint_close(checkpoint);
 }
 
+// More shards than are open at a time, of tensors that do not lie in row order.
+static void test_strided_tensors_of_many_shards(void **state) {
+    (void)state;
+    enum { SHARDS = 40 };
+    static const char strided[] = DICT(TEXT(
+        "\2", "00") "ctorch._utils\n_rebuild_tensor_v2\n(" STORAGE("0") "K\0K\2\x85K\0\x85\x89}tR");
+    char *folder = new_folder(), pickle[sizeof strided], name[32], path[3 * FOLDER_PATH];
+    char other[3 * FOLDER_PATH], index[4096] = "{\"weight_map\":{";
+    for (int i = 0; i < SHARDS; i++) {
+        memcpy(pickle, strided, sizeof strided);
+        snprintf(name, sizeof name, "%02d", i);
+        memcpy(pickle + 4 + 5, name, 2); // behind PROTO, EMPTY_DICT, MARK and the text's count
+        write_archive(folder, pickle, sizeof strided - 1, NULL, NULL);
+        snprintf(path, sizeof path, "%s/pytorch_model.bin", folder);
+        snprintf(other, sizeof other, "%s/shard%02d.bin", folder, i);
+        assert_int_equal(rename(path, other), 0);
+        snprintf(index + strlen(index), sizeof index - strlen(index),
+                 "%s\"%02d\":\"shard%02d.bin\"", i ? "," : "", i, i);
+    }
+    strcat(index, "}}");
+    snprintf(path, sizeof path, "%s/pytorch_model.bin.index.json", folder);
+    write_text(path, index);
+    struct tr_checkpoint *checkpoint = open_good(folder);
+    for (int i = 0; i < SHARDS; i++) {
+        snprintf(name, sizeof name, "%02d", i);
+        const struct tr_tensor *tensor = tr_checkpoint_find(checkpoint, name);
+        assert_non_null(tensor);
+        assert_true(tensor->strided);
+        char bytes[8];
+        struct tr_err err = {.text = ""};
+        if (tr_checkpoint_read(checkpoint, tensor, 0, bytes, sizeof bytes, &err))
+            fail_msg("%s", err.text);
+        assert_memory_equal(bytes, "\1\2\3\4\1\2\3\4", 8);
+    }
+    tr_checkpoint_close(checkpoint);
+}
+
 static void test_safetensors_are_preferred(void **state) {
     (void)state;
     static const char json[] = "\x3c\0\0\0\0\0\0\0{\"s\":{\"dtype\":\"F32\",\"shape\":[1],"
@@ -359,6 +392,7 @@ int main(void) {
         cmocka_unit_test(test_a_pickle_beyond_reason),
         cmocka_unit_test(test_prefixes),
         cmocka_unit_test(test_names_with_and_without_a_prefix),
+        cmocka_unit_test(test_strided_tensors_of_many_shards),
         cmocka_unit_test(test_safetensors_are_preferred),
         cmocka_unit_test(test_identity),
     };

@@ -172,14 +172,22 @@ static enum tr_status find_config(struct tr_checkpoint *checkpoint, const struct
     return TR_OK;
 }
 
-// Names get shorter in place.
-static void unwrap_names(struct tr_checkpoint *checkpoint) {
+// Into memory of their own: a name that a reader gave may be shared, or constant.
+static enum tr_status unwrap_names(struct tr_checkpoint *checkpoint, struct tr_err *err) {
+    uint64_t size = 0;
+    for (int64_t i = 0; i < checkpoint->tensor_count; i++)
+        size += strlen(checkpoint->tensors[i].name) + 1;
+    TR_TRY(TR_NEW(&checkpoint->names, size, "the tensors' names", err));
+    char *to = checkpoint->names;
     for (int64_t i = 0; i < checkpoint->tensor_count; i++) {
-        const struct tr_tensor *tensor = &checkpoint->tensors[i];
-        char *names = checkpoint->files[tensor->piece.file].names;
-        tr_unwrap_name(names + (tensor->name - names));
+        struct tr_tensor *tensor = &checkpoint->tensors[i];
+        size_t length = strlen(tensor->name) + 1;
+        tensor->name = memcpy(to, tensor->name, length);
+        tr_unwrap_name(to);
+        to += length;
     }
     sort_tensors(checkpoint);
+    return TR_OK;
 }
 
 static enum tr_status open_folder(struct tr_checkpoint *checkpoint, const char *folder,
@@ -192,8 +200,7 @@ static enum tr_status open_folder(struct tr_checkpoint *checkpoint, const char *
     if (!weights)
         return TR_OK;
     TR_TRY(format->read(checkpoint, format->name, err));
-    unwrap_names(checkpoint);
-    return TR_OK;
+    return unwrap_names(checkpoint, err);
 }
 
 // `format`: NULL to look for one.
@@ -235,6 +242,7 @@ void tr_checkpoint_close(struct tr_checkpoint *checkpoint) {
     pthread_mutex_destroy(&checkpoint->mutex);
     tr_index_free(&checkpoint->index);
     free(checkpoint->index_path);
+    free(checkpoint->names);
     free(checkpoint->tensors);
     free(checkpoint->config);
     free(checkpoint->config_path);

@@ -136,7 +136,11 @@ static enum tr_status read_common(const struct reading *r, const struct tr_piece
     }
     const struct tr_weight_file *file = &r->checkpoint->files[piece->file];
     char *to = r->to + (first_of(tensor, begin) - r->first) * r->element;
-    return tr_box_read(file->fd, file->path, &common, r->element, from, to, r->err);
+    int fd = -1;
+    TR_TRY(tr_checkpoint_take_file(r->checkpoint, piece->file, &fd, r->err));
+    enum tr_status status = tr_box_read(fd, file->path, &common, r->element, from, to, r->err);
+    tr_checkpoint_give_file(r->checkpoint, piece->file);
+    return status;
 }
 
 // Pieces come in the order of their first index.

@@ -49,6 +49,7 @@ struct tr_checkpoint {
     struct tr_string choice; // see tr_checkpoint_choice
     struct tr_index index;   // of a sharded one
     char *index_path;        // NULL: it has none
+    char *names;             // of all tensors, without the words of wrappers
 };
 
 // Opens the weights of checkpoint->folder, `name` being the file by which the format was
@@ -85,7 +86,7 @@ enum tr_status tr_read_shards(struct tr_checkpoint *checkpoint, const char *name
                               struct tr_err *err);
 
 // Adds the regular file `name`, opened for reading; *file_p is valid, and open, until the next
-// call. At most 64 files of a checkpoint are open at a time, one that is read more.
+// call. At most 32 files of a checkpoint are open at a time, one that is read more.
 enum tr_status tr_checkpoint_add_file(struct tr_checkpoint *checkpoint, const char *name,
                                       struct tr_weight_file **file_p, struct tr_err *err);
 
