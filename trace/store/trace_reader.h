@@ -25,6 +25,9 @@ struct tr_trace {
 enum tr_status tr_trace_check_rows(const struct tr_trace *trace, struct tr_err *err);
 // The same of the scales: that each index stands for what its place says.
 enum tr_status tr_trace_check_scales(const struct tr_trace *trace, struct tr_err *err);
+// Of one; the checkpoint's of a whole store.
+enum tr_status tr_trace_check_scale(const struct tr_trace *trace, enum tr_dim dim,
+                                    struct tr_err *err);
 // "<path> is damaged: <name> <how>"
 enum tr_status tr_trace_damaged(const struct tr_trace *trace, const char *name, const char *how,
                                 struct tr_err *err);

@@ -91,10 +91,10 @@ enum tr_status tr_trace_check_rows(const struct tr_trace *trace, struct tr_err *
 
 // ---- scales ----------------------------------------------------------------------------------
 
-static enum tr_status check_scale(const struct tr_trace *trace, enum tr_dim dim,
-                                  struct tr_err *err) {
+enum tr_status tr_trace_check_scale(const struct tr_trace *trace, enum tr_dim dim,
+                                    struct tr_err *err) {
     const char *name = tr_dim_name(dim);
-    int64_t size = tr_dim_size(dim, &trace->info.layout);
+    int64_t size = dim == TR_DIM_CHECKPOINT ? trace->rows : tr_dim_size(dim, &trace->info.layout);
     hsize_t found;
     hid_t dataset = H5I_INVALID_HID;
     bool same = false;
@@ -112,7 +112,7 @@ enum tr_status tr_trace_check_scales(const struct tr_trace *trace, struct tr_err
     for (enum tr_dim dim = TR_DIM_CHECKPOINT + 1; dim < TR_DIM_COUNT; dim++)
         if (tr_dim_present(dim, &trace->info.layout) &&
             (dim != TR_DIM_PROBE || tr_trace_sealed(trace)))
-            TR_TRY(check_scale(trace, dim, err));
+            TR_TRY(tr_trace_check_scale(trace, dim, err));
     return TR_OK;
 }
 

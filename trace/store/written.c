@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-#include "store/store.h"
+#include "hdf5_util.h"
+#include "trace_reader.h"
 
 static enum tr_status differs(const char *path, const char *what, struct tr_err *err) {
     return tr_fail(err, TR_EIO, "writing %s failed: read back, %s is not what was written", path,
@@ -30,6 +31,11 @@ static enum tr_status check(const struct tr_trace *trace, const char *path,
         return differs(path, what, err);
     if (tr_trace_rows(trace) != count)
         return differs(path, "the number of rows", err);
+    tr_hdf5_enter();
+    enum tr_status status = tr_trace_check_scale(trace, TR_DIM_CHECKPOINT, NULL);
+    tr_hdf5_leave();
+    if (status != TR_OK)
+        return differs(path, tr_dim_name(TR_DIM_CHECKPOINT), err);
     for (enum tr_variable_id id = 0; id < TR_VARIABLES; id++)
         if (tr_variable_present(id, &info->layout) && !tr_trace_has(trace, id))
             return differs(path, tr_variables[id].name, err);
