@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 // Command lines as tables: a program is a row of words and a list of options, an option is a row.
-// Parsing, --help, man pages, completions and the README's tables all come of them.
+// Parsing, --help, man pages, completions and docs/options.md all come of them.
 
 enum option_kind {
     OPTION_HEADING, // `help` alone: what the options below are about
