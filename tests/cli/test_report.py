@@ -2,9 +2,9 @@
 """What trace-analyze says of the shipped series as our tracer traces it: the layers that are
 redundant, the documents' copies of the report, --json, --plan, two runs, the widths of a terminal.
 
-test_report.py NAME=PATH... root=SOURCES [bless] [schema] [only=TEXT]: trace-ckpts, trace-analyze.
-With `bless` the documents' reports are written anew; with `schema` what --json writes is checked by
-jsonschema."""
+test_report.py NAME=PATH... root=SOURCES [bless] [schema] [only=TEXT]: trace-ckpts, trace-analyze,
+trace-info. With `bless` the documents' reports are written anew; with `schema` what --json writes
+is checked by jsonschema."""
 
 import json
 import os
@@ -188,6 +188,18 @@ class Cases:
             for _, store, options, start, there, _ in found:
                 self.same_report(name, self.excerpt(store, options, start), there)
 
+    def attributes(self):
+        """docs/file-format.md knows every attribute of a store, and which have to agree."""
+        with open(self.sources + "/docs/file-format.md", encoding="utf-8") as file:
+            rows = re.findall(r"^\| `(\w+)` \| \w+ \| ([\w' ]+) \|", file.read(), re.MULTILINE)
+        known = {name: role == "has to agree" for name, role in rows}
+        info = harness.run(self.programs["trace-info"], self.stores["demo"], cwd=self.folder)
+        told = info.expect(0).out.split("where it came from")[1]
+        found = re.findall(r"^  (\w+)( \*)? +\S", told, re.MULTILINE)
+        check(len(found) > 9, told)
+        for name, agrees in found:
+            check(known.get(name) == bool(agrees), name, "in the document:", known.get(name))
+
 
 def main():
     os.environ.pop("COLUMNS", None)
@@ -195,7 +207,7 @@ def main():
     programs = harness.programs(
         argument for argument in sys.argv[1:] if not argument.startswith("only="))
     names = ("seven", "six", "plan", "everything", "two_runs", "reproducible", "plain_ascii",
-             "documents")
+             "documents", "attributes")
     with harness.scratch() as folder:
         cases = Cases(programs, folder)
         return harness.run_cases([(name, getattr(cases, name)) for name in names], *only)
