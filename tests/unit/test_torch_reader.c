@@ -60,13 +60,9 @@ static void test_the_same_as_safetensors(void **state) {
     static const struct {
         const char *name;
         int64_t count;
-    } cases[] = {{"dtypes", 40},
-                 {"small", 12},
-                 {"parameters", 3},
-                 {"training", 7},
-                 {"sharded_prefixed", 10},
-                 {"small_stream", 12},
-                 {"training_stream", 7}};
+    } cases[] = {
+        {"dtypes", 40},           {"small", 12},        {"parameters", 3},     {"training", 7},
+        {"sharded_prefixed", 10}, {"small_stream", 12}, {"training_stream", 7}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char torch[128], same[128];
         snprintf(torch, sizeof torch, GOLDEN "%s", cases[i].name);
