@@ -49,7 +49,7 @@ static enum tr_status refuse(const char *word, size_t size, struct tr_err *err) 
         size > 64 ? 64 : (int)size, word);
 }
 
-// Digits at *at, which moves behind them.
+// Reads the number whose digits begin at *at and moves *at behind them.
 static bool read_layer(const char **at, int64_t *layer_p) {
     const char *first = *at;
     int64_t value = 0;
@@ -59,7 +59,7 @@ static bool read_layer(const char **at, int64_t *layer_p) {
     return *at > first && value <= MAX_LAYER;
 }
 
-// "a" or "a-b" at *at.
+// Reads a layer "a" or a range "a-b" at *at and moves *at behind it.
 static enum tr_status add_range(struct tr_drop_set *set, enum tr_module module, const char **at,
                                 const char *word, size_t size, struct tr_err *err) {
     int64_t first, last;
@@ -76,7 +76,7 @@ static enum tr_status add_range(struct tr_drop_set *set, enum tr_module module, 
     return TR_OK;
 }
 
-// "module:layers", `size` bytes.
+// Adds the members of one word "module:layers" of `size` bytes.
 static enum tr_status add_word(struct tr_drop_set *set, const char *word, size_t size,
                                struct tr_err *err) {
     const char *end = word + size, *colon = memchr(word, ':', size);

@@ -154,7 +154,7 @@ enum tr_status tr_file_publish(const char *path, const char *final_path, struct 
     return sync_folder_of(final_path, err);
 }
 
-// What is being written beside its path, for tr_file_abandon.
+// The file that is being written beside its path at the moment; tr_file_abandon removes it.
 static char aside[PATH_MAX];
 static volatile sig_atomic_t is_aside;
 

@@ -12,7 +12,8 @@ static bool is_word(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
-// What stands for a number that is not finite: a string no one writes, short enough for "NaN".
+// The readers see this string in place of a number that is not finite. Nobody writes it, and it is
+// short enough to fit in place of "NaN".
 static const char nonfinite[] = "\x7f";
 
 // Overwrites the tokens NaN, Infinity and -Infinity outside strings by that string and spaces.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the words say that runs name the stages of training with.
+// Runs name their stages of training with words; this is what the words say of the order.
 #include <ctype.h>
 #include <string.h>
 #include <strings.h>
@@ -10,7 +10,7 @@
 enum rank { WARMUP, PRETRAIN, MID, DECAY, LONG, SFT, DPO, RL, CHAT, UNKNOWN };
 enum { NUMBERED = 10, MOST = 999 }; // stage1 comes behind the words of its rank
 
-// Letters only: separators within a word, as in warm-up, do not count.
+// The words are compared by their letters only, so that separators as in warm-up do not count.
 static const struct word {
     const char *text;
     enum rank rank;
@@ -95,7 +95,7 @@ static int64_t number_at(const char *text, const char **rest_p) {
     return number < MOST ? number : MOST;
 }
 
-// Rank, place within it and rank of the words behind, as one number.
+// Puts the rank, the place within it and the rank of the words behind into one number.
 int64_t tr_stage_key(const char *stage) {
     const char *rest = stage, *tail;
     const struct word *word = first_word(stage, &rest);

@@ -64,8 +64,8 @@ static enum tr_status read_rule(struct rule *rule, const char *text, struct tr_e
     return TR_OK;
 }
 
-// Stages in the list have odd slots; another one the even slot before the first that comes later
-// by its words.
+// Stages of the rule's list have odd slots. A stage that is not in it gets the even slot before the
+// first one that its words put later.
 static int64_t slot_of(const struct rule *rule, const char *stage) {
     struct listed wanted = {stage, -1}, *sorted = rule->sorted;
     int64_t low = 0, high = rule->count;
@@ -141,7 +141,7 @@ static int compare_tokens(double a, double b) {
     return (a > b) - (a < b);
 }
 
-// By what decides the place alone.
+// Compares two moments by what decides their places, and by nothing else.
 static int compare_places(const struct placed *a, const struct placed *b) {
     int order = a->end - b->end;
     if (!order)
@@ -159,7 +159,7 @@ static int compare_places(const struct placed *a, const struct placed *b) {
     return order ? order : strcmp(a->place->name, b->place->name);
 }
 
-// Those without step and tokens first, then the latest.
+// Sorts moments without step and tokens to the front, and the latest of the others next.
 static int compare_weights(const void *a_, const void *b_) {
     const struct placed *a = *(struct placed *const *)a_, *b = *(struct placed *const *)b_;
     int order = strcmp(a->moment.digest, b->moment.digest);

@@ -14,10 +14,11 @@
 // < long context < sft, dpo, rl < a word that is not known. "" is pretraining. Numbers count, and
 // the words behind the first: it-mid-training comes before it-SFT.
 int tr_stage_compare(const char *a, const char *b);
-// What the words alone say, as a number to compare by: equal where natural order decides.
+// The place in training that the words alone give, as a number to compare by. Where two are equal,
+// natural order decides.
 int64_t tr_stage_key(const char *stage);
 bool tr_stage_known(const char *stage);
-// The N of stageN or phaseN, -1 when it is none.
+// The N of a stage called stageN or phaseN; -1 for another name.
 int64_t tr_stage_number(const char *stage);
 
 // Whether a name says the end of training and nothing else: main, final, latest ...

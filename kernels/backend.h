@@ -30,10 +30,11 @@ const char *kn_type_name(enum kn_type type);
 void kn_convert(void *to, enum kn_type to_type, const void *from, enum kn_type from_type,
                 int64_t count);
 
-// Orders in which work is done. Ops, uploads and downloads form one; copies ahead another, so that
-// weights arrive while ops compute; the host is the third. Events, small integers, tie them:
-// `record` marks what a lane has been given so far, `await` lets a lane go on only when that is
-// done. An event that was never recorded is not waited for.
+// Lanes are orders in which work is done. Ops, uploads and downloads are done in one lane, in the
+// order of the calls. Copies ahead have another lane, so that weights arrive while ops compute. The
+// host is the third. Events, which are small integers, tie lanes together: `record` marks what a
+// lane has been given so far, and `await` lets a lane go on only when that is done. An event that
+// was never recorded is not waited for.
 enum kn_lane { KN_LANE_OPS, KN_LANE_COPIES, KN_LANE_HOST };
 enum { KN_EVENTS = 16 };
 

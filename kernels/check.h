@@ -12,9 +12,9 @@
             return kn_try_status_;                                                                 \
     } while (0)
 
-// Do the operands of an op agree? KN_OK, KN_ESHAPE or, for an option that the op has not,
-// KN_EUNSUPPORTED; `type` is the backend's activation type.
-// Every entry of every backend asks first, so that the code behind it need not.
+// Whether the operands of an op agree: KN_OK, KN_ESHAPE or, for an option that the op does not
+// have, KN_EUNSUPPORTED. `type` is the backend's activation type. Every entry of every backend
+// calls the check first, so that the code behind it can rely on it.
 enum kn_status kn_check_product(const struct kn_product *op, enum kn_type type);
 enum kn_status kn_check_grouped_product(const struct kn_grouped_product *op, enum kn_type type);
 enum kn_status kn_check_norm(const struct kn_norm *op, enum kn_type type);

@@ -7,8 +7,8 @@
 // The plain-C table: one thread, host memory, sums in f64. A backend starts from a copy of it.
 extern const struct kn_ops kn_reference_ops;
 
-// One constructor per kind, options never NULL; kn_open chooses. CUDA's exist where the build
-// defines KN_HAS_CUDA.
+// The functions that open a backend of each kind, called by kn_open; options are never NULL. CUDA's
+// exists where the build defines KN_HAS_CUDA.
 enum kn_status kn_reference_open(struct kn_backend **kn_p, const struct kn_options *options);
 enum kn_status kn_cpu_open(struct kn_backend **kn_p, const struct kn_options *options);
 enum kn_status kn_cuda_open(struct kn_backend **kn_p, const struct kn_options *options);

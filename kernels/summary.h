@@ -4,8 +4,8 @@
 
 #include "kernels/measure.h"
 
-// The part of a checked op that one sequence has, written by the calling thread alone: tokens in
-// order, so that the sums do not depend on the threads.
+// Computes what one sequence has of a checked op. The calling thread alone does it, token by token
+// in order, so that the sums do not depend on the number of threads.
 void kn_summarise_sequence(const struct kn_summary *op, int64_t sequence);
 
 #endif

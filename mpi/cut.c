@@ -5,8 +5,8 @@ static int64_t ceil_div(int64_t a, int64_t b) {
     return a / b + (a % b != 0);
 }
 
-// The number of pieces per task that ends `rest` tasks soonest; fewer pieces where it makes no
-// difference. Each piece reads all weights: counted as the work of one micro-batch.
+// The number of pieces of each task with which the `rest` tasks are over soonest; of equals the
+// least. A piece has to read all weights, which is counted as the work of one micro-batch.
 static int64_t best_pieces(int64_t rest, int64_t micro_batches, int workers) {
     int64_t most = micro_batches < workers ? micro_batches : workers;
     int64_t best = 1, best_time = INT64_MAX;

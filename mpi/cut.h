@@ -4,10 +4,11 @@
 
 #include <stdint.h>
 
-// How a list of tasks, each of so many micro-batches, is cut into items for so many workers: a task
-// stays whole in every full round, one for each worker; those that remain then, fewer than workers,
-// are each cut into equal contiguous ranges of micro-batches, as many as end them soonest, at most
-// one per worker. A pure function of the three numbers.
+// How a list of tasks, each of so many micro-batches, is cut into items for so many workers. As
+// long as at least as many tasks are left as there are workers, each worker gets a whole one. The
+// tasks that remain then are each cut into equal contiguous ranges of micro-batches, at most one
+// for each worker: as many ranges as end the tasks soonest. It is a pure function of the three
+// numbers.
 struct dist_cut {
     int64_t whole;  // the first so many tasks are handed out whole,
     int64_t pieces; // the others in so many pieces each

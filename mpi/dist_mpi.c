@@ -320,7 +320,8 @@ static void stop_server(struct dist *dist) {
     dist_host_destroy(&dist->host);
 }
 
-// The agreement also keeps a fast rank's first request from a service that is just being ended.
+// The agreement also makes a fast rank wait, so that its first request does not reach a service
+// that is just being ended.
 enum tr_status dist_serve_begin(struct dist *dist, const struct dist_service *service,
                                 bool *computes_p, struct tr_err *err) {
     enum tr_status status = TR_OK;

@@ -12,7 +12,7 @@
 // into items (cut.h); an item says all that is needed to do it, is held by one rank since a time,
 // and can be taken back from a rank that died, to be handed out again.
 
-// A task, as it is added: what it costs and where it is at home.
+// What a task costs and where its data is; given when it is added.
 struct dist_task {
     double bytes, flops; // of the whole task
     int node;            // whose ranks read it most cheaply, -1: all alike
@@ -52,15 +52,15 @@ enum dist_next dist_work_next(struct dist_work *work, int rank, double now, stru
 enum dist_done { DIST_LATE, DIST_PIECE, DIST_TASK };
 enum dist_done dist_work_done(struct dist_work *work, const struct dist_item *item);
 
-// What a rank holds longest, and since when; false: nothing.
+// Gives the item that a rank has held longest, and since when; false when it holds nothing.
 bool dist_work_holds(const struct dist_work *work, int rank, struct dist_item *item,
                      double *since_p);
-// Takes back all that a rank holds; how many items they were. How often an item has been taken back
-// is counted for its task: a task that ends its ranks is to be given up by the caller.
+// Takes back all items that a rank holds and returns how many they were. Each task counts how often
+// its items were taken back: the caller gives up a task that keeps ending its ranks.
 int64_t dist_work_lost(struct dist_work *work, int rank);
 int64_t dist_work_losses(const struct dist_work *work, int64_t task);
 
-// Hands out nothing any more (a signal came): next says DIST_END from now on.
+// Stops handing out items, as when a signal came: next says DIST_END from now on.
 void dist_work_stop(struct dist_work *work);
 
 #endif

@@ -107,7 +107,7 @@ static error_t parse_key(int key, char *text, struct argp_state *state) {
     return 0;
 }
 
-// argp's table, with headings as groups of their own in the order of the rows.
+// Makes argp's table: each heading becomes a group of its own, in the order of the rows.
 static void fill_options(const struct program *program, struct argp_option *to) {
     int group = 1;
     for (int i = 0; i < program->option_count; i++, to++) {

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 // Command lines as tables: a program is a row of words and a list of options, an option is a row.
-// Parsing, --help, man pages, completions and the README's tables all come of them.
+// Parsing, --help, man pages, completions and docs/options.md all come of them.
 
 enum option_kind {
     OPTION_HEADING, // `help` alone: what the options below are about
@@ -29,7 +29,8 @@ struct option_row {
     enum option_kind kind;
     size_t offset; // of what it sets, in the program's settings
     double low, high;
-    // False with a sentence in `why` ("takes auto, cpu or cuda") where the word is none.
+    // Returns false, with a sentence in `why` ("takes auto, cpu or cuda"), where the word means
+    // nothing.
     bool (*read)(void *settings, const char *word, char why[OPTION_WHY]);
 };
 
@@ -44,9 +45,10 @@ struct program {
     const char *exit_status;
     const struct option_row *options;
     int option_count;
-    // A word that is no option; false with a sentence in `why`.
+    // Takes a word that is no option; false with a sentence in `why`.
     bool (*argument)(void *settings, char *word, char why[OPTION_WHY]);
-    // What contradicts each other, when all is read; NULL: nothing can.
+    // Called when all is read: false, with a sentence in `why`, where options contradict each
+    // other. NULL when none can.
     bool (*check)(const void *settings, char why[OPTION_WHY]);
 };
 

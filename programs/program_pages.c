@@ -2,6 +2,7 @@
 // program_pages man|markdown|bash PROGRAM [OUT]: what is printed from the tables of options. Built
 // with the programs and run by the build; not installed.
 #include <ctype.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -70,25 +71,38 @@ static void print_man(const struct program *program) {
 
 // ---- Markdown ----------------------------------------------------------------------------------
 
-static void print_markdown(const struct program *program) {
-    printf("| option | meaning |\n| --- | --- |\n");
-    for (int i = 0; i < program->option_count; i++) {
-        const struct option_row *option = &program->options[i];
-        if (option->kind == OPTION_HEADING) {
-            printf("| **%s** | |\n", option->help);
-            continue;
-        }
-        printf("| `");
-        if (option->letter)
-            printf("-%c, ", option->letter);
-        printf("--%s%s", option->name, option->argument ? " " : "");
-        for (const char *at = option->argument; at && *at; at++)
-            printf(*at == '|' ? "\\|" : "%c", *at);
-        printf("` | ");
-        for (const char *at = option->help; *at; at++)
-            printf(*at == '|' ? "\\|" : "%c", *at);
-        printf(" |\n");
+// Text of a cell; as_code where it stands between backquotes.
+static void print_cell(const char *text, bool as_code) {
+    for (const char *at = text; *at; at++)
+        if (*at == '|' || (!as_code && *at == '*'))
+            printf("\\%c", *at);
+        else if (!as_code && *at == '<')
+            printf("&lt;");
+        else
+            putchar(*at);
+}
+
+static void print_markdown_option(const struct option_row *option) {
+    if (option->kind == OPTION_HEADING) {
+        printf("| **%s** | |\n", option->help);
+        return;
     }
+    printf("| `");
+    if (option->letter)
+        printf("-%c, ", option->letter);
+    printf("--%s%s", option->name, option->argument ? " " : "");
+    print_cell(option->argument ? option->argument : "", true);
+    printf("` | ");
+    print_cell(option->help, false);
+    printf(" |\n");
+}
+
+static void print_markdown(const struct program *program) {
+    printf("    %s [OPTION...] %s\n\n%s\n\n", program->name, program->arguments, program->summary);
+    printf("| option | meaning |\n| --- | --- |\n");
+    for (int i = 0; i < program->option_count; i++)
+        print_markdown_option(&program->options[i]);
+    printf("\nExit status: %s\n", program->exit_status);
 }
 
 // ---- bash completion ---------------------------------------------------------------------------

@@ -10,8 +10,8 @@
 #include "mpi/dist.h"
 #include "run/run.h"
 
-// Usage errors are printed by one rank only, before MPI starts: launchers tell the rank by
-// variable.
+// Usage errors are found before MPI starts, and one rank alone prints them. Launchers tell a
+// process its rank by a variable of the environment.
 static bool is_first_rank(void) {
     static const char *const variables[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK",
                                             "SLURM_PROCID"};

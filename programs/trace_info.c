@@ -70,7 +70,7 @@ static void describe_range(struct tr_string *text, const struct range *range, co
                          tr_human_count(range->high, high));
 }
 
-// Rows [first, end) are of one stage; they stand together because rows are sorted.
+// Prints rows [first, end), which are of one stage: rows are sorted, so they stand together.
 static enum tr_status print_stage(const struct tr_trace *trace, int64_t first, int64_t end,
                                   struct tr_err *err) {
     struct range steps = {NAN, NAN}, tokens = {NAN, NAN};
@@ -141,7 +141,7 @@ static void print_layout(const struct tr_trace *trace) {
                    (long long)layout->span_tokens, (long long)layout->probes);
 }
 
-// Runs of sequences of one text.
+// Prints the calibration texts: consecutive sequences of one text are one line.
 static void print_texts(const struct tr_run_info *info) {
     int64_t first = 0, count = info->layout.sequences;
     for (int64_t i = 1; i <= count; i++) {

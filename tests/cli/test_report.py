@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What trace-analyze says of the shipped series as our tracer traces it: the layers that are
-redundant, the README's copy of the report, --json, --plan, two runs, the widths of a terminal.
+redundant, the documents' copies of the report, --json, --plan, two runs, the widths of a terminal.
 
-test_report.py NAME=PATH... root=SOURCES [bless] [schema] [only=TEXT]: trace-ckpts, trace-analyze.
-With `bless` the README's reports are written anew; with `schema` what --json writes is checked by
-jsonschema."""
+test_report.py NAME=PATH... root=SOURCES [bless] [schema] [only=TEXT]: trace-ckpts, trace-analyze,
+trace-info. With `bless` the documents' reports are written anew; with `schema` what --json writes
+is checked by jsonschema."""
 
 import json
 import os
@@ -16,6 +16,7 @@ sys.path[:0] = [os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "
 import harness
 from harness import check
 
+DOCUMENTS = ["README.md", "docs/report.md"]
 QUESTION = ["--module", "attn", "--from", "1024"]
 SEVEN, SIX = [0, 1, 2, 4, 5, 6, 7], [0, 1, 2, 4, 5, 7]
 REPORT = re.compile(r"(<!-- report (\w+) ([^:\n]*?)(?: : ([^\n]*?))? -->\n)(.*?)(<!-- end -->)",
@@ -153,7 +154,7 @@ class Cases:
         wide = [line for line in out.splitlines() if len(line) > 80]
         check(not wide, wide)
 
-    # ---- the README -----------------------------------------------------------------------------
+    # ---- the documents --------------------------------------------------------------------------
 
     def excerpt(self, store, options, start):
         """A whole report, or its paragraph that begins with `start`."""
@@ -163,25 +164,41 @@ class Cases:
             report = re.search(paragraph, report, re.MULTILINE).group(0)
         return f"```\n{report}```\n"
 
-    def readme(self):
-        """Its reports are what the program prints: the same words, numbers within 3 %."""
-        path = self.sources + "/README.md"
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
-        found = REPORT.findall(text)
-        check(len(found) == 2, len(found), "reports")
-        if "bless" in self.programs:
-            text = REPORT.sub(lambda m: m[1] + self.excerpt(m[2], m[3], m[4]) + m[6], text)
-            with open(path, "w", encoding="utf-8") as file:
-                file.write(text)
-            return
-        for _, store, options, start, there, _ in found:
-            here = self.excerpt(store, options, start)
-            check(NUMBER.sub("#", here).split() == NUMBER.sub("#", there).split(),
-                  "README.md has\n", there, "\nthe program prints\n", here)
-            for a, b in zip(NUMBER.findall(here), NUMBER.findall(there)):
-                near = abs(float(a) - float(b)) <= 0.03 * abs(float(b)) + 2e-4
-                check(near, "README.md has", b, "where the program prints", a, "\n", here)
+    def same_report(self, name, here, there):
+        """The same words, numbers within 3 %."""
+        check(NUMBER.sub("#", here).split() == NUMBER.sub("#", there).split(),
+              name, "has\n", there, "\nthe program prints\n", here)
+        for a, b in zip(NUMBER.findall(here), NUMBER.findall(there)):
+            near = abs(float(a) - float(b)) <= 0.03 * abs(float(b)) + 2e-4
+            check(near, name, "has", b, "where the program prints", a, "\n", here)
+
+    def documents(self):
+        """The reports in documents are what the program prints."""
+        for name in DOCUMENTS:
+            path = f"{self.sources}/{name}"
+            with open(path, encoding="utf-8") as file:
+                text = file.read()
+            found = REPORT.findall(text)
+            check(len(found) == 2, name, "has", len(found), "reports")
+            if "bless" in self.programs:
+                text = REPORT.sub(lambda m: m[1] + self.excerpt(m[2], m[3], m[4]) + m[6], text)
+                with open(path, "w", encoding="utf-8") as file:
+                    file.write(text)
+                continue
+            for _, store, options, start, there, _ in found:
+                self.same_report(name, self.excerpt(store, options, start), there)
+
+    def attributes(self):
+        """docs/file-format.md knows every attribute of a store, and which have to agree."""
+        with open(self.sources + "/docs/file-format.md", encoding="utf-8") as file:
+            rows = re.findall(r"^\| `(\w+)` \| \w+ \| ([\w' ]+) \|", file.read(), re.MULTILINE)
+        known = {name: role == "has to agree" for name, role in rows}
+        info = harness.run(self.programs["trace-info"], self.stores["demo"], cwd=self.folder)
+        told = info.expect(0).out.split("where it came from")[1]
+        found = re.findall(r"^  (\w+)( \*)? +\S", told, re.MULTILINE)
+        check(len(found) > 9, told)
+        for name, agrees in found:
+            check(known.get(name) == bool(agrees), name, "in the document:", known.get(name))
 
 
 def main():
@@ -190,7 +207,7 @@ def main():
     programs = harness.programs(
         argument for argument in sys.argv[1:] if not argument.startswith("only="))
     names = ("seven", "six", "plan", "everything", "two_runs", "reproducible", "plain_ascii",
-             "readme")
+             "documents", "attributes")
     with harness.scratch() as folder:
         cases = Cases(programs, folder)
         return harness.run_cases([(name, getattr(cases, name)) for name in names], *only)

@@ -10,6 +10,8 @@ arrows     a room includes only rooms below it; public headers are included as "
 headers    every header compiles alone                          compiler=CC includes=FOLDER
 libraries  no library prints, exits or aborts
 format     every source file is as clang-format 14 writes it    clang-format=PROGRAM
+documents  links of Markdown files lead to a file; each decision that is named (D7) stands in
+           docs/design.md, whose table of rooms is the one below
 """
 import collections
 import pathlib
@@ -148,7 +150,43 @@ def clang_format(options):
     return [f"{pathlib.Path(name).relative_to(ROOT)} is not formatted" for name in sorted(wrong)]
 
 
-RULES = {"names": names, "licence": licence, "arrows": arrows, "headers": headers,
+def dead_links(name, text):
+    link = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)|<img src=\"([^\"]+)\"")
+    for match in link.finditer(text):
+        target = match[1] or match[2]
+        if "://" not in target and not (ROOT / name).parent.joinpath(target).exists():
+            yield f"{name} leads to {target}, which is not there"
+
+
+# Code and documents, which may name decisions; tests' data and this file name none.
+def may_decide(name):
+    return name.endswith(SOURCES + (".md", ".py", ".cmake", "CMakeLists.txt")) and \
+        not name.startswith(("tests/golden/", "tests/fuzz/corpus/", "tests/series/", "tests/lint/"))
+
+
+def documents(_):
+    design = (ROOT / "docs/design.md").read_text(encoding="utf-8")
+    decisions = set(re.findall(r"^### (D\d+)\. ", design, re.M))
+    found = []
+    for name in tracked():
+        if not may_decide(name):
+            continue
+        text = (ROOT / name).read_text(encoding="utf-8")
+        for number in sorted(set(re.findall(r"\bD[1-9]\d?\b", text)) - decisions):
+            found.append(f"{name} names {number}, which has no text in docs/design.md")
+        if name.endswith(".md"):
+            found.extend(dead_links(name, text))
+    table = re.search(r"<!-- rooms -->\n(.*?)<!-- end -->", design, re.S)[1]
+    rows = re.findall(r"^\| `([^`]+)/` \|.*\|([^|]*)\|$", table, re.M)
+    drawn = {folder: [room for room in seen.strip().split(", ") if room] for folder, seen in rows}
+    for folder in sorted(drawn.keys() | ROOMS.keys()):
+        if drawn.get(folder) != ROOMS.get(folder):
+            found.append(f"docs/design.md draws {folder} above {drawn.get(folder)}, "
+                         f"and it stands above {ROOMS.get(folder)}")
+    return found
+
+
+RULES = {"names": names, "documents": documents, "licence": licence, "arrows": arrows, "headers": headers,
          "libraries": libraries, "format": clang_format}
 
 

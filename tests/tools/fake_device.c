@@ -98,7 +98,7 @@ static enum kn_status run_until(struct fake *fake, enum kn_lane lane, int64_t ti
     return status;
 }
 
-// Queues a task; the lane that is not late runs at once.
+// Queues a task. A lane that is not to be late runs it at once.
 static enum kn_status push(struct kn_backend *self, enum kn_lane lane, const struct task *task) {
     struct fake *fake = fake_of(self);
     struct lane *l = &fake->lanes[lane];

@@ -18,7 +18,7 @@ enum kn_status __wrap_kn_open(struct kn_backend **kn_p, enum kn_kind kind,
                               const struct kn_options *options);
 double __wrap_kn_product_seconds(struct kn_backend *kn, int64_t n, int64_t m, int64_t k);
 
-// A device's product is far too large for a CPU that plays one.
+// The product by which a device is measured is far too large for a CPU that plays one.
 double __wrap_kn_product_seconds(struct kn_backend *kn, int64_t n, int64_t m, int64_t k) {
     (void)kn;
     return 2e-11 * (double)n * (double)m * (double)k;

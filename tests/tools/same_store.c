@@ -69,7 +69,7 @@ static void release(struct values *values) {
 
 // ---- attributes ------------------------------------------------------------------------------
 
-// What a job may change, and what holds addresses within one file.
+// Attributes that a job may change, and those that hold addresses within one file.
 static bool ignored(const char *object, const char *name) {
     static const char *const root[] = {"created", "host", "history", "scheduler_job"};
     if (!strcmp(name, "DIMENSION_LIST") || !strcmp(name, "REFERENCE_LIST"))

@@ -128,8 +128,8 @@ int64_t tr_checkpoint_step(const struct tr_checkpoint *checkpoint);
 
 // What tells this checkpoint from another without reading its data: a digest over the weight
 // files' names, sizes, modification times (in nanoseconds) and the bytes that describe the tensors
-// (safetensors header; directory and pickle of a .bin file), the index of shards included (D7). As
-// they were when the checkpoint was opened.
+// (safetensors header; directory and pickle of a .bin file), the index of shards included. As they
+// were when the checkpoint was opened. Why these: docs/design.md, D7.
 void tr_checkpoint_identity(const struct tr_checkpoint *checkpoint, char out[TR_DIGEST_MAX]);
 
 // Whose names the tensors have where a model's are missing ("an adapter's", "Meta's own"), and in

@@ -18,8 +18,9 @@ struct tr_binder {
 // slab out.
 enum tr_status tr_bind_slab(const struct tr_binder *binder, struct tr_slab_plan *slab);
 
-// Whether the head is a table of its own: as config.json says, but where it ties the head to the
-// embedding and the files hold another tensor for it, that one counts, as in transformers 5.
+// Whether the head is a table of its own. config.json says so, except where it ties the head to the
+// embedding and the files hold another tensor for it: then that tensor counts, as in transformers
+// 5.
 enum tr_status tr_has_own_head(const struct tr_binder *binder, bool *own_p);
 
 int64_t tr_shape_elements(const int64_t *shape, int dims);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The residual stream of chosen tokens at the boundaries between blocks: gathered on the backend,
-// so that only the rows that are kept leave it, and gathered where they are kept if that is the
-// host's memory.
+// The residual stream of chosen tokens at the boundaries between blocks. It is gathered on the
+// backend, so that only the rows that are kept leave the device; where the backend's memory is the
+// host's, they are gathered straight into their place.
 #include "forward_state.h"
 
 // How many of the chosen tokens lie before `token`.

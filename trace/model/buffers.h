@@ -14,7 +14,7 @@ struct tr_buffer {
 };
 
 struct tr_forward_bytes tr_buffers_bytes(const struct tr_buffer *buffers, int count);
-// On failure what was taken is still to be freed.
+// Takes the memory of all rows. On failure the caller still has to free what was taken.
 enum tr_status tr_buffers_allocate(struct kn_backend *kn, const struct tr_buffer *buffers,
                                    int count, struct tr_err *err);
 void tr_buffers_free(struct kn_backend *kn, const struct tr_buffer *buffers, int count);

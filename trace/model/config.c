@@ -105,7 +105,7 @@ static enum tr_status check_refusals(const struct tr_family *family, const struc
     return TR_OK;
 }
 
-// What no family runs, whatever its row says.
+// Refuses what no family runs, whatever its row says.
 static enum tr_status check_common(const struct source *from) {
     const json_t *quantized = json_object_get(from->root, "quantization_config");
     const json_t *causal = json_object_get(from->root, "is_causal");
@@ -159,7 +159,7 @@ static const char *name_of(const struct tr_config *c, enum tr_key key, const str
     return other && !json_is_null(other) ? row->other : row->json;
 }
 
-// Python's None gives these no value to compute with.
+// A null (Python's None) leaves these without a value to compute with.
 static bool needs_value(enum tr_key key) {
     return key == TR_K_EPSILON || key == TR_K_ROPE_THETA || key == TR_K_LOCAL_THETA ||
            key == TR_K_ROTARY_FRACTION;
@@ -196,7 +196,7 @@ static enum tr_status size(const struct tr_config *c, enum tr_key key, int64_t n
     return TR_OK;
 }
 
-// The same as a truth; `neutral` where the row does not write the key. Null and 0 are false.
+// The same as a boolean; `neutral` where the row does not write the key. Null and 0 are false.
 static enum tr_status flag(const struct tr_config *c, enum tr_key key, bool neutral, bool *flag_p,
                            const struct source *from) {
     double fallback = c->family->keys[key].fallback;
@@ -319,7 +319,7 @@ static enum tr_status read_experts(struct tr_config *c, const struct source *fro
 
 // ---- layers ------------------------------------------------------------------------------------
 
-// Kinds by rule; lists in config.json override them (config_layers.h).
+// Marks layers by the rules of config.json; its lists override them (config_layers.h).
 static enum tr_status mark_layers(struct tr_config *c, const struct source *from) {
     int64_t period, start, end, still, dense, step;
     bool used;
@@ -345,8 +345,8 @@ static enum tr_status mark_layers(struct tr_config *c, const struct source *from
 
 // ---- rotation, scales, the rest ----------------------------------------------------------------
 
-// Families whose row names no fraction take a top-level one as their objects' default; it counts
-// for nothing unless the rotation is scaled.
+// Families whose row names no fraction take one from the top level of config.json as the default of
+// their rope objects. It counts only where the rotation is scaled.
 static enum tr_status read_fraction(const struct tr_config *c, struct tr_rope_defaults *defaults,
                                     const struct source *from) {
     defaults->whole = !c->family->keys[TR_K_ROTARY_FRACTION].json;

@@ -18,7 +18,7 @@
 
 enum { TR_MAX_LAYERS = 1024, TR_MAX_EXPERTS = 4096, TR_MAX_EXPERT_GROUPS = 1024 };
 
-// What is special about one layer.
+// Bits that say what is special about one layer.
 enum tr_layer_flag {
     TR_LAYER_WINDOWED = 1, // attention sees `window` tokens only
     TR_LAYER_NOPE = 2,     // no rotation of queries and keys
@@ -27,7 +27,7 @@ enum tr_layer_flag {
     TR_LAYER_NO_MLP = 16
 };
 
-// What people should be told of a checkpoint that is run all the same; bits.
+// Bits that say what people should be told of a checkpoint that is run all the same.
 enum tr_remark {
     TR_REMARK_TWO_ROPES = 1, // rope_scaling beside another rope_parameters
     TR_REMARK_OWN_HEAD = 2,  // a head beside tie_word_embeddings
@@ -66,7 +66,7 @@ struct tr_config {
 enum tr_status tr_config_parse(struct tr_config *config, const char *json, size_t size,
                                const char *path, struct tr_err *err);
 
-// Takes note that the files hold a head of their own; config.json may say that it is tied.
+// Notes that the files hold a head of their own, though config.json may say that it is tied.
 void tr_config_note_head(struct tr_config *config, bool own);
 
 // A line for each remark.

@@ -13,10 +13,11 @@ struct source {
 
 struct tr_layer_reader {
     bool (*counts)(const struct tr_family *family); // NULL: for every family
-    // What an entry says of its layer; of a list of numbers, that the layer is in it.
+    // What an entry says of its layer. In a list of numbers, an entry says that the layer is in the
+    // list.
     enum tr_status (*entry)(struct tr_config *c, int64_t layer, const json_t *entry,
                             const struct source *from);
-    // Called in any case, once all entries there may be have been read.
+    // Called once all entries that there may be have been read, whether there were any or not.
     void (*end)(struct tr_config *c);
 };
 
@@ -89,7 +90,8 @@ static enum tr_status read_dense_layer(struct tr_config *c, int64_t layer, const
     return TR_OK;
 }
 
-// "sparse" or "dense", which no family here reads: it must say what the other keys do.
+// Entries are "sparse" or "dense". No family here reads them, so they have to say what the other
+// keys do.
 static enum tr_status check_mlp_type(struct tr_config *c, int64_t layer, const json_t *entry,
                                      const struct source *from) {
     const char *type = json_string_value(entry);

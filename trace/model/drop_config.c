@@ -81,7 +81,7 @@ static enum tr_status read_skip(struct tr_drop_lists *lists, const json_t *layer
     return TR_OK;
 }
 
-// A layer may repeat what the whole model has; where it changes that, it is refused.
+// A layer may repeat what the whole model has. A value that differs is refused.
 static enum tr_status read_overrides(struct tr_drop_lists *lists, const json_t *layer,
                                      int64_t index, const struct source *from) {
     const char *key;
@@ -119,7 +119,8 @@ static enum tr_status not_supported(const char *key, const struct source *from) 
                    from->path, key);
 }
 
-// What a part that stays says must be what the whole model has, or nothing.
+// A part of a block that stays may say what the whole model has, or nothing; anything else is
+// refused.
 static enum tr_status check_part(const json_t *part, const struct source *from) {
     const char *key;
     json_t *value;

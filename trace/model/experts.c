@@ -68,8 +68,8 @@ struct group {
     int64_t rows;
 };
 
-// The next experts whose rows together are no more than the micro-batch's, for which there is
-// scratch; those of one expert never are more, for they are different tokens.
+// Finds the next experts whose rows together are no more than the micro-batch's, since scratch has
+// room for that many. The rows of a single expert always fit, for they are different tokens.
 static struct group next_group(const struct tr_forward *f, const struct tr_batch *b,
                                int64_t begin) {
     int64_t batch = (b->first_sequence - f->begin) / f->options.micro_batch;
@@ -80,7 +80,7 @@ static struct group next_group(const struct tr_forward *f, const struct tr_batch
     return (struct group){begin, end, first + begin, first[end] - first[begin]};
 }
 
-// Of a group's experts, the slab's matrices of `rows` rows each.
+// The matrices of a group's experts in the slab, `rows` rows each.
 static struct kn_grouped_product grouped(const struct tr_batch *b, const struct group *g,
                                          struct kn_matrix x, enum tr_slot slot, int64_t rows) {
     struct kn_matrix w = b->weights->matrix[slot];

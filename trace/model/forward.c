@@ -96,8 +96,9 @@ static enum tr_status run_step(const struct run *r, const struct tr_candidate *c
     return step_rows[step->kind].batch(f, &b, err);
 }
 
-// Steps [begin, end), all for every micro-batch or one for the item. Each micro-batch goes through
-// all of them before the next one, so that what they share of scratch stays its own.
+// Runs steps [begin, end), which are all for every micro-batch or all for the item. Each
+// micro-batch goes through all of them before the next one does, so that the scratch which they
+// share stays its own.
 static enum tr_status run_together(const struct run *r, const struct tr_weights *weights,
                                    int64_t begin, int64_t end, struct tr_err *err) {
     struct tr_forward *f = r->f;
@@ -112,7 +113,8 @@ static enum tr_status run_together(const struct run *r, const struct tr_weights 
     return TR_OK;
 }
 
-// Steps [begin, end) that share one slab of weights: the first needs it, the others none.
+// Runs steps [begin, end), which share one slab of weights: the first needs it, the others need
+// none.
 static enum tr_status run_slab(const struct run *r, int64_t begin, int64_t end,
                                struct tr_err *err) {
     const struct tr_taps *taps = r->candidates[0].taps;

@@ -51,7 +51,8 @@ struct tr_batch {
 typedef enum tr_status (*tr_step_func)(struct tr_forward *f, const struct tr_batch *b,
                                        struct tr_err *err);
 
-// One for each kind of step. Those of an item find no micro-batch in b.
+// The functions of the steps, one for each kind. Those that run once for the item find no
+// micro-batch in b.
 enum tr_status tr_step_embed(struct tr_forward *f, const struct tr_batch *b, struct tr_err *err);
 enum tr_status tr_step_positions(struct tr_forward *f, const struct tr_batch *b,
                                  struct tr_err *err);
@@ -84,7 +85,8 @@ struct kn_matrix tr_stream(const struct tr_forward *f, const struct tr_batch *b,
 struct kn_matrix tr_scratch(const struct tr_forward *f, const struct tr_batch *b, void *data,
                             int64_t cols);
 struct kn_matrix tr_mlp_delta(const struct tr_forward *f, const struct tr_batch *b);
-// What the MLP reads beside x: delta; nothing in a parallel residual or without attention.
+// What the MLP reads beside x: the delta of attention; absent in a parallel residual or without
+// attention.
 struct kn_matrix tr_mlp_entering(const struct tr_forward *f, const struct tr_batch *b);
 
 // y = norm(x + addend), or x + addend where the family has no pre-norm.

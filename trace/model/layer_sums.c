@@ -9,7 +9,7 @@ _Static_assert((int)KN_ADD_ATTENTION == (int)TR_ATTN && (int)KN_ADD_MLP == (int)
                    (int)KN_ADD_BLOCK == (int)TR_BLOCK && (int)KN_RESIDUAL_ADDS == (int)TR_MODULES,
                "the kernels' residual adds are the modules");
 
-// Elements that one sequence and module has of the sums and of the counts.
+// How many elements of the sums and of the counts belong to one sequence and module.
 static int64_t sums_width(const struct tr_forward *f) {
     return KN_SUMS + tr_position_bins(f->options.seq_len);
 }

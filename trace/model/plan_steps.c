@@ -57,7 +57,7 @@ static enum tr_status add_slab(const struct tr_binder *b, enum tr_step_kind kind
                     (struct tr_step){.kind = kind, .layer = slab.layer, .slab = plan->count - 1});
 }
 
-// Slabs that share rows [0, total): each has as many as fit into a panel.
+// Adds slabs for rows [0, total) of a table, each with as many rows as fit into a panel.
 static enum tr_status add_panels(const struct tr_binder *b, enum tr_step_kind step,
                                  enum tr_slab_kind kind, int layer, int64_t total,
                                  int64_t row_elements) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What people are told of a checkpoint that is run all the same.
+// Sentences for people about a checkpoint that is run all the same.
 #include "model/config.h"
 
 static const struct {

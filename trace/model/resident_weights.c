@@ -15,7 +15,7 @@ struct tr_resident {
     char **memory;              // [plan.count], in the backend: the slab, its converted matrices
 };
 
-// The slab's bytes on the host become those at `memory`.
+// Brings the slab's bytes from the host to `memory`.
 static enum tr_status upload(struct tr_resident *r, char *memory, const struct tr_slab *slab,
                              struct tr_err *err) {
     const struct kn_ops *ops = r->kn->ops;

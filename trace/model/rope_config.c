@@ -113,7 +113,7 @@ static enum tr_status read_two(struct tr_rope ropes[2], const json_t *parameters
     return tr_rope_read(&ropes[1], windowed, &from->windowed, from->path, err);
 }
 
-// An object that the class does not read would change the model if it were read here.
+// The class does not read such an object; the model would be another one if it were read here.
 static enum tr_status check_read(const json_t *object, const char *key, bool reads,
                                  const struct tr_rope_source *from, struct tr_err *err) {
     if (reads || is_empty(object))

@@ -17,7 +17,7 @@ static void softmax(float *values, int64_t count) {
         values[i] = (float)(exponentials[i] / total);
 }
 
-// NaN counts as highest, so that a broken model has an order, too.
+// NaN counts as the highest value, so that the experts of a broken model have an order, too.
 static bool is_higher(float a, float b) {
     return a > b || (isnan(a) && !isnan(b));
 }

@@ -93,7 +93,7 @@ static void convert(void *to, enum kn_type to_type, const void *from, enum tr_dt
         kn_convert(to, to_type, from, kernel_types[from_type], count);
         return;
     }
-    // f64 is always bound as f32. The file need not align its values.
+    // Values of f64 always become f32. The file need not align them.
     for (int64_t i = 0; i < count; i++) {
         double value;
         memcpy(&value, (const char *)from + 8 * i, 8);

@@ -281,7 +281,7 @@ enum tr_status tr_slab_reader_push(struct tr_slab_reader *reader, const char *fo
 // Takes the first job off the list; the thread must have left it.
 static void drop_first(struct tr_slab_reader *reader) {
     struct job *job = reader->first;
-    // Slabs of this job that were never taken leave the ring unseen.
+    // Removes the slabs of this job that nobody took from the ring.
     reader->taken = reader->filled;
     for (uint64_t i = 0; i < reader->entries; i++)
         if (reader->ring[i].job == job)
@@ -328,7 +328,8 @@ void tr_slab_reader_release(struct tr_slab_reader *reader) {
     pthread_mutex_unlock(&reader->mutex);
 }
 
-// Whether the begun checkpoint's next slab is in the ring; behind a failed one's may be the next's.
+// Whether the begun checkpoint's next slab is in the ring. Behind the slabs of a checkpoint that
+// failed, those of the next one may stand there.
 static bool has_slab(const struct tr_slab_reader *reader) {
     return reader->taken < reader->filled &&
            reader->ring[reader->taken % reader->entries].job == reader->first;

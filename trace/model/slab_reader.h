@@ -54,7 +54,7 @@ enum tr_status tr_glance_at(struct tr_glance *glance, const char *folder, struct
 enum tr_status tr_slab_reader_open(struct tr_slab_reader **reader_p, struct kn_backend *kn,
                                    size_t largest, int64_t slabs, struct tr_err *err);
 
-// The most slabs that the ring of such a reader is good for, and the fewest that it works with.
+// The most slabs that the ring of such a reader can make use of, and the fewest that it works with.
 int64_t tr_slab_reader_most(const struct kn_backend *kn, size_t largest);
 int64_t tr_slab_reader_least(const struct kn_backend *kn);
 

@@ -24,7 +24,7 @@ struct tr_streamed {
     double waited, reader_waited; // seconds of this pass; the reader's in all, when last looked at
 };
 
-// Makes room; what used the old memory has been waited for.
+// Makes the memory larger where it is too small. Whatever used the old memory has been waited for.
 static enum tr_status reserve(struct tr_streamed *s, struct growing *room, size_t bytes,
                               struct tr_err *err) {
     const struct kn_ops *ops = s->kn->ops;
@@ -82,7 +82,7 @@ static enum tr_status copy_ahead(struct tr_streamed *s, const struct tr_slab *sl
     return TR_OK;
 }
 
-// Takes the slab behind the current one from the reader, once, and lets it come.
+// Takes the slab behind the current one from the reader, once, and begins to copy it.
 static enum tr_status take_ahead(struct tr_streamed *s, struct tr_err *err) {
     if (s->ahead_taken)
         return TR_OK;
@@ -136,7 +136,7 @@ static enum tr_status step_forward(struct tr_streamed *s, struct tr_err *err) {
                                 (long long)s->used);
 }
 
-// Slabs before the one that is wanted are passed over.
+// Passes over the slabs before the one that is wanted.
 static enum tr_status next(void *user, int64_t index, struct tr_weights *weights,
                            struct tr_err *err) {
     struct tr_streamed *s = user;

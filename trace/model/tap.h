@@ -33,8 +33,8 @@ struct tr_loss_tap {
     const double *loss;
 };
 
-// A product that is about to be computed: op->product.x is the input of the weights of `slot`, in
-// the backend's memory; op->first is not NULL for experts', see struct kn_grouped_product.
+// A product that is about to be computed. op->product.x is what meets the weights of `slot`, in the
+// backend's memory. For products of experts op->first is not NULL, see struct kn_grouped_product.
 struct tr_product_tap {
     const struct tr_slab_plan *plan;
     enum tr_slot slot;

@@ -8,7 +8,8 @@
 
 // ---- names -------------------------------------------------------------------------------------
 
-// What a model's parts are kept in; a file may put one or several before all names, or none.
+// Modules that hold a model's parts. A file may put the name of one or several before all names, or
+// of none.
 static const char *const wrappers[] = {"model.",         "transformer.", "decoder.",
                                        "gpt_neox.",      "base_model.",  "pretrained_model.",
                                        "language_model."};
@@ -64,7 +65,7 @@ static enum tr_status refuse(const struct tr_tensor *tensor, const struct tr_con
                    tr_checkpoint_file(checkpoint, tensor), tensor->name, c->family->model_type);
 }
 
-// A layer of which a sublayer is left out may have what it leaves over.
+// Where a sublayer of a layer is left out, its tensors may be there unused.
 static enum tr_status check_in_block(const struct tr_tensor *tensor, const char *number,
                                      const struct tr_config *c,
                                      const struct tr_checkpoint *checkpoint,

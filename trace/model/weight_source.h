@@ -37,15 +37,15 @@ struct tr_weight_source {
 // so that one is copied while the other is used.
 struct tr_streamed;
 
-// `slab_bytes`, `converted_bytes`: of the largest slab, and of its matrices in the type that a
-// device wants; more is taken when a slab is larger.
+// `slab_bytes` and `converted_bytes` are the bytes of the largest slab, and of its matrices in the
+// type that a device wants. More memory is taken when a slab is larger.
 enum tr_status tr_streamed_new(struct tr_streamed **streamed_p, struct kn_backend *kn,
                                size_t slab_bytes, size_t converted_bytes, struct tr_err *err);
 void tr_streamed_free(struct tr_streamed *streamed); // accepts NULL
-// Bytes of the backend that it takes.
+// Bytes of the backend's memory that a streamed source takes.
 double tr_streamed_bytes(const struct kn_backend *kn, size_t slab_bytes, size_t converted_bytes);
 
-// The begun checkpoint of `reader`, once from its first slab on.
+// The source of the checkpoint that `reader` has begun; for one pass, from its first slab on.
 struct tr_weight_source tr_streamed_begin(struct tr_streamed *streamed,
                                           struct tr_slab_reader *reader);
 

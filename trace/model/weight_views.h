@@ -5,7 +5,7 @@
 #include "backend_status.h"
 #include "model/weight_source.h"
 
-// What both sources make of a slab.
+// How both sources of weights turn a slab into matrices and vectors.
 
 // The views into `memory`, which holds the slab's bytes or will; small parameters that the host
 // needs are taken from slab->memory, where they are.

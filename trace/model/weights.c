@@ -90,7 +90,7 @@ static enum tr_status look_for(const struct tr_binder *b, enum tr_weight weight,
                               b->err);
 }
 
-// The same, which must be there with this shape.
+// Finds the same tensor, which must be there and have this shape.
 static enum tr_status find_tensor(const struct tr_binder *b, enum tr_weight weight, int layer,
                                   int64_t index, int64_t rows, int64_t cols,
                                   const struct tr_tensor **tensor_p) {

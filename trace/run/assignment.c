@@ -6,7 +6,7 @@
 
 #include "base/alloc.h"
 
-// What stands before path and name, which follow as strings with their final 0.
+// The fixed part of an assignment; path and name follow it as strings, each with its final 0.
 struct head {
     enum dist_next next;
     struct dist_item item;
@@ -35,7 +35,7 @@ enum tr_status tr_assignment_write(struct tr_string *bytes, enum dist_next next,
     return tr_string_append(bytes, entry->name, strlen(entry->name) + 1, err);
 }
 
-// The string that ends within bytes[*at, size).
+// Reads the string at *at, which has to end within bytes[*at, size).
 static enum tr_status read_string(char **copy_p, const char *bytes, size_t size, size_t *at,
                                   struct tr_err *err) {
     const char *end = memchr(bytes + *at, 0, size - *at);

@@ -162,7 +162,8 @@ static enum tr_status take_piece(struct tr_coordinator *c, const struct tr_messa
     return done == DIST_TASK ? commit_assembly(c, &message->item, err) : TR_OK;
 }
 
-// The row is committed under the checkpoint's name, by whoever did it: a second one is the same.
+// Rows are committed under the checkpoint's name, so a second result of the same checkpoint changes
+// nothing.
 static void take_whole(struct tr_coordinator *c, const struct tr_message *message) {
     if (dist_work_done(c->work, &message->item) == DIST_LATE)
         return;
@@ -188,7 +189,8 @@ static void note_node(struct tr_coordinator *c, const struct tr_hello *hellos, i
         tr_progress_note(&c->progress, text);
 }
 
-// When all ranks have said where they run: advice once per node, and the machine's rate.
+// When all ranks have said where they run, each node gets its advice once and the machine's rate is
+// known.
 static void take_hello(struct tr_coordinator *c, const void *bytes) {
     memcpy(&c->hellos[c->hello_count++], bytes, sizeof *c->hellos);
     if (c->hello_count < c->ranks)

@@ -18,11 +18,11 @@ enum tr_status tr_coordinator_new(struct tr_coordinator **coordinator_p, const s
                                   struct tr_err *err);
 void tr_coordinator_free(struct tr_coordinator *coordinator); // accepts NULL
 
-// What dist_serve_begin wants.
+// The service as dist_serve_begin takes it.
 struct dist_service tr_coordinator_service(struct tr_coordinator *coordinator);
 
-// The last publication, and the summary for people. After the service has ended. An error is what
-// ended the job before its work was done.
+// Publishes for the last time and prints the summary; called after the service has ended. The error
+// is what ended the job before its work was done.
 enum tr_status tr_coordinator_finish(struct tr_coordinator *coordinator,
                                      struct tr_run_outcome *outcome, struct tr_err *err);
 

@@ -23,7 +23,8 @@ static double number_in(const char *path, const char *key) {
     return value;
 }
 
-// What one control group leaves, INFINITY without a limit. `stat_key` counts its processes' memory.
+// Bytes that one control group has left, INFINITY without a limit. `stat_key` names the count of
+// what its processes use.
 static double left_in_group(const char *folder, const char *limit_name, const char *stat_key) {
     char path[MAX_PATH + 64];
     snprintf(path, sizeof path, "%s/%s", folder, limit_name);
@@ -33,7 +34,7 @@ static double left_in_group(const char *folder, const char *limit_name, const ch
     return isnan(limit) ? INFINITY : limit - (isnan(held) ? 0 : held);
 }
 
-// The least that a group and those above it leave, up to the root of the hierarchy.
+// The least that is left by a group and by those above it, up to the root of the hierarchy.
 static double left_in_hierarchy(const char *root, const char *group, const char *limit_name,
                                 const char *stat_key) {
     char folder[MAX_PATH];

@@ -12,7 +12,8 @@
 #include "node_memory.h"
 #include "run/worker.h"
 
-// What the program itself has taken so far: libraries, their buffers, the calibration; bytes.
+// Bytes that the program has taken so far, before any model: libraries, their buffers, the
+// calibration.
 static double resident_memory(void) {
     FILE *file = fopen("/proc/self/statm", "r");
     long long pages = 0;

@@ -33,7 +33,7 @@ extern const double tr_plan_device_reserve;
 struct tr_rank_bytes tr_plan_memory(const struct kn_backend *kn, double device_memory,
                                     int node_ranks, int sharers);
 
-// All but the device, which is the caller's to fill in.
+// Fills in all of the plan but the device, which is the caller's.
 struct tr_plan tr_plan_make(const struct tr_job *job, const struct kn_backend *kn, int ranks,
                             struct tr_rank_bytes memory, double product_rate);
 

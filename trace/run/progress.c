@@ -12,7 +12,7 @@
 
 enum { COLUMNS = 80 };
 
-// Columns of the terminal that a stream is, at most COLUMNS; 0: it is none.
+// Columns of the terminal behind a stream, at most COLUMNS; 0 when it is no terminal.
 static int terminal_columns(FILE *stream) {
     struct winsize size;
     if (isatty(fileno(stream)) != 1)

@@ -26,12 +26,13 @@ void tr_say(FILE *stream, const char *text);
 
 void tr_progress_start(struct tr_progress *progress, const struct tr_job *job);
 void tr_progress_add(struct tr_progress *progress, const struct tr_message *message);
-// A checkpoint is over: said when it failed, and with -v, then with the seconds of all ranks.
+// Says that a checkpoint is over, if it failed or with -v; the latter with the seconds of all
+// ranks.
 void tr_progress_checkpoint(struct tr_progress *progress, const char *name,
                             const struct tr_message *message);
 // Shows the progress line when it is due.
 void tr_progress_show(struct tr_progress *progress);
-// A remark of its own, above the progress line.
+// Prints a remark as a line of its own, above the progress line.
 void tr_progress_note(struct tr_progress *progress, const char *text);
 void tr_progress_end(struct tr_progress *progress, int64_t finished, int64_t failed);
 

@@ -8,8 +8,8 @@
 #include "base/status.h"
 #include "mpi/work.h"
 
-// What a rank says to rank 0: a fixed head, and for a piece of a checkpoint its sums behind it. The
-// answer to NEXT is an assignment (run/assignment.h), that to the others empty to the others. All
+// What a rank says to rank 0: a fixed head and, for a piece of a checkpoint, its sums behind it.
+// The answer to NEXT is an assignment (run/assignment.h); the others are answered by nothing. All
 // ranks run one program on one kind of machine, so structs travel as they are.
 enum tr_message_kind {
     TR_MSG_HELLO,    // the processors I may use (a struct tr_hello behind the message)

@@ -107,8 +107,8 @@ static bool find_row(const struct tr_trace *trace, const char *name, struct tr_c
     return false;
 }
 
-// The store whose rows count; NULL where there is none, or only what a job with --fresh, whose
-// parts are newer, is to replace.
+// Opens the store whose rows count. It is NULL where there is none, and where a job with --fresh
+// has newer parts that are to replace it.
 static enum tr_status open_published(struct tr_trace **trace_p,
                                      const struct tr_run_settings *settings, struct tr_err *err) {
     char *folder;

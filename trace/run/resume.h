@@ -8,12 +8,12 @@
 // identity and config digest (and with --verify by its weights, re-read). Rank 0 only. Differences
 // found are appended to `notes`.
 
-// By what the store holds; rows that no longer speak of what is on disk are withdrawn from it.
+// Goes by what the store holds. A row whose checkpoint has changed on disk is withdrawn from it.
 enum tr_status tr_job_resume(struct tr_job *job, struct tr_store *store, struct tr_string *notes,
                              struct tr_err *err);
 
-// For --dry-run: by the published store alone, which is only read. All are left when there is none
-// or it is to be forgotten.
+// For --dry-run: goes by the published store alone, which is only read. All checkpoints are left
+// when there is none or it is to be forgotten.
 enum tr_status tr_job_preview(struct tr_job *job, struct tr_string *notes, struct tr_err *err);
 
 #endif

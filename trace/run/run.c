@@ -118,7 +118,7 @@ static struct tr_rank_bytes memory_of(const struct run *r) {
                           r->device.sharers);
 }
 
-// A micro-batch does not depend on the memory, so one has to fit.
+// The size of a micro-batch does not depend on the memory (docs/design.md, D6), so one has to fit.
 static enum tr_status check_device_memory(struct run *r, struct tr_err *err) {
     char needed[TR_HUMAN_MAX], room[TR_HUMAN_MAX], reserve[TR_HUMAN_MAX];
     int64_t all = r->job.calibration.sequences, micro = r->job.micro_batch;
@@ -209,7 +209,7 @@ static enum tr_status say_hello(const struct run *r, struct tr_err *err) {
 }
 
 // Serves and works until nothing is left. A rank's own error has reached rank 0, whose coordinator
-// keeps it; returned is only that no work could begin.
+// keeps it; this returns an error only where no work could begin.
 static enum tr_status work(struct run *r, struct tr_err *err) {
     struct dist_service service = {0};
     bool computes = true;

@@ -24,7 +24,7 @@ struct worker {
     struct tr_streamed *weights;
     struct tr_config shape; // the forward's
     struct tr_fit fit;      // fit.slabs: as last reported
-    // The most of the checkpoints that the forward has served: its room for slabs grows.
+    // The largest slabs of all checkpoints that the forward pass has served, for which it has room.
     size_t slab_bytes, converted_bytes;
     struct tr_assignment present, next;
     bool asked;                  // `next` is known
@@ -69,7 +69,7 @@ struct tr_rank_bytes tr_worker_bytes(const struct tr_job *job, const struct kn_b
                        : (struct tr_rank_bytes){host, forward.backend};
 }
 
-// Micro-batches that fit where one takes `one` and two take `two`.
+// How many micro-batches fit into the memory, if one takes `one` bytes and two take `two`.
 static double fitting(double memory, double one, double two) {
     return two > one ? 1 + floor((memory - one) / (two - one)) : INFINITY;
 }
@@ -103,7 +103,7 @@ struct tr_fit tr_worker_fit(const struct tr_job *job, const struct kn_backend *k
 
 // ---- asking ------------------------------------------------------------------------------------
 
-// Sends a message, what was measured behind it unless NULL.
+// Sends a message and behind it what was measured, unless that is NULL.
 static enum tr_status tell(struct worker *w, const struct tr_message *message,
                            const struct tr_measured *measured, struct tr_err *err) {
     struct tr_string bytes = {0};
@@ -187,7 +187,7 @@ static size_t larger(size_t a, size_t b) {
     return a > b ? a : b;
 }
 
-// Bytes of the device with room for slabs of such sizes.
+// Bytes of the device that a forward pass takes with room for slabs of such sizes.
 static double device_bytes(const struct worker *w, const struct tr_config *config,
                            size_t slab_bytes, size_t converted_bytes) {
     struct tr_forward_options options = forward_options(w->job, w->fit.wave);
@@ -302,7 +302,8 @@ static enum tr_status run_waves(struct worker *w, int64_t begin, int64_t end,
         int64_t to = from + w->fit.wave < end ? from + w->fit.wave : end;
         struct tr_err again;
         w->last_wave = i + 1 == waves;
-        // A checkpoint that failed once is still begun and ended for the waves it was pushed for.
+        // Each wave has pushed its checkpoint to the reader, so one that failed is still begun and
+        // ended for the waves that are left.
         enum tr_status here = run_wave(w, from, to, message, status == TR_OK ? err : &again);
         status = status == TR_OK ? here : status;
     }

@@ -24,8 +24,9 @@ struct tr_fit {
     double device; // bytes it may take of its device
 };
 
-// The longest wave that fits into `memory` beside scratch and the fewest slabs, a multiple of the
-// micro-batch, at least one, or all; then as many slabs as the host has room for and are of use.
+// Finds the longest wave that fits into `memory` beside scratch and the fewest slabs: all
+// sequences, or a multiple of the micro-batch, at least one of them. The rest of the host's memory
+// goes to as many slabs as are of use.
 struct tr_fit tr_worker_fit(const struct tr_job *job, const struct kn_backend *kn,
                             struct tr_rank_bytes memory);
 

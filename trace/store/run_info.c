@@ -7,15 +7,9 @@
 #include "base/alloc.h"
 #include "store/utf8.h"
 
-static const char *const reserved[] = {"schema",     "schema_version", "schema_minor",
-                                       "seq_len",    "span_tokens",    "identity_attributes",
-                                       "Conventions"};
-
 bool tr_run_info_reserved(const char *name) {
-    for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++)
-        if (!strcmp(name, reserved[i]))
-            return true;
-    return false;
+    const struct tr_attribute_row *row = tr_attribute_row(name);
+    return row && row->by_store;
 }
 
 const struct tr_attribute *tr_run_info_find(const struct tr_run_info *info, const char *name) {

@@ -34,9 +34,22 @@ struct tr_run_info {
     char **ids_digest; // [layout.sequences]
 };
 
-// A second value for a name replaces the first. Names that the store writes itself (schema,
-// schema_version, schema_minor, Conventions, seq_len, span_tokens, identity_attributes) are
-// TR_EUSAGE. Text that is not UTF-8 is escaped as in a row.
+// The attributes that a trace of ours may have, as rows: docs/file-format.md is printed from them.
+// A file may have others, which are kept.
+struct tr_attribute_row {
+    const char *name;
+    enum tr_attribute_role role;
+    bool by_store; // written by the store itself; no run may set it
+    bool is_number;
+    const char *meaning;
+};
+extern const struct tr_attribute_row tr_attribute_rows[]; // [tr_attribute_row_count]
+extern const int tr_attribute_row_count;
+// NULL when there is none.
+const struct tr_attribute_row *tr_attribute_row(const char *name);
+
+// A second value for a name replaces the first. Names that the store writes itself are TR_EUSAGE.
+// Text that is not UTF-8 is escaped as in a row.
 enum tr_status tr_run_info_text(struct tr_run_info *info, enum tr_attribute_role role,
                                 const char *name, const char *text, struct tr_err *err);
 enum tr_status tr_run_info_number(struct tr_run_info *info, enum tr_attribute_role role,

@@ -107,11 +107,9 @@ struct reading {
 };
 
 static enum tr_attribute_role role_of(const char *identities, const char *name) {
-    static const char *const passing[] = {"created", "host", "history", "row_order",
-                                          "scheduler_job"};
-    for (size_t i = 0; i < sizeof passing / sizeof *passing; i++)
-        if (!strcmp(name, passing[i]))
-            return TR_VOLATILE;
+    const struct tr_attribute_row *row = tr_attribute_row(name);
+    if (row && row->role == TR_VOLATILE)
+        return TR_VOLATILE;
     size_t size = strlen(name);
     for (const char *at = strstr(identities, name); at; at = strstr(at + 1, name))
         if ((at == identities || at[-1] == ' ') && (at[size] == ' ' || !at[size]))
