@@ -2,6 +2,7 @@
 // The state of the head's running sums before the first panel.
 #include "head.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -118,8 +118,9 @@ enum kn_status kn_loss_begin(struct kn_backend *kn, const struct kn_loss *op);
 // kn_loss_begin does; after all panels, in nats,
 //   KL(base || candidate) = cross / sum_base + (maximum + log(sum)) - (maximum_base +
 //   log(sum_base))
-// which is exactly 0 for a candidate of the base's bits, and is otherwise known to about 1e-7, as
-// logarithms of sums are: a KL below that may come out negative. A row with a logit that is not
+// which is exactly 0 for a candidate of the base's bits that lies as the base does (stride and
+// alignment: products go by them), and is otherwise known to about 1e-7, as logarithms of sums are:
+// a KL below that may come out negative. A row with a logit that is not
 // finite, the base's or the candidate's, has a cross that is NaN; a stream's best is -1 and its
 // best_logit NaN where it had a NaN or +infinity: such rows have no KL and agree with nothing.
 // A candidate's numbers do not depend on the others in the call.

@@ -4,6 +4,8 @@
 // loss is a divergence without candidates, so the bits are the same.
 #include "head.h"
 
+#include <math.h>
+
 #include "check.h"
 #include "cpu.h"
 #include "vector_math.h"
