@@ -59,6 +59,7 @@ struct kn_summary;
 struct kn_gram;
 struct kn_inner_products;
 struct kn_loss;
+struct kn_divergence;
 
 // The table. `self` is the handle; entries are never NULL.
 struct kn_ops {
@@ -104,6 +105,7 @@ struct kn_ops {
     enum kn_status (*gram)(struct kn_backend *self, const struct kn_gram *op);
     enum kn_status (*inner_products)(struct kn_backend *self, const struct kn_inner_products *op);
     enum kn_status (*loss)(struct kn_backend *self, const struct kn_loss *op);
+    enum kn_status (*divergence)(struct kn_backend *self, const struct kn_divergence *op);
 };
 
 // A handle: the table first, so that callers write kn->ops->product(kn, &op).

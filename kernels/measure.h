@@ -109,4 +109,36 @@ struct kn_loss {
 // The state of a loss before its first panel; reads op->x.rows and the three pointers. Waits.
 enum kn_status kn_loss_begin(struct kn_backend *kn, const struct kn_loss *op);
 
+// The same panel for a base stream and several candidates, for their losses and how far each is
+// from the base. base is a loss of its own, x the base's; each candidate's maximum, sum and target
+// are what `loss` makes of its x, w and the rest as the base's, bit for bit. Beyond those
+//   cross[r]: running sum of exp(z_base - maximum_base) * (z_base - z_candidate)
+//   best[r], best_logit[r]: the id of the highest logit so far, the lower of equals; and its logit
+// kn_divergence_begin sets cross = 0, best = -1, best_logit = -infinity, the losses as
+// kn_loss_begin does; after all panels, in nats,
+//   KL(base || candidate) = cross / sum_base + (maximum + log(sum)) - (maximum_base +
+//   log(sum_base))
+// which is exactly 0 for a candidate of the base's bits that lies as the base does (stride and
+// alignment: products go by them), and is otherwise known to about 1e-7, as logarithms of sums are:
+// a KL below that may come out negative. A row with a logit that is not
+// finite, the base's or the candidate's, has a cross that is NaN; a stream's best is -1 and its
+// best_logit NaN where it had a NaN or +infinity: such rows have no KL and agree with nothing.
+// A candidate's numbers do not depend on the others in the call.
+struct kn_head_candidate {
+    struct kn_matrix x;                     // activations, the base's shape
+    double *maximum, *sum, *target, *cross; // [n]
+    int32_t *best;                          // [n]
+    double *best_logit;                     // [n]
+};
+struct kn_divergence {
+    struct kn_loss base;
+    int32_t *best;      // [n]
+    double *best_logit; // [n]
+    int64_t candidates;
+    const struct kn_head_candidate *candidate; // [candidates]; host memory
+};
+
+// The state before the first panel; reads base.x.rows, candidates and the pointers. Waits.
+enum kn_status kn_divergence_begin(struct kn_backend *kn, const struct kn_divergence *op);
+
 #endif

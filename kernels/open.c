@@ -75,25 +75,6 @@ void kn_convert(void *to, enum kn_type to_type, const void *from, enum kn_type f
         kn_store(to, to_type, i, kn_load(from, from_type, i));
 }
 
-enum kn_status kn_loss_begin(struct kn_backend *kn, const struct kn_loss *op) {
-    size_t bytes = (size_t)op->x.rows * sizeof(double);
-    double *value = malloc(bytes ? bytes : 1);
-    if (!value)
-        return KN_ENOMEM;
-    for (int64_t r = 0; r < op->x.rows; r++)
-        value[r] = -INFINITY;
-    enum kn_status status = kn->ops->upload(kn, op->maximum, value, bytes);
-    memset(value, 0, bytes);
-    if (status == KN_OK)
-        status = kn->ops->upload(kn, op->sum, value, bytes);
-    if (status == KN_OK)
-        status = kn->ops->upload(kn, op->target, value, bytes);
-    if (status == KN_OK)
-        status = kn->ops->sync(kn);
-    free(value);
-    return status;
-}
-
 // A matrix of the backend with values in [-1, 1): zeros would multiply faster than data does.
 static enum kn_status random_matrix(struct kn_backend *kn, struct kn_matrix *m, enum kn_type type,
                                     int64_t rows, int64_t cols) {

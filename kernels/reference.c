@@ -87,6 +87,7 @@ const struct kn_ops kn_reference_ops = {
     .gram = kn_reference_gram,
     .inner_products = kn_reference_inner_products,
     .loss = kn_reference_loss,
+    .divergence = kn_reference_divergence,
 };
 
 enum kn_status kn_reference_open(struct kn_backend **kn_p, const struct kn_options *options) {

@@ -4,6 +4,7 @@
 
 #include <math.h>
 
+#include "convert.h"
 #include "reference.h"
 
 // What the files of the reference share: its entries of the table, and how they reach rows and
@@ -16,6 +17,14 @@ static inline float *kn_reference_row(const struct kn_matrix *m, int64_t row) {
 
 static inline float *kn_reference_head(const struct kn_heads *h, int64_t row, int64_t head) {
     return kn_reference_row(&h->x, row) + h->first_col + head * h->pitch;
+}
+
+// x . row `w_row` of w, in f64.
+static inline double kn_reference_dot(const float *x, const struct kn_matrix *w, int64_t w_row) {
+    double sum = 0;
+    for (int64_t i = 0; i < w->cols; i++)
+        sum += (double)x[i] * (double)kn_load(w->data, w->type, w_row * w->stride + i);
+    return sum;
 }
 
 // softcap 0: none.
@@ -38,6 +47,7 @@ enum kn_status kn_reference_combine(struct kn_backend *self, const struct kn_com
 enum kn_status kn_reference_convert(struct kn_backend *self, const struct kn_conversion *op);
 enum kn_status kn_reference_embed(struct kn_backend *self, const struct kn_embed *op);
 enum kn_status kn_reference_loss(struct kn_backend *self, const struct kn_loss *op);
+enum kn_status kn_reference_divergence(struct kn_backend *self, const struct kn_divergence *op);
 enum kn_status kn_reference_block_end(struct kn_backend *self, const struct kn_block_end *op);
 enum kn_status kn_reference_summary(struct kn_backend *self, const struct kn_summary *op);
 enum kn_status kn_reference_gram(struct kn_backend *self, const struct kn_gram *op);

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Products, activations, gates and the head's loss, as the formulas read.
+// Products, activations and gates, as the formulas read.
 #include <math.h>
 
 #include "check.h"
-#include "convert.h"
 #include "reference_entries.h"
 
 static double xielu(const float *p, double v) {
@@ -32,19 +31,12 @@ double kn_reference_activate(enum kn_activation activation, const float *paramet
     return v;
 }
 
-static double dot(const float *x, const struct kn_matrix *w, int64_t w_row) {
-    double sum = 0;
-    for (int64_t i = 0; i < w->cols; i++)
-        sum += (double)x[i] * (double)kn_load(w->data, w->type, w_row * w->stride + i);
-    return sum;
-}
-
 enum kn_status kn_reference_product(struct kn_backend *self, const struct kn_product *op) {
     KN_TRY(kn_check_product(op, self->activation_type));
     for (int64_t r = 0; r < op->y.rows; r++) {
         for (int64_t c = 0; c < op->y.cols; c++) {
-            double sum =
-                dot(kn_reference_row(&op->x, r), &op->w, c) + (op->bias ? (double)op->bias[c] : 0);
+            double sum = kn_reference_dot(kn_reference_row(&op->x, r), &op->w, c) +
+                         (op->bias ? (double)op->bias[c] : 0);
             kn_reference_row(&op->y, r)[c] =
                 (float)kn_reference_activate(op->activation, op->parameters, sum);
         }
@@ -88,31 +80,6 @@ enum kn_status kn_reference_gate(struct kn_backend *self, const struct kn_gate *
         for (int64_t c = 0; c < op->y.cols; c++) {
             double gate = kn_reference_activate(op->activation, NULL, (double)x[c]);
             kn_reference_row(&op->y, r)[c] = (float)(gate * (double)x[op->y.cols + c]);
-        }
-    }
-    return KN_OK;
-}
-
-static void loss_add(double *maximum, double *sum, double z) {
-    if (z > *maximum) {
-        *sum = *sum * exp(*maximum - z) + 1;
-        *maximum = z;
-    } else if (z != -INFINITY) {
-        *sum += exp(z - *maximum);
-    }
-}
-
-enum kn_status kn_reference_loss(struct kn_backend *self, const struct kn_loss *op) {
-    KN_TRY(kn_check_loss(op, self->activation_type));
-    for (int64_t r = 0; r < op->x.rows; r++) {
-        int64_t target = op->targets[r] < 0 ? -1 : op->targets[r] - op->first_id;
-        for (int64_t c = 0; c < op->w.rows; c++) {
-            double z =
-                dot(kn_reference_row(&op->x, r), &op->w, c) + (op->bias ? (double)op->bias[c] : 0);
-            z = kn_reference_cap(z * (double)op->scale, op->softcap);
-            loss_add(&op->maximum[r], &op->sum[r], z);
-            if (c == target)
-                op->target[r] = z;
         }
     }
     return KN_OK;

@@ -200,6 +200,7 @@ static const struct kn_ops cuda_ops = {
     .gram = cuda_gram,
     .inner_products = cuda_inner_products,
     .loss = cuda_loss,
+    .divergence = cuda_divergence,
 };
 
 static enum kn_status set_up_device(struct kn_backend *self) {

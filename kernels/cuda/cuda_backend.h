@@ -58,6 +58,7 @@ enum kn_status cuda_products_open(struct cuda_backend *cuda);
 void cuda_products_close(struct cuda_backend *cuda);
 // loss.cu
 enum kn_status cuda_loss(struct kn_backend *self, const struct kn_loss *op);
+enum kn_status cuda_divergence(struct kn_backend *self, const struct kn_divergence *op);
 // attention.cu
 enum kn_status cuda_attention(struct kn_backend *self, const struct kn_attention *op);
 // norms.cu

@@ -190,6 +190,31 @@ static void bench_rows(void) {
     TIME("gate silu", "1024x3072", "f32", 3.0 * ROWS * FEED * 4, true, kn->ops->gate(kn, &gate));
 }
 
+// A base and four candidates: five losses' products.
+static void bench_divergence(const struct kn_loss *base, const char *dtype) {
+    enum { CANDIDATES = 4 };
+    struct kn_head_candidate candidate[CANDIDATES];
+    for (int i = 0; i < CANDIDATES; i++) {
+        double *sums = random_memory(KN_F32, 2 * 5 * ROWS);
+        candidate[i] =
+            (struct kn_head_candidate){.x = random_matrix(kn->activation_type, ROWS, WIDTH),
+                                       .maximum = sums,
+                                       .sum = sums + ROWS,
+                                       .target = sums + 2 * ROWS,
+                                       .cross = sums + 3 * ROWS,
+                                       .best = random_memory(KN_F32, ROWS),
+                                       .best_logit = sums + 4 * ROWS};
+    }
+    struct kn_divergence op = {.base = *base,
+                               .best = random_memory(KN_F32, ROWS),
+                               .best_logit = random_memory(KN_F32, 2 * ROWS),
+                               .candidates = CANDIDATES,
+                               .candidate = candidate};
+    check(kn_divergence_begin(kn, &op));
+    TIME("divergence of 4", "1024x50304x768", dtype,
+         2.0 * (1 + CANDIDATES) * ROWS * VOCABULARY * WIDTH, false, kn->ops->divergence(kn, &op));
+}
+
 static void bench_head(enum kn_type type, const char *dtype) {
     int32_t *host = malloc(ROWS * sizeof *host), *targets;
     for (int i = 0; host && i < ROWS; i++)
@@ -211,6 +236,7 @@ static void bench_head(enum kn_type type, const char *dtype) {
     check(kn_loss_begin(kn, &op));
     TIME("loss", "1024x50304x768", dtype, 2.0 * ROWS * VOCABULARY * WIDTH, false,
          kn->ops->loss(kn, &op));
+    bench_divergence(&op, dtype);
     kn->ops->free(kn, w.data);
     free(host);
 }

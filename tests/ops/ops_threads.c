@@ -11,6 +11,8 @@ struct outputs {
         norm[ROWS * WIDTH];
     double statistics[3 * KN_RESIDUAL_ADDS * ROWS], loss[3 * ROWS];
     float stream[ROWS * WIDTH];
+    double divergence[9 * ROWS];
+    int32_t best[2 * ROWS];
 };
 
 static void run_matrices(struct outputs *out, const struct matrix *x, const struct matrix *w) {
@@ -71,12 +73,39 @@ static void run_rows(struct outputs *out, const struct matrix *x, const struct m
     buffer_read(sums, out->loss, sizeof out->loss);
 }
 
+static void run_divergence(struct outputs *out, const struct matrix *x, const struct matrix *other,
+                           const struct matrix *w) {
+    int32_t targets[ROWS], *best = buffer_new(NULL, sizeof out->best);
+    for (int i = 0; i < ROWS; i++)
+        targets[i] = i;
+    double *a = buffer_new(NULL, sizeof out->divergence), *b = a + 4 * ROWS;
+    const struct kn_head_candidate candidate = {.x = other->m,
+                                                .maximum = b,
+                                                .sum = b + ROWS,
+                                                .target = b + 2 * ROWS,
+                                                .cross = b + 3 * ROWS,
+                                                .best = best + ROWS,
+                                                .best_logit = b + 4 * ROWS};
+    struct kn_divergence op = {.base = {a, a + ROWS, a + 2 * ROWS, x->m, w->m, NULL,
+                                        buffer_new(targets, sizeof targets), 0, 1, 0},
+                               .best = best,
+                               .best_logit = a + 3 * ROWS,
+                               .candidates = 1,
+                               .candidate = &candidate};
+    check_status(kn_divergence_begin(kn, &op));
+    check_status(kn->ops->divergence(kn, &op));
+    buffer_read(a, out->divergence, sizeof out->divergence);
+    buffer_read(best, out->best, sizeof out->best);
+}
+
 static void run_all(struct outputs *out, const float *x, const float *w) {
     struct matrix activations = matrix_of(x, kn->activation_type, ROWS, WIDTH, 0);
     struct matrix stream = matrix_of(x, KN_F32, ROWS, WIDTH, 0);
     struct matrix weights = matrix_of(w, KN_BF16, VOCABULARY, WIDTH, 0);
     run_matrices(out, &activations, &weights);
     run_rows(out, &activations, &stream, &weights);
+    struct matrix other = matrix_of(w, kn->activation_type, ROWS, WIDTH, 0);
+    run_divergence(out, &activations, &other, &weights);
 }
 
 static void test_identical_bits(void **state) {

@@ -68,6 +68,7 @@ int test_statistics(void);
 int test_block_ends(void);
 int test_summary(void);
 int test_loss(void);
+int test_divergence(void);
 int test_memory(void);
 int test_threads(void);
 

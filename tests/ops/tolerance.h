@@ -21,6 +21,7 @@ enum test_op {
     OP_COPY,
     OP_SCALE,
     OP_LOSS,
+    OP_DIVERGENCE,
     OP_COUNT
 };
 
@@ -42,6 +43,9 @@ static const struct tolerance tolerances[OP_COUNT][3] = {
     [OP_COPY] = {[KN_F32] = {0, 0}, [KN_F16] = {0, 0}, [KN_BF16] = {0, 0}},
     [OP_SCALE] = {[KN_F32] = {1e-7, 0}, [KN_F16] = {1e-3, 1e-6}, [KN_BF16] = {8e-3, 0}},
     [OP_LOSS] = {[KN_F32] = {3e-7, 3e-7}, [KN_F16] = {1e-6, 1e-6}, [KN_BF16] = {1e-6, 1e-6}},
+    // A KL is a mean of differences of logits and a difference of two log-sums, each as good as a
+    // loss: twice a loss's, of the largest of the KL, the log-sums and 1.
+    [OP_DIVERGENCE] = {[KN_F32] = {6e-7, 6e-7}, [KN_F16] = {2e-6, 2e-6}, [KN_BF16] = {2e-6, 2e-6}},
 };
 
 #endif

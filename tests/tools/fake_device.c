@@ -15,7 +15,7 @@ struct task {
     enum kn_status (*run)(struct kn_backend *cpu, struct task *task); // NULL: waits for `ticket`
     int64_t ticket;
     float parameters[4]; // a product's, as they were when it was called
-    void *staged;        // an upload's bytes or where groups begin, likewise
+    void *staged;        // an upload's bytes, where groups begin or candidates, likewise
     union {
         struct kn_product product;
         struct kn_grouped_product grouped_product;
@@ -35,6 +35,7 @@ struct task {
         struct kn_conversion convert;
         struct kn_embed embed;
         struct kn_loss loss;
+        struct kn_divergence divergence;
         struct {
             void *to;
             const void *from;
@@ -204,6 +205,22 @@ static enum kn_status fake_grouped_product(struct kn_backend *self,
     return push(self, KN_LANE_OPS, &task);
 }
 
+static enum kn_status run_divergence(struct kn_backend *cpu, struct task *task) {
+    task->op.divergence.candidate = task->staged;
+    return cpu->ops->divergence(cpu, &task->op.divergence);
+}
+
+static enum kn_status fake_divergence(struct kn_backend *self, const struct kn_divergence *op) {
+    struct task task = {.run = run_divergence, .op.divergence = *op};
+    size_t bytes = (size_t)op->candidates * sizeof *op->candidate;
+    task.staged = malloc(bytes + 1);
+    if (!task.staged)
+        return KN_ENOMEM;
+    if (bytes)
+        memcpy(task.staged, op->candidate, bytes);
+    return push(self, KN_LANE_OPS, &task);
+}
+
 // ---- memory ------------------------------------------------------------------------------------
 
 static enum kn_status run_copy(struct kn_backend *cpu, struct task *task) {
@@ -344,6 +361,7 @@ static const struct kn_ops fake_ops = {
     .gram = fake_gram,
     .inner_products = fake_inner_products,
     .loss = fake_loss,
+    .divergence = fake_divergence,
 };
 
 struct kn_backend *fake_device_open(enum fake_order order) {
