@@ -162,8 +162,17 @@ static void take_hello(struct tr_coordinator *c, const void *bytes) {
     }
 }
 
+static void heed_stop(struct tr_coordinator *c) {
+    if (!*c->job->settings->stop || c->stopped)
+        return;
+    c->stopped = true;
+    dist_work_stop(c->work);
+    tr_progress_note(&c->progress, "stopping: finishing what is in flight");
+}
+
 static enum tr_status answer_next(struct tr_coordinator *c, int from, void **answer_p,
                                   size_t *size_p, struct tr_err *err) {
+    heed_stop(c);
     struct dist_item item;
     struct tr_string bytes = {0};
     enum dist_next next = dist_work_next(c->work, from, tr_now(), &item);
@@ -235,11 +244,7 @@ static void publish(struct tr_coordinator *c) {
 
 static void tick(void *user) {
     struct tr_coordinator *c = user;
-    if (*c->job->settings->stop && !c->stopped) {
-        c->stopped = true;
-        dist_work_stop(c->work);
-        tr_progress_note(&c->progress, "stopping: finishing what is in flight");
-    }
+    heed_stop(c);
     double interval =
         fmax((double)c->job->settings->publish_seconds, PUBLISH_SHARE * c->publish_seconds);
     if (c->dirty && tr_now() - c->last_publish >= interval)
