@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "assert_off.h"
+#include "backend_status.h"
 #include "base/assert.h"
 #include "model/slab_reader.h"
 #include "mpi/work.h"
@@ -130,8 +131,15 @@ static void add_to_a_closed_list(void) {
     dist_work_add(work, &(struct dist_task){.node = -1}, &err);
 }
 
+// An op was called with operands that disagree.
+static void call_an_op_wrongly(void) {
+    struct tr_err err;
+    tr_kernel_failed(NULL, KN_ESHAPE, "a product", &err);
+}
+
 static void the_rooms_check_theirs(void **state) {
     (void)state;
+    assert_aborts(call_an_op_wrongly, "buffers.c:", "status != KN_ESHAPE");
     assert_aborts(begin_without_push, "slab_reader.c:", "job");
     assert_aborts(hold_the_whole_ring, "slab_reader.c:", "reader->entries");
     assert_aborts(release_what_is_not_held, "slab_reader.c:", "reader->taken");
