@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "mpi/cut.h"
 
+#include "base/assert.h"
+
 static int64_t ceil_div(int64_t a, int64_t b) {
     return a / b + (a % b != 0);
 }
@@ -21,6 +23,7 @@ static int64_t best_pieces(int64_t rest, int64_t micro_batches, int workers) {
 }
 
 struct dist_cut dist_cut(int64_t tasks, int64_t micro_batches, int workers) {
+    TR_ASSERT(tasks >= 0 && micro_batches >= 1 && workers >= 1);
     int64_t whole = tasks - tasks % workers;
     return (struct dist_cut){whole, best_pieces(tasks - whole, micro_batches, workers)};
 }

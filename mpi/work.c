@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/assert.h"
 #include "mpi/cut.h"
 
 struct task {
@@ -58,6 +59,7 @@ void dist_work_free(struct dist_work *work) {
 
 enum tr_status dist_work_add(struct dist_work *work, const struct dist_task *task,
                              struct tr_err *err) {
+    TR_ASSERT(!work->closed);
     TR_TRY(tr_grow((void **)&work->tasks, &work->task_capacity, (uint64_t)work->count + 1,
                    sizeof *work->tasks, "the list of work", err));
     work->tasks[work->count++] = (struct task){.cost = *task};
@@ -81,6 +83,8 @@ static struct dist_item next_piece(struct dist_work *work) {
     struct task *task = &work->tasks[work->task];
     if (work->piece == 0)
         begin_task(work, task);
+    TR_ASSERT(work->task < work->count);
+    TR_ASSERT(task->pieces >= 1 && task->pieces <= work->micro_batches);
     double share = 1 / (double)task->pieces;
     struct dist_item item = {.task = work->task,
                              .begin = work->piece * work->micro_batches / task->pieces,
@@ -134,6 +138,8 @@ static void forget(struct dist_work *work, struct held *held) {
 enum dist_done dist_work_done(struct dist_work *work, const struct dist_item *item) {
     for (int64_t i = 0; i < work->held_count; i++)
         if (work->held[i].item.ticket == item->ticket && work->held[i].rank >= 0) {
+            TR_ASSERT(work->held[i].item.task == item->task);
+            TR_ASSERT(work->tasks[item->task].left > 0);
             forget(work, &work->held[i]);
             return --work->tasks[item->task].left == 0 ? DIST_TASK : DIST_PIECE;
         }
@@ -164,6 +170,7 @@ int64_t dist_work_lost(struct dist_work *work, int rank) {
 }
 
 int64_t dist_work_losses(const struct dist_work *work, int64_t task) {
+    TR_ASSERT(task >= 0 && task < work->count);
     return work->tasks[task].losses;
 }
 

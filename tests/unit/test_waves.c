@@ -8,23 +8,13 @@
 
 #include <cmocka.h>
 
+#include "demo_job.h"
 #include "fake_device.h"
 #include "folder.h"
 #include "model/forward.h"
 #include "run/coordinator.h"
 #include "run/resume.h"
 #include "run/worker.h"
-
-enum { SAMPLES = 7, SEQ_LEN = 512 };
-
-static struct tr_err err;
-static const volatile sig_atomic_t never = 0;
-
-#define OK(call) assert_ok((call), __LINE__)
-static void assert_ok(enum tr_status status, int line) {
-    if (status != TR_OK)
-        fail_msg("line %d: %s", line, err.text);
-}
 
 static void work(const struct tr_job *job, struct tr_store *store, struct kn_backend *kn,
                  int64_t wave) {
@@ -48,42 +38,26 @@ static void work(const struct tr_job *job, struct tr_store *store, struct kn_bac
 
 // The row of one checkpoint, traced so many sequences at a time.
 static void trace(struct tr_row *row, struct tr_layout *layout, const char *out, int64_t wave) {
-    char *paths[] = {(char *)"tests/series/demo/step_512"};
-    struct tr_run_settings settings = {.paths = paths,
-                                       .path_count = 1,
-                                       .out = out,
-                                       .samples = SAMPLES,
-                                       .seq_len = SEQ_LEN,
-                                       .per_token = true,
-                                       .spans = true,
-                                       .quiet = true,
-                                       .messages = stderr,
-                                       .stop = &never,
-                                       .command = "test",
-                                       .version = "test",
-                                       .device = KN_CPU};
-    struct kn_backend *kn;
-    struct tr_job job;
+    struct tr_run_settings settings = demo_settings(1);
+    struct demo_job demo;
     struct tr_store *store;
     struct tr_trace *published;
-    struct tr_string notes = {0};
     char *warnings;
-    assert_int_equal(kn_open(&kn, KN_CPU, &(struct kn_options){.threads = 1}), KN_OK);
-    OK(tr_job_prepare(&job, &settings, &notes, &err));
-    OK(tr_job_describe(&job, kn, &err));
-    job.threads = 2;
-    OK(tr_store_open(&store, out, &job.info, false, &warnings, &err));
-    OK(tr_job_resume(&job, store, &notes, &err));
-    work(&job, store, kn, wave);
+    settings.out = out;
+    settings.per_token = settings.spans = true;
+    demo_job_open(&demo, &settings, NULL);
+    struct tr_job *job = &demo.job;
+    OK(tr_job_describe(job, demo.kn, &err));
+    OK(tr_store_open(&store, out, &job->info, false, &warnings, &err));
+    OK(tr_job_resume(job, store, &demo.notes, &err));
+    work(job, store, demo.kn, wave);
     tr_store_close(store);
     OK(tr_trace_open(&published, out, &err));
     OK(tr_trace_row(published, 0, row, &err));
-    *layout = job.info.layout;
+    *layout = job->info.layout;
     tr_trace_close(published);
     free(warnings);
-    tr_string_free(&notes);
-    tr_job_free(&job);
-    kn->ops->close(kn);
+    demo_job_close(&demo);
 }
 
 static void assert_same(const struct tr_row *a, const struct tr_row *b,
@@ -106,8 +80,8 @@ static void waves_give_the_same_bits(void **state) {
     struct tr_layout layout;
     struct tr_row whole, row;
     const int64_t micro = 2; // of 512 tokens
-    assert_true(SAMPLES > 2 * micro);
-    trace(&whole, &layout, in_folder("whole.h5"), SAMPLES);
+    assert_true(DEMO_SAMPLES > 2 * micro);
+    trace(&whole, &layout, in_folder("whole.h5"), DEMO_SAMPLES);
     assert_int_equal(*tr_row_u8(&whole, TR_V_STATUS), TR_ROW_COMPLETE);
     for (int batches = 1; batches <= 2; batches++) {
         trace(&row, &layout, in_folder(batches == 1 ? "one.h5" : "two.h5"), batches * micro);
@@ -130,110 +104,86 @@ static int64_t wave_within(const struct tr_job *job, const struct kn_backend *kn
 // A multiple of the micro-batch, never less than one, everything when there is room.
 static void the_wave_follows_the_memory(void **state) {
     (void)state;
-    char *paths[] = {(char *)"tests/series/demo/step_512"};
-    struct tr_run_settings settings = {
-        .paths = paths, .path_count = 1, .samples = SAMPLES, .seq_len = SEQ_LEN};
-    struct kn_backend *kn;
-    struct tr_job job;
-    struct tr_string notes = {0};
-    assert_int_equal(kn_open(&kn, KN_CPU, &(struct kn_options){.threads = 1}), KN_OK);
-    OK(tr_job_prepare(&job, &settings, &notes, &err));
-    int64_t micro = job.micro_batch;
-    assert_int_equal(wave_within(&job, kn, 0, 0), micro);
-    assert_int_equal(wave_within(&job, kn, 2 * micro, 1), 2 * micro);
-    assert_int_equal(wave_within(&job, kn, 3 * micro, -1), 2 * micro);
-    assert_int_equal(wave_within(&job, kn, SAMPLES, 1), SAMPLES);
-    tr_string_free(&notes);
-    tr_job_free(&job);
-    kn->ops->close(kn);
+    struct tr_run_settings settings = demo_settings(1);
+    struct demo_job demo;
+    demo_job_open(&demo, &settings, NULL);
+    const struct tr_job *job = &demo.job;
+    int64_t micro = job->micro_batch;
+    assert_int_equal(wave_within(job, demo.kn, 0, 0), micro);
+    assert_int_equal(wave_within(job, demo.kn, 2 * micro, 1), 2 * micro);
+    assert_int_equal(wave_within(job, demo.kn, 3 * micro, -1), 2 * micro);
+    assert_int_equal(wave_within(job, demo.kn, DEMO_SAMPLES, 1), DEMO_SAMPLES);
+    demo_job_close(&demo);
+}
+
+static void open_on_device(struct demo_job *demo) {
+    struct tr_run_settings settings = demo_settings(1);
+    struct kn_backend *kn = fake_device_open(FAKE_LATE_ALL);
+    assert_non_null(kn);
+    demo_job_open(demo, &settings, kn);
 }
 
 // On a device its memory limits the wave, however much the host has; the streams count there alone.
 static void the_wave_follows_the_device(void **state) {
     (void)state;
-    char *paths[] = {(char *)"tests/series/demo/step_512"};
-    struct tr_run_settings settings = {
-        .paths = paths, .path_count = 1, .samples = SAMPLES, .seq_len = SEQ_LEN};
-    struct kn_backend *kn = fake_device_open(FAKE_LATE_ALL);
-    struct tr_job job;
-    struct tr_string notes = {0};
-    assert_non_null(kn);
-    OK(tr_job_prepare(&job, &settings, &notes, &err));
-    int64_t micro = job.micro_batch;
-    struct tr_rank_bytes one = tr_worker_bytes(&job, kn, micro, 3);
-    struct tr_rank_bytes two = tr_worker_bytes(&job, kn, 2 * micro, 3);
-    double streams = 2.0 * 64 * 4 * (double)(micro * SEQ_LEN);
+    struct demo_job demo;
+    open_on_device(&demo);
+    const struct tr_job *job = &demo.job;
+    int64_t micro = job->micro_batch;
+    struct tr_rank_bytes one = tr_worker_bytes(job, demo.kn, micro, 3);
+    struct tr_rank_bytes two = tr_worker_bytes(job, demo.kn, 2 * micro, 3);
+    double streams = 2.0 * 64 * 4 * (double)(micro * DEMO_SEQ_LEN);
     assert_true(two.device - one.device > streams && two.host - one.host < streams);
     struct tr_rank_bytes memory = {.host = 1e12, .device = two.device};
-    assert_int_equal(tr_worker_fit(&job, kn, memory).wave, 2 * micro);
+    assert_int_equal(tr_worker_fit(job, demo.kn, memory).wave, 2 * micro);
     memory.device -= 1;
-    assert_int_equal(tr_worker_fit(&job, kn, memory).wave, micro);
-    tr_string_free(&notes);
-    tr_job_free(&job);
-    kn->ops->close(kn);
+    assert_int_equal(tr_worker_fit(job, demo.kn, memory).wave, micro);
+    demo_job_close(&demo);
 }
 
 // The ring of slabs is as long as the host has room for, and gives way to the wave.
 static void the_slabs_follow_the_host(void **state) {
     (void)state;
-    char *paths[] = {(char *)"tests/series/demo/step_512"};
-    struct tr_run_settings settings = {
-        .paths = paths, .path_count = 1, .samples = SAMPLES, .seq_len = SEQ_LEN};
-    struct kn_backend *kn = fake_device_open(FAKE_LATE_ALL);
-    struct tr_job job;
-    struct tr_string notes = {0};
-    assert_non_null(kn);
-    OK(tr_job_prepare(&job, &settings, &notes, &err));
+    struct demo_job demo;
+    open_on_device(&demo);
+    const struct tr_job *job = &demo.job;
     for (int64_t slabs = 3; slabs <= 10; slabs++) {
-        struct tr_rank_bytes memory = tr_worker_bytes(&job, kn, SAMPLES, slabs);
-        struct tr_fit fit = tr_worker_fit(&job, kn, memory);
-        assert_int_equal(fit.wave, SAMPLES);
+        struct tr_rank_bytes memory = tr_worker_bytes(job, demo.kn, DEMO_SAMPLES, slabs);
+        struct tr_fit fit = tr_worker_fit(job, demo.kn, memory);
+        assert_int_equal(fit.wave, DEMO_SAMPLES);
         assert_int_equal(fit.slabs, slabs);
         memory.host -= 1;
-        fit = tr_worker_fit(&job, kn, memory);
-        assert_int_equal(fit.wave < SAMPLES, slabs == 3);
+        fit = tr_worker_fit(job, demo.kn, memory);
+        assert_int_equal(fit.wave < DEMO_SAMPLES, slabs == 3);
         assert_true(slabs == 3 || fit.slabs == slabs - 1);
     }
-    tr_string_free(&notes);
-    tr_job_free(&job);
-    kn->ops->close(kn);
+    demo_job_close(&demo);
 }
 
 // The plan knows what spans take: twice the streams of their tokens at 11 boundaries, a block of
 // their kernels, a row's sample of the stream.
 static void the_plan_counts_spans(void **state) {
     (void)state;
-    char *paths[] = {(char *)"tests/series/demo/step_512"};
-    struct tr_run_settings settings = {
-        .paths = paths, .path_count = 1, .samples = SAMPLES, .seq_len = SEQ_LEN};
-    struct kn_backend *kn;
+    struct tr_run_settings settings = demo_settings(1);
     double bytes[2];
-    assert_int_equal(kn_open(&kn, KN_CPU, &(struct kn_options){.threads = 1}), KN_OK);
     for (int spans = 0; spans < 2; spans++) {
-        struct tr_job job;
-        struct tr_string notes = {0};
+        struct demo_job demo;
         settings.spans = spans;
-        OK(tr_job_prepare(&job, &settings, &notes, &err));
-        bytes[spans] = tr_worker_bytes(&job, kn, 2, 2).host;
-        tr_string_free(&notes);
-        tr_job_free(&job);
+        demo_job_open(&demo, &settings, NULL);
+        bytes[spans] = tr_worker_bytes(&demo.job, demo.kn, 2, 2).host;
+        demo_job_close(&demo);
     }
     double streams = 11.0 * 1024 * 64 * 4, blocks = 11.0 * 512 * 512 * 4;
     assert_true(bytes[1] - bytes[0] > 2 * streams + blocks);
     assert_true(bytes[1] - bytes[0] < 1.2 * (2 * streams + blocks));
-    kn->ops->close(kn);
 }
 
 // Work that is left without a signal or a reason is never "all well".
 static void left_over_work_is_an_error(void **state) {
     (void)state;
     int64_t todo[] = {0};
-    struct tr_run_settings settings = {.out = in_folder("left.h5"),
-                                       .quiet = true,
-                                       .messages = stderr,
-                                       .stop = &never,
-                                       .command = "test",
-                                       .version = "test"};
+    struct tr_run_settings settings = demo_settings(0);
+    settings.out = in_folder("left.h5");
     struct tr_job job = {.settings = &settings, .todo = todo, .todo_count = 1, .micro_batches = 1};
     struct tr_run_info info = {.layout = {.layers = 1, .sequences = 1, .seq_len = 1}};
     struct tr_coordinator *coordinator;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/assert.h"
 #include "representation.h"
 
 struct spans {
@@ -73,6 +74,8 @@ static const int64_t *spans_tokens(const void *state, int64_t *count_p) {
 
 static float *spans_boundary(void *state, int64_t boundary, int64_t first) {
     const struct spans *spans = state;
+    TR_ASSERT(boundary >= 0 && boundary < spans->boundaries);
+    TR_ASSERT(first >= 0 && first <= spans->count);
     return spans->rows + (boundary * spans->count + first) * spans->layout.channels;
 }
 
@@ -116,6 +119,7 @@ static void keep_sample(struct spans *spans, float *sample) {
 static enum tr_status spans_finish(void *state, int threads, struct tr_row *row,
                                    struct tr_err *err) {
     struct spans *spans = state;
+    TR_ASSERT(spans->first == 0 && spans->count == spans->layout.span_tokens); // a row is of all
     struct tr_alignment alignment = {.similarity = tr_row_f32(row, TR_V_SPAN_SIMILARITY),
                                      .cka = tr_row_f32(row, TR_V_CKA),
                                      .cka_debiased = tr_row_f32(row, TR_V_CKA_DEBIASED)};

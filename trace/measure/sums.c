@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/assert.h"
 
 // The sums are one block of memory cut into fields, so that they travel as they are. A field is
 // [cells][sequences][width] (kept apart per sequence) or [cells][width] (integers, whose sum does
@@ -185,8 +186,16 @@ static void leave_out(struct sums *sums, int64_t cell, int64_t sequence, int64_t
         tokens[t] = NAN;
 }
 
+// Whether a tap speaks of sequences that these sums are of.
+static bool is_within(const struct sums *sums, int64_t first, int64_t count) {
+    return first >= sums->begin && count >= 0 && count <= sums->end - first;
+}
+
 static void sums_tap(void *state, const struct tr_tap *tap) {
     struct sums *sums = state;
+    TR_ASSERT(tap->layer >= 0 && tap->layer < sums->layout.layers);
+    TR_ASSERT(tap->seq_len == sums->layout.seq_len);
+    TR_ASSERT(is_within(sums, tap->first_sequence, tap->sequences));
     int64_t sums_width = KN_SUMS + field_width(F_POSITION, &sums->layout);
     int64_t counts_width = KN_COUNTS + TR_BINS + field_width(F_POSITION, &sums->layout);
     for (int64_t i = 0; i < TR_MODULES * tap->sequences; i++) {
@@ -206,6 +215,7 @@ static void sums_tap(void *state, const struct tr_tap *tap) {
 
 static void sums_loss(void *state, const struct tr_loss_tap *tap) {
     struct sums *sums = state;
+    TR_ASSERT(is_within(sums, tap->first_sequence, tap->sequences));
     for (int64_t s = 0; s < tap->sequences; s++) {
         double total = 0;
         for (int64_t i = 0; i + 1 < tap->seq_len; i++)
@@ -354,6 +364,7 @@ static enum tr_status sums_finish(void *state, int threads, struct tr_row *row,
     (void)threads;
     (void)err;
     const struct tr_layout *layout = &sums->layout;
+    TR_ASSERT(sums->begin == 0 && sums->end == layout->sequences); // a row is of all
     for (int64_t cell = 0; cell < layout->layers * TR_MODULES; cell++)
         finish_cell(sums, cell, row);
     if (layout->nll)

@@ -4,9 +4,11 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/assert.h"
 
 enum tr_status tr_kernel_failed(const struct kn_backend *kn, enum kn_status status,
                                 const char *doing, struct tr_err *err) {
+    TR_ASSERT(status != KN_ESHAPE); // operands that disagree were put together here, whatever came
     return tr_fail(err, status == KN_ENOMEM ? TR_ENOMEM : TR_ENVIRONMENT, "%s on %s failed: %s%s%s",
                    doing, kn->ops->name, kn_status_text(status), *kn->error ? ": " : "", kn->error);
 }

@@ -221,6 +221,18 @@ static enum tr_status real(const struct tr_config *c, enum tr_key key, double ne
     return TR_OK;
 }
 
+// The same of a cap or a clip, 0 for none.
+static enum tr_status bound(const struct tr_config *c, enum tr_key key, float *value_p,
+                            const struct source *from) {
+    float value = 0;
+    TR_TRY(real(c, key, 0, &value, from));
+    if (value < 0)
+        return tr_fail(from->err, TR_EFORMAT, "%s: \"%s\" is %g, which makes no sense", from->path,
+                       c->family->keys[key].json, (double)value);
+    *value_p = value;
+    return TR_OK;
+}
+
 // ---- sizes -------------------------------------------------------------------------------------
 
 static enum tr_status read_latent(struct tr_config *c, const struct source *from) {
@@ -386,15 +398,15 @@ static enum tr_status read_scales(struct tr_config *c, const struct source *from
     TR_TRY(real(c, TR_K_SCORE_SCALE, 1 / sqrt((double)scalar), &c->score_scale, from));
     if (c->family->scores_follow_rope)
         c->score_scale *= (float)c->rope[0].score_scale;
-    TR_TRY(real(c, TR_K_SCORE_SOFTCAP, 0, &c->score_softcap, from));
+    TR_TRY(bound(c, TR_K_SCORE_SOFTCAP, &c->score_softcap, from));
     TR_TRY(flag(c, TR_K_LAYER_SCALE, false, &c->layer_scale, from));
     TR_TRY(real(c, TR_K_EMBED_SCALE, 1, &c->embed_scale, from));
     TR_TRY(real(c, TR_K_RESIDUAL_SCALE, 1, &c->residual_scale, from));
     TR_TRY(real(c, TR_K_LOGIT_SCALE, 1, &c->logit_scale, from));
     TR_TRY(real(c, TR_K_LOGIT_WIDTH, 1, &width, from));
     TR_TRY(real(c, TR_K_LOGIT_DIVISOR, 1, &divisor, from));
-    TR_TRY(real(c, TR_K_LOGIT_SOFTCAP, 0, &c->logit_softcap, from));
-    TR_TRY(real(c, TR_K_CLIP_QKV, 0, &c->clip_qkv, from));
+    TR_TRY(bound(c, TR_K_LOGIT_SOFTCAP, &c->logit_softcap, from));
+    TR_TRY(bound(c, TR_K_CLIP_QKV, &c->clip_qkv, from));
     TR_TRY(real(c, TR_K_EPSILON, 0, &epsilon, from));
     c->logit_scale *= width / divisor;
     if (c->family->embed_scale_sqrt)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/assert.h"
 #include "forward_state.h"
 
 enum tr_status tr_forward_new(struct tr_forward **forward_p, struct kn_backend *kn,
@@ -148,11 +149,24 @@ static enum tr_status run_steps(const struct run *r, int64_t begin, int64_t end,
     return TR_OK;
 }
 
+// Bits depend on where micro-batches begin, so all passes have to cut the rows alike.
+static void check_pass(const struct tr_forward *f, const struct tr_pass *pass,
+                       const struct tr_weight_plan *plan) {
+    TR_ASSERT(pass->rows->seq_len == f->options.seq_len);
+    TR_ASSERT(pass->begin >= 0 && pass->begin % f->options.micro_batch == 0);
+    TR_ASSERT(pass->begin <= pass->end && pass->end <= pass->rows->sequences);
+    TR_ASSERT(pass->end - pass->begin <= f->options.max_sequences);
+    TR_ASSERT(pass->first_step >= 0 && pass->first_step <= plan->step_count);
+    TR_ASSERT(pass->last_step >= 0 && pass->last_step <= plan->step_count);
+}
+
 enum tr_status tr_forward_run(struct tr_forward *f, const struct tr_weight_source *source,
                               const struct tr_candidate *candidates, int count,
                               const struct tr_pass *pass, struct tr_err *err) {
     const struct tr_weight_plan *plan = source->plan;
     struct run run = {f, source, candidates, count, plan->steps};
+    TR_ASSERT(count >= 1);
+    check_pass(f, pass, plan);
     f->rows = *pass->rows;
     f->begin = pass->begin;
     f->end = pass->end;

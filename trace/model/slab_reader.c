@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/assert.h"
 #include "base/clock.h"
 #include "loaded.h"
 #include "slab_fill.h"
@@ -281,6 +282,7 @@ enum tr_status tr_slab_reader_push(struct tr_slab_reader *reader, const char *fo
 // Takes the first job off the list; the thread must have left it.
 static void drop_first(struct tr_slab_reader *reader) {
     struct job *job = reader->first;
+    TR_ASSERT(job->state == READ || job->state == FAILED);
     // Removes the slabs of this job that nobody took from the ring.
     reader->taken = reader->filled;
     for (uint64_t i = 0; i < reader->entries; i++)
@@ -302,6 +304,7 @@ enum tr_status tr_slab_reader_begin(struct tr_slab_reader *reader, struct tr_loa
     double start = tr_now();
     pthread_mutex_lock(&reader->mutex);
     struct job *job = reader->first;
+    TR_ASSERT(job != NULL); // a checkpoint was pushed and is not ended
     while (job->state == QUEUED)
         pthread_cond_wait(&reader->changed, &reader->mutex);
     reader->waited += tr_now() - start;
@@ -318,11 +321,13 @@ enum tr_status tr_slab_reader_begin(struct tr_slab_reader *reader, struct tr_loa
 }
 
 const struct tr_weight_plan *tr_slab_reader_plan(struct tr_slab_reader *reader) {
+    TR_ASSERT(reader->first && reader->first->state != QUEUED);
     return &reader->first->opened.plan;
 }
 
 void tr_slab_reader_release(struct tr_slab_reader *reader) {
     pthread_mutex_lock(&reader->mutex);
+    TR_ASSERT(reader->released < reader->taken);
     reader->ring[reader->released++ % reader->entries].job = NULL;
     pthread_cond_broadcast(&reader->changed);
     pthread_mutex_unlock(&reader->mutex);
@@ -353,6 +358,9 @@ enum tr_status tr_slab_reader_next(struct tr_slab_reader *reader, const struct t
     double start = tr_now();
     pthread_mutex_lock(&reader->mutex);
     struct job *job = reader->first;
+    TR_ASSERT(job && job->state != QUEUED); // begun
+    TR_ASSERT(reader->consumed == job->opened.plan.count ||
+              reader->taken - reader->released < reader->entries); // else none ever comes
     while (!is_ready(reader))
         pthread_cond_wait(&reader->changed, &reader->mutex);
     enum tr_status status = TR_OK;
@@ -373,6 +381,7 @@ enum tr_status tr_slab_reader_next(struct tr_slab_reader *reader, const struct t
 void tr_slab_reader_end(struct tr_slab_reader *reader, char weights_digest[TR_DIGEST_MAX]) {
     pthread_mutex_lock(&reader->mutex);
     struct job *job = reader->first;
+    TR_ASSERT(job && job->state != QUEUED); // begun
     for (; reader->released < reader->taken; reader->released++)
         reader->ring[reader->released % reader->entries].job = NULL;
     job->cancelled = true;

@@ -6,11 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "assembly.h"
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "model/costs.h"
 #include "mpi/work.h"
-#include "results.h"
 #include "run/affinity.h"
 #include "run/assignment.h"
 #include "run/progress.h"
@@ -19,21 +19,14 @@
 
 enum { PUBLISH_SHARE = 50 }; // publishing costs at most 1/50 of the run
 
-// The pieces of one split checkpoint as they come in.
-struct assembly {
-    struct tr_measured measured; // of all sequences; nothing before the first piece
-    bool started;
-    struct tr_message message;
-};
-
 struct tr_coordinator {
     const struct tr_job *job;
     struct tr_store *store;
     const char *backend;
     int ranks;
     struct dist_work *work;
-    struct assembly *assemblies; // [job->todo_count]
-    struct tr_hello *hellos;     // [ranks]
+    struct tr_assembly *assemblies; // [job->todo_count]
+    struct tr_hello *hellos;        // [ranks]
     int hello_count;
     double *partial; // [ranks], tokens of the item that each rank is at
     struct tr_progress progress;
@@ -84,7 +77,7 @@ void tr_coordinator_free(struct tr_coordinator *c) {
     if (!c)
         return;
     for (int64_t i = 0; c->assemblies && i < c->job->todo_count; i++)
-        tr_measured_free(&c->assemblies[i].measured);
+        tr_assembly_free(&c->assemblies[i]);
     free(c->assemblies);
     free(c->hellos);
     free(c->partial);
@@ -110,56 +103,22 @@ static void checkpoint_over(struct tr_coordinator *c, const struct tr_message *m
     tr_progress_checkpoint(&c->progress, entry_of(c, &message->item)->name, message);
 }
 
-// ---- pieces ------------------------------------------------------------------------------------
-
-static enum tr_status join_piece(struct tr_coordinator *c, const struct tr_message *message,
-                                 const void *bytes, size_t size, struct tr_err *err) {
-    struct assembly *a = &c->assemblies[message->item.task];
-    const struct tr_layout *layout = &c->job->info.layout;
-    int64_t micro = c->job->micro_batch;
-    int64_t begin = message->item.begin * micro, end = message->item.end * micro;
-    end = end < layout->sequences ? end : layout->sequences;
-    if (!a->started) {
-        TR_TRY(tr_measured_new(&a->measured, layout, 0, layout->sequences, err));
-        a->message = *message;
-        a->started = true;
-    } else {
-        a->message.seconds += message->seconds;
-        a->message.waited += message->waited;
-    }
-    if (strcmp(a->message.weights_digest, message->weights_digest) && !*a->message.text)
-        snprintf(a->message.text, sizeof a->message.text,
-                 "two ranks read different weights: digests %s and %s", a->message.weights_digest,
-                 message->weights_digest);
-    return tr_measured_join(&a->measured, layout, begin, end, bytes, size, err);
-}
-
-static enum tr_status commit_assembly(struct tr_coordinator *c, const struct dist_item *item,
-                                      struct tr_err *err) {
-    struct assembly *a = &c->assemblies[item->task];
-    a->message.item = *item;
-    if (*a->message.text && a->message.status == TR_OK)
-        a->message.status = TR_EIO;
-    enum tr_status status =
-        tr_results_commit(&a->measured, c->job, entry_of(c, item), &a->message, c->backend, err);
-    tr_measured_free(&a->measured);
-    if (status == TR_OK)
-        checkpoint_over(c, &a->message);
-    return status;
-}
+// ---- results -----------------------------------------------------------------------------------
 
 static enum tr_status take_piece(struct tr_coordinator *c, const struct tr_message *message,
                                  const void *bytes, size_t size, struct tr_err *err) {
-    struct assembly *a = &c->assemblies[message->item.task];
+    struct tr_assembly *assembly = &c->assemblies[message->item.task];
     enum dist_done done = dist_work_done(c->work, &message->item);
     if (done == DIST_LATE) // another rank has brought the same
         return TR_OK;
-    if (message->kind == TR_MSG_FAILED)
-        a->message = *message;
-    else if (a->message.kind != TR_MSG_FAILED)
-        TR_TRY(join_piece(c, message, bytes, size, err));
+    TR_TRY(tr_assembly_take(assembly, c->job, message, bytes, size, err));
     tr_progress_add(&c->progress, message);
-    return done == DIST_TASK ? commit_assembly(c, &message->item, err) : TR_OK;
+    if (done != DIST_TASK)
+        return TR_OK;
+    TR_TRY(tr_assembly_commit(assembly, c->job, entry_of(c, &message->item), &message->item,
+                              c->backend, err));
+    checkpoint_over(c, &assembly->message);
+    return TR_OK;
 }
 
 // Rows are committed under the checkpoint's name, so a second result of the same checkpoint changes
@@ -205,8 +164,17 @@ static void take_hello(struct tr_coordinator *c, const void *bytes) {
     }
 }
 
+static void heed_stop(struct tr_coordinator *c) {
+    if (!*c->job->settings->stop || c->stopped)
+        return;
+    c->stopped = true;
+    dist_work_stop(c->work);
+    tr_progress_note(&c->progress, "stopping: finishing what is in flight");
+}
+
 static enum tr_status answer_next(struct tr_coordinator *c, int from, void **answer_p,
                                   size_t *size_p, struct tr_err *err) {
+    heed_stop(c);
     struct dist_item item;
     struct tr_string bytes = {0};
     enum dist_next next = dist_work_next(c->work, from, tr_now(), &item);
@@ -278,11 +246,7 @@ static void publish(struct tr_coordinator *c) {
 
 static void tick(void *user) {
     struct tr_coordinator *c = user;
-    if (*c->job->settings->stop && !c->stopped) {
-        c->stopped = true;
-        dist_work_stop(c->work);
-        tr_progress_note(&c->progress, "stopping: finishing what is in flight");
-    }
+    heed_stop(c);
     double interval =
         fmax((double)c->job->settings->publish_seconds, PUBLISH_SHARE * c->publish_seconds);
     if (c->dirty && tr_now() - c->last_publish >= interval)

@@ -47,6 +47,13 @@ enum tr_status tr_job_prepare(struct tr_job *job, const struct tr_run_settings *
 // Rank 0 only, when the backend is open: the attributes of the store.
 enum tr_status tr_job_describe(struct tr_job *job, const struct kn_backend *kn, struct tr_err *err);
 
+// What ranks have to agree on, as bytes that are appended, and back: a job of the same program with
+// these settings; `threads` are the caller's to set. TR_EFORMAT, and zeros, when the bytes are no
+// such job.
+enum tr_status tr_job_pack(const struct tr_job *job, struct tr_string *bytes, struct tr_err *err);
+enum tr_status tr_job_unpack(struct tr_job *job, const struct tr_run_settings *settings,
+                             const void *bytes, size_t size, struct tr_err *err);
+
 // Collective. Rank 0's job to everyone.
 enum tr_status tr_job_share(struct tr_job *job, const struct tr_run_settings *settings,
                             struct dist *dist, struct tr_err *err);

@@ -34,26 +34,36 @@ static double left_in_group(const char *folder, const char *limit_name, const ch
     return isnan(limit) ? INFINITY : limit - (isnan(held) ? 0 : held);
 }
 
-// The least that is left by a group and by those above it, up to the root of the hierarchy.
-static double left_in_hierarchy(const char *root, const char *group, const char *limit_name,
-                                const char *stat_key) {
+// A version of control groups: where its hierarchy is, which file has a group's limit, and which
+// line of memory.stat counts the memory of its processes.
+struct hierarchy {
+    const char *folder, *limit, *held;
+};
+static const struct hierarchy version_1 = {"/sys/fs/cgroup/memory", "memory.limit_in_bytes",
+                                           "total_rss "};
+static const struct hierarchy version_2 = {"/sys/fs/cgroup", "memory.max", "anon "};
+
+// The least that a group and those above it leave, up to the top of the hierarchy.
+static double left_in_hierarchy(const char *root, const struct hierarchy *h, const char *group) {
     char folder[MAX_PATH];
-    snprintf(folder, sizeof folder, "%s%s", root, group);
+    snprintf(folder, sizeof folder, "%s%s%s", root, h->folder, group);
+    size_t top = strlen(root) + strlen(h->folder);
     double left = INFINITY;
     for (;;) {
-        left = fmin(left, left_in_group(folder, limit_name, stat_key));
+        left = fmin(left, left_in_group(folder, h->limit, h->held));
         char *slash = strrchr(folder, '/');
-        if (strlen(folder) <= strlen(root) || !slash)
+        if (strlen(folder) <= top || !slash)
             return left;
         *slash = 0;
     }
 }
 
 // Version 2 lists one line "0::/group"; version 1 one with the memory controller among its names.
-static double left_in_groups(void) {
-    char line[MAX_PATH];
+static double left_in_groups(const char *root) {
+    char path[MAX_PATH], line[MAX_PATH];
     double left = INFINITY;
-    FILE *file = fopen("/proc/self/cgroup", "r");
+    snprintf(path, sizeof path, "%s/proc/self/cgroup", root);
+    FILE *file = fopen(path, "r");
     while (file && fgets(line, sizeof line, file)) {
         line[strcspn(line, "\n")] = 0;
         char *names = strchr(line, ':'), *group = names ? strchr(names + 1, ':') : NULL;
@@ -61,10 +71,9 @@ static double left_in_groups(void) {
             continue;
         *group++ = 0;
         if (names[1] == 0)
-            left = fmin(left, left_in_hierarchy("/sys/fs/cgroup", group, "memory.max", "anon "));
+            left = fmin(left, left_in_hierarchy(root, &version_2, group));
         else if (strstr(names, "memory"))
-            left = fmin(left, left_in_hierarchy("/sys/fs/cgroup/memory", group,
-                                                "memory.limit_in_bytes", "total_rss "));
+            left = fmin(left, left_in_hierarchy(root, &version_1, group));
     }
     if (file)
         fclose(file);
@@ -72,8 +81,14 @@ static double left_in_groups(void) {
 }
 
 double tr_node_memory(void) {
-    double available = 1024 * number_in("/proc/meminfo", "MemAvailable:");
+    return tr_node_memory_at("");
+}
+
+double tr_node_memory_at(const char *root) {
+    char path[MAX_PATH];
+    snprintf(path, sizeof path, "%s/proc/meminfo", root);
+    double available = 1024 * number_in(path, "MemAvailable:");
     if (isnan(available))
         available = (double)sysconf(_SC_AVPHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
-    return fmax(fmin(available, left_in_groups()), 0);
+    return fmax(fmin(available, left_in_groups(root)), 0);
 }

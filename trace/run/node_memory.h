@@ -7,4 +7,7 @@
 // the limit less what its processes hold. The page cache counts as free.
 double tr_node_memory(void);
 
+// The same by the files below `root`, which has proc and sys as the file system's root has them.
+double tr_node_memory_at(const char *root);
+
 #endif

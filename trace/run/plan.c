@@ -38,25 +38,42 @@ struct tr_rank_bytes tr_plan_memory(const struct kn_backend *kn, double device_m
     return memory;
 }
 
+// Times that a rank goes through all weights for micro-batches [begin, end) of a checkpoint.
+static int64_t passes_over(const struct tr_job *job, int64_t begin, int64_t end, int64_t wave) {
+    int64_t last = end * job->micro_batch, all = job->calibration.sequences;
+    int64_t sequences = (last < all ? last : all) - begin * job->micro_batch;
+    return (sequences + wave - 1) / wave;
+}
+
+// Times that any rank goes through all weights of any checkpoint.
+static int64_t all_passes(const struct tr_job *job, const struct dist_cut *cut, int64_t wave) {
+    int64_t batches = job->micro_batches, split = 0;
+    for (int64_t i = 0; i < cut->pieces; i++)
+        split += passes_over(job, i * batches / cut->pieces, (i + 1) * batches / cut->pieces, wave);
+    return cut->whole * passes_over(job, 0, batches, wave) + (job->todo_count - cut->whole) * split;
+}
+
+// Sequences of the largest item: of a whole checkpoint, unless all are split.
+static int64_t largest_item(const struct tr_job *job, const struct dist_cut *cut) {
+    int64_t pieces = cut->whole ? 1 : cut->pieces, all = job->calibration.sequences;
+    int64_t sequences = (job->micro_batches + pieces - 1) / pieces * job->micro_batch;
+    return sequences < all ? sequences : all;
+}
+
 struct tr_plan tr_plan_make(const struct tr_job *job, const struct kn_backend *kn, int ranks,
                             struct tr_rank_bytes memory, double product_rate) {
     const struct tr_calibration *c = &job->calibration;
     double checkpoints = (double)job->todo_count, tokens = (double)(c->sequences * c->seq_len);
-    int64_t micro = job->micro_batch;
-    struct tr_plan plan = {.ranks = ranks, .sequences = c->sequences, .product_rate = product_rate};
+    struct dist_cut cut = dist_cut(job->todo_count, job->micro_batches, ranks);
+    struct tr_plan plan = {.ranks = ranks, .product_rate = product_rate};
     plan.items = dist_cut_items(job->todo_count, job->micro_batches, ranks);
-    if (job->todo_count < ranks) // every item is a piece
-        plan.sequences = (job->micro_batches + ranks - 1) / ranks * micro;
-    plan.sequences = plan.sequences < c->sequences ? plan.sequences : c->sequences;
+    plan.sequences = largest_item(job, &cut);
     plan.fit = tr_worker_fit(job, kn, memory);
     plan.fit.wave = plan.fit.wave < plan.sequences ? plan.fit.wave : plan.sequences;
     plan.memory = tr_worker_bytes(job, kn, plan.fit.wave, plan.fit.slabs);
     plan.memory.host += resident_memory();
     plan.memory.device += kn->unified ? 0 : tr_plan_device_reserve;
-    double passes = (double)((plan.sequences + plan.fit.wave - 1) / plan.fit.wave);
-    if (checkpoints > 0)
-        passes *= (double)plan.items / checkpoints;
-    plan.bytes_read = checkpoints * passes * job->first.bytes_read;
+    plan.bytes_read = (double)all_passes(job, &cut, plan.fit.wave) * job->first.bytes_read;
     plan.bytes_stored = checkpoints * job->first.bytes_stored;
     plan.flops =
         checkpoints * tr_config_flops(&job->first.config, tokens, c->seq_len, &job->wanted);

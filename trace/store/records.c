@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "base/alloc.h"
+#include "base/assert.h"
 #include "base/strings.h"
 #include "base/training_order.h"
 
@@ -31,6 +32,7 @@ struct tr_record *tr_records_find(const struct tr_records *records, const char *
 }
 
 void tr_records_remove(struct tr_records *records, struct tr_record *record) {
+    TR_ASSERT(record >= records->rows && record < records->rows + records->count);
     free_record(record);
     *record = records->rows[--records->count];
 }
@@ -67,6 +69,7 @@ static enum tr_status add_row(struct tr_records *records, const struct tr_trace 
     struct tr_record *same = tr_records_find(records, record.strings[TR_V_NAME]);
     if (same)
         tr_records_remove(records, same);
+    TR_ASSERT(!tr_records_find(records, record.strings[TR_V_NAME]));
     records->rows[records->count++] = record;
     return TR_OK;
 }
