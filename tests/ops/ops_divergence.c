@@ -211,6 +211,21 @@ static void test_nonfinite(void **state) {
     assert_true(isnan(divergence_of(&got, 1, 0)) && isnan(divergence_of(&got, 2, 0)));
 }
 
+// A candidate's logit of -infinity where the base's is finite: NaN, not an infinite KL.
+static void test_overflow(void **state) {
+    (void)state;
+    static const int64_t shape[] = {1, 2, 1, 1};
+    struct head h = head_random(KN_F32, shape, false);
+    h.w = matrix_of((float[]){0.25F, 1}, kn->activation_type, 2, 1, 0);
+    h.scale = 4;
+    const struct matrix x[] = {matrix_of((float[]){1}, kn->activation_type, 1, 1, 0),
+                               matrix_of((float[]){-3e38F}, kn->activation_type, 1, 1, 0)};
+    struct numbers got = run_divergence(&h, x, 1);
+    assert_int_equal(got.best[0], 1);
+    if (test_kind != KN_REFERENCE) // whose logits are f64 and do not overflow
+        assert_true(isnan(sums_of(&got, 1, CROSS)[0]) && isnan(divergence_of(&got, 1, 0)));
+}
+
 static void test_shapes_refused(void **state) {
     (void)state;
     static const int64_t shape[] = {3, 20, 4, 1};
@@ -236,9 +251,9 @@ static void test_shapes_refused(void **state) {
 }
 
 int test_divergence(void) {
-    const struct CMUnitTest tests[] = {OPS_TEST(test_shapes),        OPS_TEST(test_scale_and_cap),
-                                       OPS_TEST(test_sizes),         OPS_TEST(test_company),
-                                       OPS_TEST(test_ties),          OPS_TEST(test_nonfinite),
-                                       OPS_TEST(test_shapes_refused)};
+    const struct CMUnitTest tests[] = {OPS_TEST(test_shapes),   OPS_TEST(test_scale_and_cap),
+                                       OPS_TEST(test_sizes),    OPS_TEST(test_company),
+                                       OPS_TEST(test_ties),     OPS_TEST(test_nonfinite),
+                                       OPS_TEST(test_overflow), OPS_TEST(test_shapes_refused)};
     return cmocka_run_group_tests_name("divergence", tests, NULL, NULL);
 }
