@@ -202,23 +202,24 @@ static enum tr_status print_trace(const struct tr_trace *trace, const char *path
     return TR_OK;
 }
 
-static int64_t pending_parts(const char *path) {
-    char *folder;
+// Committed parts that are not in the file yet; *folder_p, of them, is freed with free().
+static int64_t pending_parts(const char *path, char **folder_p) {
     struct tr_part_list parts;
     int64_t count = 0;
-    if (tr_parts_path(&folder, path, NULL) != TR_OK)
+    *folder_p = NULL;
+    if (tr_parts_path(folder_p, path, NULL) != TR_OK)
         return 0;
-    if (tr_parts_list(&parts, folder, NULL) == TR_OK)
+    if (tr_parts_list(&parts, *folder_p, NULL) == TR_OK)
         count = parts.count;
     tr_part_list_free(&parts);
-    free(folder);
     return count;
 }
 
 static int show(const char *path, bool check) {
     struct tr_trace *trace;
     struct tr_err err;
-    int64_t pending = pending_parts(path);
+    char *folder;
+    int64_t pending = pending_parts(path, &folder);
     enum tr_status status = tr_trace_open(&trace, path, &err);
     if (status == TR_OK) {
         printf("%s\n", path);
@@ -228,8 +229,9 @@ static int show(const char *path, bool check) {
         tr_trace_close(trace);
     }
     if (pending)
-        printf("\n%lld more checkpoint%s committed in %s.parts, not yet published\n",
-               (long long)pending, pending == 1 ? "" : "s", path);
+        printf("\n%lld more checkpoint%s committed in %s, not yet published\n", (long long)pending,
+               pending == 1 ? "" : "s", folder);
+    free(folder);
     if (status == TR_OK)
         return 0;
     fprintf(stderr, "trace-info: %s\n", err.text);
