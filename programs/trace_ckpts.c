@@ -48,7 +48,7 @@ int main(int argc, char **argv) {
     settings.stop = tr_interrupt_flag();
     enum tr_status status = tr_file_target(&out, settings.out, &err);
     if (status == TR_OK)
-        status = dist_open(&dist, &argc, &argv, &err);
+        status = dist_open(&dist, &err);
     if (status != TR_OK) {
         complain(&err, status);
         return EXIT_ENVIRONMENT;

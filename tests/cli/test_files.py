@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The files that the programs write, as people keep them: modes, links.
+"""The files that the programs write, as people keep them: modes, links; long lists of inputs.
 
 test_files.py NAME=PATH... [mpirun=PATH]: trace-ckpts, trace-info, trace-analyze, trace-export."""
 
@@ -115,11 +115,28 @@ class Cases:
         os.remove(parts + "/step_9-0.h5")
         os.rmdir(parts)
 
+    def long_command(self):
+        """Checkpoints by glob that no environment variable holds; under mpirun by a manifest."""
+        folder = self.root + "/" + "long" * 20
+        os.mkdir(folder)
+        paths = [f"{folder}/step_{step}" for step in range(1500)]
+        for path in paths:
+            os.symlink(self.folders[0], path)
+        check(len(" ".join(paths)) > 128 << 10, "the command is short")
+        ran = self.trace(self.root + "/long.h5", *paths, "--dry-run").expect(0)
+        check("tracing 1500 of 1500 checkpoints" in ran.out, ran)
+        tiny.write(self.root + "/long.csv", "path\n" + "".join(path + "\n" for path in paths))
+        if "mpirun" in self.programs:
+            ran = harness.run(self.programs["mpirun"], "-n", "2", self.programs["trace-ckpts"], "-i",
+                              self.root + "/long.csv", "-o", self.root + "/long.h5", "--tokens",
+                              self.root + "/ids.jsonl", "--dry-run").expect(0)
+            check("tracing 1500 of 1500 checkpoints" in ran.out, ran)
+
 
 def main():
     programs = harness.programs(sys.argv[1:])
     only = os.path.basename(programs.pop("only", ""))
-    names = ("modes", "links", "link_circle", "parts_of_links")
+    names = ("modes", "links", "link_circle", "parts_of_links", "long_command")
     with harness.scratch() as root:
         cases = Cases(programs, root)
         return harness.run_cases([(name.replace("_", " "), getattr(cases, name))
