@@ -170,8 +170,10 @@ static enum tr_status make_aside(const char *path, struct tr_err *err) {
     unlink(aside); // left by a process of the same number
     mode_t mode = tr_file_exists(path) ? 0600 : 0666;
     int fd = open(aside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+    if (fd < 0 && errno == EEXIST)
+        return tr_fail(err, TR_EIO, "cannot create %s: %s", aside, strerror(errno));
     if (fd < 0)
-        return tr_fail(err, TR_EIO, "cannot create %s: %s", path, strerror(errno));
+        return TR_OK; // the writer fails alike, and knows what it writes
     close(fd); // nothing was written
     return TR_OK;
 }

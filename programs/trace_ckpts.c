@@ -8,6 +8,7 @@
 #include "ckpts_options.h"
 #include "exit.h"
 #include "interrupt.h"
+#include "leave.h"
 #include "mpi/dist.h"
 #include "run/run.h"
 
@@ -23,8 +24,7 @@ static bool is_first_rank(void) {
 }
 
 static int complain(const struct tr_err *err, enum tr_status status) {
-    if (*err->text)
-        fprintf(stderr, "trace-ckpts: %s\n", err->text);
+    tr_complain("trace-ckpts", err);
     return tr_exit_code(status);
 }
 

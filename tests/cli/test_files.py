@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The files that the programs write, as people keep them: modes, links; long lists of inputs.
+"""The files that the programs write, as people keep them: modes, links; long lists of
+inputs; a full disk behind stdout; names that would speak to a terminal.
 
 test_files.py NAME=PATH... [mpirun=PATH]: trace-ckpts, trace-info, trace-analyze, trace-export."""
 
 import os
 import stat
+import subprocess
 import sys
 
 sys.path[:0] = [os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tools")]
@@ -132,11 +134,60 @@ class Cases:
                               self.root + "/ids.jsonl", "--dry-run").expect(0)
             check("tracing 1500 of 1500 checkpoints" in ran.out, ran)
 
+    def full_stdout(self):
+        """What could not be printed is told, by --help too."""
+        trace = f"--ckpts {self.folders[0]} --tokens {self.root}/ids.jsonl -o {self.root}/full.h5"
+        commands = {"trace-info": (self.store, f"{self.store} --check", "--help", "--version"),
+                    "trace-ckpts": (trace + " --dry-run", "--help", "--version"),
+                    "trace-analyze": (self.store, "--help"),
+                    "trace-export": (f"{self.store} --to csv -o -", "--help")}
+        for program, lines in commands.items():
+            for line in lines:
+                for full in ("/dev/full", "&-"):
+                    ran = harness.run("/bin/sh", "-c",
+                                      f"'{self.programs[program]}' {line} >{full}").expect(3)
+                    told = f"{program}: cannot write to stdout"
+                    check(ran.err.splitlines()[-1].startswith(told), ran)
+
+    def hostile_names(self):
+        """Names of checkpoints, stages, files and folders that hold controls."""
+        evil = b"\x1b]0;owned\x07\xc2\x9b31m\r\x7f"
+        root = os.fsencode(self.root) + b"/" + evil
+        os.mkdir(root)
+        folders = []
+        for number, folder in enumerate(self.folders):
+            folders.append(root + b"/" + evil + b"-step_%d" % number)
+            os.symlink(folder, folders[-1])
+        os.mkdir(root + b"/" + evil + b"\nfake-step_9")
+        folders.append(root + b"/" + evil + b"\nfake-step_9")
+        store, programs = root + b"/" + evil + b"\x9b.h5", self.programs
+        commands = [
+            ("trace-ckpts", 1, b"-v", b"--ckpts", *folders, b"-o", store, b"--tokens",
+             os.fsencode(self.root) + b"/ids.jsonl"),
+            ("trace-ckpts", 0, b"--dry-run", b"--ckpts", *folders, b"-o", store, b"--tokens",
+             os.fsencode(self.root) + b"/ids.jsonl"),
+            ("trace-info", 0, b"--check", store), ("trace-info", 3, root),
+            ("trace-analyze", 0, store, b"--plan", root + b"/plan", b"--module", b"mlp"),
+            ("trace-analyze", 2, store, b"--json", root),
+            ("trace-export", 0, store, b"--to", b"csv", b"-o", root + b"/\x9b" + evil),
+            ("trace-export", 3, store, b"--to", b"csv", b"-o", root + b"/\x9b" + evil)]
+        for program, code, *arguments in commands:
+            ran = subprocess.run([programs[program], *arguments], cwd=root, capture_output=True,
+                                 env=harness.environment(), stdin=subprocess.DEVNULL, check=False)
+            printed = ran.stdout + ran.stderr
+            check(ran.returncode == code, program, ran)
+            text = printed.decode()  # or it is not UTF-8
+            found = sorted({c for c in text if ord(c) < 32 and c != "\n" or 127 <= ord(c) < 160})
+            check(not found, program, found, ran)
+            check("owned" in text or program == "trace-analyze", "nothing was named:", ran)
+            check(not any(line.startswith("fake-step_9 failed") for line in text.splitlines()), ran)
+
 
 def main():
     programs = harness.programs(sys.argv[1:])
     only = os.path.basename(programs.pop("only", ""))
-    names = ("modes", "links", "link_circle", "parts_of_links", "long_command")
+    names = ("modes", "links", "link_circle", "parts_of_links", "long_command", "full_stdout",
+             "hostile_names")
     with harness.scratch() as root:
         cases = Cases(programs, root)
         return harness.run_cases([(name.replace("_", " "), getattr(cases, name))
