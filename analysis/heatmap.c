@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/printable.h"
+
 enum { MARGIN = 8, WIDEST_CELL = 6, MOST_LEVELS = 10 };
 
 // The shades, from low to high importance.
@@ -74,7 +76,9 @@ static enum tr_status append_labels(struct tr_string *out, const struct map *map
         int start = i * map->cell, length = (int)strlen(label);
         if ((at > 0 && start <= at) || start + length > map->columns * map->cell + 1)
             continue;
+        size_t before = out->size;
         TR_TRY(tr_string_format(out, err, "%*s%s", start - at, "", label));
+        out->size = before + tr_printable(out->data + before, out->size - before, "");
         at = start + length;
     }
     return tr_string_append(out, "\n", 1, err);

@@ -134,12 +134,13 @@ static enum tr_status sync_folder_of(const char *path, struct tr_err *err) {
     return status;
 }
 
-static enum tr_status sync_file(const char *path, struct tr_err *err) {
+// The mode before the bytes are on disk, so that it is there with them.
+static enum tr_status sync_file(const char *path, const char *final_path, struct tr_err *err) {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return tr_fail(err, TR_EIO, "cannot open %s: %s", path, strerror(errno));
-    enum tr_status status = TR_OK;
-    if (fsync(fd))
+    enum tr_status status = tr_file_keep_mode(fd, final_path, err);
+    if (status == TR_OK && fsync(fd))
         status = tr_fail(err, TR_EIO, "cannot sync %s: %s", path, strerror(errno));
     if (close(fd) && status == TR_OK)
         status = tr_fail(err, TR_EIO, "cannot close %s: %s", path, strerror(errno));
@@ -147,7 +148,7 @@ static enum tr_status sync_file(const char *path, struct tr_err *err) {
 }
 
 enum tr_status tr_file_publish(const char *path, const char *final_path, struct tr_err *err) {
-    TR_TRY(sync_file(path, err));
+    TR_TRY(sync_file(path, final_path, err));
     if (rename(path, final_path))
         return tr_fail(err, TR_EIO, "cannot rename %s to %s: %s", path, final_path,
                        strerror(errno));
@@ -163,6 +164,20 @@ void tr_file_abandon(void) {
         unlink(aside);
 }
 
+// An empty file of a name that nobody else has, which only we can read while it is to replace
+// another one.
+static enum tr_status make_aside(const char *path, struct tr_err *err) {
+    unlink(aside); // left by a process of the same number
+    mode_t mode = tr_file_exists(path) ? 0600 : 0666;
+    int fd = open(aside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+    if (fd < 0 && errno == EEXIST)
+        return tr_fail(err, TR_EIO, "cannot create %s: %s", aside, strerror(errno));
+    if (fd < 0)
+        return TR_OK; // the writer fails alike, and knows what it writes
+    close(fd); // nothing was written
+    return TR_OK;
+}
+
 static enum tr_status replace(const char *path,
                               enum tr_status (*write)(const void *user, const char *path,
                                                       struct tr_err *err),
@@ -171,7 +186,9 @@ static enum tr_status replace(const char *path,
     if (size >= (int)sizeof aside)
         return tr_fail(err, TR_EIO, "the name %s is too long", path);
     is_aside = 1;
-    enum tr_status status = write(user, aside, err);
+    enum tr_status status = make_aside(path, err);
+    if (status == TR_OK)
+        status = write(user, aside, err);
     if (status == TR_OK)
         status = tr_file_publish(aside, path, err);
     if (status != TR_OK)
@@ -185,16 +202,14 @@ enum tr_status tr_file_replace_by(const char *path, bool seeks,
                                                           struct tr_err *err),
                                   const void *user, struct tr_err *err) {
     struct stat there;
-    if (stat(path, &there))
-        return replace(path, write, user, err);
-    if (S_ISDIR(there.st_mode))
+    bool exists = stat(path, &there) == 0;
+    if (exists && S_ISDIR(there.st_mode))
         return tr_fail(err, TR_EUSAGE, "%s is a folder, not a file to write", path);
-    if (!S_ISREG(there.st_mode))
+    if (exists && !S_ISREG(there.st_mode))
         return seeks ? tr_fail(err, TR_EUSAGE, "%s is no file, which this format needs", path)
                      : write(user, path, err);
-    char *target = realpath(path, NULL);
-    if (!target)
-        return tr_fail(err, TR_EIO, "cannot find %s: %s", path, strerror(errno));
+    char *target;
+    TR_TRY(tr_file_target(&target, path, err));
     enum tr_status status = replace(target, write, user, err);
     free(target);
     return status;

@@ -36,9 +36,17 @@ enum tr_status tr_file_load(const char *path, uint64_t limit, char **bytes_p, si
 enum tr_status tr_file_load_info(const char *path, uint64_t limit, char **bytes_p, size_t *size_p,
                                  struct stat *info_p, struct tr_err *err);
 
-// Replaces `path` atomically and durably: write beside it, fsync, rename, fsync the folder. A
-// folder is refused; of a link, what it points to is replaced; a device or a pipe is written to
-// itself.
+// The file that writing to `path` writes, freed with free(): links are followed, also to what is
+// not there yet; what is no link stays as it is spelled. TR_EIO for a circle of links.
+enum tr_status tr_file_target(char **target_p, const char *path, struct tr_err *err);
+
+// Gives the open file `fd`, which is to replace the file `path`, that one's mode, and its owner and
+// group where this process may. Nothing to do when there is none.
+enum tr_status tr_file_keep_mode(int fd, const char *path, struct tr_err *err);
+
+// Replaces `path` atomically and durably: write beside it, fsync, rename, fsync the folder. The
+// mode of what is replaced stays. A folder is refused; of a link, what it points to is replaced; a
+// device or a pipe is written to itself.
 enum tr_status tr_file_replace(const char *path, const void *bytes, size_t size,
                                struct tr_err *err);
 
@@ -54,7 +62,7 @@ enum tr_status tr_file_replace_by(const char *path, bool seeks,
 void tr_file_abandon(void);
 
 // The two halves of an atomic publication of a file somebody else wrote: fsyncs `path`, renames it
-// to `final_path`, fsyncs the folder.
+// to `final_path`, which is no link, and whose mode stays, fsyncs the folder.
 enum tr_status tr_file_publish(const char *path, const char *final_path, struct tr_err *err);
 
 bool tr_file_exists(const char *path);

@@ -3,12 +3,9 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
-static void replace_controls(char *text) {
-    for (; *text; text++)
-        if ((unsigned char)*text < 0x20 || *text == 0x7f)
-            *text = '?';
-}
+#include "base/printable.h"
 
 enum tr_status tr_fail(struct tr_err *err, enum tr_status code, const char *format, ...) {
     if (err) {
@@ -16,7 +13,7 @@ enum tr_status tr_fail(struct tr_err *err, enum tr_status code, const char *form
         va_start(args, format);
         vsnprintf(err->text, sizeof err->text, format, args);
         va_end(args);
-        replace_controls(err->text);
+        tr_printable(err->text, strlen(err->text), "");
         err->code = code;
     }
     return code;

@@ -30,7 +30,7 @@ struct tr_err {
 };
 
 // Writes the sentence into `err` (which may be NULL) and returns `code`. Control characters in the
-// formatted text, which may quote a hostile file, are replaced by '?'.
+// formatted text, which may quote a hostile file, and bytes that are not UTF-8 are replaced by '?'.
 enum tr_status tr_fail(struct tr_err *err, enum tr_status code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/wrap.h"
 
+#include "base/printable.h"
+
 static int columns_of(const char *text, size_t size) {
     int columns = 0;
     for (size_t i = 0; i < size; i++)
@@ -12,9 +14,7 @@ static enum tr_status append(struct tr_string *out, const char *text, size_t siz
                              struct tr_err *err) {
     size_t start = out->size;
     TR_TRY(tr_string_append(out, text, size, err));
-    for (size_t i = start; i < out->size; i++)
-        if ((unsigned char)out->data[i] < 0x20 || out->data[i] == 0x7f)
-            out->data[i] = '?';
+    out->size = start + tr_printable(out->data + start, out->size - start, "");
     return TR_OK;
 }
 

@@ -14,8 +14,8 @@ struct tr_wrap {
 };
 
 // Appends text[0, size), without a line end behind it. Spaces between words stay, but for those at
-// which a line ends. A word that is longer than a line stays whole. Control characters, which a
-// file may hold, become '?'. Columns are code points of UTF-8.
+// which a line ends. A word that is longer than a line stays whole. Control characters and
+// what is not UTF-8, which a file may hold, become '?'. Columns are code points of UTF-8.
 enum tr_status tr_wrap_words(struct tr_string *out, const char *text, size_t size,
                              const struct tr_wrap *wrap, struct tr_err *err);
 

@@ -17,7 +17,7 @@ struct dist;
 
 // Collective. Starts MPI when the program was built with it (alone, without mpirun, works too). The
 // communicator is a private copy of the world.
-enum tr_status dist_open(struct dist **dist_p, int *argc, char ***argv, struct tr_err *err);
+enum tr_status dist_open(struct dist **dist_p, struct tr_err *err);
 
 // Collective. Ends MPI. Accepts NULL.
 void dist_close(struct dist *dist);

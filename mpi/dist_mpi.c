@@ -80,9 +80,11 @@ static enum tr_status find_places(struct dist *dist, struct tr_err *err) {
     return TR_OK;
 }
 
-enum tr_status dist_open(struct dist **dist_p, int *argc, char ***argv, struct tr_err *err) {
+// MPI is not given the command line: Open MPI would put it into one environment variable, which is
+// too short for thousands of paths.
+enum tr_status dist_open(struct dist **dist_p, struct tr_err *err) {
     int provided = MPI_THREAD_SINGLE;
-    TR_TRY(check(MPI_Init_thread(argc, argv, MPI_THREAD_MULTIPLE, &provided), "starting", err));
+    TR_TRY(check(MPI_Init_thread(NULL, NULL, MPI_THREAD_MULTIPLE, &provided), "starting", err));
     struct dist *dist;
     TR_TRY(TR_NEW(&dist, 1, "communicator", err));
     dist->comm = dist->node = MPI_COMM_NULL;

@@ -11,9 +11,7 @@ struct dist {
     struct dist_host host; // between dist_serve_begin and dist_serve_end
 };
 
-enum tr_status dist_open(struct dist **dist_p, int *argc, char ***argv, struct tr_err *err) {
-    (void)argc;
-    (void)argv;
+enum tr_status dist_open(struct dist **dist_p, struct tr_err *err) {
     return TR_NEW(dist_p, 1, "communicator", err);
 }
 

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/file.h"
+
 static const double LARGEST = (double)(INT64_C(1) << 53);
 
 static bool read_module(void *settings, const char *word, char why[OPTION_WHY]) {
@@ -81,6 +83,8 @@ static bool check_output(const struct analyze_options *options, const char *name
         snprintf(why, OPTION_WHY, "--%s is empty: where shall it go?", name);
     else if (!strcmp(path, "-"))
         snprintf(why, OPTION_WHY, "--%s takes a file; the report goes to stdout", name);
+    else if (tr_is_folder(path))
+        snprintf(why, OPTION_WHY, "%.200s is a folder, not a file to write", path);
     for (int input = 0; input < 2 && !*why; input++)
         if (same_file(path, options->path[input]))
             snprintf(why, OPTION_WHY, "--%s would overwrite %s", name, options->path[input]);

@@ -9,6 +9,7 @@
 
 #include "base/strings.h"
 #include "exit.h"
+#include "leave.h"
 
 enum { KEY_BASE = 256, MAX_OPTIONS = 64 };
 
@@ -155,6 +156,7 @@ static void parse_aloud(const struct program *program, void *settings, int argc,
 
 void program_parse(const struct program *program, void *settings, int argc, char **argv,
                    bool speaks) {
+    tr_leave_checked(program->name);
     FILE *out = stdout, *err = stderr, *nowhere = speaks ? NULL : fopen("/dev/null", "w");
     if (nowhere)
         stdout = stderr = nowhere; // glibc's streams are variables; argp knows no other silence

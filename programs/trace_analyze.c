@@ -18,6 +18,7 @@
 #include "base/strings.h"
 #include "exit.h"
 #include "interrupt.h"
+#include "leave.h"
 #include "store/store.h"
 
 enum { NARROWEST = 60, WIDEST = 160 }; // columns of a report
@@ -83,14 +84,19 @@ static enum tr_status save(json_t *value, const char *path, struct tr_err *err) 
     return status;
 }
 
+static void say_empty(const struct analyze_options *options) {
+    fputs("trace-analyze: ", stderr);
+    tr_tell(stderr, options->plan);
+    fprintf(stderr, " drops nothing: no layer is shown to be below %g\n", options->settings.below);
+}
+
 static enum tr_status write_files(const struct work *work, const struct analyze_options *options,
                                   struct tr_err *err) {
     json_t *value = NULL;
     if (options->plan) {
         TR_TRY(an_drop_plan(&value, &work->result[0], err));
         if (json_integer_value(json_object_get(value, "count")) == 0)
-            fprintf(stderr, "trace-analyze: %s drops nothing: no layer is shown to be below %g\n",
-                    options->plan, options->settings.below);
+            say_empty(options);
         TR_TRY(save(value, options->plan, err));
     }
     if (!options->json)
@@ -131,11 +137,11 @@ int main(int argc, char **argv) {
     program_parse(&trace_analyze_program, &options, argc, argv, true);
     tr_interrupt_catch();
     enum tr_status status = analyze(&options, &out, &err);
-    if (status == TR_OK && (fwrite(out.data, 1, out.size, stdout) != out.size || fflush(stdout)))
-        status = tr_fail(&err, TR_EIO, "cannot write the report to stdout");
+    if (status == TR_OK)
+        fwrite(out.data, 1, out.size, stdout); // tr_leave_checked sees whether it could
     tr_string_free(&out);
     if (status == TR_OK)
         return EXIT_SUCCESS;
-    fprintf(stderr, "trace-analyze: %s\n", err.text);
+    tr_complain("trace-analyze", &err);
     return status == TR_EUSAGE ? EXIT_USAGE : EXIT_ENVIRONMENT;
 }

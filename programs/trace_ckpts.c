@@ -4,9 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "ckpts_options.h"
 #include "exit.h"
 #include "interrupt.h"
+#include "leave.h"
 #include "mpi/dist.h"
 #include "run/run.h"
 
@@ -22,8 +24,7 @@ static bool is_first_rank(void) {
 }
 
 static int complain(const struct tr_err *err, enum tr_status status) {
-    if (*err->text)
-        fprintf(stderr, "trace-ckpts: %s\n", err->text);
+    tr_complain("trace-ckpts", err);
     return tr_exit_code(status);
 }
 
@@ -40,20 +41,25 @@ int main(int argc, char **argv) {
     struct tr_run_settings settings = tr_ckpts_defaults();
     struct tr_err err = {0};
     struct dist *dist;
+    char *out; // where OUT leads to now: its links may change while the job runs
     char *command = tr_command_line(argc, argv); // before getopt sorts it
     program_parse(&trace_ckpts_program, &settings, argc, argv, is_first_rank());
     settings.command = command ? command : "trace-ckpts";
     settings.stop = tr_interrupt_flag();
-    enum tr_status status = dist_open(&dist, &argc, &argv, &err);
+    enum tr_status status = tr_file_target(&out, settings.out, &err);
+    if (status == TR_OK)
+        status = dist_open(&dist, &err);
     if (status != TR_OK) {
         complain(&err, status);
         return EXIT_ENVIRONMENT;
     }
+    settings.out = out;
     // Every rank leaves with the highest code, so that mpirun does too.
     double code = run(&settings, dist);
     dist_max(dist, &code, 1);
     dist_close(dist);
     free(command);
+    free(out);
     free(settings.paths);
     return (int)code;
 }

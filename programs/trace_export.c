@@ -7,13 +7,17 @@
 #include "export/export.h"
 #include "export/follow.h"
 #include "interrupt.h"
+#include "leave.h"
 #include "option.h"
 
 static void tell(const char *notes, const char *path) {
     if (notes)
-        fputs(notes, stderr);
-    if (path)
-        fprintf(stderr, "wrote %s\n", path);
+        tr_tell(stderr, notes);
+    if (!path)
+        return;
+    fputs("wrote ", stderr);
+    tr_tell(stderr, path);
+    fputc('\n', stderr);
 }
 
 static enum tr_status follow(const struct nx_options *options, struct tr_err *err) {
@@ -39,6 +43,6 @@ int main(int argc, char **argv) {
     enum tr_status status = options.follow ? follow(&options, &err) : export_once(&options, &err);
     if (status == TR_OK)
         return EXIT_SUCCESS;
-    fprintf(stderr, "trace-export: %s\n", err.text);
+    tr_complain("trace-export", &err);
     return status == TR_EUSAGE ? EXIT_USAGE : EXIT_ENVIRONMENT;
 }

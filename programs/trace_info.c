@@ -7,10 +7,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/printable.h"
 #include "base/strings.h"
 #include "base/wrap.h"
 #include "exit.h"
 #include "info_options.h"
+#include "leave.h"
 #include "store/parts.h"
 #include "store/store.h"
 
@@ -42,6 +44,7 @@ static void print_line(const char *key, const char *format, ...) {
     va_start(arguments, format);
     vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
+    tr_printable(line, strlen(line), "\n");
     int column = printf("  %-*s", KEY_COLUMNS - 2, key);
     if (column > KEY_COLUMNS)
         column += printf(" ");
@@ -171,6 +174,7 @@ static void print_attributes(const struct tr_run_info *info) {
         char key[64];
         snprintf(key, sizeof key, "%s%s", attribute->name,
                  attribute->role == TR_IDENTITY ? " *" : "");
+        tr_printable(key, strlen(key), "");
         if (attribute->is_number)
             print_line(key, "%lld", (long long)attribute->number);
         else
@@ -202,37 +206,43 @@ static enum tr_status print_trace(const struct tr_trace *trace, const char *path
     return TR_OK;
 }
 
-static int64_t pending_parts(const char *path) {
-    char *folder;
+// Committed parts that are not in the file yet; *folder_p, of them, is freed with free().
+static int64_t pending_parts(const char *path, char **folder_p) {
     struct tr_part_list parts;
     int64_t count = 0;
-    if (tr_parts_path(&folder, path, NULL) != TR_OK)
+    *folder_p = NULL;
+    if (tr_parts_path(folder_p, path, NULL) != TR_OK)
         return 0;
-    if (tr_parts_list(&parts, folder, NULL) == TR_OK)
+    if (tr_parts_list(&parts, *folder_p, NULL) == TR_OK)
         count = parts.count;
     tr_part_list_free(&parts);
-    free(folder);
     return count;
 }
 
 static int show(const char *path, bool check) {
     struct tr_trace *trace;
     struct tr_err err;
-    int64_t pending = pending_parts(path);
+    char *folder;
+    int64_t pending = pending_parts(path, &folder);
     enum tr_status status = tr_trace_open(&trace, path, &err);
     if (status == TR_OK) {
-        printf("%s\n", path);
+        tr_tell(stdout, path);
+        putchar('\n');
         status = print_trace(trace, path, &err);
         if (status == TR_OK && check)
             status = print_check(trace, &err);
         tr_trace_close(trace);
     }
-    if (pending)
-        printf("\n%lld more checkpoint%s committed in %s.parts, not yet published\n",
-               (long long)pending, pending == 1 ? "" : "s", path);
+    if (pending) {
+        printf("\n%lld more checkpoint%s committed in ", (long long)pending,
+               pending == 1 ? "" : "s");
+        tr_tell(stdout, folder);
+        printf(", not yet published\n");
+    }
+    free(folder);
     if (status == TR_OK)
         return 0;
-    fprintf(stderr, "trace-info: %s\n", err.text);
+    tr_complain("trace-info", &err);
     return EXIT_ENVIRONMENT;
 }
 

@@ -111,6 +111,8 @@ def outputs(programs, root):
     os.mkdir(root + "/folder")
     ran = harness.run(analyze, path, "--json", root + "/folder").expect(2)
     check(f"{root}/folder is a folder, not a file to write" in ran.err, ran)
+    ran = harness.run(analyze, root + "/no-store.h5", "--json", root + "/folder").expect(2)
+    check(f"{root}/folder is a folder, not a file to write" in ran.err, ran)
     ran = harness.run(analyze, path, "--json", "-").expect(2)
     check("--json takes a file; the report goes to stdout" in ran.err, ran)
     os.symlink("behind.json", root + "/link.json")

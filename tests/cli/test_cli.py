@@ -184,18 +184,43 @@ class Cases:
                 job.send_signal(number)
         job.wait()
         ran = harness.Result(command, job.returncode, "", "".join(seen)).expect(STOPPED)
-        has(ran, ran.err, r"^stopping: finishing what is in flight$")
+        has(ran, ran.err, r"^stopping: finishing what is in flight$",
+            rf"^\d+ of {count} checkpoints are done and kept; the same command goes on with the rest$")
         traced, failed, _ = harness.summary(ran)
         check(0 < traced < count and not failed, ran)
         check(len(harness.Store(self.programs["store_json"], out).rows) == traced, ran)
         again = harness.run(*command).expect(0)
         check(harness.summary(again) == (count - traced, 0, traced), again)
 
+    def stop_launcher(self, number):
+        """Open MPI's mpirun ends its ranks soon and exits with 1: what is committed stays."""
+        out, count = f"{self.root}/launcher-{number}.h5", len(self.many)
+        command = [self.programs["mpirun"], "-n", "2", self.programs["trace-ckpts"], "--ckpts",
+                   *self.many, "-o", out, "--tokens", self.long_tokens(), "-v"]
+        job = subprocess.Popen(command, env=harness.environment(), stdin=subprocess.DEVNULL,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        seen = []
+        for line in job.stderr:
+            seen.append(line)
+            if line.startswith("step_0 traced in "):
+                job.send_signal(number)
+        job.wait()
+        ran = harness.Result(command, job.returncode, "", "".join(seen))
+        check(ran.code in (1, STOPPED), ran)
+        found = re.search(r"^(\d+) of (\d+) checkpoints are done and kept", ran.err, re.MULTILINE)
+        check(found and int(found[2]) == count, ran)
+        kept = len(harness.committed(self.programs["store_json"], out))
+        check(int(found[1]) <= kept < count, kept, ran)
+        again = harness.run(*command).expect(0)
+        check(harness.summary(again) == (count - kept, 0, kept), again)
+
     def signals(self):
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
             self.stop([], number)
         if "mpirun" in self.programs:
             self.stop([self.programs["mpirun"], "-n", "2"], signal.SIGUSR1)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self.stop_launcher(number)
 
 
 def main():

@@ -227,7 +227,7 @@ static void test_collectives(void) {
 int main(int argc, char **argv) {
     struct tr_err err;
     rank0_only_serves = argc > 1 && strcmp(argv[1], "rank0-only-serves") == 0;
-    if (dist_open(&dist, &argc, &argv, &err) != TR_OK) {
+    if (dist_open(&dist, &err) != TR_OK) {
         fprintf(stderr, "%s\n", err.text);
         return 3;
     }

@@ -11,6 +11,7 @@
 #include "base/alloc.h"
 #include "base/digest.h"
 #include "base/json.h"
+#include "base/printable.h"
 #include "base/status.h"
 #include "base/strings.h"
 #include "base/wrap.h"
@@ -22,6 +23,53 @@ static void sentences_hide_control_characters(void **state) {
     assert_string_equal(err.text, "tensor a?b?[2J");
     assert_int_equal(err.code, TR_EFORMAT);
     assert_string_equal(tr_status_text(TR_EIO), "input or output failed");
+}
+
+struct printed {
+    const char *text, *kept, *expected;
+};
+
+// Controls of both sets, as one byte and as two, and what is not UTF-8.
+static const struct printed printed[] = {
+    {"plain", "", "plain"},
+    {"", "", ""},
+    {"\033[31mred\033[0m", "", "?[31mred?[0m"},
+    {"a\nb\tc\r\a\177", "", "a?b?c???"},
+    {"a\nb\tc\r\a\177", "\n", "a\nb?c???"},
+    {"\302\233"
+     "31m \302\200\302\237\302\205",
+     "\n", "?31m ???"},
+    {"\302\240\303\251 \342\226\210 \360\237\230\200", "",
+     "\302\240\303\251 \342\226\210 \360\237\230\200"},
+    {"\233"
+     "31m \377\200\237",
+     "", "?31m ???"},
+    {"\303", "", "?"},
+    {"\342\226", "", "??"},
+    {"\342\226x", "", "??x"},
+    {"\300\233 \340\202\233 \355\240\200 \364\220\200\200", "", "?? ??? ??? ????"},
+};
+
+static void nothing_reaches_a_terminal(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof printed / sizeof *printed; i++) {
+        struct tr_err err;
+        char text[64];
+        strcpy(text, printed[i].text);
+        assert_int_equal(tr_printable(text, strlen(text), printed[i].kept),
+                         strlen(printed[i].expected));
+        assert_string_equal(text, printed[i].expected);
+        if (*printed[i].kept)
+            continue;
+        tr_fail(&err, TR_EFORMAT, "%s", printed[i].text);
+        assert_string_equal(err.text, printed[i].expected);
+    }
+    char every[2] = "";
+    for (int c = 0; c < 256; c++) {
+        every[0] = (char)c;
+        tr_printable(every, 1, "\n");
+        assert_int_equal((unsigned char)every[0], c == '\n' || (c >= 0x20 && c < 0x7f) ? c : '?');
+    }
 }
 
 static void sizes_do_not_wrap(void **state) {
@@ -181,6 +229,7 @@ static void text_is_broken_between_words(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sentences_hide_control_characters),
+        cmocka_unit_test(nothing_reaches_a_terminal),
         cmocka_unit_test(sizes_do_not_wrap),
         cmocka_unit_test(numbers_are_strict),
         cmocka_unit_test(people_read_three_digits),

@@ -22,7 +22,7 @@ static void work(const struct tr_job *job, struct tr_store *store, struct kn_bac
     struct dist *dist;
     bool computes;
     struct tr_run_outcome outcome;
-    OK(dist_open(&dist, NULL, NULL, &err));
+    OK(dist_open(&dist, &err));
     OK(tr_coordinator_new(&coordinator, job, store, 1, "test", &err));
     struct dist_service service = tr_coordinator_service(coordinator);
     OK(dist_serve_begin(dist, &service, &computes, &err));

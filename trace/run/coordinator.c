@@ -164,12 +164,22 @@ static void take_hello(struct tr_coordinator *c, const void *bytes) {
     }
 }
 
+// Said at once, because a launcher may leave no time for a last word (mpirun: two seconds).
+static void note_stop(struct tr_coordinator *c) {
+    char text[160];
+    snprintf(text, sizeof text,
+             "%lld of %lld checkpoints are done and kept; the same command goes on with the rest",
+             (long long)c->finished, (long long)c->job->todo_count);
+    tr_progress_note(&c->progress, "stopping: finishing what is in flight");
+    tr_progress_note(&c->progress, text);
+}
+
 static void heed_stop(struct tr_coordinator *c) {
     if (!*c->job->settings->stop || c->stopped)
         return;
     c->stopped = true;
     dist_work_stop(c->work);
-    tr_progress_note(&c->progress, "stopping: finishing what is in flight");
+    note_stop(c);
 }
 
 static enum tr_status answer_next(struct tr_coordinator *c, int from, void **answer_p,

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/printable.h"
 #include "base/strings.h"
 #include "base/wrap.h"
 
@@ -34,7 +35,10 @@ void tr_say(FILE *stream, const char *text) {
             status = tr_string_append(&lines, "\n", end, NULL);
         left += size + end;
     }
-    fputs(lines.size && status == TR_OK ? lines.data : text, stream);
+    if (!wrap.width)
+        status = tr_string_append(&lines, text, strlen(text), NULL);
+    if (lines.size && status == TR_OK)
+        fwrite(lines.data, 1, tr_printable(lines.data, lines.size, "\n"), stream);
     tr_string_free(&lines);
 }
 
@@ -76,12 +80,14 @@ void tr_progress_checkpoint(struct tr_progress *p, const char *name,
     clear_line(p);
     struct tr_string text = {0};
     enum tr_status status =
-        failed ? tr_string_format(&text, NULL, "%s failed: %s\n", name, message->text)
+        failed ? tr_string_format(&text, NULL, "%s failed: %s", name, message->text)
                : tr_string_format(&text, NULL,
-                                  "%s traced in %.3f s, %.3f s of them waiting for weights\n", name,
+                                  "%s traced in %.3f s, %.3f s of them waiting for weights", name,
                                   message->seconds, message->waited);
-    if (status == TR_OK)
-        tr_say(p->stream, text.data);
+    if (status == TR_OK) {
+        tr_printable(text.data, text.size, ""); // a line end in a name is none of ours
+        tr_progress_note(p, text.data);
+    }
     tr_string_free(&text);
 }
 
@@ -141,5 +147,5 @@ void tr_progress_end(struct tr_progress *p, int64_t finished, int64_t failed) {
     if (summary(p, finished, failed, &text) == TR_OK)
         tr_say(p->stream, text.data);
     tr_string_free(&text);
-    fprintf(p->stream, "%s\n", p->job->settings->out);
+    tr_progress_note(p, p->job->settings->out);
 }

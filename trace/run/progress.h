@@ -21,7 +21,8 @@ struct tr_progress {
     double partial;                               // tokens of those under way
 };
 
-// Prints text; where the stream is a terminal, in lines of at most its columns, never over 80.
+// Prints text, made harmless (base/printable.h); where the stream is a terminal, in lines of at
+// most its columns, never over 80.
 void tr_say(FILE *stream, const char *text);
 
 void tr_progress_start(struct tr_progress *progress, const struct tr_job *job);

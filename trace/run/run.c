@@ -106,8 +106,10 @@ static enum tr_status meet_store(struct run *r, struct tr_err *err) {
     if (status == TR_OK && r->store)
         status = tr_job_resume(&r->job, r->store, &notes, err);
     say(r, &notes);
-    if (warnings)
-        fprintf(r->settings->messages, "%s\n", warnings);
+    if (warnings) {
+        tr_say(r->settings->messages, warnings);
+        tr_say(r->settings->messages, "\n");
+    }
     free(warnings);
     tr_string_free(&notes);
     return status;

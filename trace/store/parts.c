@@ -23,9 +23,13 @@ static const char lock_name[] = ".lock", mark_name[] = ".fresh";
 
 enum tr_status tr_parts_path(char **path_p, const char *out_path, struct tr_err *err) {
     struct tr_string path = {0};
-    TR_TRY(tr_string_format(&path, err, "%s.parts", out_path));
-    *path_p = path.data;
-    return TR_OK;
+    char *target;
+    TR_TRY(tr_file_target(&target, out_path, err));
+    enum tr_status status = tr_string_format(&path, err, "%s.parts", target);
+    free(target);
+    if (status == TR_OK)
+        *path_p = path.data;
+    return status;
 }
 
 // The parent folder is synced, so that the folder itself survives a crash and not only its files.
@@ -42,8 +46,16 @@ static enum tr_status sync_parent(const char *folder, struct tr_err *err) {
     return status;
 }
 
-enum tr_status tr_parts_create(const char *folder, struct tr_err *err) {
-    if (!mkdir(folder, 0777))
+// Whoever may not read OUT may not read its parts either.
+static mode_t folder_mode(const char *out_path) {
+    struct stat out;
+    if (stat(out_path, &out))
+        return 0777;
+    return 0700 | (out.st_mode & 0040 ? 0070 : 0) | (out.st_mode & 0004 ? 0007 : 0);
+}
+
+enum tr_status tr_parts_create(const char *folder, const char *out_path, struct tr_err *err) {
+    if (!mkdir(folder, folder_mode(out_path)))
         return sync_parent(folder, err);
     if (errno == EEXIST)
         return TR_OK;
@@ -253,7 +265,7 @@ enum tr_status tr_parts_lock(int *fd_p, const char *folder, const char *out_path
     int fd = -1;
     enum tr_status status = TR_OK;
     while (status == TR_OK && fd < 0) {
-        status = tr_parts_create(folder, err);
+        status = tr_parts_create(folder, out_path, err);
         if (status == TR_OK)
             status = try_lock(&fd, path, out_path, err);
     }

@@ -11,11 +11,11 @@
 // begin with a dot), the lock of the job that publishes OUT, and a mark while OUT is older than the
 // parts and is to be replaced by them alone.
 
-// OUT.parts for OUT, freed with free().
+// OUT.parts for OUT, freed with free(). When OUT is a link: of the file that it points to.
 enum tr_status tr_parts_path(char **path_p, const char *out_path, struct tr_err *err);
 
-// Makes the folder when it is not there, durably.
-enum tr_status tr_parts_create(const char *folder, struct tr_err *err);
+// Makes the folder of OUT when it is not there, durably; open to those who may read OUT.
+enum tr_status tr_parts_create(const char *folder, const char *out_path, struct tr_err *err);
 
 // The committed file of a checkpoint: its name, made harmless and short, and the name's digest.
 enum tr_status tr_part_path(char **path_p, const char *folder, const char *name,

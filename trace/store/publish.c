@@ -47,7 +47,7 @@ enum tr_status tr_store_commit(const char *out_path, const struct tr_run_info *i
     enum tr_status status;
     TR_GO(status, tr_row_digest(&digest, row, &info->layout, err), out);
     TR_GO(status, tr_parts_path(&folder, out_path, err), out);
-    TR_GO(status, tr_parts_create(folder, err), out);
+    TR_GO(status, tr_parts_create(folder, out_path, err), out);
     TR_GO(status, tr_part_temporary(&temporary, folder, err), out);
     TR_GO(status, tr_part_path(&final, folder, tr_row_string(row, TR_V_NAME), err), out);
     tr_hdf5_enter();

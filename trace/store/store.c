@@ -146,7 +146,6 @@ static enum tr_status check_replaceable(const char *path, struct tr_err *err) {
 
 // With `fresh` the parts go now; OUT stays until a publication replaces it.
 static enum tr_status forget(struct tr_store *store, struct tr_err *err) {
-    TR_TRY(check_replaceable(store->out_path, err));
     TR_TRY(tr_parts_clean(store->folder, true, err));
     TR_TRY(tr_parts_supersede(store->folder, err));
     store->superseded = true;
@@ -165,7 +164,9 @@ static enum tr_status resume(struct tr_store *store, struct tr_err *err) {
 static enum tr_status open_store(struct tr_store *store, const char *out_path,
                                  const struct tr_run_info *info, bool fresh,
                                  struct tr_string *warnings, struct tr_err *err) {
-    TR_TRY(tr_strdup(&store->out_path, out_path, err));
+    TR_TRY(tr_file_target(&store->out_path, out_path, err));
+    if (fresh)
+        TR_TRY(check_replaceable(out_path, err));
     TR_TRY(tr_parts_path(&store->folder, out_path, err));
     TR_TRY(tr_run_info_copy(&store->info, info, err));
     TR_TRY(tr_parts_lock(&store->lock, store->folder, out_path, err));
