@@ -109,8 +109,7 @@ enum tr_status nx_build_agreement(struct nx_figure *figure, const struct nx_data
     struct nx_panel *jaccard, *w;
     int64_t k = lowest_count(data);
     char title[NX_LABEL];
-    snprintf(title, sizeof title, "The %lld lowest layers, against the last checkpoint",
-             (long long)k);
+    snprintf(title, sizeof title, "Lowest %lld against the last checkpoint", (long long)k);
     TR_TRY(begin(&jaccard, figure, data, title, "Jaccard index", err));
     TR_TRY(begin(&w, figure, data, "All layers, from each checkpoint on", "Kendall\xe2\x80\x99s W",
                  err));

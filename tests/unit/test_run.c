@@ -42,7 +42,7 @@ static void run(struct job_run *r) {
     r->settings.messages = tmpfile();
     r->settings.results = tmpfile();
     assert_true(r->settings.messages && r->settings.results);
-    OK(dist_open(&dist, NULL, NULL, &err));
+    OK(dist_open(&dist, &err));
     r->status = tr_run(&r->settings, dist, &r->outcome, &err);
     dist_close(dist);
     keep(r->settings.messages, r->messages);

@@ -90,7 +90,7 @@ static void a_rank_waits_until_the_list_grows(void **state) {
     OK(tr_store_open(&store, settings.out, &demo.job.info, false, &warnings, &err));
     growing = (struct growing){.job = &demo.job};
     OK(dist_work_new(&growing.work, demo.job.micro_batches, 1, &err));
-    OK(dist_open(&dist, NULL, NULL, &err));
+    OK(dist_open(&dist, &err));
     struct dist_service service = {.user = &growing, .answer = answer, .tick = tick};
     OK(dist_serve_begin(dist, &service, &computes, &err));
     struct tr_fit fit = tr_worker_fit(&demo.job, demo.kn, (struct tr_rank_bytes){.host = 1e12});
@@ -133,7 +133,7 @@ static void a_rank_that_is_told_nonsense_gives_up(void **state) {
     struct tr_message told = {0};
     bool computes;
     demo_job_open(&demo, &settings, NULL);
-    OK(dist_open(&dist, NULL, NULL, &err));
+    OK(dist_open(&dist, &err));
     struct dist_service service = {.user = &told, .answer = answer_nonsense, .tick = tick};
     OK(dist_serve_begin(dist, &service, &computes, &err));
     struct tr_fit fit = tr_worker_fit(&demo.job, demo.kn, (struct tr_rank_bytes){.host = 1e12});
