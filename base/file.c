@@ -174,7 +174,7 @@ static enum tr_status make_aside(const char *path, struct tr_err *err) {
         return tr_fail(err, TR_EIO, "cannot create %s: %s", aside, strerror(errno));
     if (fd < 0)
         return TR_OK; // the writer fails alike, and knows what it writes
-    close(fd); // nothing was written
+    close(fd);        // nothing was written
     return TR_OK;
 }
 
