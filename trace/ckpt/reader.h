@@ -55,15 +55,15 @@ struct tr_checkpoint {
 // Opens the weights of checkpoint->folder, `name` being the file by which the format was
 // recognised; adds files, tensors and stamps, and may set the step. What was added is released by
 // the caller.
-typedef enum tr_status tr_reader(struct tr_checkpoint *checkpoint, const char *name,
-                                 struct tr_err *err);
+typedef enum tr_status tr_format_open(struct tr_checkpoint *checkpoint, const char *name,
+                                      struct tr_err *err);
 
 struct tr_format {
     const char *name; // of the file that a folder of this format has
-    tr_reader *read;
+    tr_format_open *read;
     // For a folder without config.json, called before `read`: gives the configuration by
     // tr_checkpoint_set_config. NULL: such a folder is refused.
-    tr_reader *configure;
+    tr_format_open *configure;
 };
 
 // Opens `folder` as of that format, as tr_checkpoint_open does with the formats it knows.
@@ -74,16 +74,16 @@ enum tr_status tr_checkpoint_open_as(struct tr_checkpoint **checkpoint_p, const 
 enum tr_status tr_checkpoint_set_config(struct tr_checkpoint *checkpoint, const char *name,
                                         const char *json, size_t size, struct tr_err *err);
 
-tr_reader tr_read_safetensors;
-tr_reader tr_read_safetensors_index;
-tr_reader tr_read_torch;
-tr_reader tr_read_torch_index;
+tr_format_open tr_read_safetensors;
+tr_format_open tr_read_safetensors_index;
+tr_format_open tr_read_torch;
+tr_format_open tr_read_torch_index;
 
 // The reader of the index `name`: calls `add` for each shard it names, which adds the file's
 // tensors. The index stays with the checkpoint: whether a tensor is where it says is asked when the
 // tensor is wanted, for indexes list what no shard has and nobody needs.
-enum tr_status tr_read_shards(struct tr_checkpoint *checkpoint, const char *name, tr_reader *add,
-                              struct tr_err *err);
+enum tr_status tr_read_shards(struct tr_checkpoint *checkpoint, const char *name,
+                              tr_format_open *add, struct tr_err *err);
 
 // Adds the regular file `name`, opened for reading; *file_p is valid, and open, until the next
 // call. At most 32 files of a checkpoint are open at a time, one that is read more.

@@ -55,8 +55,8 @@ static enum tr_status load_index(struct tr_checkpoint *checkpoint, const char *n
     return status;
 }
 
-enum tr_status tr_read_shards(struct tr_checkpoint *checkpoint, const char *name, tr_reader *add,
-                              struct tr_err *err) {
+enum tr_status tr_read_shards(struct tr_checkpoint *checkpoint, const char *name,
+                              tr_format_open *add, struct tr_err *err) {
     const struct tr_index *index = &checkpoint->index;
     TR_TRY(load_index(checkpoint, name, err));
     TR_TRY(refuse_missing(checkpoint->folder, index, checkpoint->index_path, err));
