@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/printable.h"
 #include "base/strings.h"
 #include "exit.h"
 #include "leave.h"
@@ -92,6 +93,11 @@ static void read_option(const struct parse *parse, const struct option_row *opti
     }
 }
 
+static void refuse(struct argp_state *state, char why[OPTION_WHY]) {
+    tr_printable(why, strlen(why), ""); // it may name a file
+    argp_error(state, "%s", why);
+}
+
 static error_t parse_key(int key, char *text, struct argp_state *state) {
     const struct parse *parse = state->input;
     const struct option_row *option = option_of(parse->program, key);
@@ -99,10 +105,10 @@ static error_t parse_key(int key, char *text, struct argp_state *state) {
     if (option)
         read_option(parse, option, text, state);
     else if (key == ARGP_KEY_ARG && !parse->program->argument(parse->settings, text, why))
-        argp_error(state, "%s", why);
+        refuse(state, why);
     else if (key == ARGP_KEY_END && parse->program->check &&
              !parse->program->check(parse->settings, why))
-        argp_error(state, "%s", why);
+        refuse(state, why);
     else if (key != ARGP_KEY_ARG && key != ARGP_KEY_END)
         return ARGP_ERR_UNKNOWN;
     return 0;

@@ -205,6 +205,9 @@ static void after_a_signal_nothing_is_handed_out(void **state) {
     rewind(s.messages);
     assert_non_null(fgets(text, sizeof text, s.messages));
     assert_string_equal(text, "stopping: finishing what is in flight\n");
+    assert_non_null(fgets(text, sizeof text, s.messages));
+    assert_string_equal(text, "0 of 3 checkpoints are done and kept; the same command goes on "
+                              "with the rest\n");
     assert_null(fgets(text, sizeof text, s.messages)); // said once
     OK(finish(&s, &outcome));
     assert_true(outcome.stopped);
