@@ -16,7 +16,7 @@ def load(path):
                  "jaccard_chance", "correlation_time", "choice_probability", "upper_limit",
                  "not_below_p", "write_importance", "orthogonal_importance"):
         getattr(library, "an_" + name).restype = c_double
-    for name in ("order", "onset", "onset_at_least", "keep_finite", "packed_size"):
+    for name in ("order", "keep_finite", "packed_size"):
         getattr(library, "an_" + name).restype = c_int64
     for name in ("random_next", "random_below"):
         getattr(library, "an_" + name).restype = c_uint64
