@@ -34,10 +34,11 @@ struct logits {
 __device__ static struct logits read_logits(const struct loss_panel &p, const float *row,
                                             int64_t c) {
     pack<float, GROUP> products = load<float, GROUP>(row + c);
+    int64_t count = p.cols - c;
     struct logits group;
 #pragma unroll
     for (int i = 0; i < GROUP; i++)
-        group.z[i] = c + i < p.cols ? logit(p, products.v[i], c + i) : -INFINITY;
+        group.z[i] = i < count ? logit(p, products.v[i], c + i) : -INFINITY;
     return group;
 }
 
@@ -47,7 +48,11 @@ struct loss_state {
     int best;
 };
 
+// What a pass over logits makes of them. A loss alone asks for no best.
+enum pass { LOSS, BASE, CANDIDATE };
+
 // NaN goes into the sum and stays there; -infinity adds nothing.
+template <enum pass PASS>
 __device__ static void take_logits(struct loss_state *state, const struct logits &group,
                                    int64_t c) {
     float highest = state->highest;
@@ -57,9 +62,11 @@ __device__ static void take_logits(struct loss_state *state, const struct logits
     if (highest > state->highest) {
         state->sum = __fmul_rn(state->sum, __expf(state->highest - highest));
         state->highest = highest;
+        if constexpr (PASS != LOSS) {
 #pragma unroll
-        for (int i = GROUP - 1; i >= 0; i--)
-            state->best = group.z[i] == highest ? (int)c + i : state->best;
+            for (int i = GROUP - 1; i >= 0; i--)
+                state->best = group.z[i] == highest ? (int)c + i : state->best;
+        }
     }
 #pragma unroll
     for (int i = 0; i < GROUP; i++)
@@ -120,9 +127,6 @@ __device__ static void keep_target(const struct loss_panel &p,
         stream.target[r] = (double)logit(p, row[wanted], wanted);
 }
 
-// What a pass over logits makes of them.
-enum pass { LOSS, BASE, CANDIDATE };
-
 // Logits of `row_count` rows, and where a pass finds and leaves what candidates need of the base.
 struct rows_at_hand {
     const float *own, *base; // [rows, stride]; base: of a candidate
@@ -138,23 +142,27 @@ __global__ void reduce_logits(struct loss_panel p, struct rows_at_hand at,
                               struct kn_head_candidate stream) {
     __shared__ float highest[WARP];
     __shared__ int bests[WARP];
-    __shared__ double sums[2][WARP];
+    constexpr int SUMS = PASS == CANDIDATE ? 2 : 1;
+    __shared__ double sums[SUMS][WARP];
     int64_t r = at.first + blockIdx.x, start = (int64_t)blockIdx.x * p.stride;
     struct loss_state state = {-INFINITY, 0, INT_MAX};
     float base_maximum = PASS == CANDIDATE ? (float)at.maximum[r] : 0;
     double cross = 0;
     for (int64_t c = (int64_t)threadIdx.x * GROUP; c < p.cols; c += LOSS_THREADS * GROUP) {
         struct logits own = read_logits(p, at.own + start, c);
-        take_logits(&state, own, c);
+        take_logits<PASS>(&state, own, c);
         if constexpr (PASS == CANDIDATE)
             cross +=
                 (double)cross_of(read_logits(p, at.base + start, c), own, base_maximum, p.cols - c);
     }
     float panel_highest = block_fold(state.highest, -INFINITY, highest, fmaxf);
-    int best = state.highest == panel_highest ? state.best : INT_MAX;
+    int best = INT_MAX;
     if constexpr (PASS != LOSS)
-        best = block_fold(best, INT_MAX, bests, [](int a, int b) { return a < b ? a : b; });
-    double total[2] = {rescaled(state.sum, state.highest, panel_highest), cross};
+        best = block_fold(state.highest == panel_highest ? state.best : INT_MAX, INT_MAX, bests,
+                          [](int a, int b) { return a < b ? a : b; });
+    double total[SUMS] = {rescaled(state.sum, state.highest, panel_highest)};
+    if constexpr (PASS == CANDIDATE)
+        total[1] = cross;
     block_sum(total, sums);
     if (threadIdx.x > 0)
         return;
@@ -164,7 +172,7 @@ __global__ void reduce_logits(struct loss_panel p, struct rows_at_hand at,
         at.before[blockIdx.x] = before;
     if constexpr (PASS == CANDIDATE)
         stream.cross[r] =
-            rescaled(stream.cross[r], at.before[blockIdx.x], at.maximum[r]) + total[1];
+            rescaled(stream.cross[r], at.before[blockIdx.x], at.maximum[r]) + total[SUMS - 1];
     if constexpr (PASS != LOSS)
         kn_head_take_best(&stream, r, isnan(total[0]) ? total[0] : (double)panel_highest,
                           p.first_id + best);
