@@ -68,4 +68,11 @@ enum tr_status tr_file_publish(const char *path, const char *final_path, struct 
 bool tr_file_exists(const char *path);
 bool tr_is_folder(const char *path);
 
+// Whether something stands at `path`, or the folder exists in which it would.
+bool tr_file_has_place(const char *path);
+
+// Whether a regular file at `path` begins with another character than `first`. An empty one does
+// not; one that cannot be read does.
+bool tr_file_holds_other(const char *path, char first);
+
 #endif

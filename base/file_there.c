@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What stands under a name already, when something is about to be written there.
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +34,32 @@ static enum tr_status follow(char **target_p, const char *path, struct tr_err *e
 static bool is_link(const char *path) {
     struct stat there;
     return lstat(path, &there) == 0 && S_ISLNK(there.st_mode);
+}
+
+bool tr_file_has_place(const char *path) {
+    struct stat there;
+    char folder[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    if (!slash || lstat(path, &there) == 0)
+        return true;
+    size_t size = (size_t)(slash + 1 - path);
+    if (size >= sizeof folder)
+        return false;
+    memcpy(folder, path, size);
+    folder[size] = 0;
+    return tr_is_folder(folder);
+}
+
+bool tr_file_holds_other(const char *path, char first) {
+    struct stat there;
+    char begin = 0;
+    if (stat(path, &there) || !S_ISREG(there.st_mode) || there.st_size == 0)
+        return false;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool read_one = fd >= 0 && read(fd, &begin, 1) == 1;
+    if (fd >= 0 && close(fd))
+        read_one = false;
+    return !read_one || begin != first;
 }
 
 // realpath() refuses circles of links, so that following one by one comes to an end.

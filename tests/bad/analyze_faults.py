@@ -116,7 +116,13 @@ def outputs(programs, root):
     ran = harness.run(analyze, path, "--json", "-").expect(2)
     check("--json takes a file; the report goes to stdout" in ran.err, ran)
     os.symlink("behind.json", root + "/link.json")
-    tiny.write(root + "/behind.json", b"old")
+    tiny.write(root + "/behind.json", b"{}")
+    tiny.write(root + "/notes.txt", b"mine")
+    for place, why in (("notes.txt", f"{root}/notes.txt is no JSON; --json does not write over it"),
+                       ("none/x.json", f"--json {root}/none/x.json: there is no such folder")):
+        ran = harness.run(analyze, root + "/no-store.h5", "--json", f"{root}/{place}").expect(2)
+        check(why in ran.err, ran)
+    check(tiny.read(root + "/notes.txt") == b"mine", "notes.txt")
     harness.run(analyze, path, "--json", root + "/link.json").expect(0)
     check(os.path.islink(root + "/link.json") and tiny.read(root + "/behind.json")[:1] == b"{", ran)
     os.mkfifo(root + "/pipe")
