@@ -19,9 +19,10 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "below.h"
+
 static struct {
     const char *below, *count_file;
-    size_t below_length;
     long at;
 } settings;
 static atomic_long calls;
@@ -29,7 +30,6 @@ static atomic_long calls;
 __attribute__((constructor)) static void start(void) {
     const char *at = getenv("DIE_AT");
     settings.below = getenv("DIE_BELOW");
-    settings.below_length = settings.below ? strlen(settings.below) : 0;
     settings.at = at ? atol(at) : 0;
     settings.count_file = getenv("DIE_COUNT");
     unsetenv("LD_PRELOAD"); // what the process starts is not the one to die
@@ -41,30 +41,6 @@ __attribute__((destructor)) static void end(void) {
         return;
     fprintf(file, "%ld\n", atomic_load(&calls));
     fclose(file);
-}
-
-static bool is_below(const char *path) {
-    return settings.below && strncmp(path, settings.below, settings.below_length) == 0 &&
-           (path[settings.below_length] == '/' || !path[settings.below_length]);
-}
-
-static bool fd_is_below(int fd) {
-    char link[64], path[PATH_MAX];
-    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    ssize_t length = readlink(link, path, sizeof path - 1);
-    if (length < 0)
-        return false;
-    path[length] = 0;
-    return is_below(path);
-}
-
-static bool path_is_below(int folder, const char *name) {
-    char path[PATH_MAX];
-    if (*name == '/')
-        return is_below(name);
-    if (folder != AT_FDCWD)
-        return fd_is_below(folder);
-    return getcwd(path, sizeof path) && is_below(path);
 }
 
 static void die(void) {
@@ -90,7 +66,7 @@ static void step(bool counted) {
 ssize_t write(int fd, const void *bytes, size_t size) {
     REAL(write);
     long number;
-    if (is_last(fd_is_below(fd), &number)) {
+    if (is_last(fd_is_below(settings.below, fd), &number)) {
         if (number % 2)
             real(fd, bytes, size / 2);
         die();
@@ -102,7 +78,7 @@ ssize_t write(int fd, const void *bytes, size_t size) {
     ssize_t name(int fd, const void *bytes, size_t size, offset_type offset) {                     \
         REAL(name);                                                                                \
         long number;                                                                               \
-        if (is_last(fd_is_below(fd), &number)) {                                                   \
+        if (is_last(fd_is_below(settings.below, fd), &number)) {                                   \
             if (number % 2)                                                                        \
                 real(fd, bytes, size / 2, offset);                                                 \
             die();                                                                                 \
@@ -114,14 +90,14 @@ PWRITE(pwrite64, off64_t)
 
 ssize_t writev(int fd, const struct iovec *parts, int count) {
     REAL(writev);
-    step(fd_is_below(fd));
+    step(fd_is_below(settings.below, fd));
     return real(fd, parts, count);
 }
 
 #define ON_FD(name, parameters, arguments)                                                         \
     int name parameters {                                                                          \
         REAL(name);                                                                                \
-        step(fd_is_below(fd));                                                                     \
+        step(fd_is_below(settings.below, fd));                                                     \
         return real arguments;                                                                     \
     }
 ON_FD(ftruncate, (int fd, off_t size), (fd, size))
@@ -132,7 +108,7 @@ ON_FD(fdatasync, (int fd), (fd))
 #define ON_PATH(name, parameters, arguments)                                                       \
     int name parameters {                                                                          \
         REAL(name);                                                                                \
-        step(path_is_below(AT_FDCWD, path));                                                       \
+        step(path_is_below(settings.below, AT_FDCWD, path));                                       \
         return real arguments;                                                                     \
     }
 ON_PATH(truncate, (const char *path, off_t size), (path, size))
@@ -144,19 +120,19 @@ ON_PATH(rename, (const char *path, const char *to), (path, to))
 
 int unlinkat(int folder, const char *path, int flags) {
     REAL(unlinkat);
-    step(path_is_below(folder, path));
+    step(path_is_below(settings.below, folder, path));
     return real(folder, path, flags);
 }
 
 int renameat(int folder, const char *path, int to_folder, const char *to) {
     REAL(renameat);
-    step(path_is_below(to_folder, to));
+    step(path_is_below(settings.below, to_folder, to));
     return real(folder, path, to_folder, to);
 }
 
 int renameat2(int folder, const char *path, int to_folder, const char *to, unsigned flags) {
     REAL(renameat2);
-    step(path_is_below(to_folder, to));
+    step(path_is_below(settings.below, to_folder, to));
     return real(folder, path, to_folder, to, flags);
 }
 
@@ -167,7 +143,7 @@ int renameat2(int folder, const char *path, int to_folder, const char *to, unsig
         va_start(rest, flags);                                                                     \
         mode_t mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(rest, mode_t) : 0;                    \
         va_end(rest);                                                                              \
-        step(flags &(O_CREAT | O_TRUNC) && path_is_below(AT_FDCWD, path));                         \
+        step(flags &(O_CREAT | O_TRUNC) && path_is_below(settings.below, AT_FDCWD, path));         \
         return real(path, flags, mode);                                                            \
     }
 OPEN(open)

@@ -28,6 +28,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "below.h"
+
 static struct {
     const char *below, *calls_file;
     long at, count;
@@ -81,36 +83,6 @@ __attribute__((destructor)) static void end(void) {
     fclose(file);
 }
 
-static bool is_below(const char *path) {
-    size_t length;
-    for (const char *folder = settings.below; folder && *folder; folder += length) {
-        folder += *folder == ':';
-        length = strcspn(folder, ":");
-        if (!strncmp(path, folder, length) && (path[length] == '/' || !path[length]))
-            return true;
-    }
-    return false;
-}
-
-static bool fd_is_below(int fd) {
-    char link[64], path[PATH_MAX];
-    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    ssize_t length = readlink(link, path, sizeof path - 1);
-    if (length < 0)
-        return false;
-    path[length] = 0;
-    return is_below(path);
-}
-
-static bool path_is_below(int folder, const char *name) {
-    char path[PATH_MAX];
-    if (*name == '/')
-        return is_below(name);
-    if (folder != AT_FDCWD)
-        return fd_is_below(folder);
-    return getcwd(path, sizeof path) && is_below(path);
-}
-
 static bool is_hit(void) {
     long number = atomic_fetch_add(&calls, 1) + 1;
     if (!settings.at || number < settings.at ||
@@ -121,11 +93,12 @@ static bool is_hit(void) {
 }
 
 static bool fails_fd(int fd) {
-    return settings.ready && settings.what != MEMORY && fd_is_below(fd) && is_hit();
+    return settings.ready && settings.what != MEMORY && fd_is_below(settings.below, fd) && is_hit();
 }
 
 static bool fails_path(int folder, const char *path) {
-    return settings.ready && settings.what == FILES && path_is_below(folder, path) && is_hit();
+    return settings.ready && settings.what == FILES &&
+           path_is_below(settings.below, folder, path) && is_hit();
 }
 
 #define REAL(name) __typeof__(&name) real = (__typeof__(&name))dlsym(RTLD_NEXT, #name)

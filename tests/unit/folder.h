@@ -18,7 +18,7 @@ static char test_folder[FOLDER_PATH];
 static inline int folder_create(void **state) {
     (void)state;
     const char *base = getenv("TMPDIR");
-    snprintf(test_folder, sizeof test_folder, "%s/trace_test_XXXXXX", base ? base : "/tmp");
+    snprintf(test_folder, sizeof test_folder, "%s/trace_test_XXXXXX", base ? base : P_tmpdir);
     return mkdtemp(test_folder) ? 0 : -1;
 }
 
@@ -33,12 +33,21 @@ static inline int folder_remove(void **state) {
     return nftw(test_folder, folder_remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-// The path of `name` within the folder, valid until eight further calls.
+// The path of `name` within the temporary folder, valid until eight further calls.
 static inline char *in_folder(const char *name) {
     static char paths[8][2 * FOLDER_PATH];
     static int next;
     char *path = paths[next++ % 8];
     snprintf(path, sizeof paths[0], "%s/%s", test_folder, name);
+    return path;
+}
+
+// The path of `name` within a folder of in_folder(), valid until four further calls.
+static inline char *path_in(const char *folder, const char *name) {
+    static char paths[4][3 * FOLDER_PATH];
+    static int next;
+    char *path = paths[next++ % 4];
+    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
     return path;
 }
 

@@ -51,14 +51,6 @@ static char *new_folder(void) {
     return make_folder(name);
 }
 
-static char *path_in(const char *folder, const char *name) {
-    static char paths[4][3 * FOLDER_PATH];
-    static int next;
-    char *path = paths[next++ % 4];
-    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
-    return path;
-}
-
 static void write_config(const char *folder) {
     write_text(path_in(folder, "config.json"), "{\"model_type\": \"llama\"}");
 }

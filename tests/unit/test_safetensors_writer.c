@@ -30,14 +30,6 @@ static char *new_folder(void) {
     return make_folder(name);
 }
 
-static char *path_in(const char *folder, const char *name) {
-    static char paths[4][3 * FOLDER_PATH];
-    static int next;
-    char *path = paths[next++ % 4];
-    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
-    return path;
-}
-
 static int count_files(const char *folder) {
     int count = 0;
     DIR *entries = opendir(folder);
