@@ -142,6 +142,11 @@ static void print_layout(const struct tr_trace *trace) {
     if (layout->span_tokens)
         print_line("spans", "%lld tokens compared between blocks, the stream of %lld kept",
                    (long long)layout->span_tokens, (long long)layout->probes);
+    if (layout->cost_sequences) {
+        const struct tr_attribute *of = tr_run_info_find(tr_trace_info(trace), "cost");
+        print_line("costs", "of leaving out %s alone, on %lld of the sequences",
+                   of && of->text ? of->text : "sublayers", (long long)layout->cost_sequences);
+    }
 }
 
 // Prints the calibration texts: consecutive sequences of one text are one line.

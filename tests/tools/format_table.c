@@ -26,7 +26,8 @@ static const char *when(const struct tr_variable *variable) {
         const char *words;
     } options[] = {{{.nll = true}, "not with `--no-nll`"},
                    {{.per_token = true}, "with `--per-token`"},
-                   {{.span_tokens = 1}, "with `--spans`"}};
+                   {{.span_tokens = 1}, "with `--spans`"},
+                   {{.cost_sequences = 1}, "with `--cost`"}};
     for (size_t i = 0; variable->present && i < sizeof options / sizeof *options; i++)
         if (variable->present(&options[i].layout))
             return options[i].words;
@@ -49,6 +50,7 @@ static void print_variables(void) {
 
 static void print_attributes(void) {
     static const char *const roles[] = {[TR_IDENTITY] = "has to agree",
+                                        [TR_ADDED] = "has to agree where both have it",
                                         [TR_RECORDED] = "is recorded",
                                         [TR_VOLATILE] = "of the moment"};
     printf("| attribute | type | when a run goes on | meaning |\n|---|---|---|---|\n");

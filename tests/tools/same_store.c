@@ -206,7 +206,8 @@ static void compare_row(const struct tr_trace *a, int64_t row_a, const struct tr
 static bool same_layout(const struct tr_layout *a, const struct tr_layout *b) {
     return a->layers == b->layers && a->sequences == b->sequences && a->seq_len == b->seq_len &&
            a->nll == b->nll && a->per_token == b->per_token && a->span_tokens == b->span_tokens &&
-           a->probes == b->probes && a->channels == b->channels;
+           a->probes == b->probes && a->channels == b->channels &&
+           a->cost_sequences == b->cost_sequences && a->cost_batch == b->cost_batch;
 }
 
 static void compare_rows(const struct tr_trace *a, const struct tr_trace *b) {

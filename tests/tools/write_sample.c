@@ -40,6 +40,10 @@ int main(int argc, char **argv) {
                                .span_tokens = number[3] <= 64 ? number[2] * number[3] / 4 : 0,
                                .probes = 4,
                                .channels = 6};
+    if (number[3] <= 64) {
+        layout.cost_batch = (layout.sequences + 1) / 2;
+        layout.cost_sequences = layout.cost_batch;
+    }
     double commit, publish;
     struct tr_err err;
     if (write_sample(argv[1], number[4], number[0], &layout, &commit, &publish, &err) != TR_OK) {

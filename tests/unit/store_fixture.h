@@ -18,7 +18,9 @@ static const struct tr_layout layout = {.layers = 3,
                                         .per_token = true,
                                         .span_tokens = 16,
                                         .probes = 5,
-                                        .channels = 6};
+                                        .channels = 6,
+                                        .cost_sequences = 2,
+                                        .cost_batch = 1};
 static char out[FOLDER_PATH + 8], parts[FOLDER_PATH + 16];
 static struct tr_run_info info;
 static struct tr_err err;

@@ -30,6 +30,8 @@ static void test_round_trip(void **state) {
     assert_int_equal(read->layout.span_tokens, 16);
     assert_int_equal(read->layout.probes, 5);
     assert_int_equal(read->layout.channels, 6);
+    assert_int_equal(read->layout.cost_sequences, 2);
+    assert_int_equal(read->layout.cost_batch, 1);
     assert_int_equal(read->count, info.count);
     for (int64_t i = 0; i < info.count; i++) {
         const struct tr_attribute *a = &info.attributes[i], *b = tr_run_info_find(read, a->name);

@@ -50,6 +50,35 @@ static void test_order(void **state) {
     tr_trace_close(trace);
 }
 
+static double first_value(enum tr_variable_id id, int64_t row) {
+    struct tr_trace *trace;
+    struct tr_row read;
+    OK(tr_trace_open(&trace, out, &err));
+    OK(tr_trace_row(trace, row, &read, &err));
+    double value = *tr_row_f64(&read, id);
+    tr_row_free(&read);
+    tr_trace_close(trace);
+    return value;
+}
+
+// Rows that were traced without costs stay, and what they lack is missing.
+static void test_costs_are_added(void **state) {
+    (void)state;
+    struct tr_layout plain = layout;
+    plain.cost_sequences = plain.cost_batch = 0;
+    info.layout = plain;
+    publish_steps((const int64_t[]){1, 2}, 2);
+    info.layout = layout;
+    OK(tr_run_info_text(&info, TR_ADDED, "cost", "attn", &err));
+    publish_steps((const int64_t[]){2}, 1);
+    assert_true(isnan(first_value(TR_V_DROP_KL, 0)));
+    assert_true(first_value(TR_V_DROP_KL, 1) == sample_value(2, TR_V_DROP_KL, 0));
+    assert_true(first_value(TR_V_IMPORTANCE, 0) == sample_value(1, TR_V_IMPORTANCE, 0));
+    OK(tr_run_info_text(&info, TR_ADDED, "cost", "mlp", &err));
+    assert_int_equal(try_open(), TR_ECONFLICT);
+    assert_non_null(strstr(err.text, " has cost = \"attn\", this run has \"mlp\"; use another"));
+}
+
 static void test_replaces_row(void **state) {
     (void)state;
     publish_steps((const int64_t[]){1, 2, 3}, 3);
@@ -115,8 +144,10 @@ static void test_history(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        STORE_TEST(test_merge_sorts), STORE_TEST(test_order),  STORE_TEST(test_replaces_row),
-        STORE_TEST(test_nothing_new), STORE_TEST(test_resume), STORE_TEST(test_history),
+        STORE_TEST(test_merge_sorts),     STORE_TEST(test_order),
+        STORE_TEST(test_costs_are_added), STORE_TEST(test_replaces_row),
+        STORE_TEST(test_nothing_new),     STORE_TEST(test_resume),
+        STORE_TEST(test_history),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

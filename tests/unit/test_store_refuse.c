@@ -82,6 +82,12 @@ static void test_layout_differs(void **state) {
                "start again",
                out));
     info.layout.probes = 5;
+    info.layout.cost_sequences = 4;
+    FAILS(try_open(), TR_ECONFLICT,
+          said("%s has cost_samples = 2, this run has 4; use another output file, or --fresh to "
+               "start again",
+               out));
+    info.layout.cost_sequences = 2;
     OK(tr_run_info_sequence(&info, 2, "b.txt", "d9", &err));
     FAILS(try_open(), TR_ECONFLICT,
           said("%s was traced over other tokens: its sequence 2 is of \"caf\xc3\xa9.txt\" with "

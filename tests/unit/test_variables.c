@@ -133,12 +133,24 @@ static void test_table(void **state) {
     assert_int_equal(tr_variable_elements(TR_V_STREAM_SAMPLE, &layout), 4 * 7 * 11);
 }
 
+// Whole micro-batches, spread evenly; the last one of the calibration may be shorter.
+static void test_cost_sequences(void **state) {
+    (void)state;
+    struct tr_layout spread = {.sequences = 20, .cost_sequences = 8, .cost_batch = 4};
+    static const int64_t expected[] = {0, 1, 2, 3, 8, 9, 10, 11};
+    for (int64_t i = 0; i < 8; i++)
+        assert_int_equal(tr_cost_sequence(&spread, i), expected[i]);
+    struct tr_layout all = {.sequences = 7, .cost_sequences = 7, .cost_batch = 3};
+    for (int64_t i = 0; i < 7; i++)
+        assert_int_equal(tr_cost_sequence(&all, i), i);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bin_edges),      cmocka_unit_test(test_bin_ends),
         cmocka_unit_test(test_position_bins),  cmocka_unit_test(test_span_tokens),
         cmocka_unit_test(test_span_positions), cmocka_unit_test(test_probes),
-        cmocka_unit_test(test_table),
+        cmocka_unit_test(test_table),          cmocka_unit_test(test_cost_sequences),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,6 +29,15 @@ static enum tr_status compare_presence(const char *path, const char *variable, b
                    there ? "with" : "without", variable, here ? "with it" : "without it", advice);
 }
 
+// Costs are an addition: a run may bring them to rows that were traced without.
+static enum tr_status compare_costs(const struct tr_layout *here, const struct tr_layout *there,
+                                    const char *path, struct tr_err *err) {
+    if (!there->cost_sequences)
+        return TR_OK;
+    TR_TRY(compare_number(path, "cost_samples", there->cost_sequences, here->cost_sequences, err));
+    return compare_number(path, "cost_batch", there->cost_batch, here->cost_batch, err);
+}
+
 static enum tr_status compare_layout(const struct tr_layout *here, const struct tr_layout *there,
                                      const char *path, struct tr_err *err) {
     TR_TRY(compare_number(path, "layers", there->layers, here->layers, err));
@@ -40,7 +49,8 @@ static enum tr_status compare_layout(const struct tr_layout *here, const struct 
                             err));
     TR_TRY(compare_number(path, "span_tokens", there->span_tokens, here->span_tokens, err));
     TR_TRY(compare_number(path, "drift_tokens", there->probes, here->probes, err));
-    return compare_number(path, "channels", there->channels, here->channels, err);
+    TR_TRY(compare_number(path, "channels", there->channels, here->channels, err));
+    return compare_costs(here, there, path, err);
 }
 
 static void print_value(const struct tr_attribute *attribute, char out[VALUE_MAX]) {
@@ -63,12 +73,12 @@ static enum tr_status compare_attribute(const struct tr_attribute *here,
                                         struct tr_string *warnings, struct tr_err *err) {
     const char *name = here ? here->name : there->name;
     enum tr_attribute_role role = here ? here->role : there->role;
-    if (role == TR_VOLATILE || equal(here, there))
+    if (role == TR_VOLATILE || equal(here, there) || (role == TR_ADDED && (!here || !there)))
         return TR_OK;
     char a[VALUE_MAX], b[VALUE_MAX], sentence[3 * VALUE_MAX];
     print_value(there, a);
     print_value(here, b);
-    if (role == TR_IDENTITY)
+    if (role == TR_IDENTITY || role == TR_ADDED)
         return differ(path, name, a, b, err);
     // The file's own name stays out, so that a hundred parts warn once.
     snprintf(sentence, sizeof sentence, "%s was %s in rows traced before, this run has %s\n", name,

@@ -120,7 +120,8 @@ enum tr_status tr_run_info_copy(struct tr_run_info *copy, const struct tr_run_in
 static bool same_layout(const struct tr_layout *a, const struct tr_layout *b) {
     return a->layers == b->layers && a->sequences == b->sequences && a->seq_len == b->seq_len &&
            a->nll == b->nll && a->per_token == b->per_token && a->span_tokens == b->span_tokens &&
-           (!a->span_tokens || (a->probes == b->probes && a->channels == b->channels));
+           (!a->span_tokens || (a->probes == b->probes && a->channels == b->channels)) &&
+           a->cost_sequences == b->cost_sequences && a->cost_batch == b->cost_batch;
 }
 
 static bool same_attribute(const struct tr_attribute *a, const struct tr_attribute *b) {

@@ -13,6 +13,7 @@
 // How an attribute behaves when a run meets a file that is already there.
 enum tr_attribute_role {
     TR_IDENTITY, // must be equal, else the run is refused with a sentence naming it
+    TR_ADDED,    // must be equal where both have it; either may lack it
     TR_RECORDED, // a difference is a warning; the newer value is written
     TR_VOLATILE  // created, host, history ...: no part of "the same file"
 };

@@ -21,6 +21,9 @@ static enum tr_status write_reserved(const struct tr_run_info *info, hid_t file,
     if (info->layout.span_tokens)
         TR_TRY(tr_hdf5_put_values(file, path, "span_tokens", TR_VALUE_I64, 1,
                                   &info->layout.span_tokens, err));
+    if (info->layout.cost_sequences)
+        TR_TRY(tr_hdf5_put_values(file, path, "cost_batch", TR_VALUE_I64, 1,
+                                  &info->layout.cost_batch, err));
     return tr_hdf5_put_text(file, path, "identity_attributes", identities, err);
 }
 
@@ -108,8 +111,8 @@ struct reading {
 
 static enum tr_attribute_role role_of(const char *identities, const char *name) {
     const struct tr_attribute_row *row = tr_attribute_row(name);
-    if (row && row->role == TR_VOLATILE)
-        return TR_VOLATILE;
+    if (row && (row->role == TR_VOLATILE || row->role == TR_ADDED))
+        return row->role;
     size_t size = strlen(name);
     for (const char *at = strstr(identities, name); at; at = strstr(at + 1, name))
         if ((at == identities || at[-1] == ' ') && (at[size] == ' ' || !at[size]))
@@ -192,7 +195,7 @@ static enum tr_status check_schema(hid_t file, const char *path, struct tr_err *
 enum tr_status tr_run_info_read(struct tr_run_info *info, int64_t *minor_p, hid_t file,
                                 const char *path, struct tr_err *err) {
     TR_TRY(check_schema(file, path, err));
-    struct value minor = {0}, seq_len = {0}, span_tokens = {0}, identities = {0};
+    struct value minor = {0}, seq_len = {0}, span_tokens = {0}, cost_batch = {0}, identities = {0};
     bool ok = read_reserved(file, "seq_len", true, &seq_len) &&
               read_reserved(file, "identity_attributes", false, &identities);
     free(seq_len.text);
@@ -204,11 +207,14 @@ enum tr_status tr_run_info_read(struct tr_run_info *info, int64_t *minor_p, hid_
     }
     read_reserved(file, "span_tokens", true, &span_tokens); // of a store without spans: 0
     free(span_tokens.text);
+    read_reserved(file, "cost_batch", true, &cost_batch); // of a store without costs: 0
+    free(cost_batch.text);
     read_reserved(file, "schema_minor", true, &minor); // of schema 1.0: 0
     free(minor.text);
     *minor_p = minor.number;
     info->layout.seq_len = seq_len.number;
     info->layout.span_tokens = span_tokens.number;
+    info->layout.cost_batch = cost_batch.number;
     reading.identities = identities.text;
     hsize_t at = 0;
     read_identities(file, &reading);

@@ -15,9 +15,9 @@ bool tr_run_info_reserved(const char *name);
 enum tr_status tr_run_info_write(const struct tr_run_info *info, hid_t file, const char *path,
                                  struct tr_err *err);
 
-// Checks schema and version, then reads the attributes, layout.seq_len and layout.span_tokens (the
-// other sizes are the datasets' to tell). The version's second number goes to *minor_p. `info` is
-// left partly filled on failure: free it.
+// Checks schema and version, then reads the attributes, layout.seq_len, layout.span_tokens and
+// layout.cost_batch (the other sizes are the datasets' to tell). The version's second number goes
+// to *minor_p. `info` is left partly filled on failure: free it.
 enum tr_status tr_run_info_read(struct tr_run_info *info, int64_t *minor_p, hid_t file,
                                 const char *path, struct tr_err *err);
 

@@ -22,6 +22,8 @@ static const struct {
     [TR_DIM_BOUNDARY_TO] = {TR_VALUE_I64, "blocks that the compared stream has passed"},
     [TR_DIM_PROBE] = {TR_VALUE_I64, "index of the token in the calibration rows, end to end"},
     [TR_DIM_CHANNEL] = {TR_VALUE_I64, "channel of the residual stream"},
+    [TR_DIM_COST_SEQUENCE] =
+        {TR_VALUE_I64, "index of the calibration sequence, of those on which costs were measured"},
 };
 
 enum tr_value_type tr_scale_type(enum tr_dim dim) {
@@ -37,6 +39,8 @@ static int64_t scale_value(const struct tr_layout *layout, enum tr_dim dim, int6
         return tr_position_bin_start(index);
     if (dim == TR_DIM_PROBE)
         return tr_span_token(layout, tr_probe(layout, index));
+    if (dim == TR_DIM_COST_SEQUENCE)
+        return tr_cost_sequence(layout, index);
     return index;
 }
 

@@ -65,6 +65,24 @@ static enum tr_status read_spans(struct tr_trace *trace, struct tr_err *err) {
     return TR_OK;
 }
 
+// The sizes that only a store with costs has; they are of the calibration's sequences.
+static enum tr_status read_costs(struct tr_trace *trace, struct tr_err *err) {
+    struct tr_layout *layout = &trace->info.layout;
+    if (!has(trace, TR_V_BASE_NLL)) {
+        layout->cost_batch = 0;
+        return TR_OK;
+    }
+    TR_TRY(axis_size(trace, TR_DIM_COST_SEQUENCE, &layout->cost_sequences, err));
+    if (layout->cost_batch < 1 || layout->cost_batch > layout->sequences ||
+        layout->cost_sequences < 1 || layout->cost_sequences > layout->sequences)
+        return tr_fail(
+            err, TR_EFORMAT,
+            "%s is damaged: it claims costs on %lld of its %lld sequences, %lld together",
+            trace->path, (long long)layout->cost_sequences, (long long)layout->sequences,
+            (long long)layout->cost_batch);
+    return TR_OK;
+}
+
 static enum tr_status read_layout(struct tr_trace *trace, struct tr_err *err) {
     struct tr_layout *layout = &trace->info.layout;
     TR_TRY(axis_size(trace, TR_DIM_CHECKPOINT, &trace->rows, err));
@@ -73,6 +91,7 @@ static enum tr_status read_layout(struct tr_trace *trace, struct tr_err *err) {
     layout->nll = has(trace, TR_V_NLL);
     layout->per_token = has(trace, TR_V_IMPORTANCE_TOKEN);
     TR_TRY(read_spans(trace, err));
+    TR_TRY(read_costs(trace, err));
     if (layout->layers < 1 || layout->sequences < 1 || layout->seq_len < 1 ||
         layout->seq_len > INT32_MAX || !layout_fits(layout))
         return tr_fail(err, TR_EFORMAT,

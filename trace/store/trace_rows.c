@@ -106,12 +106,12 @@ enum tr_status tr_trace_check_scale(const struct tr_trace *trace, enum tr_dim di
 }
 
 // Every reader takes layers, modules and so on for what their place says. Of a part of the
-// checkpoints the indices are those of the whole; the probes' tokens follow from an attribute,
-// which another program may have set.
+// checkpoints the indices are those of the whole; the probes' tokens and the sequences of costs
+// follow from an attribute, which another program may have set.
 enum tr_status tr_trace_check_scales(const struct tr_trace *trace, struct tr_err *err) {
     for (enum tr_dim dim = TR_DIM_CHECKPOINT + 1; dim < TR_DIM_COUNT; dim++)
         if (tr_dim_present(dim, &trace->info.layout) &&
-            (dim != TR_DIM_PROBE || tr_trace_sealed(trace)))
+            ((dim != TR_DIM_PROBE && dim != TR_DIM_COST_SEQUENCE) || tr_trace_sealed(trace)))
             TR_TRY(tr_trace_check_scale(trace, dim, err));
     return TR_OK;
 }

@@ -6,8 +6,8 @@
 #include <string.h>
 
 static const char *const dim_names[TR_DIM_COUNT] = {
-    "",         "checkpoint", "layer",       "module", "sequence", "bin", "position_bin",
-    "position", "boundary",   "boundary_to", "probe",  "channel"};
+    "",         "checkpoint", "layer",       "module", "sequence", "bin",          "position_bin",
+    "position", "boundary",   "boundary_to", "probe",  "channel",  "cost_sequence"};
 
 int64_t tr_dim_size(enum tr_dim dim, const struct tr_layout *layout) {
     switch (dim) {
@@ -30,6 +30,8 @@ int64_t tr_dim_size(enum tr_dim dim, const struct tr_layout *layout) {
         return layout->probes;
     case TR_DIM_CHANNEL:
         return layout->channels;
+    case TR_DIM_COST_SEQUENCE:
+        return layout->cost_sequences;
     default:
         return 1;
     }
@@ -52,6 +54,13 @@ int64_t tr_probe(const struct tr_layout *layout, int64_t index) {
     return spread(index, total, count) + index % (total / count);
 }
 
+int64_t tr_cost_sequence(const struct tr_layout *layout, int64_t index) {
+    int64_t size = layout->cost_batch;
+    int64_t all = (layout->sequences + size - 1) / size,
+            taken = (layout->cost_sequences + size - 1) / size;
+    return spread(index / size, all, taken) * size + index % size;
+}
+
 const char *tr_dim_name(enum tr_dim dim) {
     return dim_names[dim];
 }
@@ -68,9 +77,14 @@ static bool spans_present(const struct tr_layout *layout) {
     return layout->span_tokens > 0;
 }
 
+static bool costs_present(const struct tr_layout *layout) {
+    return layout->cost_sequences > 0;
+}
+
 #define C TR_DIM_CHECKPOINT
 #define LM TR_DIM_CHECKPOINT, TR_DIM_LAYER, TR_DIM_MODULE
 #define LMS LM, TR_DIM_SEQUENCE
+#define LMK LM, TR_DIM_COST_SEQUENCE
 #define BB TR_DIM_CHECKPOINT, TR_DIM_BOUNDARY, TR_DIM_BOUNDARY_TO
 
 const struct tr_variable tr_variables[TR_VARIABLES] = {
@@ -161,6 +175,31 @@ const struct tr_variable tr_variables[TR_VARIABLES] = {
      "1",
      "residual stream of the probes",
      spans_present},
+    {"base_nll",
+     TR_VALUE_F64,
+     {C, TR_DIM_COST_SEQUENCE},
+     "nat",
+     "negative log-likelihood of the next token, nothing left out, mean of a sequence",
+     costs_present},
+    {"drop_nll",
+     TR_VALUE_F64,
+     {LMK},
+     "nat",
+     "the same with that sublayer or block alone left out",
+     costs_present},
+    {"drop_kl",
+     TR_VALUE_F64,
+     {LMK},
+     "nat",
+     "Kullback-Leibler divergence of the next token's distribution with it left out from that of "
+     "the whole model, mean of a sequence",
+     costs_present},
+    {"drop_agree",
+     TR_VALUE_F64,
+     {LMK},
+     "1",
+     "share of a sequence's positions whose most likely next token stays the same",
+     costs_present},
 };
 
 bool tr_variable_present(enum tr_variable_id id, const struct tr_layout *layout) {

@@ -11,8 +11,9 @@
 // The schema of a trace as data: which variables a store has, over which dimensions, of which type
 // and unit. Adding a variable is adding a row to tr_variables (and to the enum, same order).
 
-// Another version cannot be read; a minor one adds: 1.1 the seal of the file and digests of rows.
-enum { TR_SCHEMA_VERSION = 1, TR_SCHEMA_MINOR = 1 };
+// Another version cannot be read; a minor one adds: 1.1 the seal of the file and digests of
+// rows, 1.2 the costs of removal.
+enum { TR_SCHEMA_VERSION = 1, TR_SCHEMA_MINOR = 2 };
 
 enum tr_dim {
     TR_DIM_NONE,
@@ -27,6 +28,7 @@ enum tr_dim {
     TR_DIM_BOUNDARY_TO,
     TR_DIM_PROBE,
     TR_DIM_CHANNEL,
+    TR_DIM_COST_SEQUENCE, // rows on which the costs of removal were measured
     TR_DIM_COUNT
 };
 
@@ -38,6 +40,9 @@ struct tr_layout {
     // Spans: tokens whose streams are compared between boundaries (0: no spans), those of them
     // whose stream itself is kept, and its width.
     int64_t span_tokens, probes, channels;
+    // Costs of removal: on how many sequences they were measured (0: no costs), and how many of
+    // them lie side by side.
+    int64_t cost_sequences, cost_batch;
 };
 // The span tokens, spread evenly over the calibration rows, and which of them are the probes; both
 // ascending. A token is an index into the rows laid end to end, T tokens in all. Token i of N is
@@ -47,6 +52,11 @@ struct tr_layout {
 // floor(N / P).
 int64_t tr_span_token(const struct tr_layout *layout, int64_t index);
 int64_t tr_probe(const struct tr_layout *layout, int64_t index);
+
+// The calibration row that cost sequence `index` is. Costs are measured on whole micro-batches of
+// cost_batch rows, because the bits of a row's loss depend on what it is computed with: micro-batch
+// i of N is floor(i B / N) of the calibration's B, so that they are spread evenly.
+int64_t tr_cost_sequence(const struct tr_layout *layout, int64_t index);
 
 int64_t tr_dim_size(enum tr_dim dim, const struct tr_layout *layout); // checkpoint: 1
 const char *tr_dim_name(enum tr_dim dim);
@@ -96,6 +106,10 @@ enum tr_variable_id {
     TR_V_CKA,
     TR_V_CKA_DEBIASED,
     TR_V_STREAM_SAMPLE,
+    TR_V_BASE_NLL,
+    TR_V_DROP_NLL,
+    TR_V_DROP_KL,
+    TR_V_DROP_AGREE,
     TR_VARIABLES
 };
 
