@@ -19,9 +19,11 @@
 // attention, mlp or both may be absent, as those of a dropped sublayer: x += what is there. An add
 // of which nothing is there has NaN for its three statistics, so that a summary finds no finite
 // token in it. Its counts of non-finite tokens then say nothing: callers leave such adds out.
+// xx == NULL: nobody asks for statistics (xd and dd are not looked at), and x becomes what it
+// becomes with them, bit for bit.
 enum kn_residual_add { KN_ADD_ATTENTION, KN_ADD_MLP, KN_ADD_BLOCK, KN_RESIDUAL_ADDS };
 struct kn_block_end {
-    double *xx, *xd, *dd; // [KN_RESIDUAL_ADDS, n]
+    double *xx, *xd, *dd; // [KN_RESIDUAL_ADDS, n], or NULL
     struct kn_matrix x, attention, mlp;
     bool parallel;
 };

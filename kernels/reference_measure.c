@@ -42,7 +42,7 @@ static void end_row(const struct kn_block_end *op, int64_t row) {
         [KN_ADD_ATTENTION] = {x, NULL, attention, NULL},
         [KN_ADD_MLP] = {x, op->parallel ? NULL : attention, mlp, NULL},
         [KN_ADD_BLOCK] = {x, NULL, delta, addend}};
-    for (int64_t a = 0; a < KN_RESIDUAL_ADDS; a++)
+    for (int64_t a = 0; op->xx && a < KN_RESIDUAL_ADDS; a++)
         write_statistics(op, a * op->x.rows + row, &adds[a]);
     for (int64_t c = 0; delta && c < op->x.cols; c++)
         x[c] += sum_of(delta, addend, c);

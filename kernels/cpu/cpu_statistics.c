@@ -64,28 +64,34 @@ static struct statistics add_statistics(const float *x, const float *x_addend, c
     return delta ? row_statistics(x, x_addend, delta, delta_addend, count) : none;
 }
 
+static void write_adds(const struct kn_block_end *op, int64_t row, const float *x,
+                       const float *attention, const float *mlp) {
+    const float *entering = op->parallel ? NULL : attention;
+    const float *delta = attention ? attention : mlp, *addend = attention ? mlp : NULL;
+    int64_t rows = op->x.rows, cols = op->x.cols;
+    const struct statistics adds[KN_RESIDUAL_ADDS] = {
+        [KN_ADD_ATTENTION] = add_statistics(x, NULL, attention, NULL, cols),
+        [KN_ADD_MLP] = add_statistics(x, entering, mlp, NULL, cols),
+        [KN_ADD_BLOCK] = add_statistics(x, NULL, delta, addend, cols)};
+    for (int64_t a = 0; a < KN_RESIDUAL_ADDS; a++) {
+        op->xx[a * rows + row] = adds[a].xx;
+        op->xd[a * rows + row] = adds[a].xd;
+        op->dd[a * rows + row] = adds[a].dd;
+    }
+}
+
 // Row by row, so that a row's three statistics and its sum find it in the cache.
 enum kn_status cpu_block_end(struct kn_backend *self, const struct kn_block_end *op) {
     KN_TRY(kn_check_block_end(op));
-    int64_t rows = op->x.rows, cols = op->x.cols;
     int threads = cpu_row_threads(self, &op->x);
 #pragma omp parallel for num_threads(threads)
-    for (int64_t r = 0; r < rows; r++) {
+    for (int64_t r = 0; r < op->x.rows; r++) {
         float *x = cpu_row(&op->x, r);
         const float *attention = cpu_row(&op->attention, r), *mlp = cpu_row(&op->mlp, r);
-        const float *entering = op->parallel ? NULL : attention;
-        const float *delta = attention ? attention : mlp, *addend = attention ? mlp : NULL;
-        const struct statistics adds[KN_RESIDUAL_ADDS] = {
-            [KN_ADD_ATTENTION] = add_statistics(x, NULL, attention, NULL, cols),
-            [KN_ADD_MLP] = add_statistics(x, entering, mlp, NULL, cols),
-            [KN_ADD_BLOCK] = add_statistics(x, NULL, delta, addend, cols)};
-        for (int64_t a = 0; a < KN_RESIDUAL_ADDS; a++) {
-            op->xx[a * rows + r] = adds[a].xx;
-            op->xd[a * rows + r] = adds[a].xd;
-            op->dd[a * rows + r] = adds[a].dd;
-        }
-        if (delta)
-            cpu_add_row(x, delta, addend, cols);
+        if (op->xx)
+            write_adds(op, r, x, attention, mlp);
+        if (attention || mlp)
+            cpu_add_row(x, attention ? attention : mlp, attention ? mlp : NULL, op->x.cols);
     }
     return KN_OK;
 }

@@ -27,6 +27,22 @@ __device__ static void accumulate(double *sums, float v, float e) {
 
 // ---- the end of a block ------------------------------------------------------------------------
 
+// x += attention + mlp, as end_rows does it.
+template <bool PACKED> __global__ void add_rows(struct kn_block_end op) {
+    struct row_reader attention = {(const float *)op.attention.data, op.attention.stride};
+    struct row_reader mlp = {(const float *)op.mlp.data, op.mlp.stride};
+    float *x = (float *)op.x.data + (int64_t)blockIdx.x * op.x.stride;
+    for (int64_t c = (int64_t)threadIdx.x * ROW_GROUP; c < op.x.cols; c += blockDim.x * ROW_GROUP) {
+        pack<float, ROW_GROUP> v = read_group<PACKED>(x, c, op.x.cols),
+                               a = read_group<PACKED>(attention, c, op.x.cols),
+                               m = read_group<PACKED>(mlp, c, op.x.cols);
+#pragma unroll
+        for (int i = 0; i < ROW_GROUP; i++)
+            v.v[i] += a.v[i] + m.v[i];
+        write_group<float, PACKED>(x, c, op.x.cols, v);
+    }
+}
+
 // sums: three statistics of each of the three adds, NaN where nothing of an add is there.
 template <bool PACKED> __global__ void end_rows(struct kn_block_end op) {
     __shared__ double shared[9][WARP];
@@ -69,7 +85,9 @@ enum kn_status cuda_block_end(struct kn_backend *self, const struct kn_block_end
         return KN_OK;
     bool packed =
         is_packable(&op->x, 4) && is_packable(&op->attention, 4) && is_packable(&op->mlp, 4);
-    auto kernel = packed ? end_rows<true> : end_rows<false>;
+    auto kernel = packed ? add_rows<true> : add_rows<false>;
+    if (op->xx)
+        kernel = packed ? end_rows<true> : end_rows<false>;
     kernel<<<(unsigned)op->x.rows, row_threads(op->x.cols), 0, cuda_of(self)->ops>>>(*op);
     return cuda_launched(self, "the end of a block");
 }
