@@ -10,10 +10,11 @@ enum tr_status tr_step_blocks(struct tr_forward *f, const struct tr_batch *b, st
 enum tr_status tr_step_block_end(struct tr_forward *f, const struct tr_batch *b,
                                  struct tr_err *err) {
     int64_t tokens = TR_MODULES * f->options.max_sequences * f->options.seq_len;
-    double *statistics = b->streams->statistics + TR_MODULES * b->row;
-    struct kn_block_end op = {.xx = statistics,
-                              .xd = statistics + tokens,
-                              .dd = statistics + 2 * tokens,
+    double *statistics = b->streams->statistics; // NULL: nobody measures the adds
+    double *xx = statistics ? statistics + TR_MODULES * b->row : NULL;
+    struct kn_block_end op = {.xx = xx,
+                              .xd = xx ? xx + tokens : NULL,
+                              .dd = xx ? xx + 2 * tokens : NULL,
                               .x = tr_stream(f, b, b->streams->x),
                               .attention =
                                   b->has_attn ? tr_stream(f, b, b->streams->delta) : tr_no_matrix,

@@ -49,15 +49,35 @@ static double score_flops(const struct tr_config *c, int layer, int64_t seq_len)
     return 2 * (double)(c->heads * (c->qk_dim + c->v_dim)) * (double)keys;
 }
 
+static double head_flops(const struct tr_config *c, const struct tr_wanted *wanted) {
+    return wanted->head ? 2 * (double)c->vocabulary * (double)c->hidden : 0;
+}
+
+// Of one token; 0 where the model lacks the sublayer.
+static double sublayer_flops(const struct tr_config *c, int64_t seq_len,
+                             const struct tr_wanted *wanted, enum tr_module module, int layer) {
+    if (!tr_config_keeps(c, wanted->drop, module, layer))
+        return 0;
+    return 2 * tr_sublayer_parameters(c, module, layer, true) +
+           (module == TR_ATTN ? score_flops(c, layer, seq_len) : 0);
+}
+
 double tr_config_flops(const struct tr_config *c, double tokens, int64_t seq_len,
                        const struct tr_wanted *wanted) {
-    double each = wanted->head ? 2 * (double)c->vocabulary * (double)c->hidden : 0;
-    for (int layer = 0; layer < c->layers; layer++) {
-        if (tr_config_keeps(c, wanted->drop, TR_ATTN, layer))
-            each += 2 * tr_sublayer_parameters(c, TR_ATTN, layer, true) +
-                    score_flops(c, layer, seq_len);
-        if (tr_config_keeps(c, wanted->drop, TR_MLP, layer))
-            each += 2 * tr_sublayer_parameters(c, TR_MLP, layer, true);
-    }
+    double each = head_flops(c, wanted);
+    for (int layer = 0; layer < c->layers; layer++)
+        each += sublayer_flops(c, seq_len, wanted, TR_ATTN, layer) +
+                sublayer_flops(c, seq_len, wanted, TR_MLP, layer);
+    return tokens * each;
+}
+
+double tr_removal_flops(const struct tr_config *c, double tokens, int64_t seq_len,
+                        const struct tr_wanted *wanted, enum tr_module module, int layer) {
+    double each = head_flops(c, wanted);
+    if (module == TR_ATTN)
+        each += sublayer_flops(c, seq_len, wanted, TR_MLP, layer);
+    for (int later = layer + 1; later < c->layers; later++)
+        each += sublayer_flops(c, seq_len, wanted, TR_ATTN, later) +
+                sublayer_flops(c, seq_len, wanted, TR_MLP, later);
     return tokens * each;
 }

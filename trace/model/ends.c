@@ -21,16 +21,63 @@ static enum tr_status upload_targets(struct tr_forward *f, const int32_t *ids, i
     return status == KN_OK ? TR_OK : tr_kernel_failed(f->kn, status, "copying targets", err);
 }
 
+// The head's op over rows [row, row + x.rows) of the streams, without a panel.
+static struct kn_loss loss_of(const struct tr_streams *s, int64_t row, struct kn_matrix x) {
+    return (struct kn_loss){
+        .maximum = s->maximum + row, .sum = s->sum + row, .target = s->target + row, .x = x};
+}
+
+static struct kn_head_candidate head_of(const struct tr_streams *s, int64_t row,
+                                        struct kn_matrix x) {
+    return (struct kn_head_candidate){.x = x,
+                                      .maximum = s->maximum + row,
+                                      .sum = s->sum + row,
+                                      .target = s->target + row,
+                                      .cross = s->cross + row,
+                                      .best = s->best + row,
+                                      .best_logit = s->best_logit + row};
+}
+
+// The divergence of all candidates from the first, whose heads read heads[c - 1].
+static struct kn_divergence divergence_of(const struct tr_streams *base, int64_t row,
+                                          struct kn_matrix x, int count,
+                                          const struct kn_head_candidate *heads) {
+    return (struct kn_divergence){.base = loss_of(base, row, x),
+                                  .best = base->best + row,
+                                  .best_logit = base->best_logit + row,
+                                  .candidates = count - 1,
+                                  .candidate = heads};
+}
+
+static enum tr_status begin_divergences(struct tr_forward *f, const struct tr_candidate *candidates,
+                                        int count, int64_t tokens, struct tr_err *err) {
+    struct kn_head_candidate *heads;
+    struct kn_matrix rows = {.rows = tokens};
+    TR_TRY(TR_NEW(&heads, count, "the candidates", err));
+    for (int c = 1; c < count; c++)
+        heads[c - 1] = head_of(candidates[c].streams, 0, rows);
+    struct kn_divergence op = divergence_of(candidates[0].streams, 0, rows, count, heads);
+    enum kn_status status = kn_divergence_begin(f->kn, &op);
+    free(heads);
+    return status == KN_OK ? TR_OK
+                           : tr_kernel_failed(f->kn, status, "beginning the divergences", err);
+}
+
+bool tr_measures_divergences(const struct tr_forward *f, int count) {
+    return f->options.divergences && count > 1;
+}
+
 enum tr_status tr_start_item(struct tr_forward *f, const struct tr_candidate *candidates, int count,
                              struct tr_err *err) {
     int64_t seq_len = f->options.seq_len, tokens = (f->end - f->begin) * seq_len;
     const int32_t *ids = f->rows.ids + f->begin * seq_len;
     KN_TRY(f->kn->ops->upload(f->kn, f->ids, ids, (size_t)tokens * 4), "copying token ids");
     TR_TRY(upload_targets(f, ids, tokens, err));
+    if (tr_measures_divergences(f, count))
+        return begin_divergences(f, candidates, count, tokens, err);
     for (int c = 0; c < count && f->options.head; c++) {
-        const struct tr_streams *s = candidates[c].streams;
-        struct kn_loss losses = {
-            .maximum = s->maximum, .sum = s->sum, .target = s->target, .x = {.rows = tokens}};
+        struct kn_loss losses =
+            loss_of(candidates[c].streams, 0, (struct kn_matrix){.rows = tokens});
         KN_TRY(kn_loss_begin(f->kn, &losses), "beginning the losses");
     }
     return TR_OK;
@@ -71,37 +118,115 @@ enum tr_status tr_step_embed_norm(struct tr_forward *f, const struct tr_batch *b
     return TR_OK;
 }
 
+static void set_panel(const struct tr_forward *f, const struct tr_batch *b, struct kn_loss *op) {
+    op->w = b->weights->matrix[TR_SLOT_IN];
+    op->bias = b->weights->vector[TR_SLOT_IN_BIAS];
+    op->targets = f->targets + b->row;
+    op->first_id = b->weights->plan->first_id;
+    op->scale = f->config.logit_scale;
+    op->softcap = f->config.logit_softcap;
+}
+
 // One panel of the head over the normed stream.
 enum tr_status tr_step_head(struct tr_forward *f, const struct tr_batch *b, struct tr_err *err) {
     struct kn_matrix normed = tr_scratch(f, b, f->normed, f->config.hidden);
     TR_TRY(tr_normalise(f, b, normed, tr_no_matrix, true, err));
-    struct kn_loss op = {.maximum = b->streams->maximum + b->row,
-                         .sum = b->streams->sum + b->row,
-                         .target = b->streams->target + b->row,
-                         .x = normed,
-                         .w = b->weights->matrix[TR_SLOT_IN],
-                         .bias = b->weights->vector[TR_SLOT_IN_BIAS],
-                         .targets = f->targets + b->row,
-                         .first_id = b->weights->plan->first_id,
-                         .scale = f->config.logit_scale,
-                         .softcap = f->config.logit_softcap};
+    struct kn_loss op = loss_of(b->streams, b->row, normed);
+    set_panel(f, b, &op);
     KN_TRY(f->kn->ops->loss(f->kn, &op), "the head");
     return TR_OK;
 }
 
-// loss = maximum + log(sum) - target.
-enum tr_status tr_step_losses(struct tr_forward *f, const struct tr_batch *b, struct tr_err *err) {
+// The normed stream of a micro-batch. All candidates' are needed at once, so each is kept where the
+// deltas of attention were, which nobody reads any more.
+static struct kn_matrix head_input(const struct tr_forward *f, const struct tr_batch *b) {
+    size_t bytes = (size_t)(f->options.micro_batch * f->options.seq_len * f->config.hidden) *
+                   kn_type_size(f->kn->activation_type);
+    size_t pitch = (bytes + TR_HEAD_ALIGNMENT - 1) / TR_HEAD_ALIGNMENT * TR_HEAD_ALIGNMENT;
+    int64_t batch = b->row / (f->options.micro_batch * f->options.seq_len);
+    return tr_scratch(f, b, (char *)b->streams->delta + (size_t)batch * pitch, f->config.hidden);
+}
+
+static enum tr_status run_heads(struct tr_forward *f, const struct tr_batch *batches, int count,
+                                struct kn_head_candidate *heads, struct tr_err *err) {
+    bool is_first = batches[0].weights->plan->first_id == 0;
+    for (int c = 0; c < count; c++) {
+        struct kn_matrix x = head_input(f, &batches[c]);
+        if (is_first)
+            TR_TRY(tr_normalise(f, &batches[c], x, tr_no_matrix, true, err));
+        if (c > 0)
+            heads[c - 1] = head_of(batches[c].streams, batches[c].row, x);
+    }
+    struct kn_divergence op =
+        divergence_of(batches[0].streams, batches[0].row, head_input(f, &batches[0]), count, heads);
+    set_panel(f, &batches[0], &op.base);
+    KN_TRY(f->kn->ops->divergence(f->kn, &op), "the heads");
+    return TR_OK;
+}
+
+enum tr_status tr_step_heads(struct tr_forward *f, const struct tr_batch *batches, int count,
+                             struct tr_err *err) {
+    struct kn_head_candidate *heads;
+    TR_TRY(TR_NEW(&heads, count, "the candidates", err));
+    enum tr_status status = run_heads(f, batches, count, heads, err);
+    free(heads);
+    return status;
+}
+
+static enum tr_status download_losses(struct tr_forward *f, const struct tr_streams *s,
+                                      int64_t tokens, struct tr_err *err) {
     const struct kn_ops *ops = f->kn->ops;
-    const struct tr_streams *s = b->streams;
-    int64_t seq_len = f->options.seq_len, tokens = (f->end - f->begin) * seq_len;
-    double *maximum = s->losses, *sum = maximum + tokens, *target = sum + tokens;
-    KN_TRY(ops->download(f->kn, maximum, s->maximum, (size_t)tokens * 8), "copying losses");
-    KN_TRY(ops->download(f->kn, sum, s->sum, (size_t)tokens * 8), "copying losses");
-    KN_TRY(ops->download(f->kn, target, s->target, (size_t)tokens * 8), "copying losses");
+    double *to = s->losses;
+    size_t bytes = (size_t)tokens * sizeof *to;
+    KN_TRY(ops->download(f->kn, to, s->maximum, bytes), "copying losses");
+    KN_TRY(ops->download(f->kn, to + tokens, s->sum, bytes), "copying losses");
+    KN_TRY(ops->download(f->kn, to + 2 * tokens, s->target, bytes), "copying losses");
+    if (s->cross)
+        KN_TRY(ops->download(f->kn, to + 3 * tokens, s->cross, bytes), "copying divergences");
+    if (s->best)
+        KN_TRY(ops->download(f->kn, s->bests, s->best, (size_t)tokens * sizeof *s->bests),
+               "copying the likeliest tokens");
     KN_TRY(ops->sync(f->kn), "copying losses");
+    return TR_OK;
+}
+
+// The logarithm of what softmax divides by.
+static double log_sum(const struct tr_streams *s, int64_t tokens, int64_t i) {
+    return s->losses[i] + log(s->losses[tokens + i]);
+}
+
+// loss = maximum + log(sum) - target.
+static void finish_losses(const struct tr_streams *s, int64_t tokens, int64_t seq_len) {
+    double *target = s->losses + 2 * tokens;
     for (int64_t i = 0; i < tokens; i++)
-        maximum[i] = (i + 1) % seq_len ? maximum[i] + log(sum[i]) - target[i] : NAN;
-    struct tr_loss_tap tap = {f->begin, f->end - f->begin, seq_len, maximum};
-    b->taps->loss(b->taps->user, &tap);
+        target[i] = (i + 1) % seq_len ? log_sum(s, tokens, i) - target[i] : NAN;
+}
+
+// KL(base || candidate) = cross / sum_base + log_sum - log_sum_base, see struct kn_divergence.
+static void finish_divergences(const struct tr_streams *s, const struct tr_streams *base,
+                               int64_t tokens) {
+    double *cross = s->losses + 3 * tokens;
+    for (int64_t i = 0; i < tokens; i++) {
+        double difference = log_sum(s, tokens, i) - log_sum(base, tokens, i);
+        cross[i] = cross[i] / base->losses[tokens + i] + difference;
+        s->bests[i] = s->bests[i] >= 0 && s->bests[i] == base->bests[i];
+    }
+}
+
+enum tr_status tr_step_losses(struct tr_forward *f, const struct tr_batch *b, struct tr_err *err) {
+    const struct tr_streams *s = b->streams;
+    int64_t seq_len = f->options.seq_len, sequences = f->end - f->begin;
+    int64_t tokens = sequences * seq_len;
+    const double *loss = s->losses + 2 * tokens;
+    TR_TRY(download_losses(f, s, tokens, err));
+    finish_losses(s, tokens, seq_len);
+    if (s == b->base || !f->options.divergences) {
+        struct tr_loss_tap tap = {f->begin, sequences, seq_len, loss};
+        b->taps->loss(b->taps->user, &tap);
+        return TR_OK;
+    }
+    finish_divergences(s, b->base, tokens);
+    struct tr_divergence_tap tap = {f->begin, sequences, seq_len, loss, loss + tokens, s->bests};
+    b->taps->divergence(b->taps->user, &tap);
     return TR_OK;
 }

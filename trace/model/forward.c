@@ -36,6 +36,7 @@ void tr_forward_free(struct tr_forward *f) {
 // to, without which it is left out (TR_MODULES: none).
 static const struct {
     tr_step_func batch, item;
+    tr_step_together_func together; // instead of `batch`, where divergences are measured
     enum tr_module module;
 } step_rows[TR_STEPS] = {
     [TR_STEP_EMBED] = {.batch = tr_step_embed, .module = TR_MODULES},
@@ -51,7 +52,7 @@ static const struct {
     [TR_STEP_EXPERTS_END] = {.batch = tr_step_experts_end, .module = TR_MLP},
     [TR_STEP_BLOCK_END] = {.batch = tr_step_block_end, .module = TR_MODULES},
     [TR_STEP_LAYER_END] = {.item = tr_step_layer_end, .module = TR_MODULES},
-    [TR_STEP_HEAD] = {.batch = tr_step_head, .module = TR_MODULES},
+    [TR_STEP_HEAD] = {.batch = tr_step_head, .together = tr_step_heads, .module = TR_MODULES},
     [TR_STEP_LOSSES] = {.item = tr_step_losses, .module = TR_MODULES},
 };
 
@@ -62,6 +63,8 @@ struct run {
     const struct tr_candidate *candidates;
     int count;
     const struct tr_step *steps; // the plan's
+    int64_t *begins;             // [count]: the step from which a candidate goes on by itself
+    struct tr_batch *batches;    // [count]
 };
 
 static bool leaves_out(const struct tr_candidate *candidate, const struct tr_step *step) {
@@ -69,32 +72,49 @@ static bool leaves_out(const struct tr_candidate *candidate, const struct tr_ste
     return module != TR_MODULES && tr_drop_set_has(candidate->drop, module, step->layer);
 }
 
-static struct tr_batch batch_of(const struct tr_candidate *candidate,
-                                const struct tr_weights *weights, const struct tr_step *step) {
+// Candidate c's micro-batch that begins with sequence `first`.
+static struct tr_batch batch_of(const struct run *r, int c, const struct tr_weights *weights,
+                                const struct tr_step *step, int64_t first) {
+    const struct tr_candidate *candidate = &r->candidates[c];
+    const struct tr_forward *f = r->f;
+    int64_t left = f->end - first, micro = f->options.micro_batch;
+    int64_t sequences = left < micro ? left : micro;
     return (struct tr_batch){
         .step = step,
         .weights = weights,
         .streams = candidate->streams,
+        .base = r->candidates[0].streams,
+        .first_sequence = first,
+        .sequences = sequences,
+        .row = (first - f->begin) * f->options.seq_len,
+        .rows = sequences * f->options.seq_len,
         .taps = candidate->taps,
         .has_attn = step->has_attn && !tr_drop_set_has(candidate->drop, TR_ATTN, step->layer),
         .has_mlp = step->has_mlp && !tr_drop_set_has(candidate->drop, TR_MLP, step->layer)};
 }
 
-static enum tr_status run_step(const struct run *r, const struct tr_candidate *candidate,
-                               const struct tr_weights *weights, const struct tr_step *step,
-                               int64_t first, struct tr_err *err) {
-    struct tr_forward *f = r->f;
-    int64_t seq_len = f->options.seq_len, left = f->end - first;
-    if (leaves_out(candidate, step))
+static enum tr_status run_step(const struct run *r, int c, const struct tr_weights *weights,
+                               int64_t index, int64_t first, struct tr_err *err) {
+    const struct tr_step *step = &r->steps[index];
+    if (index < r->begins[c] || leaves_out(&r->candidates[c], step))
         return TR_OK;
-    struct tr_batch b = batch_of(candidate, weights, step);
+    struct tr_batch b = batch_of(r, c, weights, step, first);
     if (step_rows[step->kind].item)
-        return step_rows[step->kind].item(f, &b, err);
-    b.first_sequence = first;
-    b.sequences = left < f->options.micro_batch ? left : f->options.micro_batch;
-    b.row = (first - f->begin) * seq_len;
-    b.rows = b.sequences * seq_len;
-    return step_rows[step->kind].batch(f, &b, err);
+        return step_rows[step->kind].item(r->f, &b, err);
+    return step_rows[step->kind].batch(r->f, &b, err);
+}
+
+// Runs a step that takes all candidates at once.
+static enum tr_status run_whole(const struct run *r, const struct tr_weights *weights,
+                                int64_t index, struct tr_err *err) {
+    const struct tr_forward *f = r->f;
+    const struct tr_step *step = &r->steps[index];
+    for (int64_t first = f->begin; first < f->end; first += f->options.micro_batch) {
+        for (int c = 0; c < r->count; c++)
+            r->batches[c] = batch_of(r, c, weights, step, first);
+        TR_TRY(step_rows[step->kind].together(r->f, r->batches, r->count, err));
+    }
+    return TR_OK;
 }
 
 // Runs steps [begin, end), which are all for every micro-batch or all for the item. Each
@@ -107,12 +127,53 @@ static enum tr_status run_together(const struct run *r, const struct tr_weights 
     for (int c = 0; c < r->count; c++)
         for (int64_t first = f->begin; first < f->end; first += f->options.micro_batch) {
             for (int64_t s = begin; s < end; s++)
-                TR_TRY(run_step(r, &r->candidates[c], weights, &r->steps[s], first, err));
+                TR_TRY(run_step(r, c, weights, s, first, err));
             if (once)
                 break;
         }
     return TR_OK;
 }
+
+// ---- candidates that fork ----------------------------------------------------------------------
+
+// The first of the steps [begin, end) from which a candidate differs from the first one, or the
+// head's first. Both need weights.
+static int64_t fork_step(const struct run *r, const struct tr_candidate *candidate, int64_t begin,
+                         int64_t end) {
+    for (int64_t s = begin; s < end; s++)
+        if (r->steps[s].kind == TR_STEP_HEAD || leaves_out(candidate, &r->steps[s]))
+            return s;
+    return end;
+}
+
+static enum tr_status copy_rows(struct tr_forward *f, float *to, float *from, struct tr_err *err) {
+    int64_t rows = (f->end - f->begin) * f->options.seq_len, hidden = f->config.hidden;
+    struct kn_matrix y = kn_matrix(to, KN_F32, rows, hidden);
+    struct kn_matrix x = kn_matrix(from, KN_F32, rows, hidden);
+    struct kn_copy_heads op = {.y = {.x = y, .count = 1, .pitch = hidden, .dim = hidden},
+                               .x = {.x = x, .count = 1, .pitch = hidden, .dim = hidden}};
+    KN_TRY(f->kn->ops->copy_heads(f->kn, &op), "forking a candidate");
+    return TR_OK;
+}
+
+// Gives the candidates that go on by themselves from this step the first one's streams: x, and
+// within a block what its attention added.
+static enum tr_status fork_at(const struct run *r, int64_t index, struct tr_err *err) {
+    const struct tr_step *step = &r->steps[index];
+    const struct tr_streams *base = r->candidates[0].streams;
+    bool within = step_rows[step->kind].module == TR_MLP && step->has_attn;
+    for (int c = 1; c < r->count; c++) {
+        const struct tr_streams *own = r->candidates[c].streams;
+        if (!r->candidates[c].forks || r->begins[c] != index)
+            continue;
+        TR_TRY(copy_rows(r->f, own->x, base->x, err));
+        if (within)
+            TR_TRY(copy_rows(r->f, own->delta, base->delta, err));
+    }
+    return TR_OK;
+}
+
+// ---- the run -----------------------------------------------------------------------------------
 
 // Runs steps [begin, end), which share one slab of weights: the first needs it, the others need
 // none.
@@ -125,8 +186,13 @@ static enum tr_status run_slab(const struct run *r, int64_t begin, int64_t end,
         TR_TRY(r->source->next(r->source->user, slab, &weights, err));
         taps->slab(taps->user, slab);
     }
+    TR_TRY(fork_at(r, begin, err));
     for (int64_t s = begin, next; s < end; s = next) {
         next = s + 1;
+        if (step_rows[r->steps[s].kind].together && tr_measures_divergences(r->f, r->count)) {
+            TR_TRY(run_whole(r, &weights, s, err));
+            continue;
+        }
         while (next < end && step_rows[r->steps[s].kind].batch &&
                step_rows[r->steps[next].kind].batch)
             next++;
@@ -160,18 +226,31 @@ static void check_pass(const struct tr_forward *f, const struct tr_pass *pass,
     TR_ASSERT(pass->last_step >= 0 && pass->last_step <= plan->step_count);
 }
 
+static enum tr_status prepare(struct run *r, int64_t begin, int64_t end, struct tr_err *err) {
+    TR_TRY(TR_NEW(&r->begins, r->count, "the candidates", err));
+    TR_TRY(TR_NEW(&r->batches, r->count, "the candidates", err));
+    for (int c = 1; c < r->count; c++)
+        if (r->candidates[c].forks)
+            r->begins[c] = fork_step(r, &r->candidates[c], begin, end);
+    return TR_OK;
+}
+
 enum tr_status tr_forward_run(struct tr_forward *f, const struct tr_weight_source *source,
                               const struct tr_candidate *candidates, int count,
                               const struct tr_pass *pass, struct tr_err *err) {
     const struct tr_weight_plan *plan = source->plan;
-    struct run run = {f, source, candidates, count, plan->steps};
-    TR_ASSERT(count >= 1);
+    struct run run = {f, source, candidates, count, plan->steps, NULL, NULL};
+    TR_ASSERT(count >= 1 && !candidates[0].forks);
     check_pass(f, pass, plan);
     f->rows = *pass->rows;
     f->begin = pass->begin;
     f->end = pass->end;
     int64_t last = pass->last_step ? pass->last_step : plan->step_count;
-    enum tr_status status = run_steps(&run, pass->first_step, last, err);
+    enum tr_status status = prepare(&run, pass->first_step, last, err);
+    if (status == TR_OK)
+        status = run_steps(&run, pass->first_step, last, err);
     source->stop(source->user);
+    free(run.begins);
+    free(run.batches);
     return status;
 }

@@ -35,6 +35,8 @@ struct tr_forward_options {
     int64_t micro_batch;   // sequences
     bool head;             // the loss is measured
     bool per_token;        // taps have the importance of each token
+    bool divergences;      // how far candidates end from the first one is measured; needs the head
+    bool losses_only;      // of streams: residual adds are not measured, so they take less memory
 };
 
 // Bytes that something takes: of the backend (the host's own where it is unified) and of the host
@@ -64,11 +66,14 @@ struct tr_forward_bytes tr_streams_bytes(const struct kn_backend *kn,
                                          const struct tr_forward_options *options);
 
 // One of the models that go through the steps together: the whole one, or the one without the
-// sublayers of `drop` (NULL: none; borrowed), and who measures it.
+// sublayers of `drop` (NULL: none; borrowed), and who measures it. One that forks is the first
+// candidate up to the first step that it leaves out, where it takes over that one's streams (up to
+// the head, when it leaves out nothing): what comes before is computed once.
 struct tr_candidate {
     struct tr_streams *streams;
     const struct tr_drop_set *drop;
     const struct tr_taps *taps;
+    bool forks;
 };
 
 // Which part of the work is done: sequences [begin, end) of the rows, at most max_sequences of
@@ -82,7 +87,9 @@ struct tr_pass {
 
 // Runs the candidates over the pass, with weights from `source`, whose checkpoint has the config
 // that forward and streams were made for. The taps of each candidate are called in order of layers,
-// and of sequences within a layer; `slab` of the first candidate's alone.
+// and of sequences within a layer; `slab` of the first candidate's alone. With several candidates
+// and divergences, the first one's loss and the others' divergences from it are measured. What a
+// candidate's taps say does not depend on which others there are.
 enum tr_status tr_forward_run(struct tr_forward *forward, const struct tr_weight_source *source,
                               const struct tr_candidate *candidates, int count,
                               const struct tr_pass *pass, struct tr_err *err);

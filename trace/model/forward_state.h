@@ -42,6 +42,7 @@ struct tr_batch {
     const struct tr_step *step;
     const struct tr_weights *weights; // of the slab; nothing where the step needs none
     struct tr_streams *streams;
+    const struct tr_streams *base; // of the first candidate
     const struct tr_taps *taps;
     bool has_attn, has_mlp;            // which sublayers the candidate's block has
     int64_t row, rows;                 // of the item's streams
@@ -50,6 +51,10 @@ struct tr_batch {
 
 typedef enum tr_status (*tr_step_func)(struct tr_forward *f, const struct tr_batch *b,
                                        struct tr_err *err);
+// Of a step that takes all candidates' micro-batches at once, the first candidate's first.
+typedef enum tr_status (*tr_step_together_func)(struct tr_forward *f,
+                                                const struct tr_batch *batches, int count,
+                                                struct tr_err *err);
 
 // The functions of the steps, one for each kind. Those that run once for the item find no
 // micro-batch in b.
@@ -75,7 +80,9 @@ enum tr_status tr_step_block_end(struct tr_forward *f, const struct tr_batch *b,
 enum tr_status tr_step_layer_end(struct tr_forward *f, const struct tr_batch *b,
                                  struct tr_err *err);
 enum tr_status tr_step_head(struct tr_forward *f, const struct tr_batch *b, struct tr_err *err);
-// Downloads the losses and hands them to the tap.
+enum tr_status tr_step_heads(struct tr_forward *f, const struct tr_batch *batches, int count,
+                             struct tr_err *err);
+// Downloads the losses, or what the candidate's divergence is made of, and hands them to the tap.
 enum tr_status tr_step_losses(struct tr_forward *f, const struct tr_batch *b, struct tr_err *err);
 
 // ---- shared pieces of a step -------------------------------------------------------------------
@@ -122,9 +129,12 @@ enum tr_status tr_keep_boundary(struct tr_forward *f, const struct tr_batch *b, 
 
 // ---- items, layers -----------------------------------------------------------------------------
 
-// Uploads the item's ids and next-token targets, and begins the candidates' losses.
+// Uploads the item's ids and next-token targets, and begins the candidates' losses and divergences.
 enum tr_status tr_start_item(struct tr_forward *f, const struct tr_candidate *candidates, int count,
                              struct tr_err *err);
+
+// Whether so many candidates are measured by how far they end from the first one.
+bool tr_measures_divergences(const struct tr_forward *f, int count);
 
 // Waits for the sums of a layer that are on their way, if any, and hands them out.
 enum tr_status tr_deliver_layer(struct tr_forward *f, struct tr_streams *streams,

@@ -49,6 +49,8 @@ enum tr_status tr_step_layer_end(struct tr_forward *f, const struct tr_batch *b,
                             .bins = TR_BINS,
                             .position_bins = tr_position_bins(f->options.seq_len)};
     int half = (int)(s->layers_summed % 2);
+    if (s->options.losses_only)
+        return TR_OK;
     KN_TRY(f->kn->ops->summary(f->kn, &op), "summing statistics");
     TR_TRY(download(f, s, &s->arriving[half], rows, err));
     KN_TRY(f->kn->ops->record(f->kn, KN_LANE_OPS, TR_EVENT_SUMMED + half), "summing statistics");

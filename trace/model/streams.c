@@ -9,7 +9,7 @@
 #include "buffers.h"
 #include "kernels/measure.h"
 
-enum { MAX_BUFFERS = 32 };
+enum { MAX_BUFFERS = 40 };
 
 static int buffers_of(struct tr_streams *s, struct tr_buffer buffers[MAX_BUFFERS]) {
     const struct tr_config *c = &s->config;
@@ -18,20 +18,27 @@ static int buffers_of(struct tr_streams *s, struct tr_buffer buffers[MAX_BUFFERS
     double tokens = sequences * length;
     double batches = ceil(sequences / (double)o->micro_batch);
     double act = (double)kn_type_size(s->kn->activation_type), hidden = (double)c->hidden;
-    double losses = o->head ? tokens : 0, experts = (double)c->experts;
+    double losses = o->head ? tokens : 0, bests = o->divergences ? losses : 0;
+    double crosses = o->losses_only ? bests : 0, experts = (double)c->experts;
     double routed = c->experts ? tokens : 0, used = routed * (double)c->experts_used;
-    double shared = c->shared_ffn ? tokens : 0, modules = TR_MODULES * sequences;
+    double shared = c->shared_ffn ? tokens : 0;
+    double modules = o->losses_only ? 0 : TR_MODULES * sequences;
+    // Each micro-batch's part of the head's input begins at a multiple of HEAD_ALIGNMENT.
+    double padding = o->divergences ? batches * TR_HEAD_ALIGNMENT : 0;
     double bins = (double)tr_position_bins(o->seq_len);
     double sums = modules * (KN_SUMS + bins) * 8,
            counts = modules * (KN_COUNTS + TR_BINS + bins) * 4;
     double importance = o->per_token ? modules * length * 4 : 0;
     const struct tr_buffer list[] = {
         {(void **)&s->x, tokens * hidden * 4, TR_ON_BACKEND},
-        {(void **)&s->delta, tokens * hidden * 4, TR_ON_BACKEND},
-        {(void **)&s->statistics, TR_MODULES * tokens * 3 * 8, TR_ON_BACKEND},
+        {(void **)&s->delta, tokens * hidden * 4 + padding, TR_ON_BACKEND},
+        {(void **)&s->statistics, modules * length * 3 * 8, TR_ON_BACKEND},
         {(void **)&s->maximum, losses * 8, TR_ON_BACKEND},
         {(void **)&s->sum, losses * 8, TR_ON_BACKEND},
         {(void **)&s->target, losses * 8, TR_ON_BACKEND},
+        {(void **)&s->cross, crosses * 8, TR_ON_BACKEND},
+        {(void **)&s->best_logit, bests * 8, TR_ON_BACKEND},
+        {(void **)&s->best, bests * 4, TR_ON_BACKEND},
         {(void **)&s->layer.sums, sums, TR_ON_BACKEND},
         {(void **)&s->layer.counts, counts, TR_ON_BACKEND},
         {(void **)&s->layer.importance, importance, TR_ON_BACKEND},
@@ -56,7 +63,8 @@ static int buffers_of(struct tr_streams *s, struct tr_buffer buffers[MAX_BUFFERS
         {(void **)&s->routes.rows, used * 4, TR_FOR_COPIES},
         {(void **)&s->routes.chosen, used * 4, TR_ON_HOST},
         {(void **)&s->routes.first, c->experts ? batches * (experts + 1) * 8 : 0, TR_ON_HOST},
-        {(void **)&s->losses, losses * 3 * 8, TR_ON_HOST},
+        {(void **)&s->losses, (3 * losses + crosses) * 8, TR_ON_HOST},
+        {(void **)&s->bests, bests * 4, TR_ON_HOST},
     };
     _Static_assert(sizeof list / sizeof list[0] <= MAX_BUFFERS, "room for all buffers");
     memcpy(buffers, list, sizeof list);

@@ -7,6 +7,9 @@
 // What belongs to one run of an item's tokens through the model and lives from step to step; T =
 // max_sequences * seq_len tokens. Private to this folder.
 
+// Bytes: products choose how they compute by where their operands lie.
+enum { TR_HEAD_ALIGNMENT = 256 };
+
 // Sums of one layer on the host: while the device works on the next layer, this one's arrive.
 struct tr_layer_sums {
     double *sums;
@@ -30,10 +33,15 @@ struct tr_streams {
     struct tr_config config;
     struct tr_forward_options options;
     // In the backend's memory.
-    float *x, *delta;               // [T, hidden]: the residual stream, and what attention adds
+    float *x;                       // [T, hidden]: the residual stream
+    float *delta;                   // [T, hidden]: what attention adds; with several candidates at
+                                    // the head: the normed stream, of the type of activations
     double *statistics;             // [3, 3 T]: xx, xd, dd; in each by micro-batch, add, token
     double *maximum, *sum, *target; // [T], the loss so far
-    struct tr_layer_sums layer;     // [3 max_sequences, ...], see struct kn_summary
+    // Where divergences are measured: cross as in struct kn_head_candidate, best and its logit [T].
+    double *cross, *best_logit;
+    int32_t *best;
+    struct tr_layer_sums layer; // [3 max_sequences, ...], see struct kn_summary
     // Models with experts only.
     float *mlp_delta;      // [T, hidden]: what the MLP adds
     void *routed_input;    // [T, hidden] activations
@@ -46,7 +54,8 @@ struct tr_streams {
     int pending_layer;            // whose sums arrive, -1: none
     bool pending_has[TR_MODULES]; // which of its residual adds there are
     int64_t layers_summed;        // ever
-    double *losses;               // [3, T]
+    double *losses;               // [4, T]: maximum, sum, target and then the loss, cross
+    int32_t *bests;               // [T]
     struct tr_routes routes;
     bool is_gated; // the layer's shared expert has a gate
 };

@@ -33,6 +33,15 @@ struct tr_loss_tap {
     const double *loss;
 };
 
+// What a candidate makes of the rows in the end, beside the first one (the base). loss: as above;
+// divergence[s * seq_len + i], in nats: of the candidate's distribution of token i + 1 from the
+// base's, KL(base || candidate); agrees[...]: 1 where both find the same token most likely, else 0.
+struct tr_divergence_tap {
+    int64_t first_sequence, sequences, seq_len;
+    const double *loss, *divergence;
+    const int32_t *agrees;
+};
+
 // A product that is about to be computed. op->product.x is what meets the weights of `slot`, in the
 // backend's memory. For products of experts op->first is not NULL, see struct kn_grouped_product.
 struct tr_product_tap {
@@ -45,6 +54,7 @@ struct tr_taps {
     void *user;
     void (*tap)(void *user, const struct tr_tap *tap);
     void (*loss)(void *user, const struct tr_loss_tap *tap);
+    void (*divergence)(void *user, const struct tr_divergence_tap *tap); // not of the first
     // NULL: nobody looks at products.
     enum tr_status (*product)(void *user, struct kn_backend *kn, const struct tr_product_tap *tap,
                               struct tr_err *err);
