@@ -210,7 +210,8 @@ bool tr_store_find(const struct tr_store *store, const char *name, struct tr_com
                                  .config_digest = record->strings[TR_V_CONFIG_DIGEST],
                                  .weights_digest = record->strings[TR_V_WEIGHTS_DIGEST],
                                  .backend = record->strings[TR_V_BACKEND],
-                                 .status = record->status};
+                                 .status = record->status,
+                                 .has_costs = record->has_costs};
     return true;
 }
 

@@ -47,6 +47,10 @@ const char *tr_trace_string(const struct tr_trace *trace, enum tr_variable_id id
 enum tr_status tr_trace_row(const struct tr_trace *trace, int64_t index, struct tr_row *row,
                             struct tr_err *err);
 
+// Whether the row has costs of removal: a finite loss on a row of text on which they are measured.
+enum tr_status tr_trace_has_costs(const struct tr_trace *trace, int64_t row, bool *has_p,
+                                  struct tr_err *err);
+
 // What the row's digest is (row_digest.h), "" where the file has none; borrowed.
 const char *tr_trace_digest(const struct tr_trace *trace, int64_t row);
 
@@ -69,6 +73,16 @@ void tr_trace_sizes(const struct tr_trace *trace, uint64_t *values_p, uint64_t *
 enum tr_status tr_store_commit(const char *out_path, const struct tr_run_info *info,
                                const struct tr_row *row, struct tr_err *err);
 
+// Fills a row of `layout` (tr_row_new) with the committed one of that name, from its part or from
+// out_path; what the file lacks stays missing. TR_EFORMAT when there is none. Any rank.
+enum tr_status tr_store_row(const char *out_path, const char *name, const struct tr_layout *layout,
+                            struct tr_row *row, struct tr_err *err);
+
+// Takes what out_path and its parts say of costs of removal, if anything, into the description of a
+// run that measures none, so that it goes on with them.
+enum tr_status tr_store_adopt_costs(const char *out_path, struct tr_run_info *info,
+                                    struct tr_err *err);
+
 struct tr_store; // the publisher's handle: one per job, on rank 0
 
 // Opens out_path for a run that `info` describes: creates the .parts folder, locks it against a
@@ -86,6 +100,7 @@ enum tr_status tr_store_open(struct tr_store **store_p, const char *out_path,
 struct tr_committed {
     const char *name, *identity, *config_digest, *weights_digest, *backend;
     enum tr_row_status status;
+    bool has_costs;
 };
 // False when no row of that name is committed.
 bool tr_store_find(const struct tr_store *store, const char *name, struct tr_committed *out);

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a store and its parts hold already, for a job that adds to it.
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "store/parts.h"
+#include "store/store.h"
+#include "store/utf8.h"
+
+// ---- one row -----------------------------------------------------------------------------------
+
+static int64_t row_named(const struct tr_trace *trace, const char *name) {
+    for (int64_t i = 0; i < tr_trace_rows(trace); i++)
+        if (!strcmp(tr_trace_string(trace, TR_V_NAME, i), name))
+            return i;
+    return -1;
+}
+
+// Fills what the trace has; a row is made with what is missing.
+static enum tr_status copy_row(const struct tr_trace *trace, int64_t index,
+                               const struct tr_layout *layout, struct tr_row *row,
+                               struct tr_err *err) {
+    const struct tr_layout *there = &tr_trace_info(trace)->layout;
+    for (enum tr_variable_id id = 0; id < TR_VARIABLES; id++) {
+        if (!row->data[id] || !tr_trace_has(trace, id))
+            continue;
+        if (tr_variable_elements(id, there) != tr_variable_elements(id, layout))
+            return tr_fail(err, TR_ECONFLICT,
+                           "%s of the row of %s has another size than this run's",
+                           tr_variables[id].name, tr_trace_string(trace, TR_V_NAME, index));
+        if (tr_variables[id].type == TR_VALUE_STRING)
+            TR_TRY(tr_row_set_string(row, id, tr_trace_string(trace, id, index), err));
+        else
+            TR_TRY(tr_trace_read(trace, id, index, 1, row->data[id], err));
+    }
+    return TR_OK;
+}
+
+// Whether the file has a row of that name; then it is read.
+static enum tr_status read_row(const char *path, const char *name, const struct tr_layout *layout,
+                               struct tr_row *row, bool *found_p, struct tr_err *err) {
+    struct tr_trace *trace;
+    TR_TRY(tr_trace_open(&trace, path, err));
+    int64_t index = row_named(trace, name);
+    enum tr_status status = index < 0 ? TR_OK : copy_row(trace, index, layout, row, err);
+    *found_p = index >= 0;
+    tr_trace_close(trace);
+    return status;
+}
+
+enum tr_status tr_store_row(const char *out_path, const char *name, const struct tr_layout *layout,
+                            struct tr_row *row, struct tr_err *err) {
+    char *folder = NULL, *part = NULL, *stored = NULL;
+    bool found = false;
+    enum tr_status status;
+    TR_GO(status, tr_utf8_copy(&stored, name, err), out);
+    TR_GO(status, tr_parts_path(&folder, out_path, err), out);
+    TR_GO(status, tr_part_path(&part, folder, stored, err), out);
+    if (tr_file_exists(part))
+        TR_GO(status, read_row(part, stored, layout, row, &found, err), out);
+    if (!found && tr_file_exists(out_path))
+        TR_GO(status, read_row(out_path, stored, layout, row, &found, err), out);
+    if (!found)
+        status = tr_fail(err, TR_EFORMAT, "%s has no row of %s any more", out_path, name);
+out:
+    free(stored);
+    free(part);
+    free(folder);
+    return status;
+}
+
+// ---- costs -------------------------------------------------------------------------------------
+
+enum tr_status tr_trace_has_costs(const struct tr_trace *trace, int64_t row, bool *has_p,
+                                  struct tr_err *err) {
+    int64_t count = tr_trace_info(trace)->layout.cost_sequences;
+    double *losses;
+    *has_p = false;
+    if (!count)
+        return TR_OK;
+    TR_TRY(TR_NEW(&losses, count, "losses", err));
+    enum tr_status status = tr_trace_read(trace, TR_V_BASE_NLL, row, 1, losses, err);
+    for (int64_t i = 0; status == TR_OK && i < count; i++)
+        *has_p = *has_p || isfinite(losses[i]);
+    free(losses);
+    return status;
+}
+
+// Takes what a file says of its costs into the description of a run.
+static enum tr_status adopt(const char *path, struct tr_run_info *info, struct tr_err *err) {
+    struct tr_trace *trace;
+    TR_TRY(tr_trace_open(&trace, path, err));
+    const struct tr_run_info *there = tr_trace_info(trace);
+    const struct tr_attribute *of = tr_run_info_find(there, "cost");
+    enum tr_status status = TR_OK;
+    if (there->layout.cost_sequences && of && !of->is_number) {
+        info->layout.cost_sequences = there->layout.cost_sequences;
+        info->layout.cost_batch = there->layout.cost_batch;
+        status = tr_run_info_text(info, TR_ADDED, "cost", of->text, err);
+    }
+    tr_trace_close(trace);
+    return status;
+}
+
+enum tr_status tr_store_adopt_costs(const char *out_path, struct tr_run_info *info,
+                                    struct tr_err *err) {
+    char *folder;
+    bool superseded = false;
+    struct tr_part_list parts = {0};
+    TR_TRY(tr_parts_path(&folder, out_path, err));
+    enum tr_status status = tr_parts_superseded(folder, &superseded, err);
+    if (status == TR_OK && !superseded && tr_file_exists(out_path))
+        status = adopt(out_path, info, err);
+    if (status == TR_OK && !info->layout.cost_sequences)
+        status = tr_parts_list(&parts, folder, err);
+    for (int64_t i = 0; i < parts.count && status == TR_OK && !info->layout.cost_sequences; i++)
+        status = adopt(parts.paths[i], info, err);
+    tr_part_list_free(&parts);
+    free(folder);
+    return status;
+}
