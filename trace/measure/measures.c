@@ -2,20 +2,31 @@
 // The table of measures, and what is done with all of them.
 #include "measure/measures.h"
 
-const struct tr_measure *const tr_measures[TR_MEASURES] = {&tr_measure_sums, &tr_measure_spans};
+const struct tr_measure *const tr_measures[TR_MEASURES] = {&tr_measure_sums, &tr_measure_spans,
+                                                           &tr_measure_removals};
 
-enum tr_status tr_measured_new(struct tr_measured *measured, const struct tr_layout *layout,
-                               int64_t begin, int64_t end, struct tr_err *err) {
+static enum tr_status measured_new(struct tr_measured *measured, const struct tr_layout *layout,
+                                   bool additions, int64_t begin, int64_t end, struct tr_err *err) {
     struct tr_measured made = {0};
     enum tr_status status = TR_OK;
     for (int i = 0; i < TR_MEASURES && status == TR_OK; i++)
-        if (tr_measures[i]->wanted(layout))
+        if (tr_measures[i]->wanted(layout) && (!additions || tr_measures[i]->is_addition))
             status = tr_measures[i]->new (&made.state[i], layout, begin, end, err);
     if (status == TR_OK)
         *measured = made;
     else
         tr_measured_free(&made);
     return status;
+}
+
+enum tr_status tr_measured_new(struct tr_measured *measured, const struct tr_layout *layout,
+                               int64_t begin, int64_t end, struct tr_err *err) {
+    return measured_new(measured, layout, false, begin, end, err);
+}
+
+enum tr_status tr_measured_new_additions(struct tr_measured *measured,
+                                         const struct tr_layout *layout, struct tr_err *err) {
+    return measured_new(measured, layout, true, 0, layout->sequences, err);
 }
 
 void tr_measured_free(struct tr_measured *measured) {
@@ -34,6 +45,12 @@ void tr_measured_loss(struct tr_measured *measured, const struct tr_loss_tap *ta
     for (int i = 0; i < TR_MEASURES; i++)
         if (measured->state[i] && tr_measures[i]->loss)
             tr_measures[i]->loss(measured->state[i], tap);
+}
+
+void tr_measured_removal(struct tr_measured *measured, const struct tr_removal *removal) {
+    for (int i = 0; i < TR_MEASURES; i++)
+        if (measured->state[i] && tr_measures[i]->removal)
+            tr_measures[i]->removal(measured->state[i], removal);
 }
 
 const int64_t *tr_measured_tokens(const struct tr_measured *measured, int64_t *count_p) {

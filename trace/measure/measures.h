@@ -11,12 +11,24 @@
 #include "model/tap.h"
 #include "store/row.h"
 
+// What a model makes of cost sequences [first, first + sequences) without one sublayer or block
+// (module TR_MODULES: with all of them, when only the loss is there and the rest is NULL); loss,
+// divergence and agrees by token, as in struct tr_divergence_tap.
+struct tr_removal {
+    enum tr_module module;
+    int layer;
+    int64_t first, sequences, seq_len;
+    const double *loss, *divergence;
+    const int32_t *agrees;
+};
+
 // A measure is a row: what is kept of a checkpoint's taps over a range of calibration sequences,
 // how neighbouring ranges join, and which variables of the store come of it.
 // docs/adding-a-measure.md walks through one. Results of ranges join exactly, whatever the ranges
 // were: what depends on an order of sums is kept per sequence until `finish`.
 struct tr_measure {
     const char *name;
+    bool is_addition; // may be measured later and put into a row that is there
     // Whether a store of this layout has the measure's variables; else no state is made.
     bool (*wanted)(const struct tr_layout *layout);
     // Nothing measured yet of calibration sequences [begin, end).
@@ -27,6 +39,7 @@ struct tr_measure {
     // What the model hands out (model/tap.h); NULL: the measure does not look at it.
     void (*tap)(void *state, const struct tr_tap *tap);
     void (*loss)(void *state, const struct tr_loss_tap *tap);
+    void (*removal)(void *state, const struct tr_removal *removal);
     // Tokens whose stream is wanted at every boundary, and where the streams of those from `first`
     // on go. At most one measure of the table has them.
     const int64_t *(*tokens)(const void *state, int64_t *count_p);
@@ -47,11 +60,11 @@ struct tr_measure {
     double (*room)(const struct tr_layout *layout, int threads);
 };
 
-extern const struct tr_measure tr_measure_sums, tr_measure_spans;
+extern const struct tr_measure tr_measure_sums, tr_measure_spans, tr_measure_removals;
 
 // ---- all measures of the table together --------------------------------------------------------
 
-enum { TR_MEASURES = 2 };
+enum { TR_MEASURES = 3 };
 extern const struct tr_measure *const tr_measures[TR_MEASURES];
 
 // What is measured of one checkpoint over a range of calibration sequences. Zeros are nothing.
@@ -61,11 +74,15 @@ struct tr_measured {
 
 enum tr_status tr_measured_new(struct tr_measured *measured, const struct tr_layout *layout,
                                int64_t begin, int64_t end, struct tr_err *err);
+// Additions alone.
+enum tr_status tr_measured_new_additions(struct tr_measured *measured,
+                                         const struct tr_layout *layout, struct tr_err *err);
 void tr_measured_free(struct tr_measured *measured); // leaves zeros
 
 // Taps whose user is `measured`; `slab` and the user of other callbacks are the caller's to set.
 void tr_measured_tap(struct tr_measured *measured, const struct tr_tap *tap);
 void tr_measured_loss(struct tr_measured *measured, const struct tr_loss_tap *tap);
+void tr_measured_removal(struct tr_measured *measured, const struct tr_removal *removal);
 const int64_t *tr_measured_tokens(const struct tr_measured *measured, int64_t *count_p);
 float *tr_measured_boundary(struct tr_measured *measured, int64_t boundary, int64_t first);
 

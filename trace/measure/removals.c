@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+// What leaving one sublayer or block out costs, by sequence: the loss of the rest, how far its
+// distributions of the next token are from the whole model's (He et al. 2024, arXiv 2406.15786,
+// remove by similarity; this is what they stand for), and how often both find the same token most
+// likely. Costs are measured on some sequences only (tr_cost_sequence), and on each by whoever has
+// it: values that were not brought are missing, and ranges join by what each has.
+#include "measure/measures.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/assert.h"
+
+enum quantity { Q_LOSS, Q_DIVERGENCE, Q_AGREEMENT, QUANTITIES };
+
+struct removals {
+    struct tr_layout layout;
+    // [1 + layers x modules, cost sequences, QUANTITIES] and behind them as many flags [1 + layers
+    // x modules, cost sequences]: 1 where there is a value. First the whole model, of which only
+    // the loss says something.
+    double *values;
+    char *known;
+    size_t bytes; // of both
+};
+
+static int64_t cells_of(const struct tr_layout *layout) {
+    return (1 + layout->layers * TR_MODULES) * layout->cost_sequences;
+}
+
+static size_t removals_size(const struct tr_layout *layout, int64_t begin, int64_t end) {
+    (void)begin;
+    (void)end;
+    return (size_t)cells_of(layout) * (QUANTITIES * sizeof(double) + 1);
+}
+
+static bool removals_wanted(const struct tr_layout *layout) {
+    return layout->cost_sequences > 0;
+}
+
+static void removals_free(void *state) {
+    struct removals *removals = state;
+    if (!removals)
+        return;
+    free(removals->values);
+    free(removals);
+}
+
+static enum tr_status removals_new(void **state_p, const struct tr_layout *layout, int64_t begin,
+                                   int64_t end, struct tr_err *err) {
+    struct removals *removals;
+    char *memory;
+    size_t bytes = removals_size(layout, begin, end);
+    TR_TRY(TR_NEW(&removals, 1, "costs", err));
+    enum tr_status status = TR_NEW(&memory, bytes, "costs", err);
+    if (status != TR_OK) {
+        free(removals);
+        return status;
+    }
+    removals->layout = *layout;
+    removals->values = (double *)memory;
+    removals->known = memory + (size_t)cells_of(layout) * QUANTITIES * sizeof(double);
+    removals->bytes = bytes;
+    *state_p = removals;
+    return TR_OK;
+}
+
+// The cell of what was left out (TR_MODULES: nothing).
+static int64_t cell_of(const struct tr_layout *layout, enum tr_module module, int64_t layer) {
+    int64_t place = module == TR_MODULES ? 0 : 1 + layer * TR_MODULES + module;
+    return place * layout->cost_sequences;
+}
+
+// Means over the positions of a sequence, in their order. The last one has no loss.
+static void take_sequence(double *to, const struct tr_removal *removal, int64_t sequence) {
+    int64_t length = removal->seq_len, at = sequence * length;
+    double loss = 0, divergence = 0, agreements = 0;
+    for (int64_t i = 0; i + 1 < length; i++)
+        loss += removal->loss[at + i];
+    for (int64_t i = 0; removal->divergence && i < length; i++) {
+        divergence += removal->divergence[at + i];
+        agreements += removal->agrees[at + i];
+    }
+    to[Q_LOSS] = loss / (double)(length - 1);
+    to[Q_DIVERGENCE] = divergence / (double)length;
+    to[Q_AGREEMENT] = agreements / (double)length;
+}
+
+static void removals_removal(void *state, const struct tr_removal *removal) {
+    struct removals *removals = state;
+    const struct tr_layout *layout = &removals->layout;
+    TR_ASSERT(removal->first >= 0);
+    TR_ASSERT(removal->first + removal->sequences <= layout->cost_sequences);
+    int64_t cell = cell_of(layout, removal->module, removal->layer) + removal->first;
+    for (int64_t s = 0; s < removal->sequences; s++) {
+        take_sequence(removals->values + (cell + s) * QUANTITIES, removal, s);
+        removals->known[cell + s] = 1;
+    }
+}
+
+static void removals_bytes(const void *state, const void **bytes_p, size_t *size_p) {
+    const struct removals *removals = state;
+    *bytes_p = removals->values;
+    *size_p = removals->bytes;
+}
+
+static enum tr_status removals_join(void *state, int64_t begin, int64_t end, const void *bytes,
+                                    size_t size, struct tr_err *err) {
+    struct removals *removals = state;
+    int64_t cells = cells_of(&removals->layout);
+    const char *values = bytes, *known = values + (size_t)cells * QUANTITIES * sizeof(double);
+    if (size != removals->bytes)
+        return tr_fail(err, TR_EFORMAT,
+                       "costs of sequences %lld to %lld have %zu bytes, expected %zu",
+                       (long long)begin, (long long)end, size, removals->bytes);
+    for (int64_t cell = 0; cell < cells; cell++) {
+        if (!known[cell])
+            continue;
+        size_t one = QUANTITIES * sizeof(double);
+        memcpy(removals->values + cell * QUANTITIES, values + (size_t)cell * one, one);
+        removals->known[cell] = 1;
+    }
+    return TR_OK;
+}
+
+static void finish_variable(const struct removals *removals, double *to, int64_t first,
+                            int64_t count, enum quantity quantity) {
+    for (int64_t i = 0; i < count; i++)
+        to[i] = removals->known[first + i] ? removals->values[(first + i) * QUANTITIES + quantity]
+                                           : (double)NAN;
+}
+
+static enum tr_status removals_finish(void *state, int threads, struct tr_row *row,
+                                      struct tr_err *err) {
+    const struct removals *removals = state;
+    int64_t rows = removals->layout.cost_sequences, count = cells_of(&removals->layout) - rows;
+    (void)threads;
+    (void)err;
+    finish_variable(removals, tr_row_f64(row, TR_V_BASE_NLL), 0, rows, Q_LOSS);
+    finish_variable(removals, tr_row_f64(row, TR_V_DROP_NLL), rows, count, Q_LOSS);
+    finish_variable(removals, tr_row_f64(row, TR_V_DROP_KL), rows, count, Q_DIVERGENCE);
+    finish_variable(removals, tr_row_f64(row, TR_V_DROP_AGREE), rows, count, Q_AGREEMENT);
+    return TR_OK;
+}
+
+static double removals_room(const struct tr_layout *layout, int threads) {
+    (void)threads;
+    return 2 * (double)removals_size(layout, 0, layout->sequences);
+}
+
+const struct tr_measure tr_measure_removals = {.name = "removals",
+                                               .is_addition = true,
+                                               .wanted = removals_wanted,
+                                               .new = removals_new,
+                                               .free = removals_free,
+                                               .removal = removals_removal,
+                                               .bytes = removals_bytes,
+                                               .size = removals_size,
+                                               .join = removals_join,
+                                               .finish = removals_finish,
+                                               .room = removals_room};
