@@ -22,7 +22,7 @@ struct held {
 };
 
 struct dist_work {
-    int64_t micro_batches;
+    int64_t units;
     int workers;
     struct task *tasks; // [count]
     int64_t count;
@@ -36,14 +36,14 @@ struct dist_work {
     bool closed, stopped;
 };
 
-enum tr_status dist_work_new(struct dist_work **work_p, int64_t micro_batches, int workers,
+enum tr_status dist_work_new(struct dist_work **work_p, int64_t units, int workers,
                              struct tr_err *err) {
-    if (micro_batches < 1 || micro_batches > INT32_MAX || workers < 1)
-        return tr_fail(err, TR_EUSAGE, "cannot share tasks of %lld micro-batches among %d workers",
-                       (long long)micro_batches, workers);
+    if (units < 1 || units > INT32_MAX || workers < 1)
+        return tr_fail(err, TR_EUSAGE, "cannot share tasks of %lld units among %d workers",
+                       (long long)units, workers);
     struct dist_work *work;
     TR_TRY(TR_NEW(&work, 1, "the list of work", err));
-    work->micro_batches = micro_batches;
+    work->units = units;
     work->workers = workers;
     *work_p = work;
     return TR_OK;
@@ -64,7 +64,7 @@ enum tr_status dist_work_add(struct dist_work *work, const struct dist_task *tas
                    sizeof *work->tasks, "the list of work", err));
     work->tasks[work->count++] = (struct task){.cost = *task};
     int64_t begun = work->task + (work->piece > 0);
-    struct dist_cut cut = dist_cut(work->count - begun, work->micro_batches, work->workers);
+    struct dist_cut cut = dist_cut(work->count - begun, work->units, work->workers);
     work->whole = begun + cut.whole;
     work->pieces = cut.pieces;
     return TR_OK;
@@ -84,11 +84,11 @@ static struct dist_item next_piece(struct dist_work *work) {
     if (work->piece == 0)
         begin_task(work, task);
     TR_ASSERT(work->task < work->count);
-    TR_ASSERT(task->pieces >= 1 && task->pieces <= work->micro_batches);
+    TR_ASSERT(task->pieces >= 1 && task->pieces <= work->units);
     double share = 1 / (double)task->pieces;
     struct dist_item item = {.task = work->task,
-                             .begin = work->piece * work->micro_batches / task->pieces,
-                             .end = (work->piece + 1) * work->micro_batches / task->pieces,
+                             .begin = work->piece * work->units / task->pieces,
+                             .end = (work->piece + 1) * work->units / task->pieces,
                              .pieces = task->pieces,
                              .bytes = task->cost.bytes, // every piece reads all weights
                              .flops = task->cost.flops * share,

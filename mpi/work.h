@@ -19,19 +19,18 @@ struct dist_task {
 };
 
 struct dist_item {
-    int64_t task;       // its number, in the order added from 0; what it means is the caller's
-    int64_t begin, end; // micro-batches [begin, end)
-    int64_t pieces;     // of the task; 1 = whole
-    int64_t first_candidate, last_candidate; // of a search or of costs; equal: there are none
-    double bytes, flops;                     // of this item
-    int node;                                // the task's
-    int64_t ticket;                          // no two handings-out have the same
+    int64_t task;        // its number, in the order added from 0; what it means is the caller's
+    int64_t begin, end;  // units of work [begin, end), as micro-batches are
+    int64_t pieces;      // of the task; 1 = whole
+    double bytes, flops; // of this item
+    int node;            // the task's
+    int64_t ticket;      // no two handings-out have the same
 };
 
 struct dist_work;
 
-// For `workers` ranks and tasks of `micro_batches` micro-batches each.
-enum tr_status dist_work_new(struct dist_work **work_p, int64_t micro_batches, int workers,
+// For `workers` ranks and tasks of `units` units each.
+enum tr_status dist_work_new(struct dist_work **work_p, int64_t units, int workers,
                              struct tr_err *err);
 void dist_work_free(struct dist_work *work); // accepts NULL
 

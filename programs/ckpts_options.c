@@ -108,6 +108,15 @@ static const struct option_row rows[] = {
      "Leave out sublayers: attn:25,26 mlp:27 block:3, or @FILE with such a text, a plan, or a "
      "config.json with drop_attn_list and drop_mlp_list",
      OPTION_TEXT, SETS(drop)},
+    {"cost", 0, "attn,mlp,block",
+     "Also measure what leaving out each sublayer or block of these kinds alone costs: loss, "
+     "divergence and agreement of the next token. A store that was traced without gains it by the "
+     "same command",
+     OPTION_TEXT, SETS(cost)},
+    {"cost-samples", 0, "N",
+     "With --cost: on N rows, rounded up to whole micro-batches (default: so many that costs take "
+     "about four times the trace, at least 32)",
+     OPTION_WHOLE, SETS(cost_samples), 1, LARGEST},
     {"dry-run", 0, NULL, "Print the plan and stop", OPTION_FLAG, SETS(dry_run)},
 
     {.kind = OPTION_HEADING, .help = "Where to:"},
@@ -143,6 +152,10 @@ static const char *contradiction(const struct tr_run_settings *s) {
         return "--span-tokens needs --spans";
     if (!s->spans && s->drift_tokens)
         return "--drift-tokens needs --spans";
+    if (!s->cost && s->cost_samples)
+        return "--cost-samples needs --cost";
+    if (s->cost && s->no_nll)
+        return "--cost compares losses, and --no-nll leaves them out";
     return NULL;
 }
 

@@ -9,6 +9,7 @@
 
 #include "kernels/backend.h"
 #include "kernels/ops.h"
+#include "run/fit.h"
 #include "run/job.h"
 
 static struct tr_err err;
@@ -46,6 +47,12 @@ static inline struct tr_run_settings demo_settings(int64_t count) {
                                     .command = "test",
                                     .version = "test",
                                     .device = KN_CPU};
+}
+
+static inline struct tr_rank_bytes bytes_of(const struct tr_job *job, const struct kn_backend *kn,
+                                            int64_t wave, int64_t slabs) {
+    struct tr_fit fit = {.wave = wave, .slabs = slabs};
+    return tr_fit_bytes(job, kn, &fit);
 }
 
 // `kn` is closed with the job; NULL: the CPU with one thread.

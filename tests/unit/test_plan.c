@@ -34,7 +34,7 @@ static struct tr_plan plan_of(const struct demo_job *demo, int ranks, int64_t wa
     int64_t slabs = tr_slab_reader_least(demo->kn);
     struct tr_rank_bytes memory = plenty;
     if (wave)
-        memory = tr_worker_bytes(&demo->job, demo->kn, wave, slabs);
+        memory = bytes_of(&demo->job, demo->kn, wave, slabs);
     memory.host += 1;
     return tr_plan_make(&demo->job, demo->kn, ranks, memory, 1e9);
 }
@@ -68,7 +68,7 @@ static void memory_is_the_workers_and_the_programs(void **state) {
     open_job(&demo, 3);
     for (int64_t wave = 2; wave <= 6; wave += 2) {
         struct tr_plan plan = plan_of(&demo, 1, wave);
-        double worker = tr_worker_bytes(&demo.job, demo.kn, wave, plan.fit.slabs).host;
+        double worker = bytes_of(&demo.job, demo.kn, wave, plan.fit.slabs).host;
         assert_int_equal(plan.fit.wave, wave);
         assert_true(plan.memory.host > worker + 1e6 && plan.memory.host < worker + 1e12);
         assert_number(plan.memory.device, 0);

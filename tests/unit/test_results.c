@@ -81,7 +81,7 @@ static void a_complete_row(void **state) {
     strcpy(entry->parsed.stage, "stage1");
     entry->parsed.tokens = 2.5e9;
     measure_losses(&measured, &job->info.layout);
-    OK(tr_results_commit(&measured, job, entry, &message, "a backend", &err));
+    OK(tr_results_commit(&measured, job, entry, false, &message, "a backend", &err));
     tr_measured_free(&measured);
     publish(&p);
     assert_int_equal(tr_trace_rows(p.trace), 1);
@@ -113,7 +113,8 @@ static void a_failed_row(void **state) {
     struct tr_job *job = &p.demo.job;
     struct tr_message message = message_of(TR_EFORMAT, "a tensor is cut short");
     measure_losses(&measured, &job->info.layout);
-    OK(tr_results_commit(&measured, job, &job->series.entries[2], &message, "a backend", &err));
+    OK(tr_results_commit(&measured, job, &job->series.entries[2], false, &message, "a backend",
+                         &err));
     tr_measured_free(&measured);
     publish(&p);
     OK(tr_trace_row(p.trace, 0, &row, &err));
@@ -138,7 +139,8 @@ static void a_failure_needs_nothing_measured(void **state) {
     struct tr_committed row;
     open_store(&p, "nothing.h5");
     struct tr_message message = message_of(TR_EIO, "there is no config.json");
-    OK(tr_results_commit(&nothing, &p.demo.job, &p.demo.job.series.entries[1], &message, "", &err));
+    OK(tr_results_commit(&nothing, &p.demo.job, &p.demo.job.series.entries[1], false, &message, "",
+                         &err));
     publish(&p);
     assert_true(tr_store_find(p.store, "step_1024", &row));
     assert_int_equal(row.status, TR_ROW_FAILED);
@@ -153,8 +155,8 @@ static void a_store_that_cannot_be_written_is_an_error(void **state) {
     open_store(&p, "gone.h5");
     struct tr_message message = message_of(TR_EIO, "never mind");
     p.demo.settings.out = in_folder("no/such/folder/out.h5");
-    assert_true(tr_results_commit(&nothing, &p.demo.job, &p.demo.job.series.entries[1], &message,
-                                  "", &err) != TR_OK);
+    assert_true(tr_results_commit(&nothing, &p.demo.job, &p.demo.job.series.entries[1], false,
+                                  &message, "", &err) != TR_OK);
     assert_non_null(strstr(err.text, "no/such/folder"));
     p.trace = NULL;
     close_store(&p);

@@ -96,9 +96,9 @@ static int64_t wave_within(const struct tr_job *job, const struct kn_backend *kn
                            double more) {
     struct tr_rank_bytes memory = {0};
     if (sequences)
-        memory = tr_worker_bytes(job, kn, sequences, tr_slab_reader_least(kn));
+        memory = bytes_of(job, kn, sequences, tr_slab_reader_least(kn));
     memory.host += more;
-    return tr_worker_fit(job, kn, memory).wave;
+    return tr_fit_make(job, kn, memory).wave;
 }
 
 // A multiple of the micro-batch, never less than one, everything when there is room.
@@ -130,14 +130,14 @@ static void the_wave_follows_the_device(void **state) {
     open_on_device(&demo);
     const struct tr_job *job = &demo.job;
     int64_t micro = job->micro_batch;
-    struct tr_rank_bytes one = tr_worker_bytes(job, demo.kn, micro, 3);
-    struct tr_rank_bytes two = tr_worker_bytes(job, demo.kn, 2 * micro, 3);
+    struct tr_rank_bytes one = bytes_of(job, demo.kn, micro, 3);
+    struct tr_rank_bytes two = bytes_of(job, demo.kn, 2 * micro, 3);
     double streams = 2.0 * 64 * 4 * (double)(micro * DEMO_SEQ_LEN);
     assert_true(two.device - one.device > streams && two.host - one.host < streams);
     struct tr_rank_bytes memory = {.host = 1e12, .device = two.device};
-    assert_int_equal(tr_worker_fit(job, demo.kn, memory).wave, 2 * micro);
+    assert_int_equal(tr_fit_make(job, demo.kn, memory).wave, 2 * micro);
     memory.device -= 1;
-    assert_int_equal(tr_worker_fit(job, demo.kn, memory).wave, micro);
+    assert_int_equal(tr_fit_make(job, demo.kn, memory).wave, micro);
     demo_job_close(&demo);
 }
 
@@ -148,12 +148,12 @@ static void the_slabs_follow_the_host(void **state) {
     open_on_device(&demo);
     const struct tr_job *job = &demo.job;
     for (int64_t slabs = 3; slabs <= 10; slabs++) {
-        struct tr_rank_bytes memory = tr_worker_bytes(job, demo.kn, DEMO_SAMPLES, slabs);
-        struct tr_fit fit = tr_worker_fit(job, demo.kn, memory);
+        struct tr_rank_bytes memory = bytes_of(job, demo.kn, DEMO_SAMPLES, slabs);
+        struct tr_fit fit = tr_fit_make(job, demo.kn, memory);
         assert_int_equal(fit.wave, DEMO_SAMPLES);
         assert_int_equal(fit.slabs, slabs);
         memory.host -= 1;
-        fit = tr_worker_fit(job, demo.kn, memory);
+        fit = tr_fit_make(job, demo.kn, memory);
         assert_int_equal(fit.wave < DEMO_SAMPLES, slabs == 3);
         assert_true(slabs == 3 || fit.slabs == slabs - 1);
     }
@@ -170,7 +170,7 @@ static void the_plan_counts_spans(void **state) {
         struct demo_job demo;
         settings.spans = spans;
         demo_job_open(&demo, &settings, NULL);
-        bytes[spans] = tr_worker_bytes(&demo.job, demo.kn, 2, 2).host;
+        bytes[spans] = bytes_of(&demo.job, demo.kn, 2, 2).host;
         demo_job_close(&demo);
     }
     double streams = 11.0 * 1024 * 64 * 4, blocks = 11.0 * 512 * 512 * 4;

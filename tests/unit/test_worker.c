@@ -43,7 +43,8 @@ static enum tr_status answer_next(struct growing *g, void **answer_p, size_t *si
     enum dist_next next = dist_work_next(g->work, 0, tr_now(), &item);
     g->waits += next == DIST_WAIT;
     OK(tr_assignment_write(&bytes, next, &item,
-                           next == DIST_ITEM ? &g->job->series.entries[item.task] : NULL, &err));
+                           next == DIST_ITEM ? &g->job->series.entries[item.task] : NULL, false,
+                           &err));
     *answer_p = bytes.data;
     *size_p = bytes.size;
     return TR_OK;
@@ -93,7 +94,7 @@ static void a_rank_waits_until_the_list_grows(void **state) {
     OK(dist_open(&dist, &err));
     struct dist_service service = {.user = &growing, .answer = answer, .tick = tick};
     OK(dist_serve_begin(dist, &service, &computes, &err));
-    struct tr_fit fit = tr_worker_fit(&demo.job, demo.kn, (struct tr_rank_bytes){.host = 1e12});
+    struct tr_fit fit = tr_fit_make(&demo.job, demo.kn, (struct tr_rank_bytes){.host = 1e12});
     OK(tr_worker_run(&demo.job, demo.kn, dist, &fit, &err));
     dist_serve_end(dist);
     assert_int_equal(growing.done, TASKS);
@@ -136,7 +137,7 @@ static void a_rank_that_is_told_nonsense_gives_up(void **state) {
     OK(dist_open(&dist, &err));
     struct dist_service service = {.user = &told, .answer = answer_nonsense, .tick = tick};
     OK(dist_serve_begin(dist, &service, &computes, &err));
-    struct tr_fit fit = tr_worker_fit(&demo.job, demo.kn, (struct tr_rank_bytes){.host = 1e12});
+    struct tr_fit fit = tr_fit_make(&demo.job, demo.kn, (struct tr_rank_bytes){.host = 1e12});
     assert_int_equal(tr_worker_run(&demo.job, demo.kn, dist, &fit, &err), TR_EFORMAT);
     dist_serve_end(dist);
     assert_int_equal(told.kind, TR_MSG_FATAL);

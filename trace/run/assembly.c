@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "passes.h"
 #include "results.h"
 
 void tr_assembly_free(struct tr_assembly *a) {
@@ -13,9 +14,13 @@ void tr_assembly_free(struct tr_assembly *a) {
 
 // The first piece brings what all have in common; the others add the time they took.
 static enum tr_status add_message(struct tr_assembly *a, const struct tr_layout *layout,
-                                  const struct tr_message *message, struct tr_err *err) {
+                                  bool traced, const struct tr_message *message,
+                                  struct tr_err *err) {
     if (!a->started) {
-        TR_TRY(tr_measured_new(&a->measured, layout, 0, layout->sequences, err));
+        if (traced)
+            TR_TRY(tr_measured_new_additions(&a->measured, layout, err));
+        else
+            TR_TRY(tr_measured_new(&a->measured, layout, 0, layout->sequences, err));
         a->message = *message;
         a->started = true;
         return TR_OK;
@@ -29,28 +34,29 @@ static enum tr_status add_message(struct tr_assembly *a, const struct tr_layout 
     return TR_OK;
 }
 
-enum tr_status tr_assembly_take(struct tr_assembly *a, const struct tr_job *job,
+enum tr_status tr_assembly_take(struct tr_assembly *a, const struct tr_job *job, bool traced,
                                 const struct tr_message *message, const void *bytes, size_t size,
                                 struct tr_err *err) {
     const struct tr_layout *layout = &job->info.layout;
-    int64_t begin = message->item.begin * job->micro_batch;
-    int64_t end = message->item.end * job->micro_batch;
-    end = end < layout->sequences ? end : layout->sequences;
+    int64_t begin, end;
+    tr_item_sequences(job, &message->item, &begin, &end);
     if (message->kind == TR_MSG_FAILED)
         a->message = *message;
     if (a->message.kind == TR_MSG_FAILED)
         return TR_OK;
-    TR_TRY(add_message(a, layout, message, err));
+    TR_TRY(add_message(a, layout, traced, message, err));
     return tr_measured_join(&a->measured, layout, begin, end, bytes, size, err);
 }
 
 enum tr_status tr_assembly_commit(struct tr_assembly *a, const struct tr_job *job,
-                                  const struct tr_series_entry *entry, const struct dist_item *item,
-                                  const char *backend, struct tr_err *err) {
+                                  const struct tr_series_entry *entry, bool traced,
+                                  const struct dist_item *item, const char *backend,
+                                  struct tr_err *err) {
     a->message.item = *item;
     if (*a->message.text && a->message.status == TR_OK)
         a->message.status = TR_EIO;
-    enum tr_status status = tr_results_commit(&a->measured, job, entry, &a->message, backend, err);
+    enum tr_status status =
+        tr_results_commit(&a->measured, job, entry, traced, &a->message, backend, err);
     tr_measured_free(&a->measured);
     return status;
 }

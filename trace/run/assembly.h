@@ -16,15 +16,16 @@ struct tr_assembly {
 
 // Takes the message of a piece, TR_MSG_PIECE or TR_MSG_FAILED, with what was measured as bytes. A
 // piece that failed fails the checkpoint, and so do ranks that read different weights; what comes
-// later is left out then.
-enum tr_status tr_assembly_take(struct tr_assembly *assembly, const struct tr_job *job,
+// later is left out then. `traced`: as in struct tr_assignment.
+enum tr_status tr_assembly_take(struct tr_assembly *assembly, const struct tr_job *job, bool traced,
                                 const struct tr_message *message, const void *bytes, size_t size,
                                 struct tr_err *err);
 
 // After the last piece, whose item is given: commits the row, which uses up what was measured.
 enum tr_status tr_assembly_commit(struct tr_assembly *assembly, const struct tr_job *job,
-                                  const struct tr_series_entry *entry, const struct dist_item *item,
-                                  const char *backend, struct tr_err *err);
+                                  const struct tr_series_entry *entry, bool traced,
+                                  const struct dist_item *item, const char *backend,
+                                  struct tr_err *err);
 
 void tr_assembly_free(struct tr_assembly *assembly); // leaves zeros
 

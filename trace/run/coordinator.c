@@ -39,13 +39,13 @@ struct tr_coordinator {
 // The checkpoints to do, in order, with what each costs.
 static enum tr_status list_work(struct tr_coordinator *c, struct tr_err *err) {
     const struct tr_job *job = c->job;
-    double tokens = (double)(job->calibration.sequences * job->calibration.seq_len);
+    double each = tr_config_flops(&job->first.config, 1, job->calibration.seq_len, &job->wanted);
     struct dist_task task = {.bytes = job->first.bytes_read, .node = -1};
-    task.flops =
-        tr_config_flops(&job->first.config, tokens, job->calibration.seq_len, &job->wanted);
-    TR_TRY(dist_work_new(&c->work, job->micro_batches, c->ranks, err));
-    for (int64_t i = 0; i < job->todo_count; i++)
+    TR_TRY(dist_work_new(&c->work, tr_job_units(job), c->ranks, err));
+    for (int64_t i = 0; i < job->todo_count; i++) {
+        task.flops = each * tr_job_tokens(job, tr_job_is_traced(job, i));
         TR_TRY(dist_work_add(c->work, &task, err));
+    }
     dist_work_close(c->work);
     return TR_OK;
 }
@@ -111,11 +111,12 @@ static enum tr_status take_piece(struct tr_coordinator *c, const struct tr_messa
     enum dist_done done = dist_work_done(c->work, &message->item);
     if (done == DIST_LATE) // another rank has brought the same
         return TR_OK;
-    TR_TRY(tr_assembly_take(assembly, c->job, message, bytes, size, err));
+    bool traced = tr_job_is_traced(c->job, message->item.task);
+    TR_TRY(tr_assembly_take(assembly, c->job, traced, message, bytes, size, err));
     tr_progress_add(&c->progress, message);
     if (done != DIST_TASK)
         return TR_OK;
-    TR_TRY(tr_assembly_commit(assembly, c->job, entry_of(c, &message->item), &message->item,
+    TR_TRY(tr_assembly_commit(assembly, c->job, entry_of(c, &message->item), traced, &message->item,
                               c->backend, err));
     checkpoint_over(c, &assembly->message);
     return TR_OK;
@@ -188,8 +189,9 @@ static enum tr_status answer_next(struct tr_coordinator *c, int from, void **ans
     struct dist_item item;
     struct tr_string bytes = {0};
     enum dist_next next = dist_work_next(c->work, from, tr_now(), &item);
-    TR_TRY(tr_assignment_write(&bytes, next, &item, next == DIST_ITEM ? entry_of(c, &item) : NULL,
-                               err));
+    bool has_item = next == DIST_ITEM;
+    TR_TRY(tr_assignment_write(&bytes, next, &item, has_item ? entry_of(c, &item) : NULL,
+                               has_item && tr_job_is_traced(c->job, item.task), err));
     *answer_p = bytes.data;
     *size_p = bytes.size;
     return TR_OK;

@@ -147,6 +147,23 @@ static enum tr_status describe_math(struct tr_job *job, struct tr_err *err) {
     return tr_run_info_text(&job->info, TR_RECORDED, "math", math, err);
 }
 
+// Which modules' removal is measured, in their usual order.
+static enum tr_status describe_costs(struct tr_job *job, struct tr_err *err) {
+    bool wanted[TR_MODULES];
+    struct tr_string text = {0};
+    if (!job->settings->cost)
+        return TR_OK;
+    enum tr_status status = tr_cost_modules(job->settings->cost, wanted, err);
+    for (int module = 0; module < TR_MODULES && status == TR_OK; module++)
+        if (wanted[module])
+            status =
+                tr_string_format(&text, err, "%s%s", text.size ? "," : "", tr_module_names[module]);
+    if (status == TR_OK)
+        status = tr_run_info_text(&job->info, TR_ADDED, "cost", text.data, err);
+    tr_string_free(&text);
+    return status;
+}
+
 // Which sublayers were left out; a whole model's file has no such attribute.
 static enum tr_status describe_drop(struct tr_job *job, struct tr_err *err) {
     struct tr_string text = {0};
@@ -192,6 +209,7 @@ enum tr_status tr_job_describe(struct tr_job *job, const struct kn_backend *kn,
     TR_GO(status, tr_run_info_text(i, TR_IDENTITY, "tokens_digest", c->ids_digest, err), out);
     TR_GO(status, tr_run_info_number(i, TR_IDENTITY, "micro_batch", job->micro_batch, err), out);
     TR_GO(status, describe_drop(job, err), out);
+    TR_GO(status, describe_costs(job, err), out);
     TR_GO(status, describe_math(job, err), out);
     TR_GO(status, tr_run_info_text(i, TR_RECORDED, "device", kn->ops->name, err), out);
     TR_GO(status, tr_run_info_text(i, TR_RECORDED, "library", kn->description, err), out);
@@ -207,6 +225,46 @@ enum tr_status tr_job_describe(struct tr_job *job, const struct kn_backend *kn,
 out:
     tr_string_free(&history);
     return status;
+}
+
+// ---- costs -------------------------------------------------------------------------------------
+
+// Side by side, so that they are micro-batches of the same rows as in the calibration.
+static enum tr_status gather_cost_rows(struct tr_job *job, struct tr_err *err) {
+    const struct tr_calibration *c = &job->calibration;
+    const struct tr_layout *layout = &job->info.layout;
+    int64_t count;
+    if (__builtin_mul_overflow(layout->cost_sequences, c->seq_len, &count))
+        return tr_fail(err, TR_EUSAGE, "costs on too many tokens");
+    TR_TRY(TR_NEW(&job->cost_ids, count, "the rows of the costs", err));
+    for (int64_t i = 0; i < layout->cost_sequences; i++)
+        memcpy(job->cost_ids + i * c->seq_len, c->ids + tr_cost_sequence(layout, i) * c->seq_len,
+               (size_t)c->seq_len * sizeof *c->ids);
+    return TR_OK;
+}
+
+enum tr_status tr_job_plan_costs(struct tr_job *job, struct tr_err *err) {
+    const struct tr_run_settings *o = job->settings;
+    if (!o->cost)
+        return TR_OK;
+    TR_TRY(tr_cost_plan_new(&job->cost, o->cost, o->cost_samples, &job->first.config, &job->drop,
+                            job->micro_batch, &job->info.layout, err));
+    return gather_cost_rows(job, err);
+}
+
+int64_t tr_job_units(const struct tr_job *job) {
+    return job->micro_batches + job->cost.batches * job->cost.count;
+}
+
+double tr_job_tokens(const struct tr_job *job, bool traced) {
+    const struct tr_calibration *c = &job->calibration;
+    double seq_len = (double)c->seq_len, tokens = traced ? 0 : (double)c->sequences * seq_len;
+    if (!job->cost.count)
+        return tokens;
+    double rows = (double)job->info.layout.cost_sequences;
+    struct tr_cost_flops flops = tr_cost_plan_flops(&job->cost, &job->first.config, 0,
+                                                    job->cost.count, 1, c->seq_len, &job->wanted);
+    return tokens + rows * seq_len * flops.done * (double)job->cost.count / flops.whole;
 }
 
 static enum tr_status label_sequences(struct tr_job *job, struct tr_err *err) {
@@ -249,6 +307,7 @@ enum tr_status tr_job_prepare(struct tr_job *job, const struct tr_run_settings *
     TR_TRY(size_spans(job, err));
     job->micro_batch = tr_micro_batch(&job->first.config, c->seq_len, job->device == KN_CUDA);
     job->micro_batches = (c->sequences + job->micro_batch - 1) / job->micro_batch;
+    TR_TRY(tr_job_plan_costs(job, err));
     return label_sequences(job, err);
 }
 
@@ -257,6 +316,9 @@ void tr_job_free(struct tr_job *job) {
     tr_calibration_free(&job->calibration);
     tr_run_info_free(&job->info);
     tr_drop_set_free(&job->drop);
+    tr_cost_plan_free(&job->cost);
+    free(job->cost_ids);
     free(job->todo);
+    free(job->traced);
     *job = (struct tr_job){0};
 }

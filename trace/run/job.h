@@ -10,6 +10,7 @@
 #include "model/config.h"
 #include "model/slab_reader.h"
 #include "mpi/dist.h"
+#include "run/cost_plan.h"
 #include "run/settings.h"
 #include "store/run_info.h"
 #include "store/store.h"
@@ -25,7 +26,10 @@ struct tr_job {
     struct tr_drop_set drop;           // sublayers that are left out of every model
     struct tr_wanted wanted;           // what of a checkpoint is read
     char shape[256];                   // every checkpoint's model must read like this
-    int64_t *todo;                     // [todo_count] indices into the series, in order
+    struct tr_cost_plan cost;          // what removal costs is measured of; zeros: nothing
+    int32_t *cost_ids; // [layout.cost_sequences, seq_len]: the rows it is measured on
+    int64_t *todo;     // [todo_count] indices into the series, in order
+    bool *traced;      // [todo_count]: the store has all but its costs; NULL: none
     int64_t todo_count;
     int64_t done_count;  // of the series, already in the store
     enum kn_kind device; // where all ranks compute, and with operands of which type
@@ -35,6 +39,17 @@ struct tr_job {
     int threads;           // of this rank's processors; not shared
 };
 
+// Whether the store has entry i of the list but for its costs.
+static inline bool tr_job_is_traced(const struct tr_job *job, int64_t i) {
+    return job->traced && job->traced[i];
+}
+
+// The work of a checkpoint in units that ranks can share: its micro-batches, and behind them those
+// of struct tr_cost_plan.
+int64_t tr_job_units(const struct tr_job *job);
+// The same in tokens that go through the whole model, for progress; `traced`: of its costs alone.
+double tr_job_tokens(const struct tr_job *job, bool traced);
+
 // "llama layers=10 hidden=64 heads=4/2 head_dim=16 ffn=160 vocabulary=768"
 void tr_shape_text(const struct tr_config *config, char out[256]);
 
@@ -43,6 +58,10 @@ void tr_shape_text(const struct tr_config *config, char out[256]);
 // one per line.
 enum tr_status tr_job_prepare(struct tr_job *job, const struct tr_run_settings *settings,
                               struct tr_string *notes, struct tr_err *err);
+
+// Any rank, when the layout of a trace, the micro-batch and the first model are known: which costs
+// are measured, if any.
+enum tr_status tr_job_plan_costs(struct tr_job *job, struct tr_err *err);
 
 // Rank 0 only, when the backend is open: the attributes of the store.
 enum tr_status tr_job_describe(struct tr_job *job, const struct kn_backend *kn, struct tr_err *err);

@@ -164,7 +164,8 @@ static enum tr_status walk_job(struct walk *w, struct tr_job *job) {
     TR_TRY(number(w, &job->micro_batches));
     TR_TRY(number(w, &job->done_count));
     TR_TRY(number(w, &job->todo_count));
-    return block(w, (void **)&job->todo, job->todo_count, sizeof *job->todo);
+    TR_TRY(block(w, (void **)&job->todo, job->todo_count, sizeof *job->todo));
+    return block(w, (void **)&job->traced, job->todo_count, sizeof *job->traced);
 }
 
 enum tr_status tr_job_pack(const struct tr_job *job, struct tr_string *bytes, struct tr_err *err) {
@@ -186,6 +187,8 @@ enum tr_status tr_job_unpack(struct tr_job *job, const struct tr_run_settings *s
     if (status == TR_OK && walk.at < size)
         status = tr_fail(err, TR_EFORMAT, "the job's description from rank 0 is too long");
     job->wanted.drop = &job->drop;
+    if (status == TR_OK)
+        status = tr_job_plan_costs(job, err);
     if (status != TR_OK)
         tr_job_free(job);
     return status;

@@ -10,7 +10,7 @@
 #include "model/forward.h"
 #include "mpi/cut.h"
 #include "node_memory.h"
-#include "run/worker.h"
+#include "passes.h"
 
 // Bytes that the program has taken so far, before any model: libraries, their buffers, the
 // calibration.
@@ -38,45 +38,53 @@ struct tr_rank_bytes tr_plan_memory(const struct kn_backend *kn, double device_m
     return memory;
 }
 
-// Times that a rank goes through all weights for micro-batches [begin, end) of a checkpoint.
-static int64_t passes_over(const struct tr_job *job, int64_t begin, int64_t end, int64_t wave) {
-    int64_t last = end * job->micro_batch, all = job->calibration.sequences;
-    int64_t sequences = (last < all ? last : all) - begin * job->micro_batch;
-    return (sequences + wave - 1) / wave;
+// Times that any rank goes through all weights of a checkpoint that is cut into so many pieces.
+static int64_t passes_over(const struct tr_job *job, const struct tr_fit *fit, int64_t pieces,
+                           bool traced) {
+    int64_t units = tr_job_units(job), passes = 0;
+    for (int64_t i = 0; i < pieces; i++) {
+        struct dist_item item = {.begin = i * units / pieces, .end = (i + 1) * units / pieces};
+        passes += tr_item_pass_count(job, fit, &item, traced);
+    }
+    return passes;
 }
 
-// Times that any rank goes through all weights of any checkpoint.
-static int64_t all_passes(const struct tr_job *job, const struct dist_cut *cut, int64_t wave) {
-    int64_t batches = job->micro_batches, split = 0;
-    for (int64_t i = 0; i < cut->pieces; i++)
-        split += passes_over(job, i * batches / cut->pieces, (i + 1) * batches / cut->pieces, wave);
-    return cut->whole * passes_over(job, 0, batches, wave) + (job->todo_count - cut->whole) * split;
+// The same of all checkpoints.
+static int64_t all_passes(const struct tr_job *job, const struct dist_cut *cut,
+                          const struct tr_fit *fit) {
+    int64_t passes = 0;
+    for (int64_t i = 0; i < job->todo_count; i++)
+        passes += passes_over(job, fit, i < cut->whole ? 1 : cut->pieces, tr_job_is_traced(job, i));
+    return passes;
 }
 
 // Sequences of the largest item: of a whole checkpoint, unless all are split.
 static int64_t largest_item(const struct tr_job *job, const struct dist_cut *cut) {
     int64_t pieces = cut->whole ? 1 : cut->pieces, all = job->calibration.sequences;
-    int64_t sequences = (job->micro_batches + pieces - 1) / pieces * job->micro_batch;
+    int64_t units = (tr_job_units(job) + pieces - 1) / pieces;
+    int64_t sequences =
+        (units < job->micro_batches ? units : job->micro_batches) * job->micro_batch;
     return sequences < all ? sequences : all;
 }
 
 struct tr_plan tr_plan_make(const struct tr_job *job, const struct kn_backend *kn, int ranks,
                             struct tr_rank_bytes memory, double product_rate) {
     const struct tr_calibration *c = &job->calibration;
-    double checkpoints = (double)job->todo_count, tokens = (double)(c->sequences * c->seq_len);
-    struct dist_cut cut = dist_cut(job->todo_count, job->micro_batches, ranks);
+    double checkpoints = (double)job->todo_count, tokens = 0;
+    struct dist_cut cut = dist_cut(job->todo_count, tr_job_units(job), ranks);
     struct tr_plan plan = {.ranks = ranks, .product_rate = product_rate};
-    plan.items = dist_cut_items(job->todo_count, job->micro_batches, ranks);
+    plan.items = dist_cut_items(job->todo_count, tr_job_units(job), ranks);
     plan.sequences = largest_item(job, &cut);
-    plan.fit = tr_worker_fit(job, kn, memory);
+    plan.fit = tr_fit_make(job, kn, memory);
     plan.fit.wave = plan.fit.wave < plan.sequences ? plan.fit.wave : plan.sequences;
-    plan.memory = tr_worker_bytes(job, kn, plan.fit.wave, plan.fit.slabs);
+    plan.memory = tr_fit_bytes(job, kn, &plan.fit);
     plan.memory.host += resident_memory();
     plan.memory.device += kn->unified ? 0 : tr_plan_device_reserve;
-    plan.bytes_read = (double)all_passes(job, &cut, plan.fit.wave) * job->first.bytes_read;
+    plan.bytes_read = (double)all_passes(job, &cut, &plan.fit) * job->first.bytes_read;
     plan.bytes_stored = checkpoints * job->first.bytes_stored;
-    plan.flops =
-        checkpoints * tr_config_flops(&job->first.config, tokens, c->seq_len, &job->wanted);
+    for (int64_t i = 0; i < job->todo_count; i++)
+        tokens += tr_job_tokens(job, tr_job_is_traced(job, i));
+    plan.flops = tr_config_flops(&job->first.config, tokens, c->seq_len, &job->wanted);
     return plan;
 }
 
@@ -94,6 +102,25 @@ static enum tr_status device_page(const struct tr_plan *plan, struct tr_string *
                             tr_human_bytes(tr_plan_device_reserve, reserve));
 }
 
+// What the costs of a checkpoint take, beside its trace.
+static enum tr_status cost_page(const struct tr_plan *plan, const struct tr_job *job,
+                                struct tr_string *text, struct tr_err *err) {
+    const struct tr_cost_plan *cost = &job->cost;
+    struct tr_cost_flops flops = tr_cost_plan_flops(cost, &job->first.config, 0, cost->count, 1,
+                                                    job->calibration.seq_len, &job->wanted);
+    double trace = tr_job_tokens(job, false) - tr_job_tokens(job, true);
+    return tr_string_format(
+        text, err,
+        "  costs          %lld sublayers or blocks left out one by one on %lld rows, %.1f times "
+        "the "
+        "work of the trace; in the blocks %.3f of %lld whole forward passes; %lld at a time on "
+        "%lld rows\n",
+        (long long)cost->count, (long long)job->info.layout.cost_sequences,
+        tr_job_tokens(job, true) / trace, flops.blocks_done / flops.blocks_whole,
+        (long long)cost->count, (long long)plan->fit.cost_candidates,
+        (long long)(plan->fit.cost_batches * job->micro_batch));
+}
+
 static enum tr_status page(const struct tr_plan *plan, const struct tr_job *job,
                            const struct kn_backend *kn, struct tr_string *text,
                            struct tr_err *err) {
@@ -106,6 +133,8 @@ static enum tr_status page(const struct tr_plan *plan, const struct tr_job *job,
         "  items          %lld for %d rank%s; the largest has %lld sequences, %lld at a time\n",
         (long long)plan->items, plan->ranks, plan->ranks == 1 ? "" : "s",
         (long long)plan->sequences, (long long)plan->fit.wave));
+    if (job->cost.count)
+        TR_TRY(cost_page(plan, job, text, err));
     TR_TRY(tr_string_format(text, err, "  to read        %s, %.2f times what is stored (%s)\n",
                             tr_human_bytes(plan->bytes_read, read),
                             plan->bytes_stored > 0 ? plan->bytes_read / plan->bytes_stored : 0,

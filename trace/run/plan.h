@@ -4,8 +4,8 @@
 
 #include "base/strings.h"
 #include "run/affinity.h"
+#include "run/fit.h"
 #include "run/job.h"
-#include "run/worker.h"
 
 // The job on paper: one paragraph at the start of a run, a page for --dry-run.
 struct tr_plan {

@@ -46,6 +46,8 @@ void tr_progress_start(struct tr_progress *p, const struct tr_job *job) {
     *p = (struct tr_progress){.job = job, .start = tr_now(), .last_shown = tr_now()};
     p->stream = job->settings->messages;
     p->terminal = isatty(fileno(p->stream)) == 1;
+    for (int64_t i = 0; i < job->todo_count; i++)
+        p->all_tokens += tr_job_tokens(job, tr_job_is_traced(job, i));
 }
 
 static void clear_line(struct tr_progress *p) {
@@ -68,6 +70,8 @@ void tr_progress_add(struct tr_progress *p, const struct tr_message *message) {
     p->flops += message->flops;
     p->tokens += message->tokens;
     p->waited += message->waited;
+    p->blocks_done += message->blocks_done;
+    p->blocks_whole += message->blocks_whole;
 }
 
 void tr_progress_checkpoint(struct tr_progress *p, const char *name,
@@ -102,8 +106,8 @@ void tr_progress_show(struct tr_progress *p) {
     p->last_shown = now;
     char rate[TR_HUMAN_MAX], left[TR_HUMAN_MAX], time[TR_TIME_MAX];
     // By tokens, so that the pieces of a split checkpoint count as they come.
-    const struct tr_calibration *c = &p->job->calibration;
-    double all = (double)(p->job->todo_count - p->failed) * (double)(c->sequences * c->seq_len);
+    double all = p->all_tokens * (double)(p->job->todo_count - p->failed) /
+                 (double)(p->job->todo_count ? p->job->todo_count : 1);
     double done = p->tokens + p->partial, speed = done / elapsed;
     double rest = all > done ? all - done : 0;
     clear_line(p);
@@ -136,6 +140,11 @@ static enum tr_status summary(const struct tr_progress *p, int64_t finished, int
     if (p->tokens > 0 && p->seconds > 0)
         TR_TRY(tr_string_format(text, NULL, ", %.0f %% waiting for weights",
                                 100 * p->waited / p->seconds));
+    if (p->blocks_whole > 0)
+        TR_TRY(tr_string_format(text, NULL,
+                                "; costs took %.3f of the work of the blocks in as many whole "
+                                "forward passes",
+                                p->blocks_done / p->blocks_whole));
     return tr_string_format(text, NULL, "\n");
 }
 

@@ -14,6 +14,8 @@ struct tr_progress {
     const struct tr_job *job;
     FILE *stream; // the messages'
     bool terminal, line_shown;
+    double all_tokens;                // of all checkpoints
+    double blocks_done, blocks_whole; // of costs, as in struct tr_message
     double start, last_shown;
     double product_rate; // FLOP/s of the machine's sgemm, all ranks
     int64_t finished, failed;

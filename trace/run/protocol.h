@@ -36,6 +36,7 @@ struct tr_message {
     struct dist_item item;
     enum tr_status status;                        // TR_MSG_WHOLE: of the checkpoint
     double seconds, bytes, flops, tokens, waited; // what the item took
+    double blocks_done, blocks_whole;             // of costs, as in struct tr_cost_flops
     char identity[TR_DIGEST_MAX], config_digest[TR_DIGEST_MAX], weights_digest[TR_DIGEST_MAX];
     char text[TR_ERR_MAX];
     char note[160]; // how the rank fares, for --verbose; "": as planned

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "results.h"
 
+#include <string.h>
+
 static enum tr_status describe(struct tr_row *row, const struct tr_series_entry *entry,
                                const struct tr_message *message, const char *backend,
                                struct tr_err *err) {
@@ -18,13 +20,33 @@ static enum tr_status describe(struct tr_row *row, const struct tr_series_entry 
     return tr_row_set_string(row, TR_V_BACKEND, backend, err);
 }
 
+// The row that is there, of the same weights.
+static enum tr_status take_row(struct tr_row *row, const struct tr_job *job,
+                               const struct tr_series_entry *entry,
+                               const struct tr_message *message, struct tr_err *err) {
+    TR_TRY(tr_store_row(job->settings->out, entry->name, &job->info.layout, row, err));
+    if (strcmp(tr_row_string(row, TR_V_WEIGHTS_DIGEST), message->weights_digest))
+        return tr_fail(err, TR_EIO,
+                       "%s has other weights than its row in %s: digests %s and %s; with --verify "
+                       "it is traced again",
+                       entry->name, job->settings->out, message->weights_digest,
+                       tr_row_string(row, TR_V_WEIGHTS_DIGEST));
+    return TR_OK;
+}
+
 enum tr_status tr_results_commit(struct tr_measured *measured, const struct tr_job *job,
-                                 const struct tr_series_entry *entry,
+                                 const struct tr_series_entry *entry, bool traced,
                                  const struct tr_message *message, const char *backend,
                                  struct tr_err *err) {
     struct tr_row row;
+    if (traced && message->status != TR_OK)
+        return TR_OK; // the row that is there stays
     TR_TRY(tr_row_new(&row, &job->info.layout, err));
-    enum tr_status status = describe(&row, entry, message, backend, err);
+    enum tr_status status = TR_OK;
+    if (traced)
+        status = take_row(&row, job, entry, message, err);
+    else
+        status = describe(&row, entry, message, backend, err);
     if (status == TR_OK && message->status == TR_OK)
         status = tr_measured_finish(measured, job->threads, &row, err);
     if (status == TR_OK)

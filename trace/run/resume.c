@@ -63,17 +63,25 @@ static enum tr_status still_valid(const struct tr_job *job, const struct tr_seri
     return TR_OK;
 }
 
-// Counts a checkpoint as done, or puts it on the list.
-static void sort_out(struct tr_job *job, int64_t index, bool done) {
-    if (done)
+// What the store has of a checkpoint whose row is `valid`: all that is wanted, or all but its
+// costs.
+static void sort_out(struct tr_job *job, int64_t index, bool valid, bool has_costs) {
+    if (valid && (has_costs || !job->cost.count)) {
         job->done_count++;
-    else
-        job->todo[job->todo_count++] = index;
+        return;
+    }
+    job->traced[job->todo_count] = valid;
+    job->todo[job->todo_count++] = index;
+}
+
+static enum tr_status new_list(struct tr_job *job, struct tr_err *err) {
+    TR_TRY(TR_NEW(&job->todo, job->series.count, "the list of checkpoints", err));
+    return TR_NEW(&job->traced, job->series.count, "the list of checkpoints", err);
 }
 
 enum tr_status tr_job_resume(struct tr_job *job, struct tr_store *store, struct tr_string *notes,
                              struct tr_err *err) {
-    TR_TRY(TR_NEW(&job->todo, job->series.count, "the list of checkpoints", err));
+    TR_TRY(new_list(job, err));
     for (int64_t i = 0; i < job->series.count; i++) {
         const struct tr_series_entry *entry = &job->series.entries[i];
         struct tr_committed row;
@@ -83,7 +91,7 @@ enum tr_status tr_job_resume(struct tr_job *job, struct tr_store *store, struct 
             TR_TRY(still_valid(job, entry, &row, &valid, notes, err));
         if (known && !valid)
             tr_store_withdraw(store, entry->name);
-        sort_out(job, i, valid);
+        sort_out(job, i, valid, known && row.has_costs);
     }
     return TR_OK;
 }
@@ -94,14 +102,17 @@ static bool find_row(const struct tr_trace *trace, const char *name, struct tr_c
         if (strcmp(tr_trace_string(trace, TR_V_NAME, i), name))
             continue;
         uint8_t status = TR_ROW_FAILED;
-        if (tr_trace_read(trace, TR_V_STATUS, i, 1, &status, NULL) != TR_OK)
+        bool has_costs = false;
+        if (tr_trace_read(trace, TR_V_STATUS, i, 1, &status, NULL) != TR_OK ||
+            tr_trace_has_costs(trace, i, &has_costs, NULL) != TR_OK)
             return false;
         *row_p =
             (struct tr_committed){.name = name,
                                   .identity = tr_trace_string(trace, TR_V_IDENTITY, i),
                                   .config_digest = tr_trace_string(trace, TR_V_CONFIG_DIGEST, i),
                                   .weights_digest = tr_trace_string(trace, TR_V_WEIGHTS_DIGEST, i),
-                                  .status = status};
+                                  .status = status,
+                                  .has_costs = has_costs};
         return true;
     }
     return false;
@@ -125,16 +136,16 @@ static enum tr_status open_published(struct tr_trace **trace_p,
 
 enum tr_status tr_job_preview(struct tr_job *job, struct tr_string *notes, struct tr_err *err) {
     struct tr_trace *trace;
-    TR_TRY(TR_NEW(&job->todo, job->series.count, "the list of checkpoints", err));
+    TR_TRY(new_list(job, err));
     TR_TRY(open_published(&trace, job->settings, err));
     enum tr_status status = TR_OK;
     for (int64_t i = 0; i < job->series.count && status == TR_OK; i++) {
         const struct tr_series_entry *entry = &job->series.entries[i];
-        struct tr_committed row;
+        struct tr_committed row = {0};
         bool valid = false;
         if (find_row(trace, entry->name, &row))
             status = still_valid(job, entry, &row, &valid, notes, err);
-        sort_out(job, i, valid);
+        sort_out(job, i, valid, row.has_costs);
     }
     tr_trace_close(trace);
     return status;

@@ -94,11 +94,20 @@ static enum tr_status open_store(struct run *r, char **warnings_p, struct tr_err
     return as_conflict(status);
 }
 
+// A run that measures no costs keeps those that are there.
+static enum tr_status keep_costs(struct run *r, struct tr_err *err) {
+    if (r->settings->cost || r->settings->fresh)
+        return TR_OK;
+    return as_conflict(tr_store_adopt_costs(r->settings->out, &r->job.info, err));
+}
+
 // The store that the job goes into, and what it holds already.
 static enum tr_status meet_store(struct run *r, struct tr_err *err) {
     struct tr_string notes = {0};
     char *warnings = NULL;
     enum tr_status status = tr_job_describe(&r->job, r->kn, err);
+    if (status == TR_OK)
+        status = keep_costs(r, err);
     if (status == TR_OK && r->settings->dry_run)
         status = as_conflict(tr_job_preview(&r->job, &notes, err));
     else if (status == TR_OK)
@@ -123,8 +132,8 @@ static struct tr_rank_bytes memory_of(const struct run *r) {
 // The size of a micro-batch does not depend on the memory (docs/design.md, D6), so one has to fit.
 static enum tr_status check_device_memory(struct run *r, struct tr_err *err) {
     char needed[TR_HUMAN_MAX], room[TR_HUMAN_MAX], reserve[TR_HUMAN_MAX];
-    int64_t all = r->job.calibration.sequences, micro = r->job.micro_batch;
-    struct tr_rank_bytes least = tr_worker_bytes(&r->job, r->kn, micro < all ? micro : all, 0);
+    struct tr_fit fit = tr_fit_least(&r->job);
+    struct tr_rank_bytes least = tr_fit_bytes(&r->job, r->kn, &fit);
     double device = memory_of(r).device;
     if (least.device <= device)
         return TR_OK;
@@ -219,7 +228,7 @@ static enum tr_status work(struct run *r, struct tr_err *err) {
         service = tr_coordinator_service(r->coordinator);
     TR_TRY(dist_serve_begin(r->dist, &service, &computes, err));
     struct tr_err told;
-    struct tr_fit fit = tr_worker_fit(&r->job, r->kn, memory_of(r));
+    struct tr_fit fit = tr_fit_make(&r->job, r->kn, memory_of(r));
     if (say_hello(r, &told) == TR_OK && computes)
         tr_worker_run(&r->job, r->kn, r->dist, &fit, &told);
     dist_serve_end(r->dist);

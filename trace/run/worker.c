@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "run/worker.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,8 +8,9 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "model/costs.h"
-#include "model/forward.h"
+#include "cost_pass.h"
+#include "measure/measures.h"
+#include "passes.h"
 #include "results.h"
 #include "run/assignment.h"
 
@@ -21,85 +21,23 @@ struct worker {
     struct tr_slab_reader *reader;
     struct tr_forward *forward; // NULL until the first item
     struct tr_streams *streams;
+    struct tr_streams **candidates; // [fit.cost_candidates]: streams of costs
     struct tr_streamed *weights;
     struct tr_config shape; // the forward's
     struct tr_fit fit;      // fit.slabs: as last reported
     // The largest slabs of all checkpoints that the forward pass has served, for which it has room.
     size_t slab_bytes, converted_bytes;
     struct tr_assignment present, next;
-    bool asked;                  // `next` is known
+    struct tr_item_passes passes, next_passes; // of both
+    bool asked;                                // `next` is known
     int64_t slabs, ask_from;     // of the present checkpoint: when slab ask_from begins, ask
-    bool last_wave;              // of the present item
+    bool last_pass;              // of the present item
     struct tr_measured measured; // of the present item
     struct tr_err asking;        // why asking failed, code TR_OK if it did not
-    double item_tokens;          // of the present item's waves that are over
-    double wave_tokens;          // of the present wave
+    double item_tokens;          // of the present item's passes that are over
+    double pass_tokens;          // of the present pass
     double last_told;            // when progress was last reported
 };
-
-static struct tr_forward_options forward_options(const struct tr_job *job, int64_t sequences) {
-    return (struct tr_forward_options){.seq_len = job->calibration.seq_len,
-                                       .max_sequences = sequences,
-                                       .micro_batch = job->micro_batch,
-                                       .head = job->info.layout.nll,
-                                       .per_token = job->info.layout.per_token};
-}
-
-// What a forward pass takes with its streams and the slabs on their way to it.
-static struct tr_forward_bytes pass_bytes(const struct kn_backend *kn,
-                                          const struct tr_config *config,
-                                          const struct tr_forward_options *options,
-                                          size_t slab_bytes, size_t converted_bytes) {
-    struct tr_forward_bytes scratch = tr_forward_bytes(kn, config, options);
-    struct tr_forward_bytes streams = tr_streams_bytes(kn, config, options);
-    double weights = tr_streamed_bytes(kn, slab_bytes, converted_bytes);
-    return (struct tr_forward_bytes){.backend = scratch.backend + streams.backend + weights,
-                                     .host = scratch.host + streams.host};
-}
-
-struct tr_rank_bytes tr_worker_bytes(const struct tr_job *job, const struct kn_backend *kn,
-                                     int64_t wave, int64_t slabs) {
-    double ring = (double)slabs * (double)job->first.largest_slab;
-    struct tr_forward_options options = forward_options(job, wave);
-    struct tr_forward_bytes forward =
-        pass_bytes(kn, &job->first.config, &options, job->first.largest_slab,
-                   job->first.converted[kn->activation_type]);
-    double host = ring + tr_measured_room(&job->info.layout, job->threads) + forward.host;
-    return kn->unified ? (struct tr_rank_bytes){.host = host + forward.backend}
-                       : (struct tr_rank_bytes){host, forward.backend};
-}
-
-// How many micro-batches fit into the memory, if one takes `one` bytes and two take `two`.
-static double fitting(double memory, double one, double two) {
-    return two > one ? 1 + floor((memory - one) / (two - one)) : INFINITY;
-}
-
-static int64_t longest_wave(const struct tr_job *job, const struct kn_backend *kn,
-                            struct tr_rank_bytes memory) {
-    int64_t micro = job->micro_batch, sequences = job->calibration.sequences;
-    int64_t slabs = tr_slab_reader_least(kn);
-    struct tr_rank_bytes all = tr_worker_bytes(job, kn, sequences, slabs);
-    struct tr_rank_bytes one = tr_worker_bytes(job, kn, micro, slabs);
-    struct tr_rank_bytes two = tr_worker_bytes(job, kn, 2 * micro, slabs);
-    if (all.host <= memory.host && all.device <= memory.device)
-        return sequences;
-    double batches = fmin(fitting(memory.host, one.host, two.host),
-                          fitting(memory.device, one.device, two.device));
-    batches = fmax(fmin(batches, (double)job->micro_batches), 1);
-    return (int64_t)batches * micro < sequences ? (int64_t)batches * micro : sequences;
-}
-
-struct tr_fit tr_worker_fit(const struct tr_job *job, const struct kn_backend *kn,
-                            struct tr_rank_bytes memory) {
-    struct tr_fit fit = {.wave = longest_wave(job, kn, memory),
-                         .slabs = tr_slab_reader_least(kn),
-                         .device = memory.device};
-    int64_t most = tr_slab_reader_most(kn, job->first.largest_slab);
-    while (fit.slabs < most &&
-           tr_worker_bytes(job, kn, fit.wave, fit.slabs + 1).host <= memory.host)
-        fit.slabs++;
-    return fit;
-}
 
 // ---- asking ------------------------------------------------------------------------------------
 
@@ -121,20 +59,6 @@ static enum tr_status tell(struct worker *w, const struct tr_message *message,
     return status;
 }
 
-static void item_sequences(const struct worker *w, const struct dist_item *item, int64_t *begin_p,
-                           int64_t *end_p) {
-    int64_t micro = w->job->micro_batch;
-    int64_t end = item->end * micro, sequences = w->job->calibration.sequences;
-    *begin_p = item->begin * micro;
-    *end_p = end < sequences ? end : sequences;
-}
-
-static int64_t waves_of(const struct worker *w, const struct dist_item *item) {
-    int64_t begin, end;
-    item_sequences(w, item, &begin, &end);
-    return (end - begin + w->fit.wave - 1) / w->fit.wave;
-}
-
 // Asks for the next item and lets the reader start on it; at most once per item.
 static enum tr_status ask(struct worker *w, struct tr_err *err) {
     if (w->asked)
@@ -144,7 +68,8 @@ static enum tr_status ask(struct worker *w, struct tr_err *err) {
     w->asked = w->next.next != DIST_WAIT;
     if (w->next.next != DIST_ITEM)
         return TR_OK;
-    for (int64_t i = 0; i < waves_of(w, &w->next.item); i++)
+    TR_TRY(tr_item_passes(&w->next_passes, w->job, &w->fit, &w->next.item, w->next.traced, err));
+    for (int64_t i = 0; i < w->next_passes.count; i++)
         TR_TRY(tr_slab_reader_push(w->reader, w->next.entry.path, &w->job->wanted, err));
     return TR_OK;
 }
@@ -171,7 +96,7 @@ static void tell_progress(struct worker *w, int64_t index) {
     w->last_told = tr_now();
     double share = (double)index / (double)w->slabs;
     struct tr_message message = {.kind = TR_MSG_PROGRESS,
-                                 .tokens = w->item_tokens + share * w->wave_tokens};
+                                 .tokens = w->item_tokens + share * w->pass_tokens};
     w->asking.code = tell(w, &message, NULL, &w->asking);
 }
 
@@ -179,7 +104,7 @@ static void on_slab(void *user, int64_t index) {
     struct worker *w = user;
     if (w->asking.code == TR_OK)
         tell_progress(w, index);
-    if (w->last_wave && index >= w->ask_from && w->asking.code == TR_OK)
+    if (w->last_pass && index >= w->ask_from && w->asking.code == TR_OK)
         w->asking.code = ask(w, &w->asking);
 }
 
@@ -187,13 +112,9 @@ static size_t larger(size_t a, size_t b) {
     return a > b ? a : b;
 }
 
-// Bytes of the device that a forward pass takes with room for slabs of such sizes.
 static double device_bytes(const struct worker *w, const struct tr_config *config,
                            size_t slab_bytes, size_t converted_bytes) {
-    struct tr_forward_options options = forward_options(w->job, w->fit.wave);
-    return w->kn->unified
-               ? 0
-               : pass_bytes(w->kn, config, &options, slab_bytes, converted_bytes).backend;
+    return tr_fit_device_bytes(w->job, w->kn, config, &w->fit, slab_bytes, converted_bytes);
 }
 
 // Whether the forward pass that is there serves this checkpoint, too. Checkpoints of a series may
@@ -208,21 +129,35 @@ static bool serves(const struct worker *w, const struct tr_loaded *loaded) {
 static void free_forward(struct worker *w) {
     tr_forward_free(w->forward);
     tr_streams_free(w->streams);
+    for (int64_t i = 0; w->candidates && i < w->fit.cost_candidates; i++)
+        tr_streams_free(w->candidates[i]);
+    free(w->candidates);
     tr_streamed_free(w->weights);
+    w->candidates = NULL;
     w->forward = NULL;
     w->streams = NULL;
     w->weights = NULL;
     w->slab_bytes = w->converted_bytes = 0;
 }
 
+static enum tr_status make_candidates(struct worker *w, const struct tr_config *config,
+                                      struct tr_err *err) {
+    struct tr_forward_options options = tr_cost_stream_options(w->job, w->fit.cost_batches);
+    TR_TRY(TR_NEW(&w->candidates, w->fit.cost_candidates, "the candidates", err));
+    for (int64_t i = 0; i < w->fit.cost_candidates; i++)
+        TR_TRY(tr_streams_new(&w->candidates[i], w->kn, config, &options, err));
+    return TR_OK;
+}
+
 static enum tr_status make_forward(struct worker *w, const struct tr_loaded *loaded,
                                    struct tr_err *err) {
-    struct tr_forward_options options = forward_options(w->job, w->fit.wave);
+    struct tr_forward_options options = tr_fit_options(w->job, &w->fit);
     free_forward(w);
     memcpy(&w->shape, &loaded->config, sizeof w->shape);
     TR_TRY(tr_streamed_new(&w->weights, w->kn, loaded->largest_slab,
                            loaded->converted[w->kn->activation_type], err));
     TR_TRY(tr_streams_new(&w->streams, w->kn, &loaded->config, &options, err));
+    TR_TRY(make_candidates(w, &loaded->config, err));
     return tr_forward_new(&w->forward, w->kn, &loaded->config, &options, err);
 }
 
@@ -247,22 +182,56 @@ static enum tr_status prepare_forward(struct worker *w, const struct tr_loaded *
     return TR_OK;
 }
 
-// One pass over the weights, with the sequences [begin, end).
-static enum tr_status run_pass(struct worker *w, int64_t begin, int64_t end, struct tr_err *err) {
+// Traces the sequences [begin, end).
+static enum tr_status trace_wave(struct worker *w, const struct tr_weight_source *source,
+                                 int64_t begin, int64_t end, struct tr_err *err) {
     const struct tr_calibration *c = &w->job->calibration;
     struct tr_rows rows = {.ids = c->ids, .sequences = c->sequences, .seq_len = c->seq_len};
     struct tr_taps taps = {
         .user = w, .tap = on_tap, .loss = on_loss, .slab = on_slab, .boundary = on_boundary};
     taps.tokens = tr_measured_tokens(&w->measured, &taps.token_count);
-    struct tr_weight_source source = tr_streamed_begin(w->weights, w->reader);
     struct tr_candidate whole = {.streams = w->streams, .taps = &taps};
     struct tr_pass pass = {.rows = &rows, .begin = begin, .end = end};
-    return tr_forward_run(w->forward, &source, &whole, 1, &pass, err);
+    return tr_forward_run(w->forward, source, &whole, 1, &pass, err);
 }
 
-// Runs one wave of the present item: one pass over the weights. The reader's checkpoint is begun
-// and ended here whatever happens.
-static enum tr_status run_wave(struct worker *w, int64_t begin, int64_t end,
+static enum tr_status measure_costs(struct worker *w, const struct tr_weight_source *source,
+                                    const struct tr_loaded *loaded,
+                                    const struct tr_cost_block *block, struct tr_err *err) {
+    struct tr_cost_pass pass = {.job = w->job,
+                                .config = &loaded->config,
+                                .forward = w->forward,
+                                .base = w->streams,
+                                .streams = w->candidates,
+                                .block = *block,
+                                .measured = &w->measured,
+                                .slab = on_slab,
+                                .user = w};
+    return tr_cost_pass_run(&pass, source, err);
+}
+
+static enum tr_status run_loaded(struct worker *w, const struct tr_item_pass *pass,
+                                 const struct tr_loaded *loaded, struct tr_err *err) {
+    TR_TRY(prepare_forward(w, loaded, w->present.entry.name, err));
+    struct tr_weight_source source = tr_streamed_begin(w->weights, w->reader);
+    if (pass->begin < pass->end)
+        return trace_wave(w, &source, pass->begin, pass->end, err);
+    return measure_costs(w, &source, loaded, &pass->costs, err);
+}
+
+static void count_pass(const struct worker *w, const struct tr_item_pass *pass,
+                       const struct tr_loaded *loaded, struct tr_message *message) {
+    message->waited += tr_streamed_waited(w->weights);
+    message->tokens += pass->tokens;
+    message->bytes += loaded->bytes_read;
+    message->flops += pass->flops;
+    message->blocks_done += pass->cost_flops.blocks_done;
+    message->blocks_whole += pass->cost_flops.blocks_whole;
+}
+
+// Runs one pass of the present item over the weights. The reader's checkpoint is begun and ended
+// here whatever happens.
+static enum tr_status run_pass(struct worker *w, const struct tr_item_pass *pass,
                                struct tr_message *message, struct tr_err *err) {
     struct tr_loaded loaded;
     char digest[TR_DIGEST_MAX];
@@ -271,40 +240,30 @@ static enum tr_status run_wave(struct worker *w, int64_t begin, int64_t end,
     message->waited += tr_slab_reader_waited(w->reader) - waited;
     strcpy(message->identity, loaded.identity);
     strcpy(message->config_digest, loaded.config_digest);
-    const char *name = w->present.entry.name;
-    enum tr_status status = prepare_forward(w, &loaded, name, err);
     w->slabs = loaded.slabs;
     w->ask_from = loaded.slabs - tr_slab_reader_slabs(w->reader);
     w->item_tokens = message->tokens;
-    w->wave_tokens = (double)((end - begin) * w->job->calibration.seq_len);
-    if (status == TR_OK)
-        status = run_pass(w, begin, end, err);
+    w->pass_tokens = pass->tokens;
+    enum tr_status status = run_loaded(w, pass, &loaded, err);
     tr_slab_reader_end(w->reader, digest);
     TR_TRY(status);
-    message->waited += tr_streamed_waited(w->weights);
     if (*message->weights_digest && strcmp(digest, message->weights_digest))
-        return tr_fail(err, TR_EIO, "%s changed while it was read: digests %s and %s", name,
-                       message->weights_digest, digest);
+        return tr_fail(err, TR_EIO, "%s changed while it was read: digests %s and %s",
+                       w->present.entry.name, message->weights_digest, digest);
     strcpy(message->weights_digest, digest);
-    message->tokens += w->wave_tokens;
-    message->bytes += loaded.bytes_read;
-    message->flops += tr_config_flops(&loaded.config, w->wave_tokens, w->job->calibration.seq_len,
-                                      &w->job->wanted);
+    count_pass(w, pass, &loaded, message);
     return TR_OK;
 }
 
-static enum tr_status run_waves(struct worker *w, int64_t begin, int64_t end,
-                                struct tr_message *message, struct tr_err *err) {
-    int64_t waves = waves_of(w, &w->present.item);
+static enum tr_status run_passes(struct worker *w, struct tr_message *message, struct tr_err *err) {
     enum tr_status status = TR_OK;
-    for (int64_t i = 0; i < waves; i++) {
-        int64_t from = begin + i * w->fit.wave;
-        int64_t to = from + w->fit.wave < end ? from + w->fit.wave : end;
+    for (int64_t i = 0; i < w->passes.count; i++) {
         struct tr_err again;
-        w->last_wave = i + 1 == waves;
-        // Each wave has pushed its checkpoint to the reader, so one that failed is still begun and
-        // ended for the waves that are left.
-        enum tr_status here = run_wave(w, from, to, message, status == TR_OK ? err : &again);
+        w->last_pass = i + 1 == w->passes.count;
+        // Each pass has pushed its checkpoint to the reader, so one that failed is still begun and
+        // ended for the passes that are left.
+        enum tr_status here =
+            run_pass(w, &w->passes.passes[i], message, status == TR_OK ? err : &again);
         status = status == TR_OK ? here : status;
     }
     return status;
@@ -321,16 +280,23 @@ static void note_slabs(struct worker *w, struct tr_message *message) {
     w->fit.slabs = slabs;
 }
 
+static enum tr_status new_measured(struct worker *w, struct tr_err *err) {
+    const struct tr_layout *layout = &w->job->info.layout;
+    int64_t begin, end;
+    if (w->present.traced)
+        return tr_measured_new_additions(&w->measured, layout, err);
+    tr_item_sequences(w->job, &w->present.item, &begin, &end);
+    return tr_measured_new(&w->measured, layout, begin, end, err);
+}
+
 // Runs the present item into sums and says in the message what happened. An error of this rank
 // (not of the checkpoint) is returned.
 static enum tr_status run_item(struct worker *w, struct tr_message *message, struct tr_err *err) {
-    int64_t begin, end;
-    item_sequences(w, &w->present.item, &begin, &end);
-    TR_TRY(tr_measured_new(&w->measured, &w->job->info.layout, begin, end, err));
+    TR_TRY(new_measured(w, err));
     struct tr_err failure = {0};
     double start = tr_now();
     w->asked = false;
-    message->status = run_waves(w, begin, end, message, &failure);
+    message->status = run_passes(w, message, &failure);
     message->seconds = tr_now() - start;
     note_slabs(w, message);
     strcpy(message->text, message->status == TR_OK ? "" : failure.text);
@@ -351,8 +317,8 @@ static enum tr_status deliver(struct worker *w, struct tr_message *message, stru
     message->item = w->present.item;
     if (w->present.item.pieces == 1) {
         message->kind = TR_MSG_WHOLE;
-        TR_TRY(tr_results_commit(&w->measured, w->job, &w->present.entry, message,
-                                 w->kn->description, err));
+        TR_TRY(tr_results_commit(&w->measured, w->job, &w->present.entry, w->present.traced,
+                                 message, w->kn->description, err));
         return tell(w, message, NULL, err);
     }
     bool complete = message->status == TR_OK;
@@ -371,14 +337,21 @@ static enum tr_status ask_and_wait(struct worker *w, struct tr_err *err) {
     return TR_OK;
 }
 
+static void take_next(struct worker *w) {
+    tr_assignment_free(&w->present);
+    tr_item_passes_free(&w->passes);
+    w->present = w->next;
+    w->passes = w->next_passes;
+    w->next = (struct tr_assignment){0};
+    w->next_passes = (struct tr_item_passes){0};
+}
+
 static enum tr_status work(struct worker *w, struct tr_err *err) {
     TR_TRY(tr_slab_reader_open(&w->reader, w->kn, w->job->first.largest_slab, w->fit.slabs, err));
     TR_TRY(ask_and_wait(w, err));
     while (w->next.next == DIST_ITEM) {
         struct tr_message message = {0};
-        tr_assignment_free(&w->present);
-        w->present = w->next;
-        w->next = (struct tr_assignment){0};
+        take_next(w);
         enum tr_status status = run_item(w, &message, err);
         if (status == TR_OK)
             status = deliver(w, &message, err);
@@ -397,6 +370,8 @@ enum tr_status tr_worker_run(const struct tr_job *job, struct kn_backend *kn, st
     free_forward(&worker);
     tr_assignment_free(&worker.present);
     tr_assignment_free(&worker.next);
+    tr_item_passes_free(&worker.passes);
+    tr_item_passes_free(&worker.next_passes);
     if (status != TR_OK) {
         struct tr_message message = {.kind = TR_MSG_FATAL, .status = status};
         struct tr_err ignored;
