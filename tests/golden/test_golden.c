@@ -61,6 +61,13 @@ static const struct {
 };
 static const struct tolerance span = {0, 1e-5};
 
+// Costs of leaving out one sublayer: means over all sequences.
+static const struct {
+    const char *key;
+    enum tr_variable_id id;
+} costs[] = {{"nll", TR_V_DROP_NLL}, {"kl", TR_V_DROP_KL}};
+static const struct tolerance cost = {0, 1e-5}, cost_cuda = {0, 1e-4};
+
 static bool on_cuda;
 
 struct tally {
@@ -199,6 +206,50 @@ static long compare_spans(const struct subject *s, const json_t *golden) {
     return s->tally->compared - compared;
 }
 
+static double mean_of(const double *values, int64_t count) {
+    double sum = 0;
+    for (int64_t i = 0; i < count; i++)
+        sum += values[i];
+    return sum / (double)count;
+}
+
+// truth: [layer]{"nll", "kl"} of one module.
+static void compare_removals(const struct subject *s, enum tr_module module, const json_t *truth,
+                             size_t which) {
+    double *found = as_doubles(s, costs[which].id);
+    int64_t rows = s->layout->cost_sequences;
+    if (!found)
+        return;
+    if ((int64_t)json_array_size(truth) != s->layout->layers)
+        complain(s->tally, "%s: golden costs of %zu layers", s->name, json_array_size(truth));
+    for (size_t layer = 0; layer < json_array_size(truth); layer++) {
+        char what[256];
+        const json_t *number = json_object_get(json_array_get(truth, layer), costs[which].key);
+        snprintf(what, sizeof what, "%s without %s %zu: %s", s->name, tr_module_names[module],
+                 layer, costs[which].key);
+        compare(s->tally, what,
+                mean_of(found + ((int64_t)layer * TR_MODULES + module) * rows, rows),
+                json_number_value(number), on_cuda ? cost_cuda : cost);
+    }
+    free(found);
+}
+
+// Golden costs are of all sequences, and so is the loss of the whole model: the traced one's bits.
+static void compare_costs(const struct subject *s, const json_t *golden) {
+    const json_t *removed = json_object_get(golden, "drop_one");
+    size_t bytes = (size_t)s->layout->sequences * sizeof(double);
+    if (s->layout->cost_sequences != s->layout->sequences)
+        complain(s->tally, "%s: costs on %lld sequences", s->name,
+                 (long long)s->layout->cost_sequences);
+    else if (memcmp(s->row->data[TR_V_BASE_NLL], s->row->data[TR_V_NLL], bytes))
+        complain(s->tally, "%s: the base's loss is not the traced one", s->name);
+    else
+        for (int m = TR_ATTN; m <= TR_MLP; m++)
+            for (size_t i = 0; i < sizeof costs / sizeof *costs; i++)
+                compare_removals(s, (enum tr_module)m, json_object_get(removed, tr_module_names[m]),
+                                 i);
+}
+
 // One checkpoint of a series; the last one's golden also has sequence 0 of attn and mlp by token.
 static void compare_checkpoint(const struct subject *s, const json_t *golden) {
     for (int m = 0; m < TR_MODULES; m++) {
@@ -211,6 +262,8 @@ static void compare_checkpoint(const struct subject *s, const json_t *golden) {
     if (s->layout->span_tokens && !compare_spans(s, golden))
         complain(s->tally, "%s: no golden spans over %lld tokens", s->name,
                  (long long)s->layout->span_tokens);
+    if (s->layout->cost_sequences)
+        compare_costs(s, golden);
     const json_t *tokens = json_object_get(golden, "per_token_sequence0");
     for (int m = 0; tokens && s->layout->per_token && m < TR_BLOCK; m++)
         compare_module(s, &per_token, (enum tr_module)m,
@@ -281,7 +334,9 @@ static void check_store(struct tally *tally, const char *store, const char *gold
     } else {
         const char *name;
         json_t *checkpoint;
-        json_object_foreach(json_object_get(golden, "checkpoints"), name, checkpoint)
+        bool has_costs = tr_trace_info(trace)->layout.cost_sequences > 0;
+        json_object_foreach(json_object_get(golden, "checkpoints"), name,
+                            checkpoint) if (!has_costs || json_object_get(checkpoint, "drop_one"))
             check_row(tally, trace, name, checkpoint, true);
     }
     tr_trace_close(trace);
@@ -335,6 +390,21 @@ static void trace_folders(struct tally *tally, const char *program, const char *
         complain(tally, "trace-ckpts ended with %d, output %s", code, store);
 }
 
+// Which of the folders has golden costs.
+static int with_golden_costs(const char *golden_path, char *const *folders, int count) {
+    json_t *golden, *checkpoint;
+    const char *name;
+    int found = 0;
+    if (tr_json_load(&golden, golden_path, JSON_LIMIT, NULL) != TR_OK)
+        abort();
+    json_object_foreach(
+        json_object_get(golden, "checkpoints"), name,
+        checkpoint) for (int i = 0; i < count && json_object_get(checkpoint, "drop_one");
+                         i++) if (strcmp(strrchr(folders[i], '/') + 1, name) == 0) found = i;
+    json_decref(golden);
+    return found;
+}
+
 // The text; or the tokens, with spans over all of them and then over every fourth, the default.
 static void check_series(struct tally *tally, const char *program, const char *store,
                          const char *series, const char *text) {
@@ -343,9 +413,13 @@ static void check_series(struct tally *tally, const char *program, const char *s
     char *tokens = join(series, "tokens.npy"), *golden = join(series, "golden.json");
     const char *from_text[] = {"--text", text, "--samples", "16", "--seq-len", "256", NULL};
     const char *all_spans[] = {"--tokens", tokens, "--spans", "--span-tokens", "4096", NULL};
+    const char *with_costs[] = {"--tokens", tokens, "--cost", "attn,mlp", NULL};
     const char *from_tokens[] = {"--tokens", tokens, "--per-token", "--spans", NULL};
     if (!text) {
         trace_folders(tally, program, store, all_spans, folders, count);
+        check_store(tally, store, golden, NULL);
+        int last = with_golden_costs(golden, folders, count);
+        trace_folders(tally, program, store, with_costs, folders + last, 1);
         check_store(tally, store, golden, NULL);
     }
     trace_folders(tally, program, store, text ? from_text : from_tokens, folders, count);
