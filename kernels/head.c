@@ -4,47 +4,82 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "check.h"
-
-// `count` copies of a value of `size` bytes at `to`, memory of the backend. Waits.
-static enum kn_status fill(struct kn_backend *kn, void *to, const void *value, size_t size,
-                           int64_t count) {
-    size_t bytes = (size_t)count * size;
-    char *host = malloc(bytes ? bytes : 1);
-    if (!host)
-        return KN_ENOMEM;
-    for (size_t at = 0; at < bytes; at += size)
-        memcpy(host + at, value, size);
-    enum kn_status status = kn->ops->upload(kn, to, host, bytes);
-    if (status == KN_OK)
-        status = kn->ops->sync(kn);
-    free(host);
-    return status;
-}
 
 static const double zero = 0, lowest = (double)-INFINITY;
 static const int32_t no_id = -1;
 
+// What the sums begin with, on the host, for `rows` rows: filled once for all streams.
+struct beginning {
+    double *zeros, *lowest; // [rows]
+    int32_t *no_ids;        // [rows]
+    int64_t rows;
+};
+
+static void end_beginning(struct beginning *b) {
+    free(b->zeros);
+    free(b->lowest);
+    free(b->no_ids);
+}
+
+static bool make_beginning(struct beginning *b, int64_t rows) {
+    size_t count = rows > 0 ? (size_t)rows : 1;
+    *b = (struct beginning){.zeros = malloc(count * sizeof zero),
+                            .lowest = malloc(count * sizeof lowest),
+                            .no_ids = malloc(count * sizeof no_id),
+                            .rows = rows};
+    bool made = b->zeros && b->lowest && b->no_ids;
+    for (int64_t i = 0; made && i < rows; i++) {
+        b->zeros[i] = zero;
+        b->lowest[i] = lowest;
+        b->no_ids[i] = no_id;
+    }
+    return made;
+}
+
+static enum kn_status copy_doubles(struct kn_backend *kn, double *to, const double *from,
+                                   const struct beginning *b) {
+    return kn->ops->upload(kn, to, from, (size_t)b->rows * sizeof *to);
+}
+
+static enum kn_status begin_loss(struct kn_backend *kn, const struct kn_head_candidate *stream,
+                                 const struct beginning *b) {
+    KN_TRY(copy_doubles(kn, stream->maximum, b->lowest, b));
+    KN_TRY(copy_doubles(kn, stream->sum, b->zeros, b));
+    return copy_doubles(kn, stream->target, b->zeros, b);
+}
+
+static enum kn_status begin_stream(struct kn_backend *kn, const struct kn_head_candidate *stream,
+                                   const struct beginning *b) {
+    KN_TRY(begin_loss(kn, stream, b));
+    KN_TRY(kn->ops->upload(kn, stream->best, b->no_ids, (size_t)b->rows * sizeof no_id));
+    KN_TRY(copy_doubles(kn, stream->best_logit, b->lowest, b));
+    return stream->cross ? copy_doubles(kn, stream->cross, b->zeros, b) : KN_OK;
+}
+
 enum kn_status kn_loss_begin(struct kn_backend *kn, const struct kn_loss *op) {
-    KN_TRY(fill(kn, op->maximum, &lowest, sizeof lowest, op->x.rows));
-    KN_TRY(fill(kn, op->sum, &zero, sizeof zero, op->x.rows));
-    return fill(kn, op->target, &zero, sizeof zero, op->x.rows);
+    struct kn_divergence alone = {.base = *op};
+    struct kn_head_candidate stream = kn_head_stream(&alone, 0);
+    struct beginning b;
+    enum kn_status status = make_beginning(&b, op->x.rows) ? KN_OK : KN_ENOMEM;
+    if (status == KN_OK)
+        status = begin_loss(kn, &stream, &b);
+    if (status == KN_OK)
+        status = kn->ops->sync(kn);
+    end_beginning(&b);
+    return status;
 }
 
 enum kn_status kn_divergence_begin(struct kn_backend *kn, const struct kn_divergence *op) {
-    for (int64_t i = 0; i <= op->candidates; i++) {
+    struct beginning b;
+    enum kn_status status = make_beginning(&b, op->base.x.rows) ? KN_OK : KN_ENOMEM;
+    for (int64_t i = 0; i <= op->candidates && status == KN_OK; i++) {
         struct kn_head_candidate stream = kn_head_stream(op, i);
-        struct kn_loss loss = op->base;
-        loss.maximum = stream.maximum;
-        loss.sum = stream.sum;
-        loss.target = stream.target;
-        KN_TRY(kn_loss_begin(kn, &loss));
-        KN_TRY(fill(kn, stream.best, &no_id, sizeof no_id, loss.x.rows));
-        KN_TRY(fill(kn, stream.best_logit, &lowest, sizeof lowest, loss.x.rows));
-        if (i > 0)
-            KN_TRY(fill(kn, stream.cross, &zero, sizeof zero, loss.x.rows));
+        status = begin_stream(kn, &stream, &b);
     }
-    return KN_OK;
+    if (status == KN_OK)
+        status = kn->ops->sync(kn);
+    end_beginning(&b);
+    return status;
 }

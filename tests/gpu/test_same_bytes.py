@@ -27,7 +27,8 @@ def check(programs, root, device, dtype, folders):
     stores = []
     for index, launcher in enumerate(commands(programs)):
         stores.append(f"{root}/{index}.h5")
-        harness.run(*launcher, programs["trace-ckpts"], *options, "--per-token", "--fresh", "-o",
+        harness.run(*launcher, programs["trace-ckpts"], *options, "--per-token", "--cost", "attn,mlp",
+                    "--cost-samples", "32", "--fresh", "-o",
                     stores[-1], "--ckpts", *folders, env=harness.environment(None)).expect(0)
         harness.run(programs["same_store"], stores[-1], stores[0]).expect(0)
     return f"{len(stores)} runs"

@@ -16,6 +16,10 @@ from harness import check
 LAUNCHER_SETTINGS = ("OMPI_MCA_hwloc_base_binding_policy", "OMPI_MCA_rmaps_base_oversubscribe")
 
 
+# On one micro-batch of two rows: candidates are split, too.
+COSTS = ("--cost", "attn,mlp,block", "--cost-samples", "2")
+
+
 class Comparison:
     """Runs over the same checkpoints, each compared with the first one."""
 
@@ -49,13 +53,25 @@ def default_binding(programs, comparison):
 
 def three_checkpoints(programs, root, folders):
     """Fewer checkpoints than ranks: they are split. The last micro-batch is not a whole one."""
-    comparison = Comparison(programs, root, folders[:3], "--samples", "6")
+    comparison = Comparison(programs, root, folders[:3], "--samples", "6", *COSTS)
     comparison.run([], harness.environment(1))
     for ranks in (1, 2, 4):
         for threads in (1, 2, 3):
             comparison.ranks(ranks, threads)
     default_binding(programs, comparison)
     comparison.run([], harness.environment(None))
+    return f"{comparison.runs} runs"
+
+
+def costs_afterwards(programs, root, folders):
+    """A store that gains costs later, by however many ranks, is the one that was traced with them."""
+    comparison = Comparison(programs, root, folders[:2], "--samples", "6", *COSTS)
+    comparison.run([], harness.environment(1))
+    plain = [part for part in comparison.arguments if part not in COSTS]
+    for ranks in (1, 3):
+        out = f"{root}/{comparison.runs}.h5"
+        harness.run(programs["trace-ckpts"], *plain, "-o", out).expect(0)
+        comparison.ranks(ranks, 1)
     return f"{comparison.runs} runs"
 
 
@@ -75,7 +91,7 @@ def main():
     check(len(folders) >= 3, "no series in", series)
     cases = []
     with harness.scratch() as root:
-        for case in (three_checkpoints, whole_series):
+        for case in (three_checkpoints, costs_afterwards, whole_series):
             here = os.path.join(root, case.__name__)
             os.mkdir(here)
             cases.append((case.__name__.replace("_", " "),

@@ -8,7 +8,8 @@ static struct tr_forward_options options_of(const struct model_run *run, bool pe
                                        .max_sequences = run->calibration.sequences,
                                        .micro_batch = 1,
                                        .head = run->wanted.head,
-                                       .per_token = per_token};
+                                       .per_token = per_token,
+                                       .divergences = run->wanted.head};
 }
 
 enum tr_status model_run_open(struct model_run *run, struct kn_backend *kn, const char *folder,
@@ -32,6 +33,13 @@ enum tr_status model_run_open(struct model_run *run, struct kn_backend *kn, cons
 enum tr_status model_run_streams(const struct model_run *run, struct tr_streams **streams_p,
                                  struct tr_err *err) {
     struct tr_forward_options options = options_of(run, true);
+    return tr_streams_new(streams_p, run->kn, &run->loaded.config, &options, err);
+}
+
+enum tr_status model_run_fork(const struct model_run *run, struct tr_streams **streams_p,
+                              struct tr_err *err) {
+    struct tr_forward_options options = options_of(run, false);
+    options.losses_only = true;
     return tr_streams_new(streams_p, run->kn, &run->loaded.config, &options, err);
 }
 

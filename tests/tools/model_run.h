@@ -37,6 +37,10 @@ enum tr_status model_run_steps(struct model_run *run, const struct tr_weight_sou
 enum tr_status model_run_streams(const struct model_run *run, struct tr_streams **streams_p,
                                  struct tr_err *err);
 
+// Streams of a candidate that forks: what it makes of the rows in the end is all that is measured.
+enum tr_status model_run_fork(const struct model_run *run, struct tr_streams **streams_p,
+                              struct tr_err *err);
+
 void model_run_close(struct model_run *run);
 
 #endif

@@ -18,7 +18,7 @@
 #include "fake_device.h"
 #include "model_run.h"
 
-enum { MAX_VALUES = 1 << 21 };
+enum { MAX_VALUES = 1 << 21, MAX_TOKENS = 1 << 14 };
 
 static struct tr_err err;
 
@@ -35,6 +35,10 @@ struct seen {
     size_t size;
     int64_t products[TR_SLAB_HEAD + 1][64]; // by kind of slab and layer
     int64_t absent[TR_MODULES];
+    double losses[MAX_TOKENS]; // [tokens]
+    int64_t tokens;
+    double largest; // divergence of a token
+    int64_t positions, agreements;
 };
 
 static void keep(struct seen *seen, const void *bytes, int64_t count, size_t size) {
@@ -56,8 +60,26 @@ static void on_tap(void *user, const struct tr_tap *tap) {
     }
 }
 
+static void keep_losses(struct seen *seen, const double *losses, int64_t count) {
+    assert_true(count <= MAX_TOKENS);
+    keep(seen, losses, count, sizeof *losses);
+    memcpy(seen->losses, losses, (size_t)count * sizeof *losses);
+    seen->tokens = count;
+}
+
 static void on_loss(void *user, const struct tr_loss_tap *tap) {
-    keep(user, tap->loss, tap->sequences * tap->seq_len, sizeof *tap->loss);
+    keep_losses(user, tap->loss, tap->sequences * tap->seq_len);
+}
+
+static void on_divergence(void *user, const struct tr_divergence_tap *tap) {
+    struct seen *seen = user;
+    keep_losses(seen, tap->loss, tap->sequences * tap->seq_len);
+    for (int64_t i = 0; i < tap->sequences * tap->seq_len; i++) {
+        assert_true(tap->divergence[i] > -1e-6);
+        seen->largest = fmax(seen->largest, fabs(tap->divergence[i]));
+        seen->agreements += tap->agrees[i];
+        seen->positions++;
+    }
 }
 
 static void on_slab(void *user, int64_t index) {
@@ -77,8 +99,12 @@ static enum tr_status on_product(void *user, struct kn_backend *kn,
 
 static struct tr_taps taps_of(struct seen *seen) {
     *seen = (struct seen){0};
-    return (struct tr_taps){
-        .user = seen, .tap = on_tap, .loss = on_loss, .slab = on_slab, .product = on_product};
+    return (struct tr_taps){.user = seen,
+                            .tap = on_tap,
+                            .loss = on_loss,
+                            .divergence = on_divergence,
+                            .slab = on_slab,
+                            .product = on_product};
 }
 
 static void assert_same(const struct seen *a, const struct seen *b, const char *folder) {
@@ -151,6 +177,49 @@ static void check_candidates(struct kn_backend *kn, const char *folder, const ch
     tr_drop_set_free(&drop);
 }
 
+static void check_losses(const struct seen *alone, const struct seen *fork, const char *folder) {
+    if (!fork->tokens || alone->tokens != fork->tokens ||
+        memcmp(alone->losses, fork->losses, (size_t)fork->tokens * sizeof *fork->losses))
+        fail_msg("%s: a fork has other losses", folder);
+}
+
+// Candidates that fork beside the whole model: the losses that they have alone, and no product that
+// the whole model has done for them. The empty set is the whole model, exactly.
+static void check_forks(struct kn_backend *kn, const char *folder) {
+    enum { FORKS = 4 };
+    static const char *const texts[FORKS] = {"", "attn:1", "mlp:0", "block:1"};
+    static struct seen alone[FORKS], forked[FORKS];
+    struct model_run m;
+    struct tr_resident *resident;
+    struct tr_drop_set drops[FORKS];
+    struct tr_streams *streams[FORKS];
+    struct tr_taps taps[1 + FORKS] = {taps_of(&seen)};
+    struct tr_candidate all[1 + FORKS] = {{.taps = &taps[0]}};
+    OK(model_run_open(&m, kn, folder, NULL, (struct tr_wanted){.head = true}, true, &err));
+    OK(tr_resident_open(&resident, kn, folder, &m.wanted, &err));
+    for (int i = 0; i < FORKS; i++) {
+        OK(tr_drop_set_parse(&drops[i], texts[i], &err));
+        stream(kn, folder, &drops[i], &alone[i]);
+        OK(model_run_fork(&m, &streams[i], &err));
+        taps[1 + i] = taps_of(&forked[i]);
+        all[1 + i] = (struct tr_candidate){streams[i], &drops[i], &taps[1 + i], true};
+    }
+    all[0].streams = m.streams;
+    struct tr_weight_source source = tr_resident_source(resident);
+    OK(model_run_steps(&m, &source, all, 1 + FORKS, 0, 0, &err));
+    assert_same(&expected, &seen, folder);
+    for (int i = 0; i < FORKS; i++) {
+        check_losses(&alone[i], &forked[i], folder);
+        assert_true(i == 0 ? forked[i].largest == 0 : forked[i].largest > 0);
+        assert_true(i > 0 || forked[i].agreements == forked[i].positions);
+        assert_int_equal(forked[i].products[TR_SLAB_ATTN][0], 0);
+        tr_streams_free(streams[i]);
+        tr_drop_set_free(&drops[i]);
+    }
+    tr_resident_close(resident);
+    model_run_close(&m);
+}
+
 static void every_way_gives_the_same_bits(void **state) {
     (void)state;
     static const char *const root = "tests/golden/forward";
@@ -170,6 +239,7 @@ static void every_way_gives_the_same_bits(void **state) {
         check_candidates(kn, folder, "attn:0");
         check_candidates(kn, folder, "mlp:1");
         check_candidates(kn, folder, "block:0 attn:1");
+        check_forks(kn, folder);
         models++;
     }
     free(entries);
@@ -188,6 +258,7 @@ static void a_late_device_gives_the_same_bits(void **state) {
         assert_non_null(device);
         check_resident(device, folder);
         check_candidates(device, folder, "attn:0 mlp:1");
+        check_forks(device, folder);
         device->ops->close(device);
     }
     kn->ops->close(kn);

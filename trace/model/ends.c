@@ -174,14 +174,14 @@ enum tr_status tr_step_heads(struct tr_forward *f, const struct tr_batch *batche
 }
 
 static enum tr_status download_losses(struct tr_forward *f, const struct tr_streams *s,
-                                      int64_t tokens, struct tr_err *err) {
+                                      bool is_candidate, int64_t tokens, struct tr_err *err) {
     const struct kn_ops *ops = f->kn->ops;
     double *to = s->losses;
     size_t bytes = (size_t)tokens * sizeof *to;
     KN_TRY(ops->download(f->kn, to, s->maximum, bytes), "copying losses");
     KN_TRY(ops->download(f->kn, to + tokens, s->sum, bytes), "copying losses");
     KN_TRY(ops->download(f->kn, to + 2 * tokens, s->target, bytes), "copying losses");
-    if (s->cross)
+    if (is_candidate)
         KN_TRY(ops->download(f->kn, to + 3 * tokens, s->cross, bytes), "copying divergences");
     if (s->best)
         KN_TRY(ops->download(f->kn, s->bests, s->best, (size_t)tokens * sizeof *s->bests),
@@ -190,25 +190,23 @@ static enum tr_status download_losses(struct tr_forward *f, const struct tr_stre
     return TR_OK;
 }
 
-// The logarithm of what softmax divides by.
-static double log_sum(const struct tr_streams *s, int64_t tokens, int64_t i) {
-    return s->losses[i] + log(s->losses[tokens + i]);
-}
-
-// loss = maximum + log(sum) - target.
+// loss = log_sum - target, log_sum = maximum + log(sum), the logarithm of what softmax divides by;
+// it takes the place of the maximum.
 static void finish_losses(const struct tr_streams *s, int64_t tokens, int64_t seq_len) {
-    double *target = s->losses + 2 * tokens;
-    for (int64_t i = 0; i < tokens; i++)
-        target[i] = (i + 1) % seq_len ? log_sum(s, tokens, i) - target[i] : NAN;
+    double *log_sum = s->losses, *sum = log_sum + tokens, *target = sum + tokens;
+    for (int64_t i = 0; i < tokens; i++) {
+        log_sum[i] += log(sum[i]);
+        target[i] = (i + 1) % seq_len ? log_sum[i] - target[i] : NAN;
+    }
 }
 
 // KL(base || candidate) = cross / sum_base + log_sum - log_sum_base, see struct kn_divergence.
 static void finish_divergences(const struct tr_streams *s, const struct tr_streams *base,
                                int64_t tokens) {
     double *cross = s->losses + 3 * tokens;
+    const double *sum_base = base->losses + tokens;
     for (int64_t i = 0; i < tokens; i++) {
-        double difference = log_sum(s, tokens, i) - log_sum(base, tokens, i);
-        cross[i] = cross[i] / base->losses[tokens + i] + difference;
+        cross[i] = cross[i] / sum_base[i] + (s->losses[i] - base->losses[i]);
         s->bests[i] = s->bests[i] >= 0 && s->bests[i] == base->bests[i];
     }
 }
@@ -218,9 +216,10 @@ enum tr_status tr_step_losses(struct tr_forward *f, const struct tr_batch *b, st
     int64_t seq_len = f->options.seq_len, sequences = f->end - f->begin;
     int64_t tokens = sequences * seq_len;
     const double *loss = s->losses + 2 * tokens;
-    TR_TRY(download_losses(f, s, tokens, err));
+    bool is_candidate = f->options.divergences && s != b->base;
+    TR_TRY(download_losses(f, s, is_candidate, tokens, err));
     finish_losses(s, tokens, seq_len);
-    if (s == b->base || !f->options.divergences) {
+    if (!is_candidate) {
         struct tr_loss_tap tap = {f->begin, sequences, seq_len, loss};
         b->taps->loss(b->taps->user, &tap);
         return TR_OK;

@@ -54,7 +54,7 @@ struct tr_streams {
     int pending_layer;            // whose sums arrive, -1: none
     bool pending_has[TR_MODULES]; // which of its residual adds there are
     int64_t layers_summed;        // ever
-    double *losses;               // [4, T]: maximum, sum, target and then the loss, cross
+    double *losses;               // [4, T]: maximum, sum, target, cross; then what they make
     int32_t *bests;               // [T]
     struct tr_routes routes;
     bool is_gated; // the layer's shared expert has a gate
