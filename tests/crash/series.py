@@ -10,10 +10,11 @@ from harness import check
 
 
 class Series:
-    """`count` tiny checkpoints and a token file in `root`, and the store of an undisturbed run."""
+    """`count` tiny checkpoints and a token file in `root`, and the store of an undisturbed run with
+    these options."""
 
-    def __init__(self, programs, root, count, rows, seq_len, **shape):
-        self.programs, self.root = programs, root
+    def __init__(self, programs, root, count, rows, seq_len, options=(), **shape):
+        self.programs, self.root, self.options = programs, root, options
         self.work = root + "/work"
         self.out = self.work + "/out.h5"
         self.clean = root + "/clean.h5"
@@ -24,7 +25,7 @@ class Series:
 
     def command(self, out):
         return [self.programs["trace-ckpts"], "--ckpts", *self.folders, "-o", out, "--tokens",
-                self.root + "/ids.jsonl", "--publish", "0"]
+                self.root + "/ids.jsonl", "--publish", "0", *self.options]
 
     def start_anew(self):
         shutil.rmtree(self.work)

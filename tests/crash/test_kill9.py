@@ -132,8 +132,9 @@ def main():
                    for name, fallback in (("kills", "8"), ("seed", "1")))
     with harness.scratch() as root:
         # An odd number of checkpoints over two micro-batches: the last one is split.
-        series = Series(programs, root, 73, 64, 32, num_hidden_layers=1, hidden_size=8,
-                        num_attention_heads=1, intermediate_size=8)
+        series = Series(programs, root, 73, 64, 32, options=("--cost", "attn,mlp"),
+                        num_hidden_layers=1, hidden_size=8, num_attention_heads=1,
+                        intermediate_size=8)
         return harness.run_cases(
             [("kill -9", lambda: under_fire(series, programs, kills, seed))])
 

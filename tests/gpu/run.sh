@@ -3,13 +3,13 @@
 # Runs GPU tests and benches by stages, each within a time limit; OUT/run.log keeps what they say:
 #   tests/gpu/run.sh OUT [STAGE...]
 # Stages: build; ops sanitize golden oracle bytes, the default; stages (a table of ops);
-# floor-SHAPE peers-SHAPE trace-SHAPE bench-SHAPE (SHAPE 160m, 1.4b, 7b, olmoe); eight; 70b. Builds
-# into build/cuda when asked or when nothing is there. Environment: PYTHON (python3, with numpy,
-# torch and transformers), FIXTURES (.fixtures, from tests/oracle/make_gpu_fixtures.py), BENCH_FLAGS
-# (--quick).
+# floor-SHAPE peers-SHAPE trace-SHAPE bench-SHAPE costs-SHAPE (SHAPE 160m, 1.4b, 7b, olmoe); eight;
+# 70b. Builds into build/cuda when asked or when nothing is there. Environment: PYTHON (python3, with
+# numpy, torch and transformers), FIXTURES (.fixtures, from tests/oracle/make_gpu_fixtures.py),
+# BENCH_FLAGS (--quick), COST_ROWS (32).
 set -uo pipefail
 
-(($#)) || { sed -n '3,9s/^# \{0,1\}//p' "$0"; exit 2; }
+(($#)) || { sed -n '3,10s/^# \{0,1\}//p' "$0"; exit 2; }
 mkdir -p "$1"
 out=$(realpath "$1")
 shift
@@ -69,6 +69,8 @@ oracle() {
   local check=("$python" tests/oracle/check_gpu.py trace-ckpts=$bin/trace-ckpts
     store_json=$bin/store_json) failed=0
   limited 240 "${check[@]}" series=tests/series out="$out/series.csv" || failed=1
+  limited 120 "$python" tests/oracle/check_gpu_costs.py trace-ckpts=$bin/trace-ckpts \
+    store_json=$bin/store_json series=tests/series out="$out/costs-series.csv" || failed=1
   [[ ! -d $fixtures ]] ||
     limited 420 "${check[@]}" fixtures="$fixtures" out="$out/families.csv" || failed=1
   return $failed
@@ -101,6 +103,8 @@ run_stage() {
     trace-*) bench 240 "$shape" make,floor,trace,trace-nll,floor ;;
     bench-*) bench 420 "$shape" make,ceilings,floor,plain,careful,trace,trace-nll,floor ;;
     eight) bench 300 7b make,eight ;;
+    costs-*) limited 240 "$python" tests/bench/bench_costs.py --trace $bin/trace-ckpts \
+      --shape "$shape" --out "$out" --rows "${COST_ROWS:-32}" ;;
     70b) bench 420 70b make,floor,limited --rows 256 ;;
     *) echo "no stage $1" >&2; return 2 ;;
   esac

@@ -4,7 +4,8 @@
     test_forward.py --trace build/release/bin/trace-ckpts [--count 10] [--seed 1] [--family llama]
 
 The last configuration of each family is traced once more without random sublayers (--drop) and
-compared with a model in which those add nothing; what is left out must be NaN.
+compared with a model in which those add nothing; what is left out must be NaN. Three random
+sublayers of it are left out alone, too, and what that costs (--cost) is compared.
 
 Per-token importance of attn, mlp and block must agree within 2e-5 relative + 1e-9, the loss of each
 sequence within 1e-5 nats.
@@ -22,6 +23,7 @@ import numpy as np
 import torch
 from transformers.utils import logging
 
+import removal
 from families import FAMILIES
 from family import draw_cases
 from reference import MODULES, compute_truth, make_model
@@ -40,8 +42,9 @@ def read_store(path):
 
 
 def trace(program, folder, store, *options):
-    command = [program, "--ckpts", folder, "--tokens", folder / "tokens.npy", "--per-token",
-               "--fresh", "-q", "-o", store, *options]
+    tokens = () if "--tokens" in options else ("--tokens", folder / "tokens.npy")
+    command = [program, "--ckpts", folder, *tokens, "--per-token", "--fresh", "-q", "-o", store,
+               *options]
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
     if done.returncode != 0:
         raise ValueError(f"trace-ckpts ended with {done.returncode}: {done.stderr.strip()}")
@@ -103,6 +106,24 @@ def check(case, program, folder, drops):
         print(f"    without {text}", flush=True)
         truth = compute_truth(case, model, tokens, drop)
         ok &= agree(program, model, folder / "drop.h5", truth, "--drop", text)
+        ok &= costs_agree(case, program, model, folder / "costs.h5", tokens, len(truth.importance))
+    return ok
+
+
+def costs_agree(case, program, model, store, tokens, layers):
+    """Whether leaving out three random sublayers, each alone, costs what it does in truth."""
+    generator = np.random.default_rng(case.seed + 1)
+    all_of_them = [(module, layer) for module in removal.MODULES for layer in range(layers)]
+    singles = [all_of_them[i] for i in generator.permutation(len(all_of_them))[:3]]
+    try:
+        trace(program, model, store, "--cost", "attn,mlp", "--cost-samples", len(tokens))
+        share, words = removal.compare(store, case, model, tokens, singles)
+    except (ValueError, KeyError, OSError) as problem:
+        print(f"    FAILED: {problem}", flush=True)
+        return False
+    ok = share <= 1
+    print(f"    costs off by: {words}: {share:.3f} of the tolerance{'' if ok else '  FAILED'}",
+          flush=True)
     return ok
 
 
