@@ -113,8 +113,13 @@ static const struct option_row rows[] = {
      "divergence and agreement of the next token. A store that was traced without gains it by the "
      "same command",
      OPTION_TEXT, SETS(cost)},
+    {"drop-sets", 0, "FILE",
+     "Also measure what leaving out whole sets costs: lines such as \"lowest: attn:7,6 mlp:3\" or "
+     "\"plan: @plan.json\"",
+     OPTION_TEXT, SETS(drop_sets)},
     {"cost-samples", 0, "N",
-     "With --cost: on N rows, rounded up to whole micro-batches (default: so many that costs take "
+     "With --cost or --drop-sets: on N rows, rounded up to whole micro-batches (default: so many "
+     "that costs take "
      "about four times the trace, at least 32)",
      OPTION_WHOLE, SETS(cost_samples), 1, LARGEST},
     {"dry-run", 0, NULL, "Print the plan and stop", OPTION_FLAG, SETS(dry_run)},
@@ -152,10 +157,10 @@ static const char *contradiction(const struct tr_run_settings *s) {
         return "--span-tokens needs --spans";
     if (!s->spans && s->drift_tokens)
         return "--drift-tokens needs --spans";
-    if (!s->cost && s->cost_samples)
-        return "--cost-samples needs --cost";
-    if (s->cost && s->no_nll)
-        return "--cost compares losses, and --no-nll leaves them out";
+    if (!s->cost && !s->drop_sets && s->cost_samples)
+        return "--cost-samples needs --cost or --drop-sets";
+    if ((s->cost || s->drop_sets) && s->no_nll)
+        return "costs compare losses, and --no-nll leaves them out";
     return NULL;
 }
 

@@ -18,6 +18,7 @@ LAUNCHER_SETTINGS = ("OMPI_MCA_hwloc_base_binding_policy", "OMPI_MCA_rmaps_base_
 
 # On one micro-batch of two rows: candidates are split, too.
 COSTS = ("--cost", "attn,mlp,block", "--cost-samples", "2")
+SETS = "half: attn:1,3 mlp:0,2\nblocks: block:1,2\nnothing:\n"
 
 
 class Comparison:
@@ -65,12 +66,21 @@ def three_checkpoints(programs, root, folders):
 
 def costs_afterwards(programs, root, folders):
     """A store that gains costs later, by however many ranks, is the one that was traced with them."""
-    comparison = Comparison(programs, root, folders[:2], "--samples", "6", *COSTS)
+    sets = root + "/sets.txt"
+    with open(sets, "w", encoding="ascii") as file:
+        file.write(SETS)
+    comparison = Comparison(programs, root, folders[:2], "--samples", "6", *COSTS, "--drop-sets",
+                            sets)
     comparison.run([], harness.environment(1))
-    plain = [part for part in comparison.arguments if part not in COSTS]
+    whole = comparison.arguments
+    steps = ([part for part in whole if part not in (*COSTS, "--drop-sets", sets)],
+             [part for part in whole if part not in ("--drop-sets", sets)],
+             [part for part in whole if part not in COSTS])
     for ranks in (1, 3):
         out = f"{root}/{comparison.runs}.h5"
-        harness.run(programs["trace-ckpts"], *plain, "-o", out).expect(0)
+        for step in steps[:ranks]:
+            harness.run(programs["trace-ckpts"], *step, "-o", out).expect(0)
+        comparison.arguments = steps[2] if ranks == 3 else whole
         comparison.ranks(ranks, 1)
     return f"{comparison.runs} runs"
 

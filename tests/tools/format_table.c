@@ -27,7 +27,8 @@ static const char *when(const struct tr_variable *variable) {
     } options[] = {{{.nll = true}, "not with `--no-nll`"},
                    {{.per_token = true}, "with `--per-token`"},
                    {{.span_tokens = 1}, "with `--spans`"},
-                   {{.cost_sequences = 1}, "with `--cost`"}};
+                   {{.cost_sequences = 1}, "with `--cost`"},
+                   {{.cost_sequences = 1, .drop_sets = 1}, "with `--drop-sets`"}};
     for (size_t i = 0; variable->present && i < sizeof options / sizeof *options; i++)
         if (variable->present(&options[i].layout))
             return options[i].words;

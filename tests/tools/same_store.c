@@ -207,7 +207,8 @@ static bool same_layout(const struct tr_layout *a, const struct tr_layout *b) {
     return a->layers == b->layers && a->sequences == b->sequences && a->seq_len == b->seq_len &&
            a->nll == b->nll && a->per_token == b->per_token && a->span_tokens == b->span_tokens &&
            a->probes == b->probes && a->channels == b->channels &&
-           a->cost_sequences == b->cost_sequences && a->cost_batch == b->cost_batch;
+           a->cost_sequences == b->cost_sequences && a->cost_batch == b->cost_batch &&
+           a->drop_sets == b->drop_sets;
 }
 
 static void compare_rows(const struct tr_trace *a, const struct tr_trace *b) {

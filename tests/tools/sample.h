@@ -49,6 +49,9 @@ static inline enum tr_status sample_info(struct tr_run_info *info, const struct 
         snprintf(digest, sizeof digest, "d%lld", (long long)i);
         TR_TRY(tr_run_info_sequence(info, i, i ? "caf\xc3\xa9.txt" : "", digest, err));
     }
+    TR_TRY(tr_run_info_sets(info, err));
+    for (int64_t i = 0; i < layout->drop_sets; i++)
+        TR_TRY(tr_run_info_set(info, i, i ? "b" : "caf\xc3\xa9", i ? "attn:1" : "", err));
     return TR_OK;
 }
 

@@ -43,6 +43,7 @@ int main(int argc, char **argv) {
     if (number[3] <= 64) {
         layout.cost_batch = (layout.sequences + 1) / 2;
         layout.cost_sequences = layout.cost_batch;
+        layout.drop_sets = 3;
     }
     double commit, publish;
     struct tr_err err;

@@ -20,7 +20,8 @@ static const struct tr_layout layout = {.layers = 3,
                                         .probes = 5,
                                         .channels = 6,
                                         .cost_sequences = 2,
-                                        .cost_batch = 1};
+                                        .cost_batch = 1,
+                                        .drop_sets = 3};
 static char out[FOLDER_PATH + 8], parts[FOLDER_PATH + 16];
 static struct tr_run_info info;
 static struct tr_err err;

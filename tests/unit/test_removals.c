@@ -14,13 +14,16 @@
 
 #include "measure/measures.h"
 
-enum { LAYERS = 2, ROWS = 4, LENGTH = 3 };
+enum { LAYERS = 2, ROWS = 4, LENGTH = 3, SETS = 2 };
+// In the place of a module.
+enum { NOTHING = TR_MODULES, SET };
 
 static const struct tr_layout layout = {.layers = LAYERS,
                                         .sequences = 8,
                                         .seq_len = LENGTH,
                                         .nll = true,
                                         .cost_sequences = ROWS,
+                                        .drop_sets = SETS,
                                         .cost_batch = 2};
 static struct tr_err err;
 
@@ -40,16 +43,28 @@ static void measure(struct tr_measured *to, int module, int layer, int64_t first
         divergence[i] = 2 * value(module, layer, at);
         agrees[i] = at % 2 == 0;
     }
-    struct tr_removal removal = {
-        (enum tr_module)module, layer, first, count, LENGTH, loss, divergence, agrees};
+    struct tr_removal removal = {.what = module == NOTHING ? TR_REMOVED_NOTHING
+                                         : module == SET   ? TR_REMOVED_SET
+                                                           : TR_REMOVED_SUBLAYER,
+                                 .module = (enum tr_module)module,
+                                 .layer = layer,
+                                 .set = layer,
+                                 .first = first,
+                                 .sequences = count,
+                                 .seq_len = LENGTH,
+                                 .loss = loss,
+                                 .divergence = divergence,
+                                 .agrees = agrees};
     tr_measured_removal(to, &removal);
 }
 
 static void measure_all(struct tr_measured *to, int64_t first, int64_t count) {
-    measure(to, TR_MODULES, 0, first, count);
+    measure(to, NOTHING, 0, first, count);
     for (int layer = 0; layer < LAYERS; layer++)
         for (int module = TR_ATTN; module <= TR_MLP; module++)
             measure(to, module, layer, first, count);
+    for (int set = 0; set < SETS; set++)
+        measure(to, SET, set, first, count);
 }
 
 static void finish(struct tr_measured *from, struct tr_row *row) {
@@ -70,7 +85,8 @@ static void means_of_a_sequence(void **state) {
     assert_true(tr_row_f64(&row, TR_V_DROP_NLL)[at] == first + 0.0625);
     assert_true(tr_row_f64(&row, TR_V_DROP_KL)[at] == 2 * (first + 0.125));
     assert_true(tr_row_f64(&row, TR_V_DROP_AGREE)[at] == 2 / 3.0);
-    assert_true(tr_row_f64(&row, TR_V_BASE_NLL)[2] == value(TR_MODULES, 0, 6) + 0.0625);
+    assert_true(tr_row_f64(&row, TR_V_BASE_NLL)[2] == value(NOTHING, 0, 6) + 0.0625);
+    assert_true(tr_row_f64(&row, TR_V_SET_KL)[ROWS + 2] == 2 * (value(SET, 1, 6) + 0.125));
     assert_true(isnan(tr_row_f64(&row, TR_V_DROP_KL)[TR_BLOCK * ROWS])); // nobody measured it
     tr_row_free(&row);
 }
@@ -97,17 +113,19 @@ static void pieces_join(void **state) {
         OK(tr_measured_new_additions(&part[i], &layout, &err));
     measure_all(&all, 0, ROWS);
     measure_all(&part[0], 0, 2);
-    measure(&part[1], TR_MODULES, 0, 2, 2);
+    measure(&part[1], NOTHING, 0, 2, 2);
     measure(&part[1], TR_ATTN, 0, 2, 2);
-    measure(&part[2], TR_MODULES, 0, 2, 2);
+    measure(&part[2], NOTHING, 0, 2, 2);
     measure(&part[2], TR_MLP, 0, 2, 2);
     measure(&part[2], TR_ATTN, 1, 2, 2);
     measure(&part[2], TR_MLP, 1, 2, 2);
+    measure(&part[2], SET, 1, 2, 2);
+    measure(&part[1], SET, 0, 2, 2);
     for (int i = 2; i >= 0; i--)
         join(&whole, &part[i]);
     finish(&all, &expected);
     finish(&whole, &joined);
-    for (enum tr_variable_id id = TR_V_BASE_NLL; id <= TR_V_DROP_AGREE; id++)
+    for (enum tr_variable_id id = TR_V_BASE_NLL; id <= TR_V_SET_AGREE; id++)
         assert_memory_equal(expected.data[id], joined.data[id],
                             (size_t)tr_variable_elements(id, &layout) * sizeof(double));
     tr_row_free(&expected);

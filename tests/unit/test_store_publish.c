@@ -65,7 +65,7 @@ static double first_value(enum tr_variable_id id, int64_t row) {
 static void test_costs_are_added(void **state) {
     (void)state;
     struct tr_layout plain = layout;
-    plain.cost_sequences = plain.cost_batch = 0;
+    plain.cost_sequences = plain.cost_batch = plain.drop_sets = 0;
     info.layout = plain;
     publish_steps((const int64_t[]){1, 2}, 2);
     info.layout = layout;

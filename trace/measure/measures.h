@@ -11,12 +11,15 @@
 #include "model/tap.h"
 #include "store/row.h"
 
-// What a model makes of cost sequences [first, first + sequences) without one sublayer or block
-// (module TR_MODULES: with all of them, when only the loss is there and the rest is NULL); loss,
+// What a model makes of cost sequences [first, first + sequences) without something: a sublayer or
+// block, a named set, or nothing at all, when only the loss is there and the rest is NULL. loss,
 // divergence and agrees by token, as in struct tr_divergence_tap.
+enum tr_removed { TR_REMOVED_NOTHING, TR_REMOVED_SUBLAYER, TR_REMOVED_SET };
 struct tr_removal {
-    enum tr_module module;
+    enum tr_removed what;
+    enum tr_module module; // of a sublayer or block
     int layer;
+    int set; // of a named set, its number
     int64_t first, sequences, seq_len;
     const double *loss, *divergence;
     const int32_t *agrees;

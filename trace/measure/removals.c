@@ -26,7 +26,7 @@ struct removals {
 };
 
 static int64_t cells_of(const struct tr_layout *layout) {
-    return (1 + layout->layers * TR_MODULES) * layout->cost_sequences;
+    return (1 + layout->layers * TR_MODULES + layout->drop_sets) * layout->cost_sequences;
 }
 
 static size_t removals_size(const struct tr_layout *layout, int64_t begin, int64_t end) {
@@ -66,10 +66,14 @@ static enum tr_status removals_new(void **state_p, const struct tr_layout *layou
     return TR_OK;
 }
 
-// The cell of what was left out (TR_MODULES: nothing).
-static int64_t cell_of(const struct tr_layout *layout, enum tr_module module, int64_t layer) {
-    int64_t place = module == TR_MODULES ? 0 : 1 + layer * TR_MODULES + module;
-    return place * layout->cost_sequences;
+// Where what a removal says of its first sequence goes.
+static int64_t place_of(const struct tr_layout *layout, const struct tr_removal *removal) {
+    int64_t sets = 1 + layout->layers * TR_MODULES, place = 0;
+    if (removal->what == TR_REMOVED_SUBLAYER)
+        place = 1 + removal->layer * TR_MODULES + removal->module;
+    else if (removal->what == TR_REMOVED_SET)
+        place = sets + removal->set;
+    return place * layout->cost_sequences + removal->first;
 }
 
 // Means over the positions of a sequence, in their order. The last one has no loss.
@@ -92,7 +96,7 @@ static void removals_removal(void *state, const struct tr_removal *removal) {
     const struct tr_layout *layout = &removals->layout;
     TR_ASSERT(removal->first >= 0);
     TR_ASSERT(removal->first + removal->sequences <= layout->cost_sequences);
-    int64_t cell = cell_of(layout, removal->module, removal->layer) + removal->first;
+    int64_t cell = place_of(layout, removal);
     for (int64_t s = 0; s < removal->sequences; s++) {
         take_sequence(removals->values + (cell + s) * QUANTITIES, removal, s);
         removals->known[cell + s] = 1;
@@ -124,23 +128,34 @@ static enum tr_status removals_join(void *state, int64_t begin, int64_t end, con
     return TR_OK;
 }
 
+// Values that nobody measured stay as they are in the row: missing, or of an earlier run.
 static void finish_variable(const struct removals *removals, double *to, int64_t first,
                             int64_t count, enum quantity quantity) {
     for (int64_t i = 0; i < count; i++)
-        to[i] = removals->known[first + i] ? removals->values[(first + i) * QUANTITIES + quantity]
-                                           : (double)NAN;
+        if (removals->known[first + i])
+            to[i] = removals->values[(first + i) * QUANTITIES + quantity];
 }
 
 static enum tr_status removals_finish(void *state, int threads, struct tr_row *row,
                                       struct tr_err *err) {
+    static const struct {
+        enum tr_variable_id single, set;
+        enum quantity quantity;
+    } variables[] = {{TR_V_DROP_NLL, TR_V_SET_NLL, Q_LOSS},
+                     {TR_V_DROP_KL, TR_V_SET_KL, Q_DIVERGENCE},
+                     {TR_V_DROP_AGREE, TR_V_SET_AGREE, Q_AGREEMENT}};
     const struct removals *removals = state;
-    int64_t rows = removals->layout.cost_sequences, count = cells_of(&removals->layout) - rows;
+    const struct tr_layout *layout = &removals->layout;
+    int64_t rows = layout->cost_sequences, singles = layout->layers * TR_MODULES * rows;
     (void)threads;
     (void)err;
     finish_variable(removals, tr_row_f64(row, TR_V_BASE_NLL), 0, rows, Q_LOSS);
-    finish_variable(removals, tr_row_f64(row, TR_V_DROP_NLL), rows, count, Q_LOSS);
-    finish_variable(removals, tr_row_f64(row, TR_V_DROP_KL), rows, count, Q_DIVERGENCE);
-    finish_variable(removals, tr_row_f64(row, TR_V_DROP_AGREE), rows, count, Q_AGREEMENT);
+    for (size_t v = 0; v < sizeof variables / sizeof *variables; v++) {
+        finish_variable(removals, tr_row_f64(row, variables[v].single), rows, singles,
+                        variables[v].quantity);
+        finish_variable(removals, tr_row_f64(row, variables[v].set), rows + singles,
+                        layout->drop_sets * rows, variables[v].quantity);
+    }
     return TR_OK;
 }
 

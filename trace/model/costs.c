@@ -72,12 +72,15 @@ double tr_config_flops(const struct tr_config *c, double tokens, int64_t seq_len
 }
 
 double tr_removal_flops(const struct tr_config *c, double tokens, int64_t seq_len,
-                        const struct tr_wanted *wanted, enum tr_module module, int layer) {
+                        const struct tr_wanted *wanted, const struct tr_drop_set *removed) {
     double each = head_flops(c, wanted);
-    if (module == TR_ATTN)
-        each += sublayer_flops(c, seq_len, wanted, TR_MLP, layer);
-    for (int later = layer + 1; later < c->layers; later++)
-        each += sublayer_flops(c, seq_len, wanted, TR_ATTN, later) +
-                sublayer_flops(c, seq_len, wanted, TR_MLP, later);
+    bool forked = false;
+    for (int layer = 0; layer < c->layers; layer++)
+        for (enum tr_module module = TR_ATTN; module <= TR_MLP; module++) {
+            bool is_removed = tr_drop_set_has(removed, module, layer);
+            forked = forked || is_removed;
+            if (forked && !is_removed)
+                each += sublayer_flops(c, seq_len, wanted, module, layer);
+        }
     return tokens * each;
 }

@@ -21,8 +21,9 @@ double tr_config_parameters(const struct tr_config *config);
 double tr_config_flops(const struct tr_config *config, double tokens, int64_t seq_len,
                        const struct tr_wanted *wanted);
 
-// Of the model without one sublayer or block, from there on: what comes before is known.
+// Of the model without the sublayers of `removed`, from the first of them on: what comes before is
+// known.
 double tr_removal_flops(const struct tr_config *config, double tokens, int64_t seq_len,
-                        const struct tr_wanted *wanted, enum tr_module module, int layer);
+                        const struct tr_wanted *wanted, const struct tr_drop_set *removed);
 
 #endif

@@ -9,8 +9,7 @@
 // A candidate of the pass, and what its taps are called with. The first is the whole model.
 struct listener {
     const struct tr_cost_pass *pass;
-    enum tr_module module; // left out; TR_MODULES: nothing
-    int layer;
+    const struct tr_cost_candidate *candidate; // NULL: the whole model
 };
 
 struct running {
@@ -42,7 +41,7 @@ static void on_slab(void *user, int64_t index) {
 
 static void on_loss(void *user, const struct tr_loss_tap *tap) {
     const struct listener *l = user;
-    struct tr_removal removal = {.module = TR_MODULES,
+    struct tr_removal removal = {.what = TR_REMOVED_NOTHING,
                                  .first = tap->first_sequence,
                                  .sequences = tap->sequences,
                                  .seq_len = tap->seq_len,
@@ -52,8 +51,11 @@ static void on_loss(void *user, const struct tr_loss_tap *tap) {
 
 static void on_divergence(void *user, const struct tr_divergence_tap *tap) {
     const struct listener *l = user;
-    struct tr_removal removal = {.module = l->module,
-                                 .layer = l->layer,
+    bool is_set = l->candidate->module == TR_MODULES;
+    struct tr_removal removal = {.what = is_set ? TR_REMOVED_SET : TR_REMOVED_SUBLAYER,
+                                 .module = l->candidate->module,
+                                 .layer = l->candidate->layer,
+                                 .set = l->candidate->layer,
                                  .first = tap->first_sequence,
                                  .sequences = tap->sequences,
                                  .seq_len = tap->seq_len,
@@ -63,33 +65,34 @@ static void on_divergence(void *user, const struct tr_divergence_tap *tap) {
     tr_measured_removal(l->pass->measured, &removal);
 }
 
-static void add(const struct tr_cost_pass *pass, struct running *r, struct listener listener,
-                const struct tr_candidate *candidate) {
-    r->listeners[r->count] = listener;
-    r->taps[r->count] = (struct tr_taps){.user = &r->listeners[r->count],
-                                         .tap = on_tap,
-                                         .loss = on_loss,
-                                         .divergence = on_divergence,
-                                         .slab = on_slab};
-    r->listeners[r->count].pass = pass;
-    r->candidates[r->count] = *candidate;
-    r->candidates[r->count].taps = &r->taps[r->count];
-    r->count++;
+static void add(const struct tr_cost_pass *pass, struct running *r,
+                const struct tr_cost_candidate *candidate, struct tr_streams *streams) {
+    int at = r->count++;
+    r->listeners[at] = (struct listener){.pass = pass, .candidate = candidate};
+    r->taps[at] = (struct tr_taps){.user = &r->listeners[at],
+                                   .tap = on_tap,
+                                   .loss = on_loss,
+                                   .divergence = on_divergence,
+                                   .slab = on_slab};
+    r->candidates[at] = (struct tr_candidate){.streams = streams,
+                                              .drop = candidate ? &candidate->drop : NULL,
+                                              .taps = &r->taps[at],
+                                              .forks = candidate != NULL};
+}
+
+// Checkpoints of one shape may still differ in which sublayers their configs leave out.
+static bool is_there(const struct tr_cost_pass *pass, const struct tr_cost_candidate *candidate) {
+    return candidate->module == TR_MODULES ||
+           tr_cost_is_there(pass->config, &pass->job->drop, candidate->module, candidate->layer);
 }
 
 static void add_all(const struct tr_cost_pass *pass, struct running *r) {
     const struct tr_cost_block *block = &pass->block;
-    struct tr_candidate whole = {.streams = pass->base};
-    add(pass, r, (struct listener){.module = TR_MODULES}, &whole);
+    add(pass, r, NULL, pass->base);
     for (int64_t i = block->first_candidate; i < block->last_candidate; i++) {
         const struct tr_cost_candidate *candidate = &pass->job->cost.candidates[i];
-        struct tr_candidate one = {.streams = pass->streams[i - block->first_candidate],
-                                   .drop = &candidate->drop,
-                                   .forks = true};
-        // Checkpoints of one shape may still differ in which sublayers their configs leave out.
-        if (tr_cost_is_there(pass->config, &pass->job->drop, candidate->module, candidate->layer))
-            add(pass, r, (struct listener){.module = candidate->module, .layer = candidate->layer},
-                &one);
+        if (is_there(pass, candidate))
+            add(pass, r, candidate, pass->streams[i - block->first_candidate]);
     }
 }
 

@@ -55,14 +55,14 @@ static int layer_in_turn(int index, int layers) {
     return index % 2 ? layers - 1 - index / 2 : index / 2;
 }
 
-static enum tr_status add_candidates(struct tr_cost_plan *plan, const bool wanted[TR_MODULES],
-                                     const struct tr_config *config, const struct tr_drop_set *drop,
-                                     struct tr_err *err) {
-    int layers = (int)config->layers;
-    TR_TRY(TR_NEW(&plan->candidates, layers * TR_MODULES, "the candidates", err));
-    for (int i = 0; i < layers; i++)
+static enum tr_status add_singles(struct tr_cost_plan *plan, const char *text,
+                                  const struct tr_config *config, const struct tr_drop_set *drop,
+                                  struct tr_err *err) {
+    bool wanted[TR_MODULES];
+    TR_TRY(tr_cost_modules(text, wanted, err));
+    for (int i = 0; i < config->layers; i++)
         for (enum tr_module module = TR_ATTN; module < TR_MODULES; module++) {
-            int layer = layer_in_turn(i, layers);
+            int layer = layer_in_turn(i, (int)config->layers);
             if (wanted[module] && tr_cost_is_there(config, drop, module, layer))
                 TR_TRY(add_candidate(plan, module, layer, err));
         }
@@ -70,6 +70,31 @@ static enum tr_status add_candidates(struct tr_cost_plan *plan, const bool wante
                ? TR_OK
                : tr_fail(err, TR_EUSAGE,
                          "--cost has nothing to leave out: the model lacks those sublayers");
+}
+
+static enum tr_status add_sets(struct tr_cost_plan *plan, const struct tr_named_sets *sets,
+                               int64_t layers, struct tr_err *err) {
+    for (int64_t i = 0; i < sets->count; i++) {
+        struct tr_cost_candidate *candidate = &plan->candidates[plan->count++];
+        const struct tr_drop_set *drop = &sets->sets[i].drop;
+        candidate->module = TR_MODULES;
+        candidate->layer = (int)i;
+        TR_TRY(tr_drop_set_check(drop, layers, err));
+        for (int64_t d = 0; d < drop->count; d++)
+            TR_TRY(tr_drop_set_add(&candidate->drop, drop->drops[d].module, drop->drops[d].layer,
+                                   err));
+    }
+    return TR_OK;
+}
+
+static enum tr_status add_candidates(struct tr_cost_plan *plan, const struct tr_cost_wishes *wishes,
+                                     const struct tr_config *config, const struct tr_drop_set *drop,
+                                     struct tr_err *err) {
+    int64_t most = config->layers * TR_MODULES + wishes->sets->count;
+    TR_TRY(TR_NEW(&plan->candidates, most, "the candidates", err));
+    if (wishes->text)
+        TR_TRY(add_singles(plan, wishes->text, config, drop, err));
+    return add_sets(plan, wishes->sets, config->layers, err);
 }
 
 // How many sequences are enough where nobody says it: a candidate takes about half a forward pass.
@@ -90,18 +115,17 @@ static void set_layout(struct tr_cost_plan *plan, int64_t samples, int64_t micro
     layout->cost_sequences = batches == all ? layout->sequences : batches * micro_batch;
 }
 
-enum tr_status tr_cost_plan_new(struct tr_cost_plan *plan, const char *text, int64_t samples,
+enum tr_status tr_cost_plan_new(struct tr_cost_plan *plan, const struct tr_cost_wishes *wishes,
                                 const struct tr_config *config, const struct tr_drop_set *drop,
-                                int64_t micro_batch, struct tr_layout *layout, struct tr_err *err) {
+                                struct tr_layout *layout, struct tr_err *err) {
     struct tr_cost_plan made = {0};
-    bool wanted[TR_MODULES];
-    TR_TRY(tr_cost_modules(text, wanted, err));
-    enum tr_status status = add_candidates(&made, wanted, config, drop, err);
+    enum tr_status status = add_candidates(&made, wishes, config, drop, err);
     if (status != TR_OK) {
         tr_cost_plan_free(&made);
         return status;
     }
-    set_layout(&made, samples, micro_batch, layout);
+    set_layout(&made, wishes->samples, wishes->micro_batch, layout);
+    layout->drop_sets = wishes->sets->count ? wishes->sets->count : layout->drop_sets;
     *plan = made;
     return TR_OK;
 }
@@ -143,9 +167,8 @@ struct tr_cost_flops tr_cost_plan_flops(const struct tr_cost_plan *plan,
     struct tr_cost_flops flops = {all, count * all, body, count * body};
     for (int64_t i = first; i < last; i++) {
         const struct tr_cost_candidate *c = &plan->candidates[i];
-        flops.done += tr_removal_flops(config, tokens, seq_len, wanted, c->module, c->layer);
-        flops.blocks_done +=
-            tr_removal_flops(config, tokens, seq_len, &blocks, c->module, c->layer);
+        flops.done += tr_removal_flops(config, tokens, seq_len, wanted, &c->drop);
+        flops.blocks_done += tr_removal_flops(config, tokens, seq_len, &blocks, &c->drop);
     }
     return flops;
 }

@@ -5,23 +5,23 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/drop_set.h"
+#include "base/named_sets.h"
 #include "base/strings.h"
 #include "model/costs.h"
 #include "store/variables.h"
 
 // What of a checkpoint's costs of removal is measured: which sublayers and blocks are left out,
-// each alone (the candidates), on which whole micro-batches of the calibration (tr_cost_sequence).
-// Zeros measure none.
+// each alone, and which named sets (the candidates), on which whole micro-batches of the
+// calibration (tr_cost_sequence). Zeros measure none.
 //
 // A unit of this work is one candidate on one micro-batch: unit u is candidate u % count on
 // micro-batch u / count. Candidates come in an order in which the first and the last layers take
 // turns, so that any stretch of units has its share of those that fork early and late.
 
 struct tr_cost_candidate {
-    enum tr_module module;
-    int layer;
-    struct tr_drop_set drop; // it alone
+    enum tr_module module; // TR_MODULES: a named set
+    int layer;             // of a set its number
+    struct tr_drop_set drop;
 };
 
 struct tr_cost_plan {
@@ -37,12 +37,20 @@ enum tr_status tr_cost_modules(const char *text, bool wanted[TR_MODULES], struct
 bool tr_cost_is_there(const struct tr_config *config, const struct tr_drop_set *drop,
                       enum tr_module module, int layer);
 
-// The candidates of a model without the sublayers of `drop`, of the modules that `text` names; what
-// the model lacks is none. `samples` of the layout's sequences at least, 0: so many that all costs
-// take about four times as long as the trace, and 32 at least. Sets the layout's costs.
-enum tr_status tr_cost_plan_new(struct tr_cost_plan *plan, const char *text, int64_t samples,
+// What a plan is made of. `text` names modules (NULL: no single sublayers); `sets` may be empty;
+// `samples` of the layout's sequences at least, 0: so many that all costs take about four times as
+// long as the trace, and 32 at least.
+struct tr_cost_wishes {
+    const char *text;
+    const struct tr_named_sets *sets;
+    int64_t samples, micro_batch;
+};
+
+// The candidates of a model without the sublayers of `drop`; what the model lacks is none. Sets the
+// layout's costs.
+enum tr_status tr_cost_plan_new(struct tr_cost_plan *plan, const struct tr_cost_wishes *wishes,
                                 const struct tr_config *config, const struct tr_drop_set *drop,
-                                int64_t micro_batch, struct tr_layout *layout, struct tr_err *err);
+                                struct tr_layout *layout, struct tr_err *err);
 void tr_cost_plan_free(struct tr_cost_plan *plan); // leaves zeros
 
 // Units [begin, end) as rectangles of micro-batches and candidates, at most three: what is left of

@@ -227,6 +227,11 @@ out:
     return status;
 }
 
+// A malformed file that an option names is the option's fault, not a checkpoint's.
+static enum tr_status as_usage(enum tr_status status) {
+    return status == TR_EFORMAT || status == TR_EUNSUPPORTED ? TR_EUSAGE : status;
+}
+
 // ---- costs -------------------------------------------------------------------------------------
 
 // Side by side, so that they are micro-batches of the same rows as in the calibration.
@@ -245,11 +250,45 @@ static enum tr_status gather_cost_rows(struct tr_job *job, struct tr_err *err) {
 
 enum tr_status tr_job_plan_costs(struct tr_job *job, struct tr_err *err) {
     const struct tr_run_settings *o = job->settings;
-    if (!o->cost)
+    struct tr_layout *layout = &job->info.layout;
+    if (!o->cost && !job->sets.count)
         return TR_OK;
-    TR_TRY(tr_cost_plan_new(&job->cost, o->cost, o->cost_samples, &job->first.config, &job->drop,
-                            job->micro_batch, &job->info.layout, err));
+    struct tr_cost_wishes wishes = {.text = o->cost,
+                                    .sets = &job->sets,
+                                    .samples =
+                                        o->cost_samples ? o->cost_samples : layout->cost_sequences,
+                                    .micro_batch = job->micro_batch};
+    TR_TRY(tr_cost_plan_new(&job->cost, &wishes, &job->first.config, &job->drop, layout, err));
     return gather_cost_rows(job, err);
+}
+
+static enum tr_status label_sets(struct tr_job *job, struct tr_err *err) {
+    struct tr_string text = {0};
+    job->info.layout.drop_sets = job->sets.count;
+    enum tr_status status = tr_run_info_sets(&job->info, err);
+    for (int64_t i = 0; i < job->sets.count && status == TR_OK; i++) {
+        const struct tr_named_set *set = &job->sets.sets[i];
+        tr_string_free(&text);
+        status = tr_string_append(&text, "", 0, err);
+        if (status == TR_OK)
+            status = tr_drop_set_text(&set->drop, &text, err);
+        if (status == TR_OK)
+            status = tr_run_info_set(&job->info, i, set->name, text.data, err);
+    }
+    tr_string_free(&text);
+    return status;
+}
+
+// What a store has already of costs is gone on with, unless the settings say otherwise.
+static enum tr_status meet_costs(struct tr_job *job, struct tr_err *err) {
+    const struct tr_run_settings *o = job->settings;
+    if (o->drop_sets)
+        TR_TRY(as_usage(tr_named_sets_read(&job->sets, o->drop_sets, err)));
+    if (o->drop_sets)
+        TR_TRY(label_sets(job, err));
+    if (o->out && !o->fresh)
+        TR_TRY(tr_store_adopt_costs(o->out, &job->info, err));
+    return tr_job_plan_costs(job, err);
 }
 
 int64_t tr_job_units(const struct tr_job *job) {
@@ -279,11 +318,6 @@ static enum tr_status label_sequences(struct tr_job *job, struct tr_err *err) {
     return TR_OK;
 }
 
-// A malformed file that an option names is the option's fault, not a checkpoint's.
-static enum tr_status as_usage(enum tr_status status) {
-    return status == TR_EFORMAT || status == TR_EUNSUPPORTED ? TR_EUSAGE : status;
-}
-
 enum tr_status tr_job_prepare(struct tr_job *job, const struct tr_run_settings *settings,
                               struct tr_string *notes, struct tr_err *err) {
     *job = (struct tr_job){.settings = settings};
@@ -307,7 +341,7 @@ enum tr_status tr_job_prepare(struct tr_job *job, const struct tr_run_settings *
     TR_TRY(size_spans(job, err));
     job->micro_batch = tr_micro_batch(&job->first.config, c->seq_len, job->device == KN_CUDA);
     job->micro_batches = (c->sequences + job->micro_batch - 1) / job->micro_batch;
-    TR_TRY(tr_job_plan_costs(job, err));
+    TR_TRY(meet_costs(job, err));
     return label_sequences(job, err);
 }
 
@@ -317,6 +351,7 @@ void tr_job_free(struct tr_job *job) {
     tr_run_info_free(&job->info);
     tr_drop_set_free(&job->drop);
     tr_cost_plan_free(&job->cost);
+    tr_named_sets_free(&job->sets);
     free(job->cost_ids);
     free(job->todo);
     free(job->traced);

@@ -26,6 +26,7 @@ struct tr_job {
     struct tr_drop_set drop;           // sublayers that are left out of every model
     struct tr_wanted wanted;           // what of a checkpoint is read
     char shape[256];                   // every checkpoint's model must read like this
+    struct tr_named_sets sets;         // whose costs are measured
     struct tr_cost_plan cost;          // what removal costs is measured of; zeros: nothing
     int32_t *cost_ids; // [layout.cost_sequences, seq_len]: the rows it is measured on
     int64_t *todo;     // [todo_count] indices into the series, in order
@@ -53,9 +54,9 @@ double tr_job_tokens(const struct tr_job *job, bool traced);
 // "llama layers=10 hidden=64 heads=4/2 head_dim=16 ffn=160 vocabulary=768"
 void tr_shape_text(const struct tr_config *config, char out[256]);
 
-// Rank 0 only: series, first readable checkpoint, device and type, calibration. Does not touch the
-// store. Notes for the user (plain files skipped, the order, the text) are appended to `notes`,
-// one per line.
+// Rank 0 only: series, first readable checkpoint, device and type, calibration. Of the store
+// only what it says of costs is read. Notes for the user (plain files skipped, the order, the text)
+// are appended to `notes`, one per line.
 enum tr_status tr_job_prepare(struct tr_job *job, const struct tr_run_settings *settings,
                               struct tr_string *notes, struct tr_err *err);
 

@@ -128,7 +128,9 @@ static enum tr_status info(struct walk *w, struct tr_run_info *i) {
     for (int64_t a = 0; a < attributes; a++)
         TR_TRY(attribute(w, i, a));
     TR_TRY(strings(w, &i->text, i->layout.sequences));
-    return strings(w, &i->ids_digest, i->layout.sequences);
+    TR_TRY(strings(w, &i->ids_digest, i->layout.sequences));
+    TR_TRY(strings(w, &i->set_name, i->layout.drop_sets));
+    return strings(w, &i->set_drop, i->layout.drop_sets);
 }
 
 // The config travels with its family as a number: pointers mean nothing on another rank.
@@ -151,12 +153,30 @@ static enum tr_status drop_set(struct walk *w, struct tr_job *job) {
     return raw(w, &job->wanted, sizeof job->wanted);
 }
 
+// Named sets travel as the lines that they are read from.
+static enum tr_status named_sets(struct walk *w, struct tr_job *job) {
+    struct tr_string text = {0};
+    enum tr_status status = tr_string_append(&text, "", 0, w->err);
+    if (status == TR_OK && w->writes)
+        status = tr_named_sets_text(&job->sets, &text, w->err);
+    char *lines = w->writes ? text.data : NULL;
+    if (status == TR_OK)
+        status = string(w, &lines);
+    if (status == TR_OK && !w->writes && lines && *lines)
+        status = tr_named_sets_parse(&job->sets, lines, "", w->err) == TR_OK ? TR_OK : cut_short(w);
+    if (!w->writes)
+        free(lines);
+    tr_string_free(&text);
+    return status;
+}
+
 static enum tr_status walk_job(struct walk *w, struct tr_job *job) {
     TR_TRY(series(w, &job->series));
     TR_TRY(calibration(w, &job->calibration));
     TR_TRY(info(w, &job->info));
     TR_TRY(loaded(w, &job->first));
     TR_TRY(drop_set(w, job));
+    TR_TRY(named_sets(w, job));
     TR_TRY(raw(w, job->shape, sizeof job->shape));
     TR_TRY(raw(w, &job->device, sizeof job->device));
     TR_TRY(raw(w, &job->type, sizeof job->type));

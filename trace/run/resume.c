@@ -63,10 +63,15 @@ static enum tr_status still_valid(const struct tr_job *job, const struct tr_seri
     return TR_OK;
 }
 
+static bool has_all(const struct tr_job *job, const struct tr_additions *additions) {
+    return (additions->costs || !job->settings->cost) && (additions->sets || !job->sets.count);
+}
+
 // What the store has of a checkpoint whose row is `valid`: all that is wanted, or all but its
 // costs.
-static void sort_out(struct tr_job *job, int64_t index, bool valid, bool has_costs) {
-    if (valid && (has_costs || !job->cost.count)) {
+static void sort_out(struct tr_job *job, int64_t index, bool valid,
+                     const struct tr_additions *additions) {
+    if (valid && has_all(job, additions)) {
         job->done_count++;
         return;
     }
@@ -84,14 +89,14 @@ enum tr_status tr_job_resume(struct tr_job *job, struct tr_store *store, struct 
     TR_TRY(new_list(job, err));
     for (int64_t i = 0; i < job->series.count; i++) {
         const struct tr_series_entry *entry = &job->series.entries[i];
-        struct tr_committed row;
+        struct tr_committed row = {0};
         bool valid = false;
         bool known = tr_store_find(store, entry->name, &row);
         if (known)
             TR_TRY(still_valid(job, entry, &row, &valid, notes, err));
         if (known && !valid)
             tr_store_withdraw(store, entry->name);
-        sort_out(job, i, valid, known && row.has_costs);
+        sort_out(job, i, valid, &row.additions);
     }
     return TR_OK;
 }
@@ -102,9 +107,9 @@ static bool find_row(const struct tr_trace *trace, const char *name, struct tr_c
         if (strcmp(tr_trace_string(trace, TR_V_NAME, i), name))
             continue;
         uint8_t status = TR_ROW_FAILED;
-        bool has_costs = false;
+        struct tr_additions additions;
         if (tr_trace_read(trace, TR_V_STATUS, i, 1, &status, NULL) != TR_OK ||
-            tr_trace_has_costs(trace, i, &has_costs, NULL) != TR_OK)
+            tr_trace_additions(trace, i, &additions, NULL) != TR_OK)
             return false;
         *row_p =
             (struct tr_committed){.name = name,
@@ -112,7 +117,7 @@ static bool find_row(const struct tr_trace *trace, const char *name, struct tr_c
                                   .config_digest = tr_trace_string(trace, TR_V_CONFIG_DIGEST, i),
                                   .weights_digest = tr_trace_string(trace, TR_V_WEIGHTS_DIGEST, i),
                                   .status = status,
-                                  .has_costs = has_costs};
+                                  .additions = additions};
         return true;
     }
     return false;
@@ -145,7 +150,7 @@ enum tr_status tr_job_preview(struct tr_job *job, struct tr_string *notes, struc
         bool valid = false;
         if (find_row(trace, entry->name, &row))
             status = still_valid(job, entry, &row, &valid, notes, err);
-        sort_out(job, i, valid, row.has_costs);
+        sort_out(job, i, valid, &row.additions);
     }
     tr_trace_close(trace);
     return status;

@@ -94,20 +94,11 @@ static enum tr_status open_store(struct run *r, char **warnings_p, struct tr_err
     return as_conflict(status);
 }
 
-// A run that measures no costs keeps those that are there.
-static enum tr_status keep_costs(struct run *r, struct tr_err *err) {
-    if (r->settings->cost || r->settings->fresh)
-        return TR_OK;
-    return as_conflict(tr_store_adopt_costs(r->settings->out, &r->job.info, err));
-}
-
 // The store that the job goes into, and what it holds already.
 static enum tr_status meet_store(struct run *r, struct tr_err *err) {
     struct tr_string notes = {0};
     char *warnings = NULL;
     enum tr_status status = tr_job_describe(&r->job, r->kn, err);
-    if (status == TR_OK)
-        status = keep_costs(r, err);
     if (status == TR_OK && r->settings->dry_run)
         status = as_conflict(tr_job_preview(&r->job, &notes, err));
     else if (status == TR_OK)

@@ -18,6 +18,7 @@ struct tr_run_settings {
     const char *drop;                          // a drop set, or @FILE; NULL: nothing is left out
     const char *name_pattern;                  // of struct tr_series_options; NULL: not given
     const char *cost;                          // modules whose removal is measured; NULL: none
+    const char *drop_sets;                     // a file of named sets; NULL: not given
     int64_t cost_samples;                      // rows on which it is, 0: not given
     int64_t samples, seq_len, tokens_per_step; // 0: not given
     int64_t span_tokens, drift_tokens;         // 0: not given

@@ -74,33 +74,64 @@ out:
 
 // ---- costs -------------------------------------------------------------------------------------
 
-enum tr_status tr_trace_has_costs(const struct tr_trace *trace, int64_t row, bool *has_p,
-                                  struct tr_err *err) {
-    int64_t count = tr_trace_info(trace)->layout.cost_sequences;
-    double *losses;
+// Whether a variable of costs has a finite value in the row.
+static enum tr_status has_values(const struct tr_trace *trace, enum tr_variable_id id, int64_t row,
+                                 bool *has_p, struct tr_err *err) {
+    const struct tr_layout *layout = &tr_trace_info(trace)->layout;
+    double *values;
     *has_p = false;
-    if (!count)
+    if (!tr_trace_has(trace, id) || !tr_variable_present(id, layout))
         return TR_OK;
-    TR_TRY(TR_NEW(&losses, count, "losses", err));
-    enum tr_status status = tr_trace_read(trace, TR_V_BASE_NLL, row, 1, losses, err);
+    int64_t count = tr_variable_elements(id, layout);
+    TR_TRY(TR_NEW(&values, count, tr_variables[id].name, err));
+    enum tr_status status = tr_trace_read(trace, id, row, 1, values, err);
     for (int64_t i = 0; status == TR_OK && i < count; i++)
-        *has_p = *has_p || isfinite(losses[i]);
-    free(losses);
+        *has_p = *has_p || isfinite(values[i]);
+    free(values);
     return status;
 }
 
-// Takes what a file says of its costs into the description of a run.
+enum tr_status tr_trace_additions(const struct tr_trace *trace, int64_t row,
+                                  struct tr_additions *additions, struct tr_err *err) {
+    TR_TRY(has_values(trace, TR_V_DROP_NLL, row, &additions->costs, err));
+    return has_values(trace, TR_V_SET_NLL, row, &additions->sets, err);
+}
+
+static enum tr_status adopt_sets(const struct tr_run_info *there, struct tr_run_info *info,
+                                 struct tr_err *err) {
+    info->layout.drop_sets = there->layout.drop_sets;
+    TR_TRY(tr_run_info_sets(info, err));
+    for (int64_t i = 0; i < there->layout.drop_sets; i++)
+        TR_TRY(tr_run_info_set(info, i, there->set_name[i], there->set_drop[i], err));
+    return TR_OK;
+}
+
+static bool is_of_same_rows(const struct tr_layout *a, const struct tr_layout *b) {
+    return a->layers == b->layers && a->sequences == b->sequences && a->seq_len == b->seq_len;
+}
+
+// Takes what a file says of its costs into the description of a run. A file that cannot be read, or
+// is of another run, is left to whoever opens the store in earnest and says so.
 static enum tr_status adopt(const char *path, struct tr_run_info *info, struct tr_err *err) {
     struct tr_trace *trace;
-    TR_TRY(tr_trace_open(&trace, path, err));
+    struct tr_err ignored;
+    if (tr_trace_open(&trace, path, &ignored) != TR_OK)
+        return TR_OK;
     const struct tr_run_info *there = tr_trace_info(trace);
     const struct tr_attribute *of = tr_run_info_find(there, "cost");
     enum tr_status status = TR_OK;
-    if (there->layout.cost_sequences && of && !of->is_number) {
+    if (!is_of_same_rows(&there->layout, &info->layout)) {
+        tr_trace_close(trace);
+        return TR_OK;
+    }
+    if (there->layout.cost_sequences && !info->layout.cost_sequences) {
         info->layout.cost_sequences = there->layout.cost_sequences;
         info->layout.cost_batch = there->layout.cost_batch;
-        status = tr_run_info_text(info, TR_ADDED, "cost", of->text, err);
     }
+    if (of && !of->is_number && !tr_run_info_find(info, "cost"))
+        status = tr_run_info_text(info, TR_ADDED, "cost", of->text, err);
+    if (status == TR_OK && there->layout.drop_sets && !info->layout.drop_sets)
+        status = adopt_sets(there, info, err);
     tr_trace_close(trace);
     return status;
 }
@@ -114,9 +145,9 @@ enum tr_status tr_store_adopt_costs(const char *out_path, struct tr_run_info *in
     enum tr_status status = tr_parts_superseded(folder, &superseded, err);
     if (status == TR_OK && !superseded && tr_file_exists(out_path))
         status = adopt(out_path, info, err);
-    if (status == TR_OK && !info->layout.cost_sequences)
+    if (status == TR_OK)
         status = tr_parts_list(&parts, folder, err);
-    for (int64_t i = 0; i < parts.count && status == TR_OK && !info->layout.cost_sequences; i++)
+    for (int64_t i = 0; i < parts.count && status == TR_OK; i++)
         status = adopt(parts.paths[i], info, err);
     tr_part_list_free(&parts);
     free(folder);

@@ -48,7 +48,7 @@ static enum tr_status read_record(struct tr_record *record, const struct tr_trac
     TR_TRY(tr_trace_read(trace, TR_V_STEP, row, 1, &record->step, err));
     TR_TRY(tr_trace_read(trace, TR_V_TOKENS_SEEN, row, 1, &record->tokens, err));
     TR_TRY(tr_trace_read(trace, TR_V_STATUS, row, 1, &status, err));
-    TR_TRY(tr_trace_has_costs(trace, row, &record->has_costs, err));
+    TR_TRY(tr_trace_additions(trace, row, &record->additions, err));
     record->status = status == TR_ROW_COMPLETE ? TR_ROW_COMPLETE : TR_ROW_FAILED;
     struct stat about;
     if (!part)

@@ -15,7 +15,7 @@ struct tr_record {
     int64_t step;
     double tokens;
     enum tr_row_status status;
-    bool has_costs;
+    struct tr_additions additions;
     char *part;    // the part's path; NULL: the row is in OUT
     int64_t index; // the row in OUT
     ino_t inode;   // the part's, when it was read

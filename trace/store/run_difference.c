@@ -103,6 +103,24 @@ static enum tr_status compare_sequences(const struct tr_run_info *here,
     return TR_OK;
 }
 
+// Named sets are an addition, too; where both have them they are the same.
+static enum tr_status compare_sets(const struct tr_run_info *here, const struct tr_run_info *there,
+                                   const char *path, struct tr_err *err) {
+    if (!there->layout.drop_sets)
+        return TR_OK;
+    TR_TRY(compare_number(path, "drop_sets", there->layout.drop_sets, here->layout.drop_sets, err));
+    for (int64_t i = 0; i < here->layout.drop_sets; i++)
+        if (strcmp(here->set_name[i], there->set_name[i]) ||
+            strcmp(here->set_drop[i], there->set_drop[i]))
+            return tr_fail(
+                err, TR_ECONFLICT,
+                "%s has the drop set \"%.64s\" of %.200s where this run has \"%.64s\" of "
+                "%.200s; %s",
+                path, there->set_name[i], there->set_drop[i], here->set_name[i], here->set_drop[i],
+                advice);
+    return TR_OK;
+}
+
 enum tr_status tr_store_compare(const struct tr_run_info *here, const struct tr_run_info *there,
                                 const char *path, struct tr_string *warnings, struct tr_err *err) {
     TR_TRY(compare_layout(&here->layout, &there->layout, path, err));
@@ -117,5 +135,6 @@ enum tr_status tr_store_compare(const struct tr_run_info *here, const struct tr_
         if (!tr_run_info_find(here, attribute->name))
             TR_TRY(compare_attribute(NULL, attribute, path, warnings, err));
     }
+    TR_TRY(compare_sets(here, there, path, err));
     return compare_sequences(here, there, path, err);
 }

@@ -66,28 +66,50 @@ enum tr_status tr_run_info_number(struct tr_run_info *info, enum tr_attribute_ro
     return TR_OK;
 }
 
-enum tr_status tr_run_info_sequences(struct tr_run_info *info, struct tr_err *err) {
-    TR_TRY(TR_NEW(&info->text, info->layout.sequences, "the labels of sequences", err));
-    TR_TRY(TR_NEW(&info->ids_digest, info->layout.sequences, "the digests of sequences", err));
-    for (int64_t i = 0; i < info->layout.sequences; i++)
-        TR_TRY(tr_run_info_sequence(info, i, "", "", err));
+// Two lists of labels, every one "".
+static enum tr_status new_labels(char ***first_p, char ***second_p, int64_t count,
+                                 struct tr_err *err) {
+    TR_TRY(TR_NEW(first_p, count, "labels", err));
+    TR_TRY(TR_NEW(second_p, count, "labels", err));
+    for (int64_t i = 0; i < count; i++) {
+        TR_TRY(tr_utf8_copy(&(*first_p)[i], "", err));
+        TR_TRY(tr_utf8_copy(&(*second_p)[i], "", err));
+    }
     return TR_OK;
+}
+
+static enum tr_status set_labels(char **first_p, const char *first, char **second_p,
+                                 const char *second, struct tr_err *err) {
+    char *one, *other;
+    TR_TRY(tr_utf8_copy(&one, first, err));
+    enum tr_status status = tr_utf8_copy(&other, second, err);
+    if (status != TR_OK) {
+        free(one);
+        return status;
+    }
+    free(*first_p);
+    free(*second_p);
+    *first_p = one;
+    *second_p = other;
+    return TR_OK;
+}
+
+enum tr_status tr_run_info_sequences(struct tr_run_info *info, struct tr_err *err) {
+    return new_labels(&info->text, &info->ids_digest, info->layout.sequences, err);
 }
 
 enum tr_status tr_run_info_sequence(struct tr_run_info *info, int64_t sequence, const char *text,
                                     const char *ids_digest, struct tr_err *err) {
-    char *label, *digest;
-    TR_TRY(tr_utf8_copy(&label, text, err));
-    enum tr_status status = tr_utf8_copy(&digest, ids_digest, err);
-    if (status != TR_OK) {
-        free(label);
-        return status;
-    }
-    free(info->text[sequence]);
-    free(info->ids_digest[sequence]);
-    info->text[sequence] = label;
-    info->ids_digest[sequence] = digest;
-    return TR_OK;
+    return set_labels(&info->text[sequence], text, &info->ids_digest[sequence], ids_digest, err);
+}
+
+enum tr_status tr_run_info_sets(struct tr_run_info *info, struct tr_err *err) {
+    return new_labels(&info->set_name, &info->set_drop, info->layout.drop_sets, err);
+}
+
+enum tr_status tr_run_info_set(struct tr_run_info *info, int64_t set, const char *name,
+                               const char *drop, struct tr_err *err) {
+    return set_labels(&info->set_name[set], name, &info->set_drop[set], drop, err);
 }
 
 static enum tr_status copy_into(struct tr_run_info *copy, const struct tr_run_info *info,
@@ -103,6 +125,9 @@ static enum tr_status copy_into(struct tr_run_info *copy, const struct tr_run_in
     TR_TRY(tr_run_info_sequences(copy, err));
     for (int64_t i = 0; i < info->layout.sequences; i++)
         TR_TRY(tr_run_info_sequence(copy, i, info->text[i], info->ids_digest[i], err));
+    TR_TRY(tr_run_info_sets(copy, err));
+    for (int64_t i = 0; i < info->layout.drop_sets; i++)
+        TR_TRY(tr_run_info_set(copy, i, info->set_name[i], info->set_drop[i], err));
     return TR_OK;
 }
 
@@ -121,7 +146,8 @@ static bool same_layout(const struct tr_layout *a, const struct tr_layout *b) {
     return a->layers == b->layers && a->sequences == b->sequences && a->seq_len == b->seq_len &&
            a->nll == b->nll && a->per_token == b->per_token && a->span_tokens == b->span_tokens &&
            (!a->span_tokens || (a->probes == b->probes && a->channels == b->channels)) &&
-           a->cost_sequences == b->cost_sequences && a->cost_batch == b->cost_batch;
+           a->cost_sequences == b->cost_sequences && a->cost_batch == b->cost_batch &&
+           a->drop_sets == b->drop_sets;
 }
 
 static bool same_attribute(const struct tr_attribute *a, const struct tr_attribute *b) {
@@ -138,6 +164,9 @@ const char *tr_run_info_difference(const struct tr_run_info *a, const struct tr_
     for (int64_t i = 0; i < a->layout.sequences; i++)
         if (strcmp(a->text[i], b->text[i]) || strcmp(a->ids_digest[i], b->ids_digest[i]))
             return a->text[i];
+    for (int64_t i = 0; i < a->layout.drop_sets; i++)
+        if (strcmp(a->set_name[i], b->set_name[i]) || strcmp(a->set_drop[i], b->set_drop[i]))
+            return a->set_name[i];
     return a->count == b->count ? NULL : "an attribute";
 }
 
@@ -155,5 +184,7 @@ void tr_run_info_free(struct tr_run_info *info) {
     free(info->attributes);
     free_strings(info->text, info->layout.sequences);
     free_strings(info->ids_digest, info->layout.sequences);
+    free_strings(info->set_name, info->layout.drop_sets);
+    free_strings(info->set_drop, info->layout.drop_sets);
     *info = (struct tr_run_info){0};
 }

@@ -33,6 +33,7 @@ struct tr_run_info {
     uint64_t capacity;
     char **text;       // [layout.sequences] label of the calibration text of each sequence
     char **ids_digest; // [layout.sequences]
+    char **set_name, **set_drop; // [layout.drop_sets] names, and what is left out as text
 };
 
 // The attributes that a trace of ours may have, as rows: docs/file-format.md is printed from them.
@@ -62,6 +63,11 @@ const struct tr_attribute *tr_run_info_find(const struct tr_run_info *info, cons
 enum tr_status tr_run_info_sequences(struct tr_run_info *info, struct tr_err *err);
 enum tr_status tr_run_info_sequence(struct tr_run_info *info, int64_t sequence, const char *text,
                                     const char *ids_digest, struct tr_err *err);
+
+// Allocates `set_name` and `set_drop` for layout.drop_sets, every one "".
+enum tr_status tr_run_info_sets(struct tr_run_info *info, struct tr_err *err);
+enum tr_status tr_run_info_set(struct tr_run_info *info, int64_t set, const char *name,
+                               const char *drop, struct tr_err *err);
 
 // What differs in any way, by name; NULL where nothing does.
 const char *tr_run_info_difference(const struct tr_run_info *a, const struct tr_run_info *b);

@@ -22,6 +22,7 @@ static const struct {
     [TR_DIM_BOUNDARY_TO] = {TR_VALUE_I64, "blocks that the compared stream has passed"},
     [TR_DIM_PROBE] = {TR_VALUE_I64, "index of the token in the calibration rows, end to end"},
     [TR_DIM_CHANNEL] = {TR_VALUE_I64, "channel of the residual stream"},
+    [TR_DIM_DROP_SET] = {TR_VALUE_I64, "index of the named set of sublayers that is left out"},
     [TR_DIM_COST_SEQUENCE] =
         {TR_VALUE_I64, "index of the calibration sequence, of those on which costs were measured"},
 };

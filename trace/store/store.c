@@ -211,7 +211,7 @@ bool tr_store_find(const struct tr_store *store, const char *name, struct tr_com
                                  .weights_digest = record->strings[TR_V_WEIGHTS_DIGEST],
                                  .backend = record->strings[TR_V_BACKEND],
                                  .status = record->status,
-                                 .has_costs = record->has_costs};
+                                 .additions = record->additions};
     return true;
 }
 

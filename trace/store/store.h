@@ -47,9 +47,13 @@ const char *tr_trace_string(const struct tr_trace *trace, enum tr_variable_id id
 enum tr_status tr_trace_row(const struct tr_trace *trace, int64_t index, struct tr_row *row,
                             struct tr_err *err);
 
-// Whether the row has costs of removal: a finite loss on a row of text on which they are measured.
-enum tr_status tr_trace_has_costs(const struct tr_trace *trace, int64_t row, bool *has_p,
-                                  struct tr_err *err);
+// What was added to a row after it was traced, or with it: costs of single removals and of named
+// sets. A row has them when a value of theirs is finite.
+struct tr_additions {
+    bool costs, sets;
+};
+enum tr_status tr_trace_additions(const struct tr_trace *trace, int64_t row,
+                                  struct tr_additions *additions, struct tr_err *err);
 
 // What the row's digest is (row_digest.h), "" where the file has none; borrowed.
 const char *tr_trace_digest(const struct tr_trace *trace, int64_t row);
@@ -78,8 +82,8 @@ enum tr_status tr_store_commit(const char *out_path, const struct tr_run_info *i
 enum tr_status tr_store_row(const char *out_path, const char *name, const struct tr_layout *layout,
                             struct tr_row *row, struct tr_err *err);
 
-// Takes what out_path and its parts say of costs of removal, if anything, into the description of a
-// run that measures none, so that it goes on with them.
+// Takes what out_path and its parts say of costs of removal and of named sets into the description
+// of a run, where that has none, so that it goes on with them.
 enum tr_status tr_store_adopt_costs(const char *out_path, struct tr_run_info *info,
                                     struct tr_err *err);
 
@@ -100,7 +104,7 @@ enum tr_status tr_store_open(struct tr_store **store_p, const char *out_path,
 struct tr_committed {
     const char *name, *identity, *config_digest, *weights_digest, *backend;
     enum tr_row_status status;
-    bool has_costs;
+    struct tr_additions additions;
 };
 // False when no row of that name is committed.
 bool tr_store_find(const struct tr_store *store, const char *name, struct tr_committed *out);

@@ -80,7 +80,8 @@ static enum tr_status read_costs(struct tr_trace *trace, struct tr_err *err) {
             "%s is damaged: it claims costs on %lld of its %lld sequences, %lld together",
             trace->path, (long long)layout->cost_sequences, (long long)layout->sequences,
             (long long)layout->cost_batch);
-    return TR_OK;
+    return has(trace, TR_V_SET_NLL) ? axis_size(trace, TR_DIM_DROP_SET, &layout->drop_sets, err)
+                                    : TR_OK;
 }
 
 static enum tr_status read_layout(struct tr_trace *trace, struct tr_err *err) {
@@ -119,16 +120,27 @@ static enum tr_status open_variable(struct tr_trace *trace, enum tr_variable_id 
 
 // ---- strings ---------------------------------------------------------------------------------
 
-static enum tr_status read_labels(struct tr_trace *trace, const char *name, char ***strings_p,
-                                  struct tr_err *err) {
+// A string for each index of a dimension.
+static enum tr_status read_labels(struct tr_trace *trace, const char *name, enum tr_dim dim,
+                                  char ***strings_p, struct tr_err *err) {
     hsize_t size;
     hid_t dataset = H5I_INVALID_HID;
     TR_TRY(tr_trace_dataset(trace, name, TR_VALUE_STRING, 1, &size, &dataset, err));
     enum tr_status status =
-        size == (hsize_t)trace->info.layout.sequences
+        size == (hsize_t)tr_dim_size(dim, &trace->info.layout)
             ? tr_trace_read_strings(trace, name, dataset, (int64_t)size, strings_p, err)
             : tr_trace_damaged(trace, name, "does not fit the file's dimensions", err);
     return tr_hdf5_close(status, H5Dclose, dataset, name, trace->path, err);
+}
+
+static enum tr_status read_all_labels(struct tr_trace *trace, struct tr_err *err) {
+    struct tr_run_info *info = &trace->info;
+    TR_TRY(read_labels(trace, "text", TR_DIM_SEQUENCE, &info->text, err));
+    TR_TRY(read_labels(trace, "ids_digest", TR_DIM_SEQUENCE, &info->ids_digest, err));
+    if (!info->layout.drop_sets)
+        return TR_OK;
+    TR_TRY(read_labels(trace, "set_name", TR_DIM_DROP_SET, &info->set_name, err));
+    return read_labels(trace, "set_drop", TR_DIM_DROP_SET, &info->set_drop, err);
 }
 
 static enum tr_status read_digests(struct tr_trace *trace, struct tr_err *err) {
@@ -149,8 +161,7 @@ static enum tr_status open_trace(struct tr_trace *trace, struct tr_err *err) {
     TR_TRY(tr_source_hdf5(&trace->source, &trace->file, err));
     TR_TRY(tr_run_info_read(&trace->info, &trace->minor, trace->file, trace->path, err));
     TR_TRY(read_layout(trace, err));
-    TR_TRY(read_labels(trace, "text", &trace->info.text, err));
-    TR_TRY(read_labels(trace, "ids_digest", &trace->info.ids_digest, err));
+    TR_TRY(read_all_labels(trace, err));
     for (enum tr_variable_id id = 0; id < TR_VARIABLES; id++) {
         if (!has(trace, id))
             continue;

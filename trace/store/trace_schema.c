@@ -240,6 +240,12 @@ enum tr_status tr_schema_create(struct tr_writer *writer, const struct tr_run_in
                          info->text, err));
     TR_TRY(write_strings(writer, "ids_digest", TR_DIM_SEQUENCE,
                          "digest of the sequence's token ids", info->ids_digest, err));
+    if (tr_dim_present(TR_DIM_DROP_SET, &writer->layout)) {
+        TR_TRY(write_strings(writer, "set_name", TR_DIM_DROP_SET, "name of the set", info->set_name,
+                             err));
+        TR_TRY(write_strings(writer, "set_drop", TR_DIM_DROP_SET, "sublayers that are left out",
+                             info->set_drop, err));
+    }
     for (enum tr_variable_id id = 0; id < TR_VARIABLES; id++)
         if (tr_variable_rank(id) > 1 && is_kept(writer, id))
             TR_TRY(create_variable(writer, id, &writer->dataset[id], err));

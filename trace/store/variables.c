@@ -6,8 +6,8 @@
 #include <string.h>
 
 static const char *const dim_names[TR_DIM_COUNT] = {
-    "",         "checkpoint", "layer",       "module", "sequence", "bin",          "position_bin",
-    "position", "boundary",   "boundary_to", "probe",  "channel",  "cost_sequence"};
+    "",         "checkpoint", "layer",       "module", "sequence", "bin",      "position_bin",
+    "position", "boundary",   "boundary_to", "probe",  "channel",  "drop_set", "cost_sequence"};
 
 int64_t tr_dim_size(enum tr_dim dim, const struct tr_layout *layout) {
     switch (dim) {
@@ -30,6 +30,8 @@ int64_t tr_dim_size(enum tr_dim dim, const struct tr_layout *layout) {
         return layout->probes;
     case TR_DIM_CHANNEL:
         return layout->channels;
+    case TR_DIM_DROP_SET:
+        return layout->drop_sets;
     case TR_DIM_COST_SEQUENCE:
         return layout->cost_sequences;
     default:
@@ -79,6 +81,10 @@ static bool spans_present(const struct tr_layout *layout) {
 
 static bool costs_present(const struct tr_layout *layout) {
     return layout->cost_sequences > 0;
+}
+
+static bool sets_present(const struct tr_layout *layout) {
+    return layout->cost_sequences > 0 && layout->drop_sets > 0;
 }
 
 #define C TR_DIM_CHECKPOINT
@@ -200,6 +206,24 @@ const struct tr_variable tr_variables[TR_VARIABLES] = {
      "1",
      "share of a sequence's positions whose most likely next token stays the same",
      costs_present},
+    {"set_nll",
+     TR_VALUE_F64,
+     {C, TR_DIM_DROP_SET, TR_DIM_COST_SEQUENCE},
+     "nat",
+     "as drop_nll, with all of a named set left out",
+     sets_present},
+    {"set_kl",
+     TR_VALUE_F64,
+     {C, TR_DIM_DROP_SET, TR_DIM_COST_SEQUENCE},
+     "nat",
+     "as drop_kl, with all of a named set left out",
+     sets_present},
+    {"set_agree",
+     TR_VALUE_F64,
+     {C, TR_DIM_DROP_SET, TR_DIM_COST_SEQUENCE},
+     "1",
+     "as drop_agree, with all of a named set left out",
+     sets_present},
 };
 
 bool tr_variable_present(enum tr_variable_id id, const struct tr_layout *layout) {

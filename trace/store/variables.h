@@ -28,6 +28,7 @@ enum tr_dim {
     TR_DIM_BOUNDARY_TO,
     TR_DIM_PROBE,
     TR_DIM_CHANNEL,
+    TR_DIM_DROP_SET,
     TR_DIM_COST_SEQUENCE, // rows on which the costs of removal were measured
     TR_DIM_COUNT
 };
@@ -43,6 +44,7 @@ struct tr_layout {
     // Costs of removal: on how many sequences they were measured (0: no costs), and how many of
     // them lie side by side.
     int64_t cost_sequences, cost_batch;
+    int64_t drop_sets; // named sets whose costs were measured, on the same sequences
 };
 // The span tokens, spread evenly over the calibration rows, and which of them are the probes; both
 // ascending. A token is an index into the rows laid end to end, T tokens in all. Token i of N is
@@ -110,6 +112,9 @@ enum tr_variable_id {
     TR_V_DROP_NLL,
     TR_V_DROP_KL,
     TR_V_DROP_AGREE,
+    TR_V_SET_NLL,
+    TR_V_SET_KL,
+    TR_V_SET_AGREE,
     TR_VARIABLES
 };
 
