@@ -13,6 +13,7 @@
 #include "exit.h"
 #include "leave.h"
 #include "option_help.h"
+#include "version.h"
 
 enum {
     KEY_BASE = 256,
@@ -156,7 +157,7 @@ static _Noreturn void answer(const struct parse *parse, int key) {
     else if (parse->speaks && key == KEY_USAGE)
         program_usage(parse->program, stdout);
     else if (parse->speaks)
-        printf("%s " TRACE_VERSION "\n", parse->program->name);
+        program_version(parse->program->name, stdout);
     exit(EXIT_SUCCESS);
 }
 
