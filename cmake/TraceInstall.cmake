@@ -24,6 +24,8 @@ install(FILES LICENSE CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 set(CPACK_PACKAGE_VENDOR "The trace-ckpts authors")
 set(CPACK_PACKAGE_CONTACT "The trace-ckpts authors")
+set(CPACK_PACKAGE_DESCRIPTION "Runs every checkpoint of a training run over one calibration text, measures what each \
+sublayer adds to the residual stream, keeps it as a compressed time series, and says which layers hardly do anything.")
 set(CPACK_RESOURCE_FILE_LICENSE ${PROJECT_SOURCE_DIR}/LICENSE)
 set(CPACK_RESOURCE_FILE_README ${PROJECT_SOURCE_DIR}/README.md)
 set(CPACK_GENERATOR DEB TGZ)
@@ -31,5 +33,7 @@ set(CPACK_STRIP_FILES ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SECTION science)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON) # what Depends says is read from the programs
-set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)
+if(MPI_C_LIBRARIES MATCHES openmpi) # even one rank without mpirun starts one of its programs
+  set(CPACK_DEBIAN_PACKAGE_DEPENDS openmpi-bin)
+endif()
 include(CPack)
