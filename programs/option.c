@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/strings.h"
 #include "exit.h"
 #include "leave.h"
@@ -187,6 +188,20 @@ static void read_arguments(const struct parse *parse, int argc, char **argv) {
     *why = '\0';
     if (parse->program->check && !parse->program->check(parse->settings, why))
         refuse(parse, "%s", why);
+}
+
+bool program_output(const char *option, const char *path, char why[OPTION_WHY]) {
+    if (!path)
+        return true;
+    if (!*path)
+        snprintf(why, OPTION_WHY, "--%s is empty: where shall it go?", option);
+    else if (tr_is_folder(path))
+        snprintf(why, OPTION_WHY, "%.200s is a folder, not a file to write", path);
+    else if (!tr_file_has_place(path))
+        snprintf(why, OPTION_WHY, "--%s %.200s: there is no such folder", option, path);
+    else
+        return true;
+    return false;
 }
 
 // Makes getopt's tables of the rows; a colon first in `letters` makes it say what is missing.

@@ -327,12 +327,12 @@ FAULTS = [
      "the model names no end-of-sequence token (eos_token_id in config.json) to put between "
      "documents; give token ids with --tokens"),
     # Where to.
-    ("output below a plain file", nothing, f"CKPTS {IDS} -o ROOT/ids.jsonl/out.h5", ENVIRONMENT,
-     "cannot create the folder ROOT/ids.jsonl/out.h5.parts: Not a directory"),
-    ("output into no folder", nothing, f"CKPTS {IDS} -o ROOT/x/out.h5", ENVIRONMENT,
-     "cannot create the folder ROOT/x/out.h5.parts: No such file or directory"),
-    ("output a folder", folder_is("out.h5"), ALL, ENVIRONMENT,
-     "ROOT/out.h5 is not a regular file"),
+    ("output below a plain file", nothing, f"CKPTS {IDS} -o ROOT/ids.jsonl/out.h5", USAGE,
+     "--output ROOT/ids.jsonl/out.h5: there is no such folder"),
+    ("output into no folder", nothing, f"CKPTS {IDS} -o ROOT/x/out.h5", USAGE,
+     "--output ROOT/x/out.h5: there is no such folder"),
+    ("output a folder", folder_is("out.h5"), ALL, USAGE,
+     "ROOT/out.h5 is a folder, not a file to write"),
     ("output no HDF5 file", file_is("out.h5", "something of mine"), ALL, ENVIRONMENT,
      "cannot open ROOT/out.h5 as an HDF5 file: file signature not found"),
     ("output an empty file", file_is("out.h5", ""), ALL, ENVIRONMENT,
