@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Imported targets for everything the project links. Required: HDF5 (serial), zstd, jansson, PCRE2,
 # utf8proc, xxHash, a CBLAS, OpenMP, threads. Optional: MPI and CUDA, found or left out by themselves.
+# Nothing needs root: CMAKE_PREFIX_PATH and PKG_CONFIG_PATH say where libraries of one's own are.
 
 set(TRACE_MPI AUTO CACHE STRING "MPI: AUTO, ON or OFF")
 set(TRACE_CUDA AUTO CACHE STRING "CUDA backend: AUTO, ON or OFF")
@@ -22,26 +23,88 @@ trace_package(pcre2::pcre2 libpcre2-8>=10.30)
 trace_package(utf8proc::utf8proc libutf8proc>=2.4)
 trace_package(zstd::zstd libzstd>=1.4)
 trace_package(xxhash::xxhash libxxhash>=0.8)
-trace_package(hdf5::hdf5 hdf5-serial hdf5) # serial by name: plain "hdf5" may be the MPI build
 
-# hdf5_hl holds the dimension scales; Debian's .pc names it only in some versions.
-find_library(TRACE_HDF5_HL NAMES hdf5_serial_hl hdf5_hl HINTS ${hdf5_hdf5_LIBRARY_DIRS} REQUIRED)
-target_link_libraries(hdf5::hdf5 INTERFACE ${TRACE_HDF5_HL})
+# HDF5 with its high-level library, which holds the dimension scales. CMake's own module first, so that
+# HDF5_ROOT or CMAKE_PREFIX_PATH is enough where no pkg-config file is; and the serial build.
+function(trace_find_hdf5)
+  add_library(trace::hdf5 INTERFACE IMPORTED GLOBAL)
+  find_package(HDF5 1.10 QUIET COMPONENTS C HL)
+  if(HDF5_FOUND AND NOT HDF5_IS_PARALLEL)
+    set_target_properties(hdf5::hdf5 hdf5::hdf5_hl PROPERTIES IMPORTED_GLOBAL TRUE)
+    target_link_libraries(trace::hdf5 INTERFACE hdf5::hdf5_hl hdf5::hdf5)
+    set(version ${HDF5_VERSION})
+    set(how CMake)
+  else()
+    pkg_search_module(trace_hdf5 IMPORTED_TARGET GLOBAL hdf5-serial>=1.10 hdf5>=1.10)
+    find_library(TRACE_HDF5_HL NAMES hdf5_serial_hl hdf5_hl HINTS ${trace_hdf5_LIBRARY_DIRS})
+    if(NOT trace_hdf5_FOUND OR NOT TRACE_HDF5_HL)
+      message(FATAL_ERROR "No serial HDF5 from 1.10 on with its high-level library was found, neither by CMake "
+        "(HDF5_ROOT names the folder where it is installed) nor by pkg-config")
+    endif()
+    target_link_libraries(trace::hdf5 INTERFACE ${TRACE_HDF5_HL} PkgConfig::trace_hdf5)
+    set(HDF5_INCLUDE_DIRS ${trace_hdf5_INCLUDE_DIRS})
+    set(version ${trace_hdf5_VERSION})
+    set(how pkg-config)
+  endif()
+  message(STATUS "HDF5: ${version} by ${how}, headers in ${HDF5_INCLUDE_DIRS}")
+  set(TRACE_HDF5_VERSION ${version} PARENT_SCOPE)
+  set(TRACE_HDF5_INCLUDES ${HDF5_INCLUDE_DIRS} PARENT_SCOPE)
+endfunction()
+trace_find_hdf5()
 
-# BLIS first: its results do not depend on its thread count. The serial build first: products are
-# single-threaded calls under our own threads.
-find_library(TRACE_BLAS NAMES blis openblas
-  PATH_SUFFIXES blis-serial blis-openmp blis-pthread openblas-pthread openblas-serial REQUIRED)
-get_filename_component(trace_blas_folder ${TRACE_BLAS} DIRECTORY)
-get_filename_component(trace_blas_variant ${trace_blas_folder} NAME)
-find_path(TRACE_CBLAS_INCLUDE cblas.h PATH_SUFFIXES
-  ${trace_blas_variant} blis openblas x86_64-linux-gnu/${trace_blas_variant} REQUIRED)
-add_library(cblas::cblas INTERFACE IMPORTED GLOBAL)
-target_link_libraries(cblas::cblas INTERFACE ${TRACE_BLAS})
-target_include_directories(cblas::cblas SYSTEM INTERFACE ${TRACE_CBLAS_INCLUDE})
+# BLIS first: its results do not depend on its thread count. Debian's serial builds, which stand beside
+# others, first: products are single-threaded calls under our own threads.
+function(trace_find_blas)
+  set(vendors FLAME OpenBLAS) # FLAME is CMake's word for BLIS
+  if(BLA_VENDOR)
+    set(vendors ${BLA_VENDOR})
+  endif()
+  foreach(build blis-serial openblas-serial)
+    list(APPEND CMAKE_LIBRARY_PATH /usr/lib/${CMAKE_LIBRARY_ARCHITECTURE}/${build})
+  endforeach()
+  foreach(BLA_VENDOR IN LISTS vendors)
+    if(NOT BLAS_FOUND)
+      find_package(BLAS QUIET)
+    endif()
+  endforeach()
+  if(NOT BLAS_FOUND)
+    pkg_search_module(trace_blas blis openblas)
+    set(BLAS_LIBRARIES ${trace_blas_LINK_LIBRARIES})
+  endif()
+  set(TRACE_BLAS "${BLAS_LIBRARIES}" CACHE STRING "The BLAS with its CBLAS: path of the library")
+endfunction()
+if(NOT TRACE_BLAS)
+  unset(TRACE_BLAS CACHE)
+  trace_find_blas()
+endif()
+
+# Its header, from the same build where there are several.
+function(trace_find_cblas)
+  list(GET TRACE_BLAS 0 library)
+  file(REAL_PATH ${library} library)
+  get_filename_component(folder ${library} DIRECTORY)
+  get_filename_component(build ${folder} NAME)
+  find_path(TRACE_CBLAS_INCLUDE cblas.h HINTS ${folder}/../include ${folder}/../../include
+    PATH_SUFFIXES ${build} blis openblas)
+  add_library(cblas::cblas INTERFACE IMPORTED GLOBAL)
+  target_link_libraries(cblas::cblas INTERFACE ${TRACE_BLAS})
+  target_include_directories(cblas::cblas SYSTEM INTERFACE ${TRACE_CBLAS_INCLUDE})
+  include(CheckSymbolExists)
+  set(CMAKE_REQUIRED_LIBRARIES cblas::cblas)
+  check_symbol_exists(cblas_sgemm cblas.h TRACE_HAS_CBLAS)
+endfunction()
+if(TRACE_BLAS)
+  trace_find_cblas()
+endif()
+if(NOT TRACE_HAS_CBLAS)
+  unset(TRACE_HAS_CBLAS CACHE) # asked again when another is named
+  message(FATAL_ERROR "No BLAS with cblas.h and cblas_sgemm was found: BLIS or OpenBLAS, by CMake (BLAS_ROOT, "
+    "BLA_VENDOR), by pkg-config, or named by TRACE_BLAS; found \"${TRACE_BLAS}\"")
+endif()
 message(STATUS "CBLAS: ${TRACE_BLAS}")
 
 if(NOT TRACE_MPI STREQUAL "OFF")
+  set(MPI_DETERMINE_LIBRARY_VERSION TRUE)
   find_package(MPI COMPONENTS C)
   if(NOT MPI_C_FOUND AND TRACE_MPI STREQUAL "ON")
     message(FATAL_ERROR "TRACE_MPI=ON, but no MPI was found")

@@ -16,7 +16,8 @@
 struct dist;
 
 // Collective. Starts MPI when the program was built with it (alone, without mpirun, works too). The
-// communicator is a private copy of the world.
+// communicator is a private copy of the world. Without MPI: TR_ENVIRONMENT where a launcher started
+// several processes, with a sentence on the first of them alone.
 enum tr_status dist_open(struct dist **dist_p, struct tr_err *err);
 
 // Collective. Ends MPI. Accepts NULL.

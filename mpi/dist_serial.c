@@ -3,15 +3,44 @@
 #include "mpi/dist.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/alloc.h"
+#include "base/strings.h"
 #include "service.h"
 
 struct dist {
     struct dist_host host; // between dist_serve_begin and dist_serve_end
 };
 
+// How launchers say to a process how many there are, and which one it is. Slurm's batch script,
+// which is one process, knows the tasks of its job, but only srun gives a step a number of its own.
+static const struct {
+    const char *count, *rank;
+} launchers[] = {{"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"},
+                 {"PMI_SIZE", "PMI_RANK"},
+                 {"SLURM_STEP_NUM_TASKS", "SLURM_PROCID"}};
+
+// Processes that know nothing of each other would each do the whole job, into one file. The first
+// alone says so.
+static enum tr_status refuse_launcher(struct tr_err *err) {
+    for (size_t i = 0; i < sizeof launchers / sizeof launchers[0]; i++) {
+        const char *text = getenv(launchers[i].count), *rank = getenv(launchers[i].rank);
+        int64_t count;
+        if (!text || !tr_parse_i64(text, 2, INT64_MAX, &count))
+            continue;
+        if (rank && strcmp(rank, "0") != 0)
+            return tr_fail(err, TR_ENVIRONMENT, "%s", "");
+        return tr_fail(err, TR_ENVIRONMENT,
+                       "this program was built without MPI, but a launcher started it %lld times "
+                       "(%s): start it once, or build it with MPI",
+                       (long long)count, launchers[i].count);
+    }
+    return TR_OK;
+}
+
 enum tr_status dist_open(struct dist **dist_p, struct tr_err *err) {
+    TR_TRY(refuse_launcher(err));
     return TR_NEW(dist_p, 1, "communicator", err);
 }
 

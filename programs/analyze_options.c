@@ -77,21 +77,13 @@ static bool same_file(const char *a, const char *b) {
 // An output that is no file of its own.
 static bool check_output(const struct analyze_options *options, const char *name, const char *path,
                          char why[OPTION_WHY]) {
-    if (!path)
-        return true;
-    if (!*path)
-        snprintf(why, OPTION_WHY, "--%s is empty: where shall it go?", name);
-    else if (!strcmp(path, "-"))
+    if (path && !strcmp(path, "-"))
         snprintf(why, OPTION_WHY, "--%s takes a file; the report goes to stdout", name);
-    else if (tr_is_folder(path))
-        snprintf(why, OPTION_WHY, "%.200s is a folder, not a file to write", path);
-    else if (!tr_file_has_place(path))
-        snprintf(why, OPTION_WHY, "--%s %.200s: there is no such folder", name, path);
+    else
+        program_output(name, path, why);
     for (int input = 0; input < 2 && !*why; input++)
         if (same_file(path, options->path[input]))
             snprintf(why, OPTION_WHY, "--%s would overwrite %s", name, options->path[input]);
-    if (!*why && tr_file_holds_other(path, '{'))
-        snprintf(why, OPTION_WHY, "%.200s is no JSON; --%s does not write over it", path, name);
     return !*why;
 }
 

@@ -145,8 +145,6 @@ static const char *contradiction(const struct tr_run_settings *s) {
         return "which checkpoints? Give --ckpts DIR... or --input CSV";
     if (s->path_count && s->manifest)
         return "--ckpts and --input exclude each other";
-    if (!*s->out)
-        return "--output is empty: where shall the store go?";
     if (s->text && s->tokens)
         return "--text and --tokens exclude each other";
     if (s->tokenizer && s->tokens)
@@ -167,7 +165,7 @@ static const char *contradiction(const struct tr_run_settings *s) {
 static bool check(const void *settings, char why[OPTION_WHY]) {
     const char *rule = contradiction(settings);
     snprintf(why, OPTION_WHY, "%s", rule ? rule : "");
-    return !rule;
+    return !rule && program_output("output", ((const struct tr_run_settings *)settings)->out, why);
 }
 
 const struct program trace_ckpts_program = {

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "base/file.h"
 #include "option.h"
 
 #define SETS(member) OPTION_SETS(struct nx_options, member)
@@ -64,8 +65,8 @@ static bool check(const void *settings, char why[OPTION_WHY]) {
         snprintf(why, OPTION_WHY, "which FILE?");
     else if (!options->to)
         snprintf(why, OPTION_WHY, "--to what?");
-    else if (options->out && !*options->out)
-        snprintf(why, OPTION_WHY, "--output is empty: where shall it go?");
+    else if (!options->out || !tr_is_folder(options->out)) // figures go into a folder
+        program_output("output", options->out, why);
     return !*why;
 }
 

@@ -57,6 +57,10 @@ struct program {
 void program_parse(const struct program *program, void *settings, int argc, char **argv,
                    bool speaks);
 
+// Whether an output can be meant so: it is named, is no folder, and its folder is there. False,
+// with a sentence in `why`, where not; the same one in all programs. NULL is fine.
+bool program_output(const char *option, const char *path, char why[OPTION_WHY]);
+
 // The details, wherever they come from; "" when there are none.
 const char *program_details(const struct program *program);
 

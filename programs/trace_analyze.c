@@ -106,6 +106,13 @@ static enum tr_status write_files(const struct work *work, const struct analyze_
     return save(value, options->json, err);
 }
 
+// What is there and was not written by this program stays, before any work.
+static enum tr_status keep_other(const char *option, const char *path, struct tr_err *err) {
+    if (!path || !tr_file_holds_other(path, '{'))
+        return TR_OK;
+    return tr_fail(err, TR_ECONFLICT, "%s is no JSON; --%s does not write over it", path, option);
+}
+
 static enum tr_status report(const struct work *work, struct tr_string *out, struct tr_err *err) {
     struct an_style style = style_of_stdout();
     TR_TRY(an_report_write(&work->result[0], &style, out, err));
@@ -119,6 +126,8 @@ static enum tr_status analyze(const struct analyze_options *options, struct tr_s
                               struct tr_err *err) {
     struct work work = {0};
     enum tr_status status;
+    TR_GO(status, keep_other("json", options->json, err), out);
+    TR_GO(status, keep_other("plan", options->plan, err), out);
     TR_GO(status, compute(&work, options, err), out);
     TR_GO(status, write_files(&work, options, err), out);
     status = report(&work, out, err);
@@ -143,5 +152,5 @@ int main(int argc, char **argv) {
     if (status == TR_OK)
         return EXIT_SUCCESS;
     tr_complain("trace-analyze", &err);
-    return status == TR_EUSAGE ? EXIT_USAGE : EXIT_ENVIRONMENT;
+    return tr_exit_code(status);
 }

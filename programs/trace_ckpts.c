@@ -23,8 +23,11 @@ static bool is_first_rank(void) {
     return true;
 }
 
+// What is malformed or unknown, and no file that an option names, is the checkpoints themselves.
 static int complain(const struct tr_err *err, enum tr_status status) {
     tr_complain("trace-ckpts", err);
+    if (status == TR_EFORMAT || status == TR_EUNSUPPORTED)
+        return EXIT_SOME_FAILED;
     return tr_exit_code(status);
 }
 

@@ -44,5 +44,5 @@ int main(int argc, char **argv) {
     if (status == TR_OK)
         return EXIT_SUCCESS;
     tr_complain("trace-export", &err);
-    return status == TR_EUSAGE ? EXIT_USAGE : EXIT_ENVIRONMENT;
+    return tr_exit_code(status);
 }

@@ -248,7 +248,7 @@ static int show(const char *path, bool check) {
     if (status == TR_OK)
         return 0;
     tr_complain("trace-info", &err);
-    return EXIT_ENVIRONMENT;
+    return tr_exit_code(status);
 }
 
 // ---- the command line ------------------------------------------------------------------------

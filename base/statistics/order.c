@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/sort.h"
 
 static int compare(const void *a, const void *b, void *context) {
     const double *values = context;
@@ -23,7 +24,7 @@ int64_t an_order(int64_t *order, const double *values, int64_t count) {
             order[place++] = i;
         else
             order[finite + absent++] = i;
-    qsort_r(order, (size_t)finite, sizeof *order, compare, (void *)values);
+    tr_sort(order, (size_t)finite, sizeof *order, compare, (void *)values);
     return finite;
 }
 

@@ -118,9 +118,10 @@ def outputs(programs, root):
     os.symlink("behind.json", root + "/link.json")
     tiny.write(root + "/behind.json", b"{}")
     tiny.write(root + "/notes.txt", b"mine")
-    for place, why in (("notes.txt", f"{root}/notes.txt is no JSON; --json does not write over it"),
-                       ("none/x.json", f"--json {root}/none/x.json: there is no such folder")):
-        ran = harness.run(analyze, root + "/no-store.h5", "--json", f"{root}/{place}").expect(2)
+    for place, code, why in (
+            ("notes.txt", 3, f"{root}/notes.txt is no JSON; --json does not write over it"),
+            ("none/x.json", 2, f"--json {root}/none/x.json: there is no such folder")):
+        ran = harness.run(analyze, root + "/no-store.h5", "--json", f"{root}/{place}").expect(code)
         check(why in ran.err, ran)
     check(tiny.read(root + "/notes.txt") == b"mine", "notes.txt")
     harness.run(analyze, path, "--json", root + "/link.json").expect(0)

@@ -46,12 +46,14 @@ class Cases:
         return harness.run(*self.command(out, *more), **options)
 
     def help(self):
-        for program in ("trace-ckpts", "trace-info", "trace-analyze"):
+        for program in ("trace-ckpts", "trace-info", "trace-analyze", "trace-export"):
             ran = harness.run(self.programs[program], "--help").expect(0)
             has(ran, ran.out, rf"^Usage: .*{program}")
             check(not ran.err, ran)
             ran = harness.run(self.programs[program], "--version").expect(0)
-            has(ran, ran.out, rf"^{program} \d+\.\d+\.\d+$")
+            has(ran, ran.out, rf"^{program} \d+\.\d+\.\d+$", r"^  commit +(none|[\da-f]{12})$",
+                r"^  compiler +\S+ [\d.]+$", r"^  MPI +\S+", r"^  CUDA +\S+", r"^  BLAS +\S+",
+                r"^  HDF5 +1\.\d+\.\d+")
         ran = harness.run(self.programs["trace-ckpts"], "--help")
         for option in OPTIONS:
             check(option in ran.out, "no", option, "in", ran)

@@ -10,6 +10,7 @@ arrows     a room includes only rooms below it; public headers are included as "
 headers    every header compiles alone                          compiler=CC includes=FOLDER
 libraries  no library prints, exits or aborts
 format     every source file is as clang-format 14 writes it    clang-format=PROGRAM
+versions   every file that names the project's version names the one of CMakeLists.txt
 documents  links of Markdown files lead to a file; each decision that is named (D7) stands in
            docs/design.md, whose table of rooms is the one below
 """
@@ -187,8 +188,29 @@ def documents(_):
     return found
 
 
-RULES = {"names": names, "documents": documents, "licence": licence, "arrows": arrows, "headers": headers,
-         "libraries": libraries, "format": clang_format}
+# Where the version stands beside CMakeLists.txt.
+VERSIONED = {
+    "CITATION.cff": r"^version: (\S+)$",
+    "CHANGELOG.md": r"^## (\d\S*) - ",
+    "notebooks-export/python/pyproject.toml": r'^version = "(\S+)"$',
+    "scripts/packaging/package.py": r'^    version\("(\S+)"\)$',
+    "scripts/packaging/recipe.yaml": r'^  version: "(\S+)"$',
+}
+
+
+def versions(_):
+    project = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
+    version = re.search(r"^project\(\S+ VERSION (\S+) ", project, re.M)[1]
+    found = []
+    for name, pattern in VERSIONED.items():
+        named = re.search(pattern, (ROOT / name).read_text(encoding="utf-8"), re.M)
+        if not named or named[1] != version:
+            found.append(f"{name} names version {named and named[1]}, CMakeLists.txt {version}")
+    return found
+
+
+RULES = {"names": names, "versions": versions, "documents": documents, "licence": licence,
+         "arrows": arrows, "headers": headers, "libraries": libraries, "format": clang_format}
 
 
 def main():

@@ -13,7 +13,9 @@ static struct {
     pthread_mutex_t lock;
     bool ready, broken, started;
     hid_t string_type;
-} library = {.lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP};
+} library = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static _Thread_local int entered; // how often this thread has
 
 // A file that could not be flushed would be flushed again at exit, from memory that is gone: hence
 // H5dont_atexit, which may come too late where the program itself called HDF5 before.
@@ -26,7 +28,8 @@ static bool start(void) {
 }
 
 void tr_hdf5_enter(void) {
-    pthread_mutex_lock(&library.lock);
+    if (!entered++)
+        pthread_mutex_lock(&library.lock);
     if (!library.ready) {
         library.started = start();
         library.ready = true;
@@ -35,12 +38,14 @@ void tr_hdf5_enter(void) {
 }
 
 void tr_hdf5_leave(void) {
-    pthread_mutex_unlock(&library.lock);
+    if (!--entered)
+        pthread_mutex_unlock(&library.lock);
 }
 
-// The lock is of a thread that the child has under another number.
+// The lock may be held by a thread that the child does not have.
 void tr_hdf5_forked(void) {
-    library.lock = (pthread_mutex_t)PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+    library.lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    entered = 0;
 }
 
 void tr_hdf5_close_failed(void) {

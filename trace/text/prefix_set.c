@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/sort.h"
 
 enum tr_status tr_prefix_add(struct tr_prefix_set *set, const char *text, size_t size,
                              int32_t value, const char *name, const char *what,
@@ -40,7 +41,7 @@ static bool same_text(const struct tr_prefix_set *set, const struct tr_prefix *a
 const struct tr_prefix *tr_prefix_finish(struct tr_prefix_set *set) {
     const char *text = set->text.data;
     if (set->count)
-        qsort_r(set->members, set->count, sizeof *set->members, compare, set->text.data);
+        tr_sort(set->members, set->count, sizeof *set->members, compare, set->text.data);
     for (uint64_t i = 0; i < set->count; i++)
         set->first[(unsigned char)text[set->members[i].offset] + 1]++;
     for (int byte = 0; byte < 256; byte++)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/sort.h"
 #include "normal_steps.h"
 #include "sentencepiece_text.h"
 #include "wire.h"
@@ -172,7 +173,7 @@ static enum tr_status rank_pieces(struct message *m, struct tr_bpe *bpe) {
     TR_TRY(TR_NEW(&order, m->count, "the ranks", m->err));
     for (uint64_t i = 0; i < m->count; i++)
         order[i] = (int32_t)i;
-    qsort_r(order, m->count, sizeof *order, compare_scores, m->pieces);
+    tr_sort(order, m->count, sizeof *order, compare_scores, m->pieces);
     for (uint64_t i = 0; i < m->count; i++) {
         rank += i && m->pieces[order[i]].score != m->pieces[order[i - 1]].score;
         bpe->ranks[order[i]] = rank;
