@@ -71,10 +71,33 @@ enum tr_status tr_step_embed_norm(struct tr_forward *f, const struct tr_batch *b
     return TR_OK;
 }
 
+// x = norm(act(W norm(x) + bias)), through scratch. Nothing else reads the stream behind the
+// blocks.
+enum tr_status tr_step_head_dense(struct tr_forward *f, const struct tr_batch *b,
+                                  struct tr_err *err) {
+    struct kn_matrix normed = tr_scratch(f, b, f->normed, f->config.hidden);
+    struct kn_matrix dense = kn_matrix(f->branch, KN_F32, b->rows, f->config.hidden);
+    TR_TRY(tr_normalise(f, b, normed, tr_no_matrix, true, err));
+    struct kn_grouped_product op = {.product = {.y = dense,
+                                                .x = normed,
+                                                .w = b->weights->matrix[TR_SLOT_IN],
+                                                .bias = b->weights->vector[TR_SLOT_IN_BIAS],
+                                                .activation = f->config.head_activation}};
+    TR_TRY(tr_product(f, b, &op, TR_SLOT_IN, err));
+    struct kn_norm norm = {.y = tr_stream(f, b, b->streams->x),
+                           .x = dense,
+                           .kind = f->config.family->norm,
+                           .weight = b->weights->vector[TR_SLOT_POST_NORM],
+                           .epsilon = f->config.epsilon};
+    KN_TRY(f->kn->ops->norm(f->kn, &norm), "the norm before the head");
+    return TR_OK;
+}
+
 // One panel of the head over the normed stream.
 enum tr_status tr_step_head(struct tr_forward *f, const struct tr_batch *b, struct tr_err *err) {
     struct kn_matrix normed = tr_scratch(f, b, f->normed, f->config.hidden);
-    TR_TRY(tr_normalise(f, b, normed, tr_no_matrix, true, err));
+    bool pre_norm = !f->config.family->weights[TR_W_HEAD_DENSE]; // which has the norm before it
+    TR_TRY(tr_normalise(f, b, normed, tr_no_matrix, pre_norm, err));
     struct kn_loss op = {.maximum = b->streams->maximum + b->row,
                          .sum = b->streams->sum + b->row,
                          .target = b->streams->target + b->row,

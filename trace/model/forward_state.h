@@ -74,6 +74,8 @@ enum tr_status tr_step_block_end(struct tr_forward *f, const struct tr_batch *b,
 // Sums a layer's statistics and lets them come to the host; hands out those of the layer before.
 enum tr_status tr_step_layer_end(struct tr_forward *f, const struct tr_batch *b,
                                  struct tr_err *err);
+enum tr_status tr_step_head_dense(struct tr_forward *f, const struct tr_batch *b,
+                                  struct tr_err *err);
 enum tr_status tr_step_head(struct tr_forward *f, const struct tr_batch *b, struct tr_err *err);
 // Downloads the losses and hands them to the tap.
 enum tr_status tr_step_losses(struct tr_forward *f, const struct tr_batch *b, struct tr_err *err);
