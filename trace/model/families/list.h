@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every family's row, in the order they are tried. No include guard: the list is expanded twice.
 TR_FAMILY(apertus)
+TR_FAMILY(arcee)
 TR_FAMILY(baichuan_13b)
 TR_FAMILY(baichuan)
 TR_FAMILY(bloom)
