@@ -26,6 +26,7 @@ TR_FAMILY(internlm2)
 TR_FAMILY(llama)
 TR_FAMILY(mistral)
 TR_FAMILY(mixtral)
+TR_FAMILY(nemotron)
 TR_FAMILY(olmo)
 TR_FAMILY(hf_olmo_plain) // behind the class that has the name now
 TR_FAMILY(hf_olmo)
