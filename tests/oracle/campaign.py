@@ -40,7 +40,8 @@ SHAPES = re.compile("hidden_size|n_embd|d_model|heads?$|n_head|head_dim|intermed
 
 
 def layers_key(config):
-    return next(key for key in ("num_hidden_layers", "n_layers", "n_layer") if key in config)
+    return next(key for key in ("num_hidden_layers", "n_layers", "n_layer", "num_layers")
+                if key in config)
 
 
 def as_it_is(deck, config, tensors, family):
