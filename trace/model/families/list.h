@@ -34,6 +34,7 @@ TR_FAMILY(llama)
 TR_FAMILY(minicpm)
 TR_FAMILY(mistral)
 TR_FAMILY(mixtral)
+TR_FAMILY(mpt)
 TR_FAMILY(nemotron)
 TR_FAMILY(olmo)
 TR_FAMILY(hf_olmo_plain) // behind the class that has the name now
