@@ -226,7 +226,8 @@ static enum tr_status mark_layers(struct tr_config *c, const struct tr_config_so
     bool used;
     TR_TRY(read_window(c, from));
     TR_TRY(flag(c, TR_K_USE_WINDOW, true, &used, from));
-    if (!json_is_array(json_object_get(from->root, "layer_types")))
+    bool listed = json_is_array(json_object_get(from->root, "layer_types"));
+    if (!listed || !c->family->keys[TR_K_WINDOW_PERIOD].json) // EXAONE's rule may be a word then
         TR_TRY(size(c, TR_K_WINDOW_PERIOD, 0, 0, TR_MAX_LAYERS, &period, from));
     TR_TRY(size(c, TR_K_WINDOW_START, 0, 0, INT32_MAX, &start, from));
     TR_TRY(size(c, TR_K_WINDOW_END, c->layers, 0, INT32_MAX, &end, from));

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "common.h"
+
+// The embedding is normed, so the first attention is not; every third layer sees everything, and
+// has a rotation of its own. Between the stream and the head lie a product and a norm.
+const struct tr_family tr_family_modernbert_decoder = {
+    .model_type = "modernbert-decoder",
+    .series = "Ettin's decoders",
+    .refusals = {{{"norm_bias", true, false}, "norms with biases"}},
+    .norm = KN_LAYER_NORM,
+    .first_attn_bare = true,
+    .qkv = TR_QKV_SEPARATE,
+    .window_phase = -1,
+    .window_both_sides = true,
+    .rope_objects = TR_ROPE_PARAMETERS_ONLY,
+    .rope_full_layers_scaled = true,
+    .gated = true,
+    .activation_key = "hidden_activation",
+    .activation = "gelu",
+    .head_activation_key = "classifier_activation",
+    .head_activation = "gelu",
+    .keys =
+        {
+            TR_SIZES_AS_LLAMA,
+            [TR_K_POSITIONS] = {"max_position_embeddings", 8192},
+            [TR_K_EPSILON] = {"norm_eps", 1e-5},
+            [TR_K_ROPE_THETA] = {"global_rope_theta", 160000},
+            [TR_K_LOCAL_THETA] = {"local_rope_theta", 10000},
+            [TR_K_QKV_BIAS] = {"attention_bias", false},
+            [TR_K_OUT_BIAS] = {"attention_bias", false},
+            [TR_K_MLP_BIAS] = {"mlp_bias", false},
+            [TR_K_HEAD_BIAS] = {"decoder_bias", true},
+            [TR_K_HEAD_DENSE_BIAS] = {"classifier_bias", false},
+            [TR_K_WINDOW] = {"local_attention", 128, .needed = true},
+            [TR_K_WINDOW_PERIOD] = {"global_attn_every_n_layers", 3},
+            [TR_K_TIED] = {"tie_word_embeddings", true},
+        },
+    .weights =
+        {
+            [TR_W_EMBED] = "model.embeddings.tok_embeddings.weight",
+            [TR_W_EMBED_NORM] = "model.embeddings.norm.weight",
+            [TR_W_ATTN_NORM] = "model.layers.{layer}.attn_norm.weight",
+            [TR_W_Q] = "model.layers.{layer}.attn.q_proj.weight",
+            [TR_W_Q_BIAS] = "model.layers.{layer}.attn.q_proj.bias",
+            [TR_W_K] = "model.layers.{layer}.attn.k_proj.weight",
+            [TR_W_K_BIAS] = "model.layers.{layer}.attn.k_proj.bias",
+            [TR_W_V] = "model.layers.{layer}.attn.v_proj.weight",
+            [TR_W_V_BIAS] = "model.layers.{layer}.attn.v_proj.bias",
+            [TR_W_O] = "model.layers.{layer}.attn.Wo.weight",
+            [TR_W_O_BIAS] = "model.layers.{layer}.attn.Wo.bias",
+            [TR_W_MLP_NORM] = "model.layers.{layer}.mlp_norm.weight",
+            [TR_W_GATE_UP] = "model.layers.{layer}.mlp.Wi.weight",
+            [TR_W_GATE_UP_BIAS] = "model.layers.{layer}.mlp.Wi.bias",
+            [TR_W_DOWN] = "model.layers.{layer}.mlp.Wo.weight",
+            [TR_W_DOWN_BIAS] = "model.layers.{layer}.mlp.Wo.bias",
+            [TR_W_FINAL_NORM] = "model.final_norm.weight",
+            [TR_W_HEAD_DENSE] = "lm_head.dense.weight",
+            [TR_W_HEAD_DENSE_BIAS] = "lm_head.dense.bias",
+            [TR_W_HEAD_NORM] = "lm_head.norm.weight",
+            [TR_W_HEAD] = "decoder.weight",
+            [TR_W_HEAD_BIAS] = "decoder.bias",
+        },
+};
