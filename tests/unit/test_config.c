@@ -115,6 +115,15 @@ static const struct {
     {"{" CLASS("hunyuan_v1_dense") "}", "\"head_dim\" is missing"},
     {"{" CLASS("exaone4") ", \"num_key_value_heads\": 4, \"sliding_window_pattern\": \"LLLG\"}",
      "\"sliding_window_pattern\" must be a number, it is a string"},
+    {"{" CLASS("dots1") ", \"num_key_value_heads\": 4, \"n_routed_experts\": 8, "
+                        "\"num_experts_per_tok\": 2}",
+     "\"n_shared_experts\" is missing"},
+    {"{" CLASS("dots1") ", \"moe_layer_freq\": 2}",
+     "this dots1 is not supported: layers without experts among those with them"},
+    {"{" CLASS("dots1") ", \"num_key_value_heads\": 4, \"n_routed_experts\": 8, "
+                        "\"n_shared_experts\": 1, \"num_experts_per_tok\": 2, \"n_group\": 8, "
+                        "\"topk_group\": 4}",
+     "8 experts in 8 groups, 4 groups and 2 experts used, make no sense"},
     {"{" CLASS("modernbert-decoder") ", \"norm_bias\": true}",
      "this modernbert-decoder is not supported: norms with biases"},
     {"{" CLASS("modernbert-decoder") ", \"sliding_window\": 128}",

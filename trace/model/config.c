@@ -169,15 +169,18 @@ static enum tr_status read_groups(struct tr_config *c, const struct tr_config_so
     const char *method = "greedy";
     if (!c->family->keys[TR_K_GROUPS].json)
         return TR_OK;
-    TR_TRY(tr_json_string(from->root, "topk_method", &method, from->path, from->err));
-    if (strcmp(method, "greedy") == 0)
+    if (!c->family->sigmoid_router)
+        TR_TRY(tr_json_string(from->root, "topk_method", &method, from->path, from->err));
+    if (!c->family->sigmoid_router && strcmp(method, "greedy") == 0)
         return TR_OK;
-    if (strcmp(method, "group_limited_greedy") != 0)
+    if (!c->family->sigmoid_router && strcmp(method, "group_limited_greedy") != 0)
         return tr_fail(from->err, TR_EUNSUPPORTED, "%s: topk_method \"%.64s\" is not supported",
                        from->path, method);
     TR_TRY(size(c, TR_K_GROUPS, 1, 1, TR_MAX_EXPERT_GROUPS, &c->groups, from));
     TR_TRY(size(c, TR_K_GROUPS_USED, 1, 1, c->groups, &c->groups_used, from));
-    if (c->experts % c->groups || c->groups_used * (c->experts / c->groups) < c->experts_used)
+    bool single = c->family->sigmoid_router && c->experts < 2 * c->groups; // two best are counted
+    if (c->experts % c->groups || single ||
+        c->groups_used * (c->experts / c->groups) < c->experts_used)
         return tr_fail(
             from->err, TR_EFORMAT,
             "%s: %lld experts in %lld groups, %lld groups and %lld experts used, make no "

@@ -133,8 +133,9 @@ enum tr_weight {
     TR_W_DOWN_BIAS,
     TR_W_ALPHA_P, // xIELU's parameters, [1] or []
     TR_W_ALPHA_N,
-    TR_W_ROUTER,      // [experts, hidden]
-    TR_W_EXPERT_GATE, // [expert_ffn, hidden]
+    TR_W_ROUTER,            // [experts, hidden]
+    TR_W_ROUTER_CORRECTION, // [experts], see sigmoid_router
+    TR_W_EXPERT_GATE,       // [expert_ffn, hidden]
     TR_W_EXPERT_UP,
     TR_W_EXPERT_DOWN, // [hidden, expert_ffn]
     TR_W_SHARED_GATE, // [shared_ffn, hidden]
@@ -247,6 +248,9 @@ struct tr_family {
     bool residual_by_depth;        // TR_K_RESIDUAL_SCALE is divided by sqrt(layers)
     bool logits_by_width;          // logits are divided by hidden
     int sparse_phase;              // see TR_K_SPARSE_STEP
+    // Experts' weights are sigmoids of the router's logits. With a correction added these choose
+    // groups, by the sum of the two best of each, and experts; without it they weigh.
+    bool sigmoid_router;
     const char *activation_key;
     const char *activation;          // the class default
     bool gelu_is_tanh;               // "gelu" under that key means the tanh form

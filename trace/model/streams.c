@@ -9,7 +9,7 @@
 #include "buffers.h"
 #include "kernels/measure.h"
 
-enum { MAX_BUFFERS = 32 };
+enum { MAX_BUFFERS = 40 };
 
 static int buffers_of(struct tr_streams *s, struct tr_buffer buffers[MAX_BUFFERS]) {
     const struct tr_config *c = &s->config;
@@ -22,6 +22,7 @@ static int buffers_of(struct tr_streams *s, struct tr_buffer buffers[MAX_BUFFERS
     double routed = c->experts ? tokens : 0, used = routed * (double)c->experts_used;
     double shared = c->shared_ffn ? tokens : 0, modules = TR_MODULES * sequences;
     double bins = (double)tr_position_bins(o->seq_len);
+    double correction = c->family->sigmoid_router ? experts * 4 : 0;
     double sums = modules * (KN_SUMS + bins) * 8,
            counts = modules * (KN_COUNTS + TR_BINS + bins) * 4;
     double importance = o->per_token ? modules * length * 4 : 0;
@@ -42,6 +43,7 @@ static int buffers_of(struct tr_streams *s, struct tr_buffer buffers[MAX_BUFFERS
         {(void **)&s->expert_weights, used * 4, TR_ON_BACKEND},
         {(void **)&s->gates, shared * 4, TR_ON_BACKEND},
         {(void **)&s->shared_weights, shared * 4, TR_ON_BACKEND},
+        {(void **)&s->correction, correction, TR_ON_BACKEND},
         {(void **)&s->mlp_delta, routed * hidden * 4, TR_ON_BACKEND},
         {(void **)&s->arriving[0].sums, sums, TR_FOR_COPIES},
         {(void **)&s->arriving[1].sums, sums, TR_FOR_COPIES},
@@ -51,6 +53,7 @@ static int buffers_of(struct tr_streams *s, struct tr_buffer buffers[MAX_BUFFERS
         {(void **)&s->arriving[1].importance, importance, TR_FOR_COPIES},
         {(void **)&s->routes.logits, routed * experts * 4, TR_FOR_COPIES},
         {(void **)&s->routes.gates, routed * 4, TR_FOR_COPIES},
+        {(void **)&s->routes.correction, correction, TR_FOR_COPIES},
         {(void **)&s->routes.weights, used * 4, TR_FOR_COPIES},
         {(void **)&s->routes.positions, used * 4, TR_FOR_COPIES},
         {(void **)&s->routes.rows, used * 4, TR_FOR_COPIES},

@@ -314,6 +314,7 @@ static enum tr_status plan_router(const struct tr_binder *b, struct tr_slab_plan
     TR_TRY(bind_norm(b, slab, TR_SLOT_NORM, TR_W_MLP_NORM, c->hidden));
     TR_TRY(bind(b, slab, TR_SLOT_NORM_BIAS, TR_W_MLP_NORM_BIAS, c->hidden, 1, 0));
     TR_TRY(bind(b, slab, TR_SLOT_ROUTER, TR_W_ROUTER, c->experts, c->hidden, 0));
+    TR_TRY(bind(b, slab, TR_SLOT_ROUTER_CORRECTION, TR_W_ROUTER_CORRECTION, c->experts, 1, 0));
     if (!ffn)
         return TR_OK;
     TR_TRY(bind(b, slab, TR_SLOT_IN, TR_W_SHARED_GATE, ffn, c->hidden, 0));

@@ -57,10 +57,11 @@ enum tr_slot {
     TR_SLOT_Q_LATENT_NORM, // [query_rank]
     TR_SLOT_KV_LATENT,     // [kv_rank + rope_dim, hidden]
     TR_SLOT_KV_LATENT_NORM,
-    TR_SLOT_KV,          // [heads * (nope_dim + v_dim), kv_rank]
-    TR_SLOT_ALPHAS,      // xIELU: [2]
-    TR_SLOT_ROUTER,      // [experts, hidden]
-    TR_SLOT_SHARED_GATE, // [1, hidden]
+    TR_SLOT_KV,                // [heads * (nope_dim + v_dim), kv_rank]
+    TR_SLOT_ALPHAS,            // xIELU: [2]
+    TR_SLOT_ROUTER,            // [experts, hidden]
+    TR_SLOT_ROUTER_CORRECTION, // [experts]
+    TR_SLOT_SHARED_GATE,       // [1, hidden]
     TR_SLOTS
 };
 
