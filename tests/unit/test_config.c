@@ -124,6 +124,12 @@ static const struct {
                         "\"n_shared_experts\": 1, \"num_experts_per_tok\": 2, \"n_group\": 8, "
                         "\"topk_group\": 4}",
      "8 experts in 8 groups, 4 groups and 2 experts used, make no sense"},
+    {"{" CLASS("deepseek_v3") ", \"rope_interleave\": false}",
+     "this deepseek_v3 is not supported: neighbours that do not turn"},
+    {"{" CLASS("deepseek_v3") ", \"scoring_func\": \"softmax\"}",
+     "\"scoring_func\" is \"softmax\"; for deepseek_v3 only \"sigmoid\" is supported"},
+    {"{" CLASS("deepseek_v3") ", \"attention_bias\": true}",
+     "this deepseek_v3 is not supported: attention_bias in latent attention"},
     {"{" CLASS("modernbert-decoder") ", \"norm_bias\": true}",
      "this modernbert-decoder is not supported: norms with biases"},
     {"{" CLASS("modernbert-decoder") ", \"sliding_window\": 128}",
