@@ -206,6 +206,8 @@ struct tr_family {
     const char *model_type;   // config.json's "model_type"
     const char *also;         // another model_type of files of this layout; NULL: none
     const char *series;       // published series of this type, for the docs
+    const char *training;     // those whose training is published step by step; NULL: none
+    bool tokenizer_read;      // whether their tokenizers are of kinds that are read and tested
     const char *prefix;       // that files may put before the tensors' names or not; NULL: none
     struct tr_condition when; // which of several rows of one model_type applies
     // Configurations that are refused, with the reason: what has no residual add we could measure.

@@ -5,6 +5,7 @@
 const struct tr_family tr_family_deepseek_v3 = {
     .model_type = "deepseek_v3",
     .series = "DeepSeek-V3, DeepSeek-R1, Kimi K2, Moonlight",
+    .tokenizer_read = true,
     .refusals = {{{"attention_bias", true, false}, "attention_bias in latent attention"},
                  {{"rope_interleave", false, true}, "neighbours that do not turn"},
                  {{"moe_layer_freq", TR_OTHER, 1}, "layers without experts among those with them"}},

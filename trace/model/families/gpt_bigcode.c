@@ -49,6 +49,7 @@ const struct tr_family tr_family_gpt_bigcode_many = {
 const struct tr_family tr_family_gpt_bigcode = {
     BIGCODE,
     .series = "SantaCoder, StarCoder",
+    .tokenizer_read = true,
     .qkv = TR_QKV_CONCATENATED,
     .keys = {BIGCODE_KEYS, [TR_K_KV_HEADS] = {NULL, 1}},
 };

@@ -6,6 +6,7 @@
 const struct tr_family tr_family_gptj = {
     .model_type = "gptj",
     .series = "GPT-J",
+    .tokenizer_read = true,
     .prefix = "transformer.",
     .refusals = {{{"rotary", false, true}, "positions that do not turn"},
                  {{"scale_attn_weights", false, true}, "scores that are not scaled"}},

@@ -6,6 +6,7 @@
 const struct tr_family tr_family_mpt = {
     .model_type = "mpt",
     .series = "MPT",
+    .tokenizer_read = true,
     .prefix = "transformer.",
     .refusals = {{{"attn_config.alibi", false, true}, "positions without ALiBi"},
                  {{"attn_config.prefix_lm", true, false},
