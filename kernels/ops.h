@@ -45,7 +45,15 @@ static inline struct kn_matrix kn_matrix(void *data, enum kn_type type, int64_t 
 // KN_XIELU (Huang & Schlag 2024, arXiv 2411.13010) has parameters p = {alpha_p, alpha_n, beta,
 // eps}, alpha_p and alpha_n already through their softplus:
 //   v > 0: alpha_p v^2 + beta v;   else: (expm1(min(v, eps)) - v) (beta + alpha_n) + beta v
-enum kn_activation { KN_IDENTITY, KN_SILU, KN_GELU_ERF, KN_GELU_TANH, KN_RELU, KN_XIELU };
+enum kn_activation {
+    KN_IDENTITY,
+    KN_SILU,
+    KN_GELU_ERF,
+    KN_GELU_TANH,
+    KN_RELU,
+    KN_RELU_SQUARED,
+    KN_XIELU
+};
 struct kn_product {
     struct kn_matrix y, x, w;
     const float *bias;

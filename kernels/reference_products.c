@@ -23,6 +23,8 @@ double kn_reference_activate(enum kn_activation activation, const float *paramet
         return v / (1 + exp(-2 * sqrt_2_over_pi * (v + 0.044715 * v * v * v)));
     case KN_RELU:
         return v < 0 ? 0 : v;
+    case KN_RELU_SQUARED:
+        return v < 0 ? 0 : v * v;
     case KN_XIELU:
         return xielu(parameters, v);
     case KN_IDENTITY:

@@ -44,6 +44,9 @@ KN_INLINE void gate_row(float *y, const float *gate, const float *up, int64_t co
     case KN_RELU:                                                                                  \
         call(KN_RELU);                                                                             \
         return;                                                                                    \
+    case KN_RELU_SQUARED:                                                                          \
+        call(KN_RELU_SQUARED);                                                                     \
+        return;                                                                                    \
     case KN_XIELU:                                                                                 \
         return;                                                                                    \
     }

@@ -112,6 +112,8 @@ KN_INLINE float kn_activate(enum kn_activation activation, float x) {
         return kn_gelu_tanh(x);
     case KN_RELU:
         return x < 0.F ? 0.F : x;
+    case KN_RELU_SQUARED:
+        return x < 0.F ? 0.F : x * x;
     case KN_IDENTITY:
     case KN_XIELU: // has parameters: kn_xielu
         break;

@@ -84,6 +84,8 @@ __device__ inline W activate(enum kn_activation activation, const struct activat
         return gelu_tanh(v);
     case KN_RELU:
         return v < 0 ? (W)0 : v;
+    case KN_RELU_SQUARED:
+        return v < 0 ? (W)0 : v * v;
     case KN_XIELU:
         return xielu(p, v);
     case KN_IDENTITY:

@@ -382,6 +382,8 @@ static enum kn_status activate_in_place(struct kn_backend *self, const struct kn
             launch_packs<T, KN_SILU>(stream, &op->y, p);
         else if (packed && op->activation == KN_RELU)
             launch_packs<T, KN_RELU>(stream, &op->y, p);
+        else if (packed && op->activation == KN_RELU_SQUARED)
+            launch_packs<T, KN_RELU_SQUARED>(stream, &op->y, p);
         else
             activate_rows<<<(unsigned)op->y.rows, row_threads(op->y.cols), 0, stream>>>(
                 (T *)op->y.data, op->y.stride, op->y.cols, op->activation, p);

@@ -68,7 +68,7 @@ def make_case(case, folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=7, help="of the random models (7)")
-    parser.add_argument("--family", choices=sorted(FAMILIES), help="only this family")
+    parser.add_argument("--family", choices=sorted(row.model_type for row in FAMILIES.values()), help="only this family")
     options = parser.parse_args()
     logging.disable_progress_bar()
     for family in FAMILIES.values():

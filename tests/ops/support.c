@@ -221,6 +221,8 @@ long double truth_activate(enum kn_activation activation, long double v) {
         return v / (1 + expl(-2 * sqrtl(2 / acosl(-1)) * (v + 0.044715L * v * v * v)));
     case KN_RELU:
         return isnan(v) || v > 0 ? v : 0;
+    case KN_RELU_SQUARED:
+        return isnan(v) || v > 0 ? v * v : 0;
     case KN_XIELU:
         return xielu_truth(xielu_parameters, v);
     case KN_IDENTITY:

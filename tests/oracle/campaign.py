@@ -40,7 +40,8 @@ SHAPES = re.compile("hidden_size|n_embd|d_model|heads?$|n_head|head_dim|intermed
 
 
 def layers_key(config):
-    return next(key for key in ("num_hidden_layers", "n_layers", "n_layer") if key in config)
+    return next(key for key in ("num_hidden_layers", "n_layers", "n_layer", "num_layers")
+                if key in config)
 
 
 def as_it_is(deck, config, tensors, family):
@@ -321,7 +322,7 @@ def main():
     parser.add_argument("--trace", required=True, type=Path, help="the trace-ckpts program")
     parser.add_argument("--count", type=int, default=61, help="models a family (61)")
     parser.add_argument("--seed", type=int, default=1, help="of the random models and changes (1)")
-    parser.add_argument("--family", choices=sorted(FAMILIES), help="only this family")
+    parser.add_argument("--family", choices=sorted(row.model_type for row in FAMILIES.values()), help="only this family")
     options = parser.parse_args()
     torch.set_num_threads(1)
     logging.set_verbosity(logging.CRITICAL)

@@ -48,6 +48,7 @@ class Family:
     norm_offset: float = 0.0  # what the model adds to its norms' weights
     head: str = "lm_head.weight"  # the head's name in files
     scaled: bool = True  # whether its rotations may be scaled in any way
+    twice: bool = True  # whether its files may spell the rotation in both ways at once
     model: Callable = None  # the class in ours/, for types that transformers does not have
 
 

@@ -78,7 +78,7 @@ def main():
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seed", type=int, default=11, help="of the random models (11)")
     parser.add_argument("--count", type=int, default=2, help="models a family (2)")
-    parser.add_argument("--family", choices=sorted(FAMILIES), help="only this family")
+    parser.add_argument("--family", choices=sorted(row.model_type for row in FAMILIES.values()), help="only this family")
     options = parser.parse_args()
     torch.set_num_threads(2)
     logging.set_verbosity_error()

@@ -60,6 +60,9 @@ def randomise(model, family, vocabulary, generator):
             if parameter.dim() == 2 and parameter.shape[0] in vocabulary:
                 value = tame(value)
             parameter.copy_(value)
+        for name, buffer in model.named_buffers():
+            if name.endswith("e_score_correction_bias"):
+                buffer.copy_(0.1 * normal(buffer.shape))
 
 
 def rewrite_config(case, folder):
@@ -69,7 +72,7 @@ def rewrite_config(case, folder):
     path = folder / "config.json"
     config = json.loads(path.read_text())
     if case.config_style == "both":
-        if "rope_parameters" in config:
+        if case.family.twice and "rope_parameters" in config:
             both_ropes(config)
     else:
         case.family.old_style(config)
@@ -163,6 +166,7 @@ class Taps:
             router = dict(layer.named_modules()).get(family.router) if family.router else None
             if router:
                 router.register_forward_hook(self.keep((index, "router")))
+                self.seen[index, "correction"] = getattr(router, "e_score_correction_bias", None)
 
     def keep_layer(self, index):
         def hook(module, args, kwargs, output):
@@ -192,22 +196,25 @@ class Taps:
 MARGIN = 1e-5  # of probability, below which float32 may choose another expert than float64
 
 
-def close_choices(logits, config, least):
+def close_choices(logits, config, least, correction=None):
     """[token]: whether the last chosen and the first not chosen expert (or group) are less than
-    `least` apart."""
+    `least` apart. With a correction the logits' sigmoids choose, else their softmax."""
 
     def gap(values, used):
         values = values.sort(dim=-1, descending=True).values
         return values[:, used - 1] - values[:, used] if used < values.shape[1] else values[:, 0] + 1
 
     shares = logits.double().softmax(dim=-1)
+    counted = 1
+    if correction is not None:
+        shares, counted = logits.double().sigmoid() + correction.double(), 2
     margin = torch.full_like(shares[:, 0], 1.0)
-    if getattr(config, "topk_method", "greedy") == "group_limited_greedy":
+    if correction is not None or getattr(config, "topk_method", "greedy") == "group_limited_greedy":
         members = shares.view(len(shares), config.n_group, -1)
-        best = members.max(dim=-1).values
+        best = members.topk(counted, dim=-1).values.sum(dim=-1)
         margin = gap(best, config.topk_group)
         eligible = best >= best.sort(dim=-1).values[:, -config.topk_group, None]
-        shares = (members * eligible[:, :, None]).view_as(shares)
+        shares = members.masked_fill(~eligible[:, :, None], 0 if counted == 1 else -9).view_as(shares)
     return torch.minimum(margin, gap(shares, config.num_experts_per_tok)) < least
 
 
@@ -219,8 +226,8 @@ def exemptions(taps, config, layers, shape, least=MARGIN):
         before = reached.cummax(dim=1).values
         reached = before
         if (index, "router") in taps.seen:
-            close = close_choices(taps.seen[index, "router"].flatten(0, -2), config,
-                                  least).view(shape)
+            close = close_choices(taps.seen[index, "router"].flatten(0, -2), config, least,
+                                  taps.seen[index, "correction"]).view(shape)
             ties += int(close.sum())
             reached = before | close
         exempt.append(torch.stack([before, reached, reached]))
@@ -248,10 +255,17 @@ def all_importances(model, family, taps):
                         for index in range(len(model.get_submodule(family.layers)))]).cpu().numpy()
 
 
+def reads_back(found, value):
+    """Whether an option reads back; one that is an object has more members then."""
+    if isinstance(value, dict) and not isinstance(found, dict):
+        return all(getattr(found, key) == value[key] for key in value)
+    return found == value
+
+
 def check_config(case, folder, model):
     for key, value in case.config.items():
         found = getattr(model.config, key, value)  # an omitted head_dim is no attribute of some
-        if key != "rope_parameters" and found != value:
+        if key != "rope_parameters" and not reads_back(found, value):
             raise ValueError(f"{folder}/config.json reads back as {key} = {found}, not {value}")
     for key, value in case.config.get("rope_parameters", {}).items():
         if model.config.rope_parameters[key] != value:

@@ -145,7 +145,7 @@ def main():
     parser.add_argument("--trace", required=True, type=Path, help="the trace-ckpts program")
     parser.add_argument("--count", type=int, default=12, help="configurations a family (12)")
     parser.add_argument("--seed", type=int, default=1, help="of the random configurations (1)")
-    parser.add_argument("--family", choices=sorted(FAMILIES), help="only this family")
+    parser.add_argument("--family", choices=sorted(row.model_type for row in FAMILIES.values()), help="only this family")
     options = parser.parse_args()
     torch.set_num_threads(2)
     logging.set_verbosity_error()

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Prints a table of the families as Markdown, from their rows: "block" what a block of each does,
-// "measured" what its attn and mlp mean, "series" who publishes it.
+// "measured" what its attn and mlp mean, "series" who publishes it, "public" those whose training
+// is.
 #include <stdio.h>
 #include <string.h>
 
@@ -96,20 +97,39 @@ static void print_block(const struct tr_family *f) {
     print_mlp(f);
 }
 
+static void print_tokenizer(const struct tr_family *f) {
+    printf(" | %s", f->tokenizer_read ? "read" : "not tried");
+}
+
 static void print_series(const struct tr_family *f) {
-    printf(" | %s", f->series);
+    printf(" | %s | %s", f->series, f->training ? f->training : "no");
+    print_tokenizer(f);
+}
+
+static void print_training(const struct tr_family *f) {
+    printf(" | %s", f->training);
+    print_tokenizer(f);
+}
+
+static bool is_public(const struct tr_family *f) {
+    return f->training != NULL;
 }
 
 static const struct {
     const char *name, *head;
     void (*print)(const struct tr_family *family);
+    bool (*is_in)(const struct tr_family *family); // NULL: all are
 } tables[] = {
     {"block", "| model_type | norm | position | residual | MLP |\n|---|---|---|---|---|",
-     print_block},
+     print_block, NULL},
     {"measured",
      "| model_type | attn: what is added | mlp: what is added | mlp: added to |\n|---|---|---|---|",
-     print_measured},
-    {"series", "| model_type | series |\n|---|---|", print_series},
+     print_measured, NULL},
+    {"series",
+     "| model_type | series | training published step by step | tokenizer |\n|---|---|---|---|",
+     print_series, NULL},
+    {"public", "| model_type | training published step by step | tokenizer |\n|---|---|---|",
+     print_training, is_public},
 };
 
 int main(int argc, char **argv) {
@@ -118,12 +138,14 @@ int main(int argc, char **argv) {
             continue;
         puts(tables[t].head);
         for (int i = 0; tr_family_at(i); i++) {
+            if (tables[t].is_in && !tables[t].is_in(tr_family_at(i)))
+                continue;
             print_type(tr_family_at(i));
             tables[t].print(tr_family_at(i));
             puts(" |");
         }
         return 0;
     }
-    fprintf(stderr, "usage: family_table block|measured|series\n");
+    fprintf(stderr, "usage: family_table block|measured|series|public\n");
     return 2;
 }

@@ -28,6 +28,10 @@
     "\"model_type\": \"olmo\", \"n_layers\": 2, \"d_model\": 16, \"n_heads\": 4, \"vocab_size\": " \
     "61"
 #define HF_OLMO_ROPE HF_OLMO ", \"rope\": true, \"include_bias\": false"
+// A file of that type, with the sizes under all the names that they have.
+#define CLASS(type)                                                                                \
+    "\"model_type\": \"" type "\", " LLAMA_SIZES                                                   \
+    ", \"n_layers\": 2, \"d_model\": 16, \"n_heads\": 4"
 #define GROUPS DEEPSEEK ", \"topk_method\": \"group_limited_greedy\""
 
 // The sentence without "config.json: " before it; part of it where it lists what is known.
@@ -77,6 +81,61 @@ static const struct {
      "\"max_position_embeddings\""},
     {"{\"model_type\": \"baichuan\", \"num_hidden_layers\": 32, \"hidden_size\": 4096}",
      "this baichuan is not supported: the size of 7B, which needs \"max_position_embeddings\""},
+    {"{" CLASS("gptj") ", \"rotary\": false}",
+     "this gptj is not supported: positions that do not turn"},
+    {"{" CLASS("gptj") ", \"rotary_dim\": null}", "\"rotary_dim\" is missing"},
+    {"{" CLASS("gpt_bigcode") ", \"add_cross_attention\": true}",
+     "this gpt_bigcode is not supported: it attends to an encoder"},
+    {"{" CLASS("gpt_neo") ", \"attention_types\": [[[\"global\"], 3]]}",
+     "\"attention_types\" does not fit the layers"},
+    {"{" CLASS("gpt_neo") ", \"attention_types\": [[[\"near\"], 2]]}",
+     "\"attention_types\" holds \"near\"; known: global, local"},
+    {"{" CLASS("gpt_neo") ", \"attention_layers\": [\"global\"]}",
+     "\"attention_layers\" does not fit the layers: it has 1 entries for 2"},
+    {"{" CLASS("gpt_neo") ", \"layer_types\": [\"sliding_attention\", \"sliding_attention\"]}",
+     "\"layer_types\" says \"sliding_attention\" in layer 0, but gpt_neo has one kind of layer"},
+    {"{" CLASS("mpt") ", \"attn_config\": {\"alibi\": false}}",
+     "this mpt is not supported: positions without ALiBi"},
+    {"{" CLASS("mpt") ", \"attn_config\": {\"alibi_bias_max\": 16}}",
+     "implementations differ on slopes with another alibi_bias_max than 8"},
+    {"{" CLASS("mpt") ", \"attn_config\": {\"attn_type\": \"multiquery_attention\"}}",
+     "\"attn_config.attn_type\" is \"multiquery_attention\"; for mpt only \"multihead_attention\" "
+     "is "
+     "supported"},
+    {"{" CLASS("mpt") ", \"logit_scale\": \"inv_sqrt_d_model\"}",
+     "\"logit_scale\" must be a number"},
+    {"{" CLASS("mpt") ", \"expansion_ratio\": 2}",
+     "this mpt is not supported: an MLP that is not 4 times as wide"},
+    {"{" CLASS("minicpm") ", \"num_experts\": 8}", "this minicpm is not supported: experts"},
+    {"{" CLASS("minicpm") ", \"sparse_config\": {\"kernel_size\": 32}}",
+     "\"sparse_config\" is there, but what it asks for is not supported for minicpm"},
+    {"{" CLASS("cohere2") ", \"sliding_window\": null}", "\"sliding_window\" is missing"},
+    {"{" CLASS("hunyuan_v1_dense") ", \"use_cla\": true}",
+     "this hunyuan_v1_dense is not supported: layers that share keys and values"},
+    {"{" CLASS("hunyuan_v1_dense") "}", "\"head_dim\" is missing"},
+    {"{" CLASS("exaone4") ", \"num_key_value_heads\": 4, \"sliding_window_pattern\": \"LLLG\"}",
+     "\"sliding_window_pattern\" must be a number, it is a string"},
+    {"{" CLASS("dots1") ", \"num_key_value_heads\": 4, \"n_routed_experts\": 8, "
+                        "\"num_experts_per_tok\": 2}",
+     "\"n_shared_experts\" is missing"},
+    {"{" CLASS("dots1") ", \"moe_layer_freq\": 2}",
+     "this dots1 is not supported: layers without experts among those with them"},
+    {"{" CLASS("dots1") ", \"num_key_value_heads\": 4, \"n_routed_experts\": 8, "
+                        "\"n_shared_experts\": 1, \"num_experts_per_tok\": 2, \"n_group\": 8, "
+                        "\"topk_group\": 4}",
+     "8 experts in 8 groups, 4 groups and 2 experts used, make no sense"},
+    {"{" CLASS("deepseek_v3") ", \"rope_interleave\": false}",
+     "this deepseek_v3 is not supported: neighbours that do not turn"},
+    {"{" CLASS("deepseek_v3") ", \"scoring_func\": \"softmax\"}",
+     "\"scoring_func\" is \"softmax\"; for deepseek_v3 only \"sigmoid\" is supported"},
+    {"{" CLASS("deepseek_v3") ", \"attention_bias\": true}",
+     "this deepseek_v3 is not supported: attention_bias in latent attention"},
+    {"{" CLASS("modernbert-decoder") ", \"norm_bias\": true}",
+     "this modernbert-decoder is not supported: norms with biases"},
+    {"{" CLASS("modernbert-decoder") ", \"sliding_window\": 128}",
+     "\"sliding_window\" is 128, but half of \"local_attention\" is 64"},
+    {"{" CLASS("modernbert-decoder") ", \"rope_scaling\": {\"type\": \"linear\", \"factor\": 2.0}}",
+     "\"rope_scaling\" is there, but the code of modernbert-decoder does not read it"},
     {"{" DEEPSEEK ", \"norm_topk_prob\": true}",
      "this deepseek_v2 is not supported: implementations differ on norm_topk_prob"},
     {"{" DEEPSEEK ", \"attention_bias\": true}",
@@ -578,6 +637,12 @@ static void classes_name_families(void **state) {
         {"CrystalCoderLMHeadModel", "crystalcoder"},
         {"SmolLM3ForCausalLM", "smollm3"},
         {"Starcoder2ForCausalLM", "starcoder2"},
+        {"ModernBertDecoderForCausalLM", "modernbert-decoder"},
+        {"HunYuanDenseV1ForCausalLM", "hunyuan_v1_dense"},
+        {"Ernie4_5ForCausalLM", "ernie4_5"},
+        {"GPTBigCodeForCausalLM", "gpt_bigcode"},
+        {"GPTNeoForCausalLM", "gpt_neo"},
+        {"GPTJForCausalLM", "gptj"},
         {"T5ForConditionalGeneration", NULL},
         {"Gemma3ForConditionalGeneration", NULL},
         {"GPT2DoubleHeadsModel", NULL},

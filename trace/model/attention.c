@@ -41,10 +41,11 @@ static enum tr_status norm_heads(struct tr_forward *f, const struct tr_batch *b,
     return TR_OK;
 }
 
+// Called before and after the rotation; the family has the norm at one of them.
 static enum tr_status norm_queries_and_keys(struct tr_forward *f, const struct tr_batch *b,
-                                            struct heads heads, struct tr_err *err) {
+                                            struct heads heads, bool turned, struct tr_err *err) {
     const struct tr_family *family = f->config.family;
-    if (!f->config.qk_norm)
+    if (!f->config.qk_norm || turned != family->qk_norm_turned)
         return TR_OK;
     int64_t pitch = family->qk_norm == TR_QK_PER_HEAD ? 0 : heads.q.dim;
     if (family->qk_norm == TR_QK_FULL_WIDTH) { // all heads as one
@@ -173,15 +174,16 @@ enum tr_status tr_step_attention(struct tr_forward *f, const struct tr_batch *b,
     struct kn_matrix delta = tr_stream(f, b, b->streams->delta);
     bool post = tr_has_post_norm(f, TR_W_ATTN_POST_NORM);
     struct kn_matrix branch = post ? kn_matrix(f->branch, KN_F32, b->rows, c->hidden) : delta;
-    TR_TRY(tr_normalise(f, b, normed, tr_no_matrix, !c->family->no_pre_norm, err));
+    TR_TRY(tr_normalise(f, b, normed, tr_no_matrix, tr_config_norms_attn(c, b->step->layer), err));
     if (c->kv_rank) {
         TR_TRY(project_latent(f, b, normed, &heads, err));
     } else {
         TR_TRY(project(f, b, normed, &heads, err));
-        TR_TRY(norm_queries_and_keys(f, b, heads, err));
+        TR_TRY(norm_queries_and_keys(f, b, heads, false, err));
         TR_TRY(clip(f, &heads, err));
         TR_TRY(rotate(f, b, heads.q, err));
         TR_TRY(rotate(f, b, heads.k, err));
+        TR_TRY(norm_queries_and_keys(f, b, heads, true, err));
     }
     TR_TRY(attend(f, b, mixed, &heads, err));
     TR_TRY(tr_multiply(f, b, branch, mixed, TR_SLOT_OUT, TR_SLOT_OUT_BIAS, err));

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "config_source.h"
 #include "model/config_layers.h"
 #include "model/drop_config.h"
 #include "rope_config.h"
@@ -18,142 +19,14 @@ static const struct {
 } activations[] = {
     {"silu", KN_SILU},          {"swish", KN_SILU},          {"gelu", KN_GELU_ERF},
     {"gelu_new", KN_GELU_TANH}, {"gelu_fast", KN_GELU_TANH}, {"gelu_pytorch_tanh", KN_GELU_TANH},
-    {"relu", KN_RELU},          {"xielu", KN_XIELU},
+    {"relu", KN_RELU},          {"relu2", KN_RELU_SQUARED},  {"xielu", KN_XIELU},
 };
-
-struct source {
-    const json_t *root;
-    const char *path;
-    struct tr_err *err;
-};
-
-// ---- which row ---------------------------------------------------------------------------------
-
-static enum tr_status holds(const struct tr_condition *condition, bool *holds_p,
-                            const struct source *from) {
-    double found = condition->fallback;
-    *holds_p = !condition->key;
-    if (!condition->key)
-        return TR_OK;
-    const json_t *value = json_object_get(from->root, condition->key);
-    if (json_is_boolean(value))
-        found = json_boolean_value(value);
-    else
-        TR_TRY(tr_json_f64(from->root, condition->key, &found, from->path, from->err));
-    *holds_p = found == condition->value;
-    return TR_OK;
-}
-
-static enum tr_status unknown_type(const char *type, const struct source *from) {
-    if (json_is_object(json_object_get(from->root, "text_config")))
-        return tr_fail(from->err, TR_EUNSUPPORTED,
-                       "%s: model_type \"%.64s\" holds a \"text_config\" among others; models of "
-                       "more than text are not supported",
-                       from->path, type);
-    char known[768] = "";
-    for (int i = 0; tr_family_at(i); i++) {
-        const char *name = tr_family_at(i)->model_type;
-        if (tr_family_find(name) != tr_family_at(i))
-            continue;
-        strncat(known, i ? ", " : "", sizeof known - strlen(known) - 1);
-        strncat(known, name, sizeof known - strlen(known) - 1);
-    }
-    return tr_fail(
-        from->err, TR_EUNSUPPORTED,
-        "%s: model_type \"%.64s\" is not known; the nearest known one is %s, all are: %s "
-        "(a new one needs a row in trace/model/families, see docs/adding-a-family.md)",
-        from->path, type, tr_family_nearest(type), known);
-}
-
-static enum tr_status check_words(const struct tr_family *family, const struct source *from) {
-    for (int i = 0; i < TR_MAX_WORDS && family->words[i].key; i++) {
-        const struct tr_word *word = &family->words[i];
-        const char *found = word->fallback;
-        TR_TRY(tr_json_string(from->root, word->key, &found, from->path, from->err));
-        if (strcmp(found, word->value) != 0)
-            return tr_fail(from->err, TR_EUNSUPPORTED,
-                           "%s: \"%s\" is \"%.64s\"; for %s only \"%s\" is supported", from->path,
-                           word->key, found, family->model_type, word->value);
-    }
-    return TR_OK;
-}
-
-// The first row of the model_type whose condition holds, NULL when there is none.
-static enum tr_status find_row(const struct tr_family **family_p, const char *type,
-                               const struct source *from) {
-    const struct tr_family *family;
-    *family_p = NULL;
-    for (int i = 0; (family = tr_family_at(i)) && !*family_p; i++) {
-        bool applies = false;
-        if (strcmp(family->model_type, type) == 0 ||
-            (family->also && strcmp(family->also, type) == 0))
-            TR_TRY(holds(&family->when, &applies, from));
-        if (applies)
-            *family_p = family;
-    }
-    return TR_OK;
-}
-
-static enum tr_status check_refusals(const struct tr_family *family, const struct source *from) {
-    for (int i = 0; i < TR_MAX_REFUSALS && family->refusals[i].reason; i++) {
-        bool refused;
-        TR_TRY(holds(&family->refusals[i].when, &refused, from));
-        if (refused)
-            return tr_fail(from->err, TR_EUNSUPPORTED, "%s: this %s is not supported: %s",
-                           from->path, family->model_type, family->refusals[i].reason);
-    }
-    return TR_OK;
-}
-
-// Refuses what no family runs, whatever its row says.
-static enum tr_status check_common(const struct source *from) {
-    const json_t *quantized = json_object_get(from->root, "quantization_config");
-    const json_t *causal = json_object_get(from->root, "is_causal");
-    if (quantized && !json_is_null(quantized))
-        return tr_fail(from->err, TR_EUNSUPPORTED,
-                       "%s: quantized weights (\"quantization_config\") are not supported",
-                       from->path);
-    if (causal && !json_is_true(causal))
-        return tr_fail(from->err, TR_EUNSUPPORTED,
-                       "%s: \"is_causal\" is not true: attention is causal here, not "
-                       "bidirectional",
-                       from->path);
-    return TR_OK;
-}
-
-// Where "model_type" is missing, the first of "architectures" says what it is.
-static enum tr_status read_type(const struct source *from, const char **type_p) {
-    const char *type = NULL;
-    TR_TRY(tr_json_string(from->root, "model_type", &type, from->path, from->err));
-    const json_t *list = json_object_get(from->root, "architectures");
-    const char *name = json_string_value(json_array_get(list, 0));
-    if (!type && name)
-        type = tr_family_of_class(name);
-    *type_p = type;
-    if (type)
-        return TR_OK;
-    return name ? tr_fail(from->err, TR_EFORMAT,
-                          "%s: \"model_type\" is missing, and the class \"%.64s\" of "
-                          "\"architectures\" is not known",
-                          from->path, name)
-                : tr_fail(from->err, TR_EFORMAT, "%s: \"model_type\" is missing", from->path);
-}
-
-static enum tr_status find_family(struct tr_config *c, const struct source *from) {
-    const char *type = NULL;
-    TR_TRY(read_type(from, &type));
-    TR_TRY(find_row(&c->family, type, from));
-    if (!c->family)
-        return unknown_type(type, from);
-    TR_TRY(check_refusals(c->family, from));
-    TR_TRY(check_words(c->family, from));
-    return check_common(from);
-}
 
 // ---- keys --------------------------------------------------------------------------------------
 
 // The name under which config.json has a key, NULL when the row does not read it from there.
-static const char *name_of(const struct tr_config *c, enum tr_key key, const struct source *from) {
+static const char *name_of(const struct tr_config *c, enum tr_key key,
+                           const struct tr_config_source *from) {
     const struct tr_key_row *row = &c->family->keys[key];
     const json_t *other = row->other ? json_object_get(from->root, row->other) : NULL;
     return other && !json_is_null(other) ? row->other : row->json;
@@ -169,22 +42,23 @@ static bool needs_value(enum tr_key key) {
 // None overrides a default), what a derived default comes to, and the value of a key that the
 // family's row does not write.
 static enum tr_status number(const struct tr_config *c, enum tr_key key, double neutral,
-                             double *value_p, const struct source *from) {
+                             double *value_p, const struct tr_config_source *from) {
     const struct tr_key_row *row = &c->family->keys[key];
     const char *name = name_of(c, key, from);
-    const json_t *value = name ? json_object_get(from->root, name) : NULL;
+    const json_t *holder = tr_config_holder(&name, from->root);
+    const json_t *value = name ? json_object_get(holder, name) : NULL;
     bool unwritten = !name && row->fallback == 0;
     bool plain = !unwritten && row->fallback != TR_DERIVED && !json_is_null(value);
     *value_p = plain ? row->fallback : neutral;
     if (value && !json_is_null(value))
-        return tr_json_f64(from->root, name, value_p, from->path, from->err);
-    if (row->fallback == TR_REQUIRED || (value && needs_value(key)))
+        return tr_json_f64(holder, name, value_p, from->path, from->err);
+    if (row->fallback == TR_REQUIRED || (value && (row->needed || needs_value(key))))
         return tr_fail(from->err, TR_EFORMAT, "%s: \"%s\" is missing", from->path, name);
     return TR_OK;
 }
 
 static enum tr_status size(const struct tr_config *c, enum tr_key key, int64_t neutral, int64_t low,
-                           int64_t high, int64_t *size_p, const struct source *from) {
+                           int64_t high, int64_t *size_p, const struct tr_config_source *from) {
     double value;
     TR_TRY(number(c, key, (double)neutral, &value, from));
     if (!(value >= (double)low && value <= (double)high) || value != floor(value))
@@ -198,7 +72,7 @@ static enum tr_status size(const struct tr_config *c, enum tr_key key, int64_t n
 
 // The same as a boolean; `neutral` where the row does not write the key. Null and 0 are false.
 static enum tr_status flag(const struct tr_config *c, enum tr_key key, bool neutral, bool *flag_p,
-                           const struct source *from) {
+                           const struct tr_config_source *from) {
     double fallback = c->family->keys[key].fallback;
     const char *name = name_of(c, key, from);
     const json_t *value = name ? json_object_get(from->root, name) : NULL;
@@ -211,7 +85,7 @@ static enum tr_status flag(const struct tr_config *c, enum tr_key key, bool neut
 }
 
 static enum tr_status real(const struct tr_config *c, enum tr_key key, double neutral,
-                           float *value_p, const struct source *from) {
+                           float *value_p, const struct tr_config_source *from) {
     double value;
     TR_TRY(number(c, key, neutral, &value, from));
     if (!(fabs(value) < 1e30))
@@ -223,7 +97,7 @@ static enum tr_status real(const struct tr_config *c, enum tr_key key, double ne
 
 // The same of a cap or a clip, 0 for none.
 static enum tr_status bound(const struct tr_config *c, enum tr_key key, float *value_p,
-                            const struct source *from) {
+                            const struct tr_config_source *from) {
     float value = 0;
     TR_TRY(real(c, key, 0, &value, from));
     if (value < 0)
@@ -235,7 +109,7 @@ static enum tr_status bound(const struct tr_config *c, enum tr_key key, float *v
 
 // ---- sizes -------------------------------------------------------------------------------------
 
-static enum tr_status read_latent(struct tr_config *c, const struct source *from) {
+static enum tr_status read_latent(struct tr_config *c, const struct tr_config_source *from) {
     TR_TRY(size(c, TR_K_KV_RANK, 0, 0, MAX_SIZE, &c->kv_rank, from));
     if (!c->kv_rank)
         return TR_OK;
@@ -248,7 +122,7 @@ static enum tr_status read_latent(struct tr_config *c, const struct source *from
     return TR_OK;
 }
 
-static enum tr_status read_ffn(struct tr_config *c, const struct source *from) {
+static enum tr_status read_ffn(struct tr_config *c, const struct tr_config_source *from) {
     int64_t ratio, parts = c->family->ffn_counts_gate ? 2 : 1;
     TR_TRY(size(c, TR_K_FFN_RATIO, 4, 1, 1024, &ratio, from));
     TR_TRY(size(c, TR_K_FFN, ratio * c->hidden, parts, MAX_SIZE, &c->ffn, from));
@@ -260,7 +134,7 @@ static enum tr_status read_ffn(struct tr_config *c, const struct source *from) {
     return TR_OK;
 }
 
-static enum tr_status read_sizes(struct tr_config *c, const struct source *from) {
+static enum tr_status read_sizes(struct tr_config *c, const struct tr_config_source *from) {
     int64_t embed_dim;
     TR_TRY(size(c, TR_K_LAYERS, 0, 1, TR_MAX_LAYERS, &c->layers, from));
     TR_TRY(size(c, TR_K_HIDDEN, 0, 1, MAX_SIZE, &c->hidden, from));
@@ -291,19 +165,22 @@ static enum tr_status read_sizes(struct tr_config *c, const struct source *from)
 }
 
 // "topk_method": DeepSeek's word for whether groups limit the choice of experts.
-static enum tr_status read_groups(struct tr_config *c, const struct source *from) {
+static enum tr_status read_groups(struct tr_config *c, const struct tr_config_source *from) {
     const char *method = "greedy";
     if (!c->family->keys[TR_K_GROUPS].json)
         return TR_OK;
-    TR_TRY(tr_json_string(from->root, "topk_method", &method, from->path, from->err));
-    if (strcmp(method, "greedy") == 0)
+    if (!c->family->sigmoid_router)
+        TR_TRY(tr_json_string(from->root, "topk_method", &method, from->path, from->err));
+    if (!c->family->sigmoid_router && strcmp(method, "greedy") == 0)
         return TR_OK;
-    if (strcmp(method, "group_limited_greedy") != 0)
+    if (!c->family->sigmoid_router && strcmp(method, "group_limited_greedy") != 0)
         return tr_fail(from->err, TR_EUNSUPPORTED, "%s: topk_method \"%.64s\" is not supported",
                        from->path, method);
     TR_TRY(size(c, TR_K_GROUPS, 1, 1, TR_MAX_EXPERT_GROUPS, &c->groups, from));
     TR_TRY(size(c, TR_K_GROUPS_USED, 1, 1, c->groups, &c->groups_used, from));
-    if (c->experts % c->groups || c->groups_used * (c->experts / c->groups) < c->experts_used)
+    bool single = c->family->sigmoid_router && c->experts < 2 * c->groups; // two best are counted
+    if (c->experts % c->groups || single ||
+        c->groups_used * (c->experts / c->groups) < c->experts_used)
         return tr_fail(
             from->err, TR_EFORMAT,
             "%s: %lld experts in %lld groups, %lld groups and %lld experts used, make no "
@@ -313,7 +190,7 @@ static enum tr_status read_groups(struct tr_config *c, const struct source *from
     return TR_OK;
 }
 
-static enum tr_status read_experts(struct tr_config *c, const struct source *from) {
+static enum tr_status read_experts(struct tr_config *c, const struct tr_config_source *from) {
     TR_TRY(size(c, TR_K_EXPERTS, 0, 0, TR_MAX_EXPERTS, &c->experts, from));
     if (!c->experts)
         return TR_OK;
@@ -331,13 +208,30 @@ static enum tr_status read_experts(struct tr_config *c, const struct source *fro
 
 // ---- layers ------------------------------------------------------------------------------------
 
+// Of a window that counts both sides a causal layer sees half. Versions of the class differ on
+// whether another key may say otherwise.
+static enum tr_status read_window(struct tr_config *c, const struct tr_config_source *from) {
+    int64_t sides = c->family->window_both_sides ? 2 : 1, other;
+    TR_TRY(size(c, TR_K_WINDOW, 0, sides - 1, INT32_MAX, &c->window, from));
+    other = c->window /= sides;
+    if (sides == 2)
+        TR_TRY(tr_json_i64(from->root, "sliding_window", &other, from->path, from->err));
+    if (other != c->window)
+        return tr_fail(from->err, TR_EUNSUPPORTED,
+                       "%s: \"sliding_window\" is %lld, but half of \"%s\" is %lld", from->path,
+                       (long long)other, c->family->keys[TR_K_WINDOW].json, (long long)c->window);
+    return TR_OK;
+}
+
 // Marks layers by the rules of config.json; its lists override them (config_layers.h).
-static enum tr_status mark_layers(struct tr_config *c, const struct source *from) {
-    int64_t period, start, end, still, dense, step;
+static enum tr_status mark_layers(struct tr_config *c, const struct tr_config_source *from) {
+    int64_t period = 0, start, end, still, dense, step;
     bool used;
-    TR_TRY(size(c, TR_K_WINDOW, 0, 0, INT32_MAX, &c->window, from));
+    TR_TRY(read_window(c, from));
     TR_TRY(flag(c, TR_K_USE_WINDOW, true, &used, from));
-    TR_TRY(size(c, TR_K_WINDOW_PERIOD, 0, 0, TR_MAX_LAYERS, &period, from));
+    bool listed = json_is_array(json_object_get(from->root, "layer_types"));
+    if (!listed || !c->family->keys[TR_K_WINDOW_PERIOD].json) // EXAONE's rule may be a word then
+        TR_TRY(size(c, TR_K_WINDOW_PERIOD, 0, 0, TR_MAX_LAYERS, &period, from));
     TR_TRY(size(c, TR_K_WINDOW_START, 0, 0, INT32_MAX, &start, from));
     TR_TRY(size(c, TR_K_WINDOW_END, c->layers, 0, INT32_MAX, &end, from));
     TR_TRY(size(c, TR_K_NOPE_PERIOD, 0, 0, TR_MAX_LAYERS, &still, from));
@@ -345,7 +239,7 @@ static enum tr_status mark_layers(struct tr_config *c, const struct source *from
     TR_TRY(size(c, TR_K_SPARSE_STEP, 1, 0, INT32_MAX, &step, from));
     c->window = used ? c->window : 0;
     for (int64_t i = 0; i < c->layers; i++) {
-        bool full = period && (i + 1) % period == 0;
+        bool full = period && (i + 1 + c->family->window_phase) % period == 0;
         tr_config_mark(c, i, TR_LAYER_WINDOWED, c->window && i >= start && i < end && !full);
         tr_config_mark(c, i, TR_LAYER_NOPE, still && (i + 1) % still == 0);
         tr_config_mark(c, i, TR_LAYER_EXPERTS,
@@ -360,7 +254,7 @@ static enum tr_status mark_layers(struct tr_config *c, const struct source *from
 // Families whose row names no fraction take one from the top level of config.json as the default of
 // their rope objects. It counts only where the rotation is scaled.
 static enum tr_status read_fraction(const struct tr_config *c, struct tr_rope_defaults *defaults,
-                                    const struct source *from) {
+                                    const struct tr_config_source *from) {
     defaults->whole = !c->family->keys[TR_K_ROTARY_FRACTION].json;
     if (defaults->whole) {
         defaults->fraction = 1;
@@ -370,13 +264,14 @@ static enum tr_status read_fraction(const struct tr_config *c, struct tr_rope_de
     return number(c, TR_K_ROTARY_FRACTION, 1, &defaults->fraction, from);
 }
 
-static enum tr_status read_rope(struct tr_config *c, const struct source *from) {
+static enum tr_status read_rope(struct tr_config *c, const struct tr_config_source *from) {
     if (c->family->position != TR_ROTARY)
         return TR_OK;
     struct tr_rope_source ropes = {.root = from->root, .path = from->path, .family = c->family};
     struct tr_rope_defaults *full = &ropes.full;
     bool twice;
     full->positions = c->positions;
+    full->alpha = c->family->rope_alpha;
     TR_TRY(number(c, TR_K_ROPE_THETA, 10000, &full->theta, from));
     TR_TRY(size(c, TR_K_ROTARY_DIM, c->rope_dim, 0, c->rope_dim, &full->dim, from));
     TR_TRY(read_fraction(c, full, from));
@@ -391,7 +286,7 @@ static enum tr_status read_rope(struct tr_config *c, const struct source *from) 
     return TR_OK;
 }
 
-static enum tr_status read_scales(struct tr_config *c, const struct source *from) {
+static enum tr_status read_scales(struct tr_config *c, const struct tr_config_source *from) {
     float scalar, width, divisor, epsilon;
     double dim = (double)c->qk_dim;
     TR_TRY(real(c, TR_K_QUERY_SCALAR, c->family->score_per_dim ? dim * dim : dim, &scalar, from));
@@ -409,6 +304,10 @@ static enum tr_status read_scales(struct tr_config *c, const struct source *from
     TR_TRY(bound(c, TR_K_CLIP_QKV, &c->clip_qkv, from));
     TR_TRY(real(c, TR_K_EPSILON, 0, &epsilon, from));
     c->logit_scale *= width / divisor;
+    if (c->family->logits_by_width)
+        c->logit_scale /= (float)c->hidden;
+    if (c->family->residual_by_depth)
+        c->residual_scale /= (float)sqrt((double)c->layers);
     if (c->family->embed_scale_sqrt)
         c->embed_scale = (float)sqrt((double)c->hidden);
     if (!(epsilon >= 0 && epsilon < 1) || !isfinite(c->logit_scale) || !isfinite(c->score_scale))
@@ -419,19 +318,44 @@ static enum tr_status read_scales(struct tr_config *c, const struct source *from
     return TR_OK;
 }
 
-static enum tr_status read_flags(struct tr_config *c, const struct source *from) {
+static enum tr_status read_flags(struct tr_config *c, const struct tr_config_source *from) {
     TR_TRY(flag(c, TR_K_QKV_BIAS, false, &c->qkv_bias, from));
     TR_TRY(flag(c, TR_K_OUT_BIAS, false, &c->out_bias, from));
     TR_TRY(flag(c, TR_K_MLP_BIAS, false, &c->mlp_bias, from));
     TR_TRY(flag(c, TR_K_HEAD_BIAS, false, &c->head_bias, from));
+    TR_TRY(flag(c, TR_K_HEAD_DENSE_BIAS, false, &c->head_dense_bias, from));
     TR_TRY(flag(c, TR_K_PARALLEL, false, &c->parallel, from));
     TR_TRY(flag(c, TR_K_QK_NORM, false, &c->qk_norm, from));
     if (c->family->unit_head.key)
-        TR_TRY(holds(&c->family->unit_head, &c->unit_head, from));
+        TR_TRY(tr_condition_holds(&c->family->unit_head, &c->unit_head, from));
     return flag(c, TR_K_TIED, false, &c->tied, from);
 }
 
-static enum tr_status read_activation(struct tr_config *c, const struct source *from) {
+static enum tr_status find_activation(const struct tr_config *c, const char *name,
+                                      enum kn_activation *activation_p,
+                                      const struct tr_config_source *from) {
+    bool learned = c->family->weights[TR_W_ALPHA_P] != NULL; // what xIELU needs
+    for (size_t i = 0; i < sizeof activations / sizeof activations[0]; i++)
+        if (strcmp(activations[i].name, name) == 0 &&
+            (learned || activations[i].activation != KN_XIELU)) {
+            *activation_p = activations[i].activation;
+            return TR_OK;
+        }
+    return tr_fail(from->err, TR_EUNSUPPORTED, "%s: activation \"%.64s\" is not supported",
+                   from->path, name);
+}
+
+static enum tr_status read_head_activation(struct tr_config *c,
+                                           const struct tr_config_source *from) {
+    const char *name = c->family->head_activation;
+    if (!name)
+        return TR_OK;
+    TR_TRY(
+        tr_json_string(from->root, c->family->head_activation_key, &name, from->path, from->err));
+    return find_activation(c, name, &c->head_activation, from);
+}
+
+static enum tr_status read_activation(struct tr_config *c, const struct tr_config_source *from) {
     const char *name = c->family->activation;
     if (c->family->activation_key)
         TR_TRY(tr_json_string(from->root, c->family->activation_key, &name, from->path, from->err));
@@ -440,19 +364,11 @@ static enum tr_status read_activation(struct tr_config *c, const struct source *
     if (c->family->activation_override)
         TR_TRY(tr_json_string(from->root, c->family->activation_override, &name, from->path,
                               from->err));
-    bool learned = c->family->weights[TR_W_ALPHA_P] != NULL; // what xIELU needs
-    for (size_t i = 0; i < sizeof activations / sizeof activations[0]; i++)
-        if (strcmp(activations[i].name, name) == 0 &&
-            (learned || activations[i].activation != KN_XIELU)) {
-            c->activation = activations[i].activation;
-            return TR_OK;
-        }
-    return tr_fail(from->err, TR_EUNSUPPORTED, "%s: activation \"%.64s\" is not supported",
-                   from->path, name);
+    return find_activation(c, name, &c->activation, from);
 }
 
 // Sublayers that config.json drops are absent.
-static enum tr_status mark_dropped(struct tr_config *c, const struct source *from) {
+static enum tr_status mark_dropped(struct tr_config *c, const struct tr_config_source *from) {
     struct tr_drop_lists dropped;
     TR_TRY(tr_drop_lists_read(&dropped, from->root, c->layers, from->path, from->err));
     for (int layer = 0; layer < c->layers; layer++) {
@@ -466,7 +382,8 @@ static enum tr_status mark_dropped(struct tr_config *c, const struct source *fro
 
 // "eos_token_id": an id, or a list of which the first counts. One that the vocabulary lacks is
 // none.
-static enum tr_status read_end_of_sequence(struct tr_config *c, const struct source *from) {
+static enum tr_status read_end_of_sequence(struct tr_config *c,
+                                           const struct tr_config_source *from) {
     const json_t *value = json_object_get(from->root, "eos_token_id");
     if (json_is_array(value))
         value = json_array_get(value, 0);
@@ -478,10 +395,10 @@ static enum tr_status read_end_of_sequence(struct tr_config *c, const struct sou
     return TR_OK;
 }
 
-static enum tr_status parse_root(struct tr_config *c, const struct source *from) {
+static enum tr_status parse_root(struct tr_config *c, const struct tr_config_source *from) {
     if (!json_is_object(from->root))
         return tr_fail(from->err, TR_EFORMAT, "%s does not hold a JSON object", from->path);
-    TR_TRY(find_family(c, from));
+    TR_TRY(tr_config_find_family(&c->family, from));
     TR_TRY(read_sizes(c, from));
     TR_TRY(mark_dropped(c, from));
     TR_TRY(read_experts(c, from));
@@ -491,6 +408,7 @@ static enum tr_status parse_root(struct tr_config *c, const struct source *from)
     TR_TRY(read_scales(c, from));
     TR_TRY(read_flags(c, from));
     TR_TRY(read_activation(c, from));
+    TR_TRY(read_head_activation(c, from));
     return read_end_of_sequence(c, from);
 }
 
@@ -500,7 +418,7 @@ enum tr_status tr_config_parse(struct tr_config *config_p, const char *json, siz
     TR_TRY(tr_json_parse(&root, json, bytes, path, err));
     struct tr_config config;
     memset(&config, 0, sizeof config); // compared as bytes
-    struct source from = {root, path, err};
+    struct tr_config_source from = {root, path, err};
     enum tr_status status = parse_root(&config, &from);
     if (status == TR_OK)
         memcpy(config_p, &config, sizeof config);

@@ -40,7 +40,7 @@ struct tr_config {
     int64_t table_rows;    // of the embedding and head in the file, of which `vocabulary` are used
     int64_t qk_dim, v_dim; // entries of a query or key head, and of a value head
     float epsilon;
-    bool qkv_bias, out_bias, mlp_bias, head_bias, parallel, tied, qk_norm;
+    bool qkv_bias, out_bias, mlp_bias, head_bias, head_dense_bias, parallel, tied, qk_norm;
     bool unit_head; // the head's rows are scaled to length 1
     float clip_qkv; // 0: none
     int64_t window;
@@ -54,7 +54,7 @@ struct tr_config {
     bool normalise_top;
     float routed_scale;
     struct tr_rope rope[2]; // of layers that see everything, of windowed layers
-    enum kn_activation activation;
+    enum kn_activation activation, head_activation;
     uint32_t remarks;        // enum tr_remark
     int32_t end_of_sequence; // the first eos_token_id, -1 when the file has none
     uint8_t layer[TR_MAX_LAYERS];
@@ -92,6 +92,11 @@ static inline bool tr_config_keeps(const struct tr_config *c, const struct tr_dr
                                    enum tr_module sublayer, int layer) {
     return !tr_config_has(c, layer, sublayer == TR_ATTN ? TR_LAYER_NO_ATTN : TR_LAYER_NO_MLP) &&
            !tr_drop_set_has(drop, sublayer, layer);
+}
+
+// Whether a layer's attention reads the norm of the stream, not the stream itself.
+static inline bool tr_config_norms_attn(const struct tr_config *c, int layer) {
+    return !c->family->no_pre_norm && !(c->family->first_attn_bare && layer == 0);
 }
 
 // Tokens of the longest sequence: all positions, times the factor where rope scaling is dynamic.

@@ -17,6 +17,8 @@ struct tr_layer_reader {
     // list.
     enum tr_status (*entry)(struct tr_config *c, int64_t layer, const json_t *entry,
                             const struct source *from);
+    // Reads a list whose entries are not one for each layer; NULL: they are.
+    enum tr_status (*whole)(struct tr_config *c, const json_t *list, const struct source *from);
     // Called once all entries that there may be have been read, whether there were any or not.
     void (*end)(struct tr_config *c);
 };
@@ -57,8 +59,9 @@ static void end_rotations(struct tr_config *c) {
 // Whether the class has windows in some layers and not in others; else it ignores "layer_types".
 static bool windows_vary(const struct tr_family *family) {
     const struct tr_key_row *keys = family->keys;
-    return keys[TR_K_WINDOW_PERIOD].fallback != 0 || keys[TR_K_WINDOW_START].json ||
-           family->window_where_still;
+    return !family->windows_by_attention_layers &&
+           (keys[TR_K_WINDOW_PERIOD].fallback != 0 || keys[TR_K_WINDOW_START].json ||
+            family->window_where_still);
 }
 
 static enum tr_status read_attention_type(struct tr_config *c, int64_t layer, const json_t *entry,
@@ -76,6 +79,44 @@ static enum tr_status read_attention_type(struct tr_config *c, int64_t layer, co
                        from->path, type, (long long)layer, c->family->model_type);
     tr_config_mark(c, layer, TR_LAYER_WINDOWED, sliding);
     return TR_OK;
+}
+
+// GPT-Neo's two words for a layer.
+static bool has_attention_layers(const struct tr_family *family) {
+    return family->windows_by_attention_layers;
+}
+
+static enum tr_status read_neo_word(struct tr_config *c, int64_t layer, const json_t *entry,
+                                    const struct source *from) {
+    const char *type = json_string_value(entry);
+    bool local = type && strcmp(type, "local") == 0;
+    if (!local && (!type || strcmp(type, "global")))
+        return tr_fail(from->err, TR_EUNSUPPORTED,
+                       "%s: \"%s\" holds \"%.64s\"; known: global, local", from->path, from->key,
+                       type ? type : "?");
+    tr_config_mark(c, layer, TR_LAYER_WINDOWED, local);
+    return TR_OK;
+}
+
+// [[["global", "local"], 12], ...]: words that repeat so many times.
+static enum tr_status read_repeated(struct tr_config *c, const json_t *list,
+                                    const struct source *from) {
+    int64_t layer = 0;
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *item = json_array_get(list, i), *words = json_array_get(item, 0);
+        json_int_t times = json_integer_value(json_array_get(item, 1));
+        int64_t count = (int64_t)json_array_size(words);
+        if (!count || times < 1 || times > c->layers || times * count > c->layers - layer)
+            return wrong_list(from);
+        for (int64_t n = 0; n < times * count; n++)
+            TR_TRY(read_neo_word(c, layer++, json_array_get(words, (size_t)(n % count)), from));
+    }
+    return layer == c->layers ? TR_OK : wrong_list(from);
+}
+
+static void end_windows(struct tr_config *c) {
+    for (int64_t i = 0; i < c->layers && c->window && c->family->turns_where_windowed; i++)
+        tr_config_mark(c, i, TR_LAYER_NOPE, !tr_config_has(c, (int)i, TR_LAYER_WINDOWED));
 }
 
 // Dense layers stand beside a step of sparse ones.
@@ -101,10 +142,13 @@ static enum tr_status check_mlp_type(struct tr_config *c, int64_t layer, const j
 
 // ---- the table ---------------------------------------------------------------------------------
 
-static const struct tr_layer_reader rotation = {has_rotation_rule, read_rotation, end_rotations};
-static const struct tr_layer_reader attention_type = {NULL, read_attention_type, NULL};
-static const struct tr_layer_reader mlp_type = {NULL, check_mlp_type, NULL};
-static const struct tr_layer_reader dense_layer = {has_sparse_step, read_dense_layer, NULL};
+static const struct tr_layer_reader rotation = {has_rotation_rule, read_rotation, NULL,
+                                                end_rotations};
+static const struct tr_layer_reader attention_type = {NULL, read_attention_type, NULL, end_windows};
+static const struct tr_layer_reader mlp_type = {NULL, check_mlp_type, NULL, NULL};
+static const struct tr_layer_reader dense_layer = {has_sparse_step, read_dense_layer, NULL, NULL};
+static const struct tr_layer_reader neo_words = {has_attention_layers, read_neo_word, NULL, NULL};
+static const struct tr_layer_reader neo_repeats = {has_attention_layers, NULL, read_repeated, NULL};
 
 // In the order in which they are read: a window comes after the rotation that it may depend on, the
 // types of MLPs after the layers without experts.
@@ -116,8 +160,8 @@ static const struct tr_layer_key rows[] = {
     {"layers_block_type", TR_LAYER_ENTRIES, NULL, NULL},
     {"block_types", TR_LAYER_ENTRIES, NULL, NULL},
     {"block_configs", TR_LAYER_ENTRIES, NULL, NULL},
-    {"attention_types", TR_LAYER_ENTRIES, NULL, NULL},
-    {"attention_layers", TR_LAYER_ENTRIES, NULL, NULL},
+    {"attention_types", TR_LAYER_ENTRIES, NULL, &neo_repeats},
+    {"attention_layers", TR_LAYER_ENTRIES, NULL, &neo_words}, // behind the other, it wins
     {"attention_bias", TR_LAYER_ENTRIES, NULL, NULL},
     {"moe_layers", TR_LAYER_ENTRIES, NULL, NULL},
     {"intermediate_size", TR_LAYER_ENTRIES, NULL, NULL},
@@ -183,7 +227,9 @@ static enum tr_status read_row(const struct tr_layer_key *row, struct tr_config 
     const json_t *list = NULL;
     if (!reader->counts || reader->counts(c->family))
         TR_TRY(tr_json_list(root, row->key, &list, from->path, from->err));
-    if (list)
+    if (list && reader->whole)
+        TR_TRY(reader->whole(c, list, from));
+    else if (list)
         TR_TRY(
             (row->kind == TR_LAYER_NUMBERS ? read_numbers : read_entries)(reader, c, list, from));
     if (reader->end)

@@ -127,10 +127,39 @@ static void set_panel(const struct tr_forward *f, const struct tr_batch *b, stru
     op->softcap = f->config.logit_softcap;
 }
 
+// What the head reads of the stream: normed, unless a dense layer before it has done that.
+static enum tr_status norm_for_head(struct tr_forward *f, const struct tr_batch *b,
+                                    struct kn_matrix y, struct tr_err *err) {
+    bool pre_norm = !f->config.family->weights[TR_W_HEAD_DENSE];
+    return tr_normalise(f, b, y, tr_no_matrix, pre_norm, err);
+}
+
+// x = norm(act(W norm(x) + bias)), through scratch. Nothing else reads the stream behind the
+// blocks.
+enum tr_status tr_step_head_dense(struct tr_forward *f, const struct tr_batch *b,
+                                  struct tr_err *err) {
+    struct kn_matrix normed = tr_scratch(f, b, f->normed, f->config.hidden);
+    struct kn_matrix dense = kn_matrix(f->branch, KN_F32, b->rows, f->config.hidden);
+    TR_TRY(tr_normalise(f, b, normed, tr_no_matrix, true, err));
+    struct kn_grouped_product op = {.product = {.y = dense,
+                                                .x = normed,
+                                                .w = b->weights->matrix[TR_SLOT_IN],
+                                                .bias = b->weights->vector[TR_SLOT_IN_BIAS],
+                                                .activation = f->config.head_activation}};
+    TR_TRY(tr_product(f, b, &op, TR_SLOT_IN, err));
+    struct kn_norm norm = {.y = tr_stream(f, b, b->streams->x),
+                           .x = dense,
+                           .kind = f->config.family->norm,
+                           .weight = b->weights->vector[TR_SLOT_POST_NORM],
+                           .epsilon = f->config.epsilon};
+    KN_TRY(f->kn->ops->norm(f->kn, &norm), "the norm before the head");
+    return TR_OK;
+}
+
 // One panel of the head over the normed stream.
 enum tr_status tr_step_head(struct tr_forward *f, const struct tr_batch *b, struct tr_err *err) {
     struct kn_matrix normed = tr_scratch(f, b, f->normed, f->config.hidden);
-    TR_TRY(tr_normalise(f, b, normed, tr_no_matrix, true, err));
+    TR_TRY(norm_for_head(f, b, normed, err));
     struct kn_loss op = loss_of(b->streams, b->row, normed);
     set_panel(f, b, &op);
     KN_TRY(f->kn->ops->loss(f->kn, &op), "the head");
@@ -153,7 +182,7 @@ static enum tr_status run_heads(struct tr_forward *f, const struct tr_batch *bat
     for (int c = 0; c < count; c++) {
         struct kn_matrix x = head_input(f, &batches[c]);
         if (is_first)
-            TR_TRY(tr_normalise(f, &batches[c], x, tr_no_matrix, true, err));
+            TR_TRY(norm_for_head(f, &batches[c], x, err));
         if (c > 0)
             heads[c - 1] = head_of(batches[c].streams, batches[c].row, x);
     }

@@ -14,6 +14,20 @@ static struct kn_matrix routed_input(const struct tr_forward *f, const struct tr
                       f->config.hidden);
 }
 
+// The layer's correction of the router outlives the slab that has it.
+static enum tr_status keep_correction(struct tr_forward *f, const struct tr_batch *b,
+                                      struct tr_err *err) {
+    int64_t experts = f->config.experts;
+    const float *from = b->weights->vector[TR_SLOT_ROUTER_CORRECTION];
+    struct kn_matrix x = kn_matrix((void *)(uintptr_t)from, KN_F32, 1, experts);
+    struct kn_matrix y = kn_matrix(b->streams->correction, KN_F32, 1, experts);
+    struct kn_copy_heads copy = {.y = {.x = y, .count = 1, .pitch = experts, .dim = experts},
+                                 .x = {.x = x, .count = 1, .pitch = experts, .dim = experts}};
+    if (from)
+        KN_TRY(f->kn->ops->copy_heads(f->kn, &copy), "keeping the router's correction");
+    return TR_OK;
+}
+
 // The router's logits, and the shared expert's gate; what the MLP adds starts at 0.
 enum tr_status tr_step_router(struct tr_forward *f, const struct tr_batch *b, struct tr_err *err) {
     const struct tr_config *c = &f->config;
@@ -22,6 +36,7 @@ enum tr_status tr_step_router(struct tr_forward *f, const struct tr_batch *b, st
         kn_matrix(b->streams->logits + b->row * c->experts, KN_F32, b->rows, c->experts);
     TR_TRY(tr_normalise(f, b, normed, tr_mlp_entering(f, b), !c->family->no_pre_norm, err));
     TR_TRY(tr_multiply(f, b, logits, normed, TR_SLOT_ROUTER, TR_SLOT_NONE, err));
+    TR_TRY(keep_correction(f, b, err));
     b->streams->is_gated = b->weights->matrix[TR_SLOT_SHARED_GATE].rows > 0;
     if (b->streams->is_gated)
         TR_TRY(tr_multiply(f, b, kn_matrix(b->streams->gates + b->row, KN_F32, b->rows, 1), normed,

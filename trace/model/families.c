@@ -30,11 +30,11 @@ const struct tr_family *tr_family_find(const char *model_type) {
     return NULL;
 }
 
-// Whether name[0, size) is the model_type, capitals and underscores aside.
+// Whether name[0, size) is the model_type, capitals, underscores and hyphens aside.
 static bool spells(const char *name, size_t size, const char *type) {
     size_t i = 0;
     for (; *type; type++) {
-        if (*type == '_')
+        if (*type == '_' || *type == '-')
             continue;
         if (i == size || tolower((unsigned char)name[i++]) != *type)
             return false;
@@ -46,7 +46,10 @@ static bool spells(const char *name, size_t size, const char *type) {
 static const char *const heads[] = {
     "ForCausalLM",          "LMHeadModel", "ForSequenceClassification", "ForTokenClassification",
     "ForQuestionAnswering", "Model"};
-static const struct { const char *name, *type; } renamed[] = {{"Gemma3", "gemma3_text"}};
+static const struct {
+    const char *name, *type;
+} renamed[] = {
+    {"Gemma3", "gemma3_text"}, {"HunYuanDenseV1", "hunyuan_v1_dense"}, {"Ernie4_5", "ernie4_5"}};
 
 static const char *type_of(const char *name, size_t size) {
     for (size_t i = 0; i < sizeof renamed / sizeof renamed[0]; i++)

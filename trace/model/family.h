@@ -34,13 +34,15 @@ enum tr_key {
     TR_K_OUT_BIAS,        // the attention's output product has a bias
     TR_K_MLP_BIAS,        // the MLP's products have biases
     TR_K_HEAD_BIAS,       // the head has a bias
+    TR_K_HEAD_DENSE_BIAS, // and the product before it
     TR_K_PARALLEL,        // attention and MLP share one input
     TR_K_TIED,            // the head is the embedding
     TR_K_QK_NORM,         // queries and keys are normed, as the family's qk_norm says
     TR_K_CLIP_QKV,        // (normed) queries, keys and values are clamped to +-this; 0: not
     TR_K_WINDOW,          // attention window in tokens, where a layer has one; 0: none
     TR_K_USE_WINDOW,      // false: the window is ignored
-    TR_K_WINDOW_PERIOD,   // layer i sees everything where (i + 1) % period == 0; 0: none does
+    TR_K_WINDOW_PERIOD,   // layer i sees everything where (i + 1 + window_phase) % period == 0;
+                          // 0: none does
     TR_K_WINDOW_START,    // first layer that may have a window
     TR_K_WINDOW_END,      // first layer behind those that may; absent: the number of layers
     TR_K_NOPE_PERIOD,     // layer i has no rotation where (i + 1) % period == 0; 0: all rotate
@@ -79,10 +81,12 @@ enum tr_key {
 #define TR_REQUIRED (-1e300) // config.json must have it
 #define TR_DERIVED (-2e300)  // computed from the others where absent
 
+// A key with a dot is one of an object in config.json: "attn_config.alibi".
 struct tr_key_row {
     const char *json; // NULL: not in config.json
     double fallback;
     const char *other; // a second spelling, which wins where both are there
+    bool needed;       // a null, which would say that there is none, is refused
 };
 
 // The tensors a family may have, as patterns of names (name_pattern.h): they hold {layer} where
@@ -120,7 +124,8 @@ enum tr_weight {
     TR_W_MLP_NORM,
     TR_W_MLP_NORM_BIAS,
     TR_W_GATE_UP, // fused: [gate | up], [2 * ffn, hidden]
-    TR_W_GATE,    // [ffn, hidden], gated MLPs only
+    TR_W_GATE_UP_BIAS,
+    TR_W_GATE, // [ffn, hidden], gated MLPs only
     TR_W_GATE_BIAS,
     TR_W_UP, // [ffn, hidden]
     TR_W_UP_BIAS,
@@ -128,8 +133,9 @@ enum tr_weight {
     TR_W_DOWN_BIAS,
     TR_W_ALPHA_P, // xIELU's parameters, [1] or []
     TR_W_ALPHA_N,
-    TR_W_ROUTER,      // [experts, hidden]
-    TR_W_EXPERT_GATE, // [expert_ffn, hidden]
+    TR_W_ROUTER,            // [experts, hidden]
+    TR_W_ROUTER_CORRECTION, // [experts], see sigmoid_router
+    TR_W_EXPERT_GATE,       // [expert_ffn, hidden]
     TR_W_EXPERT_UP,
     TR_W_EXPERT_DOWN, // [hidden, expert_ffn]
     TR_W_SHARED_GATE, // [shared_ffn, hidden]
@@ -139,6 +145,9 @@ enum tr_weight {
     TR_W_MLP_POST_NORM, // of what the MLP adds
     TR_W_FINAL_NORM,
     TR_W_FINAL_NORM_BIAS,
+    TR_W_HEAD_DENSE, // [hidden, hidden]: the head reads norm(act(dense(the normed stream)))
+    TR_W_HEAD_DENSE_BIAS,
+    TR_W_HEAD_NORM,
     TR_W_HEAD, // [vocabulary, hidden], unless tied
     TR_W_HEAD_BIAS,
     TR_WEIGHTS
@@ -171,13 +180,15 @@ enum tr_position {
 
 // Which rope objects of config.json the class reads.
 enum tr_rope_objects {
-    TR_ROPE_EITHER,       // rope_parameters and rope_scaling, as transformers 5
-    TR_ROPE_SCALING_ONLY, // code beside the weights, written before rope_parameters
-    TR_ROPE_NONE          // the same, and it knows no scaling
+    TR_ROPE_EITHER,          // rope_parameters and rope_scaling, as transformers 5
+    TR_ROPE_PARAMETERS_ONLY, // what rope_scaling means differs between versions of the class
+    TR_ROPE_SCALING_ONLY,    // code beside the weights, written before rope_parameters
+    TR_ROPE_NONE             // the same, and it knows no scaling
 };
 
 // A condition on config.json: the key's value (a number, or a boolean as 0 and 1) is `value`; an
-// absent key counts as `fallback`. key NULL: always true.
+// absent key counts as `fallback`. key NULL: always true. TR_OTHER for `value`: any but `fallback`.
+#define TR_OTHER (-3e300)
 struct tr_condition {
     const char *key;
     double value, fallback;
@@ -189,12 +200,14 @@ struct tr_word {
     const char *key, *value, *fallback;
 };
 
-enum { TR_MAX_REFUSALS = 9, TR_MAX_WORDS = 3 };
+enum { TR_MAX_REFUSALS = 9, TR_MAX_WORDS = 3, TR_MAX_UNREAD = 3 };
 
 struct tr_family {
     const char *model_type;   // config.json's "model_type"
     const char *also;         // another model_type of files of this layout; NULL: none
     const char *series;       // published series of this type, for the docs
+    const char *training;     // those whose training is published step by step; NULL: none
+    bool tokenizer_read;      // whether their tokenizers are of kinds that are read and tested
     const char *prefix;       // that files may put before the tensors' names or not; NULL: none
     struct tr_condition when; // which of several rows of one model_type applies
     // Configurations that are refused, with the reason: what has no residual add we could measure.
@@ -203,21 +216,29 @@ struct tr_family {
         const char *reason;
     } refusals[TR_MAX_REFUSALS];
     struct tr_word words[TR_MAX_WORDS];
-    enum kn_norm_kind norm;    // of all norms but those of queries and keys
-    enum kn_norm_kind qk_kind; // of those
+    const char *unread[TR_MAX_UNREAD]; // keys that ask for what is not run, unless null or empty
+    enum kn_norm_kind norm;            // of all norms but those of queries and keys
+    enum kn_norm_kind qk_kind;         // of those
     bool parallel_shares_norm; // in a parallel residual the MLP reads what attention's norm gives
+    bool first_attn_bare;      // the first layer's attention reads the stream without a norm
     bool no_pre_norm;          // sublayers read the stream as it is (their output is normed)
     bool norm_plus_one;        // norm weights are stored minus 1
     enum tr_qk_norm qk_norm;
+    bool qk_norm_turned; // queries and keys are normed once they have turned, not before
     enum tr_qkv_layout qkv;
     enum tr_position position;
     int position_offset; // learned positions start at this row of their table
     enum kn_rope_kind rope;
     enum tr_rope_objects rope_objects;
-    unsigned rope_types;           // scalings that the class knows, 1 << enum tr_rope_type; 0: all
-    bool rope_full_layers_scaled;  // rope scaling is for layers without a window only
-    const char *rope_fallback;     // the class's rope object, as JSON, where config.json has none
-    bool window_where_still;       // only layers without rotation have a window
+    unsigned rope_types;          // scalings that the class knows, 1 << enum tr_rope_type; 0: all
+    bool rope_full_layers_scaled; // rope scaling is for layers without a window only
+    const char *rope_fallback;    // the class's rope object, as JSON, where config.json has none
+    bool window_where_still;      // only layers without rotation have a window
+    int window_phase;             // see TR_K_WINDOW_PERIOD
+    bool window_both_sides;       // TR_K_WINDOW counts tokens on both sides, of which half are seen
+    bool windows_by_attention_layers; // that list has a word for each layer, not layer_types
+    bool turns_where_windowed;        // of a model with windows only layers with one rotate
+    bool rope_alpha;               // "alpha" of the type "dynamic" stretches the base once for all
     bool gated;                    // the MLP is act(gate) * up, not act(up)
     bool up_first;                 // the fused tensor of both is [up | gate], not [gate | up]
     bool ffn_counts_gate;          // TR_K_FFN is the width of gate and up together
@@ -226,11 +247,18 @@ struct tr_family {
     bool scores_follow_rope;       // scores are multiplied by rope's score_scale (DeepSeek's YaRN)
     bool score_per_dim;            // scores are divided by the head size, not by its root (muP)
     bool embed_scale_sqrt;         // the embedding is multiplied by sqrt(hidden)
+    bool residual_by_depth;        // TR_K_RESIDUAL_SCALE is divided by sqrt(layers)
+    bool logits_by_width;          // logits are divided by hidden
     int sparse_phase;              // see TR_K_SPARSE_STEP
+    // Experts' weights are sigmoids of the router's logits. With a correction added these choose
+    // groups, by the sum of the two best of each, and experts; without it they weigh.
+    bool sigmoid_router;
     const char *activation_key;
     const char *activation;          // the class default
     bool gelu_is_tanh;               // "gelu" under that key means the tanh form
     const char *activation_override; // a key that wins where it is not null
+    const char *head_activation_key; // of the product before the head
+    const char *head_activation;     // the class default
     struct tr_key_row keys[TR_KEYS];
     const char *weights[TR_WEIGHTS];
 };

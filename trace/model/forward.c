@@ -52,6 +52,7 @@ static const struct {
     [TR_STEP_EXPERTS_END] = {.batch = tr_step_experts_end, .module = TR_MLP},
     [TR_STEP_BLOCK_END] = {.batch = tr_step_block_end, .module = TR_MODULES},
     [TR_STEP_LAYER_END] = {.item = tr_step_layer_end, .module = TR_MODULES},
+    [TR_STEP_HEAD_DENSE] = {.batch = tr_step_head_dense, .module = TR_MODULES},
     [TR_STEP_HEAD] = {.batch = tr_step_head, .together = tr_step_heads, .module = TR_MODULES},
     [TR_STEP_LOSSES] = {.item = tr_step_losses, .module = TR_MODULES},
 };

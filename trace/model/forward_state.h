@@ -79,6 +79,8 @@ enum tr_status tr_step_block_end(struct tr_forward *f, const struct tr_batch *b,
 // Sums a layer's statistics and lets them come to the host; hands out those of the layer before.
 enum tr_status tr_step_layer_end(struct tr_forward *f, const struct tr_batch *b,
                                  struct tr_err *err);
+enum tr_status tr_step_head_dense(struct tr_forward *f, const struct tr_batch *b,
+                                  struct tr_err *err);
 enum tr_status tr_step_head(struct tr_forward *f, const struct tr_batch *b, struct tr_err *err);
 enum tr_status tr_step_heads(struct tr_forward *f, const struct tr_batch *batches, int count,
                              struct tr_err *err);

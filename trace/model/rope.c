@@ -128,6 +128,21 @@ static enum tr_status check_fraction(const struct tr_rope *rope, double *fractio
     return TR_OK;
 }
 
+// Hunyuan's files call a base that is stretched once for all "dynamic".
+static enum tr_status read_alpha(struct tr_rope *rope, const json_t *object,
+                                 const struct tr_rope_defaults *defaults, const char *path,
+                                 struct tr_err *err) {
+    double alpha = 0, dim = (double)defaults->dim;
+    if (!defaults->alpha || rope->type != TR_ROPE_DYNAMIC)
+        return TR_OK;
+    TR_TRY(tr_json_f64(object, "alpha", &alpha, path, err));
+    if (alpha == 0)
+        return TR_OK;
+    rope->type = TR_ROPE_DEFAULT;
+    rope->theta *= pow(alpha, dim / (dim - 2));
+    return TR_OK;
+}
+
 enum tr_status tr_rope_read(struct tr_rope *rope_p, const json_t *object,
                             const struct tr_rope_defaults *defaults, const char *path,
                             struct tr_err *err) {
@@ -146,6 +161,7 @@ enum tr_status tr_rope_read(struct tr_rope *rope_p, const json_t *object,
         TR_TRY(find_type(&rope, object, path, err));
         TR_TRY(tr_json_f64(object, "rope_theta", &rope.theta, path, err));
         TR_TRY(tr_json_f64(object, "partial_rotary_factor", &fraction, path, err));
+        TR_TRY(read_alpha(&rope, object, defaults, path, err));
     }
     TR_TRY(check_fraction(&rope, &fraction, defaults, path, err));
     int64_t turning =

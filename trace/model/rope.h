@@ -38,6 +38,7 @@ struct tr_rope_defaults {
     int64_t positions;
     int64_t original_positions; // given beside the rope object, where it wins; 0: not
     bool whole; // all of dim turns: a fraction is ignored unless the rotation is scaled
+    bool alpha; // "alpha" of the type "dynamic" stretches the base, whatever the length
 };
 
 // Reads one rope object in either spelling (rope_parameters of transformers 5, rope_scaling

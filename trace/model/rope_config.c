@@ -137,8 +137,10 @@ enum tr_status tr_ropes_read(struct tr_rope ropes[2], bool *twice_p,
     TR_TRY(tr_json_object(from->root, "rope_parameters", &parameters, from->path, err));
     TR_TRY(tr_json_object(from->root, "rope_scaling", &scaling, from->path, err));
     enum tr_rope_objects reads = from->family->rope_objects;
-    TR_TRY(check_read(parameters, "rope_parameters", reads == TR_ROPE_EITHER, from, err));
-    TR_TRY(check_read(scaling, "rope_scaling", reads != TR_ROPE_NONE, from, err));
+    TR_TRY(check_read(parameters, "rope_parameters",
+                      reads == TR_ROPE_EITHER || reads == TR_ROPE_PARAMETERS_ONLY, from, err));
+    TR_TRY(check_read(scaling, "rope_scaling",
+                      reads != TR_ROPE_NONE && reads != TR_ROPE_PARAMETERS_ONLY, from, err));
     *twice_p = !is_empty(parameters) && !is_empty(scaling) && !json_equal(parameters, scaling);
     TR_TRY((from->family->rope_full_layers_scaled ? read_two : read_one)(ropes, parameters, scaling,
                                                                          from, err));

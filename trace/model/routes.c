@@ -34,21 +34,25 @@ static void best_of(const float *values, int64_t count, int64_t used, int32_t *b
     }
 }
 
-// Group-limited choice: experts outside the best groups, by their best member, are set to 0.
-static void limit_groups(const struct tr_config *c, float *probabilities) {
+// Group-limited choice: experts outside the best groups, by the sum of their `counted` best
+// members, are set to `never`.
+static void limit_groups(const struct tr_config *c, float *scores, int64_t counted, float never) {
     int64_t size = c->experts / c->groups;
-    float best[TR_MAX_EXPERT_GROUPS];
-    int32_t member = 0, kept[TR_MAX_EXPERT_GROUPS];
+    float sums[TR_MAX_EXPERT_GROUPS];
+    bool eligible[TR_MAX_EXPERT_GROUPS] = {false};
+    int32_t members[2] = {0}, kept[TR_MAX_EXPERT_GROUPS];
     for (int64_t g = 0; g < c->groups; g++) {
-        best_of(probabilities + g * size, size, 1, &member);
-        best[g] = probabilities[g * size + member];
+        best_of(scores + g * size, size, counted, members);
+        sums[g] = 0;
+        for (int64_t m = 0; m < counted; m++)
+            sums[g] += scores[g * size + members[m]];
     }
-    best_of(best, c->groups, c->groups_used, kept);
+    best_of(sums, c->groups, c->groups_used, kept);
     for (int64_t k = 0; k < c->groups_used; k++)
-        best[kept[k]] = -1;
+        eligible[kept[k]] = true;
     for (int64_t e = 0; e < c->experts; e++)
-        if (best[e / size] >= 0)
-            probabilities[e] = 0;
+        if (!eligible[e / size])
+            scores[e] = never;
 }
 
 static void sort_ascending(int32_t *values, int64_t count) {
@@ -61,13 +65,37 @@ static void sort_ascending(int32_t *values, int64_t count) {
     }
 }
 
-// The experts of one token, ascending, with their weights. `logits` is overwritten.
-static void route(const struct tr_config *c, float *logits, int32_t *chosen, float *weights) {
-    float total = 0;
+static void choose_by_softmax(const struct tr_config *c, float *logits, int32_t *chosen) {
     softmax(logits, c->experts);
     if (c->groups > 1)
-        limit_groups(c, logits);
+        limit_groups(c, logits, 1, 0);
     best_of(logits, c->experts, c->experts_used, chosen);
+}
+
+static float sigmoid(float value) {
+    return (float)(1 / (1 + exp(-(double)value)));
+}
+
+static void choose_by_sigmoid(const struct tr_config *c, float *logits, const float *correction,
+                              int32_t *chosen) {
+    float corrected[TR_MAX_EXPERTS];
+    for (int64_t e = 0; e < c->experts; e++) {
+        logits[e] = sigmoid(logits[e]);
+        corrected[e] = logits[e] + correction[e];
+    }
+    if (c->groups > 1)
+        limit_groups(c, corrected, 2, -INFINITY);
+    best_of(corrected, c->experts, c->experts_used, chosen);
+}
+
+// The experts of one token, ascending, with their weights. `logits` is overwritten.
+static void route(const struct tr_config *c, float *logits, const float *correction,
+                  int32_t *chosen, float *weights) {
+    float total = 0;
+    if (c->family->sigmoid_router)
+        choose_by_sigmoid(c, logits, correction, chosen);
+    else
+        choose_by_softmax(c, logits, chosen);
     for (int64_t k = 0; k < c->experts_used; k++)
         total += logits[chosen[k]];
     sort_ascending(chosen, c->experts_used);
@@ -102,6 +130,10 @@ static enum tr_status download_logits(struct tr_forward *f, const struct tr_stre
     KN_TRY(
         ops->download(f->kn, s->routes.logits, s->logits, (size_t)(tokens * f->config.experts) * 4),
         "copying the router's logits");
+    if (f->config.family->sigmoid_router)
+        KN_TRY(ops->download(f->kn, s->routes.correction, s->correction,
+                             (size_t)f->config.experts * 4),
+               "copying the router's correction");
     if (f->config.shared_ffn)
         KN_TRY(ops->download(f->kn, s->routes.gates, s->gates, (size_t)tokens * 4),
                "copying the shared expert's gate");
@@ -133,9 +165,9 @@ enum tr_status tr_step_route(struct tr_forward *f, const struct tr_batch *b, str
     TR_TRY(download_logits(f, b->streams, tokens, err));
 #pragma omp parallel for num_threads(threads)
     for (int64_t t = 0; t < tokens; t++) {
-        route(c, r->logits + t * c->experts, r->chosen + t * c->experts_used,
+        route(c, r->logits + t * c->experts, r->correction, r->chosen + t * c->experts_used,
               r->weights + t * c->experts_used);
-        r->gates[t] = gated ? (float)(1 / (1 + exp(-(double)r->gates[t]))) : 1;
+        r->gates[t] = gated ? sigmoid(r->gates[t]) : 1;
     }
 #pragma omp parallel for num_threads(threads)
     for (int64_t i = 0; i < batches; i++) {

@@ -21,6 +21,7 @@ enum tr_step_kind {
     TR_STEP_EXPERTS_END, // what they add is complete
     TR_STEP_BLOCK_END,   // statistics of the residual adds, the adds, boundary layer + 1
     TR_STEP_LAYER_END,   // the statistics become sums per sequence
+    TR_STEP_HEAD_DENSE,  // the product before the head, where the model has one
     TR_STEP_HEAD,        // a panel of it
     TR_STEP_LOSSES,
     TR_STEPS

@@ -26,6 +26,7 @@ static int buffers_of(struct tr_streams *s, struct tr_buffer buffers[MAX_BUFFERS
     // Each micro-batch's part of the head's input begins at a multiple of HEAD_ALIGNMENT.
     double padding = o->divergences ? batches * TR_HEAD_ALIGNMENT : 0;
     double bins = (double)tr_position_bins(o->seq_len);
+    double correction = c->family->sigmoid_router ? experts * 4 : 0;
     double sums = modules * (KN_SUMS + bins) * 8,
            counts = modules * (KN_COUNTS + TR_BINS + bins) * 4;
     double importance = o->per_token ? modules * length * 4 : 0;
@@ -49,6 +50,7 @@ static int buffers_of(struct tr_streams *s, struct tr_buffer buffers[MAX_BUFFERS
         {(void **)&s->expert_weights, used * 4, TR_ON_BACKEND},
         {(void **)&s->gates, shared * 4, TR_ON_BACKEND},
         {(void **)&s->shared_weights, shared * 4, TR_ON_BACKEND},
+        {(void **)&s->correction, correction, TR_ON_BACKEND},
         {(void **)&s->mlp_delta, routed * hidden * 4, TR_ON_BACKEND},
         {(void **)&s->arriving[0].sums, sums, TR_FOR_COPIES},
         {(void **)&s->arriving[1].sums, sums, TR_FOR_COPIES},
@@ -58,6 +60,7 @@ static int buffers_of(struct tr_streams *s, struct tr_buffer buffers[MAX_BUFFERS
         {(void **)&s->arriving[1].importance, importance, TR_FOR_COPIES},
         {(void **)&s->routes.logits, routed * experts * 4, TR_FOR_COPIES},
         {(void **)&s->routes.gates, routed * 4, TR_FOR_COPIES},
+        {(void **)&s->routes.correction, correction, TR_FOR_COPIES},
         {(void **)&s->routes.weights, used * 4, TR_FOR_COPIES},
         {(void **)&s->routes.positions, used * 4, TR_FOR_COPIES},
         {(void **)&s->routes.rows, used * 4, TR_FOR_COPIES},

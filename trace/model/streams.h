@@ -23,6 +23,7 @@ struct tr_routes {
     float *logits, *gates; // [T, experts], [T]
     int32_t *chosen;       // [T, experts_used]: experts of each token, ascending
     float *weights;        // [T, experts_used]: theirs
+    float *correction;     // [experts] of the layer, where the router has one
     int32_t *positions;    // [T, experts_used]: where they stand among the micro-batch's rows
     int32_t *rows;         // [T, experts_used]: tokens of the micro-batch, in the rows' order
     int64_t *first;        // [B, experts + 1]: where an expert's rows begin in its micro-batch's
@@ -49,6 +50,7 @@ struct tr_streams {
     int32_t *expert_rows, *expert_positions; // as in the routes, [T, experts_used] each
     float *expert_weights;
     float *shared_weights; // [T]
+    float *correction;     // [experts]
     // On the host.
     struct tr_layer_sums arriving[2];
     int pending_layer;            // whose sums arrive, -1: none

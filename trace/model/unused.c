@@ -10,9 +10,9 @@
 
 // Modules that hold a model's parts. A file may put the name of one or several before all names, or
 // of none.
-static const char *const wrappers[] = {"model.",         "transformer.", "decoder.",
-                                       "gpt_neox.",      "base_model.",  "pretrained_model.",
-                                       "language_model."};
+static const char *const wrappers[] = {"model.",          "transformer.", "decoder.",
+                                       "gpt_neox.",       "base_model.",  "pretrained_model.",
+                                       "language_model.", "pico_decoder."};
 
 static const char *unwrapped(const char *name) {
     enum { WRAPPERS = sizeof wrappers / sizeof *wrappers };

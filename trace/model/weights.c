@@ -40,6 +40,7 @@ static const bool has_two_dimensions[TR_WEIGHTS] = {
     [TR_W_SHARED_UP] = true,
     [TR_W_SHARED_DOWN] = true,
     [TR_W_SHARED_SWITCH] = true,
+    [TR_W_HEAD_DENSE] = true,
     [TR_W_HEAD] = true,
 };
 
@@ -247,8 +248,10 @@ static enum tr_status bind_qk_norm(const struct tr_binder *b, struct tr_slab_pla
 
 static enum tr_status plan_attention(const struct tr_binder *b, struct tr_slab_plan *slab) {
     const struct tr_config *c = b->config;
-    TR_TRY(bind_norm(b, slab, TR_SLOT_NORM, TR_W_ATTN_NORM, c->hidden));
-    TR_TRY(bind(b, slab, TR_SLOT_NORM_BIAS, TR_W_ATTN_NORM_BIAS, c->hidden, 1, 0));
+    if (tr_config_norms_attn(c, slab->layer)) {
+        TR_TRY(bind_norm(b, slab, TR_SLOT_NORM, TR_W_ATTN_NORM, c->hidden));
+        TR_TRY(bind(b, slab, TR_SLOT_NORM_BIAS, TR_W_ATTN_NORM_BIAS, c->hidden, 1, 0));
+    }
     TR_TRY(c->kv_rank ? bind_latent(b, slab) : bind_qkv(b, slab, TR_SLOT_IN, false));
     TR_TRY(bind(b, slab, TR_SLOT_OUT, TR_W_O, c->hidden, tr_config_mixed_cols(c), 0));
     TR_TRY(bind_norm(b, slab, TR_SLOT_POST_NORM, TR_W_ATTN_POST_NORM, c->hidden));
@@ -299,6 +302,7 @@ static enum tr_status plan_mlp(const struct tr_binder *b, struct tr_slab_plan *s
     TR_TRY(bind_norm(b, slab, TR_SLOT_POST_NORM, TR_W_MLP_POST_NORM, c->hidden));
     if (!c->mlp_bias)
         return TR_OK;
+    TR_TRY(bind(b, slab, TR_SLOT_IN_BIAS, TR_W_GATE_UP_BIAS, 2 * c->ffn, 1, 0));
     TR_TRY(bind(b, slab, TR_SLOT_IN_BIAS, TR_W_GATE_BIAS, c->ffn, 1, 0));
     TR_TRY(bind(b, slab, TR_SLOT_IN_BIAS, TR_W_UP_BIAS, c->ffn, 1, up));
     return bind(b, slab, TR_SLOT_OUT_BIAS, TR_W_DOWN_BIAS, c->hidden, 1, 0);
@@ -310,6 +314,7 @@ static enum tr_status plan_router(const struct tr_binder *b, struct tr_slab_plan
     TR_TRY(bind_norm(b, slab, TR_SLOT_NORM, TR_W_MLP_NORM, c->hidden));
     TR_TRY(bind(b, slab, TR_SLOT_NORM_BIAS, TR_W_MLP_NORM_BIAS, c->hidden, 1, 0));
     TR_TRY(bind(b, slab, TR_SLOT_ROUTER, TR_W_ROUTER, c->experts, c->hidden, 0));
+    TR_TRY(bind(b, slab, TR_SLOT_ROUTER_CORRECTION, TR_W_ROUTER_CORRECTION, c->experts, 1, 0));
     if (!ffn)
         return TR_OK;
     TR_TRY(bind(b, slab, TR_SLOT_IN, TR_W_SHARED_GATE, ffn, c->hidden, 0));
@@ -374,6 +379,15 @@ static enum tr_status find_table(const struct tr_binder *b, bool head,
                        table_p);
 }
 
+static enum tr_status plan_head_dense(const struct tr_binder *b, struct tr_slab_plan *slab) {
+    const struct tr_config *c = b->config;
+    TR_TRY(bind_norm(b, slab, TR_SLOT_NORM, TR_W_FINAL_NORM, c->hidden));
+    TR_TRY(bind(b, slab, TR_SLOT_IN, TR_W_HEAD_DENSE, c->hidden, c->hidden, 0));
+    if (c->head_dense_bias)
+        TR_TRY(bind(b, slab, TR_SLOT_IN_BIAS, TR_W_HEAD_DENSE_BIAS, c->hidden, 1, 0));
+    return bind_norm(b, slab, TR_SLOT_POST_NORM, TR_W_HEAD_NORM, c->hidden);
+}
+
 // One panel of the embedding or head table: vocabulary rows [first_id, last_id).
 static enum tr_status plan_panel(const struct tr_binder *b, struct tr_slab_plan *slab) {
     const struct tr_config *c = b->config;
@@ -381,7 +395,7 @@ static enum tr_status plan_panel(const struct tr_binder *b, struct tr_slab_plan 
     const struct tr_tensor *table, *bias;
     struct tr_placement *p;
     int64_t rows = slab->last_id - slab->first_id;
-    if (head) {
+    if (head && !c->family->weights[TR_W_HEAD_DENSE]) {
         TR_TRY(bind_norm(b, slab, TR_SLOT_NORM, TR_W_FINAL_NORM, c->hidden));
         TR_TRY(bind(b, slab, TR_SLOT_NORM_BIAS, TR_W_FINAL_NORM_BIAS, c->hidden, 1, 0));
     }
@@ -425,6 +439,7 @@ static const plan_func planners[] = {
     [TR_SLAB_MLP] = plan_mlp,
     [TR_SLAB_ROUTER] = plan_router,
     [TR_SLAB_EXPERTS] = plan_experts,
+    [TR_SLAB_HEAD_DENSE] = plan_head_dense,
     [TR_SLAB_HEAD] = plan_panel,
 };
 

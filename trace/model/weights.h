@@ -22,7 +22,9 @@
 //   experts:   in = expert by expert [gate | up] x hidden, out = expert by expert hidden x ffn
 //   embedding: in = a panel of vocabulary rows x hidden
 //   positions: in = seq_len rows of the position table; and the norm of the embedding
-//   head:      norm (the final one), in = a panel of vocabulary rows x hidden, bias
+//   before the head: norm (the final one), in = hidden x hidden, the norm after it
+//   head:      norm (the final one, unless the slab before has it), in = a panel of vocabulary rows
+//   x hidden, bias
 //
 // Matrices keep their stored type (f64 and mixed types become f32); vectors become f32.
 
@@ -34,6 +36,7 @@ enum tr_slab_kind {
     TR_SLAB_MLP,
     TR_SLAB_ROUTER,
     TR_SLAB_EXPERTS,
+    TR_SLAB_HEAD_DENSE,
     TR_SLAB_HEAD
 };
 
@@ -54,10 +57,11 @@ enum tr_slot {
     TR_SLOT_Q_LATENT_NORM, // [query_rank]
     TR_SLOT_KV_LATENT,     // [kv_rank + rope_dim, hidden]
     TR_SLOT_KV_LATENT_NORM,
-    TR_SLOT_KV,          // [heads * (nope_dim + v_dim), kv_rank]
-    TR_SLOT_ALPHAS,      // xIELU: [2]
-    TR_SLOT_ROUTER,      // [experts, hidden]
-    TR_SLOT_SHARED_GATE, // [1, hidden]
+    TR_SLOT_KV,                // [heads * (nope_dim + v_dim), kv_rank]
+    TR_SLOT_ALPHAS,            // xIELU: [2]
+    TR_SLOT_ROUTER,            // [experts, hidden]
+    TR_SLOT_ROUTER_CORRECTION, // [experts]
+    TR_SLOT_SHARED_GATE,       // [1, hidden]
     TR_SLOTS
 };
 

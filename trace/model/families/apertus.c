@@ -5,6 +5,8 @@
 const struct tr_family tr_family_apertus = {
     .model_type = "apertus",
     .series = "Apertus",
+    .training = "Apertus",
+    .tokenizer_read = true,
     .norm = KN_RMS_NORM,
     .qk_kind = KN_RMS_NORM,
     .qk_norm = TR_QK_PER_HEAD,

@@ -21,6 +21,7 @@
 const struct tr_family tr_family_baichuan_13b = {
     BAICHUAN,
     .series = "Baichuan-13B, Baichuan2-13B",
+    .tokenizer_read = true,
     .when = {"max_position_embeddings", 0, 0},
     .refusals = {{{"hidden_size", 4096, 0},
                   "the size of 7B, which needs \"max_position_embeddings\""}},
@@ -32,6 +33,8 @@ const struct tr_family tr_family_baichuan_13b = {
 const struct tr_family tr_family_baichuan = {
     BAICHUAN,
     .series = "Baichuan-7B, Baichuan2-7B",
+    .training = "Baichuan2-7B",
+    .tokenizer_read = true,
     .refusals = {{{"hidden_size", 5120, 0},
                   "the size of 13B, which has ALiBi and no \"max_position_embeddings\""}},
     .position = TR_ROTARY,

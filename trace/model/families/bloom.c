@@ -4,6 +4,8 @@
 const struct tr_family tr_family_bloom = {
     .model_type = "bloom",
     .series = "BLOOM",
+    .training = "BLOOM",
+    .tokenizer_read = true,
     .prefix = "transformer.",
     .refusals = {{{"apply_residual_connection_post_layernorm", true, false},
                   "its residual add starts from the normed stream"}},

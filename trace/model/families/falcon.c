@@ -41,6 +41,7 @@
 const struct tr_family tr_family_falcon2 = {
     COMMON,
     .series = "Falcon2-11B",
+    .tokenizer_read = true,
     .when = {"num_ln_in_parallel_attn", 1, 0},
     .refusals = {{{"new_decoder_architecture", false, false},
                   "num_ln_in_parallel_attn without new_decoder_architecture"},
@@ -57,6 +58,7 @@ const struct tr_family tr_family_falcon2 = {
 const struct tr_family tr_family_falcon_grouped = {
     COMMON,
     .series = "Falcon-40B, Falcon-180B",
+    .tokenizer_read = true,
     .when = {"new_decoder_architecture", true, false},
     .refusals = {{{"alibi", true, false}, "ALiBi with new_decoder_architecture"}},
     .qkv = TR_QKV_PER_KV_HEAD,
@@ -73,6 +75,7 @@ const struct tr_family tr_family_falcon_grouped = {
 const struct tr_family tr_family_falcon_rw = {
     COMMON,
     .series = "Falcon-RW",
+    .tokenizer_read = true,
     .when = {"multi_query", false, true},
     .refusals = {{{"alibi", false, false}, "rotary positions without multi_query"}},
     .parallel_shares_norm = true,
@@ -86,6 +89,7 @@ const struct tr_family tr_family_falcon_rw = {
 const struct tr_family tr_family_falcon = {
     COMMON,
     .series = "Falcon-7B",
+    .tokenizer_read = true,
     .refusals = {{{"alibi", true, false}, "ALiBi with multi_query"}},
     .parallel_shares_norm = true,
     .qkv = TR_QKV_CONCATENATED,

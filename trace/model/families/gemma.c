@@ -6,6 +6,7 @@
 const struct tr_family tr_family_gemma = {
     .model_type = "gemma",
     .series = "Gemma 1",
+    .tokenizer_read = true,
     .refusals = {{{"use_bidirectional_attention", true, false},
                   "attention is causal here, not bidirectional"}},
     .norm = KN_RMS_NORM,

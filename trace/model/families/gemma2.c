@@ -6,6 +6,7 @@
 const struct tr_family tr_family_gemma2 = {
     .model_type = "gemma2",
     .series = "Gemma 2",
+    .tokenizer_read = true,
     .refusals = {{{"use_bidirectional_attention", true, false},
                   "attention is causal here, not bidirectional"}},
     .norm = KN_RMS_NORM,

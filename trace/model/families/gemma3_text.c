@@ -6,6 +6,7 @@
 const struct tr_family tr_family_gemma3_text = {
     .model_type = "gemma3_text",
     .series = "Gemma 3 (text only)",
+    .tokenizer_read = true,
     .refusals = {{{"use_bidirectional_attention", true, false},
                   "attention is causal here, not bidirectional"}},
     .norm = KN_RMS_NORM,

@@ -4,6 +4,8 @@
 const struct tr_family tr_family_gpt2 = {
     .model_type = "gpt2",
     .series = "GPT-2, Mistral by Stanford CRFM",
+    .training = "Mistral by Stanford CRFM",
+    .tokenizer_read = true,
     .prefix = "transformer.",
     .refusals = {{{"scale_attn_weights", false, true}, "its scores are not scaled"},
                  {{"add_cross_attention", true, false}, "it attends to an encoder"}},

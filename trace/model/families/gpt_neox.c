@@ -4,6 +4,8 @@
 const struct tr_family tr_family_gpt_neox = {
     .model_type = "gpt_neox",
     .series = "Pythia, PolyPythias, RedPajama-INCITE",
+    .training = "Pythia, PolyPythias, RedPajama-INCITE",
+    .tokenizer_read = true,
     .norm = KN_LAYER_NORM,
     .qkv = TR_QKV_PER_HEAD,
     .gated = false,

@@ -5,6 +5,7 @@
 const struct tr_family tr_family_granite = {
     .model_type = "granite",
     .series = "Granite 3",
+    .tokenizer_read = true,
     .norm = KN_RMS_NORM,
     .qkv = TR_QKV_SEPARATE,
     .gated = true,

@@ -42,6 +42,8 @@
 const struct tr_family tr_family_hf_olmo_plain = {
     HF_OLMO,
     .series = "OLMo 1B and 7B of February 2024",
+    .training = "OLMo of February 2024",
+    .tokenizer_read = true,
     .when = {"layer_norm_with_affine", false, true},
     .words = {HF_OLMO_WORDS("default")},
     .norm = KN_LAYER_NORM,
@@ -52,6 +54,8 @@ const struct tr_family tr_family_hf_olmo_plain = {
 const struct tr_family tr_family_hf_olmo = {
     HF_OLMO,
     .series = "DataDecide",
+    .training = "DataDecide",
+    .tokenizer_read = true,
     .words = {HF_OLMO_WORDS("rms")},
     .norm = KN_RMS_NORM,
     .keys = {HF_OLMO_KEYS},

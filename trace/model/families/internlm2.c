@@ -5,6 +5,7 @@
 const struct tr_family tr_family_internlm2 = {
     .model_type = "internlm2",
     .series = "InternLM2, InternLM2.5",
+    .tokenizer_read = true,
     .norm = KN_RMS_NORM,
     .rope_objects = TR_ROPE_SCALING_ONLY,
     .rope_types = 1 << TR_ROPE_LINEAR | 1 << TR_ROPE_DYNAMIC,

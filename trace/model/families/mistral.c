@@ -4,6 +4,7 @@
 const struct tr_family tr_family_mistral = {
     .model_type = "mistral",
     .series = "Mistral 7B",
+    .tokenizer_read = true,
     .norm = KN_RMS_NORM,
     .qkv = TR_QKV_SEPARATE,
     .gated = true,

@@ -4,6 +4,7 @@
 const struct tr_family tr_family_mixtral = {
     .model_type = "mixtral",
     .series = "Mixtral 8x7B, 8x22B",
+    .tokenizer_read = true,
     .norm = KN_RMS_NORM,
     .qkv = TR_QKV_SEPARATE,
     .gated = true,

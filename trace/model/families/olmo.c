@@ -5,6 +5,8 @@
 const struct tr_family tr_family_olmo = {
     .model_type = "olmo",
     .series = "OLMo 1",
+    .training = "OLMo 1",
+    .tokenizer_read = true,
     .when = {"d_model", 0, 0}, // another spelling has it
     .norm = KN_LAYER_NORM,
     .qkv = TR_QKV_SEPARATE,

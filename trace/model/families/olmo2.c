@@ -5,6 +5,8 @@
 const struct tr_family tr_family_olmo2 = {
     .model_type = "olmo2",
     .series = "OLMo 2",
+    .training = "OLMo 2",
+    .tokenizer_read = true,
     .norm = KN_RMS_NORM,
     .qk_kind = KN_RMS_NORM,
     .no_pre_norm = true,

@@ -5,6 +5,8 @@
 const struct tr_family tr_family_olmo3 = {
     .model_type = "olmo3",
     .series = "OLMo 3",
+    .training = "OLMo 3",
+    .tokenizer_read = true,
     .norm = KN_RMS_NORM,
     .qk_kind = KN_RMS_NORM,
     .no_pre_norm = true,

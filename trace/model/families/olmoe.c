@@ -4,6 +4,8 @@
 const struct tr_family tr_family_olmoe = {
     .model_type = "olmoe",
     .series = "OLMoE",
+    .training = "OLMoE",
+    .tokenizer_read = true,
     .norm = KN_RMS_NORM,
     .qk_kind = KN_RMS_NORM,
     .qk_norm = TR_QK_FULL_WIDTH,

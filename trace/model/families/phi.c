@@ -4,6 +4,7 @@
 const struct tr_family tr_family_phi = {
     .model_type = "phi",
     .series = "Phi-1, Phi-1.5, Phi-2",
+    .tokenizer_read = true,
     .norm = KN_LAYER_NORM,
     .qk_kind = KN_LAYER_NORM,
     .parallel_shares_norm = true,

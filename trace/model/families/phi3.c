@@ -5,6 +5,7 @@
 const struct tr_family tr_family_phi3 = {
     .model_type = "phi3",
     .series = "Phi-3, Phi-3.5, Phi-4",
+    .tokenizer_read = true,
     .norm = KN_RMS_NORM,
     .rope_types = 1 << TR_ROPE_LONG,
     .qkv = TR_QKV_CONCATENATED,

@@ -4,6 +4,7 @@
 const struct tr_family tr_family_qwen2 = {
     .model_type = "qwen2",
     .series = "Qwen1.5, Qwen2, Qwen2.5",
+    .tokenizer_read = true,
     .norm = KN_RMS_NORM,
     .qkv = TR_QKV_SEPARATE,
     .gated = true,

@@ -4,6 +4,7 @@
 const struct tr_family tr_family_qwen2_moe = {
     .model_type = "qwen2_moe",
     .series = "Qwen1.5-MoE, Qwen2-57B-A14B",
+    .tokenizer_read = true,
     .norm = KN_RMS_NORM,
     .qkv = TR_QKV_SEPARATE,
     .gated = true,

@@ -4,6 +4,7 @@
 const struct tr_family tr_family_qwen3 = {
     .model_type = "qwen3",
     .series = "Qwen3",
+    .tokenizer_read = true,
     .norm = KN_RMS_NORM,
     .qk_kind = KN_RMS_NORM,
     .qk_norm = TR_QK_PER_HEAD,

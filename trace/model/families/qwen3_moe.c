@@ -4,6 +4,7 @@
 const struct tr_family tr_family_qwen3_moe = {
     .model_type = "qwen3_moe",
     .series = "Qwen3-30B-A3B, Qwen3-235B-A22B",
+    .tokenizer_read = true,
     .norm = KN_RMS_NORM,
     .qk_kind = KN_RMS_NORM,
     .qk_norm = TR_QK_PER_HEAD,

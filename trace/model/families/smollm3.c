@@ -5,6 +5,8 @@
 const struct tr_family tr_family_smollm3 = {
     .model_type = "smollm3",
     .series = "SmolLM3",
+    .training = "SmolLM3",
+    .tokenizer_read = true,
     .norm = KN_RMS_NORM,
     .qkv = TR_QKV_SEPARATE,
     .window_where_still = true,

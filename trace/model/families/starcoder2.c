@@ -4,6 +4,7 @@
 const struct tr_family tr_family_starcoder2 = {
     .model_type = "starcoder2",
     .series = "StarCoder2",
+    .tokenizer_read = true,
     .norm = KN_LAYER_NORM,
     .qkv = TR_QKV_SEPARATE,
     .activation_key = "hidden_act",

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "common.h"
+
+// Latent attention as deepseek_v2's; sigmoids of the router's logits, with a correction, choose.
+const struct tr_family tr_family_deepseek_v3 = {
+    .model_type = "deepseek_v3",
+    .series = "DeepSeek-V3, DeepSeek-R1, Kimi K2, Moonlight",
+    .tokenizer_read = true,
+    .refusals = {{{"attention_bias", true, false}, "attention_bias in latent attention"},
+                 {{"rope_interleave", false, true}, "neighbours that do not turn"},
+                 {{"moe_layer_freq", TR_OTHER, 1}, "layers without experts among those with them"}},
+    .words = {{"scoring_func", "sigmoid", "sigmoid"}, {"topk_method", "noaux_tc", "noaux_tc"}},
+    .norm = KN_RMS_NORM,
+    .rope = KN_ROPE_INTERLEAVED,
+    .scores_follow_rope = true,
+    .gated = true,
+    .sigmoid_router = true,
+    .activation_key = "hidden_act",
+    .activation = "silu",
+    .keys =
+        {
+            TR_SIZES_AS_LLAMA,
+            [TR_K_POSITIONS] = {"max_position_embeddings", 4096},
+            [TR_K_EPSILON] = {"rms_norm_eps", 1e-6},
+            [TR_K_ROPE_THETA] = {"rope_theta", 10000},
+            [TR_K_QUERY_RANK] = {"q_lora_rank", 1536},
+            [TR_K_KV_RANK] = {"kv_lora_rank", 512},
+            [TR_K_NOPE_DIM] = {"qk_nope_head_dim", 128},
+            [TR_K_ROPE_DIM] = {"qk_rope_head_dim", 64},
+            [TR_K_VALUE_DIM] = {"v_head_dim", 128},
+            [TR_K_EXPERTS] = {"n_routed_experts", 256},
+            [TR_K_EXPERTS_USED] = {"num_experts_per_tok", 8},
+            [TR_K_EXPERT_FFN] = {"moe_intermediate_size", 2048},
+            [TR_K_SHARED_EXPERTS] = {"n_shared_experts", 1},
+            [TR_K_NORMALISE_TOP] = {"norm_topk_prob", true},
+            [TR_K_ROUTED_SCALE] = {"routed_scaling_factor", 2.5},
+            [TR_K_DENSE_FIRST] = {"first_k_dense_replace", 3},
+            [TR_K_GROUPS] = {"n_group", 8, .needed = true},
+            [TR_K_GROUPS_USED] = {"topk_group", 4, .needed = true},
+            [TR_K_TIED] = {"tie_word_embeddings", false},
+        },
+    .weights =
+        {
+            TR_ATTENTION_AS_LLAMA,
+            [TR_W_Q_A] = "model.layers.{layer}.self_attn.q_a_proj.weight",
+            [TR_W_Q_A_NORM] = "model.layers.{layer}.self_attn.q_a_layernorm.weight",
+            [TR_W_Q_B] = "model.layers.{layer}.self_attn.q_b_proj.weight",
+            [TR_W_KV_A] = "model.layers.{layer}.self_attn.kv_a_proj_with_mqa.weight",
+            [TR_W_KV_A_NORM] = "model.layers.{layer}.self_attn.kv_a_layernorm.weight",
+            [TR_W_KV_B] = "model.layers.{layer}.self_attn.kv_b_proj.weight",
+            TR_MLP_AS_LLAMA,
+            TR_EXPERTS_AS_QWEN,
+            [TR_W_ROUTER_CORRECTION] = "model.layers.{layer}.mlp.gate.e_score_correction_bias",
+            [TR_W_SHARED_GATE] = "model.layers.{layer}.mlp.shared_experts.gate_proj.weight",
+            [TR_W_SHARED_UP] = "model.layers.{layer}.mlp.shared_experts.up_proj.weight",
+            [TR_W_SHARED_DOWN] = "model.layers.{layer}.mlp.shared_experts.down_proj.weight",
+        },
+};

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "common.h"
+
+// As llama; the biases of queries, keys and values and that of the output have a key each.
+const struct tr_family tr_family_seed_oss = {
+    .model_type = "seed_oss",
+    .series = "Seed-OSS",
+    .norm = KN_RMS_NORM,
+    .qkv = TR_QKV_SEPARATE,
+    .gated = true,
+    .activation_key = "hidden_act",
+    .activation = "silu",
+    .keys =
+        {
+            TR_SIZES_AS_LLAMA,
+            [TR_K_POSITIONS] = {"max_position_embeddings", 524288},
+            [TR_K_KV_HEADS] = {"num_key_value_heads", 8},
+            [TR_K_HEAD_DIM] = {"head_dim", 128},
+            [TR_K_EPSILON] = {"rms_norm_eps", 1e-6},
+            [TR_K_ROPE_THETA] = {"rope_theta", 10000},
+            [TR_K_QKV_BIAS] = {"attention_bias", true},
+            [TR_K_OUT_BIAS] = {"attention_out_bias", false},
+            [TR_K_MLP_BIAS] = {"mlp_bias", false},
+            [TR_K_TIED] = {"tie_word_embeddings", false},
+        },
+    .weights =
+        {
+            TR_ATTENTION_AS_LLAMA,
+            TR_MLP_AS_LLAMA,
+        },
+};
