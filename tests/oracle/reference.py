@@ -248,6 +248,20 @@ def all_importances(model, family, taps):
                         for index in range(len(model.get_submodule(family.layers)))]).cpu().numpy()
 
 
+def loss_of(logits, ids):
+    """[sequence]: the mean next-token loss in nats."""
+    return torch.nn.functional.cross_entropy(
+        logits[:, :-1].transpose(1, 2), ids[:, 1:], reduction="none").mean(dim=1).numpy()
+
+
+def mark_absent(importance, drop):
+    """NaN for the sublayers that are left out, and for blocks that are left out whole."""
+    for module, layer in drop:
+        importance[layer, MODULES.index(module)] = np.nan
+        if {("attn", layer), ("mlp", layer)} <= set(drop):
+            importance[layer, MODULES.index("block")] = np.nan
+
+
 def check_config(case, folder, model):
     for key, value in case.config.items():
         found = getattr(model.config, key, value)  # an omitted head_dim is no attribute of some
@@ -263,12 +277,7 @@ def compute_truth(case, folder, tokens, drop=()):
     model, taps, logits = run_model(case.family, folder, tokens, torch.float64, drop=drop)
     check_config(case, folder, model)
     ids = torch.as_tensor(tokens, dtype=torch.int64)
-    loss = torch.nn.functional.cross_entropy(
-        logits[:, :-1].transpose(1, 2), ids[:, 1:], reduction="none").mean(dim=1)
     importance = all_importances(model, case.family, taps)
     exempt, ties = exemptions(taps, model.config, len(importance), ids.shape)
-    for module, layer in drop:
-        importance[layer, MODULES.index(module)] = np.nan
-        if {("attn", layer), ("mlp", layer)} <= set(drop):
-            importance[layer, MODULES.index("block")] = np.nan
-    return Truth(importance, loss.numpy(), exempt, ties)
+    mark_absent(importance, drop)
+    return Truth(importance, loss_of(logits, ids), exempt, ties)
