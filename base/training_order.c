@@ -15,60 +15,52 @@ struct placed {
     int64_t slot;                  // of the stage in the rule's list
     int64_t key;                   // of the stage's words
     int64_t stage;                 // the stage's number among all, in order
+    int64_t listed;                // among the rule's names, INT64_MAX when it is not there
     bool end;                      // of all: no stage, no step, and a name that says the end
     bool by_tokens;
 };
 
-// The rule's stages by name, each with its place in the list.
+// A line of the rule, with its place in its list.
 struct listed {
-    const char *stage;
+    const char *text;
     int64_t place;
+};
+
+struct list {
+    const char **lines; // [count], in order
+    struct listed *sorted;
+    int64_t count;
 };
 
 struct rule {
     char *text;
     bool by_tokens;
-    const char **stages; // [count], in order
-    struct listed *sorted;
-    int64_t count;
+    struct list stages, names;
 };
 
 // ---- the rule --------------------------------------------------------------------------------
 
 static int compare_listed(const void *a, const void *b) {
     const struct listed *left = a, *right = b;
-    int order = strcmp(left->stage, right->stage);
+    int order = strcmp(left->text, right->text);
     return order ? order : (left->place > right->place) - (left->place < right->place);
 }
 
-static void free_rule(struct rule *rule) {
-    free(rule->text);
-    free(rule->stages);
-    free(rule->sorted);
-}
-
-static enum tr_status read_rule(struct rule *rule, const char *text, struct tr_err *err) {
-    int64_t lines = 0;
-    TR_TRY(tr_strdup(&rule->text, text ? text : "", err));
-    for (const char *c = rule->text; *c; c++)
-        lines += *c == '\n';
-    TR_TRY(TR_NEW(&rule->stages, lines, "the order of stages", err));
-    TR_TRY(TR_NEW(&rule->sorted, lines, "the order of stages", err));
-    char *rest = rule->text, *first = strsep(&rest, "\n");
-    rule->by_tokens = !strcmp(first, "tokens");
-    for (char *stage; (stage = strsep(&rest, "\n")); rule->count++) {
-        rule->stages[rule->count] = stage;
-        rule->sorted[rule->count] = (struct listed){stage, rule->count};
+static enum tr_status fill_list(struct list *list, char **rest, int64_t count, struct tr_err *err) {
+    TR_TRY(TR_NEW(&list->lines, count, "the order of training", err));
+    TR_TRY(TR_NEW(&list->sorted, count, "the order of training", err));
+    for (; list->count < count; list->count++) {
+        list->lines[list->count] = strsep(rest, "\n");
+        list->sorted[list->count] = (struct listed){list->lines[list->count], list->count};
     }
-    qsort(rule->sorted, (size_t)rule->count, sizeof *rule->sorted, compare_listed);
+    qsort(list->sorted, (size_t)count, sizeof *list->sorted, compare_listed);
     return TR_OK;
 }
 
-// Stages of the rule's list have odd slots. A stage that is not in it gets the even slot before the
-// first one that its words put later.
-static int64_t slot_of(const struct rule *rule, const char *stage) {
-    struct listed wanted = {stage, -1}, *sorted = rule->sorted;
-    int64_t low = 0, high = rule->count;
+// The place of the first such line, -1 when there is none.
+static int64_t place_of(const struct list *list, const char *text) {
+    struct listed wanted = {text, -1}, *sorted = list->sorted;
+    int64_t low = 0, high = list->count;
     while (low < high) {
         int64_t middle = (low + high) / 2;
         if (compare_listed(&sorted[middle], &wanted) < 0)
@@ -76,11 +68,39 @@ static int64_t slot_of(const struct rule *rule, const char *stage) {
         else
             high = middle;
     }
-    if (low < rule->count && !strcmp(sorted[low].stage, stage))
-        return 2 * sorted[low].place + 1;
-    int64_t place = 0;
-    while (place < rule->count && tr_stage_compare(rule->stages[place], stage) <= 0)
-        place++;
+    return low < list->count && !strcmp(sorted[low].text, text) ? sorted[low].place : -1;
+}
+
+static void free_rule(struct rule *rule) {
+    free(rule->text);
+    free(rule->stages.lines);
+    free(rule->stages.sorted);
+    free(rule->names.lines);
+    free(rule->names.sorted);
+}
+
+static enum tr_status read_rule(struct rule *rule, const char *text, struct tr_err *err) {
+    int64_t lines = 0, names = 0;
+    TR_TRY(tr_strdup(&rule->text, text ? text : "", err));
+    for (const char *c = rule->text; *c; c++)
+        lines += *c == '\n';
+    char *rest = rule->text, *number = strsep(&rest, "\n"), *word = strsep(&number, " ");
+    rule->by_tokens = !strcmp(word, "tokens");
+    if (number && !tr_parse_i64(number, 0, lines, &names))
+        names = 0;
+    TR_TRY(fill_list(&rule->stages, &rest, lines - names, err));
+    return fill_list(&rule->names, &rest, names, err);
+}
+
+// Stages of the rule's list have odd slots. A stage that is not in it gets the even slot before the
+// first one that its words put later.
+static int64_t slot_of(const struct rule *rule, const char *stage) {
+    int64_t place = place_of(&rule->stages, stage);
+    if (place >= 0)
+        return 2 * place + 1;
+    for (place = 0; place < rule->stages.count; place++)
+        if (tr_stage_compare(rule->stages.lines[place], stage) > 0)
+            break;
     return 2 * place;
 }
 
@@ -155,6 +175,8 @@ static int compare_places(const struct placed *a, const struct placed *b) {
     if (!order)
         order = tr_names_the_end(a->place->name) - tr_names_the_end(b->place->name);
     if (!order)
+        order = (a->listed > b->listed) - (a->listed < b->listed);
+    if (!order)
         order = tr_natural_compare(a->place->name, b->place->name);
     return order ? order : strcmp(a->place->name, b->place->name);
 }
@@ -183,6 +205,7 @@ static enum tr_status join_equal_weights(struct placed *placed, int64_t count, s
             here->place = &same->moment;
             here->stage = same->stage;
             here->end = same->end;
+            here->listed = same->listed;
         }
     }
     free(by_weights);
@@ -201,6 +224,11 @@ static int compare_placed(const void *a_, const void *b_) {
     return order ? order : strcmp(a->moment.name, b->moment.name);
 }
 
+static int64_t listed_place(const struct placed *p, const struct rule *rule) {
+    int64_t place = is_timed(p) ? -1 : place_of(&rule->names, p->moment.name);
+    return place < 0 ? INT64_MAX : place;
+}
+
 static enum tr_status sort(struct placed *placed, struct placed **order, int64_t count,
                            const struct rule *rule, struct tr_err *err) {
     TR_TRY(number_stages(placed, count, rule, err));
@@ -208,6 +236,7 @@ static enum tr_status sort(struct placed *placed, struct placed **order, int64_t
         struct placed *p = order[i] = &placed[i];
         p->place = &p->moment;
         p->by_tokens = rule->by_tokens;
+        p->listed = listed_place(p, rule);
         p->end = !*p->moment.stage && !is_timed(p) && tr_names_the_end(p->moment.name);
     }
     TR_TRY(join_equal_weights(placed, count, err));

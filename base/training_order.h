@@ -39,7 +39,9 @@ struct tr_moment {
 //
 // `rule` is what differs from that, as lines; NULL or "" for nothing. The first line is "tokens"
 // where tokens come before steps, else "step"; the others are stages in their order. A stage that
-// is not among them is placed by its words.
+// is not among them is placed by its words. With a space and a number behind the first word, that
+// many of the last lines are names instead: of checkpoints without step and tokens, which stand in
+// that order before others without.
 enum tr_status tr_moments_sort(struct tr_moment *moments, int64_t count, const char *rule,
                                struct tr_err *err);
 

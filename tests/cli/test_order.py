@@ -85,6 +85,17 @@ class Cases:
         self.trace("manifest", "--ckpts", self.root + "/c1").expect(0)
         self.expect("manifest", "c1", "b1", "a1", "a2")
 
+    def rows_of_a_manifest(self):
+        """They keep its order where nothing else is known, also in the store and later."""
+        self.make("pear", "apple", "quince", "banana")
+        tiny.write(self.root + "/r.csv", "path\nquince\napple\npear\n")
+        ran = self.trace("rows", "-i", self.root + "/r.csv").expect(0)
+        self.line(ran, ("quince", "pear"))
+        check("3 checkpoints, as the manifest has them, from" in ran.err, ran)
+        self.expect("rows", "quince", "apple", "pear")
+        self.trace("rows", "--ckpts", self.root + "/banana").expect(0)
+        self.expect("rows", "quince", "apple", "pear", "banana")
+
     def tokens_decide(self):
         self.make("x", "y", "z")
         tiny.write(self.root + "/t.csv", "path,step,tokens\ny,200,2e9\nz,50,3e9\nx,100,1e9\n")
@@ -121,8 +132,8 @@ class Cases:
 def main():
     programs = harness.programs(sys.argv[1:])
     only = os.path.basename(programs.pop("only", ""))
-    names = ("words", "one_after_the_other", "main_is_a_step", "manifest", "tokens_decide",
-             "pattern", "separate", "trainer_state")
+    names = ("words", "one_after_the_other", "main_is_a_step", "manifest",
+             "rows_of_a_manifest", "tokens_decide", "pattern", "separate", "trainer_state")
     with harness.scratch() as root:
         cases = Cases(programs, root)
         return harness.run_cases([(name.replace("_", " "), getattr(cases, name))

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Lets the n-th call fail, and goes on.
 
-test_fail_at.py NAME=PATH... samples=N [only=TEXT]: trace-ckpts, trace-export, fail_at (the library to
-preload), same_store, mpirun. For N values of n (0: every one) spread over all calls that an
-undisturbed run makes, the n-th open, read, write, fsync, rename, close ... fails, once or from then
-on, with EIO or ENOSPC; likewise the n-th allocation; or the n-th write says that it is done and is not. Whatever happens: no crash; a sentence where
-the exit is not 0; the undisturbed run's store where it is; and the same command then finishes."""
+test_fail_at.py NAME=PATH... samples=N [only=TEXT] [seconds=N]: trace-ckpts, trace-export, fail_at (the
+library to preload), same_store, mpirun. For N values of n (0: every one) spread over all calls that
+an undisturbed run makes, the n-th open, read, write, fsync, rename, close ... fails, once or from
+then on, with EIO or ENOSPC; likewise the n-th allocation; or the n-th write says that it is done and
+is not. Whatever happens: no crash; an end after at most `seconds` (60; a loaded machine needs more);
+a sentence where the exit is not 0; the undisturbed run's store where it is; and the same command then
+finishes."""
 
 import errno
 import os
@@ -29,6 +31,7 @@ class Command:
 
     def __init__(self, programs, name, root, arguments, again=()):
         self.programs, self.name, self.root = programs, name, root
+        self.seconds = int(os.path.basename(programs.get("seconds", "60")))
         self.work = f"{root}/{name.replace(' ', '-')}"
         self.out, self.clean = self.work + "/out.h5", f"{self.work}-clean.h5"
         self.arguments = [part.replace("OUT", self.out) for part in arguments]
@@ -44,8 +47,9 @@ class Command:
                                   FAIL_CALLS=self.root + "/calls",
                                   **{key: str(value) for key, value in settings.items()})
         try:
-            done = subprocess.run(self.arguments, env=env, check=False, timeout=60, text=True,
-                                  stdin=subprocess.DEVNULL, capture_output=True, errors="replace")
+            done = subprocess.run(self.arguments, env=env, check=False, text=True,
+                                  timeout=self.seconds, stdin=subprocess.DEVNULL,
+                                  capture_output=True, errors="replace")
         except subprocess.TimeoutExpired:
             raise harness.Failure(f"{self.name} {settings}: never ends") from None
         return done.returncode, done.stderr

@@ -2,11 +2,12 @@
 """Random models of every family whose config.json and files are changed in one of the ways that
 people's are, run by trace-ckpts and by transformers.
 
-    campaign.py --trace build/release/bin/trace-ckpts [--count 61] [--seed 1] [--family llama]
+    campaign.py --trace build/release/bin/trace-ckpts [--count 61] [--seed 1] [--family llama ...]
 
 Where both give numbers they must agree as in test_forward.py. Where trace-ckpts refuses, its sentence
-must name a key, a tensor or an option. Models that transformers refuses or completes with random
-weights are counted only.
+must name a key, a tensor or an option. Models that transformers cannot build, refuses or completes with
+random weights are counted only. transformers' classes ignore the keys that leave sublayers out, so that
+the reference leaves them out itself. The last lines say for each family what was counted.
 """
 import argparse
 import collections
@@ -25,7 +26,8 @@ from transformers.utils import logging
 
 from families import FAMILIES
 from family import Deck, draw_cases
-from reference import Taps, Truth, all_importances, exemptions, load_model, make_model
+from reference import (Taps, Truth, all_importances, exemptions, load_model, loss_of, make_model,
+                       mark_absent)
 from ropes import LAYER_KINDS
 from test_forward import compare, read_store
 
@@ -211,9 +213,34 @@ def change_folder(change, deck, folder, family):
 
 # ---- both sides --------------------------------------------------------------------------------
 
+AGREES, AS_FLOAT32, WRONG = "agrees", "agrees as float32 does", "WRONG"
+NAMED, NAMELESS = "refused", "REFUSED WITHOUT A NAME"
+THEIRS = "refused by transformers"
+
 
 class Refused(Exception):
     pass
+
+
+def refusal_of(problem):
+    """What transformers stumbled over: the exception's class and how its words begin."""
+    return Refused(f"{type(problem).__name__}: {str(problem)[:80]}")
+
+
+def listed(entries):
+    """The layers that a list of numbers, or of a boolean for each layer, names."""
+    return {layer if entry is True else entry
+            for layer, entry in enumerate(entries or []) if entry is not False}
+
+
+def left_out_by(config):
+    """The sublayers that config.json leaves out, as (module, layer)."""
+    attn, mlp = (listed(config.get(f"drop_{part}_list")) for part in ("attn", "mlp"))
+    for layer, values in (config.get("per_layer_config") or {}).items():
+        attn |= {int(layer)} if "attention" in values.get("skip", []) else set()
+    for layer, block in enumerate(config.get("block_configs") or []):
+        mlp |= {layer} if block.get("ffn", {}).get("no_op") else set()
+    return sorted({("attn", layer) for layer in attn} | {("mlp", layer) for layer in mlp})
 
 
 def load(family, folder):
@@ -229,9 +256,10 @@ def load(family, folder):
 
 def truth_of(family, folder, tokens):
     """What transformers makes of the folder; Refused when it does not run it."""
+    drop = left_out_by(json.loads((folder / "config.json").read_text()))
     try:
         model = load(family, folder)
-        taps = Taps(model, family)
+        taps = Taps(model, family, drop)
         ids = torch.as_tensor(tokens, dtype=torch.int64)
         with torch.no_grad():
             logits = model(ids, use_cache=False).logits
@@ -240,22 +268,25 @@ def truth_of(family, folder, tokens):
     except Refused:
         raise
     except Exception as problem:  # whatever it stumbles over
-        raise Refused(f"{type(problem).__name__}: {str(problem)[:80]}") from None
-    loss = torch.nn.functional.cross_entropy(
-        logits[:, :-1].transpose(1, 2), ids[:, 1:], reduction="none").mean(dim=1)
-    return Truth(importance, loss.numpy(), exempt, ties)
+        raise refusal_of(problem) from None
+    loss = loss_of(logits, ids)
+    if not (np.isfinite(importance).all() and np.isfinite(loss).all()):
+        raise Refused("NaN or infinite values")
+    mark_absent(importance, drop)
+    return Truth(importance, loss, exempt, ties)
 
 
 def truth_in_float32(family, folder, tokens):
     """The same numbers by transformers in float32: how far rounding alone goes."""
+    drop = left_out_by(json.loads((folder / "config.json").read_text()))
     narrow = load(family, folder).float()
-    taps = Taps(narrow, family)
+    taps = Taps(narrow, family, drop)
     ids = torch.as_tensor(tokens, dtype=torch.int64)
     with torch.no_grad():
         logits = narrow(ids, use_cache=False).logits.double()
-    loss = torch.nn.functional.cross_entropy(
-        logits[:, :-1].transpose(1, 2), ids[:, 1:], reduction="none").mean(dim=1)
-    return all_importances(narrow, family, taps), loss.numpy()
+    importance = all_importances(narrow, family, taps)
+    mark_absent(importance, drop)
+    return importance, loss_of(logits, ids)
 
 
 def run_ours(program, folder, store):
@@ -287,34 +318,65 @@ def verdict_of(family, folder, program, tokens):
     except Refused as problem:
         truth, other = None, str(problem)
     if refusal:
-        named = "refused" if is_named(refusal) else "REFUSED WITHOUT A NAME"
+        named = NAMED if is_named(refusal) else NAMELESS
         return named, refusal + ("" if truth else f" (transformers: {other})")
     if not truth:
-        return "transformers does not run it", other
-    if not (np.isfinite(truth.importance).all() and np.isfinite(truth.nll).all()):
-        return "not finite", "transformers gives NaN or infinite values"
+        return THEIRS, other
     share, words = compare(found, truth)
     words = f"{words}: {share:.3f} of the tolerance"
     if 1 < share < 10:  # of thousands, some round worse than the tolerance allows
         other = compare(truth_in_float32(family, folder, tokens), truth)[0]
         words += f", transformers in float32 {other:.3f}"
         if share < 3 * other:
-            return "agrees as float32 does", words
-    return ("agrees" if share <= 1 else "WRONG"), words
+            return AS_FLOAT32, words
+    return (AGREES if share <= 1 else WRONG), words
+
+
+def make(case, folder):
+    """The case's folder and its tokens; Refused when transformers cannot build the model."""
+    try:
+        return make_model(case, folder)
+    except Exception as problem:  # whatever it stumbles over
+        raise refusal_of(problem) from None
 
 
 def check(case, change, deck, program, folder):
-    model = folder / "model"
-    tokens = make_model(case, model)
-    said = change_folder(change, deck, model, case.family)
-    if said is None:
-        said = "as it is"
-    verdict, words = verdict_of(case.family, model, program, tokens)
+    """(verdict, words)."""
+    model, said = folder / "model", "as it is"
+    try:
+        tokens = make(case, model)
+        said = change_folder(change, deck, model, case.family) or said
+        verdict, words = verdict_of(case.family, model, program, tokens)
+    except Refused as problem:
+        verdict, words = THEIRS, str(problem)
     print(f"{case.family.model_type} {case.number} ({case.config_style}): {said}: {verdict}\n    {words}",
           flush=True)
-    if verdict == "WRONG":
+    if verdict == WRONG:
         print("    " + json.dumps(json.loads((model / "config.json").read_text())), flush=True)
-    return verdict
+    return verdict, words
+
+
+def check_family(family, options):
+    """How often each (verdict, what transformers stumbled over or nothing)."""
+    counts = collections.Counter()
+    deck = Deck(f"changes {family.model_type} {options.seed}")
+    for case in draw_cases(family, options.count, options.seed):
+        with tempfile.TemporaryDirectory() as folder:
+            verdict, words = check(case, deck.deal("change", CHANGES), deck, options.trace, Path(folder))
+        counts[verdict, words.split(":")[0] if verdict == THEIRS else ""] += 1
+    return counts
+
+
+def describe(counts):
+    """One line: how many were compared and agreed, and what became of the others."""
+    of = {verdict: sum(count for key, count in counts.items() if key[0] == verdict)
+          for verdict in (AGREES, AS_FLOAT32, WRONG, NAMED, NAMELESS, THEIRS)}
+    agreed = of[AGREES] + of[AS_FLOAT32]
+    line = (f"{counts.total()} models, {agreed + of[WRONG]} compared, {agreed} agree "
+            f"({of[AS_FLOAT32]} as float32 does), {of[WRONG]} WRONG, {of[NAMED]} refused by name, "
+            f"{of[NAMELESS]} without, {of[THEIRS]} refused by transformers")
+    causes = [f"{count} {cause}" for (_, cause), count in sorted(counts.items()) if cause]
+    return line + (f" ({', '.join(causes)})" if causes else "")
 
 
 def main():
@@ -322,22 +384,20 @@ def main():
     parser.add_argument("--trace", required=True, type=Path, help="the trace-ckpts program")
     parser.add_argument("--count", type=int, default=61, help="models a family (61)")
     parser.add_argument("--seed", type=int, default=1, help="of the random models and changes (1)")
-    parser.add_argument("--family", choices=sorted(row.model_type for row in FAMILIES.values()), help="only this family")
+    parser.add_argument("--family", nargs="+", default=[], metavar="NAME",
+                        choices=sorted(row.model_type for row in FAMILIES.values()),
+                        help="only these families")
     options = parser.parse_args()
     torch.set_num_threads(1)
     logging.set_verbosity(logging.CRITICAL)
     logging.disable_progress_bar()
-    counts = collections.Counter()
-    for family in FAMILIES.values():
-        if options.family not in (None, family.model_type):
-            continue
-        deck = Deck(f"changes {family.model_type} {options.seed}")
-        for case in draw_cases(family, options.count, options.seed):
-            with tempfile.TemporaryDirectory() as folder:
-                counts[check(case, deck.deal("change", CHANGES), deck, options.trace, Path(folder))] += 1
-    print(", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items())))
-    bad = counts["WRONG"] + counts["REFUSED WITHOUT A NAME"]
-    sys.exit(1 if bad or not counts else 0)
+    families = [FAMILIES[name] for name in options.family] or FAMILIES.values()
+    counts = {family.model_type: check_family(family, options) for family in families}
+    counts["all"] = sum(counts.values(), collections.Counter())
+    for name, of_it in counts.items():
+        print(f"{name}: {describe(of_it)}")
+    verdicts = {verdict for verdict, _ in counts["all"]}
+    sys.exit(1 if not verdicts or verdicts & {WRONG, NAMELESS} else 0)
 
 
 if __name__ == "__main__":

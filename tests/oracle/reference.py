@@ -262,6 +262,20 @@ def reads_back(found, value):
     return found == value
 
 
+def loss_of(logits, ids):
+    """[sequence]: the mean next-token loss in nats."""
+    return torch.nn.functional.cross_entropy(
+        logits[:, :-1].transpose(1, 2), ids[:, 1:], reduction="none").mean(dim=1).numpy()
+
+
+def mark_absent(importance, drop):
+    """NaN for the sublayers that are left out, and for blocks that are left out whole."""
+    for module, layer in drop:
+        importance[layer, MODULES.index(module)] = np.nan
+        if {("attn", layer), ("mlp", layer)} <= set(drop):
+            importance[layer, MODULES.index("block")] = np.nan
+
+
 def check_config(case, folder, model):
     for key, value in case.config.items():
         found = getattr(model.config, key, value)  # an omitted head_dim is no attribute of some
@@ -277,12 +291,7 @@ def compute_truth(case, folder, tokens, drop=()):
     model, taps, logits = run_model(case.family, folder, tokens, torch.float64, drop=drop)
     check_config(case, folder, model)
     ids = torch.as_tensor(tokens, dtype=torch.int64)
-    loss = torch.nn.functional.cross_entropy(
-        logits[:, :-1].transpose(1, 2), ids[:, 1:], reduction="none").mean(dim=1)
     importance = all_importances(model, case.family, taps)
     exempt, ties = exemptions(taps, model.config, len(importance), ids.shape)
-    for module, layer in drop:
-        importance[layer, MODULES.index(module)] = np.nan
-        if {("attn", layer), ("mlp", layer)} <= set(drop):
-            importance[layer, MODULES.index("block")] = np.nan
-    return Truth(importance, loss.numpy(), exempt, ties)
+    mark_absent(importance, drop)
+    return Truth(importance, loss_of(logits, ids), exempt, ties)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The forward pass as a list: weights streamed or resident, in one pass or cut at any step, one
-// candidate or several side by side, give the same bits; a sublayer that is left out takes no
-// weights and no product, whether the plan lacks it or a candidate drops it.
+// candidate or several side by side, give the same bits, also behind a pass that failed; a sublayer
+// that is left out takes no weights and no product, whether the plan lacks it or a candidate drops
+// it.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -290,6 +291,31 @@ static void a_pass_may_be_cut_between_blocks(void **state) {
     kn->ops->close(kn);
 }
 
+static enum tr_status fail_in_layer_1(void *user, struct kn_backend *kn,
+                                      const struct tr_product_tap *tap, struct tr_err *error) {
+    (void)user;
+    (void)kn;
+    return tap->plan->layer == 1 ? tr_fail(error, TR_EIO, "the weights end here") : TR_OK;
+}
+
+// The sums of layer 0 are on their way when layer 1 fails.
+static void a_pass_that_failed_leaves_nothing_to_the_next(void **state) {
+    (void)state;
+    struct model_run m;
+    struct kn_backend *kn;
+    const char *folder = "tests/golden/forward/llama-0";
+    assert_int_equal(kn_open(&kn, KN_CPU, &(struct kn_options){.threads = 1}), KN_OK);
+    stream(kn, folder, NULL, &expected);
+    OK(model_run_open(&m, kn, folder, NULL, (struct tr_wanted){.head = true}, true, &err));
+    struct tr_taps failing = taps_of(&other), taps = taps_of(&seen);
+    failing.product = fail_in_layer_1;
+    assert_int_equal(model_run_pass(&m, &failing, &err), TR_EIO);
+    OK(model_run_pass(&m, &taps, &err));
+    assert_same(&expected, &seen, folder);
+    model_run_close(&m);
+    kn->ops->close(kn);
+}
+
 static void a_layer_that_is_not_there_cannot_be_dropped(void **state) {
     (void)state;
     struct tr_drop_set drop;
@@ -307,6 +333,7 @@ int main(void) {
         cmocka_unit_test(every_way_gives_the_same_bits),
         cmocka_unit_test(a_late_device_gives_the_same_bits),
         cmocka_unit_test(a_pass_may_be_cut_between_blocks),
+        cmocka_unit_test(a_pass_that_failed_leaves_nothing_to_the_next),
         cmocka_unit_test(a_layer_that_is_not_there_cannot_be_dropped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -201,6 +201,10 @@ static const struct {
     {"path,stage\nstage2-ingredient1-step5,i1\nstage2-ingredient2-step5,i2\n",
      "stage2-ingredient1-step5 stage2-ingredient2-step5", "stages: i1, i2"},
     {"path,stage\na,\"x\ny\"\n", "stage must be one line", ""},
+    {"path\nc\na\nb\n", "c a b", ""},
+    {"path\na\nb\nc\n", "a b c", ""},
+    {"path,name\na,main\nc,\nb,\n", "c b main", NULL},
+    {"path,stage,step\nc,x,\na,y,\nb,x,\ndecay-step1,x,\n", "decay-step1 c b a", NULL},
 };
 
 static void test_manifests(void **state) {

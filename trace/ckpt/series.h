@@ -63,7 +63,8 @@ enum tr_status tr_series_from_paths(struct tr_series *series, char *const *paths
 // alone). Relative paths are relative to the manifest's folder. What the manifest gives overrides
 // what the names tell; `name` is the way out when folders of different runs have equal names. Same
 // rules and order as above, but stages come in the order of their first rows, or by tokens where
-// the manifest gives all of them and no two stages overlap.
+// the manifest gives all of them and no two stages overlap, and entries of a stage without step and
+// tokens in that of their rows.
 enum tr_status tr_series_from_manifest(struct tr_series *series, const char *manifest_path,
                                        const struct tr_series_options *options, struct tr_err *err);
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/strings.h"
 #include "base/training_order.h"
 #include "series_stages.h"
 
@@ -44,39 +45,73 @@ static enum tr_status compare_axes(bool *by_tokens_p, struct tr_series *series,
     return status;
 }
 
+// Whether only a manifest can say where an entry stands. The rule has a line for each.
+static bool is_kept(const struct tr_series_entry *entry) {
+    return tr_entry_is_timeless(entry) && !strchr(entry->name, '\n');
+}
+
+// How many entries keep the manifest's order; 0 where that is the order of their names.
+static int64_t count_kept(const struct tr_series *series) {
+    const struct tr_series_entry *before = NULL;
+    int64_t count = 0;
+    bool by_name = true;
+    for (int64_t i = 0; i < series->count; i++) {
+        const struct tr_series_entry *entry = &series->entries[i];
+        if (!is_kept(entry))
+            continue;
+        by_name = by_name && (!before || tr_natural_compare(before->name, entry->name) < 0);
+        before = entry;
+        count++;
+    }
+    return by_name ? 0 : count;
+}
+
+static enum tr_status write_kept(struct tr_series *series, struct tr_err *err) {
+    for (int64_t i = 0; i < series->count; i++)
+        if (is_kept(&series->entries[i]))
+            TR_TRY(tr_string_format(&series->rule, err, "\n%s", series->entries[i].name));
+    return TR_OK;
+}
+
 // A store keeps it as an attribute, which HDF5 limits.
 enum { RULE_LIMIT = 32 << 10 };
 
 static enum tr_status write_rule(struct tr_series *series, const struct tr_stages *stages,
-                                 bool tokens_first, struct tr_err *err) {
-    bool explicit = !tr_stages_by_words(stages);
-    if (!explicit && !tokens_first)
+                                 bool tokens_first, int64_t kept, struct tr_err *err) {
+    int64_t listed = tr_stages_by_words(stages) ? 0 : stages->count;
+    if (!listed && !tokens_first && !kept)
         return TR_OK;
     TR_TRY(tr_string_format(&series->rule, err, "%s", tokens_first ? "tokens" : "step"));
-    for (int64_t i = 0; i < stages->count && explicit; i++)
+    if (kept)
+        TR_TRY(tr_string_format(&series->rule, err, " %lld", (long long)kept));
+    for (int64_t i = 0; i < listed; i++)
         TR_TRY(tr_string_format(&series->rule, err, "\n%s", stages->list[i].name));
+    if (kept)
+        TR_TRY(write_kept(series, err));
     if (series->rule.size <= RULE_LIMIT)
         return TR_OK;
     return tr_fail(
         err, TR_EUSAGE,
-        "%lld stages have an order of their own, and their names take %zu bytes: a store "
-        "keeps %d",
-        (long long)stages->count, series->rule.size, RULE_LIMIT);
+        "%lld stages and %lld checkpoints without step and tokens have an order of their "
+        "own, and their names take %zu bytes: a store keeps %d",
+        (long long)listed, (long long)kept, series->rule.size, RULE_LIMIT);
 }
 
-enum axis { BY_STEP, BY_TOKENS, BY_NAME };
+enum axis { BY_STEP, BY_TOKENS, BY_NAME, BY_ROW };
 
 static const char *order_text(const struct tr_series *series, const struct tr_stages *stages,
-                              bool tokens_first) {
-    static const char *const texts[2][3] = {
-        {"by step", "by tokens", "by name"},
-        {"by stage, then step", "by stage, then tokens", "by stage, then name"}};
+                              bool tokens_first, bool kept) {
+    static const char *const texts[2][4] = {
+        {"by step", "by tokens", "by name", "as the manifest has them"},
+        {"by stage, then step", "by stage, then tokens", "by stage, then name",
+         "by stage, then as the manifest has them"}};
     bool steps = false;
     for (int64_t i = 0; i < series->count; i++)
         steps = steps || series->entries[i].parsed.step >= 0;
     enum axis axis = tokens_first         ? BY_TOKENS
                      : steps              ? BY_STEP
                      : stages->all_tokens ? BY_TOKENS
+                     : kept               ? BY_ROW
                                           : BY_NAME;
     return texts[stages->count > 1][axis];
 }
@@ -158,9 +193,10 @@ static enum tr_status decide(struct tr_series *series, struct tr_stages *stages,
     TR_TRY(tr_stages_order(stages, series, manifest, separate, err));
     if (stages->all_tokens && stages->count == 1 && !*stages->list[0].name)
         TR_TRY(compare_axes(&tokens_first, series, err));
-    series->order = order_text(series, stages, tokens_first);
+    int64_t kept = manifest ? count_kept(series) : 0;
+    series->order = order_text(series, stages, tokens_first, kept > 0);
     TR_TRY(say_unknown(series, err));
-    return write_rule(series, stages, tokens_first, err);
+    return write_rule(series, stages, tokens_first, kept, err);
 }
 
 enum tr_status tr_series_sort(struct tr_series *series, bool manifest,

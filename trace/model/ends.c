@@ -73,6 +73,8 @@ enum tr_status tr_start_item(struct tr_forward *f, const struct tr_candidate *ca
     const int32_t *ids = f->rows.ids + f->begin * seq_len;
     KN_TRY(f->kn->ops->upload(f->kn, f->ids, ids, (size_t)tokens * 4), "copying token ids");
     TR_TRY(upload_targets(f, ids, tokens, err));
+    for (int c = 0; c < count; c++)
+        candidates[c].streams->pending_layer = -1; // a pass that failed may have left one
     if (tr_measures_divergences(f, count))
         return begin_divergences(f, candidates, count, tokens, err);
     for (int c = 0; c < count && f->options.head; c++) {
