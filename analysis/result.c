@@ -44,7 +44,7 @@ enum tr_status an_analyze(struct an_result *result, const struct tr_trace *trace
                           const struct an_settings *settings, struct tr_err *err) {
     struct an_result new = {.settings = *settings};
     struct an_work work = {0};
-    TR_TRY(an_series_load(&new.series, trace, path, settings->from, err));
+    TR_TRY(an_series_load(&new.series, trace, path, settings->by, settings->from, err));
     enum tr_status status = check_count(settings, &new.series, err);
     if (status == TR_OK)
         status = close_gaps(&new, err);

@@ -18,7 +18,8 @@
 //
 // Claims (means, worst cases, sets, W) rest on the checkpoints `series.claim`, at which all layers
 // that are compared have a value; histories (agreement, onset, change points) on all complete ones.
-// Importance is 1 - cos, without unit. What the data cannot support is NaN, or -1 where it is an
+// Importance is 1 - cos, without unit; settings.by may name another thing to rank by (criterion.h),
+// and that stands in its place. What the data cannot support is NaN, or -1 where it is an
 // index or a count.
 
 // A number and its two-sided interval at the run's level. NaN bounds: no interval can be given.
@@ -41,6 +42,7 @@ extern const char *const an_aggregate_names[AN_AGGREGATES]; // "mean", "worst", 
 
 struct an_settings {
     bool wanted[AN_GROUPS];
+    enum an_by by;     // what is ranked by: "importance" below stands for it
     int64_t count;     // size of the sets; 0: about a quarter of the units
     double below;      // tau of the below-tau test; NaN: none
     int64_t from;      // first step that claims rest on; INT64_MIN: all
@@ -74,7 +76,8 @@ struct an_fault {
 // ---- one unit: a layer of a module -----------------------------------------------------------
 
 // A jump of a unit's importance, and why: the parts of an_split_change between the means of the two
-// segments. What total is beyond norm + stream + direction comes from tokens not being alike.
+// segments. Of other things that are ranked by the parts are NaN. What total is beyond norm +
+// stream + direction comes from tokens not being alike.
 struct an_change {
     int64_t at;               // the first checkpoint after it
     struct an_estimate total; // mean of the segment that begins there less that before
@@ -102,7 +105,7 @@ struct an_unit {
     struct an_change whole;   // from the first claimed checkpoint to the last; NaN if they are one
 
     struct an_estimate orthogonal; // mean importance less that of a delta at right angles to x:
-                                   // > 0 it erases, < 0 it writes along the stream
+                                   // > 0 it erases, < 0 it writes along the stream; else NaN
     struct an_estimate untrained;  // mean importance less that at step 0; NaN without step 0
 };
 
@@ -149,7 +152,7 @@ struct an_group_result {
     int64_t gappy;        // layers left out because they have one at some checkpoints only
     struct an_unit *unit; // [units] by layer (joint: attention first)
     int64_t last;         // the last checkpoint at which all units have a value
-    double *importance;   // [series.checkpoints, units]
+    double *value;        // [series.checkpoints, units] of what is ranked by
     double *claimed;      // [series.claimed, units] of the checkpoints that claims rest on
     struct an_stability stability;
     struct an_set set[AN_AGGREGATES];
