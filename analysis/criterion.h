@@ -19,6 +19,9 @@ enum an_by {
     AN_BY_COST_AGREE,
     AN_CRITERIA
 };
+// Those that are held against each other where a store has costs: the first so many are proxies,
+// the others of them costs.
+enum { AN_TRIED = AN_BY_COST_AGREE, AN_PROXIES = AN_BY_COST_NLL, AN_COSTS = AN_TRIED - AN_PROXIES };
 
 struct an_criterion {
     const char *name; // on the command line and in JSON: "cost-nll"

@@ -9,6 +9,7 @@
 #include "statistics/consistent.h"
 #include "statistics/onset.h"
 #include "statistics/order.h"
+#include "trial.h"
 
 const char *const an_group_names[AN_GROUPS] = {"attn", "mlp", "block", "joint"};
 const char *const an_aggregate_names[AN_AGGREGATES] = {"mean", "worst", "last"};
@@ -274,5 +275,6 @@ void an_group_free(struct an_group_result *group) {
     free(group->stability.last);
     free(group->stability.previous);
     free(group->stability.overlap);
+    an_trial_free(group->trial);
     free(group);
 }

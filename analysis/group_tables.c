@@ -233,6 +233,11 @@ static json_t *make_values(const void *group, const void *context) {
     return array;
 }
 
+static json_t *make_trial(const void *group, const void *context) {
+    const struct an_trial *trial = ((const struct an_group_result *)group)->trial;
+    return trial ? an_json_object(&an_json_trial, trial, context) : json_null();
+}
+
 static const struct an_json_field group_fields[] = {
     AN_NAME("module", struct an_group_result, group, an_group_names, AN_GROUPS),
     AN_FIELD("count", INTEGER, struct an_group_result, count),
@@ -244,5 +249,6 @@ static const struct an_json_field group_fields[] = {
     AN_MADE("values", make_values, "array"),
     AN_OBJECT("stability", struct an_group_result, stability, &stability),
     AN_PART("sets", &sets),
+    AN_MADE_OF("trial", make_trial, "object|null", &an_json_trial),
 };
 const struct an_json_table an_json_group = AN_TABLE(struct an_group_result, group_fields);

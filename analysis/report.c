@@ -170,7 +170,9 @@ static enum tr_status write_group(struct an_writer *w, enum an_group group, stru
     TR_TRY(an_write_sets(w, err));
     TR_TRY(an_write_stability(w, err));
     TR_TRY(an_write_history(w, err));
-    return an_write_chance(w, err);
+    TR_TRY(an_write_chance(w, err));
+    TR_TRY(an_write_trial(w, err));
+    return an_write_forecast(w, err);
 }
 
 static enum tr_status write_all(struct an_writer *w, struct tr_err *err) {

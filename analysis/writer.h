@@ -24,6 +24,8 @@ enum tr_status an_write_sets(struct an_writer *w, struct tr_err *err);
 enum tr_status an_write_stability(struct an_writer *w, struct tr_err *err);
 enum tr_status an_write_history(struct an_writer *w, struct tr_err *err);
 enum tr_status an_write_chance(struct an_writer *w, struct tr_err *err);
+enum tr_status an_write_trial(struct an_writer *w, struct tr_err *err);
+enum tr_status an_write_forecast(struct an_writer *w, struct tr_err *err);
 enum tr_status an_write_spans(struct an_writer *w, struct tr_err *err);
 
 // Ends the paragraph: broken into lines, those after the first indented by 2.

@@ -44,6 +44,10 @@ static void write_cell(struct tr_row *row, const struct made *made, int64_t c, i
     for (int64_t s = 0; s < made->sequences; s++) {
         double value = made->value(c, layer, module, s);
         tr_row_f64(row, TR_V_IMPORTANCE_SEQ)[cell * made->sequences + s] = value;
+        if (made->cost) {
+            tr_row_f64(row, TR_V_UPDATE_RATIO_SEQ)[cell * made->sequences + s] = sqrt(2.0 * value);
+            tr_row_f64(row, TR_V_ALIGNMENT_SEQ)[cell * made->sequences + s] = 0.0;
+        }
         tr_row_u32(row, TR_V_TOKEN_COUNT)[cell * made->sequences + s] = 8;
         sum += value;
     }
@@ -295,6 +299,95 @@ static void test_costs(void **state) {
     }
 }
 
+// ---- proxies on trial ------------------------------------------------------------------------
+
+enum { TRIED_LAYERS = 8 };
+
+static double rising(int64_t checkpoint, int64_t layer, int module, int64_t sequence) {
+    double noise = (double)((sequence * 7 + layer * 5 + checkpoint * 3 + module) % 11 - 5);
+    return 0.01 * (double)(layer + 1) + 0.0002 * noise;
+}
+
+static double cost_as(int64_t as, int64_t sequence) {
+    return 0.1 * (double)as - 0.05 + 0.004 * (double)((sequence * 5 + as) % 7 - 3);
+}
+
+static double cost_right(int64_t checkpoint, int64_t layer, int module, int64_t sequence) {
+    (void)checkpoint;
+    (void)module;
+    return cost_as(layer, sequence);
+}
+
+static double cost_wrong(int64_t checkpoint, int64_t layer, int module, int64_t sequence) {
+    (void)checkpoint;
+    (void)module;
+    return cost_as(layer == 1 ? 6 : layer == 6 ? 1 : layer, sequence);
+}
+
+static double cost_late(int64_t checkpoint, int64_t layer, int module, int64_t sequence) {
+    (void)module;
+    return cost_as(checkpoint < 2 ? TRIED_LAYERS - 1 - layer : layer, sequence);
+}
+
+static struct an_result try_costs(double (*cost)(int64_t, int64_t, int, int64_t)) {
+    const struct made made = {.checkpoints = 4,
+                              .layers = TRIED_LAYERS,
+                              .sequences = 2 * SEQUENCES,
+                              .step = four_steps,
+                              .value = rising,
+                              .cost = cost};
+    struct an_settings settings = settings_of(AN_ATTN, 2);
+    return analyze(&made, &settings);
+}
+
+static void test_right_proxy(void **state) {
+    (void)state;
+    struct an_result result = try_costs(cost_right);
+    const struct an_trial *trial = result.group[AN_ATTN]->trial;
+    const struct an_verdict *over = an_verdict_of(trial, -1, AN_BY_IMPORTANCE, 0);
+    assert_int_equal(trial->rows, SEQUENCES);
+    assert_int_equal(trial->units, TRIED_LAYERS);
+    assert_int_equal(trial->checkpoints, 4);
+    assert_true(over->spearman.value == 1.0 && over->spearman.low > 0.8);
+    assert_true(over->tau.value == 1.0 && over->tau.high == 1.0);
+    assert_true(over->found.value == 1.0);
+    assert_true(over->regret.low == 0.0 && over->regret.high == 0.0);
+    assert_int_equal(trial->settled[0].from, 0);
+    assert_int_equal(trial->told[0].from, 0);
+    for (int64_t u = 0; u < trial->units; u++)
+        assert_false(an_misjudges(trial, over, u));
+    assert_true(trial->cost[0].value < 0.0 && trial->cost[0].high < 0.0);
+    an_result_free(&result);
+}
+
+static void test_proxy_wrong_for_two(void **state) {
+    (void)state;
+    struct an_result result = try_costs(cost_wrong);
+    const struct an_trial *trial = result.group[AN_ATTN]->trial;
+    const struct an_verdict *over = an_verdict_of(trial, -1, AN_BY_IMPORTANCE, 0);
+    for (int64_t u = 0; u < trial->units; u++)
+        assert_int_equal(an_misjudges(trial, over, u), u == 1 || u == 6);
+    assert_true(over->shift[1] >= 4 && over->shift[6] <= -4);
+    assert_true(over->found.value == 0.5 && over->found.high < 1.0);
+    assert_true(over->regret.low > 0.4 && over->regret.high < 0.6);
+    assert_true(over->spearman.high < 0.8);
+    assert_int_equal(trial->settled[0].from, -1);
+    assert_true(trial->told[AN_BY_IMPORTANCE * AN_COSTS].from == -1);
+    an_result_free(&result);
+}
+
+static void test_proxy_right_late(void **state) {
+    (void)state;
+    struct an_result result = try_costs(cost_late);
+    const struct an_trial *trial = result.group[AN_ATTN]->trial;
+    assert_true(an_verdict_of(trial, 1, AN_BY_IMPORTANCE, 0)->spearman.high < -0.5);
+    assert_true(an_verdict_of(trial, 2, AN_BY_IMPORTANCE, 0)->spearman.low > 0.5);
+    assert_int_equal(trial->settled[0].from, 2);
+    assert_int_equal(trial->told[AN_BY_IMPORTANCE * AN_COSTS].from, 0);
+    assert_int_equal(trial->told[AN_BY_COST_NLL * AN_COSTS].from, 2);
+    an_result_free(&result);
+}
+
 // Of blocks no costs were measured, so there is nothing to rank; of other stores none at all.
 static void test_no_costs(void **state) {
     (void)state;
@@ -540,6 +633,9 @@ int main(void) {
         cmocka_unit_test(test_costs),
         cmocka_unit_test(test_no_costs),
         cmocka_unit_test(test_criteria),
+        cmocka_unit_test(test_right_proxy),
+        cmocka_unit_test(test_proxy_wrong_for_two),
+        cmocka_unit_test(test_proxy_right_late),
         cmocka_unit_test(test_gaps),
         cmocka_unit_test(test_onset),
         cmocka_unit_test(test_faults),
