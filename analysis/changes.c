@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where each unit's importance jumped, and what a jump is made of: the length of what is written,
-// the length of the stream, and the angle between them. Intervals by the jackknife over sequences.
+// Where each unit's value jumped, and what a jump of importance is made of: the length of what is
+// written, the length of the stream, and the angle between them. Intervals by the jackknife over
+// sequences.
 #include <math.h>
 #include <stdlib.h>
 
@@ -82,8 +83,8 @@ static void split(double part[PARTS], const struct changer *changer, int64_t wit
     struct an_write before = write_of(&changer->before, without);
     struct an_write after = write_of(&changer->after, without);
     struct an_split split = an_split_change(&before, &after);
-    part[TOTAL] = mean(&changer->after, AN_IMPORTANCE, without) -
-                  mean(&changer->before, AN_IMPORTANCE, without);
+    part[TOTAL] =
+        mean(&changer->after, AN_RANKED, without) - mean(&changer->before, AN_RANKED, without);
     part[DELTA] = split.delta;
     part[STREAM] = split.stream;
     part[DIRECTION] = split.direction;
@@ -129,15 +130,16 @@ static enum tr_status measure_jumps(struct an_unit *unit, struct changer *change
     return TR_OK;
 }
 
-// Finds jumps of the logarithm, because importance spans orders of magnitude. `y` is room for it.
+// Finds jumps, of the logarithm where values span orders of magnitude. `y` is room for it.
 static enum tr_status find_jumps(struct an_unit *unit, const struct an_group_result *group,
                                  int64_t u, struct changer *changer, double *y,
                                  struct tr_err *err) {
     int64_t checkpoints = changer->work->panel.checkpoints;
+    bool logarithmic = an_criteria[changer->work->series->by].logarithmic;
     struct an_change_points points = {0};
     for (int64_t c = 0; c < checkpoints; c++) {
-        double importance = group->importance[c * group->units + u];
-        y[c] = importance > 0.0 ? log(importance) : NAN;
+        double value = group->value[c * group->units + u];
+        y[c] = !logarithmic ? value : value > 0.0 ? log(value) : NAN;
     }
     TR_TRY(an_change_points(&points, y, checkpoints, -1.0, SHORTEST, err));
     enum tr_status status = measure_jumps(unit, changer, &points, err);
@@ -158,7 +160,7 @@ static enum tr_status find_orthogonal(struct an_unit *unit, struct changer *chan
             int64_t cell = work->series->claim[c] * work->panel.units + changer->index;
             double *const *by_sequence = work->series->by_sequence;
             int64_t at = cell * sequences + s;
-            double value = by_sequence[AN_IMPORTANCE][at] -
+            double value = by_sequence[AN_RANKED][at] -
                            an_orthogonal_importance(by_sequence[AN_UPDATE_RATIO][at]);
             sum += isfinite(value) ? work->weight[c] * value : 0.0;
             weight += isfinite(value) ? work->weight[c] : 0.0;

@@ -40,7 +40,7 @@ static enum tr_status gather(struct an_panel *panel, double **values_p, const st
     TR_TRY(TR_NEW(values_p, comparison->pairs * row, "aligned values", err));
     for (int64_t i = 0; i < comparison->pairs; i++) {
         int64_t c = first ? comparison->pair[i].first : comparison->pair[i].second;
-        memcpy(*values_p + i * row, series->by_sequence[AN_IMPORTANCE] + c * row,
+        memcpy(*values_p + i * row, series->by_sequence[AN_RANKED] + c * row,
                (size_t)row * sizeof **values_p);
         for (int64_t at = 0; at < row; at++)
             if (series->gappy[at / series->sampled])
@@ -301,7 +301,7 @@ static enum tr_status compare_all(struct comparer *c, struct tr_err *err) {
     TR_TRY(an_align(comparison, first, second, err));
     comparison->layers = first->layers < second->layers ? first->layers : second->layers;
     comparison->paired = first->sampled == second->sampled && first->sampled > 1 &&
-                         first->tokens_digest[0] &&
+                         first->cost_batch == second->cost_batch && first->tokens_digest[0] &&
                          strcmp(first->tokens_digest, second->tokens_digest) == 0;
     TR_TRY(TR_NEW(&comparison->group, AN_GROUPS, "compared modules", err));
     TR_TRY(side_make(&c->first, comparison, c->settings, true, err));

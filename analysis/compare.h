@@ -24,7 +24,7 @@ struct an_pair {
 struct an_compared_unit {
     int64_t layer; // of the run with fewer layers
     enum tr_module module;
-    struct an_estimate first, second; // mean importance
+    struct an_estimate first, second; // mean of what is ranked by
     struct an_estimate difference;    // second less first
 };
 

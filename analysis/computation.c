@@ -51,7 +51,7 @@ static enum tr_status gather_means(struct an_work *work, struct tr_err *err) {
     for (int64_t c = 0; c < series->claimed; c++)
         for (int64_t u = 0; u < units; u++)
             work->means[c * units + u] =
-                series->gappy[u] ? NAN : series->importance[series->claim[c] * units + u];
+                series->gappy[u] ? NAN : series->value[series->claim[c] * units + u];
     return TR_OK;
 }
 
@@ -93,7 +93,7 @@ enum tr_status an_work_prepare(struct an_work *work, const struct an_settings *s
     work->panel = (struct an_panel){.checkpoints = series->checkpoints,
                                     .units = units,
                                     .sequences = series->sampled,
-                                    .values = series->by_sequence[AN_IMPORTANCE],
+                                    .values = series->by_sequence[AN_RANKED],
                                     .tokens = series->tokens};
     TR_TRY(gather_panel(work, err));
     TR_TRY(gather_means(work, err));
@@ -160,7 +160,7 @@ enum tr_status an_estimate_difference(struct an_estimate *estimate, const struct
 
 bool an_is_whole(const struct an_group_result *group, int64_t checkpoint) {
     for (int64_t u = 0; u < group->units; u++)
-        if (!isfinite(group->importance[checkpoint * group->units + u]))
+        if (!isfinite(group->value[checkpoint * group->units + u]))
             return false;
     return true;
 }

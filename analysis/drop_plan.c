@@ -86,11 +86,13 @@ static enum tr_status write_plan(json_t **value_p, const struct an_result *resul
     TR_GO(status, tr_utf8_copy(&path, series->path, err), out);
     TR_GO(status, write_text(&text, chosen, err), out);
     *value_p = json_pack(
-        "{s:s, s:i, s:s, s:o, s:o, s:s, s:s, s:I, s:o, s:o, s:f, s:I, s:I, s:s, s:s, s:s, s:s}",
+        "{s:s, s:i, s:s, s:o, s:o, s:s, s:s, s:s, s:I, s:o, s:o, s:f, s:I, s:I, s:s, s:s, s:s, "
+        "s:s}",
         "schema", "trace-plan", "schema_version", 1, "drop", text.size > 0 ? text.data : "",
         "drop_attn_list", list(chosen, series->layers, TR_ATTN), "drop_mlp_list",
-        list(chosen, series->layers, TR_MLP), "module", an_group_names[chosen->group->group],
-        "chosen_by", below ? "below" : "mean", "count", (json_int_t)chosen->count, "probability",
+        list(chosen, series->layers, TR_MLP), "module", an_group_names[chosen->group->group], "by",
+        an_by_names[settings->by], "chosen_by", below ? "below" : "mean", "count",
+        (json_int_t)chosen->count, "probability",
         known ? json_real(chosen->group->set[AN_MEAN].choice.set[chosen->count]) : json_null(),
         "tau", below ? json_real(settings->below) : json_null(), "level", settings->level,
         "resamples", (json_int_t)settings->resamples, "seed", (json_int_t)settings->seed, "store",

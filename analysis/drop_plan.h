@@ -13,10 +13,10 @@
 //   "drop_attn_list", "drop_mlp_list"
 //                     the layers without attention and without MLP, ascending: the keys that
 //                     LLM-Drop's models read from config.json; a dropped block is in both
-// and where it comes from: the store, its first and last checkpoint that count, "chosen_by" "mean"
-// or "below", "tau", "level", "resamples", "seed". Where nothing is below tau the set is empty, so
-// that who follows the plan drops nothing. Freed with json_decref. TR_EUSAGE when several groups
-// were wanted, or no layer of the one has a value.
+// and where it comes from: "by" what it was ranked, the store, its first and last checkpoint that
+// count, "chosen_by" "mean" or "below", "tau", "level", "resamples", "seed". Where nothing is below
+// tau the set is empty, so that who follows the plan drops nothing. Freed with json_decref.
+// TR_EUSAGE when several groups were wanted, or no layer of the one has a value.
 enum tr_status an_drop_plan(json_t **value_p, const struct an_result *result, struct tr_err *err);
 
 #endif

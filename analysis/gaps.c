@@ -14,7 +14,7 @@ struct grid {
 };
 
 static bool is_missing(const struct grid *grid, int64_t c, int64_t u) {
-    return !isfinite(grid->series->importance[c * grid->units + u]);
+    return !isfinite(grid->series->value[c * grid->units + u]);
 }
 
 static int64_t count(const bool *kept, int64_t size) {

@@ -9,6 +9,7 @@
 #include "statistics/consistent.h"
 #include "statistics/onset.h"
 #include "statistics/order.h"
+#include "trial.h"
 
 const char *const an_group_names[AN_GROUPS] = {"attn", "mlp", "block", "joint"};
 const char *const an_aggregate_names[AN_AGGREGATES] = {"mean", "worst", "last"};
@@ -49,18 +50,18 @@ int64_t an_default_count(int64_t units) {
     return quarter > 1 ? quarter : 1;
 }
 
-static enum tr_status gather_importance(struct an_group_result *group, const struct an_work *work,
-                                        struct tr_err *err) {
+static enum tr_status gather_values(struct an_group_result *group, const struct an_work *work,
+                                    struct tr_err *err) {
     int64_t units = group->units;
-    TR_TRY(TR_NEW(&group->importance, work->panel.checkpoints * units, "importance", err));
+    TR_TRY(TR_NEW(&group->value, work->panel.checkpoints * units, "values", err));
     for (int64_t c = 0; c < work->panel.checkpoints; c++)
         for (int64_t u = 0; u < units; u++)
-            group->importance[c * units + u] =
-                work->series->importance[c * work->panel.units + index_of(&group->unit[u])];
+            group->value[c * units + u] =
+                work->series->value[c * work->panel.units + index_of(&group->unit[u])];
     for (int64_t c = 0; c < work->panel.checkpoints; c++)
         if (an_is_whole(group, c))
             group->last = c;
-    TR_TRY(TR_NEW(&group->claimed, work->claimed.checkpoints * units, "importance", err));
+    TR_TRY(TR_NEW(&group->claimed, work->claimed.checkpoints * units, "values", err));
     for (int64_t c = 0; c < work->claimed.checkpoints; c++)
         for (int64_t u = 0; u < units; u++)
             group->claimed[c * units + u] =
@@ -86,10 +87,10 @@ static enum tr_status estimate_unit(struct an_unit *unit, const struct an_work *
     unit->untrained = (struct an_estimate){NAN, NAN, NAN};
     if (!work->untrained)
         return TR_OK;
-    struct an_sample before = {
-        .estimate = work->series->importance[work->series->untrained * units + index],
-        .sequences = work->claimed.sequences,
-        .pseudo = work->untrained + index * work->claimed.sequences};
+    struct an_sample before = {.estimate =
+                                   work->series->value[work->series->untrained * units + index],
+                               .sequences = work->claimed.sequences,
+                               .pseudo = work->untrained + index * work->claimed.sequences};
     mean.draws = NULL;
     return an_estimate_difference(&unit->untrained, &mean, &before, level, err);
 }
@@ -232,7 +233,7 @@ static enum tr_status fill(struct an_group_result *group, const struct an_work *
     group->count = wanted > 0 ? wanted : an_default_count(group->units);
     if (group->count > group->units)
         group->count = group->units;
-    TR_TRY(gather_importance(group, work, err));
+    TR_TRY(gather_values(group, work, err));
     for (int64_t u = 0; u < group->units; u++)
         TR_TRY(estimate_unit(&group->unit[u], work, err));
     TR_TRY(rank_units(group, work, err));
@@ -269,10 +270,11 @@ void an_group_free(struct an_group_result *group) {
     for (int64_t u = 0; u < group->units; u++)
         free(group->unit[u].change);
     free(group->unit);
-    free(group->importance);
+    free(group->value);
     free(group->claimed);
     free(group->stability.last);
     free(group->stability.previous);
     free(group->stability.overlap);
+    an_trial_free(group->trial);
     free(group);
 }

@@ -206,12 +206,36 @@ static const struct an_json_field stability_fields[] = {
 };
 static const struct an_json_table stability = AN_TABLE(struct an_stability, stability_fields);
 
+// The importance of the group's units at a checkpoint, whatever is ranked by.
+static json_t *importance_at(const struct an_group_result *group, const struct an_series *series,
+                             int64_t checkpoint) {
+    json_t *array = json_array();
+    for (int64_t u = 0; u < group->units && array; u++)
+        array = an_json_append(
+            array, an_json_number(series->importance[an_series_cell(
+                       series, checkpoint, group->unit[u].layer, (int)group->unit[u].module)]));
+    return array;
+}
+
 static json_t *make_importance(const void *group, const void *context) {
+    const struct an_json_context *c = context;
+    json_t *array = json_array();
+    for (int64_t i = 0; i < an_json_checkpoints(context) && array; i++)
+        array = an_json_append(array, importance_at(group, &c->result->series, i));
+    return array;
+}
+
+static json_t *make_values(const void *group, const void *context) {
     const struct an_group_result *g = group;
     json_t *array = json_array();
     for (int64_t c = 0; c < an_json_checkpoints(context) && array; c++)
-        array = an_json_append(array, an_json_numbers(g->importance + c * g->units, g->units));
+        array = an_json_append(array, an_json_numbers(g->value + c * g->units, g->units));
     return array;
+}
+
+static json_t *make_trial(const void *group, const void *context) {
+    const struct an_trial *trial = ((const struct an_group_result *)group)->trial;
+    return trial ? an_json_object(&an_json_trial, trial, context) : json_null();
 }
 
 static const struct an_json_field group_fields[] = {
@@ -222,7 +246,9 @@ static const struct an_json_field group_fields[] = {
     AN_FIELD("below", PLACE, struct an_group_result, below),
     AN_LIST("units", struct an_group_result, unit, units, &unit),
     AN_MADE("importance", make_importance, "array"),
+    AN_MADE("values", make_values, "array"),
     AN_OBJECT("stability", struct an_group_result, stability, &stability),
     AN_PART("sets", &sets),
+    AN_MADE_OF("trial", make_trial, "object|null", &an_json_trial),
 };
 const struct an_json_table an_json_group = AN_TABLE(struct an_group_result, group_fields);

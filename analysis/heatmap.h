@@ -15,12 +15,20 @@ struct an_style {
     bool colour; // 256 colours
 };
 
-// Appends layers as rows by checkpoints as columns, on a logarithmic scale from the lowest to the
-// highest value, with its legend. values [checkpoints, layers]; column [checkpoints] are their
-// short labels. More checkpoints than columns are sampled evenly, first and last included, and it
-// is said.
-enum tr_status an_heatmap(struct tr_string *out, const double *values, int64_t checkpoints,
-                          int64_t layers, char *const *column, const struct an_style *style,
-                          struct tr_err *err);
+// The values of a heat map.
+struct an_map {
+    const double *values; // [checkpoints, layers]
+    int64_t checkpoints, layers;
+    char *const *column;  // [checkpoints] their short labels
+    const char *quantity; // what a value is: "1 - cos"
+    bool logarithmic;
+};
+
+// Appends layers as rows by checkpoints as columns, from the lowest to the highest value, with its
+// legend. On a logarithmic scale what is 0 or less is the lowest; a linear one begins at 0 or the
+// lowest above it, and what is less is marked. More checkpoints than columns are sampled evenly,
+// first and last included, and it is said.
+enum tr_status an_heatmap(struct tr_string *out, const struct an_map *map,
+                          const struct an_style *style, struct tr_err *err);
 
 #endif

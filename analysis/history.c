@@ -55,8 +55,7 @@ enum tr_status an_history_make(struct an_group_result *group, const struct an_wo
     enum tr_status status;
     TR_GO(status, TR_NEW(&lowest, checkpoints * units, "onsets", err), out);
     TR_GO(status, TR_NEW(&x, 2 * checkpoints, "trends", err), out);
-    TR_GO(status, an_mark_lowest(lowest, group->importance, checkpoints, units, group->count, err),
-          out);
+    TR_GO(status, an_mark_lowest(lowest, group->value, checkpoints, units, group->count, err), out);
     for (int64_t u = 0; u < units && status == TR_OK; u++) {
         find_onset(&group->unit[u], group, lowest, u);
         status = find_trend(&group->unit[u], group, work, u, x, err);

@@ -99,9 +99,7 @@ static enum tr_status write_series(struct an_writer *w, struct tr_err *err) {
 
 static enum tr_status write_methods(struct an_writer *w, struct tr_err *err) {
     const struct an_result *result = w->result;
-    TR_TRY(tr_string_format(w->text, err,
-                            "Importance is 1 - cos (no unit), the mean over tokens: how far a "
-                            "layer turns the residual stream. Near 0, it hardly does."));
+    TR_TRY(tr_string_format(w->text, err, "%s", an_criterion_of(w)->meaning));
     TR_TRY(an_page_paragraph(&w->page, 0, err));
     if (result->method == AN_NO_INTERVAL)
         TR_TRY(tr_string_format(w->text, err,
@@ -172,7 +170,9 @@ static enum tr_status write_group(struct an_writer *w, enum an_group group, stru
     TR_TRY(an_write_sets(w, err));
     TR_TRY(an_write_stability(w, err));
     TR_TRY(an_write_history(w, err));
-    return an_write_chance(w, err);
+    TR_TRY(an_write_chance(w, err));
+    TR_TRY(an_write_trial(w, err));
+    return an_write_forecast(w, err);
 }
 
 static enum tr_status write_all(struct an_writer *w, struct tr_err *err) {

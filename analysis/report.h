@@ -10,7 +10,7 @@
 
 // What trace-analyze prints of a result: faults of the data first, then for each group the table of
 // its layers, a heat map, the sets of the lowest, how stable the ranking is, when it was decided,
-// and what chance would give; spans last.
+// what chance would give, and, where there are costs, what proxies say of them; spans last.
 enum tr_status an_report_write(const struct an_result *result, const struct an_style *style,
                                struct tr_string *out, struct tr_err *err);
 

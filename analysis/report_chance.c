@@ -107,7 +107,7 @@ enum tr_status an_write_chance(struct an_writer *w, struct tr_err *err) {
         TR_TRY(write_untrained(w, err));
     if (several && ranked)
         TR_TRY(write_permuted(w, err));
-    if (!known)
+    if (!known || w->result->settings.by != AN_BY_IMPORTANCE)
         return TR_OK;
     return write_sides(w, "Against writing as much at right angles to the stream", orthogonal_of,
                        words, err);

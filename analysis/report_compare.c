@@ -95,8 +95,9 @@ static enum tr_status write_units(struct view *v, const struct an_compared_group
         TR_TRY(tr_string_format(v->w.out, err, "%s\n", clear ? "  *" : ""));
     }
     TR_TRY(tr_string_format(v->w.text, err,
-                            "difference: second less first, no unit; *: the interval is clear of 0 "
-                            "(each by itself)."));
+                            "difference: second less first, %s; *: the interval is clear of 0 "
+                            "(each by itself).",
+                            an_criterion_of(&v->w)->unit));
     return an_page_paragraph(&v->w.page, 0, err);
 }
 

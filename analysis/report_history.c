@@ -103,8 +103,8 @@ static enum tr_status write_changes(struct an_writer *w, struct tr_err *err) {
     }
     TR_TRY(tr_string_format(w->text, err,
                             "from: the step from which on the layer stays among the %s (-: it is "
-                            "not at the end); change: of importance from %s to %s%s",
-                            w->lowest, an_label(w, series->claim[0]),
+                            "not at the end); change: of %s from %s to %s%s",
+                            w->lowest, an_criterion_of(w)->noun, an_label(w, series->claim[0]),
                             an_label(w, series->claim[series->claimed - 1]),
                             columns & INTERVAL ? ", [low, high] its interval" : ""));
     if (columns & PARTS)
@@ -144,6 +144,8 @@ static enum tr_status write_jump(struct an_writer *w, int64_t u, struct tr_err *
 static enum tr_status write_jumps(struct an_writer *w, struct tr_err *err) {
     const int64_t *order = w->group->set[AN_MEAN].choice.order;
     bool known = w->result->method != AN_NO_INTERVAL;
+    const char *noun = an_criterion_of(w)->noun;
+    const char *log = an_criterion_of(w)->logarithmic ? "log " : "";
     int64_t said = 0;
     for (int64_t i = 0; i < w->group->count; i++) {
         if (w->group->unit[order[i]].changes == 0)
@@ -154,14 +156,15 @@ static enum tr_status write_jumps(struct an_writer *w, struct tr_err *err) {
         TR_TRY(write_jump(w, order[i], err));
     }
     if (said == 0)
-        TR_TRY(tr_string_format(w->text, err, "No jumps of the %s (PELT on log importance).",
-                                w->lowest));
+        TR_TRY(tr_string_format(w->text, err, "No jumps of the %s (PELT on %s%s).", w->lowest, log,
+                                noun));
     else
         TR_TRY(tr_string_format(w->text, err,
-                                "jumps: of the %s, by PELT on log importance over all checkpoints, "
+                                "jumps: of the %s, by PELT on %s%s over all checkpoints, "
                                 "for which drifting counts as jumping, too; at: the step of the "
-                                "largest; change: of mean importance there%s.",
-                                w->lowest, known ? ", [low, high] its interval" : ""));
+                                "largest; change: of mean %s there%s.",
+                                w->lowest, log, noun, noun,
+                                known ? ", [low, high] its interval" : ""));
     return an_page_paragraph(&w->page, said == 0 ? 2 : 0, err);
 }
 

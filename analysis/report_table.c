@@ -34,7 +34,7 @@ static int columns_of(const struct an_writer *w) {
 static bool has_gaps(const struct an_writer *w) {
     for (int64_t c = 0; c < w->result->series.checkpoints; c++)
         for (int64_t u = 0; u < w->group->units; u++)
-            if (!isfinite(w->group->importance[c * w->group->units + u]))
+            if (!isfinite(w->group->value[c * w->group->units + u]))
                 return true;
     return false;
 }
@@ -59,10 +59,10 @@ static enum tr_status write_head(struct an_writer *w, int columns, struct tr_err
 
 static enum tr_status write_line(struct an_writer *w, int64_t u, int columns, struct tr_err *err) {
     int room = w->style.width - width_of(columns & ~(1 << TIME)) - 2;
-    struct an_sparkline line = {.values = w->group->importance + u,
+    struct an_sparkline line = {.values = w->group->value + u,
                                 .count = w->result->series.checkpoints,
                                 .stride = w->group->units,
-                                .logarithmic = true,
+                                .logarithmic = an_criterion_of(w)->logarithmic,
                                 .utf8 = w->style.utf8,
                                 .width = room};
     TR_TRY(tr_string_append(w->out, "  ", 2, err));
@@ -108,9 +108,9 @@ static enum tr_status write_legend(struct an_writer *w, int columns, struct tr_e
         TR_TRY(tr_string_format(w->text, err, "; worst: the highest at any checkpoint"));
     if (columns & 1 << BELOW)
         TR_TRY(tr_string_format(
-            w->text, err,
-            "; below: with %.3g %% confidence (one-sided) the importance is below this%s",
-            100.0 * w->result->settings.level, one ? "" : " at every checkpoint"));
+            w->text, err, "; below: with %.3g %% confidence (one-sided) the %s is below this%s",
+            100.0 * w->result->settings.level, an_criterion_of(w)->noun,
+            one ? "" : " at every checkpoint"));
     TR_TRY(tr_string_format(w->text, err, "; rank: %s1 is the lowest", one ? "" : "mean, "));
     if (columns & 1 << SHARE)
         TR_TRY(tr_string_format(w->text, err,
@@ -119,7 +119,8 @@ static enum tr_status write_legend(struct an_writer *w, int columns, struct tr_e
                                 (long long)w->group->count, w->lowest));
     if (columns & 1 << TIME)
         TR_TRY(tr_string_format(w->text, err,
-                                "; over time: all checkpoints, each line on its own log scale%s",
+                                "; over time: all checkpoints, each line on its own %sscale%s",
+                                an_criterion_of(w)->logarithmic ? "log " : "",
                                 has_gaps(w) ? ", x where there is no value" : ""));
     TR_TRY(tr_string_append(w->text, ".", 1, err));
     return an_page_paragraph(&w->page, 0, err);
@@ -137,7 +138,7 @@ static enum tr_status write_gappy(struct an_writer *w, struct tr_err *err) {
                 !series->gappy[layer * TR_MODULES + module])
                 continue;
             for (int64_t c = series->first; c < series->checkpoints; c++)
-                values += isfinite(series->importance[an_series_cell(series, c, layer, module)]);
+                values += isfinite(series->value[an_series_cell(series, c, layer, module)]);
             TR_TRY(tr_string_format(w->text, err, "%s%s %lld (%lld of %lld)", said++ ? ", " : "",
                                     w->group->group == AN_JOINT ? tr_module_names[module] : "layer",
                                     (long long)layer, (long long)values, (long long)of));
@@ -169,11 +170,13 @@ static enum tr_status write_map(struct an_writer *w, struct tr_err *err) {
         column[c] = series->checkpoint[c].column;
         for (int64_t layer = 0; layer < series->layers; layer++)
             values[c * series->layers + layer] =
-                series->importance[an_series_cell(series, c, layer, (int)w->group->group)];
+                series->value[an_series_cell(series, c, layer, (int)w->group->group)];
     }
     TR_GO(status, tr_string_append(w->out, "\n", 1, err), out);
-    status =
-        an_heatmap(w->out, values, series->checkpoints, series->layers, column, &w->style, err);
+    const struct an_criterion *by = an_criterion_of(w);
+    const struct an_map map = {values,   series->checkpoints, series->layers, column,
+                               by->axis, by->logarithmic};
+    status = an_heatmap(w->out, &map, &w->style, err);
 out:
     free(values);
     free(column);

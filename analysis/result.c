@@ -4,6 +4,8 @@
 #include <stdlib.h>
 
 #include "computation.h"
+#include "cost_rows.h"
+#include "trial.h"
 
 static enum tr_status check_count(const struct an_settings *settings,
                                   const struct an_series *series, struct tr_err *err) {
@@ -26,6 +28,19 @@ static enum tr_status close_gaps(struct an_result *result, struct tr_err *err) {
     return an_series_close_gaps(&result->series, wanted, err);
 }
 
+static enum tr_status try_proxies(struct an_result *result, const struct tr_trace *trace,
+                                  struct tr_err *err) {
+    struct an_cost_rows rows;
+    TR_TRY(an_cost_rows_load(&rows, &result->series, trace, err));
+    enum tr_status status = TR_OK;
+    for (int group = 0; group < AN_GROUPS && status == TR_OK; group++)
+        if (result->group[group] && rows.rows > 1)
+            status =
+                an_trial_make(result->group[group], &rows, &result->series, &result->settings, err);
+    an_cost_rows_free(&rows);
+    return status;
+}
+
 static enum tr_status compute(struct an_result *result, struct an_work *work,
                               const struct tr_trace *trace, struct tr_err *err) {
     TR_TRY(an_faults_find(result, err));
@@ -33,6 +48,7 @@ static enum tr_status compute(struct an_result *result, struct an_work *work,
     for (int group = 0; group < AN_GROUPS; group++)
         if (result->settings.wanted[group])
             TR_TRY(an_group_make(&result->group[group], work, group, err));
+    TR_TRY(try_proxies(result, trace, err));
     int64_t samples = result->series.sampled;
     result->method = samples < 2              ? AN_NO_INTERVAL
                      : samples < AN_BCA_LEAST ? AN_BOOTSTRAP_T
@@ -44,7 +60,7 @@ enum tr_status an_analyze(struct an_result *result, const struct tr_trace *trace
                           const struct an_settings *settings, struct tr_err *err) {
     struct an_result new = {.settings = *settings};
     struct an_work work = {0};
-    TR_TRY(an_series_load(&new.series, trace, path, settings->from, err));
+    TR_TRY(an_series_load(&new.series, trace, path, settings->by, settings->from, err));
     enum tr_status status = check_count(settings, &new.series, err);
     if (status == TR_OK)
         status = close_gaps(&new, err);

@@ -18,7 +18,8 @@
 //
 // Claims (means, worst cases, sets, W) rest on the checkpoints `series.claim`, at which all layers
 // that are compared have a value; histories (agreement, onset, change points) on all complete ones.
-// Importance is 1 - cos, without unit. What the data cannot support is NaN, or -1 where it is an
+// Importance is 1 - cos, without unit; settings.by may name another thing to rank by (criterion.h),
+// and that stands in its place. What the data cannot support is NaN, or -1 where it is an
 // index or a count.
 
 // A number and its two-sided interval at the run's level. NaN bounds: no interval can be given.
@@ -41,6 +42,7 @@ extern const char *const an_aggregate_names[AN_AGGREGATES]; // "mean", "worst", 
 
 struct an_settings {
     bool wanted[AN_GROUPS];
+    enum an_by by;     // what is ranked by: "importance" below stands for it
     int64_t count;     // size of the sets; 0: about a quarter of the units
     double below;      // tau of the below-tau test; NaN: none
     int64_t from;      // first step that claims rest on; INT64_MIN: all
@@ -74,7 +76,8 @@ struct an_fault {
 // ---- one unit: a layer of a module -----------------------------------------------------------
 
 // A jump of a unit's importance, and why: the parts of an_split_change between the means of the two
-// segments. What total is beyond norm + stream + direction comes from tokens not being alike.
+// segments. Of other things that are ranked by the parts are NaN. What total is beyond norm +
+// stream + direction comes from tokens not being alike.
 struct an_change {
     int64_t at;               // the first checkpoint after it
     struct an_estimate total; // mean of the segment that begins there less that before
@@ -102,7 +105,7 @@ struct an_unit {
     struct an_change whole;   // from the first claimed checkpoint to the last; NaN if they are one
 
     struct an_estimate orthogonal; // mean importance less that of a delta at right angles to x:
-                                   // > 0 it erases, < 0 it writes along the stream
+                                   // > 0 it erases, < 0 it writes along the stream; else NaN
     struct an_estimate untrained;  // mean importance less that at step 0; NaN without step 0
 };
 
@@ -141,6 +144,71 @@ struct an_set {
     struct an_tie *tie; // [ties] of the first outside with members, of the last inside with others
 };
 
+// ---- proxies on trial: groups with costs -----------------------------------------------------
+
+// What a proxy says of a cost, over training or at one checkpoint. All of it on the rows of text on
+// which costs were measured.
+struct an_verdict {
+    int64_t checkpoint; // of the series; -1: the mean over training
+    enum an_by proxy, cost;
+    struct an_estimate spearman, tau; // over the units, limits by sure pairs (an_rank_agreement)
+    double ceiling; // what Spearman's could be for the rows' noise: of their reliabilities the root
+    struct an_estimate found; // share of the `count` cheapest that are the proxy's lowest
+    struct an_estimate
+        regret;     // what these cost more than the cheapest, cross-fitted (an_cross_fit)
+    int64_t *shift; // [trial.units] places by which a unit costs more than the proxy says, surely
+};
+
+// How well the cheapest at the last checkpoint are told by what is there at another.
+struct an_forecast {
+    int64_t checkpoint;
+    enum an_by by, cost;       // told by what; cheapest by which cost
+    struct an_estimate found;  // share told, on one half of the rows of those of the other; limits
+                               // by sure pairs: of the share that is true
+    struct an_estimate regret; // what those told cost more at the end than the cheapest
+};
+
+// From when on a forecast is and stays at least AN_MOST as good as the last checkpoint's of itself.
+struct an_told {
+    enum an_by by, cost;
+    int64_t from;  // a checkpoint
+    double itself; // share that the last checkpoint's cheapest find of themselves on other rows
+};
+
+// From when on, and to the end, Spearman's correlation is at least AN_MOST of its ceiling.
+struct an_settled {
+    enum an_by proxy, cost;
+    int64_t from; // a checkpoint; -1: it is not at the end
+};
+
+struct an_trial {
+    int64_t rows, count;
+    int64_t units, *unit;             // [units] of the group: those with all values
+    int64_t checkpoints, *checkpoint; // [checkpoints] at which they have them
+    int64_t least;  // places from which on a unit is misjudged: an_default_count of the units
+    double chance;  // share found by chance
+    double *weight; // [checkpoints] share of training
+    int64_t verdicts;
+    struct an_verdict *verdict; // [1 + checkpoints, proxies, costs] over training first
+    struct an_estimate *cost;   // [2, units, AN_COSTS] over training, and at the last checkpoint
+    int64_t forecasts;
+    struct an_forecast *forecast; // [checkpoints, AN_TRIED, AN_COSTS]
+    struct an_told told[AN_TRIED * AN_COSTS];
+    struct an_settled settled[AN_PROXIES * AN_COSTS];
+};
+
+// A trial's verdict, over training (at = -1) or at its checkpoint `at`.
+static inline const struct an_verdict *an_verdict_of(const struct an_trial *trial, int64_t at,
+                                                     int proxy, int cost) {
+    return &trial->verdict[((at + 1) * AN_PROXIES + proxy) * AN_COSTS + cost];
+}
+
+// Whether it misjudges a unit.
+static inline bool an_misjudges(const struct an_trial *trial, const struct an_verdict *verdict,
+                                int64_t unit) {
+    return verdict->shift[unit] >= trial->least || verdict->shift[unit] <= -trial->least;
+}
+
 struct an_group_result {
     enum an_group group;
     int64_t count;        // size of the sets
@@ -149,11 +217,12 @@ struct an_group_result {
     int64_t gappy;        // layers left out because they have one at some checkpoints only
     struct an_unit *unit; // [units] by layer (joint: attention first)
     int64_t last;         // the last checkpoint at which all units have a value
-    double *importance;   // [series.checkpoints, units]
+    double *value;        // [series.checkpoints, units] of what is ranked by
     double *claimed;      // [series.claimed, units] of the checkpoints that claims rest on
     struct an_stability stability;
     struct an_set set[AN_AGGREGATES];
-    int64_t below; // units below tau at every checkpoint; -1: not asked
+    int64_t below;          // units below tau at every checkpoint; -1: not asked
+    struct an_trial *trial; // NULL: no costs, or too few rows or units with them
 };
 
 // ---- spans (stores traced with --spans) ------------------------------------------------------

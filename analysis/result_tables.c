@@ -33,6 +33,7 @@ static json_t *make_interval(const void *settings, const void *context) {
 }
 
 static const struct an_json_field settings_fields[] = {
+    AN_NAME("by", struct an_settings, by, an_by_names, AN_CRITERIA),
     AN_FIELD("count", SIZE, struct an_settings, count),
     AN_FIELD("below", NUMBER, struct an_settings, below),
     AN_MADE("from_step", make_from_step, "integer|null"),

@@ -19,6 +19,7 @@ struct an_json_context {
 
 extern const struct an_json_table an_json_result; // of struct an_result, from which all are reached
 extern const struct an_json_table an_json_group;  // of struct an_group_result
+extern const struct an_json_table an_json_trial;  // of struct an_trial
 extern const struct an_json_table an_json_comparison; // of struct an_comparison
 extern const struct an_json_table an_json_estimate;   // of struct an_estimate
 

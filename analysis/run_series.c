@@ -10,8 +10,8 @@
 #include "statistics/panel.h"
 #include "store/parts.h"
 
+// What explains importance.
 static const enum tr_variable_id measures[AN_MEASURES] = {
-    [AN_IMPORTANCE] = TR_V_IMPORTANCE_SEQ,
     [AN_UPDATE_RATIO] = TR_V_UPDATE_RATIO_SEQ,
     [AN_ALIGNMENT] = TR_V_ALIGNMENT_SEQ,
 };
@@ -72,6 +72,24 @@ static void find_angleless(struct an_series *series, int64_t begin) {
     }
 }
 
+// Reads what row `row` of the store is ranked by; `begin`: of its cells.
+static enum tr_status read_ranked(struct an_series *series, const struct tr_trace *trace,
+                                  int64_t begin, int64_t row, struct tr_err *err) {
+    const struct an_criterion *by = &an_criteria[series->by];
+    int64_t count = series->layers * TR_MODULES * series->sampled;
+    double *values = series->by_sequence[AN_RANKED] + begin * series->sampled;
+    TR_TRY(an_criterion_read(values, by, trace, row, err));
+    TR_TRY(an_criterion_means(series->value + begin, values, by, trace, row, err));
+    for (int m = AN_RANKED + 1; m < AN_MEASURES; m++) {
+        double *explains = series->by_sequence[m] + begin * series->sampled;
+        if (series->by == AN_BY_IMPORTANCE)
+            TR_TRY(tr_trace_read(trace, measures[m], row, 1, explains, err));
+        for (int64_t i = 0; i < count && series->by != AN_BY_IMPORTANCE; i++)
+            explains[i] = NAN;
+    }
+    return TR_OK;
+}
+
 // Reads row `row` of the store into place `at` of the series.
 static enum tr_status read_row(struct an_series *series, const struct tr_trace *trace, int64_t at,
                                int64_t row, struct tr_err *err) {
@@ -81,9 +99,7 @@ static enum tr_status read_row(struct an_series *series, const struct tr_trace *
     TR_TRY(tr_trace_read(trace, TR_V_NONFINITE, row, 1, series->nonfinite + begin, err));
     TR_TRY(tr_trace_read(trace, TR_V_TOKEN_COUNT, row, 1, series->tokens + values, err));
     find_angleless(series, begin);
-    for (int m = 0; m < AN_MEASURES; m++)
-        TR_TRY(tr_trace_read(trace, measures[m], row, 1, series->by_sequence[m] + values, err));
-    return TR_OK;
+    return read_ranked(series, trace, begin, row, err);
 }
 
 static bool any_finite(const double *values, int64_t count) {
@@ -100,22 +116,32 @@ static bool all_equal(const uint32_t *values, int64_t count) {
     return true;
 }
 
-// A store that holds no sequence's importance has one sample: the mean.
+// A store that holds no sequence's own values has one sample: the mean.
 static void find_samples(struct an_series *series) {
     int64_t cells = series->checkpoints * series->layers * TR_MODULES;
-    int64_t values = cells * series->sequences;
-    double *importance = series->by_sequence[AN_IMPORTANCE];
-    bool known = any_finite(importance, values);
-    if (known)
-        series->sampled = series->sequences;
+    double *ranked = series->by_sequence[AN_RANKED];
+    bool known = any_finite(ranked, cells * series->sampled);
     for (int64_t i = 0; i < cells && !known; i++) {
-        importance[i] = series->importance[i];
+        ranked[i] = series->value[i];
         series->by_sequence[AN_UPDATE_RATIO][i] = series->by_sequence[AN_ALIGNMENT][i] = NAN;
     }
-    if (!known || all_equal(series->tokens, values)) {
+    if (!known)
+        series->sampled = 1;
+    if (!known || an_criteria[series->by].of_cost ||
+        all_equal(series->tokens, cells * series->sequences)) {
         free(series->tokens);
         series->tokens = NULL;
     }
+}
+
+static enum tr_status check_ranked(const struct an_series *series, struct tr_err *err) {
+    const struct an_criterion *by = &an_criteria[series->by];
+    int64_t cells = series->checkpoints * series->layers * TR_MODULES;
+    if (!by->of_cost || any_finite(series->value, cells))
+        return TR_OK;
+    return tr_fail(err, TR_EUSAGE,
+                   "%s cannot be ranked by %s: it holds no costs of leaving sublayers out",
+                   series->path, by->name);
 }
 
 static enum tr_status allocate(struct an_series *series, const struct rows *rows,
@@ -125,6 +151,7 @@ static enum tr_status allocate(struct an_series *series, const struct rows *rows
         !tr_mul(cells, (uint64_t)series->sequences, &values))
         return tr_fail(err, TR_ENOMEM, "out of memory for the importance of all layers");
     TR_TRY(TR_NEW(&series->failure, rows->failed, "failures", err));
+    TR_TRY(TR_NEW(&series->value, cells, "what is ranked by", err));
     TR_TRY(TR_NEW(&series->importance, cells, "importance", err));
     TR_TRY(TR_NEW(&series->stream_norm, cells, "norms of the stream", err));
     TR_TRY(TR_NEW(&series->nonfinite, cells, "non-finite counts", err));
@@ -220,6 +247,7 @@ static enum tr_status load(struct an_series *series, struct rows *rows,
     TR_TRY(allocate(series, rows, err));
     TR_TRY(read_rows(series, trace, rows, err));
     TR_TRY(find_first(series, from, err));
+    TR_TRY(check_ranked(series, err));
     TR_TRY(claim_all(series, err));
     TR_TRY(find_parts(series, err));
     series->untrained = series->checkpoint[0].step == 0 ? 0 : -1;
@@ -227,12 +255,14 @@ static enum tr_status load(struct an_series *series, struct rows *rows,
 }
 
 enum tr_status an_series_load(struct an_series *series, const struct tr_trace *trace,
-                              const char *path, int64_t from, struct tr_err *err) {
+                              const char *path, enum an_by by, int64_t from, struct tr_err *err) {
     const struct tr_layout *layout = &tr_trace_info(trace)->layout;
     struct an_series new = {.layers = layout->layers,
                             .sequences = layout->sequences,
                             .seq_len = layout->seq_len,
-                            .sampled = 1};
+                            .by = by,
+                            .sampled = an_criterion_rows(&an_criteria[by], layout),
+                            .cost_batch = an_criteria[by].of_cost ? layout->cost_batch : 0};
     struct rows rows = {0};
     enum tr_status status = load(&new, &rows, trace, path, from, err);
     if (status == TR_OK)
@@ -250,6 +280,7 @@ void an_series_free(struct an_series *series) {
     for (int measure = 0; measure < AN_MEASURES; measure++)
         free(series->by_sequence[measure]);
     free(series->tokens);
+    free(series->value);
     free(series->importance);
     free(series->stream_norm);
     free(series->nonfinite);

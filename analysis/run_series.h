@@ -5,19 +5,23 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "analysis/criterion.h"
 #include "analysis/timeline.h"
 #include "base/status.h"
 #include "store/store.h"
 
 // What a store says of the layers over training: its complete checkpoints, in order.
 
-// Means over the tokens of a sequence.
-enum an_measure { AN_IMPORTANCE, AN_UPDATE_RATIO, AN_ALIGNMENT, AN_MEASURES };
+// Means over the tokens of a sequence: of what is ranked by, and, when that is importance, of what
+// explains it (else NaN).
+enum an_measure { AN_RANKED, AN_UPDATE_RATIO, AN_ALIGNMENT, AN_MEASURES };
 
 struct an_series {
     char *path, *model, *tokens_digest; // "" where the store does not say
     int64_t layers, sequences, seq_len;
+    enum an_by by;       // what is ranked by
     int64_t sampled;     // sequences whose means are known; 1: only the mean of all
+    int64_t cost_batch;  // neighbours among them, where they are the rows of costs; 0: all rows
     int64_t checkpoints; // complete ones
     int64_t first;       // claims rest on checkpoints from here on,
     int64_t claimed;     // on so many of them,
@@ -26,8 +30,9 @@ struct an_series {
     int64_t untrained;   // the checkpoint of step 0; -1: none
     enum an_axis axis;
     struct an_checkpoint *checkpoint; // [checkpoints]
-    double *importance;               // [checkpoints, layers, TR_MODULES] mean 1 - cos; NaN: absent
-    double *stream_norm;              // the same shape: mean |x|
+    double *value;       // [checkpoints, layers, TR_MODULES] mean of what is ranked by; NaN: absent
+    double *importance;  // the same shape: mean 1 - cos
+    double *stream_norm; // the same shape: mean |x|
     // [checkpoints, layers, TR_MODULES] tokens left out of the mean: not finite; without an angle,
     // x or x + delta being 0 (none where no token is counted, as in a sublayer that is absent)
     uint32_t *nonfinite, *angleless;
@@ -41,9 +46,9 @@ struct an_series {
 
 // Reads all complete rows; `first` is the first whose step is at least `from` (INT64_MIN: all, also
 // those of unknown step). TR_EFORMAT naming `path` when no row is complete, TR_EUSAGE when none is
-// from that step on.
+// from that step on, or none has what is ranked by.
 enum tr_status an_series_load(struct an_series *series, const struct tr_trace *trace,
-                              const char *path, int64_t from, struct tr_err *err);
+                              const char *path, enum an_by by, int64_t from, struct tr_err *err);
 void an_series_free(struct an_series *series);
 
 // Fills in the weights of the checkpoints in `claim`.
@@ -55,7 +60,7 @@ enum tr_status an_series_weigh(struct an_series *series, struct tr_err *err);
 enum tr_status an_series_close_gaps(struct an_series *series, const bool wanted[TR_MODULES],
                                     struct tr_err *err);
 
-// Where (checkpoint, layer, module) is in `importance` and `nonfinite`; times `sampled`, in
+// Where (checkpoint, layer, module) is in `value` and `nonfinite`; times `sampled`, in
 // `by_sequence` and `tokens`.
 static inline int64_t an_series_cell(const struct an_series *series, int64_t checkpoint,
                                      int64_t layer, int module) {

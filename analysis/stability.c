@@ -56,7 +56,7 @@ static enum tr_status find_agreement(struct an_group_result *group, int64_t chec
                          .units = group->units,
                          .count = group->count,
                          .last = group->last,
-                         .values = group->importance};
+                         .values = group->value};
     TR_TRY(TR_NEW(&stability->last, checkpoints, "agreement", err));
     TR_TRY(TR_NEW(&stability->previous, checkpoints, "agreement", err));
     TR_TRY(TR_NEW(&r.order, checkpoints * (group->units + 1), "rankings", err));
@@ -86,8 +86,8 @@ static enum tr_status find_onset(struct an_group_result *group, int64_t checkpoi
                                  struct tr_err *err) {
     struct an_stability *stability = &group->stability;
     TR_TRY(TR_NEW(&stability->overlap, checkpoints, "overlap", err));
-    TR_TRY(an_overlap_with_last(stability->overlap, group->importance, group->last + 1,
-                                group->units, group->count, err));
+    TR_TRY(an_overlap_with_last(stability->overlap, group->value, group->last + 1, group->units,
+                                group->count, err));
     for (int64_t c = 0; c < checkpoints; c++)
         if (!an_is_whole(group, c))
             stability->overlap[c] = NAN;

@@ -8,6 +8,10 @@ const char *an_label(const struct an_writer *w, int64_t checkpoint) {
     return w->result->series.checkpoint[checkpoint].label;
 }
 
+const struct an_criterion *an_criterion_of(const struct an_writer *w) {
+    return &an_criteria[w->result->settings.by];
+}
+
 const char *an_plural(int64_t count) {
     return count == 1 ? "" : "s";
 }

@@ -24,6 +24,8 @@ enum tr_status an_write_sets(struct an_writer *w, struct tr_err *err);
 enum tr_status an_write_stability(struct an_writer *w, struct tr_err *err);
 enum tr_status an_write_history(struct an_writer *w, struct tr_err *err);
 enum tr_status an_write_chance(struct an_writer *w, struct tr_err *err);
+enum tr_status an_write_trial(struct an_writer *w, struct tr_err *err);
+enum tr_status an_write_forecast(struct an_writer *w, struct tr_err *err);
 enum tr_status an_write_spans(struct an_writer *w, struct tr_err *err);
 
 // Ends the paragraph: broken into lines, those after the first indented by 2.
@@ -41,6 +43,8 @@ enum tr_status an_add_estimate(struct an_writer *w, const struct an_estimate *es
 enum tr_status an_add_units(struct an_writer *w, int64_t count, struct tr_err *err);
 enum tr_status an_add_unit(struct an_writer *w, int64_t unit, struct tr_err *err);
 
+// What the report ranks by.
+const struct an_criterion *an_criterion_of(const struct an_writer *w);
 // "step 512" of a checkpoint of the series.
 const char *an_label(const struct an_writer *w, int64_t checkpoint);
 const char *an_plural(int64_t count); // "" or "s"

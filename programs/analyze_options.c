@@ -9,6 +9,7 @@
 #include "base/file.h"
 
 static const double LARGEST = (double)(INT64_C(1) << 53);
+static const double HIGHEST = 1e3; // of --below, where a criterion has no bound of its own
 
 static bool read_module(void *settings, const char *word, char why[OPTION_WHY]) {
     struct an_settings *s = &((struct analyze_options *)settings)->settings;
@@ -21,6 +22,15 @@ static bool read_module(void *settings, const char *word, char why[OPTION_WHY]) 
     return found;
 }
 
+static bool read_by(void *settings, const char *word, char why[OPTION_WHY]) {
+    struct an_settings *s = &((struct analyze_options *)settings)->settings;
+    s->by = an_criterion_find(word);
+    snprintf(
+        why, OPTION_WHY,
+        "takes importance, update_ratio, alignment, cost-nll (or cost), cost-kl or cost-agree");
+    return s->by < AN_CRITERIA;
+}
+
 #define SETS(member) OPTION_SETS(struct analyze_options, member)
 
 static const struct option_row rows[] = {
@@ -29,12 +39,21 @@ static const struct option_row rows[] = {
      "What to rank: one kind of sublayer, whole blocks, or attention and MLP together (default: "
      "all of these, one after the other)",
      OPTION_WORD, .read = read_module},
+    {"by", 0, "WHAT",
+     "What to rank by, the lower the less important: importance; update_ratio, |delta| / |x|; "
+     "alignment, 1 - cos(x, delta), which is lowest where a sublayer writes along the residual "
+     "stream and only strengthens what is there; or what leaving the sublayer out costs, of a "
+     "store traced with --cost: cost-nll in nats of loss (cost is cost-nll), cost-kl in nats of "
+     "Kullback-Leibler divergence, cost-agree in tokens whose most likely successor changes "
+     "(default: importance)",
+     OPTION_WORD, .read = read_by},
     {"count", 'n', "N",
      "How many layers are \"the least important\" (default: about a quarter of them)", OPTION_WHOLE,
      SETS(settings.count), 1, LARGEST},
     {"below", 'b', "TAU",
-     "Test which layers' importance is below this at every checkpoint (default: no test)",
-     OPTION_REAL, SETS(settings.below), 0.0, 2.0},
+     "Test which layers' importance, or what --by names in its unit, is below this at every "
+     "checkpoint (default: no test)",
+     OPTION_REAL, SETS(settings.below), -HIGHEST, HIGHEST},
     {"from", 'f', "STEP",
      "Rest claims on the checkpoints from this training step on; histories show all (default: all)",
      OPTION_WHOLE, SETS(settings.from), 0, LARGEST},
@@ -87,9 +106,21 @@ static bool check_output(const struct analyze_options *options, const char *name
     return !*why;
 }
 
+// What no value can be below, or all are.
+static bool check_below(const struct an_settings *settings, char why[OPTION_WHY]) {
+    const struct an_criterion *by = &an_criteria[settings->by];
+    double low = by->is_signed ? -HIGHEST : 0.0, high = fmin(by->most, HIGHEST);
+    if (settings->below < low || settings->below > high)
+        snprintf(why, OPTION_WHY, "--below takes a number from %g to %g, not \"%g\"", low, high,
+                 settings->below);
+    return !*why;
+}
+
 static bool check(const void *settings, char why[OPTION_WHY]) {
     const struct analyze_options *options = settings;
     int wanted = 0;
+    if (!check_below(&options->settings, why))
+        return false;
     for (int group = 0; group < AN_GROUPS; group++)
         wanted += options->settings.wanted[group];
     if (!options->path[0])

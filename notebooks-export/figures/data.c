@@ -53,9 +53,46 @@ static enum tr_status describe(char **label_p, const struct an_checkpoint *check
     return status;
 }
 
+// Copies what a trial says to the places of the checkpoints that are shown.
+static void copy_trial(struct nx_trial *to, const struct nx_data *data, const struct an_trial *from,
+                       const struct an_checkpoint *all) {
+    for (int64_t i = 0; i < data->checkpoints; i++)
+        for (int64_t at = 0; at < from->checkpoints; at++) {
+            if (all[from->checkpoint[at]].row != data->store_row[i])
+                continue;
+            for (int cost = 0; cost < AN_COSTS; cost++) {
+                for (int proxy = 0; proxy < AN_PROXIES; proxy++)
+                    to->spearman[(cost * AN_PROXIES + proxy) * data->checkpoints + i] =
+                        an_verdict_of(from, at, proxy, cost)->spearman.value;
+                for (int by = 0; by < AN_TRIED; by++)
+                    to->told[(cost * AN_TRIED + by) * data->checkpoints + i] =
+                        from->forecast[(at * AN_TRIED + by) * AN_COSTS + cost].found.value;
+            }
+        }
+}
+
+static enum tr_status take_trial(struct nx_data *data, int module, const struct an_trial *trial,
+                                 const struct an_checkpoint *all, struct tr_err *err) {
+    struct nx_trial *to = &data->trial[module];
+    int64_t ranked = AN_COSTS * AN_PROXIES * data->checkpoints;
+    int64_t told = AN_COSTS * AN_TRIED * data->checkpoints;
+    TR_TRY(TR_NEW(&to->spearman, ranked, "proxies", err));
+    TR_TRY(TR_NEW(&to->told, told, "proxies", err));
+    for (int64_t i = 0; i < ranked; i++)
+        to->spearman[i] = NAN;
+    for (int64_t i = 0; i < told; i++)
+        to->told[i] = NAN;
+    to->chance = trial->chance;
+    for (int cost = 0; cost < AN_COSTS; cost++)
+        to->itself[cost] = trial->told[cost].itself;
+    copy_trial(to, data, trial, all);
+    return TR_OK;
+}
+
 static enum tr_status fill_checkpoints(struct nx_data *data, const struct an_checkpoint *checkpoint,
                                        struct tr_err *err) {
     for (int64_t i = 0; i < data->checkpoints; i++) {
+        data->store_row[i] = checkpoint[i].row;
         data->at[i] = checkpoint[i].at + (data->by == AN_AXIS_INDEX); // people count from 1
         TR_TRY(name_column(&data->column[i], data, i, &checkpoint[i], err));
         TR_TRY(describe(&data->label[i], &checkpoint[i], err));
@@ -70,6 +107,7 @@ static enum tr_status load_checkpoints(struct nx_data *data, const struct tr_tra
     int64_t count = data->checkpoints;
     struct an_checkpoint *checkpoint;
     TR_TRY(TR_NEW(&data->at, count, "the axis", err));
+    TR_TRY(TR_NEW(&data->store_row, count, "the axis", err));
     TR_TRY(TR_NEW(&data->column, count, "labels", err));
     TR_TRY(TR_NEW(&data->label, count, "labels", err));
     if (tr_trace_has(trace, TR_V_NLL))
@@ -171,6 +209,10 @@ enum tr_status nx_data_choose(struct nx_data *data, const struct an_result *resu
     for (int module = 0; module < TR_MODULES; module++)
         if (data->shown[module] && result->group[module])
             TR_TRY(copy_set(data, module, result->group[module], err));
+    for (int module = 0; module < TR_MODULES; module++)
+        if (data->shown[module] && result->group[module] && result->group[module]->trial)
+            TR_TRY(take_trial(data, module, result->group[module]->trial, result->series.checkpoint,
+                              err));
     enum tr_status status = an_rule_text(&rule, result, err);
     data->rule = rule.data;
     return status;
@@ -196,7 +238,10 @@ void nx_data_free(struct nx_data *data) {
         free(data->importance[module]);
         free(data->cost[module]);
         free(data->chosen[module]);
+        free(data->trial[module].spearman);
+        free(data->trial[module].told);
     }
+    free(data->store_row);
     free(data->nll);
     free(data->spans);
     free(data->rule);

@@ -13,14 +13,22 @@
 
 // What figures draw, in memory: the excerpt's checkpoints (complete ones), layers and modules.
 
+// A module's proxies on trial, of a store with costs; NULL where the analysis has none.
+struct nx_trial {
+    double *spearman; // [AN_COSTS, AN_PROXIES, checkpoints] NaN: not measured there
+    double *told;     // [AN_COSTS, AN_TRIED, checkpoints] share of the cheapest at the end
+    double itself[AN_COSTS], chance; // what these tell of themselves, and what chance would
+};
+
 struct nx_data {
     int64_t checkpoints, layers;
-    enum an_axis by; // the first that is known of all these checkpoints and increases
-    double *at;      // [checkpoints] tokens, steps or 1, 2, 3 ...
-    char **column;   // [checkpoints] the same, short: "12.6M"
-    char **label;    // [checkpoints] in full: "step 512, 12.6M tokens"; may quote the file
-    char **layer;    // [layers] their numbers in the model
-    int64_t *number; // [layers]
+    int64_t *store_row; // [checkpoints]
+    enum an_axis by;    // the first that is known of all these checkpoints and increases
+    double *at;         // [checkpoints] tokens, steps or 1, 2, 3 ...
+    char **column;      // [checkpoints] the same, short: "12.6M"
+    char **label;       // [checkpoints] in full: "step 512, 12.6M tokens"; may quote the file
+    char **layer;       // [layers] their numbers in the model
+    int64_t *number;    // [layers]
     bool shown[TR_MODULES];
     double *importance[TR_MODULES]; // [layers, checkpoints] mean 1 - cos; NaN: absent
     double *nll; // [checkpoints] nats per token, NaN by the rule of timeline.h; NULL: not measured
@@ -33,14 +41,16 @@ struct nx_data {
     // The least important layers as the analysis chose them (nx_data_choose); NULL: not chosen.
     int64_t *chosen[TR_MODULES]; // [chosen_count] least important first
     int64_t chosen_count[TR_MODULES];
-    char *rule; // by which they were chosen
+    char *rule;                        // by which they were chosen
+    struct nx_trial trial[TR_MODULES]; // nx_data_choose, too
 };
 
 enum tr_status nx_data_load(struct nx_data *data, const struct tr_trace *trace,
                             const struct tr_excerpt *excerpt, struct tr_err *err);
 void nx_data_free(struct nx_data *data);
 
-// Adds the sets of an analysis of the same store, so that figures show these and choose none.
+// Adds the sets and trials of an analysis of the same store, so that figures show these and make
+// none.
 enum tr_status nx_data_choose(struct nx_data *data, const struct an_result *result,
                               struct tr_err *err);
 

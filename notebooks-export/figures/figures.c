@@ -16,6 +16,13 @@ static bool has_cost(const struct nx_data *data) {
     return data->cost[TR_ATTN] || data->cost[TR_MLP];
 }
 
+static bool has_trial(const struct nx_data *data) {
+    for (int module = 0; module < TR_MODULES; module++)
+        if (data->trial[module].spearman)
+            return true;
+    return false;
+}
+
 static bool has_several_layers(const struct nx_data *data) {
     return data->layers > 1;
 }
@@ -28,6 +35,8 @@ const struct nx_figure_row nx_figures[] = {
     {"spans", "Similarity of the residual stream between layers", has_spans, false, nx_build_spans},
     {"loss", "Loss on the calibration text", has_loss, false, nx_build_loss},
     {"cost", "Cost of leaving one sublayer out", has_cost, false, nx_build_cost},
+    {"proxies", "How well proxies rank the layers as costs do", has_trial, true, nx_build_proxies},
+    {"told", "How early the cheapest at the end are told", has_trial, true, nx_build_told},
 };
 _Static_assert(sizeof nx_figures / sizeof *nx_figures <= NX_FIGURES_MAX, "too many figures");
 const int nx_figure_count = sizeof nx_figures / sizeof *nx_figures;

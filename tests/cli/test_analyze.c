@@ -404,6 +404,16 @@ static void test_refusals(void **state) {
     refuse("demo.h5 --module joint --count 21", 2,
            "trace-analyze: --count 21 asks for more than the 20 sublayers of demo.h5\n");
     refuse("demo.h5 --below 3", 2, "--below takes a number from 0 to 2, not \"3\"");
+    refuse("demo.h5 --by alignment --below -1", 2,
+           "--below takes a number from 0 to 2, not \"-1\"");
+    refuse("demo.h5 --by cost --below 1001", 2,
+           "--below takes a number from -1000 to 1000, not \"1001\"");
+    refuse("demo.h5 --by loss", 2,
+           "--by takes importance, update_ratio, alignment, cost-nll (or cost), cost-kl or "
+           "cost-agree, not \"loss\"");
+    refuse("demo.h5 --by cost", 2,
+           "trace-analyze: demo.h5 cannot be ranked by cost-nll: it holds no costs of leaving "
+           "sublayers out\n");
     refuse("demo.h5 --level 1", 2, "--level takes a number from 0.5 to 0.9999, not \"1\"");
     refuse("demo.h5 --resamples 99", 2, "--resamples takes a whole number from 100 on, not \"99\"");
     refuse("demo.h5 --plan p", 2, "--plan needs a --module: attn, mlp, block or joint");

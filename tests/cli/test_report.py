@@ -3,7 +3,7 @@
 redundant, the documents' copies of the report, --json, --plan, two runs, the widths of a terminal.
 
 test_report.py NAME=PATH... root=SOURCES [bless] [schema] [only=TEXT]: trace-ckpts, trace-analyze,
-trace-info. With `bless` the documents' reports are written anew; with `schema` what --json writes
+trace-info, write_series. With `bless` the documents' reports are written anew; with `schema` what --json writes
 is checked by jsonschema."""
 
 import json
@@ -16,10 +16,10 @@ sys.path[:0] = [os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "
 import harness
 from harness import check
 
-DOCUMENTS = ["README.md", "docs/report.md"]
+DOCUMENTS = {"README.md": 2, "docs/report.md": 4}  # and how many reports they have
 QUESTION = ["--module", "attn", "--from", "1024"]
 SEVEN, SIX = [0, 1, 2, 4, 5, 6, 7], [0, 1, 2, 4, 5, 7]
-REPORT = re.compile(r"(<!-- report (\w+) ([^:\n]*?)(?: : ([^\n]*?))? -->\n)(.*?)(<!-- end -->)",
+REPORT = re.compile(r"(<!-- report ([\w-]+) ([^:\n]*?)(?: : ([^\n]*?))? -->\n)(.*?)(<!-- end -->)",
                     re.DOTALL)
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?")
 
@@ -31,14 +31,21 @@ class Cases:
         self.stores = {"demo": self.trace("demo", "trace.h5"),
                        "neox": self.trace("neox", "neox.h5")}
 
-    def trace(self, series, name):
+    def trace(self, series, name, first=0, *options):
         series = f"{self.sources}/tests/series/{series}"
-        steps = [f"{series}/{entry}" for entry in os.listdir(series) if entry.startswith("step_")]
+        steps = [f"{series}/{entry}" for entry in os.listdir(series)
+                 if entry.startswith("step_") and int(entry[5:]) >= first]
         out = "build/demo/" + name
         harness.run(self.programs["trace-ckpts"], "--ckpts", *steps, "--tokens",
-                    series + "/tokens.npy", "--tokens-per-step", 24576, "-o", out,
+                    series + "/tokens.npy", "--tokens-per-step", 24576, "-o", out, *options,
                     cwd=self.folder).expect(0)
         return out
+
+    def store(self, name):
+        """The store of a series; NAME-costs has its last checkpoints, with costs of attention."""
+        if name not in self.stores:
+            self.stores[name] = self.trace(name.split("-")[0], name + ".h5", 2048, "--cost", "attn")
+        return self.stores[name]
 
     def analyze(self, *arguments, env=None):
         return harness.run(self.programs["trace-analyze"], *arguments, cwd=self.folder,
@@ -114,6 +121,53 @@ class Cases:
         below = [unit["layer"] for unit in result["groups"][0]["units"] if unit["below"]]
         check(below == [], below, "are not below 0.03 when nothing was learnt yet")
 
+    # ---- costs ----------------------------------------------------------------------------------
+
+    @staticmethod
+    def verdict(trial, proxy="importance", cost="cost-nll", checkpoint=None):
+        found, = [one for one in trial["verdicts"] if one["checkpoint"] == checkpoint
+                  and (one["proxy"], one["cost"]) == (proxy, cost)]
+        return found
+
+    def costs(self):
+        """neox: attention 5 is misjudged by loss and not by KL. demo: what attention 6 costs."""
+        for series, layer, kl in (("neox", 5, 0.30), ("demo", 6, 0.24)):
+            store = self.store(series + "-costs")
+            group, = self.json(store, "--module", "attn")["groups"]
+            by = [self.verdict(group["trial"], cost=cost)["misjudged"]
+                  for cost in ("cost-nll", "cost-kl")]
+            check(layer in by[0] and layer not in by[1], series, by)
+            report = " ".join(self.analyze(store, "--module", "attn").out.split())
+            told = re.search(rf"by loss and not by KL: .*?layer {layer} costs (more|less) than it "
+                             r"looks, by \d+ places? \(loss (\S+) \[(\S+), (\S+)\], KL (\S+) "
+                             r"\[(\S+), (\S+)\]\)", report)
+            check(told and told[1] == ("more" if series == "neox" else "less"), report)
+            low, value, high = (float(told[i]) for i in (3, 2, 4))
+            check(low < value < high, told[0])
+            low, value, high = (float(told[i]) for i in (6, 5, 7))
+            check(low < value < high and abs(value - kl) < 0.1, told[0])
+            ranked = self.json(store, "--module", "attn", "--by", "cost")
+            check(ranked["settings"]["by"] == "cost-nll", ranked["settings"])
+            check(len(ranked["groups"][0]["units"]) == len(group["units"]), series)
+
+    def made_up_costs(self):
+        """The proxy is right; wrong for layers 2 and 5; right from the middle of training on."""
+        settled = {"right": "at every checkpoint", "wrong": "not at the end",
+                   "late": "from step 4000 on"}
+        for kind, since in settled.items():
+            harness.run(self.programs["write_series"], kind + ".h5", 8, 12, 32, 3, kind,
+                        cwd=self.folder).expect(0)
+            trial = self.json(kind + ".h5", "--module", "attn")["groups"][0]["trial"]
+            report = " ".join(self.analyze(kind + ".h5", "--module", "attn").out.split())
+            for cost in ("cost-nll", "cost-kl"):
+                misjudged = self.verdict(trial, cost=cost, checkpoint=7)["misjudged"]
+                check(misjudged == ([2, 5] if kind == "wrong" else []), kind, cost, misjudged)
+            check("at least 80 % of its ceiling: importance with loss " + since in report, report)
+            early, late = (self.verdict(trial, checkpoint=c)["spearman"] for c in (0, 7))
+            check(late["high"] < 0.9 if kind == "wrong" else late["low"] > 0.8, kind, late)
+            check(early["high"] < 0.7 if kind == "late" else early["low"] > 0.5, kind, early)
+            check("This is one run of training" in report, report)
+
     def two_runs(self):
         """Against itself nothing differs; against the other series nearly everything does."""
         os.makedirs(self.folder + "/copy", exist_ok=True)
@@ -158,7 +212,7 @@ class Cases:
 
     def excerpt(self, store, options, start):
         """A whole report, or its paragraph that begins with `start`."""
-        report = self.analyze(self.stores[store], *options.split()).out
+        report = self.analyze(self.store(store), *options.split()).out
         if start:
             paragraph = rf"^{re.escape(start)}.*\n(?:  .*\n)*"
             report = re.search(paragraph, report, re.MULTILINE).group(0)
@@ -174,12 +228,12 @@ class Cases:
 
     def documents(self):
         """The reports in documents are what the program prints."""
-        for name in DOCUMENTS:
+        for name, reports in DOCUMENTS.items():
             path = f"{self.sources}/{name}"
             with open(path, encoding="utf-8") as file:
                 text = file.read()
             found = REPORT.findall(text)
-            check(len(found) == 2, name, "has", len(found), "reports")
+            check(len(found) == reports, name, "has", len(found), "reports")
             if "bless" in self.programs:
                 text = REPORT.sub(lambda m: m[1] + self.excerpt(m[2], m[3], m[4]) + m[6], text)
                 with open(path, "w", encoding="utf-8") as file:
@@ -206,7 +260,7 @@ def main():
     only = [argument[5:] for argument in sys.argv[1:] if argument.startswith("only=")]
     programs = harness.programs(
         argument for argument in sys.argv[1:] if not argument.startswith("only="))
-    names = ("seven", "six", "plan", "everything", "two_runs", "reproducible", "plain_ascii",
+    names = ("seven", "six", "plan", "everything", "costs", "made_up_costs", "two_runs", "reproducible", "plain_ascii",
              "documents", "attributes")
     with harness.scratch() as folder:
         cases = Cases(programs, folder)

@@ -22,7 +22,7 @@ from harness import check
 
 SVG = "{http://www.w3.org/2000/svg}"
 ALWAYS = ["agreement.svg", "heat-map.svg", "lines.svg", "ranks.svg"]
-FIGURES = "heat-map, lines, ranks, agreement, spans, loss, cost"
+FIGURES = "heat-map, lines, ranks, agreement, spans, loss, cost, proxies, told"
 
 
 def texts(root):

@@ -14,7 +14,7 @@ def load(path):
     library = ctypes.CDLL(path)
     for name in ("normal_cdf", "normal_quantile", "t_cdf", "t_quantile", "sorted_quantile",
                  "jaccard_chance", "correlation_time", "choice_probability", "upper_limit",
-                 "not_below_p", "write_importance", "orthogonal_importance"):
+                 "not_below_p", "write_importance", "orthogonal_importance", "stepped_up"):
         getattr(library, "an_" + name).restype = c_double
     for name in ("order", "keep_finite", "packed_size"):
         getattr(library, "an_" + name).restype = c_int64
@@ -22,6 +22,7 @@ def load(path):
         getattr(library, "an_" + name).restype = c_uint64
     library.an_best_window.restype = c_bool
     library.an_rbo_chance.restype = Rbo
+    library.an_sure_share.restype = Share
     library.an_split_change.restype = Split
 
 
@@ -93,6 +94,11 @@ Trend = structure("Trend", integers("count") + reals(
     "s", "variance", "correction", "z", "p", "slope", "low", "high", "intercept"))
 Changes = structure("Changes", integers("count") + [("at", POINTER(c_int64))] +
                     reals("cost", "penalty"))
+RankAgreement = structure("RankAgreement", reals(
+    "spearman", "spearman_low", "spearman_high", "tau", "tau_low", "tau_high"))
+Share = structure("Share", reals("low", "high"))
+Regret = structure("Regret", reals("value", "low", "high"))
+Halves = structure("Halves", reals("spearman", "found"))
 Window = structure("Window", integers("first", "length") + reals("similarity"))
 Write = structure("Write", reals("delta", "x", "c"))
 Split = structure("Split", reals("change", "delta", "stream", "direction"))

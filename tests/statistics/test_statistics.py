@@ -7,6 +7,7 @@ import warnings
 
 import numpy as np
 
+import checks_of_costs
 import checks_of_series
 import checks_of_units
 import room
@@ -16,7 +17,7 @@ INPUTS = 200
 
 def main():
     room.load(sys.argv[1])
-    checks = [(name[6:], check) for module in (checks_of_units, checks_of_series)
+    checks = [(name[6:], check) for module in (checks_of_units, checks_of_series, checks_of_costs)
               for name, check in vars(module).items() if name.startswith("check_")]
     for number, (name, check) in enumerate(checks):
         if sys.argv[2:] and name not in sys.argv[2:]:

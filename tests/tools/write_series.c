@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// write_series OUT CHECKPOINTS LAYERS SEQUENCES [SEED [gaps]]: a store of a made-up training run,
-// large where it is asked to be, for tests of speed and memory. Importance falls from the first to
-// the middle layers and rises to the last, drifts with training, wanders by checkpoint (correlated
-// in time), and every sequence has its own level and noise; block and MLP lie above attention.
+// write_series OUT CHECKPOINTS LAYERS SEQUENCES [SEED [gaps|right|wrong|late]]: a store of a
+// made-up training run, large where it is asked to be, for tests of speed and memory. Importance
+// falls from the first to the middle layers and rises to the last, drifts with training, wanders by
+// checkpoint (correlated in time), and every sequence has its own level and noise; block and MLP
+// lie above attention. With `right`, `wrong` and `late` it has costs of attention and MLP, which
+// follow importance throughout; but for layers 2 and 5, whose costs are each other's; or from the
+// middle of training on, and before it a random order.
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/strings.h"
 #include "statistics/random.h"
@@ -13,10 +17,13 @@
 
 enum { SEQ_LEN = 2048, STEP = 1000, TOKENS_PER_STEP = 2097152 };
 
+enum costs { NONE, RIGHT, WRONG, LATE };
+
 struct made_up {
     struct tr_layout layout;
     struct an_random random;
     bool gaps; // attention 7 has no importance at checkpoint 2, MLP 6 has one at the first only
+    enum costs costs;
     double *wander; // [layers, modules] of the logarithm, AR(1) over checkpoints
     double *level;  // [sequences] of the logarithm
 };
@@ -57,6 +64,29 @@ static void fill_unit(struct made_up *run, struct tr_row *row, int64_t cell, dou
     tr_row_f64(row, TR_V_STREAM_NORM)[cell] = 10.0;
 }
 
+// The layer by whose importance another costs.
+static int64_t counterpart(const struct made_up *run, int64_t layer, double age) {
+    int64_t layers = run->layout.layers;
+    if (run->costs == WRONG && (layer == 2 || layer == 5))
+        return 7 - layer;
+    return run->costs == LATE && age < 0.5 ? (layer * 5 + 3) % layers : layer;
+}
+
+// A sublayer that turns the stream little may help by being left out.
+static void fill_costs(struct made_up *run, struct tr_row *row, int64_t cell, double age) {
+    int64_t layer = cell / TR_MODULES, module = cell % TR_MODULES;
+    int64_t as = counterpart(run, layer, age) * TR_MODULES + module;
+    double mean = 5.0 * exp(trend(run, as / TR_MODULES, (int)module, age));
+    for (int64_t s = 0; s < run->layout.sequences && module != TR_BLOCK; s++) {
+        int64_t at = cell * run->layout.sequences + s;
+        double loss = mean * exp(run->level[s]) - 0.1 + 0.02 * an_random_normal(&run->random);
+        double divergence = mean * exp(run->level[s] + 0.1 * an_random_normal(&run->random));
+        tr_row_f64(row, TR_V_DROP_NLL)[at] = tr_row_f64(row, TR_V_BASE_NLL)[s] + loss;
+        tr_row_f64(row, TR_V_DROP_KL)[at] = divergence;
+        tr_row_f64(row, TR_V_DROP_AGREE)[at] = exp(-divergence);
+    }
+}
+
 static void leave_out(const struct made_up *run, struct tr_row *row, int64_t layer, int module) {
     int64_t cell = layer * TR_MODULES + module;
     tr_row_f64(row, TR_V_IMPORTANCE)[cell] = NAN;
@@ -86,6 +116,10 @@ static enum tr_status commit(struct made_up *run, const char *out, const struct 
         leave_out(run, &row, 6, TR_MLP);
     for (int64_t s = 0; s < run->layout.sequences; s++)
         tr_row_f64(&row, TR_V_NLL)[s] = 3.0 + 4.0 * exp(-8.0 * age) + run->level[s];
+    for (int64_t s = 0; s < run->layout.cost_sequences; s++)
+        tr_row_f64(&row, TR_V_BASE_NLL)[s] = tr_row_f64(&row, TR_V_NLL)[s];
+    for (int64_t cell = 0; cell < run->layout.layers * TR_MODULES && run->costs; cell++)
+        fill_costs(run, &row, cell, age);
     enum tr_status status = tr_row_set_string(&row, TR_V_NAME, name, err);
     if (status == TR_OK)
         status = tr_row_set_string(&row, TR_V_WEIGHTS_DIGEST, digest, err);
@@ -121,7 +155,16 @@ int main(int argc, char **argv) {
             return 2;
     struct made_up run = {
         .layout = {.layers = number[1], .sequences = number[2], .seq_len = SEQ_LEN, .nll = true}};
-    run.gaps = argc > 6;
+    static const char *const kinds[] = {
+        [NONE] = "gaps", [RIGHT] = "right", [WRONG] = "wrong", [LATE] = "late"};
+    run.gaps = argc > 6 && !strcmp(argv[6], kinds[NONE]);
+    for (int kind = RIGHT; kind <= LATE && argc > 6; kind++)
+        if (!strcmp(argv[6], kinds[kind]))
+            run.costs = kind;
+    if (argc > 6 && !run.gaps && run.costs == NONE)
+        return 2;
+    run.layout.cost_sequences = run.costs ? number[2] : 0;
+    run.layout.cost_batch = run.costs ? 1 : 0;
     run.wander = calloc((size_t)(number[1] * TR_MODULES), sizeof *run.wander);
     run.level = calloc((size_t)number[2], sizeof *run.level);
     an_random_seed(&run.random, (uint64_t)number[3]);

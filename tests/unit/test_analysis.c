@@ -31,6 +31,8 @@ struct made {
     const int64_t *step;       // [checkpoints]
     const char *const *digest; // [checkpoints]; NULL: all differ
     double (*value)(int64_t checkpoint, int64_t layer, int module, int64_t sequence);
+    // Costs of attention and MLP, on every second sequence; NULL: none.
+    double (*cost)(int64_t checkpoint, int64_t layer, int module, int64_t cost_sequence);
     uint32_t nonfinite_at_1; // tokens left out of attention 0 at checkpoint 1
     uint32_t angleless_at_1; // of MLP 0's first sequence there
 };
@@ -42,10 +44,28 @@ static void write_cell(struct tr_row *row, const struct made *made, int64_t c, i
     for (int64_t s = 0; s < made->sequences; s++) {
         double value = made->value(c, layer, module, s);
         tr_row_f64(row, TR_V_IMPORTANCE_SEQ)[cell * made->sequences + s] = value;
+        if (made->cost) {
+            tr_row_f64(row, TR_V_UPDATE_RATIO_SEQ)[cell * made->sequences + s] = sqrt(2.0 * value);
+            tr_row_f64(row, TR_V_ALIGNMENT_SEQ)[cell * made->sequences + s] = 0.0;
+        }
         tr_row_u32(row, TR_V_TOKEN_COUNT)[cell * made->sequences + s] = 8;
         sum += value;
     }
     tr_row_f64(row, TR_V_IMPORTANCE)[cell] = sum / (double)made->sequences;
+}
+
+static void write_costs(struct tr_row *row, const struct made *made, int64_t c,
+                        const struct tr_layout *layout) {
+    for (int64_t s = 0; s < layout->cost_sequences; s++)
+        tr_row_f64(row, TR_V_BASE_NLL)[s] = 3.0 + (double)s;
+    for (int64_t cell = 0; cell < made->layers * TR_MODULES; cell++)
+        for (int64_t s = 0; s < layout->cost_sequences && cell % TR_MODULES != TR_BLOCK; s++) {
+            double cost = made->cost(c, cell / TR_MODULES, (int)(cell % TR_MODULES), s);
+            int64_t at = cell * layout->cost_sequences + s;
+            tr_row_f64(row, TR_V_DROP_NLL)[at] = 3.0 + (double)s + cost;
+            tr_row_f64(row, TR_V_DROP_KL)[at] = fabs(cost);
+            tr_row_f64(row, TR_V_DROP_AGREE)[at] = 1.0 - fabs(cost);
+        }
 }
 
 static void write_row(const struct made *made, const struct tr_run_info *info, const char *path,
@@ -61,6 +81,8 @@ static void write_row(const struct made *made, const struct tr_run_info *info, c
     for (int64_t layer = 0; layer < made->layers; layer++)
         for (int module = 0; module < TR_MODULES; module++)
             write_cell(&row, made, c, layer, module);
+    if (made->cost)
+        write_costs(&row, made, c, &info->layout);
     if (c == 1) {
         tr_row_u32(&row, TR_V_NONFINITE)[TR_ATTN] = made->nonfinite_at_1;
         tr_row_u32(&row, TR_V_TOKEN_COUNT)[TR_ATTN * made->sequences] -= made->nonfinite_at_1;
@@ -73,6 +95,8 @@ static void write_row(const struct made *made, const struct tr_run_info *info, c
 static struct tr_trace *write_store(const struct made *made) {
     struct tr_run_info info = {
         .layout = {.layers = made->layers, .sequences = made->sequences, .seq_len = 8}};
+    info.layout.cost_sequences = made->cost ? made->sequences / 2 : 0;
+    info.layout.cost_batch = made->cost ? 1 : 0;
     struct tr_store *store;
     struct tr_trace *trace;
     char *path = in_folder("made.h5"), *warnings;
@@ -225,6 +249,170 @@ static void test_below(void **state) {
     assert_int_equal(json_integer_value(json_object_get(plan, "count")), 0);
     json_decref(plan);
     an_result_free(&result);
+}
+
+// ---- what is ranked by -----------------------------------------------------------------------
+
+// Layer 1 is better left out; the first checkpoint has no costs.
+static double signed_cost(int64_t checkpoint, int64_t layer, int module, int64_t sequence) {
+    static const double level[] = {0.05, -0.2, 0.1, 0.4};
+    if (checkpoint == 0)
+        return NAN;
+    return level[layer] + 0.1 * module + 0.01 * (double)((sequence * 5 + layer) % 7 - 3);
+}
+
+static const struct made made_cost = {.checkpoints = 4,
+                                      .layers = 4,
+                                      .sequences = SEQUENCES,
+                                      .step = four_steps,
+                                      .value = alike,
+                                      .cost = signed_cost};
+
+static double mean_cost(int64_t layer) {
+    double sum = 0.0;
+    for (int64_t s = 0; s < SEQUENCES / 2; s++)
+        sum += signed_cost(1, layer, TR_ATTN, s);
+    return sum / (SEQUENCES / 2);
+}
+
+static void test_costs(void **state) {
+    (void)state;
+    static const int64_t by_loss[] = {1, 0, 2, 3}, by_divergence[] = {0, 2, 1, 3};
+    for (int by = AN_BY_COST_NLL; by < AN_CRITERIA; by++) {
+        struct an_settings settings = settings_of(AN_ATTN, 1);
+        settings.by = by;
+        struct an_result result = analyze(&made_cost, &settings);
+        const struct an_group_result *group = result.group[AN_ATTN];
+        const struct an_estimate *mean = &group->unit[3].by[AN_MEAN];
+        assert_int_equal(result.series.sampled, SEQUENCES / 2);
+        assert_int_equal(result.series.claimed, 3);
+        assert_true(isnan(group->value[0]));
+        assert_true(fabs(mean->value - mean_cost(3)) < 1e-12);
+        assert_true(mean->low < mean->value && mean->value < mean->high);
+        assert_true(isnan(group->unit[3].orthogonal.value));
+        assert_true(isnan(group->unit[3].whole.delta.value));
+        assert_false(isnan(group->unit[3].whole.total.low));
+        for (int64_t place = 0; place < 4; place++)
+            assert_int_equal(group->set[AN_MEAN].choice.order[place],
+                             by == AN_BY_COST_NLL ? by_loss[place] : by_divergence[place]);
+        an_result_free(&result);
+    }
+}
+
+// ---- proxies on trial ------------------------------------------------------------------------
+
+enum { TRIED_LAYERS = 8 };
+
+static double rising(int64_t checkpoint, int64_t layer, int module, int64_t sequence) {
+    double noise = (double)((sequence * 7 + layer * 5 + checkpoint * 3 + module) % 11 - 5);
+    return 0.01 * (double)(layer + 1) + 0.0002 * noise;
+}
+
+static double cost_as(int64_t as, int64_t sequence) {
+    return 0.1 * (double)as - 0.05 + 0.004 * (double)((sequence * 5 + as) % 7 - 3);
+}
+
+static double cost_right(int64_t checkpoint, int64_t layer, int module, int64_t sequence) {
+    (void)checkpoint;
+    (void)module;
+    return cost_as(layer, sequence);
+}
+
+static double cost_wrong(int64_t checkpoint, int64_t layer, int module, int64_t sequence) {
+    (void)checkpoint;
+    (void)module;
+    return cost_as(layer == 1 ? 6 : layer == 6 ? 1 : layer, sequence);
+}
+
+static double cost_late(int64_t checkpoint, int64_t layer, int module, int64_t sequence) {
+    (void)module;
+    return cost_as(checkpoint < 2 ? TRIED_LAYERS - 1 - layer : layer, sequence);
+}
+
+static struct an_result try_costs(double (*cost)(int64_t, int64_t, int, int64_t)) {
+    const struct made made = {.checkpoints = 4,
+                              .layers = TRIED_LAYERS,
+                              .sequences = 2 * SEQUENCES,
+                              .step = four_steps,
+                              .value = rising,
+                              .cost = cost};
+    struct an_settings settings = settings_of(AN_ATTN, 2);
+    return analyze(&made, &settings);
+}
+
+static void test_right_proxy(void **state) {
+    (void)state;
+    struct an_result result = try_costs(cost_right);
+    const struct an_trial *trial = result.group[AN_ATTN]->trial;
+    const struct an_verdict *over = an_verdict_of(trial, -1, AN_BY_IMPORTANCE, 0);
+    assert_int_equal(trial->rows, SEQUENCES);
+    assert_int_equal(trial->units, TRIED_LAYERS);
+    assert_int_equal(trial->checkpoints, 4);
+    assert_true(over->spearman.value == 1.0 && over->spearman.low > 0.8);
+    assert_true(over->tau.value == 1.0 && over->tau.high == 1.0);
+    assert_true(over->found.value == 1.0);
+    assert_true(over->regret.low == 0.0 && over->regret.high == 0.0);
+    assert_int_equal(trial->settled[0].from, 0);
+    assert_int_equal(trial->told[0].from, 0);
+    for (int64_t u = 0; u < trial->units; u++)
+        assert_false(an_misjudges(trial, over, u));
+    assert_true(trial->cost[0].value < 0.0 && trial->cost[0].high < 0.0);
+    an_result_free(&result);
+}
+
+static void test_proxy_wrong_for_two(void **state) {
+    (void)state;
+    struct an_result result = try_costs(cost_wrong);
+    const struct an_trial *trial = result.group[AN_ATTN]->trial;
+    const struct an_verdict *over = an_verdict_of(trial, -1, AN_BY_IMPORTANCE, 0);
+    for (int64_t u = 0; u < trial->units; u++)
+        assert_int_equal(an_misjudges(trial, over, u), u == 1 || u == 6);
+    assert_true(over->shift[1] >= 4 && over->shift[6] <= -4);
+    assert_true(over->found.value == 0.5 && over->found.high < 1.0);
+    assert_true(over->regret.low > 0.4 && over->regret.high < 0.6);
+    assert_true(over->spearman.high < 0.8);
+    assert_int_equal(trial->settled[0].from, -1);
+    assert_true(trial->told[AN_BY_IMPORTANCE * AN_COSTS].from == -1);
+    an_result_free(&result);
+}
+
+static void test_proxy_right_late(void **state) {
+    (void)state;
+    struct an_result result = try_costs(cost_late);
+    const struct an_trial *trial = result.group[AN_ATTN]->trial;
+    assert_true(an_verdict_of(trial, 1, AN_BY_IMPORTANCE, 0)->spearman.high < -0.5);
+    assert_true(an_verdict_of(trial, 2, AN_BY_IMPORTANCE, 0)->spearman.low > 0.5);
+    assert_int_equal(trial->settled[0].from, 2);
+    assert_int_equal(trial->told[AN_BY_IMPORTANCE * AN_COSTS].from, 0);
+    assert_int_equal(trial->told[AN_BY_COST_NLL * AN_COSTS].from, 2);
+    an_result_free(&result);
+}
+
+// Of blocks no costs were measured, so there is nothing to rank; of other stores none at all.
+static void test_no_costs(void **state) {
+    (void)state;
+    struct an_settings settings = settings_of(AN_BLOCK, 1);
+    struct an_result result;
+    settings.by = AN_BY_COST_KL;
+    result = analyze(&made_cost, &settings);
+    assert_null(result.group[AN_BLOCK]);
+    an_result_free(&result);
+    struct tr_trace *trace = write_store(&made_alike);
+    assert_int_equal(an_analyze(&result, trace, "made.h5", &settings, &err), TR_EUSAGE);
+    assert_string_equal(err.text, "made.h5 cannot be ranked by cost-kl: it holds no costs of "
+                                  "leaving sublayers out");
+    tr_trace_close(trace);
+}
+
+static void test_criteria(void **state) {
+    (void)state;
+    for (int by = 0; by < AN_CRITERIA; by++) {
+        assert_string_equal(an_criteria[by].name, an_by_names[by]);
+        assert_int_equal(an_criterion_find(an_by_names[by]), by);
+        assert_false(an_criteria[by].is_signed && an_criteria[by].logarithmic);
+    }
+    assert_int_equal(an_criterion_find("cost"), AN_BY_COST_NLL);
+    assert_int_equal(an_criterion_find("costs"), AN_CRITERIA);
 }
 
 // ---- when ------------------------------------------------------------------------------------
@@ -439,10 +627,20 @@ static void test_default_count(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_published_lists), cmocka_unit_test(test_sets),
-        cmocka_unit_test(test_below),           cmocka_unit_test(test_gaps),
-        cmocka_unit_test(test_onset),           cmocka_unit_test(test_faults),
-        cmocka_unit_test(test_compare),         cmocka_unit_test(test_one_of_everything),
+        cmocka_unit_test(test_published_lists),
+        cmocka_unit_test(test_sets),
+        cmocka_unit_test(test_below),
+        cmocka_unit_test(test_costs),
+        cmocka_unit_test(test_no_costs),
+        cmocka_unit_test(test_criteria),
+        cmocka_unit_test(test_right_proxy),
+        cmocka_unit_test(test_proxy_wrong_for_two),
+        cmocka_unit_test(test_proxy_right_late),
+        cmocka_unit_test(test_gaps),
+        cmocka_unit_test(test_onset),
+        cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_compare),
+        cmocka_unit_test(test_one_of_everything),
         cmocka_unit_test(test_default_count),
     };
     return cmocka_run_group_tests(tests, folder_create, folder_remove);

@@ -73,6 +73,21 @@ static void add_spans_and_cost(struct nx_data *data) {
         data->cost[TR_ATTN][l] = 0.01 * (double)(l + 1);
 }
 
+static void add_trial(struct nx_data *data) {
+    struct nx_trial *trial = &data->trial[TR_MLP];
+    int64_t ranked = AN_COSTS * AN_PROXIES * data->checkpoints;
+    int64_t told = AN_COSTS * AN_TRIED * data->checkpoints;
+    ok(TR_NEW(&trial->spearman, ranked, "test", &err));
+    ok(TR_NEW(&trial->told, told, "test", &err));
+    for (int64_t i = 0; i < ranked; i++)
+        trial->spearman[i] = i % 5 == 1 ? NAN : 1.0 - 0.01 * (double)(i % 200);
+    for (int64_t i = 0; i < told; i++)
+        trial->told[i] = (double)(i % 4) / 3.0;
+    trial->itself[0] = 0.9;
+    trial->itself[1] = 1.0;
+    trial->chance = 0.25;
+}
+
 static struct nx_figure build(const struct nx_data *data, const char *name) {
     struct nx_figure figure;
     const struct nx_figure_row *row = nx_figure_find(name);
@@ -120,12 +135,33 @@ static void test_agreement(void **state) {
     nx_data_free(&data);
 }
 
+static void test_trial(void **state) {
+    (void)state;
+    struct nx_data data = make_data(4, 8);
+    add_trial(&data);
+    struct nx_figure proxies = build(&data, "proxies"), told = build(&data, "told");
+    assert_int_equal(proxies.count, AN_COSTS);
+    assert_string_equal(told.panels[1].title, "MLP, by KL");
+    assert_int_equal(proxies.panels[0].rows, AN_PROXIES);
+    assert_true(isnan(proxies.panels[0].values[1]));
+    assert_true(proxies.panels[1].values[0] == data.trial[TR_MLP].spearman[AN_PROXIES * 4]);
+    assert_int_equal(told.panels[0].rows, AN_TRIED + 2);
+    assert_true(told.panels[1].values[0] == data.trial[TR_MLP].told[AN_TRIED * 4]);
+    assert_true(told.panels[0].values[AN_TRIED * 4] == 0.9); // themselves
+    assert_true(told.panels[1].values[(AN_TRIED + 1) * 4 + 3] == 0.25);
+    nx_figure_free(&proxies);
+    nx_figure_free(&told);
+    nx_data_free(&data);
+}
+
 static void test_possible(void **state) {
     (void)state;
     struct nx_data data = make_data(2, 1);
     assert_false(nx_figure_find("ranks")->possible(&data));
     assert_false(nx_figure_find("spans")->possible(&data));
     assert_false(nx_figure_find("cost")->possible(&data));
+    assert_false(nx_figure_find("proxies")->possible(&data));
+    assert_false(nx_figure_find("told")->possible(&data));
     assert_true(nx_figure_find("loss")->possible(&data));
     assert_null(nx_figure_find("pie"));
     nx_data_free(&data);
@@ -174,6 +210,7 @@ static void test_all_figures(void **state) {
     for (size_t shape = 0; shape < sizeof shapes / sizeof *shapes; shape++) {
         struct nx_data data = make_data(shapes[shape][0], shapes[shape][1]);
         add_spans_and_cost(&data);
+        add_trial(&data);
         for (int i = 0; i < nx_figure_count; i++) {
             if (nx_figures[i].possible && !nx_figures[i].possible(&data))
                 continue;
@@ -215,9 +252,10 @@ static void test_escape(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_values),         cmocka_unit_test(test_agreement),
-        cmocka_unit_test(test_possible),       cmocka_unit_test(test_all_figures),
-        cmocka_unit_test(test_nothing_finite), cmocka_unit_test(test_escape),
+        cmocka_unit_test(test_values),      cmocka_unit_test(test_agreement),
+        cmocka_unit_test(test_trial),       cmocka_unit_test(test_possible),
+        cmocka_unit_test(test_all_figures), cmocka_unit_test(test_nothing_finite),
+        cmocka_unit_test(test_escape),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
