@@ -391,7 +391,8 @@ def main():
     torch.set_num_threads(1)
     logging.set_verbosity(logging.CRITICAL)
     logging.disable_progress_bar()
-    families = [FAMILIES[name] for name in options.family] or FAMILIES.values()
+    families = [row for row in FAMILIES.values()
+                if not options.family or row.model_type in options.family]
     counts = {family.model_type: check_family(family, options) for family in families}
     counts["all"] = sum(counts.values(), collections.Counter())
     for name, of_it in counts.items():
