@@ -182,6 +182,8 @@ static enum tr_status write_all(struct an_writer *w, struct tr_err *err) {
     for (int group = 0; group < AN_GROUPS; group++)
         if (w->result->settings.wanted[group])
             TR_TRY(write_group(w, group, err));
+    if (w->result->sets)
+        TR_TRY(an_write_set_costs(w, err));
     return w->result->spans ? an_write_spans(w, err) : TR_OK;
 }
 

@@ -5,6 +5,7 @@
 
 #include "computation.h"
 #include "cost_rows.h"
+#include "set_costs.h"
 #include "trial.h"
 
 static enum tr_status check_count(const struct an_settings *settings,
@@ -49,6 +50,7 @@ static enum tr_status compute(struct an_result *result, struct an_work *work,
         if (result->settings.wanted[group])
             TR_TRY(an_group_make(&result->group[group], work, group, err));
     TR_TRY(try_proxies(result, trace, err));
+    TR_TRY(an_set_costs_make(result, trace, err));
     int64_t samples = result->series.sampled;
     result->method = samples < 2              ? AN_NO_INTERVAL
                      : samples < AN_BCA_LEAST ? AN_BOOTSTRAP_T
@@ -81,5 +83,6 @@ void an_result_free(struct an_result *result) {
     for (int group = 0; group < AN_GROUPS; group++)
         an_group_free(result->group[group]);
     an_spans_free(result->spans);
+    an_set_costs_free(result);
     an_series_free(&result->series);
 }

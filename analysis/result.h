@@ -252,6 +252,21 @@ struct an_spans {
 
 // ---- all of it -------------------------------------------------------------------------------
 
+// What a named set costs at a checkpoint, by loss and by divergence, in nats.
+struct an_set_cost {
+    int64_t checkpoint;
+    struct an_estimate cost[AN_COSTS];   // of the whole set
+    struct an_estimate excess[AN_COSTS]; // that less `sum`, paired by row
+    double sum[AN_COSTS];                // of the single costs of its sublayers; NaN: not measured
+    double agree;                        // share of positions whose likeliest token stays
+};
+
+struct an_set_costs {
+    char *name, *drop; // drop: what is left out, as text
+    int64_t checkpoints;
+    struct an_set_cost *at; // [checkpoints]
+};
+
 struct an_result {
     struct an_settings settings;
     struct an_series series; // what was read
@@ -261,6 +276,8 @@ struct an_result {
     struct an_fault *fault;                   // [faults]
     struct an_group_result *group[AN_GROUPS]; // NULL: not wanted, or nothing measured
     struct an_spans *spans;                   // NULL: not traced
+    int64_t sets;                             // named ones whose costs were measured
+    struct an_set_costs *set;                 // [sets]
 };
 
 // Reads and computes. `path` names the store in sentences. TR_EUSAGE: settings that the store

@@ -169,6 +169,25 @@ static json_t *make_comparison(const void *result, const void *context) {
     return made ? an_json_object(&an_json_comparison, made, context) : json_null();
 }
 
+static const struct an_json_field set_cost_fields[] = {
+    AN_FIELD("checkpoint", INTEGER, struct an_set_cost, checkpoint),
+    AN_ESTIMATE("loss", struct an_set_cost, cost[0]),
+    AN_FIELD("loss_sum", NUMBER, struct an_set_cost, sum[0]),
+    AN_ESTIMATE("loss_excess", struct an_set_cost, excess[0]),
+    AN_ESTIMATE("kl", struct an_set_cost, cost[1]),
+    AN_FIELD("kl_sum", NUMBER, struct an_set_cost, sum[1]),
+    AN_ESTIMATE("kl_excess", struct an_set_cost, excess[1]),
+    AN_FIELD("agree", NUMBER, struct an_set_cost, agree),
+};
+static const struct an_json_table set_cost = AN_TABLE(struct an_set_cost, set_cost_fields);
+
+static const struct an_json_field set_costs_fields[] = {
+    AN_FIELD("name", TEXT, struct an_set_costs, name),
+    AN_FIELD("drop", TEXT, struct an_set_costs, drop),
+    AN_LIST("checkpoints", struct an_set_costs, at, checkpoints, &set_cost),
+};
+static const struct an_json_table set_costs = AN_TABLE(struct an_set_costs, set_costs_fields);
+
 static const struct an_json_field result_fields[] = {
     AN_MADE("schema", make_schema, "string"),
     AN_MADE("schema_version", make_version, "integer"),
@@ -176,6 +195,7 @@ static const struct an_json_field result_fields[] = {
     AN_OBJECT("series", struct an_result, series, &series),
     AN_LIST("faults", struct an_result, fault, faults, &fault),
     AN_MADE_OF("groups", make_groups, "array", &an_json_group),
+    AN_LIST("sets", struct an_result, set, sets, &set_costs),
     AN_MADE_OF("spans", make_spans, "object|null", &spans),
     AN_MADE_OF("comparison", make_comparison, "object|null", &an_json_comparison),
 };

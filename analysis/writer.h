@@ -26,6 +26,7 @@ enum tr_status an_write_history(struct an_writer *w, struct tr_err *err);
 enum tr_status an_write_chance(struct an_writer *w, struct tr_err *err);
 enum tr_status an_write_trial(struct an_writer *w, struct tr_err *err);
 enum tr_status an_write_forecast(struct an_writer *w, struct tr_err *err);
+enum tr_status an_write_set_costs(struct an_writer *w, struct tr_err *err); // of the whole store
 enum tr_status an_write_spans(struct an_writer *w, struct tr_err *err);
 
 // Ends the paragraph: broken into lines, those after the first indented by 2.

@@ -150,6 +150,21 @@ class Cases:
             check(ranked["settings"]["by"] == "cost-nll", ranked["settings"])
             check(len(ranked["groups"][0]["units"]) == len(group["units"]), series)
 
+    def sets_add_up(self):
+        """demo's seven lowest attention layers cost 0.28 nats one by one and 0.44 together."""
+        with open(self.folder + "/sets.txt", "w", encoding="ascii") as file:
+            file.write("seven lowest: attn:0,1,2,4,5,6,7\nnothing:\n")
+        out = self.trace("demo", "sets.h5", 6418, "--cost", "attn", "--drop-sets", "sets.txt")
+        seven, nothing = self.json(out, "--module", "attn")["sets"]
+        last, zero = seven["checkpoints"][-1], nothing["checkpoints"][-1]
+        check(seven["name"] == "seven lowest" and seven["drop"] == "attn:0,1,2,4,5,6,7", seven)
+        check(abs(last["loss"]["value"] - 0.442) < 1e-3, last)
+        check(abs(last["loss_sum"] - 0.283) < 1e-3, last)
+        check(last["loss_excess"]["low"] > 0.1, last)
+        check(zero["loss"]["value"] == zero["kl"]["value"] == 0 and zero["agree"] == 1, zero)
+        report = " ".join(self.analyze(out, "--module", "attn").out.split())
+        check("Together they cost more in loss than one by one, by 0.159 [" in report, report)
+
     def made_up_costs(self):
         """The proxy is right; wrong for layers 2 and 5; right from the middle of training on."""
         settled = {"right": "at every checkpoint", "wrong": "not at the end",
@@ -260,8 +275,8 @@ def main():
     only = [argument[5:] for argument in sys.argv[1:] if argument.startswith("only=")]
     programs = harness.programs(
         argument for argument in sys.argv[1:] if not argument.startswith("only="))
-    names = ("seven", "six", "plan", "everything", "costs", "made_up_costs", "two_runs", "reproducible", "plain_ascii",
-             "documents", "attributes")
+    names = ("seven", "six", "plan", "everything", "costs", "sets_add_up", "made_up_costs", "two_runs",
+             "reproducible", "plain_ascii", "documents", "attributes")
     with harness.scratch() as folder:
         cases = Cases(programs, folder)
         return harness.run_cases([(name, getattr(cases, name)) for name in names], *only)

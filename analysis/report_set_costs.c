@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// What named sets cost, beside what the single costs of their sublayers add up to.
+#include <math.h>
+#include <stdio.h>
+
+#include "sparkline.h"
+#include "writer.h"
+
+enum { NAME_WIDTH = 20 };
+
+static const char *const cost_names[AN_COSTS] = {"loss", "KL"};
+
+static enum tr_status write_row(struct an_writer *w, const struct an_set_costs *costs, int cost,
+                                struct tr_err *err) {
+    const struct an_set_cost *last = &costs->at[costs->checkpoints - 1];
+    struct an_sparkline line = {.values = &costs->at[0].cost[cost].value,
+                                .count = costs->checkpoints,
+                                .stride = (int64_t)(sizeof *last / sizeof(double)),
+                                .utf8 = w->style.utf8,
+                                .width = w->style.width - 71};
+    const double cells[] = {last->cost[cost].value, last->cost[cost].low, last->cost[cost].high,
+                            last->sum[cost]};
+    TR_TRY(tr_string_format(w->out, err, "%-*.*s %4s", NAME_WIDTH, NAME_WIDTH,
+                            cost ? "" : costs->name, cost_names[cost]));
+    for (size_t i = 0; i < sizeof cells / sizeof *cells; i++)
+        TR_TRY(an_write_cell(w, cells[i], err));
+    TR_TRY(tr_string_format(w->out, err, "  "));
+    if (costs->checkpoints > 1 && line.width > 0)
+        TR_TRY(an_sparkline(w->out, &line, err));
+    return tr_string_append(w->out, "\n", 1, err);
+}
+
+// Where the single costs surely do not add up to the set's.
+static enum tr_status write_excess(struct an_writer *w, const struct an_set_costs *costs,
+                                   struct tr_err *err) {
+    const struct an_set_cost *last = &costs->at[costs->checkpoints - 1];
+    TR_TRY(tr_string_format(w->text, err,
+                            "%s leaves out %s; at the last checkpoint the likeliest "
+                            "token stays at %.1f %% of the positions.",
+                            costs->name, *costs->drop ? costs->drop : "nothing",
+                            100 * last->agree));
+    for (int cost = 0; cost < AN_COSTS; cost++) {
+        const struct an_estimate *excess = &last->excess[cost];
+        if (!(excess->low > 0) && !(excess->high < 0))
+            continue;
+        TR_TRY(tr_string_format(w->text, err, " Together they cost %s in %s than one by one, by ",
+                                excess->low > 0 ? "more" : "less", cost_names[cost]));
+        TR_TRY(an_add_estimate(w, excess, err));
+        TR_TRY(tr_string_format(w->text, err, "."));
+    }
+    return an_write_paragraph(w, err);
+}
+
+enum tr_status an_write_set_costs(struct an_writer *w, struct tr_err *err) {
+    const struct an_result *result = w->result;
+    TR_TRY(tr_string_format(w->out, err, "\n== Named sets ==\n\n%-*s %4s%10s%10s%10s%10s  %s\n",
+                            NAME_WIDTH, "set", "cost", "last", "low", "high", "sum",
+                            result->series.checkpoints > 1 ? "over time" : ""));
+    for (int64_t i = 0; i < result->sets; i++)
+        for (int cost = 0; cost < AN_COSTS; cost++)
+            TR_TRY(write_row(w, &result->set[i], cost, err));
+    TR_TRY(tr_string_format(
+        w->text, err,
+        "last: what leaving out the whole set costs at the last checkpoint, in nats, [low, high] "
+        "its %.3g %% interval over the rows on which costs were measured (skewness-corrected t); "
+        "sum: of the single costs of its sublayers; over time: each line on its own scale.",
+        100.0 * result->settings.level));
+    TR_TRY(an_page_paragraph(&w->page, 0, err));
+    for (int64_t i = 0; i < result->sets; i++)
+        TR_TRY(write_excess(w, &result->set[i], err));
+    return TR_OK;
+}
