@@ -48,7 +48,7 @@ class Cases:
         folder = self.root + "/sample-figures"
         check(ran.err == "wrote sample-figures\n" and not ran.out, ran)
         found = sorted(os.listdir(folder))
-        check(found == sorted(ALWAYS + ["loss.svg", "spans.svg"]), found)
+        check(found == sorted(ALWAYS + ["loss.svg", "proxies.svg", "spans.svg", "told.svg"]), found)
         for name in found:
             root = ElementTree.parse(f"{folder}/{name}").getroot()
             check(root.tag == SVG + "svg" and root.get("width") == "252pt", name, root.attrib)
