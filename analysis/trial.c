@@ -231,6 +231,7 @@ static enum tr_status allocate(struct court *court, struct tr_err *err) {
     int64_t times = trial->checkpoints;
     TR_TRY(TR_NEW(&trial->verdict, (1 + times) * AN_PROXIES * AN_COSTS, "verdicts", err));
     TR_TRY(TR_NEW(&trial->forecast, times * AN_TRIED * AN_COSTS, "forecasts", err));
+    TR_TRY(TR_NEW(&trial->mean_cost, times * AN_COSTS * trial->units, "costs", err));
     TR_TRY(TR_NEW(&trial->cost, 2 * trial->units * AN_COSTS, "costs", err));
     TR_TRY(exhibit_new(&court->here, court, err));
     return exhibit_new(&court->last, court, err);
@@ -248,6 +249,9 @@ static enum tr_status hear(struct court *court, struct tr_err *err) {
     for (int64_t at = 0; at <= last; at++) {
         TR_TRY(show(&court->here, court, at, err));
         TR_TRY(judge_all(court, at, err));
+        for (int64_t i = 0; i < AN_COSTS * trial->units; i++)
+            trial->mean_cost[at * AN_COSTS * trial->units + i] =
+                court->here.mean[AN_PROXIES + i / trial->units][i % trial->units];
         TR_TRY(an_forecast_make(trial->forecast + trial->forecasts, trial->checkpoint[at], trial,
                                 &court->here, &court->last, court->settings, err));
         trial->forecasts += AN_TRIED * AN_COSTS;
@@ -297,6 +301,7 @@ void an_trial_free(struct an_trial *trial) {
     free(trial->verdict);
     free(trial->forecast);
     free(trial->cost);
+    free(trial->mean_cost);
     free(trial->weight);
     free(trial->unit);
     free(trial->checkpoint);

@@ -60,6 +60,16 @@ uint32_t nx_sequential(double t) {
     return srgb(bezier(at_length(fmin(fmax(t, 0), 1))));
 }
 
+uint32_t nx_diverging(double t) {
+    static const struct lab blue = {0.45, -0.03, -0.13}, middle = {0.96, 0.0, 0.0},
+                            vermilion = {0.55, 0.13, 0.10};
+    double away = fmin(fabs(2 * t - 1), 1);
+    struct lab end = t < 0.5 ? blue : vermilion;
+    return srgb((struct lab){middle.l + away * (end.l - middle.l),
+                             middle.a + away * (end.a - middle.a),
+                             middle.b + away * (end.b - middle.b)});
+}
+
 uint32_t nx_distinct(int64_t index) {
     static const uint32_t colours[NX_DISTINCT] = {0x0072b2, 0xd55e00, 0x009e73,
                                                   0xcc79a7, 0x56b4e9, 0xe69f00};

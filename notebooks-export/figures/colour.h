@@ -12,6 +12,11 @@
 // blue and yellow, which readers with red-green blindness tell apart. Values outside are clamped.
 uint32_t nx_sequential(double t);
 
+// The diverging map, t in [0, 1] from blue through a light neutral at 0.5 to vermilion: straight
+// lines in OKLab, so that what is as far from the middle is seen as far. Values outside are
+// clamped.
+uint32_t nx_diverging(double t);
+
 // Distinct colours for a few lines, in the order of Okabe and Ito (2008), "Color Universal Design",
 // without black and yellow; they repeat after NX_DISTINCT.
 enum { NX_DISTINCT = 6 };

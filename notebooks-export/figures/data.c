@@ -71,13 +71,40 @@ static void copy_trial(struct nx_trial *to, const struct nx_data *data, const st
         }
 }
 
-static enum tr_status take_trial(struct nx_data *data, int module, const struct an_trial *trial,
+// The row of the shown layers that a layer is; -1: it is not shown.
+static int64_t shown_row(const struct nx_data *data, int64_t layer) {
+    for (int64_t row = 0; row < data->layers; row++)
+        if (data->number[row] == layer)
+            return row;
+    return -1;
+}
+
+static void copy_losses(double *loss, const struct nx_data *data,
+                        const struct an_group_result *group, const struct an_checkpoint *all) {
+    const struct an_trial *trial = group->trial;
+    for (int64_t i = 0; i < data->checkpoints; i++)
+        for (int64_t at = 0; at < trial->checkpoints; at++)
+            for (int64_t u = 0; u < trial->units; u++) {
+                int64_t row = shown_row(data, group->unit[trial->unit[u]].layer);
+                if (row >= 0 && all[trial->checkpoint[at]].row == data->store_row[i])
+                    loss[row * data->checkpoints + i] =
+                        trial->mean_cost[at * AN_COSTS * trial->units + u];
+            }
+}
+
+static enum tr_status take_trial(struct nx_data *data, int module,
+                                 const struct an_group_result *group,
                                  const struct an_checkpoint *all, struct tr_err *err) {
+    const struct an_trial *trial = group->trial;
     struct nx_trial *to = &data->trial[module];
     int64_t ranked = AN_COSTS * AN_PROXIES * data->checkpoints;
     int64_t told = AN_COSTS * AN_TRIED * data->checkpoints;
     TR_TRY(TR_NEW(&to->spearman, ranked, "proxies", err));
     TR_TRY(TR_NEW(&to->told, told, "proxies", err));
+    TR_TRY(TR_NEW(&to->loss, data->layers * data->checkpoints, "costs", err));
+    for (int64_t i = 0; i < data->layers * data->checkpoints; i++)
+        to->loss[i] = NAN;
+    copy_losses(to->loss, data, group, all);
     for (int64_t i = 0; i < ranked; i++)
         to->spearman[i] = NAN;
     for (int64_t i = 0; i < told; i++)
@@ -211,8 +238,7 @@ enum tr_status nx_data_choose(struct nx_data *data, const struct an_result *resu
             TR_TRY(copy_set(data, module, result->group[module], err));
     for (int module = 0; module < TR_MODULES; module++)
         if (data->shown[module] && result->group[module] && result->group[module]->trial)
-            TR_TRY(take_trial(data, module, result->group[module]->trial, result->series.checkpoint,
-                              err));
+            TR_TRY(take_trial(data, module, result->group[module], result->series.checkpoint, err));
     enum tr_status status = an_rule_text(&rule, result, err);
     data->rule = rule.data;
     return status;
@@ -240,6 +266,7 @@ void nx_data_free(struct nx_data *data) {
         free(data->chosen[module]);
         free(data->trial[module].spearman);
         free(data->trial[module].told);
+        free(data->trial[module].loss);
     }
     free(data->store_row);
     free(data->nll);

@@ -16,6 +16,7 @@
 // A module's proxies on trial, of a store with costs; NULL where the analysis has none.
 struct nx_trial {
     double *spearman; // [AN_COSTS, AN_PROXIES, checkpoints] NaN: not measured there
+    double *loss;     // [layers, checkpoints] cost in loss, nats per token; may be below 0
     double *told;     // [AN_COSTS, AN_TRIED, checkpoints] share of the cheapest at the end
     double itself[AN_COSTS], chance; // what these tell of themselves, and what chance would
 };

@@ -20,6 +20,7 @@ struct nx_axis {
     enum nx_number number;
     char label[NX_LABEL]; // what it is, with its unit; "": none
     char *const *names;   // NX_BANDS: [scale.high] name of each band; borrowed
+    bool diverging;       // of a bar: its colours part in the middle of the scale
 };
 
 enum nx_marks {

@@ -35,6 +35,8 @@ const struct nx_figure_row nx_figures[] = {
     {"spans", "Similarity of the residual stream between layers", has_spans, false, nx_build_spans},
     {"loss", "Loss on the calibration text", has_loss, false, nx_build_loss},
     {"cost", "Cost of leaving one sublayer out", has_cost, false, nx_build_cost},
+    {"cost-map", "Cost in loss of leaving each layer out over training", has_trial, true,
+     nx_build_cost_map},
     {"proxies", "How well proxies rank the layers as costs do", has_trial, true, nx_build_proxies},
     {"told", "How early the cheapest at the end are told", has_trial, true, nx_build_told},
 };

@@ -40,6 +40,8 @@ enum tr_status nx_build_loss(struct nx_figure *figure, const struct nx_data *dat
                              struct tr_err *err);
 enum tr_status nx_build_cost(struct nx_figure *figure, const struct nx_data *data,
                              struct tr_err *err);
+enum tr_status nx_build_cost_map(struct nx_figure *figure, const struct nx_data *data,
+                                 struct tr_err *err);
 enum tr_status nx_build_proxies(struct nx_figure *figure, const struct nx_data *data,
                                 struct tr_err *err);
 enum tr_status nx_build_told(struct nx_figure *figure, const struct nx_data *data,

@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "colour.h"
 #include "svg_cells.h"
+#include "svg_marks.h"
 
 enum { SHADES = 128, ABSENT = SHADES }; // a 128th of the map is less than an eye can tell
 
@@ -47,7 +48,7 @@ static int64_t find_runs(struct run *runs, const struct nx_panel *panel,
 }
 
 static enum tr_status put_runs(struct tr_string *out, const struct run *runs, int64_t count,
-                               struct tr_err *err) {
+                               const struct nx_axis *bar, struct tr_err *err) {
     for (int64_t i = 0; i < count; i++) {
         if (i == 0 || runs[i].shade != runs[i - 1].shade) {
             TR_TRY(tr_string_format(out, err, "%s<path ", i ? "\"/>\n" : ""));
@@ -55,7 +56,7 @@ static enum tr_status put_runs(struct tr_string *out, const struct run *runs, in
                 TR_TRY(tr_string_format(out, err, "class=\"absent\" stroke=\"#ddd\" d=\""));
             else
                 TR_TRY(tr_string_format(out, err, "stroke=\"#%06x\" d=\"",
-                                        nx_sequential(runs[i].shade / (SHADES - 1.0))));
+                                        nx_shade(bar, runs[i].shade / (SHADES - 1.0))));
         }
         TR_TRY(tr_string_format(out, err, "M%lld %lldh%lld", (long long)runs[i].column,
                                 (long long)runs[i].row, (long long)runs[i].length));
@@ -76,7 +77,7 @@ enum tr_status nx_svg_cells(struct tr_string *out, const struct nx_panel *panel,
         "scale(%.6g %.6g) translate(0 .5)\">\n",
         box->x, box->y, box->width / (double)panel->columns, box->height / (double)panel->rows);
     if (status == TR_OK)
-        status = put_runs(out, runs, count, err);
+        status = put_runs(out, runs, count, bar, err);
     free(runs);
     return status == TR_OK ? tr_string_format(out, err, "</g>\n") : status;
 }

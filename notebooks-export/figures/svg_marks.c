@@ -113,12 +113,16 @@ out:
     return status;
 }
 
+uint32_t nx_shade(const struct nx_axis *bar, double place) {
+    return bar->diverging ? nx_diverging(place) : nx_sequential(place);
+}
+
 static enum tr_status paint_shade(struct tr_string *out, const struct nx_figure *figure,
                                   double shade, struct tr_err *err) {
     const struct nx_row row = {.paint = NX_BY_DEPTH, .shade = shade};
     if (figure->bar_is_depth)
         return nx_svg_paint(out, &row, err);
-    return tr_string_format(out, err, "stroke=\"#%06x\"", nx_sequential(shade));
+    return tr_string_format(out, err, "stroke=\"#%06x\"", nx_shade(&figure->bar, shade));
 }
 
 enum tr_status nx_svg_shades(struct tr_string *out, const struct nx_figure *figure,

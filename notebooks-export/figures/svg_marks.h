@@ -25,6 +25,8 @@ enum tr_status nx_svg_names(struct tr_string *out, const struct nx_panel *panel,
                             const struct nx_box *box, struct tr_err *err);
 
 // The colours of the bar.
+// The colour of a place on a bar of values.
+uint32_t nx_shade(const struct nx_axis *bar, double place);
 enum tr_status nx_svg_shades(struct tr_string *out, const struct nx_figure *figure,
                              const struct nx_box *box, struct tr_err *err);
 

@@ -22,7 +22,7 @@ from harness import check
 
 SVG = "{http://www.w3.org/2000/svg}"
 ALWAYS = ["agreement.svg", "heat-map.svg", "lines.svg", "ranks.svg"]
-FIGURES = "heat-map, lines, ranks, agreement, spans, loss, cost, proxies, told"
+FIGURES = "heat-map, lines, ranks, agreement, spans, loss, cost, cost-map, proxies, told"
 
 
 def texts(root):
@@ -48,7 +48,8 @@ class Cases:
         folder = self.root + "/sample-figures"
         check(ran.err == "wrote sample-figures\n" and not ran.out, ran)
         found = sorted(os.listdir(folder))
-        check(found == sorted(ALWAYS + ["loss.svg", "spans.svg"]), found)
+        more = ["cost-map.svg", "loss.svg", "proxies.svg", "spans.svg", "told.svg"]
+        check(found == sorted(ALWAYS + more), found)
         for name in found:
             root = ElementTree.parse(f"{folder}/{name}").getroot()
             check(root.tag == SVG + "svg" and root.get("width") == "252pt", name, root.attrib)

@@ -83,6 +83,9 @@ static void add_trial(struct nx_data *data) {
         trial->spearman[i] = i % 5 == 1 ? NAN : 1.0 - 0.01 * (double)(i % 200);
     for (int64_t i = 0; i < told; i++)
         trial->told[i] = (double)(i % 4) / 3.0;
+    ok(TR_NEW(&trial->loss, data->layers * data->checkpoints, "test", &err));
+    for (int64_t i = 0; i < data->layers * data->checkpoints; i++)
+        trial->loss[i] = i % 7 == 3 ? NAN : 0.5 - 0.01 * (double)(i % 80);
     trial->itself[0] = 0.9;
     trial->itself[1] = 1.0;
     trial->chance = 0.25;
@@ -149,6 +152,10 @@ static void test_trial(void **state) {
     assert_true(told.panels[1].values[0] == data.trial[TR_MLP].told[AN_TRIED * 4]);
     assert_true(told.panels[0].values[AN_TRIED * 4] == 0.9); // themselves
     assert_true(told.panels[1].values[(AN_TRIED + 1) * 4 + 3] == 0.25);
+    struct nx_figure map = build(&data, "cost-map");
+    assert_int_equal(map.count, 1);
+    assert_true(map.bar.diverging && map.bar.scale.high == 0.5 && map.bar.scale.low == -0.5);
+    nx_figure_free(&map);
     nx_figure_free(&proxies);
     nx_figure_free(&told);
     nx_data_free(&data);
