@@ -94,8 +94,9 @@ class Cases:
                 ("-o all.svg", 2, "all figures go into a folder, not a file all.svg; --figure "
                                   "writes one"),
                 ("-o file", 2, "the output file is no folder; --figure writes one file"),
-                ("-o none/figures", 3, "cannot create the folder none/figures: No such file or "
-                                       "directory")):
+                ("-o none/figures", 2, "--output none/figures: there is no such folder\n"
+                                       "Try `trace-export --help' or `trace-export --usage' for "
+                                       "more information.")):
             before = sorted(os.listdir(self.root))
             ran = self.export(*arguments.split()).expect(code)
             check(ran.err == f"trace-export: {sentence}\n", sentence, "expected in", ran)
