@@ -82,7 +82,8 @@ class Copies:
         part = opened(path, "h5netcdf")
         expected = self.whole.sel(layer=[0, 2], module=["mlp"])
         assert {name for name in part.data_vars if part[name].dims != ("checkpoint",)} == {
-            "importance", "importance_seq", "nll", "text", "ids_digest"}, part
+            "importance", "importance_seq", "nll", "text", "ids_digest",
+            *({"set_name", "set_drop"} & set(self.whole.data_vars))}, part
         for name, values in part.data_vars.items():
             xarray.testing.assert_identical(values, expected[name])
         said = run(self.info, path, code=3)

@@ -196,19 +196,24 @@ static void compare_row(const struct tr_trace *a, int64_t row_a, const struct tr
     if (tr_trace_row(a, row_a, &left, &err) != TR_OK ||
         tr_trace_row(b, row_b, &right, &err) != TR_OK)
         fail(err.text);
-    for (int id = 0; id < TR_VARIABLES; id++)
-        if (!same_values(&left, &right, id, &tr_trace_info(a)->layout))
+    const struct tr_layout *layout = &tr_trace_info(a)->layout;
+    for (enum tr_variable_id id = 0; id < TR_VARIABLES; id++)
+        if (tr_variable_present(id, layout) && !same_values(&left, &right, (int)id, layout))
             differ(tr_trace_string(a, TR_V_NAME, row_a), tr_variables[id].name, "differs");
     tr_row_free(&left);
     tr_row_free(&right);
 }
 
+// A may lack costs and sets, which can be added to its rows.
+static bool same_additions(const struct tr_layout *a, const struct tr_layout *b) {
+    bool same_costs = a->cost_sequences == b->cost_sequences && a->cost_batch == b->cost_batch;
+    return (!a->cost_sequences || same_costs) && (!a->drop_sets || a->drop_sets == b->drop_sets);
+}
+
 static bool same_layout(const struct tr_layout *a, const struct tr_layout *b) {
     return a->layers == b->layers && a->sequences == b->sequences && a->seq_len == b->seq_len &&
            a->nll == b->nll && a->per_token == b->per_token && a->span_tokens == b->span_tokens &&
-           a->probes == b->probes && a->channels == b->channels &&
-           a->cost_sequences == b->cost_sequences && a->cost_batch == b->cost_batch &&
-           a->drop_sets == b->drop_sets;
+           a->probes == b->probes && a->channels == b->channels && same_additions(a, b);
 }
 
 static void compare_rows(const struct tr_trace *a, const struct tr_trace *b) {

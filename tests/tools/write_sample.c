@@ -40,7 +40,7 @@ int main(int argc, char **argv) {
                                .span_tokens = number[3] <= 64 ? number[2] * number[3] / 4 : 0,
                                .probes = 4,
                                .channels = 6};
-    if (number[3] <= 64) {
+    if (number[3] > 8 && number[3] <= 64) { // shorter rows are as those of schema 1.0
         layout.cost_batch = (layout.sequences + 1) / 2;
         layout.cost_sequences = layout.cost_batch;
         layout.drop_sets = 3;
