@@ -24,6 +24,14 @@
 enum tr_status tr_store_commit(const char *out_path, const struct tr_run_info *info,
                                const struct tr_row *row, struct tr_err *err);
 
+// What was added to a row after it was traced, or with it: costs of single removals and of named
+// sets. A row has them when a value of theirs is finite.
+struct tr_additions {
+    bool costs, sets;
+};
+enum tr_status tr_trace_additions(const struct tr_trace *trace, int64_t row,
+                                  struct tr_additions *additions, struct tr_err *err);
+
 // Fills a row of `layout` (tr_row_new) with the committed one of that name, from its part or from
 // out_path; what the file lacks stays missing. TR_EFORMAT when there is none. Any rank.
 enum tr_status tr_store_row(const char *out_path, const char *name, const struct tr_layout *layout,

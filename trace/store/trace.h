@@ -40,14 +40,6 @@ const char *tr_trace_string(const struct tr_trace *trace, enum tr_variable_id id
 enum tr_status tr_trace_row(const struct tr_trace *trace, int64_t index, struct tr_row *row,
                             struct tr_err *err);
 
-// What was added to a row after it was traced, or with it: costs of single removals and of named
-// sets. A row has them when a value of theirs is finite.
-struct tr_additions {
-    bool costs, sets;
-};
-enum tr_status tr_trace_additions(const struct tr_trace *trace, int64_t row,
-                                  struct tr_additions *additions, struct tr_err *err);
-
 // What the row's digest is (row_digest.h), "" where the file has none; borrowed.
 const char *tr_trace_digest(const struct tr_trace *trace, int64_t row);
 
