@@ -17,7 +17,7 @@ LAUNCHER_SETTINGS = ("OMPI_MCA_hwloc_base_binding_policy", "OMPI_MCA_rmaps_base_
 
 
 # On one micro-batch of two rows: candidates are split, too.
-COSTS = ("--cost", "attn,block", "--cost-samples", "2")
+COSTS = ("--cost", "mlp", "--cost-samples", "2")
 SETS = "half: attn:1,3 mlp:0,2\nblocks: block:1,2\nnothing:\n"
 
 
