@@ -2,13 +2,31 @@
 // What named sets cost, beside what the single costs of their sublayers add up to.
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
+#include "base/printable.h"
 #include "sparkline.h"
 #include "writer.h"
 
 enum { NAME_WIDTH = 20 };
 
 static const char *const cost_names[AN_COSTS] = {"loss", "KL"};
+
+// A name out of a file, cut to the column between characters and filled up with spaces.
+static enum tr_status write_name(struct an_writer *w, const char *name, struct tr_err *err) {
+    size_t start = w->out->size, end = start;
+    int columns = 0;
+    TR_TRY(tr_string_append(w->out, name, strlen(name), err));
+    w->out->size = start + tr_printable(w->out->data + start, w->out->size - start, "");
+    for (; end < w->out->size; end++) {
+        bool begins = (w->out->data[end] & 0xc0) != 0x80; // no UTF-8 continuation byte
+        if (begins && columns == NAME_WIDTH)
+            break;
+        columns += begins;
+    }
+    w->out->size = end;
+    return tr_string_format(w->out, err, "%*s", NAME_WIDTH - columns, "");
+}
 
 static enum tr_status write_row(struct an_writer *w, const struct an_set_costs *costs, int cost,
                                 struct tr_err *err) {
@@ -20,8 +38,8 @@ static enum tr_status write_row(struct an_writer *w, const struct an_set_costs *
                                 .width = w->style.width - 71};
     const double cells[] = {last->cost[cost].value, last->cost[cost].low, last->cost[cost].high,
                             last->sum[cost]};
-    TR_TRY(tr_string_format(w->out, err, "%-*.*s %4s", NAME_WIDTH, NAME_WIDTH,
-                            cost ? "" : costs->name, cost_names[cost]));
+    TR_TRY(write_name(w, cost ? "" : costs->name, err));
+    TR_TRY(tr_string_format(w->out, err, " %4s", cost_names[cost]));
     for (size_t i = 0; i < sizeof cells / sizeof *cells; i++)
         TR_TRY(an_write_cell(w, cells[i], err));
     TR_TRY(tr_string_format(w->out, err, "  "));

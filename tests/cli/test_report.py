@@ -152,10 +152,11 @@ class Cases:
 
     def sets_add_up(self):
         """demo's seven lowest attention layers cost 0.28 nats one by one and 0.44 together."""
-        with open(self.folder + "/sets.txt", "w", encoding="ascii") as file:
-            file.write("seven lowest: attn:0,1,2,4,5,6,7\nnothing:\n")
+        with open(self.folder + "/sets.txt", "w", encoding="utf-8") as file:
+            file.write("seven lowest: attn:0,1,2,4,5,6,7\nnothing:\n"
+                       "\x1b]0;" + 28 * "\u00fc" + ": attn:0\n")
         out = self.trace("demo", "sets.h5", 6418, "--cost", "attn", "--drop-sets", "sets.txt")
-        seven, nothing = self.json(out, "--module", "attn")["sets"]
+        seven, nothing, _ = self.json(out, "--module", "attn")["sets"]
         last, zero = seven["checkpoints"][-1], nothing["checkpoints"][-1]
         check(seven["name"] == "seven lowest" and seven["drop"] == "attn:0,1,2,4,5,6,7", seven)
         check(abs(last["loss"]["value"] - 0.442) < 1e-3, last)
@@ -164,6 +165,8 @@ class Cases:
         check(zero["loss"]["value"] == zero["kl"]["value"] == 0 and zero["agree"] == 1, zero)
         report = " ".join(self.analyze(out, "--module", "attn").out.split())
         check("Together they cost more in loss than one by one, by 0.159 [" in report, report)
+        check("\x1b" not in report, "a name reaches the terminal as it is")
+        check(" ?]0;" + 16 * "\u00fc" + " loss " in report, "a name is cut in a character", report)
 
     def made_up_costs(self):
         """The proxy is right; wrong for layers 2 and 5; right from the middle of training on."""

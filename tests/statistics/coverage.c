@@ -10,68 +10,32 @@
 // most skewed layers of traced series. "even" sequences have 1,024 tokens, of which up to a
 // sixteenth may be lost, and one in a hundred means is missing; "ragged" ones have 256 to 2,048,
 // and longer ones are more important.
+#include <limits.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "coverage_table.h"
 #include "statistics/bootstrap.h"
 #include "statistics/concordance.h"
 #include "statistics/consistent.h"
 #include "statistics/interval.h"
-#include "statistics/random.h"
 #include "statistics/trend.h"
 
-enum {
-    FULL = 1000,
-    RESAMPLES = 2000,
-    RELABELLINGS = 199,
-    LENGTHS = 4,
-    EVEN = 2,
-    BURST = 32,
-    JUDGED = 20
-};
+enum { RESAMPLES = 2000, RELABELLINGS = 199, LENGTHS = 4, EVEN = 2, BURST = 32, JUDGED = 20 };
 #define EFFECT 0.3   // standard deviation of the log of a sequence's effect
 #define SHARED 0.7   // its correlation between units
 #define MEMORY 0.9   // its correlation between neighbouring checkpoints
 #define LENGTHEN 0.1 // by which the log effect grows from one length to the next
 static const uint32_t lengths[LENGTHS] = {256, 512, 1024, 2048};
 
-static int simulations = FULL, failures;
-static struct an_random random_state;
-
-static void must(enum tr_status status, const struct tr_err *err) {
-    if (status == TR_OK)
-        return;
-    fprintf(stderr, "coverage: %s\n", err->text);
-    exit(3);
-}
-
 static void *room(int64_t count, size_t size) {
     void *memory;
     struct tr_err err;
     must(tr_alloc(&memory, (uint64_t)count, size, "a simulation", &err), &err);
     return memory;
-}
-
-// ---- the table -------------------------------------------------------------------------------
-
-// One line: how often something happened, in percent, and the range it must be in; a range of 0 ...
-// 100 asks nothing.
-static void line(const char *what, const char *where, double happened, double of, double least,
-                 double most) {
-    double share = 100.0 * happened / of;
-    double slack = 300.0 * sqrt(0.05 * 0.95) * (1.0 / sqrt(simulations) - 1.0 / sqrt(FULL));
-    bool asked = least > 0.0 || most < 100.0;
-    bool good = share >= least - fmax(slack, 0.0) && share <= most + fmax(slack, 0.0);
-    failures += !good;
-    printf("| %s | %s | %.1f | ", what, where, share);
-    if (asked)
-        printf("%g-%g | %s |\n", least, most, good ? "yes" : "**no**");
-    else
-        printf("| |\n");
-    fflush(stdout);
 }
 
 // ---- panels ----------------------------------------------------------------------------------
@@ -411,15 +375,10 @@ int main(int argc, char **argv) {
     static const double memories[] = {0.0, 0.2, 0.4, 0.6, 0.7, 0.8, 0.9};
     static const int64_t shapes[][2] = {{154, 8}, {154, 32}, {154, 80},
                                         {60, 12}, {48, 24},  {30, 24}};
-    uint64_t seed = 20240607;
-    if (argc > 1)
-        simulations = atoi(argv[1]);
-    if (argc > 2)
-        seed = strtoull(argv[2], NULL, 10);
-    an_random_seed(&random_state, seed);
-    printf("%d simulations, seed %llu, %s, %d resamples\n\n"
-           "| what | where | %% | asked | met |\n|---|---|---|---|---|\n",
-           simulations, (unsigned long long)seed, AN_GENERATOR, RESAMPLES);
+    char more[40];
+    snprintf(more, sizeof more, ", %d resamples", RESAMPLES);
+    coverage_arguments(argc, argv, 20240607, INT_MAX);
+    coverage_head(more);
     report_intervals(16, false, true);
     report_intervals(64, false, true);
     report_intervals(256, false, true);
@@ -440,5 +399,5 @@ int main(int argc, char **argv) {
         report_trends(154, memories[i], 0.0);
         report_trends(154, memories[i], 2.0);
     }
-    return failures > 0;
+    return coverage_status();
 }

@@ -14,42 +14,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "coverage_table.h"
 #include "statistics/correlation.h"
 #include "statistics/cross_fit.h"
 #include "statistics/order.h"
 #include "statistics/quantile.h"
-#include "statistics/random.h"
 #include "statistics/sure_order.h"
 
-enum { FULL = 1000, MOST_UNITS = 60, MOST_ROWS = 64, RESAMPLES = 200 };
+enum { MOST_UNITS = 60, MOST_ROWS = 64, RESAMPLES = 200 };
 enum kind { SAME, NEAR, UNRELATED, TIED, KINDS };
 static const char *const kinds[KINDS] = {"same order", "nearly the same", "unrelated", "ties"};
 
-static int simulations = FULL, failures;
 static int64_t units = 12, count = 3; // sublayers, and how many of them are the cheapest
-static struct an_random random_state;
-
-static void must(enum tr_status status, const struct tr_err *err) {
-    if (status == TR_OK)
-        return;
-    fprintf(stderr, "coverage_cost: %s\n", err->text);
-    exit(3);
-}
-
-// One line: how often something happened, in percent, and the range it must be in; a range of 0 ...
-// 100 asks nothing.
-static void line(const char *what, const char *where, double share, double least, double most) {
-    double slack = 300.0 * sqrt(0.05 * 0.95) * (1.0 / sqrt(simulations) - 1.0 / sqrt(FULL));
-    bool asked = least > 0.0 || most < 100.0;
-    bool good = share >= least - fmax(slack, 0.0) && share <= most + fmax(slack, 0.0);
-    failures += !good;
-    printf("| %s | %s | %.1f | ", what, where, share);
-    if (asked)
-        printf("%g-%g | %s |\n", least, most, good ? "yes" : "**no**");
-    else
-        printf("| |\n");
-    fflush(stdout);
-}
 
 // ---- rows ------------------------------------------------------------------------------------
 
@@ -207,25 +183,24 @@ static void count_agreement(struct counted *counted, const struct simulated *s) 
 
 static void report(struct counted *counted, enum kind kind, int64_t rows) {
     char where[64];
-    double of = 0.01 * simulations;
+    double of = simulations;
     snprintf(where, sizeof where, "%s, %lld of %lld, %lld rows", kinds[kind], (long long)count,
              (long long)units, (long long)rows);
     double missed = counted->below + counted->above;
-    line("held-out regret, two-sided 95 %", where, 100.0 - missed / of, 93.0, 100.0);
-    line("... of those whose sets differ in some fold", where,
-         100.0 - 100.0 * missed / counted->differ, simulations < FULL ? 0.0 : 93.0,
-         simulations < FULL ? 100.0 : 97.0);
-    line("... truth below the interval", where, counted->below / of, 0.0, 100.0);
-    line("... truth above the interval", where, counted->above / of, 0.0, 100.0);
-    line("... with sets that differ in some fold", where, counted->differ / of, 0.0, 100.0);
-    line("Spearman's correlation, by sure pairs", where, counted->spearman / of, 93.0, 100.0);
-    line("... length times 100", where, counted->spearman_length / of, 0.0, 100.0);
-    line("... percentiles of resamples instead", where, counted->percentile / of, 0.0, 100.0);
-    line("Kendall's tau, by sure pairs", where, counted->tau / of, 93.0, 100.0);
-    line("... length times 100", where, counted->tau_length / of, 0.0, 100.0);
-    line("misjudged by a quarter's places, and are not", where, counted->named / of / (double)units,
+    line("held-out regret, two-sided 95 %", where, of - missed, of, 93.0, 100.0);
+    line("... of those whose sets differ in some fold", where, counted->differ - missed,
+         counted->differ, simulations < FULL ? 0.0 : 93.0, simulations < FULL ? 100.0 : 97.0);
+    line("... truth below the interval", where, counted->below, of, 0.0, 100.0);
+    line("... truth above the interval", where, counted->above, of, 0.0, 100.0);
+    line("... with sets that differ in some fold", where, counted->differ, of, 0.0, 100.0);
+    line("Spearman's correlation, by sure pairs", where, counted->spearman, of, 93.0, 100.0);
+    line("... length times 100", where, counted->spearman_length, of, 0.0, 100.0);
+    line("... percentiles of resamples instead", where, counted->percentile, of, 0.0, 100.0);
+    line("Kendall's tau, by sure pairs", where, counted->tau, of, 93.0, 100.0);
+    line("... length times 100", where, counted->tau_length, of, 0.0, 100.0);
+    line("misjudged by a quarter's places, and are not", where, counted->named, of * (double)units,
          0.0, 5.0);
-    line("share of the cheapest, by sure pairs", where, counted->found / of, 93.0, 100.0);
+    line("share of the cheapest, by sure pairs", where, counted->found, of, 93.0, 100.0);
 }
 
 static void simulate(enum kind kind, int64_t rows) {
@@ -242,15 +217,8 @@ static void simulate(enum kind kind, int64_t rows) {
 }
 
 int main(int argc, char **argv) {
-    uint64_t seed = 20261130;
-    if (argc > 1)
-        simulations = atoi(argv[1]) < FULL ? atoi(argv[1]) : FULL;
-    if (argc > 2)
-        seed = strtoull(argv[2], NULL, 10);
-    an_random_seed(&random_state, seed);
-    printf("%d simulations, seed %llu, %s\n\n| what | where | %% | asked | met |\n"
-           "|---|---|---|---|---|\n",
-           simulations, (unsigned long long)seed, AN_GENERATOR);
+    coverage_arguments(argc, argv, 20261130, FULL);
+    coverage_head("");
     for (enum kind kind = 0; kind < KINDS; kind++)
         for (int64_t rows = 16; rows <= MOST_ROWS; rows *= 2)
             simulate(kind, rows);
@@ -258,5 +226,5 @@ int main(int argc, char **argv) {
     count = MOST_UNITS / 4;
     for (enum kind kind = 0; kind < KINDS; kind++)
         simulate(kind, 16);
-    return failures > 0;
+    return coverage_status();
 }

@@ -116,6 +116,19 @@ static void the_wave_follows_the_memory(void **state) {
     demo_job_close(&demo);
 }
 
+// Fewer sequences than a micro-batch are one wave, also where even that is too much.
+static void the_wave_ends_with_the_text(void **state) {
+    (void)state;
+    struct tr_run_settings settings = demo_settings(1);
+    struct demo_job demo;
+    settings.samples = 1;
+    demo_job_open(&demo, &settings, NULL);
+    assert_true(demo.job.micro_batch > 1);
+    assert_int_equal(wave_within(&demo.job, demo.kn, 0, 0), 1);
+    assert_int_equal(wave_within(&demo.job, demo.kn, 1, 1), 1);
+    demo_job_close(&demo);
+}
+
 static void open_on_device(struct demo_job *demo) {
     struct tr_run_settings settings = demo_settings(1);
     struct kn_backend *kn = fake_device_open(FAKE_LATE_ALL);
@@ -204,6 +217,7 @@ int main(void) {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(waves_give_the_same_bits),
         cmocka_unit_test(the_wave_follows_the_memory),
+        cmocka_unit_test(the_wave_ends_with_the_text),
         cmocka_unit_test(the_wave_follows_the_device),
         cmocka_unit_test(the_slabs_follow_the_host),
         cmocka_unit_test(the_plan_counts_spans),

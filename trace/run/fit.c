@@ -68,17 +68,20 @@ struct tr_fit tr_fit_least(const struct tr_job *job) {
                            .cost_batches = costs};
 }
 
-// The most that *value_p, a member of the fit, can be between `low`, which has to do, and `high`.
+// The most steps that *value_p, a member of the fit, can be long between `low`, which have to do,
+// and `high`.
 static void enlarge(const struct tr_job *job, const struct kn_backend *kn, struct tr_fit *fit,
-                    int64_t *value_p, int64_t low, int64_t high, struct tr_rank_bytes memory) {
+                    int64_t *value_p, int64_t step, int64_t low, int64_t high,
+                    struct tr_rank_bytes memory) {
     while (low < high) {
-        *value_p = high - (high - low) / 2;
+        int64_t middle = high - (high - low) / 2;
+        *value_p = middle * step;
         if (fits(job, kn, fit, memory))
-            low = *value_p;
+            low = middle;
         else
-            high = *value_p - 1;
+            high = middle - 1;
     }
-    *value_p = low;
+    *value_p = low * step;
 }
 
 static struct tr_rank_bytes half_of(struct tr_rank_bytes memory) {
@@ -90,26 +93,17 @@ static struct tr_rank_bytes half_of(struct tr_rank_bytes memory) {
 static void fit_candidates(const struct tr_job *job, const struct kn_backend *kn,
                            struct tr_fit *fit, struct tr_rank_bytes memory) {
     if (job->cost.count)
-        enlarge(job, kn, fit, &fit->cost_candidates, 1, job->cost.count, half_of(memory));
+        enlarge(job, kn, fit, &fit->cost_candidates, 1, 1, job->cost.count, half_of(memory));
 }
 
+// In micro-batches, so that it ends where one does, but for a wave of all sequences.
 static void fit_wave(const struct tr_job *job, const struct kn_backend *kn, struct tr_fit *fit,
                      struct tr_rank_bytes memory) {
-    int64_t batches = 1, least = fit->wave;
-    fit->wave = job->calibration.sequences;
-    if (fits(job, kn, fit, memory))
+    int64_t all = job->calibration.sequences;
+    fit->wave = all;
+    if (fits(job, kn, fit, memory) || all <= job->micro_batch)
         return;
-    // In micro-batches, so that it ends where one does.
-    for (int64_t low = 1, high = job->micro_batches - 1; low < high;) {
-        batches = high - (high - low) / 2;
-        fit->wave = batches * job->micro_batch;
-        if (fits(job, kn, fit, memory))
-            low = batches;
-        else
-            high = batches - 1;
-        batches = low;
-    }
-    fit->wave = batches * job->micro_batch < least ? least : batches * job->micro_batch;
+    enlarge(job, kn, fit, &fit->wave, job->micro_batch, 1, job->micro_batches - 1, memory);
 }
 
 static void fit_cost_batches(const struct tr_job *job, const struct kn_backend *kn,
@@ -118,8 +112,8 @@ static void fit_cost_batches(const struct tr_job *job, const struct kn_backend *
     most = most < job->cost.batches ? most : job->cost.batches;
     if (!job->cost.count)
         return;
-    enlarge(job, kn, fit, &fit->cost_candidates, fit->cost_candidates, job->cost.count, memory);
-    enlarge(job, kn, fit, &fit->cost_batches, 1, most, memory);
+    enlarge(job, kn, fit, &fit->cost_candidates, 1, fit->cost_candidates, job->cost.count, memory);
+    enlarge(job, kn, fit, &fit->cost_batches, 1, 1, most, memory);
 }
 
 struct tr_fit tr_fit_make(const struct tr_job *job, const struct kn_backend *kn,
@@ -132,6 +126,6 @@ struct tr_fit tr_fit_make(const struct tr_job *job, const struct kn_backend *kn,
     fit_candidates(job, kn, &fit, memory);
     fit_wave(job, kn, &fit, memory);
     fit_cost_batches(job, kn, &fit, memory);
-    enlarge(job, kn, &fit, &fit.slabs, least, most > least ? most : least, memory);
+    enlarge(job, kn, &fit, &fit.slabs, 1, least, most > least ? most : least, memory);
     return fit;
 }
