@@ -157,7 +157,8 @@ static void test_full_disk(void **state) {
         bool ok = sample_commit(out, &info, 1, 1, &err) == TR_EIO &&
                   strstr(err.text, " failed: File too large") && files_in(parts) == 0 &&
                   sample_commit(out, &info, 2, 2, &err) == TR_EIO &&
-                  strstr(err.text, "files can be neither read nor written any more");
+                  strstr(err.text, "files can be neither read nor written any more: one could not "
+                                   "be closed, for it could not be written: File too large");
         exit(ok ? 0 : 1); // through the exit handlers
     }
     int how;

@@ -9,9 +9,12 @@
 
 #include "zstd_filter.h"
 
+enum { TR_CAUSE_MAX = 256 };
+
 static struct {
     pthread_mutex_t lock;
     bool ready, broken, started;
+    char cause[TR_CAUSE_MAX]; // what the system said last of a call that failed, or empty
     hid_t string_type;
 } library = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -59,11 +62,12 @@ enum tr_status tr_hdf5_usable(struct tr_err *err) {
         return TR_OK;
     return tr_fail(err, TR_EIO,
                    "files can be neither read nor written any more: one could not be "
-                   "closed, for it could not be written");
+                   "closed, for it could not be written%s%s",
+                   *library.cause ? ": " : "", library.cause);
 }
 
 struct cause {
-    char text[256];
+    char text[TR_CAUSE_MAX];
     bool from_system;
 };
 
@@ -89,6 +93,8 @@ enum tr_status tr_hdf5_fail(struct tr_err *err, enum tr_status code, const char 
     va_start(arguments, format);
     vsnprintf(sentence, sizeof sentence, format, arguments);
     va_end(arguments);
+    if (cause.from_system)
+        strcpy(library.cause, cause.text);
     return tr_fail(err, cause.from_system ? TR_EIO : code, "%s: %s", sentence, cause.text);
 }
 
