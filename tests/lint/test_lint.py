@@ -138,7 +138,7 @@ def libraries(_):
 # The exporter writes to stdout when that is the file it was given; a rank whose connection is broken
 # ends all ranks, for nobody could be told; a child process that tried a file has to end; an
 # invariant that is broken ends a debug build.
-MAY_SPEAK = {"notebooks-export/export.c", "mpi/dist_mpi.c", "mpi/dist_serial.c",
+MAY_SPEAK = {"notebooks-export/export.c", "mpi/dist.c", "mpi/dist_alone.c",
              "trace/store/try_apart.c", "base/assert.c"}
 # A list of rows for a macro of the file that includes it.
 NO_HEADERS = {"trace/model/families/list.h"}
