@@ -40,6 +40,10 @@ int64_t an_default_count(int64_t units);
 
 extern const char *const an_aggregate_names[AN_AGGREGATES]; // "mean", "worst", "last"
 
+// With fewer rows of text intervals are wide and what they cover is not what they promise
+// (tests/statistics/coverage.md): it is said.
+enum { AN_ROWS_LEAST = 32 };
+
 struct an_settings {
     bool wanted[AN_GROUPS];
     enum an_by by;     // what is ranked by: "importance" below stands for it
