@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "analysis/noise_floor.h"
 #include "base/alloc.h"
 #include "writer.h"
 
@@ -82,6 +83,21 @@ static enum tr_status write_legend(struct an_writer *w, struct tr_err *err) {
     return TR_OK;
 }
 
+// What the marks of divergences mean.
+static enum tr_status write_floor(struct an_writer *w, struct tr_err *err) {
+    if (!w->marked)
+        return TR_OK;
+    TR_TRY(an_page_gap(&w->page, err));
+    TR_TRY(tr_string_format(w->text, err,
+                            "~: a divergence below %.2g nats, which may be rounding alone: the "
+                            "products were of %s operands, and on the larger of two series that "
+                            "moved the output of an unchanged model by that much. The floor is "
+                            "that measurement, not one of this store (docs/cost.md); --dtype f32 "
+                            "has none.",
+                            w->floor, w->result->series.dtype));
+    return an_page_paragraph(&w->page, 0, err);
+}
+
 // Whether there is anything to say in a section.
 static bool has(const struct an_writer *w, int section) {
     bool costs = w->result->sets > 0;
@@ -100,8 +116,12 @@ static enum tr_status write_more(struct an_writer *w, struct tr_err *err) {
             TR_TRY(tr_string_format(w->text, err, "%s%s",
                                     said++ ? "," : "There is more: --full, or of it --sections ",
                                     an_section_names[section]));
-    TR_TRY(tr_string_format(w->text, err, "%s" DOCUMENTS, said ? ". " : ""));
     TR_TRY(an_page_gap(&w->page, err));
+    if (said) {
+        TR_TRY(tr_string_format(w->text, err, "."));
+        TR_TRY(an_page_paragraph(&w->page, 0, err));
+    }
+    TR_TRY(tr_string_format(w->text, err, DOCUMENTS));
     return an_page_paragraph(&w->page, 0, err);
 }
 
@@ -122,6 +142,7 @@ static enum tr_status write_all(struct an_writer *w, struct tr_err *err) {
     if (w->comparison && an_is_wanted(w, AN_SECTION_RUNS))
         TR_TRY(an_write_runs(w, err));
     TR_TRY(write_legend(w, err));
+    TR_TRY(write_floor(w, err));
     return write_more(w, err);
 }
 
@@ -136,6 +157,7 @@ enum tr_status an_report_write(const struct an_result *result,
                           .second = second,
                           .how = how,
                           .style = how->style,
+                          .floor = an_noise_floor(result->series.dtype),
                           .page = {.out = out, .format = how->format, .width = how->style.width},
                           .out = out};
     w.text = &w.page.text;

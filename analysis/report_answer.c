@@ -163,6 +163,20 @@ static enum tr_status add_costs(struct an_writer *w, struct tr_err *err) {
     return tr_string_format(w->text, err, ".");
 }
 
+// Where it is ranked by a divergence: those of the set that rounding alone may have told apart.
+static enum tr_status add_noise(struct an_writer *w, struct tr_err *err) {
+    int64_t below = 0;
+    if (w->result->settings.by != AN_BY_COST_KL || is_all(w))
+        return TR_OK;
+    for (int64_t i = 0; i < w->group->count; i++)
+        below += w->group->unit[set_of(w, AN_MEAN)->choice.order[i]].by[AN_MEAN].value < w->floor;
+    return below == 0 ? TR_OK
+                      : tr_string_format(w->text, err,
+                                         " %lld of them cost less than %.2g nats, below which "
+                                         "rounding in %s may decide.",
+                                         (long long)below, w->floor, w->result->series.dtype);
+}
+
 // ---- all -------------------------------------------------------------------------------------
 
 static enum tr_status write_rule(struct an_writer *w, struct tr_err *err) {
@@ -204,6 +218,7 @@ static enum tr_status write_group(struct an_writer *w, enum an_group group, stru
             TR_TRY(tr_string_format(w->text, err, "."));
         }
         TR_TRY(add_costs(w, err));
+        TR_TRY(add_noise(w, err));
     }
     TR_TRY(an_write_paragraph(w, err));
     return w->group->below < 0 ? TR_OK : an_write_below(w, err);

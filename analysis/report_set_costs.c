@@ -42,7 +42,7 @@ static enum tr_status write_row(struct an_writer *w, const struct an_set_costs *
     TR_TRY(write_name(w, cost ? "" : costs->name, err));
     TR_TRY(an_page_cell(&w->page, cost_names[cost], err));
     for (size_t i = 0; i < sizeof cells / sizeof *cells; i++)
-        TR_TRY(an_cell_number(w, cells[i], err));
+        TR_TRY(cost ? an_cell_divergence(w, cells[i], err) : an_cell_number(w, cells[i], err));
     return w->result->series.checkpoints > 1 ? an_cell_line(w, &line, err) : TR_OK;
 }
 

@@ -75,7 +75,9 @@ static enum tr_status write_row(struct an_writer *w, int64_t u, int columns, str
     TR_TRY(an_cell_layer(w, (int)unit->module, unit->layer, w->group->group == AN_JOINT, err));
     for (int column = MEAN; column <= BELOW; column++)
         if (columns & 1 << column)
-            TR_TRY(an_cell_number(w, cells[column], err));
+            TR_TRY(w->result->settings.by == AN_BY_COST_KL
+                       ? an_cell_divergence(w, cells[column], err)
+                       : an_cell_number(w, cells[column], err));
     if (columns & 1 << RANK)
         TR_TRY(an_cell(w, err, "%.1f", unit->mean_rank));
     if (columns & 1 << SHARE)

@@ -183,7 +183,8 @@ static enum tr_status add_misjudged(struct an_writer *w, int64_t at, int proxy, 
                             an_plural(llabs(shift))));
     for (int k = 0; k < AN_COSTS; k++) {
         TR_TRY(tr_string_format(w->text, err, "%s%s ", k ? ", " : " (", cost_names[k]));
-        TR_TRY(an_add_estimate(w, &cost[k], err));
+        TR_TRY(k == BY_KL - 1 ? an_add_divergence(w, &cost[k], err)
+                              : an_add_estimate(w, &cost[k], err));
     }
     return tr_string_append(w->text, ")", 1, err);
 }

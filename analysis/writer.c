@@ -79,6 +79,18 @@ enum tr_status an_cell_number(struct an_writer *w, double value, struct tr_err *
     return isnan(value) ? an_page_cell(&w->page, "-", err) : an_cell(w, err, "%.3g", value);
 }
 
+// The mark of a divergence that may be rounding alone.
+static const char *mark_of(struct an_writer *w, double value) {
+    bool marked = fabs(value) < w->floor;
+    w->marked |= marked;
+    return marked ? "~" : "";
+}
+
+enum tr_status an_cell_divergence(struct an_writer *w, double value, struct tr_err *err) {
+    return isnan(value) ? an_page_cell(&w->page, "-", err)
+                        : an_cell(w, err, "%.3g%s", value, mark_of(w, value));
+}
+
 enum tr_status an_cell_layer(struct an_writer *w, int module, int64_t layer, bool joint,
                              struct tr_err *err) {
     return an_cell(w, err, "%s%s%lld", joint ? tr_module_names[module] : "", joint ? " " : "",
@@ -101,6 +113,15 @@ enum tr_status an_add_estimate(struct an_writer *w, const struct an_estimate *es
         return tr_string_format(w->text, err, "%.3g (no interval)", estimate->value);
     return tr_string_format(w->text, err, "%.3g [%.3g, %.3g]", estimate->value, estimate->low,
                             estimate->high);
+}
+
+enum tr_status an_add_divergence(struct an_writer *w, const struct an_estimate *estimate,
+                                 struct tr_err *err) {
+    const char *mark = mark_of(w, estimate->value);
+    if (!*mark || isnan(estimate->low))
+        return an_add_estimate(w, estimate, err);
+    return tr_string_format(w->text, err, "%.3g%s [%.3g, %.3g]", estimate->value, mark,
+                            estimate->low, estimate->high);
 }
 
 static int compare_units(const void *a, const void *b) {

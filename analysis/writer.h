@@ -22,6 +22,8 @@ struct an_writer {
     struct tr_string legend; // what words mean, a line each
     struct tr_string cell;   // room for one
     int64_t *list;           // room for numbers of units
+    double floor;            // an_noise_floor of the store
+    bool marked;             // a divergence below it was printed
 };
 
 // The parts of the whole report.
@@ -64,6 +66,8 @@ enum tr_status an_end_legend(struct an_writer *w, struct tr_err *err);
 enum tr_status an_cell(struct an_writer *w, struct tr_err *err, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 enum tr_status an_cell_number(struct an_writer *w, double value, struct tr_err *err);
+// A divergence, with a mark where it is below the noise floor.
+enum tr_status an_cell_divergence(struct an_writer *w, double value, struct tr_err *err);
 enum tr_status an_cell_layer(struct an_writer *w, int module, int64_t layer, bool joint,
                              struct tr_err *err);
 enum tr_status an_cell_line(struct an_writer *w, const struct an_sparkline *line,
@@ -72,6 +76,9 @@ enum tr_status an_cell_line(struct an_writer *w, const struct an_sparkline *line
 // To the paragraph: "0.01 [0.009, 0.011]", "0.01 (no interval)" or "unknown".
 enum tr_status an_add_estimate(struct an_writer *w, const struct an_estimate *estimate,
                                struct tr_err *err);
+// The same of a divergence, marked behind its value.
+enum tr_status an_add_divergence(struct an_writer *w, const struct an_estimate *estimate,
+                                 struct tr_err *err);
 // To the paragraph: the units w->list[0, count) of the group, as "layers 0, 1 and 2" or, in the
 // joint ranking, "attn 0, 1 and 2, mlp 4". Sorts them.
 enum tr_status an_add_units(struct an_writer *w, int64_t count, struct tr_err *err);

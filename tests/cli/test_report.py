@@ -301,6 +301,35 @@ class Cases:
             check(early["high"] < 0.7 if kind == "late" else early["low"] > 0.5, kind, early)
             check("This is one run of training" in report, report)
 
+    def noise(self):
+        """Divergences that rounding may have made are marked where products were of bf16 or f16, by
+        the largest floor that was measured in that type; of f32 none is."""
+        measured = {}
+        with open(self.sources + "/tests/bench/results/nvidia-h200-costs-series.csv",
+                  encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                measured.setdefault(row["dtype"], []).append(float(row["divergence_floor"]))
+        for dtype, floors in measured.items():
+            harness.run(self.programs["write_series"], dtype + ".h5", 4, 12, 32, 3, "faint", dtype,
+                        cwd=self.folder).expect(0)
+            quick = (dtype + ".h5", "--module", "attn", "--resamples", 500, "--by", "cost-kl")
+            result = self.json(*quick)
+            floor = result["series"]["kl_noise_floor"]
+            report = self.analyze(*quick, "--full").out
+            if dtype == "f32":
+                check(floor is None and "~" not in report, floor, report)
+                continue
+            check(max(floors) <= floor < 1.02 * max(floors), dtype, floor, floors)
+            units, = [group["units"] for group in result["groups"]]
+            below = [unit["layer"] for unit in units if unit["mean"]["value"] < floor]
+            check(dtype == "f16" or 0 < len(below) < len(units), below)
+            marked = re.findall(r"^ +(\d+) +[\d.e-]+~", report.split("== Attention ==")[1],
+                                re.MULTILINE)
+            check(sorted(map(int, marked)) == below, marked, below)
+            told = " ".join(report.split())
+            check((f"~: a divergence below {floor:.2g} nats" in told) == bool(below), told)
+            check((f"below which rounding in {dtype} may decide." in told) == bool(below), told)
+
     def two_runs(self):
         """Against itself nothing differs; against the other series nearly everything does."""
         os.makedirs(self.folder + "/copy", exist_ok=True)
@@ -406,7 +435,7 @@ def main():
     only = [argument[5:] for argument in sys.argv[1:] if argument.startswith("only=")]
     programs = harness.programs(
         argument for argument in sys.argv[1:] if not argument.startswith("only="))
-    names = ("seven", "six", "plan", "everything", "answer", "short", "formats", "costs", "sets_add_up", "made_up_costs", "two_runs",
+    names = ("seven", "six", "plan", "everything", "answer", "short", "formats", "costs", "sets_add_up", "made_up_costs", "noise", "two_runs",
              "reproducible", "plain_ascii", "documents", "coverage",
              "attributes")
     with harness.scratch() as folder:
