@@ -1,143 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "analysis/report.h"
 
-#include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 
+#include "analysis/noise_floor.h"
 #include "base/alloc.h"
 #include "writer.h"
 
-enum { FAULTS_SHOWN = 5 }; // of a kind
-enum { GAPS_SHOWN = 8 };   // checkpoints
+const char *const an_section_names[AN_SECTIONS] = {
+    [AN_SECTION_ANSWER] = "answer",   [AN_SECTION_DATA] = "data",
+    [AN_SECTION_LAYERS] = "layers",   [AN_SECTION_MAP] = "map",
+    [AN_SECTION_SETS] = "sets",       [AN_SECTION_STABILITY] = "stability",
+    [AN_SECTION_HISTORY] = "history", [AN_SECTION_CHANCE] = "chance",
+    [AN_SECTION_COSTS] = "costs",     [AN_SECTION_SPANS] = "spans",
+    [AN_SECTION_RUNS] = "runs"};
 
-static const char *const titles[AN_GROUPS] = {
-    [AN_ATTN] = "Attention",
-    [AN_MLP] = "MLP",
-    [AN_BLOCK] = "Blocks",
-    [AN_JOINT] = "Attention and MLP ranked together",
-};
+const char *const an_format_names[AN_FORMATS] = {"text", "markdown", "latex", "csv"};
 
-// ---- the head --------------------------------------------------------------------------------
+// What the words of a report mean, and what the methods are.
+#define DOCUMENTS "docs/reading-the-report.md explains the words, docs/statistics.md the formulas."
 
-// Names the checkpoints on which no claim rests, because layers have no value there.
-static enum tr_status add_gaps(struct an_writer *w, struct tr_err *err) {
-    const struct an_series *series = &w->result->series;
-    int64_t left = series->checkpoints - series->first - series->claimed, said = 0;
-    if (left == 0)
-        return TR_OK;
-    TR_TRY(tr_string_format(w->text, err, " Left out of all claims %s", left == 1 ? "is" : "are"));
-    for (int64_t c = series->first, k = 0; c < series->checkpoints; c++) {
-        if (k < series->claimed && series->claim[k] == c)
-            k++;
-        else if (said++ < GAPS_SHOWN)
-            TR_TRY(tr_string_format(w->text, err, "%s %s", said > 1 ? "," : "", an_label(w, c)));
-    }
-    if (left > GAPS_SHOWN)
-        TR_TRY(tr_string_format(w->text, err, " and %lld more", (long long)(left - GAPS_SHOWN)));
-    return tr_string_format(w->text, err,
-                            ": some layers have no value there. Means, ranks and worst cases are "
-                            "of the other %lld for all layers.",
-                            (long long)series->claimed);
-}
-
-// Whether steps, or tokens, are known of all checkpoints.
-static bool knows_time(const struct an_series *series) {
-    int64_t steps = 0, tokens = 0;
-    for (int64_t c = 0; c < series->checkpoints; c++) {
-        steps += series->checkpoint[c].step >= 0;
-        tokens += !isnan(series->checkpoint[c].tokens);
-    }
-    return steps == series->checkpoints || tokens == series->checkpoints;
-}
-
-static enum tr_status add_claimed(struct an_writer *w, struct tr_err *err) {
-    const struct an_series *series = &w->result->series;
-    int64_t claimed = series->claimed;
-    if (series->first > 0)
-        TR_TRY(tr_string_format(w->text, err, " Claims rest on the %lld from %s on.",
-                                (long long)(series->checkpoints - series->first),
-                                an_label(w, series->first)));
-    TR_TRY(add_gaps(w, err));
-    if (series->checkpoints == 1)
-        return tr_string_format(w->text, err, " One checkpoint has no history to tell of.");
-    if (claimed < 2)
-        return TR_OK;
-    if (series->axis == AN_AXIS_INDEX)
-        return tr_string_format(w->text, err,
-                                " Means over training count every checkpoint once: %s.",
-                                knows_time(series) ? "steps or tokens are known of all, but do not "
-                                                     "rise from each to the next"
-                                                   : "neither tokens nor steps are known of all");
-    return tr_string_format(w->text, err,
-                            " Means over training weigh a checkpoint by the %ss it stands for.",
-                            an_axis_names[series->axis]);
-}
-
-static enum tr_status write_series(struct an_writer *w, struct tr_err *err) {
-    const struct an_series *series = &w->result->series;
-    int64_t last = series->checkpoints - 1;
-    TR_TRY(tr_string_format(w->text, err, "%s: %lld complete checkpoint%s, %s", series->path,
-                            (long long)series->checkpoints, an_plural(series->checkpoints),
-                            an_label(w, 0)));
-    if (last > 0)
-        TR_TRY(tr_string_format(w->text, err, " to %s", an_label(w, last)));
-    TR_TRY(tr_string_format(w->text, err, "; %lld layer%s; %lld sequence%s of %lld tokens.",
-                            (long long)series->layers, an_plural(series->layers),
-                            (long long)series->sequences, an_plural(series->sequences),
-                            (long long)series->seq_len));
-    TR_TRY(add_claimed(w, err));
-    TR_TRY(an_page_paragraph(&w->page, 0, err));
-    if (!series->unfinished)
-        return TR_OK;
-    TR_TRY(tr_string_format(w->text, err,
-                            "%s.parts lies beside it: the run is not finished. This is about the "
-                            "checkpoints that are published.",
-                            series->path));
-    return an_page_paragraph(&w->page, 0, err);
-}
-
-static enum tr_status write_methods(struct an_writer *w, struct tr_err *err) {
-    const struct an_result *result = w->result;
-    TR_TRY(tr_string_format(w->text, err, "%s", an_criterion_of(w)->meaning));
-    TR_TRY(an_page_paragraph(&w->page, 0, err));
-    if (result->method == AN_NO_INTERVAL)
-        TR_TRY(tr_string_format(w->text, err,
-                                "The store holds one sample of each mean, so that there are no "
-                                "intervals and no probabilities: order is all that is shown."));
-    else
-        TR_TRY(tr_string_format(
-            w->text, err,
-            "[Intervals] are %.3g %%, by %s over the %lld sequences (%lld resamples, seed %llu; "
-            "the same for all layers and checkpoints, so that differences are paired); those of "
-            "worst cases, of changes and against chance by skewness-corrected t.",
-            100.0 * result->settings.level, an_method_name(result->method),
-            (long long)result->series.sampled, (long long)result->settings.resamples,
-            (unsigned long long)result->settings.seed));
-    return an_page_paragraph(&w->page, 0, err);
-}
-
-static enum tr_status write_faults(struct an_writer *w, struct tr_err *err) {
-    const struct an_result *result = w->result;
-    int64_t seen[AN_FAULT_KINDS] = {0}, hidden = 0;
-    if (result->faults == 0)
-        return tr_string_format(w->out, err, "\nNo faults found in the data.\n");
-    TR_TRY(tr_string_format(w->out, err, "\nFaults of the data:\n"));
-    for (int64_t i = 0; i < result->faults; i++) {
-        const struct an_fault *fault = &result->fault[i];
-        if (seen[fault->kind]++ >= FAULTS_SHOWN) {
-            hidden++;
-            continue;
-        }
-        TR_TRY(tr_string_format(w->text, err, "- %s%s", fault->text,
-                                fault->kind == AN_FAULT_FAILED ? " (left out)" : ""));
-        TR_TRY(an_write_paragraph(w, err));
-    }
-    return hidden == 0 ? TR_OK
-                       : tr_string_format(w->out, err, "- and %lld more\n", (long long)hidden);
-}
-
-// ---- all -------------------------------------------------------------------------------------
+// ---- groups ----------------------------------------------------------------------------------
 
 // Says why a group has no chapter.
 static enum tr_status write_none(struct an_writer *w, enum an_group group, struct tr_err *err) {
@@ -145,8 +28,8 @@ static enum tr_status write_none(struct an_writer *w, enum an_group group, struc
     bool gaps = false;
     for (int64_t u = 0; u < series->layers * TR_MODULES; u++)
         gaps |= series->gappy[u] && an_group_holds(group, (int)(u % TR_MODULES));
-    TR_TRY(tr_string_append(w->out, "\n", 1, err));
-    TR_TRY(tr_string_format(w->text, err, "%s: ", titles[group]));
+    TR_TRY(an_page_gap(&w->page, err));
+    TR_TRY(tr_string_format(w->text, err, "%s: ", an_group_titles[group]));
     if (gaps)
         TR_TRY(tr_string_format(w->text, err,
                                 "left out, with values at some checkpoints only. With --module %s "
@@ -157,44 +40,133 @@ static enum tr_status write_none(struct an_writer *w, enum an_group group, struc
     return an_write_paragraph(w, err);
 }
 
+// The parts of a group's chapter, in their order.
+static const struct {
+    enum an_section section;
+    enum tr_status (*write)(struct an_writer *w, struct tr_err *err);
+} parts[] = {{AN_SECTION_LAYERS, an_write_table},    {AN_SECTION_MAP, an_write_map},
+             {AN_SECTION_SETS, an_write_sets},       {AN_SECTION_STABILITY, an_write_stability},
+             {AN_SECTION_HISTORY, an_write_history}, {AN_SECTION_CHANCE, an_write_chance},
+             {AN_SECTION_COSTS, an_write_trial},     {AN_SECTION_COSTS, an_write_forecast}};
+enum { PARTS = sizeof parts / sizeof *parts };
+
 static enum tr_status write_group(struct an_writer *w, enum an_group group, struct tr_err *err) {
-    w->group = w->result->group[group];
-    if (!w->group)
+    bool wanted = false;
+    for (int part = 0; part < PARTS; part++)
+        wanted |= an_is_wanted(w, parts[part].section);
+    if (!wanted)
+        return TR_OK;
+    if (!w->result->group[group])
         return write_none(w, group, err);
-    if (w->group->count == 1)
-        snprintf(w->lowest, sizeof w->lowest, "lowest");
-    else
-        snprintf(w->lowest, sizeof w->lowest, "%lld lowest", (long long)w->group->count);
-    TR_TRY(tr_string_format(w->out, err, "\n== %s ==\n", titles[group]));
-    TR_TRY(an_write_table(w, err));
-    TR_TRY(an_write_sets(w, err));
-    TR_TRY(an_write_stability(w, err));
-    TR_TRY(an_write_history(w, err));
-    TR_TRY(an_write_chance(w, err));
-    TR_TRY(an_write_trial(w, err));
-    return an_write_forecast(w, err);
+    an_begin_group(w, w->result->group[group]);
+    TR_TRY(an_page_heading(&w->page, 1, an_group_titles[group], err));
+    for (int part = 0; part < PARTS; part++)
+        if (an_is_wanted(w, parts[part].section))
+            TR_TRY(parts[part].write(w, err));
+    return TR_OK;
+}
+
+// ---- the end ---------------------------------------------------------------------------------
+
+static enum tr_status write_legend(struct an_writer *w, struct tr_err *err) {
+    size_t begin = 0;
+    if (w->legend.size == 0)
+        return TR_OK;
+    TR_TRY(an_page_heading(&w->page, 1, "What the words mean", err));
+    for (size_t end = 0; end < w->legend.size; end++) {
+        if (w->legend.data[end] != '\n')
+            continue;
+        TR_TRY(tr_string_append(w->text, w->legend.data + begin, end - begin, err));
+        TR_TRY(an_write_paragraph(w, err));
+        begin = end + 1;
+    }
+    return TR_OK;
+}
+
+// What the marks of divergences mean.
+static enum tr_status write_floor(struct an_writer *w, struct tr_err *err) {
+    if (!w->marked)
+        return TR_OK;
+    TR_TRY(an_page_gap(&w->page, err));
+    TR_TRY(tr_string_format(w->text, err,
+                            "~: a divergence below %.2g nats, which may be rounding alone: the "
+                            "products were of %s operands, and on the larger of two series that "
+                            "moved the output of an unchanged model by that much. The floor is "
+                            "that measurement, not one of this store (docs/cost.md); --dtype f32 "
+                            "has none.",
+                            w->floor, w->result->series.dtype));
+    return an_page_paragraph(&w->page, 0, err);
+}
+
+// Whether there is anything to say in a section.
+static bool has(const struct an_writer *w, int section) {
+    bool costs = w->result->sets > 0;
+    for (int group = 0; group < AN_GROUPS; group++)
+        costs |= w->result->group[group] && w->result->group[group]->trial;
+    return section == AN_SECTION_COSTS   ? costs
+           : section == AN_SECTION_SPANS ? w->result->spans != NULL
+           : section == AN_SECTION_RUNS  ? w->comparison != NULL
+                                         : true;
+}
+
+static enum tr_status write_more(struct an_writer *w, struct tr_err *err) {
+    int64_t said = 0;
+    for (int section = 0; section < AN_SECTIONS; section++)
+        if (!an_is_wanted(w, section) && has(w, section))
+            TR_TRY(tr_string_format(w->text, err, "%s%s",
+                                    said++ ? "," : "There is more: --full, or of it --sections ",
+                                    an_section_names[section]));
+    TR_TRY(an_page_gap(&w->page, err));
+    if (said) {
+        TR_TRY(tr_string_format(w->text, err, "."));
+        TR_TRY(an_page_paragraph(&w->page, 0, err));
+    }
+    TR_TRY(tr_string_format(w->text, err, DOCUMENTS));
+    return an_page_paragraph(&w->page, 0, err);
 }
 
 static enum tr_status write_all(struct an_writer *w, struct tr_err *err) {
-    TR_TRY(write_series(w, err));
-    TR_TRY(write_methods(w, err));
-    TR_TRY(write_faults(w, err));
+    if (an_is_wanted(w, AN_SECTION_ANSWER))
+        TR_TRY(an_write_answer(w, err));
+    if (w->how->sections == AN_BRIEF)
+        return TR_OK;
+    if (an_is_wanted(w, AN_SECTION_DATA))
+        TR_TRY(an_write_data(w, err));
     for (int group = 0; group < AN_GROUPS; group++)
         if (w->result->settings.wanted[group])
             TR_TRY(write_group(w, group, err));
-    if (w->result->sets)
+    if (w->result->sets && an_is_wanted(w, AN_SECTION_COSTS))
         TR_TRY(an_write_set_costs(w, err));
-    return w->result->spans ? an_write_spans(w, err) : TR_OK;
+    if (w->result->spans && an_is_wanted(w, AN_SECTION_SPANS))
+        TR_TRY(an_write_spans(w, err));
+    if (w->comparison && an_is_wanted(w, AN_SECTION_RUNS))
+        TR_TRY(an_write_runs(w, err));
+    TR_TRY(write_legend(w, err));
+    TR_TRY(write_floor(w, err));
+    return write_more(w, err);
 }
 
-enum tr_status an_report_write(const struct an_result *result, const struct an_style *style,
+enum tr_status an_report_write(const struct an_result *result,
+                               const struct an_comparison *comparison,
+                               const struct an_result *second, const struct an_report *how,
                                struct tr_string *out, struct tr_err *err) {
-    struct an_writer w = {
-        .result = result, .style = *style, .page = {.out = out, .width = style->width}, .out = out};
+    if (how->format == AN_CSV)
+        return an_write_csv(result, out, err);
+    struct an_writer w = {.result = result,
+                          .comparison = comparison,
+                          .second = second,
+                          .how = how,
+                          .style = how->style,
+                          .floor = an_noise_floor(result->series.dtype),
+                          .page = {.out = out, .format = how->format, .width = how->style.width},
+                          .out = out};
     w.text = &w.page.text;
+    w.style.colour &= how->format == AN_TEXT;
     TR_TRY(TR_NEW(&w.list, 2 * result->series.layers, "the report", err));
     enum tr_status status = write_all(&w, err);
     an_page_free(&w.page);
+    tr_string_free(&w.legend);
+    tr_string_free(&w.cell);
     free(w.list);
     return status;
 }

@@ -8,16 +8,49 @@
 #include "base/status.h"
 #include "base/strings.h"
 
-// What trace-analyze prints of a result: faults of the data first, then for each group the table of
-// its layers, a heat map, the sets of the lowest, how stable the ranking is, when it was decided,
-// what chance would give, and, where there are costs, what proxies say of them; spans last.
-enum tr_status an_report_write(const struct an_result *result, const struct an_style *style,
-                               struct tr_string *out, struct tr_err *err);
+// What trace-analyze prints of a result: the answer in a few lines, what the data is and what is
+// wrong with it, then for each group the parts that are asked for, and what the words mean at the
+// end.
 
-// And of two results against each other; `comparison` is theirs.
-enum tr_status an_report_compare(const struct an_comparison *comparison,
-                                 const struct an_result *first, const struct an_result *second,
-                                 const struct an_style *style, struct tr_string *out,
-                                 struct tr_err *err);
+enum an_section {
+    AN_SECTION_ANSWER,
+    AN_SECTION_DATA,
+    AN_SECTION_LAYERS,
+    AN_SECTION_MAP,
+    AN_SECTION_SETS,
+    AN_SECTION_STABILITY,
+    AN_SECTION_HISTORY,
+    AN_SECTION_CHANCE,
+    AN_SECTION_COSTS,
+    AN_SECTION_SPANS,
+    AN_SECTION_RUNS,
+    AN_SECTIONS
+};
+extern const char *const an_section_names[AN_SECTIONS]; // "answer", "data", ...
+
+#define AN_SECTION(name) (1U << AN_SECTION_##name)
+enum {
+    AN_BRIEF = AN_SECTION(ANSWER),
+    AN_USUAL = AN_SECTION(ANSWER) | AN_SECTION(DATA) | AN_SECTION(LAYERS) | AN_SECTION(RUNS),
+    AN_FULL = (1U << AN_SECTIONS) - 1
+};
+
+enum an_format { AN_TEXT, AN_MARKDOWN, AN_LATEX, AN_CSV, AN_FORMATS };
+extern const char *const an_format_names[AN_FORMATS]; // "text", ...
+
+struct an_report {
+    struct an_style style;
+    enum an_format format;
+    unsigned sections; // bits
+    bool whole;        // no table is cut
+};
+
+// As text, Markdown, or LaTeX to be included in a document. `comparison` of the result with the
+// `second` one: both NULL where there is one. As CSV, the layers of all groups, a row each, in full
+// precision, whatever sections are asked for.
+enum tr_status an_report_write(const struct an_result *result,
+                               const struct an_comparison *comparison,
+                               const struct an_result *second, const struct an_report *how,
+                               struct tr_string *out, struct tr_err *err);
 
 #endif

@@ -3,7 +3,6 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "sparkline.h"
 #include "writer.h"
 
 static const char *const cost_names[AN_COSTS] = {"loss", "KL"};
@@ -40,49 +39,56 @@ static enum tr_status write_told(struct an_writer *w, int by, int cost, struct t
                                 .stride =
                                     AN_TRIED * AN_COSTS * (int64_t)(sizeof *there / sizeof(double)),
                                 .utf8 = w->style.utf8,
-                                .width = w->style.width > 90 ? w->style.width - 80 : 10};
-    TR_TRY(tr_string_format(w->out, err, "%6s  %-12s", cost_names[cost], an_by_names[by]));
-    if (told->from < 0)
-        TR_TRY(tr_string_format(w->out, err, "%8s", "-"));
-    else
-        TR_TRY(tr_string_format(w->out, err, " %6.1f%%", 100.0 * fraction_of(w, told->from)));
+                                .width = w->style.width > 90 ? w->style.width - 81 : 9};
+    TR_TRY(an_page_cell(&w->page, cost_names[cost], err));
+    TR_TRY(an_page_cell(&w->page, an_by_names[by], err));
+    TR_TRY(told->from < 0 ? an_page_cell(&w->page, "-", err)
+                          : an_cell(w, err, "%.1f%%", 100.0 * fraction_of(w, told->from)));
     for (int i = 0; i < 3; i++)
-        TR_TRY(tr_string_format(w->out, err, " %5.2f", shares[i]));
+        TR_TRY(an_cell(w, err, "%.2f", shares[i]));
     for (int i = 0; i < 3; i++)
-        TR_TRY(tr_string_format(w->out, err, " %8.2g", nats[i]));
-    TR_TRY(tr_string_append(w->out, " ", 1, err));
-    TR_TRY(an_sparkline(w->out, &line, err));
-    return tr_string_append(w->out, "\n", 1, err);
+        TR_TRY(an_cell(w, err, "%.2g", nats[i]));
+    return an_cell_line(w, &line, err);
 }
 
 static enum tr_status write_legend(struct an_writer *w, struct tr_err *err) {
     const struct an_trial *trial = w->group->trial;
     TR_TRY(tr_string_format(
         w->text, err,
-        "from: the fraction of training from which on and to the end the %lld lowest find at least "
-        "%.0f %% of what the cheapest at the end find of themselves, on other rows (%.2f by loss, "
-        "%.2f by KL; by chance %.2f); -: never, and the columns beside it are of the last "
-        "checkpoint, else of that one. found: share of the cheapest on one half of the rows that "
+        "from: the fraction of training from which on and to the end the N lowest find at least "
+        "%.0f %% of what the cheapest at the end find of themselves, on other rows; -: never, and "
+        "the columns beside it are of the last checkpoint, else of that one; found: share of the "
+        "cheapest on one half of the rows that "
         "is told on the other, [low, high] what it truly is; regret: what those told cost together "
         "more at the end than the cheapest, in nats, with its %.3g %% interval; found over time.",
-        (long long)trial->count, 100.0 * AN_MOST, trial->told[0].itself, trial->told[1].itself,
-        trial->chance, 100.0 * w->result->settings.level));
-    TR_TRY(an_page_paragraph(&w->page, 0, err));
+        100.0 * AN_MOST, 100.0 * w->result->settings.level));
+    TR_TRY(an_end_legend(w, err));
+    TR_TRY(tr_string_format(w->text, err,
+                            "The %lld cheapest at the end find of themselves, on other rows, %.2f "
+                            "by loss and %.2f by KL; chance finds %.2f.",
+                            (long long)trial->count, trial->told[0].itself, trial->told[1].itself,
+                            trial->chance));
+    TR_TRY(an_write_paragraph(w, err));
     TR_TRY(tr_string_format(w->text, err,
                             "Intervals are over texts. This is one run of training, which tells "
                             "nothing of what another run would do."));
-    return an_page_paragraph(&w->page, 0, err);
+    return an_write_paragraph(w, err);
 }
 
 enum tr_status an_write_forecast(struct an_writer *w, struct tr_err *err) {
+    static const struct an_column columns[] = {AN_COLUMN("cost", 6),   AN_WORDS("told by", 12),
+                                               AN_COLUMN("from", 8),   AN_COLUMN("found", 6),
+                                               AN_COLUMN("low", 6),    AN_COLUMN("high", 6),
+                                               AN_COLUMN("regret", 9), AN_COLUMN("low", 9),
+                                               AN_COLUMN("high", 9),   AN_DRAWN(9)};
     const struct an_trial *trial = w->group->trial;
     if (!trial || trial->checkpoints < 2 || trial->count == trial->units)
         return TR_OK;
     TR_TRY(an_write_heading(w, "How early could the cheapest at the end be told?", err));
-    TR_TRY(tr_string_format(w->out, err, "%6s  %-12s%8s%6s%6s%6s%9s%9s%9s\n", "cost", "told by",
-                            "from", "found", "low", "high", "regret", "low", "high"));
+    TR_TRY(an_page_table(&w->page, columns, sizeof columns / sizeof *columns, err));
     for (int cost = 0; cost < AN_COSTS; cost++)
         for (int by = 0; by < AN_TRIED; by++)
             TR_TRY(write_told(w, by, cost, err));
+    TR_TRY(an_page_table_end(&w->page, err));
     return write_legend(w, err);
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The chapter on when the set was decided, what changed and why.
 #include <math.h>
-#include <stdio.h>
 
 #include "statistics/trend.h"
 #include "writer.h"
@@ -28,18 +27,17 @@ static enum tr_status write_onset(struct an_writer *w, struct tr_err *err) {
     return an_write_paragraph(w, err);
 }
 
-// Columns beside the layer's name; `from` is a checkpoint.
-enum column { FROM, CHANGE, LOW, HIGH, WRITTEN, STREAM, TURNED, COLUMNS };
-enum {
-    LABEL = 7,
-    CELL = 10,
-    INTERVAL = 1 << LOW | 1 << HIGH,
-    PARTS = 1 << WRITTEN | 1 << STREAM | 1 << TURNED
-};
+// Columns; `from` is a checkpoint.
+enum column { LAYER, FROM, CHANGE, LOW, HIGH, WRITTEN, STREAM, TURNED, COLUMNS };
+static const struct an_column all_columns[COLUMNS] = {
+    AN_COLUMN("layer", 7),   AN_COLUMN("from", 10),     AN_COLUMN("change", 10),
+    AN_COLUMN("low", 10),    AN_COLUMN("high", 10),     AN_COLUMN("written", 10),
+    AN_COLUMN("stream", 10), AN_COLUMN("direction", 10)};
+enum { INTERVAL = 1 << LOW | 1 << HIGH, PARTS = 1 << WRITTEN | 1 << STREAM | 1 << TURNED };
 
 // Returns the columns for which at least one layer has a value.
 static int columns_of(const struct an_writer *w) {
-    int columns = 1 << FROM | 1 << CHANGE;
+    int columns = 1 << LAYER | 1 << FROM | 1 << CHANGE;
     for (int64_t u = 0; u < w->group->units; u++) {
         const struct an_change *whole = &w->group->unit[u].whole;
         columns |= isnan(whole->total.low) ? 0 : INTERVAL;
@@ -49,64 +47,60 @@ static int columns_of(const struct an_writer *w) {
 }
 
 static int width_of(int columns) {
-    return LABEL + CELL * __builtin_popcount((unsigned)columns);
+    int width = 0;
+    for (int column = 0; column < COLUMNS; column++)
+        width += columns & 1 << column ? all_columns[column].width : 0;
+    return width;
 }
 
 static enum tr_status write_change_row(struct an_writer *w, int64_t u, int columns,
                                        struct tr_err *err) {
     const struct an_unit *unit = &w->group->unit[u];
     const struct an_change *whole = &unit->whole;
-    const double cells[COLUMNS] = {NAN,
-                                   whole->total.value,
-                                   whole->total.low,
-                                   whole->total.high,
-                                   whole->delta.value,
-                                   whole->stream.value,
-                                   whole->direction.value};
-    char label[32];
-    snprintf(label, sizeof label, "%s %lld",
-             w->group->group == AN_JOINT ? tr_module_names[unit->module] : "",
-             (long long)unit->layer);
-    TR_TRY(tr_string_format(w->out, err, "%*s", LABEL, label));
+    const double cells[COLUMNS] = {
+        [CHANGE] = whole->total.value,  [LOW] = whole->total.low,
+        [HIGH] = whole->total.high,     [WRITTEN] = whole->delta.value,
+        [STREAM] = whole->stream.value, [TURNED] = whole->direction.value};
+    TR_TRY(an_cell_layer(w, (int)unit->module, unit->layer, w->group->group == AN_JOINT, err));
     if (columns & 1 << FROM)
-        TR_TRY(tr_string_format(
-            w->out, err, "%*s", CELL,
-            unit->onset < 0 ? "-" : w->result->series.checkpoint[unit->onset].column));
+        TR_TRY(an_page_cell(
+            &w->page, unit->onset < 0 ? "-" : w->result->series.checkpoint[unit->onset].column,
+            err));
     for (int column = CHANGE; column < COLUMNS; column++)
         if (columns & 1 << column)
-            TR_TRY(an_write_cell(w, cells[column], err));
-    return tr_string_append(w->out, "\n", 1, err);
+            TR_TRY(an_cell_number(w, cells[column], err));
+    return TR_OK;
 }
 
 static enum tr_status write_change_rows(struct an_writer *w, int columns, struct tr_err *err) {
     const int64_t *order = w->group->set[AN_MEAN].choice.order;
-    static const char *const names[COLUMNS] = {"from",    "change", "low",      "high",
-                                               "written", "stream", "direction"};
-    TR_TRY(tr_string_format(w->out, err, "\n%*s", LABEL, "layer"));
+    struct an_column shown[COLUMNS];
+    int count = 0;
     for (int column = 0; column < COLUMNS; column++)
         if (columns & 1 << column)
-            TR_TRY(tr_string_format(w->out, err, " %*s", CELL - 1, names[column]));
-    TR_TRY(tr_string_append(w->out, "\n", 1, err));
+            shown[count++] = all_columns[column];
+    TR_TRY(an_page_table(&w->page, shown, count, err));
     for (int64_t i = 0; i < w->group->units; i++)
         TR_TRY(write_change_row(w, order[i], columns, err));
-    return TR_OK;
+    return an_page_table_end(&w->page, err);
 }
 
 static enum tr_status write_changes(struct an_writer *w, struct tr_err *err) {
     const struct an_series *series = &w->result->series;
     int columns = columns_of(w);
-    if (width_of(columns) <= w->style.width) {
+    if (w->page.format != AN_TEXT || width_of(columns) <= w->style.width) {
         TR_TRY(write_change_rows(w, columns, err));
     } else {
         TR_TRY(write_change_rows(w, columns & ~PARTS, err));
-        TR_TRY(write_change_rows(w, columns & PARTS, err));
+        TR_TRY(write_change_rows(w, columns & (PARTS | 1 << LAYER), err));
     }
-    TR_TRY(tr_string_format(w->text, err,
-                            "from: the step from which on the layer stays among the %s (-: it is "
-                            "not at the end); change: of %s from %s to %s%s",
-                            w->lowest, an_criterion_of(w)->noun, an_label(w, series->claim[0]),
-                            an_label(w, series->claim[series->claimed - 1]),
-                            columns & INTERVAL ? ", [low, high] its interval" : ""));
+    TR_TRY(
+        tr_string_format(w->text, err,
+                         "from: the step from which on the layer stays among the N lowest (-: it "
+                         "is not at the end); change: of %s from %s to %s%s",
+                         an_criterion_of(w)->noun, an_label(w, series->claim[0]),
+                         an_label(w, series->claim[series->claimed - 1]),
+                         columns & INTERVAL ? ", [low, high] its interval" : ""));
     if (columns & PARTS)
         TR_TRY(tr_string_format(
             w->text, err,
@@ -114,7 +108,7 @@ static enum tr_status write_changes(struct an_writer *w, struct tr_err *err) {
             "(stream), because the angle between them turned (direction): Shapley parts, and what "
             "they miss comes from tokens not being alike"));
     TR_TRY(tr_string_append(w->text, ".", 1, err));
-    return an_page_paragraph(&w->page, 0, err);
+    return an_end_legend(w, err);
 }
 
 static const struct an_change *largest_jump(const struct an_unit *unit) {
@@ -128,44 +122,49 @@ static const struct an_change *largest_jump(const struct an_unit *unit) {
 static enum tr_status write_jump(struct an_writer *w, int64_t u, struct tr_err *err) {
     const struct an_unit *unit = &w->group->unit[u];
     const struct an_change *jump = largest_jump(unit);
-    const double cells[] = {jump->total.value, jump->total.low, jump->total.high};
-    char label[32];
-    snprintf(label, sizeof label, "%s %lld",
-             w->group->group == AN_JOINT ? tr_module_names[unit->module] : "",
-             (long long)unit->layer);
-    TR_TRY(tr_string_format(w->out, err, "%*s %6lld %9s", LABEL, label, (long long)unit->changes,
-                            w->result->series.checkpoint[jump->at].column));
-    for (size_t i = 0; i < sizeof cells / sizeof cells[0]; i++)
-        if (i == 0 || w->result->method != AN_NO_INTERVAL)
-            TR_TRY(an_write_cell(w, cells[i], err));
-    return tr_string_append(w->out, "\n", 1, err);
+    TR_TRY(an_cell_layer(w, (int)unit->module, unit->layer, w->group->group == AN_JOINT, err));
+    TR_TRY(an_cell(w, err, "%lld", (long long)unit->changes));
+    TR_TRY(an_page_cell(&w->page, w->result->series.checkpoint[jump->at].column, err));
+    TR_TRY(an_cell_number(w, jump->total.value, err));
+    if (w->result->method == AN_NO_INTERVAL)
+        return TR_OK;
+    TR_TRY(an_cell_number(w, jump->total.low, err));
+    return an_cell_number(w, jump->total.high, err);
+}
+
+static enum tr_status explain_jumps(struct an_writer *w, struct tr_err *err) {
+    const char *noun = an_criterion_of(w)->noun;
+    TR_TRY(
+        tr_string_format(w->text, err,
+                         "jumps: of the N lowest, by PELT on %s%s over all checkpoints, for "
+                         "which drifting counts as jumping, too; at: the step of the largest; "
+                         "change: of mean %s there%s.",
+                         an_criterion_of(w)->logarithmic ? "log " : "", noun, noun,
+                         w->result->method == AN_NO_INTERVAL ? "" : ", [low, high] its interval"));
+    return an_end_legend(w, err);
 }
 
 static enum tr_status write_jumps(struct an_writer *w, struct tr_err *err) {
+    static const struct an_column columns[] = {AN_COLUMN("layer", 7), AN_COLUMN("jumps", 7),
+                                               AN_COLUMN("at", 10),   AN_COLUMN("change", 10),
+                                               AN_COLUMN("low", 10),  AN_COLUMN("high", 10)};
     const int64_t *order = w->group->set[AN_MEAN].choice.order;
-    bool known = w->result->method != AN_NO_INTERVAL;
-    const char *noun = an_criterion_of(w)->noun;
-    const char *log = an_criterion_of(w)->logarithmic ? "log " : "";
-    int64_t said = 0;
-    for (int64_t i = 0; i < w->group->count; i++) {
-        if (w->group->unit[order[i]].changes == 0)
-            continue;
-        if (said++ == 0)
-            TR_TRY(tr_string_format(w->out, err, "\n%*s %6s %9s %9s%s\n", LABEL, "layer", "jumps",
-                                    "at", "change", known ? "       low      high" : ""));
-        TR_TRY(write_jump(w, order[i], err));
+    int shown = w->result->method == AN_NO_INTERVAL ? 4 : 6;
+    int64_t jumping = 0;
+    for (int64_t i = 0; i < w->group->count; i++)
+        jumping += w->group->unit[order[i]].changes > 0;
+    if (jumping == 0) {
+        TR_TRY(tr_string_format(w->text, err, "No jumps of the %s (PELT on %s%s).", w->lowest,
+                                an_criterion_of(w)->logarithmic ? "log " : "",
+                                an_criterion_of(w)->noun));
+        return an_write_paragraph(w, err);
     }
-    if (said == 0)
-        TR_TRY(tr_string_format(w->text, err, "No jumps of the %s (PELT on %s%s).", w->lowest, log,
-                                noun));
-    else
-        TR_TRY(tr_string_format(w->text, err,
-                                "jumps: of the %s, by PELT on %s%s over all checkpoints, "
-                                "for which drifting counts as jumping, too; at: the step of the "
-                                "largest; change: of mean %s there%s.",
-                                w->lowest, log, noun, noun,
-                                known ? ", [low, high] its interval" : ""));
-    return an_page_paragraph(&w->page, said == 0 ? 2 : 0, err);
+    TR_TRY(an_page_table(&w->page, columns, shown, err));
+    for (int64_t i = 0; i < w->group->count; i++)
+        if (w->group->unit[order[i]].changes > 0)
+            TR_TRY(write_jump(w, order[i], err));
+    TR_TRY(an_page_table_end(&w->page, err));
+    return explain_jumps(w, err);
 }
 
 enum direction { RISING, FALLING, UNSHOWN, UNTESTED, DIRECTIONS };

@@ -5,27 +5,28 @@
 #include <string.h>
 
 #include "base/printable.h"
-#include "sparkline.h"
 #include "writer.h"
 
 enum { NAME_WIDTH = 20 };
 
 static const char *const cost_names[AN_COSTS] = {"loss", "KL"};
 
-// A name out of a file, cut to the column between characters and filled up with spaces.
+// A name out of a file, cut to the column between characters.
 static enum tr_status write_name(struct an_writer *w, const char *name, struct tr_err *err) {
-    size_t start = w->out->size, end = start;
+    struct tr_string *cell = &w->cell;
+    size_t end = 0;
     int columns = 0;
-    TR_TRY(tr_string_append(w->out, name, strlen(name), err));
-    w->out->size = start + tr_printable(w->out->data + start, w->out->size - start, "");
-    for (; end < w->out->size; end++) {
-        bool begins = (w->out->data[end] & 0xc0) != 0x80; // no UTF-8 continuation byte
+    cell->size = 0;
+    TR_TRY(tr_string_append(cell, name, strlen(name), err));
+    cell->size = tr_printable(cell->data, cell->size, "");
+    for (; end < cell->size; end++) {
+        bool begins = (cell->data[end] & 0xc0) != 0x80; // no UTF-8 continuation byte
         if (begins && columns == NAME_WIDTH)
             break;
         columns += begins;
     }
-    w->out->size = end;
-    return tr_string_format(w->out, err, "%*s", NAME_WIDTH - columns, "");
+    cell->data[end] = '\0';
+    return an_page_cell(&w->page, cell->data, err);
 }
 
 static enum tr_status write_row(struct an_writer *w, const struct an_set_costs *costs, int cost,
@@ -35,17 +36,14 @@ static enum tr_status write_row(struct an_writer *w, const struct an_set_costs *
                                 .count = costs->checkpoints,
                                 .stride = (int64_t)(sizeof *last / sizeof(double)),
                                 .utf8 = w->style.utf8,
-                                .width = w->style.width - 71};
+                                .width = w->style.width > 82 ? w->style.width - 73 : 9};
     const double cells[] = {last->cost[cost].value, last->cost[cost].low, last->cost[cost].high,
                             last->sum[cost]};
     TR_TRY(write_name(w, cost ? "" : costs->name, err));
-    TR_TRY(tr_string_format(w->out, err, " %4s", cost_names[cost]));
+    TR_TRY(an_page_cell(&w->page, cost_names[cost], err));
     for (size_t i = 0; i < sizeof cells / sizeof *cells; i++)
-        TR_TRY(an_write_cell(w, cells[i], err));
-    TR_TRY(tr_string_format(w->out, err, "  "));
-    if (costs->checkpoints > 1 && line.width > 0)
-        TR_TRY(an_sparkline(w->out, &line, err));
-    return tr_string_append(w->out, "\n", 1, err);
+        TR_TRY(cost ? an_cell_divergence(w, cells[i], err) : an_cell_number(w, cells[i], err));
+    return w->result->series.checkpoints > 1 ? an_cell_line(w, &line, err) : TR_OK;
 }
 
 // Where the single costs surely do not add up to the set's.
@@ -71,19 +69,26 @@ static enum tr_status write_excess(struct an_writer *w, const struct an_set_cost
 
 enum tr_status an_write_set_costs(struct an_writer *w, struct tr_err *err) {
     const struct an_result *result = w->result;
-    TR_TRY(tr_string_format(w->out, err, "\n== Named sets ==\n\n%-*s %4s%10s%10s%10s%10s  %s\n",
-                            NAME_WIDTH, "set", "cost", "last", "low", "high", "sum",
-                            result->series.checkpoints > 1 ? "over time" : ""));
+    static const struct an_column columns[] = {AN_WORDS("set", NAME_WIDTH),
+                                               AN_COLUMN("cost", 5),
+                                               AN_COLUMN("last", 10),
+                                               AN_COLUMN("low", 10),
+                                               AN_COLUMN("high", 10),
+                                               AN_COLUMN("sum", 10),
+                                               AN_DRAWN(9)};
+    TR_TRY(an_page_heading(&w->page, 1, "Named sets", err));
+    TR_TRY(an_page_table(&w->page, columns, result->series.checkpoints > 1 ? 7 : 6, err));
     for (int64_t i = 0; i < result->sets; i++)
         for (int cost = 0; cost < AN_COSTS; cost++)
             TR_TRY(write_row(w, &result->set[i], cost, err));
+    TR_TRY(an_page_table_end(&w->page, err));
     TR_TRY(tr_string_format(
         w->text, err,
         "last: what leaving out the whole set costs at the last checkpoint, in nats, [low, high] "
         "its %.3g %% interval over the rows on which costs were measured (skewness-corrected t); "
         "sum: of the single costs of its sublayers; over time: each line on its own scale.",
         100.0 * result->settings.level));
-    TR_TRY(an_page_paragraph(&w->page, 0, err));
+    TR_TRY(an_end_legend(w, err));
     for (int64_t i = 0; i < result->sets; i++)
         TR_TRY(write_excess(w, &result->set[i], err));
     return TR_OK;

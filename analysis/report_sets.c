@@ -151,7 +151,7 @@ static enum tr_status write_set(struct an_writer *w, enum an_aggregate which, st
     return an_write_paragraph(w, err);
 }
 
-static enum tr_status write_below(struct an_writer *w, struct tr_err *err) {
+enum tr_status an_write_below(struct an_writer *w, struct tr_err *err) {
     const struct an_settings *settings = &w->result->settings;
     int64_t below = 0;
     double worst = 0.0;
@@ -191,5 +191,5 @@ enum tr_status an_write_sets(struct an_writer *w, struct tr_err *err) {
         for (int which = is_one(w) ? AN_LAST : 0; which < AN_AGGREGATES; which++)
             TR_TRY(write_set(w, which, err));
     }
-    return w->group->below < 0 ? TR_OK : write_below(w, err);
+    return w->group->below < 0 ? TR_OK : an_write_below(w, err);
 }

@@ -4,7 +4,6 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#include "sparkline.h"
 #include "writer.h"
 
 static enum tr_status add_test(struct an_writer *w, struct tr_err *err) {
@@ -44,8 +43,8 @@ static enum tr_status write_concordance(struct an_writer *w, struct tr_err *err)
         return an_write_paragraph(w, err);
     }
     TR_TRY(tr_string_format(w->text, err,
-                            "Kendall's W of the %lld checkpoints is %.3g (0: no agreement, 1: the "
-                            "same order throughout; mean Spearman correlation of two %.3g).",
+                            "Kendall's W of the %lld checkpoints is %.3g (mean Spearman "
+                            "correlation of two %.3g).",
                             (long long)c->checkpoints, c->w, c->mean_spearman));
     TR_TRY(add_test(w, err));
     return an_write_paragraph(w, err);
@@ -87,21 +86,21 @@ static enum tr_status write_curve(struct an_writer *w, int curve, bool with_last
                                 .utf8 = w->style.utf8,
                                 .width = room > 10 ? room : 10};
     const double cells[] = {chance[curve], low, values[(count - 1) * STRIDE]};
-    TR_TRY(tr_string_format(w->out, err, "  %-17s", curves[curve].name));
+    TR_TRY(an_page_cell(&w->page, curves[curve].name, err));
     for (int i = 0; i < 3; i++)
-        TR_TRY(isnan(cells[i]) ? tr_string_format(w->out, err, "%9s", "-")
-                               : tr_string_format(w->out, err, " %8.2f", cells[i]));
-    TR_TRY(tr_string_format(w->out, err, "    "));
-    TR_TRY(an_sparkline(w->out, &line, err));
-    return tr_string_append(w->out, "\n", 1, err);
+        TR_TRY(isnan(cells[i]) ? an_page_cell(&w->page, "-", err)
+                               : an_cell(w, err, "%.2f", cells[i]));
+    return an_cell_line(w, &line, err);
 }
 
 static enum tr_status write_curves(struct an_writer *w, bool with_last, struct tr_err *err) {
-    TR_TRY(tr_string_format(w->out, err, "\n  %-17s   chance   lowest   latest    over time\n",
-                            with_last ? "with the last" : "with the previous"));
+    const struct an_column columns[] = {
+        AN_WORDS(with_last ? "with the last" : "with the previous", 17), AN_COLUMN("chance", 9),
+        AN_COLUMN("lowest", 9), AN_COLUMN("latest", 9), AN_DRAWN(10)};
+    TR_TRY(an_page_table(&w->page, columns, sizeof columns / sizeof *columns, err));
     for (int curve = 0; curve < CURVES; curve++)
         TR_TRY(write_curve(w, curve, with_last, err));
-    return TR_OK;
+    return an_page_table_end(&w->page, err);
 }
 
 enum tr_status an_write_stability(struct an_writer *w, struct tr_err *err) {
@@ -111,11 +110,16 @@ enum tr_status an_write_stability(struct an_writer *w, struct tr_err *err) {
     TR_TRY(write_concordance(w, err));
     if (w->group->units < 2)
         return TR_OK;
-    TR_TRY(tr_string_format(w->text, err,
-                            "Agreement of all %lld checkpoints (no unit; Jaccard index of the %s; "
-                            "RBO: rank-biased overlap with persistence %.2g):",
-                            (long long)w->result->series.checkpoints, w->lowest, AN_PERSISTENCE));
+    TR_TRY(tr_string_format(w->text, err, "Agreement of all %lld checkpoints:",
+                            (long long)w->result->series.checkpoints));
     TR_TRY(an_write_paragraph(w, err));
+    TR_TRY(tr_string_format(w->text, err,
+                            "W: Kendall's, 0 without agreement, 1 with the same order throughout; "
+                            "chance: of two random rankings; Spearman, tau-b: correlations; "
+                            "Jaccard: index of the N lowest; RBO: rank-biased overlap with "
+                            "persistence %.2g.",
+                            AN_PERSISTENCE));
+    TR_TRY(an_end_legend(w, err));
     if (w->group->last > 0)
         TR_TRY(write_curves(w, true, err));
     return write_curves(w, false, err);

@@ -3,7 +3,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "sparkline.h"
 #include "writer.h"
 
 static const char *const cost_names[AN_COSTS] = {"loss", "KL"};
@@ -29,13 +28,14 @@ static enum tr_status write_intro(struct an_writer *w, struct tr_err *err) {
         "checkpoint%s. The lowest are the least important; of alignment that is what lies most "
         "along the residual stream.",
         (long long)trial->rows, (long long)trial->checkpoints, an_plural(trial->checkpoints)));
-    return an_page_paragraph(&w->page, 0, err);
+    return an_write_paragraph(w, err);
 }
 
 // ---- the two tables --------------------------------------------------------------------------
 
 static enum tr_status write_name(struct an_writer *w, int proxy, int cost, struct tr_err *err) {
-    return tr_string_format(w->out, err, "%6s  %-12s", cost_names[cost], an_by_names[proxy]);
+    TR_TRY(an_page_cell(&w->page, cost_names[cost], err));
+    return an_page_cell(&w->page, an_by_names[proxy], err);
 }
 
 // A sparkline over the trial's checkpoints, unless there is one.
@@ -49,16 +49,11 @@ static enum tr_status write_time(struct an_writer *w, int proxy, int cost, int u
                                           (int64_t)(sizeof *trial->verdict / sizeof(double)),
                                 .utf8 = w->style.utf8,
                                 .width = w->style.width - used};
-    if (!is_one(trial)) {
-        TR_TRY(tr_string_append(w->out, "  ", 2, err));
-        TR_TRY(an_sparkline(w->out, &line, err));
-    }
-    return tr_string_append(w->out, "\n", 1, err);
+    return is_one(trial) ? TR_OK : an_cell_line(w, &line, err);
 }
 
 static enum tr_status write_small(struct an_writer *w, double value, struct tr_err *err) {
-    return isnan(value) ? tr_string_format(w->out, err, "%7s", "-")
-                        : tr_string_format(w->out, err, " %6.2f", value);
+    return isnan(value) ? an_page_cell(&w->page, "-", err) : an_cell(w, err, "%.2f", value);
 }
 
 static enum tr_status write_correlation(struct an_writer *w, int proxy, int cost,
@@ -77,12 +72,12 @@ static enum tr_status write_choice(struct an_writer *w, int proxy, int cost, str
     const struct an_verdict *v = an_verdict_of(trial, -1, proxy, cost);
     const double cells[] = {v->regret.value, v->regret.low, v->regret.high};
     TR_TRY(write_name(w, proxy, cost, err));
-    TR_TRY(tr_string_format(w->out, err, "%3.0f of %lld", v->found.value * (double)trial->count,
-                            (long long)trial->count));
+    TR_TRY(an_cell(w, err, "%.0f of %lld", v->found.value * (double)trial->count,
+                   (long long)trial->count));
     TR_TRY(write_small(w, v->found.low, err));
     TR_TRY(write_small(w, v->found.high, err));
     for (size_t i = 0; i < sizeof cells / sizeof *cells; i++)
-        TR_TRY(an_write_cell(w, cells[i], err));
+        TR_TRY(an_cell_number(w, cells[i], err));
     return write_time(w, proxy, cost, 74, regret_of, err);
 }
 
@@ -97,11 +92,15 @@ static enum tr_status write_rows(struct an_writer *w,
 }
 
 static enum tr_status write_correlations(struct an_writer *w, struct tr_err *err) {
+    static const struct an_column columns[] = {AN_COLUMN("cost", 6),   AN_WORDS("proxy", 12),
+                                               AN_COLUMN("Spear.", 7), AN_COLUMN("low", 7),
+                                               AN_COLUMN("high", 7),   AN_COLUMN("ceil.", 7),
+                                               AN_COLUMN("tau-b", 7),  AN_COLUMN("low", 7),
+                                               AN_COLUMN("high", 7),   AN_DRAWN(9)};
     bool one = is_one(w->group->trial);
-    TR_TRY(tr_string_format(w->out, err, "\n%6s  %-12s%7s%7s%7s%7s%7s%7s%7s%s\n", "cost", "proxy",
-                            "Spear.", "low", "high", "ceil.", "tau-b", "low", "high",
-                            one ? "" : "  over time"));
+    TR_TRY(an_page_table(&w->page, columns, one ? 9 : 10, err));
     TR_TRY(write_rows(w, write_correlation, err));
+    TR_TRY(an_page_table_end(&w->page, err));
     TR_TRY(tr_string_format(
         w->text, err,
         "Spear.: Spearman's correlation over the layers of %s; ceil.: what it could be for the "
@@ -109,24 +108,29 @@ static enum tr_status write_correlations(struct an_writer *w, struct tr_err *err
         "high] hold, with at least %.3g %% confidence, what they are without that noise: they are "
         "over all orders that the pairs allow whose order is sure.",
         one ? "the one checkpoint" : "the means over training", 100.0 * w->result->settings.level));
-    return an_page_paragraph(&w->page, 0, err);
+    return an_end_legend(w, err);
 }
 
 static enum tr_status write_choices(struct an_writer *w, struct tr_err *err) {
+    static const struct an_column columns[] = {
+        AN_COLUMN("cost", 6), AN_WORDS("proxy", 12), AN_COLUMN("found", 8),
+        AN_COLUMN("low", 7),  AN_COLUMN("high", 7),  AN_COLUMN("regret", 10),
+        AN_COLUMN("low", 10), AN_COLUMN("high", 10), AN_DRAWN(9)};
     const struct an_trial *trial = w->group->trial;
-    TR_TRY(tr_string_format(w->out, err, "\n%6s  %-12s%8s%7s%7s%10s%10s%10s%s\n", "cost", "proxy",
-                            "found", "low", "high", "regret", "low", "high",
-                            is_one(trial) ? "" : "  over time"));
+    TR_TRY(an_page_table(&w->page, columns, is_one(trial) ? 8 : 9, err));
     TR_TRY(write_rows(w, write_choice, err));
+    TR_TRY(an_page_table_end(&w->page, err));
     TR_TRY(tr_string_format(
         w->text, err,
-        "found: how many of the %lld cheapest are the %lld lowest of the proxy (%.2g by chance), "
-        "[low, high] the share that it truly is; regret: what these cost together more than the "
+        "found: how many of the N cheapest are the N lowest of the proxy, [low, high] the share "
+        "that it truly is; regret: what these cost together more than the "
         "cheapest, in nats, both chosen on some rows and paid for on the others; it may be below "
         "0, [low, high] is its %.3g %% interval.",
-        (long long)trial->count, (long long)trial->count, (double)trial->count * trial->chance,
         100.0 * w->result->settings.level));
-    return an_page_paragraph(&w->page, 0, err);
+    TR_TRY(an_end_legend(w, err));
+    TR_TRY(tr_string_format(w->text, err, "Chance finds %.2g of %lld.",
+                            (double)trial->count * trial->chance, (long long)trial->count));
+    return an_write_paragraph(w, err);
 }
 
 static enum tr_status write_settled(struct an_writer *w, struct tr_err *err) {
@@ -151,7 +155,6 @@ static enum tr_status write_settled(struct an_writer *w, struct tr_err *err) {
                                 : i + 1 < AN_PROXIES * AN_COSTS ? ";"
                                                                 : "."));
     }
-    TR_TRY(tr_string_append(w->out, "\n", 1, err));
     return an_write_paragraph(w, err);
 }
 
@@ -180,7 +183,8 @@ static enum tr_status add_misjudged(struct an_writer *w, int64_t at, int proxy, 
                             an_plural(llabs(shift))));
     for (int k = 0; k < AN_COSTS; k++) {
         TR_TRY(tr_string_format(w->text, err, "%s%s ", k ? ", " : " (", cost_names[k]));
-        TR_TRY(an_add_estimate(w, &cost[k], err));
+        TR_TRY(k == BY_KL - 1 ? an_add_divergence(w, &cost[k], err)
+                              : an_add_estimate(w, &cost[k], err));
     }
     return tr_string_append(w->text, ")", 1, err);
 }
@@ -227,7 +231,7 @@ static enum tr_status write_all_misjudged(struct an_writer *w, struct tr_err *er
                             "Misjudged: %lld places off or more, counting layers that proxy and "
                             "cost surely put on different sides of it; costs in nats.",
                             (long long)trial->least));
-    return an_page_paragraph(&w->page, 0, err);
+    return an_end_legend(w, err);
 }
 
 enum tr_status an_write_trial(struct an_writer *w, struct tr_err *err) {

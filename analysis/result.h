@@ -50,6 +50,10 @@ struct an_allowance {
     int64_t context; // tokens of the text that caches and operations are counted for; 0: the rows'
 };
 
+// With fewer rows of text intervals are wide and what they cover is not what they promise
+// (tests/statistics/coverage.md): it is said.
+enum { AN_ROWS_LEAST = 32 };
+
 struct an_settings {
     bool wanted[AN_GROUPS];
     enum an_by by;     // what is ranked by: "importance" below stands for it

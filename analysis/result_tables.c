@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "result_tables.h"
 
+#include "analysis/noise_floor.h"
 #include "analysis/result_json.h"
 
 static const struct an_json_field estimate_fields[] = {
@@ -62,10 +63,17 @@ static json_t *make_path(const void *series, const void *context) {
     return json_string(((const struct an_json_context *)context)->path);
 }
 
+static json_t *make_noise_floor(const void *series, const void *context) {
+    (void)context;
+    return an_json_number(an_noise_floor(((const struct an_series *)series)->dtype));
+}
+
 static const struct an_json_field series_fields[] = {
     AN_MADE("path", make_path, "string"),
     AN_FIELD("model", TEXT, struct an_series, model),
     AN_FIELD("tokens_digest", TEXT, struct an_series, tokens_digest),
+    AN_FIELD("dtype", TEXT, struct an_series, dtype),
+    AN_MADE("kl_noise_floor", make_noise_floor, "number|null"),
     AN_FIELD("layers", INTEGER, struct an_series, layers),
     AN_FIELD("sequences", INTEGER, struct an_series, sequences),
     AN_FIELD("seq_len", INTEGER, struct an_series, seq_len),

@@ -243,6 +243,7 @@ static enum tr_status load(struct an_series *series, struct rows *rows,
     TR_TRY(tr_strdup(&series->path, path, err));
     TR_TRY(copy_attribute(&series->model, trace, "model", err));
     TR_TRY(copy_attribute(&series->tokens_digest, trace, "tokens_digest", err));
+    TR_TRY(copy_attribute(&series->dtype, trace, "dtype", err));
     TR_TRY(rows_read(rows, trace, err));
     TR_TRY(allocate(series, rows, err));
     TR_TRY(read_rows(series, trace, rows, err));
@@ -289,6 +290,7 @@ void an_series_free(struct an_series *series) {
     free(series->claim);
     free(series->gappy);
     free(series->tokens_digest);
+    free(series->dtype);
     free(series->model);
     free(series->path);
 }

@@ -86,6 +86,42 @@ static bool read_budget(void *settings, const char *word, char why[OPTION_WHY]) 
     return budget->given;
 }
 
+static bool read_format(void *settings, const char *word, char why[OPTION_WHY]) {
+    struct analyze_options *options = settings;
+    snprintf(why, OPTION_WHY, "takes text, markdown, latex or csv");
+    for (options->format = 0; options->format < AN_FORMATS; options->format++)
+        if (strcmp(word, an_format_names[options->format]) == 0)
+            return true;
+    return false;
+}
+
+// The bit of the section that word[0, length) names; 0: of none.
+static unsigned section_of(const char *word, size_t length) {
+    for (int section = 0; section < AN_SECTIONS; section++)
+        if (strlen(an_section_names[section]) == length &&
+            strncmp(word, an_section_names[section], length) == 0)
+            return 1U << section;
+    return 0;
+}
+
+static bool read_sections(void *settings, const char *word, char why[OPTION_WHY]) {
+    struct analyze_options *options = settings;
+    int used = snprintf(why, OPTION_WHY, "takes a list of");
+    for (int section = 0; section < AN_SECTIONS; section++)
+        used += snprintf(why + used, OPTION_WHY - (size_t)used, "%s %s", section ? "," : "",
+                         an_section_names[section]);
+    options->sections = 0;
+    options->asked = true;
+    for (size_t length; *word; word += length + (word[length] == ',')) {
+        length = strcspn(word, ",");
+        unsigned section = section_of(word, length);
+        if (!section)
+            return false;
+        options->sections |= section;
+    }
+    return options->sections != 0;
+}
+
 #define SETS(member) OPTION_SETS(struct analyze_options, member)
 
 static const struct option_row rows[] = {
@@ -138,12 +174,27 @@ static const struct option_row rows[] = {
      SETS(settings.level), 0.5, 0.9999},
 
     {.kind = OPTION_HEADING, .help = "What is written:"},
-    {"json", 'j', "OUT", "Write everything that was computed to this file", OPTION_TEXT,
-     SETS(json)},
+    {"brief", 0, NULL,
+     "Print the answer alone: which layers, over what share of training, how sure, and what is "
+     "missing to say more",
+     OPTION_FLAG, SETS(brief)},
+    {"full", 0, NULL, "Print all there is", OPTION_FLAG, SETS(full)},
+    {"sections", 0, "LIST",
+     "Print these parts, whole: answer, data, layers, map, sets, stability, history, chance, "
+     "costs, "
+     "spans, runs (default: answer,data,layers,runs, of long tables the part at the cut)",
+     OPTION_WORD, .read = read_sections},
+    {"format", 0, "text|markdown|latex|csv",
+     "How to print it; latex is to be included in a document, csv is the table of layers in full "
+     "precision (default: text)",
+     OPTION_WORD, .read = read_format},
+    {"json", 'j', "OUT",
+     "Write everything that was computed to this file; to stdout, in place of the report, where it "
+     "is -",
+     OPTION_TEXT, SETS(json)},
     {"plan", 'p', "OUT",
      "Write what to drop to this file: the N lowest of the --module, or with --below and no "
-     "--count "
-     "those below TAU, or the cheapest that keep to the --budget",
+     "--count those below TAU, or the cheapest that keep to the --budget",
      OPTION_TEXT, SETS(plan)},
 };
 
@@ -167,6 +218,8 @@ static bool same_file(const char *a, const char *b) {
 // An output that is no file of its own.
 static bool check_output(const struct analyze_options *options, const char *name, const char *path,
                          char why[OPTION_WHY]) {
+    if (path && !strcmp(path, "-") && !strcmp(name, "json"))
+        return true;
     if (path && !strcmp(path, "-"))
         snprintf(why, OPTION_WHY, "--%s takes a file; the report goes to stdout", name);
     else
@@ -187,9 +240,23 @@ static bool check_below(const struct an_settings *settings, char why[OPTION_WHY]
     return !*why;
 }
 
+// What the report is asked to hold.
+static bool check_report(const struct analyze_options *options, char why[OPTION_WHY]) {
+    int ways = options->brief + options->full + options->asked;
+    if (ways > 1)
+        snprintf(why, OPTION_WHY, "one of --brief, --full and --sections, please");
+    else if (ways && options->format == AN_CSV)
+        snprintf(why, OPTION_WHY, "--format csv prints the table of layers, and no sections");
+    else if (options->format != AN_TEXT && options->json && !strcmp(options->json, "-"))
+        snprintf(why, OPTION_WHY, "--json - and --format would both be printed");
+    return !*why;
+}
+
 static bool check(const void *settings, char why[OPTION_WHY]) {
     const struct analyze_options *options = settings;
     int wanted = 0;
+    if (!check_report(options, why))
+        return false;
     if (!check_below(&options->settings, why))
         return false;
     for (int group = 0; group < AN_GROUPS; group++)
@@ -230,7 +297,8 @@ const struct program trace_analyze_program = {
 };
 
 struct analyze_options tr_analyze_defaults(void) {
-    return (struct analyze_options){.settings = {.wanted = {true, true, true, true},
+    return (struct analyze_options){.sections = AN_USUAL,
+                                    .settings = {.wanted = {true, true, true, true},
                                                  .below = NAN,
                                                  .from = INT64_MIN,
                                                  .resamples = 10000,

@@ -70,13 +70,15 @@ static enum tr_status compute(struct work *work, const struct analyze_options *o
     return TR_OK;
 }
 
-// Takes the value over.
-static enum tr_status save(json_t *value, const char *path, struct tr_err *err) {
+// Takes the value over. "-" goes to `out`, which is for stdout.
+static enum tr_status save(json_t *value, const char *path, struct tr_string *out,
+                           struct tr_err *err) {
     struct tr_string line = {0};
+    bool to_out = strcmp(path, "-") == 0;
     char *text = json_dumps(value, JSON_COMPACT | JSON_REAL_PRECISION(17));
-    enum tr_status status = text ? tr_string_format(&line, err, "%s\n", text)
+    enum tr_status status = text ? tr_string_format(to_out ? out : &line, err, "%s\n", text)
                                  : tr_fail(err, TR_ENOMEM, "out of memory for %s", path);
-    if (status == TR_OK)
+    if (status == TR_OK && !to_out)
         status = tr_file_replace(path, line.data, line.size, err);
     tr_string_free(&line);
     free(text);
@@ -91,19 +93,19 @@ static void say_empty(const struct analyze_options *options) {
 }
 
 static enum tr_status write_files(const struct work *work, const struct analyze_options *options,
-                                  struct tr_err *err) {
+                                  struct tr_string *out, struct tr_err *err) {
     json_t *value = NULL;
     if (options->plan) {
         TR_TRY(an_drop_plan(&value, &work->result[0], err));
         if (json_integer_value(json_object_get(value, "count")) == 0)
             say_empty(options);
-        TR_TRY(save(value, options->plan, err));
+        TR_TRY(save(value, options->plan, out, err));
     }
     if (!options->json)
         return TR_OK;
     TR_TRY(
         an_result_json(&value, &work->result[0], work->compared ? &work->comparison : NULL, err));
-    return save(value, options->json, err);
+    return save(value, options->json, out, err);
 }
 
 // What is there and was not written by this program stays, before any work.
@@ -113,13 +115,18 @@ static enum tr_status keep_other(const char *option, const char *path, struct tr
     return tr_fail(err, TR_ECONFLICT, "%s is no JSON; --%s does not write over it", path, option);
 }
 
-static enum tr_status report(const struct work *work, struct tr_string *out, struct tr_err *err) {
-    struct an_style style = style_of_stdout();
-    TR_TRY(an_report_write(&work->result[0], &style, out, err));
-    if (!work->compared)
-        return TR_OK;
-    return an_report_compare(&work->comparison, &work->result[0], &work->result[1], &style, out,
-                             err);
+static enum tr_status report(const struct work *work, const struct analyze_options *options,
+                             struct tr_string *out, struct tr_err *err) {
+    const struct an_report how = {.style = style_of_stdout(),
+                                  .format = options->format,
+                                  .sections = options->brief  ? AN_BRIEF
+                                              : options->full ? AN_FULL
+                                                              : options->sections,
+                                  .whole = options->full || options->asked};
+    const struct an_comparison *comparison = work->compared ? &work->comparison : NULL;
+    if (options->json && strcmp(options->json, "-") == 0)
+        return TR_OK; // stdout is JSON
+    return an_report_write(&work->result[0], comparison, &work->result[1], &how, out, err);
 }
 
 static enum tr_status analyze(const struct analyze_options *options, struct tr_string *out,
@@ -129,8 +136,8 @@ static enum tr_status analyze(const struct analyze_options *options, struct tr_s
     TR_GO(status, keep_other("json", options->json, err), out);
     TR_GO(status, keep_other("plan", options->plan, err), out);
     TR_GO(status, compute(&work, options, err), out);
-    TR_GO(status, write_files(&work, options, err), out);
-    status = report(&work, out, err);
+    TR_GO(status, write_files(&work, options, out, err), out);
+    status = report(&work, options, out, err);
 out:
     an_comparison_free(&work.comparison);
     an_result_free(&work.result[0]);

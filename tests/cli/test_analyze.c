@@ -312,14 +312,18 @@ static void refuse(const char *arguments, int code, const char *sentence) {
 
 static void test_reports(void **state) {
     (void)state;
-    expect("demo", "C.UTF-8", "demo.h5");
-    expect("demo-from-1024", "C", "demo.h5 --module attn --count 7 --from 1024");
-    expect("demo-one", "C", "demo.h5 -m mlp -n 1 -f 6418");
-    expect("faults", "C", "faults.h5");
-    expect("ends", "C", "ends.h5 --module attn --count 6");
-    expect("steady", "C.UTF-8", "steady.h5 --module mlp --count 2");
-    expect("long", "C", "long.h5 --module block --count 1");
-    expect("one", "C", "one.h5 --module attn --count 2");
+    expect("demo", "C.UTF-8", "demo.h5 --full");
+    expect("demo-usual", "C.UTF-8", "demo.h5");
+    expect("demo-from-1024", "C", "demo.h5 --module attn --count 7 --from 1024 --full");
+    expect("demo-one", "C", "demo.h5 -m mlp -n 1 -f 6418 --full");
+    expect("demo-markdown", "C.UTF-8", "demo.h5 --module attn --full --format markdown");
+    expect("demo-latex", "C.UTF-8", "demo.h5 --module attn --full --format latex");
+    expect("demo-csv", "C", "demo.h5 --format csv");
+    expect("faults", "C", "faults.h5 --full");
+    expect("ends", "C", "ends.h5 --module attn --count 6 --full");
+    expect("steady", "C.UTF-8", "steady.h5 --module mlp --count 2 --full");
+    expect("long", "C", "long.h5 --module block --count 1 --full");
+    expect("one", "C", "one.h5 --module attn --count 2 --full");
 }
 
 // Whoever follows the plan drops nothing; the report is there all the same.
@@ -358,7 +362,7 @@ static void test_reasons(void **state) {
     expect_sentence("half.h5 half2.h5 -m mlp", "5 checkpoints aligned by step, step 0 to step 40");
     expect_sentence("one.h5 ends.h5 -m attn", "A run holds one sample of each mean");
     expect_sentence("one.h5 ends.h5 -m attn",
-                    "      0       0.1      0.57      0.47         -         -       1");
+                    "      0       0.1      0.57        0.47         -         -       1");
     expect_sentence("blank.h5", "No faults found in the data.");
 }
 
@@ -386,8 +390,9 @@ static void expect_width(const char *locale, const char *store) {
 
 static void test_width(void **state) {
     (void)state;
-    expect_width("C.UTF-8", "demo.h5");
-    expect_width("C", "faults.h5");
+    expect_width("C.UTF-8", "demo.h5 --resamples 100");
+    expect_width("C.UTF-8", "demo.h5 --full --resamples 100");
+    expect_width("C", "faults.h5 --full");
     expect_width("C", "blank.h5");
 }
 
@@ -414,6 +419,15 @@ static void test_refusals(void **state) {
     refuse("demo.h5 --by cost", 2,
            "trace-analyze: demo.h5 cannot be ranked by cost-nll: it holds no costs of leaving "
            "sublayers out\n");
+    refuse("demo.h5 --format pdf", 2, "--format takes text, markdown, latex or csv, not \"pdf\"");
+    refuse(
+        "demo.h5 --sections sets,all", 2,
+        "--sections takes a list of answer, data, layers, map, sets, stability, history, chance, "
+        "costs, spans, runs, not \"sets,all\"");
+    refuse("demo.h5 --full --brief", 2, "one of --brief, --full and --sections, please");
+    refuse("demo.h5 --brief --format csv", 2,
+           "--format csv prints the table of layers, and no sections");
+    refuse("demo.h5 --json - --format latex", 2, "--json - and --format would both be printed");
     refuse("demo.h5 --level 1", 2, "--level takes a number from 0.5 to 0.9999, not \"1\"");
     refuse("demo.h5 --resamples 99", 2, "--resamples takes a whole number from 100 on, not \"99\"");
     refuse("demo.h5 --plan p", 2, "--plan needs a --module: attn, mlp, block or joint");

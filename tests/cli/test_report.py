@@ -6,7 +6,9 @@ test_report.py NAME=PATH... root=SOURCES [bless] [schema] [only=TEXT]: trace-ckp
 trace-info, write_series. With `bless` the documents' reports are written anew; with `schema` what --json writes
 is checked by jsonschema."""
 
+import csv
 import json
+import math
 import os
 import re
 import sys
@@ -16,7 +18,7 @@ sys.path[:0] = [os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "
 import harness
 from harness import check
 
-DOCUMENTS = {"README.md": 2, "docs/report.md": 4}  # and how many reports they have
+DOCUMENTS = {"README.md": 3, "docs/report.md": 4, "docs/reading-the-report.md": 5}  # and how many reports they have
 QUESTION = ["--module", "attn", "--from", "1024"]
 SEVEN, SIX = [0, 1, 2, 4, 5, 6, 7], [0, 1, 2, 4, 5, 7]
 REPORT = re.compile(r"(<!-- report ([\w-]+) ([^:\n]*?)(?: : ([^\n]*?))? -->\n)(.*?)(<!-- end -->)",
@@ -79,7 +81,7 @@ class Cases:
         check(0.95 < concordance["w"] <= 1 and concordance["p"] is None, concordance)
         onset = group["stability"]["onset_all"]
         check(result["series"]["checkpoints"][onset]["step"] == 1024, onset)
-        report = self.analyze(self.stores["demo"], *QUESTION, "--count", 7).out
+        report = self.analyze(self.stores["demo"], *QUESTION, "--count", 7, "--full").out
         told = " ".join(report.split())
         for sentence in ("layers 0, 1, 2, 4, 5, 6 and 7, as a set with probability over 0.9999.",
                          "Kendall's W of the 4 checkpoints is", "No p-value:",
@@ -166,6 +168,116 @@ class Cases:
         below = [unit["layer"] for unit in result["groups"][0]["units"] if unit["below"]]
         check(below == [], below, "are not below 0.03 when nothing was learnt yet")
 
+    # ---- the answer -----------------------------------------------------------------------------
+
+    @staticmethod
+    def said(units, of=None):
+        """Layers as the report names them; of the joint ranking by kind."""
+        def numbers(layers):
+            layers, runs = sorted(layers), []
+            for layer in layers:
+                if runs and layer == runs[-1][-1] + 1:
+                    runs[-1].append(layer)
+                else:
+                    runs.append([layer])
+            words = [word for run in runs
+                     for word in ([f"{run[0]} to {run[-1]}"] if len(run) > 4 else map(str, run))]
+            return ", ".join(words[:-1]) + (" and " if len(words) > 1 else "") + words[-1]
+
+        if of is None:
+            return f"layer{'s' if len(units) > 1 else ''} {numbers(units)}"
+        kinds = {kind: [of[unit]["layer"] for unit in units if of[unit]["module"] == kind]
+                 for kind in ("attn", "mlp")}
+        return ", ".join(f"{kind} {numbers(layers)}" for kind, layers in kinds.items() if layers)
+
+    def rule(self, group):
+        """What the answer says of a group, by the rule that docs/reading-the-report.md states."""
+        units, sets = group["units"], group["sets"]
+        joint = units if group["module"] == "joint" else None
+        mean, worst, last = (set(sets[name]["units"]) for name in ("mean", "worst", "last"))
+        p = sets["mean"]["probability"]
+        sure = next(word for least, word in ((0.99, "sure"), (0.9, "nearly sure"), (0.5, "likely"),
+                                             (0, "not sure")) if p >= least)
+        share = min(units[unit]["share"] for unit in mean)
+        often = ("throughout" if share > 1 - 1e-9
+                 else f"for {math.floor(100 * share)} % of training or more")
+        agree = "mean, worst case and last checkpoint agree"
+        if worst != mean or last != mean:
+            agree = ", ".join(
+                f"the {name} " + ("agrees" if other == mean else
+                                  f"has {self.said(other - mean, joint)} for "
+                                  f"{self.said(mean - other, joint)}")
+                for name, other in (("worst case", worst), ("last checkpoint", last)))
+        return (f"{self.said(mean, joint)} of {len(units)}: {sure} (probability ",
+                f"over texts{'' if sure == 'sure' else ': '}",
+                f", {'each ' if len(mean) > 1 else ''}{often}", f"; {agree}.")
+
+    def answer(self):
+        """--brief is the answer alone, of what was computed and by one rule, in three to six lines
+        for one question; a report begins with it."""
+        for question in ((), ("--module", "attn"), (*QUESTION, "--count", 7),
+                         ("--module", "mlp", "--count", 6), ("--module", "block", "--count", 9)):
+            question = (*question, "--resamples", 1000)
+            result = self.json(self.stores["demo"], *question)
+            brief = self.analyze(self.stores["demo"], *question, "--brief").out
+            check(self.analyze(self.stores["demo"], *question).out.startswith(brief + "\n"), brief)
+            if len(question) > 2:
+                check(3 <= len(brief.splitlines()) <= 7, brief)
+            told = re.split(r"\n(?! )", brief)
+            names = {"attn": "Attention: ", "mlp": "MLP: ", "block": "Blocks: ",
+                     "joint": "Together: "}
+            for group in result["groups"]:
+                line, = [" ".join(line.split()) for line in told
+                         if line.startswith(names[group["module"]])]
+                for part in self.rule(group):
+                    check(part in line, part, "is not in", line)
+            missing = " ".join(brief[brief.index("To say more"):].split())
+            claimed = sum(c["weight"] > 0 for c in result["series"]["checkpoints"])
+            check(missing == f"To say more: 32 rows of text (16 here), 46 checkpoints ({claimed} "
+                  "here), measured costs (trace-ckpts --cost), another run of training.", missing)
+
+    def short(self):
+        """A usual report fits a few screens; the whole one, or a part, is there when asked for."""
+        harness.run(self.programs["write_series"], "big.h5", 154, 32, 64, 3,
+                    cwd=self.folder).expect(0)
+        for store, most in ((self.stores["demo"], 120), ("big.h5", 200)):
+            quick = ("--resamples", 200)
+            usual, full = (self.analyze(store, *quick, *more).out for more in ((), ("--full",)))
+            check(len(usual.splitlines()) < most, len(usual.splitlines()), usual)
+            check("== What the words mean ==" in usual and usual.count("rank: mean") == 1, usual)
+            check(usual.endswith("docs/reading-the-report.md explains the words, "
+                                 "docs/statistics.md the formulas.\n"), usual)
+            check("There is more: --full, or of it --sections map,sets," in usual, usual)
+            check("There is more" not in full, "all of it, and more?")
+            sets = self.analyze(store, *quick, "--sections", "sets").out
+            check("Which are the" in sets and "Does the ranking hold" not in sets, sets)
+
+    def formats(self):
+        """Every number of the layers' table is in each format; CSV reads back to the last bit."""
+        quick = (self.stores["demo"], "--resamples", 500)
+        result = self.json(*quick)
+        printed = self.analyze(*quick, "--json", "-").out
+        check(json.loads(printed) == result, "--json - is not --json FILE")
+        with open(self.folder + "/table.csv", "w", encoding="utf-8", newline="") as file:
+            file.write(self.analyze(*quick, "--format", "csv").out)
+        with open(self.folder + "/table.csv", encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        units = [(group, unit) for group in result["groups"] for unit in group["units"]]
+        check(len(rows) == len(units) == 50, len(rows))
+        for row, (group, unit) in zip(rows, units):
+            check(row["ranked"] == group["module"] and int(row["layer"]) == unit["layer"], row)
+            check(float(row["mean"]) == unit["mean"]["value"], row, unit)
+            check(float(row["worst_below"]) == unit["worst"]["high"], row, unit)
+        for form, first, cells in (("markdown", "| layer | mean |", 9),
+                                   ("latex", "layer & mean &", 8)):
+            out = self.analyze(*quick, "--module", "attn", "--format", form).out
+            check(first in out, out)
+            layers = [line for line in out.splitlines() if re.match(r"(\| )?\d ", line)][:10]
+            split = [line.strip("|\\ ").split("|" if form == "markdown" else "&")
+                     for line in layers]
+            check(len(split) == 10 and all(len(line) == cells for line in split), split)
+            check("%.3g" % result["groups"][0]["units"][1]["mean"]["value"] in out, out)
+
     # ---- costs ----------------------------------------------------------------------------------
 
     @staticmethod
@@ -182,7 +294,8 @@ class Cases:
             by = [self.verdict(group["trial"], cost=cost)["misjudged"]
                   for cost in ("cost-nll", "cost-kl")]
             check(layer in by[0] and layer not in by[1], series, by)
-            report = " ".join(self.analyze(store, "--module", "attn").out.split())
+            report = self.analyze(store, "--module", "attn", "--sections", "costs").out
+            report = " ".join(report.split())
             told = re.search(rf"by loss and not by KL: .*?layer {layer} costs (more|less) than it "
                              r"looks, by \d+ places? \(loss (\S+) \[(\S+), (\S+)\], KL (\S+) "
                              r"\[(\S+), (\S+)\]\)", report)
@@ -208,7 +321,8 @@ class Cases:
         check(abs(last["loss_sum"] - 0.283) < 1e-3, last)
         check(last["loss_excess"]["low"] > 0.1, last)
         check(zero["loss"]["value"] == zero["kl"]["value"] == 0 and zero["agree"] == 1, zero)
-        report = " ".join(self.analyze(out, "--module", "attn").out.split())
+        report = self.analyze(out, "--module", "attn", "--sections", "costs").out
+        report = " ".join(report.split())
         check("Together they cost more in loss than one by one, by 0.159 [" in report, report)
         check("\x1b" not in report, "a name reaches the terminal as it is")
         check(" ?]0;" + 16 * "\u00fc" + " loss " in report, "a name is cut in a character", report)
@@ -221,7 +335,8 @@ class Cases:
             harness.run(self.programs["write_series"], kind + ".h5", 8, 12, 32, 3, kind,
                         cwd=self.folder).expect(0)
             trial = self.json(kind + ".h5", "--module", "attn")["groups"][0]["trial"]
-            report = " ".join(self.analyze(kind + ".h5", "--module", "attn").out.split())
+            report = self.analyze(kind + ".h5", "--module", "attn", "--sections", "costs").out
+            report = " ".join(report.split())
             for cost in ("cost-nll", "cost-kl"):
                 misjudged = self.verdict(trial, cost=cost, checkpoint=7)["misjudged"]
                 check(misjudged == ([2, 5] if kind == "wrong" else []), kind, cost, misjudged)
@@ -230,6 +345,35 @@ class Cases:
             check(late["high"] < 0.9 if kind == "wrong" else late["low"] > 0.8, kind, late)
             check(early["high"] < 0.7 if kind == "late" else early["low"] > 0.5, kind, early)
             check("This is one run of training" in report, report)
+
+    def noise(self):
+        """Divergences that rounding may have made are marked where products were of bf16 or f16, by
+        the largest floor that was measured in that type; of f32 none is."""
+        measured = {}
+        with open(self.sources + "/tests/bench/results/nvidia-h200-costs-series.csv",
+                  encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                measured.setdefault(row["dtype"], []).append(float(row["divergence_floor"]))
+        for dtype, floors in measured.items():
+            harness.run(self.programs["write_series"], dtype + ".h5", 4, 12, 32, 3, "faint", dtype,
+                        cwd=self.folder).expect(0)
+            quick = (dtype + ".h5", "--module", "attn", "--resamples", 500, "--by", "cost-kl")
+            result = self.json(*quick)
+            floor = result["series"]["kl_noise_floor"]
+            report = self.analyze(*quick, "--full").out
+            if dtype == "f32":
+                check(floor is None and "~" not in report, floor, report)
+                continue
+            check(max(floors) <= floor < 1.02 * max(floors), dtype, floor, floors)
+            units, = [group["units"] for group in result["groups"]]
+            below = [unit["layer"] for unit in units if unit["mean"]["value"] < floor]
+            check(dtype == "f16" or 0 < len(below) < len(units), below)
+            marked = re.findall(r"^ +(\d+) +[\d.e-]+~", report.split("== Attention ==")[1],
+                                re.MULTILINE)
+            check(sorted(map(int, marked)) == below, marked, below)
+            told = " ".join(report.split())
+            check((f"~: a divergence below {floor:.2g} nats" in told) == bool(below), told)
+            check((f"below which rounding in {dtype} may decide." in told) == bool(below), told)
 
     def two_runs(self):
         """Against itself nothing differs; against the other series nearly everything does."""
@@ -266,7 +410,7 @@ class Cases:
         plain = dict(os.environ, LC_ALL="C")
         out = self.analyze(self.stores["demo"], *QUESTION, env=plain).out
         check(out.isascii(), "not ASCII")
-        out = self.analyze(self.stores["demo"]).out
+        out = self.analyze(self.stores["demo"], "--full").out
         check(not out.isascii(), "no Unicode")
         wide = [line for line in out.splitlines() if len(line) > 80]
         check(not wide, wide)
@@ -305,6 +449,19 @@ class Cases:
             for _, store, options, start, there, _ in found:
                 self.same_report(name, self.excerpt(store, options, start), there)
 
+    def coverage(self):
+        """What docs/statistics.md says that intervals cover stands in the tables of simulations."""
+        def rows(path):
+            with open(f"{self.sources}/{path}", encoding="utf-8") as file:
+                return file.read()
+        tables = rows("tests/statistics/coverage.md") + rows("tests/statistics/coverage_cost.md")
+        known = set(tables.splitlines())
+        said = re.findall(r"<!-- coverage -->\n(.*?)<!-- end -->", rows("docs/statistics.md"),
+                          re.DOTALL)
+        check(len(said) == 5, len(said))
+        for line in "".join(said).splitlines():
+            check(line in known, line, "is in no table of tests/statistics")
+
     def attributes(self):
         """docs/file-format.md knows every attribute of a store, and which have to agree."""
         with open(self.sources + "/docs/file-format.md", encoding="utf-8") as file:
@@ -323,8 +480,9 @@ def main():
     only = [argument[5:] for argument in sys.argv[1:] if argument.startswith("only=")]
     programs = harness.programs(
         argument for argument in sys.argv[1:] if not argument.startswith("only="))
-    names = ("seven", "six", "plan", "budget", "protected", "everything", "costs", "sets_add_up", "made_up_costs", "two_runs",
-             "reproducible", "plain_ascii", "documents", "attributes")
+    names = ("seven", "six", "plan", "budget", "protected", "everything", "answer", "short", "formats", "costs", "sets_add_up", "made_up_costs", "noise", "two_runs",
+             "reproducible", "plain_ascii", "documents", "coverage",
+             "attributes")
     with harness.scratch() as folder:
         cases = Cases(programs, folder)
         return harness.run_cases([(name, getattr(cases, name)) for name in names], *only)

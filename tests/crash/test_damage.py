@@ -109,7 +109,7 @@ class Victim:
         """What trace-info, trace-analyze and trace-export make of it; None where it is refused."""
         p = self.programs
         info = self.run(p["trace-info"], "--check", path)
-        analysis = self.run(p["trace-analyze"], path, "--resamples", "100")
+        analysis = self.run(p["trace-analyze"], path, "--resamples", "100", "--full")
         export = self.run(p["trace-export"], path, "--to", "hdf5", "-o", self.copy, "--force")
         return [None if done.returncode else done.stdout.replace(path.encode(), b"FILE")
                 for done in (info, analysis, export)]

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// write_series OUT CHECKPOINTS LAYERS SEQUENCES [SEED [gaps|right|wrong|late]]: a store of a
-// made-up training run, large where it is asked to be, for tests of speed and memory. Importance
-// falls from the first to the middle layers and rises to the last, drifts with training, wanders by
-// checkpoint (correlated in time), and every sequence has its own level and noise; block and MLP
-// lie above attention. With `right`, `wrong` and `late` it has costs of attention and MLP, which
-// follow importance throughout; but for layers 2 and 5, whose costs are each other's; or from the
-// middle of training on, and before it a random order.
+// write_series OUT CHECKPOINTS LAYERS SEQUENCES [SEED [gaps|right|wrong|late|faint [DTYPE]]]: a
+// store of a made-up training run, large where it is asked to be, for tests of speed and memory.
+// Importance falls from the first to the middle layers and rises to the last, drifts with training,
+// wanders by checkpoint (correlated in time), and every sequence has its own level and noise; block
+// and MLP lie above attention. With `right`, `wrong` and `late` it has costs of attention and MLP,
+// which follow importance throughout; but for layers 2 and 5, whose costs are each other's; or from
+// the middle of training on, and before it a random order; `faint` is `right` with costs of a
+// hundredth, and DTYPE what the store says of the operands of products.
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,15 +18,16 @@
 
 enum { SEQ_LEN = 2048, STEP = 1000, TOKENS_PER_STEP = 2097152 };
 
-enum costs { NONE, RIGHT, WRONG, LATE };
+enum costs { NONE, RIGHT, WRONG, LATE, FAINT };
 
 struct made_up {
     struct tr_layout layout;
     struct an_random random;
     bool gaps; // attention 7 has no importance at checkpoint 2, MLP 6 has one at the first only
     enum costs costs;
-    double *wander; // [layers, modules] of the logarithm, AR(1) over checkpoints
-    double *level;  // [sequences] of the logarithm
+    const char *dtype; // NULL: not said
+    double *wander;    // [layers, modules] of the logarithm, AR(1) over checkpoints
+    double *level;     // [sequences] of the logarithm
 };
 
 // The logarithm of a unit's mean importance at a checkpoint, `age` from 0 to 1.
@@ -76,10 +78,12 @@ static int64_t counterpart(const struct made_up *run, int64_t layer, double age)
 static void fill_costs(struct made_up *run, struct tr_row *row, int64_t cell, double age) {
     int64_t layer = cell / TR_MODULES, module = cell % TR_MODULES;
     int64_t as = counterpart(run, layer, age) * TR_MODULES + module;
-    double mean = 5.0 * exp(trend(run, as / TR_MODULES, (int)module, age));
+    double scale = run->costs == FAINT ? 0.01 : 1.0;
+    double mean = scale * 5.0 * exp(trend(run, as / TR_MODULES, (int)module, age));
     for (int64_t s = 0; s < run->layout.sequences && module != TR_BLOCK; s++) {
         int64_t at = cell * run->layout.sequences + s;
-        double loss = mean * exp(run->level[s]) - 0.1 + 0.02 * an_random_normal(&run->random);
+        double loss =
+            mean * exp(run->level[s]) - scale * 0.1 + scale * 0.02 * an_random_normal(&run->random);
         double divergence = mean * exp(run->level[s] + 0.1 * an_random_normal(&run->random));
         tr_row_f64(row, TR_V_DROP_NLL)[at] = tr_row_f64(row, TR_V_BASE_NLL)[s] + loss;
         tr_row_f64(row, TR_V_DROP_KL)[at] = divergence;
@@ -136,6 +140,8 @@ static enum tr_status write_series(struct made_up *run, const char *out, int64_t
     char *warnings;
     TR_TRY(tr_run_info_text(&info, TR_IDENTITY, "model", "made up", err));
     TR_TRY(tr_run_info_text(&info, TR_IDENTITY, "tokens_digest", "made up", err));
+    if (run->dtype)
+        TR_TRY(tr_run_info_text(&info, TR_IDENTITY, "dtype", run->dtype, err));
     TR_TRY(tr_run_info_sequences(&info, err));
     TR_TRY(tr_store_open(&store, out, &info, true, &warnings, err));
     for (int64_t c = 0; c < checkpoints; c++)
@@ -148,7 +154,7 @@ static enum tr_status write_series(struct made_up *run, const char *out, int64_t
 
 int main(int argc, char **argv) {
     int64_t number[4] = {0};
-    if (argc < 5 || argc > 7)
+    if (argc < 5 || argc > 8)
         return 2;
     for (int i = 2; i < argc && i < 6; i++)
         if (!tr_parse_i64(argv[i], i < 5, 1000000, &number[i - 2]))
@@ -156,9 +162,10 @@ int main(int argc, char **argv) {
     struct made_up run = {
         .layout = {.layers = number[1], .sequences = number[2], .seq_len = SEQ_LEN, .nll = true}};
     static const char *const kinds[] = {
-        [NONE] = "gaps", [RIGHT] = "right", [WRONG] = "wrong", [LATE] = "late"};
+        [NONE] = "gaps", [RIGHT] = "right", [WRONG] = "wrong", [LATE] = "late", [FAINT] = "faint"};
+    run.dtype = argc > 7 ? argv[7] : NULL;
     run.gaps = argc > 6 && !strcmp(argv[6], kinds[NONE]);
-    for (int kind = RIGHT; kind <= LATE && argc > 6; kind++)
+    for (int kind = RIGHT; kind <= FAINT && argc > 6; kind++)
         if (!strcmp(argv[6], kinds[kind]))
             run.costs = kind;
     if (argc > 6 && !run.gaps && run.costs == NONE)
