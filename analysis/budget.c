@@ -102,14 +102,14 @@ static enum tr_status list_chosen(struct an_budget *budget, struct work *work, i
 static enum tr_status refuse(const struct an_budget *budget, const struct work *work,
                              struct tr_err *err) {
     const struct an_front *front = &work->front;
-    const struct an_resource_row *resource = &an_resources[budget->resource];
     double least = budget->whole - front->state[front->point[front->points - 1]].saved;
+    char left[AN_AMOUNT_MAX], allowed[AN_AMOUNT_MAX];
     return tr_fail(err, TR_EUSAGE,
-                   "the budget cannot be met: with all %lld %s left out that may go, %.3g of %.3g "
-                   "%s are left (%.1f %%), more than the %.3g that are allowed",
+                   "the budget cannot be met: with all %lld %s left out that may go, %s are left "
+                   "(%.1f %%), and %s are allowed",
                    (long long)work->count, budget->group == AN_BLOCK ? "blocks" : "sublayers",
-                   least, budget->whole, resource->noun, 100 * least / budget->whole,
-                   budget->allowed);
+                   an_amount_text(budget->resource, least, left), 100 * least / budget->whole,
+                   an_amount_text(budget->resource, budget->allowed, allowed));
 }
 
 static enum tr_status plan(struct an_budget *budget, struct work *work, struct tr_err *err) {

@@ -151,7 +151,7 @@ static json_t *budget(const struct an_result *result) {
     const struct an_budget *budget = result->budget;
     if (!budget)
         return json_null();
-    return json_pack("{s:s, s:I, s:f, s:f, s:f}", "resource", an_resources[budget->resource].name,
+    return json_pack("{s:s, s:I, s:f, s:f, s:f}", "resource", an_resource_names[budget->resource],
                      "context", (json_int_t)budget->context, "whole", budget->whole, "allowed",
                      budget->allowed, "left", budget->chosen.left);
 }

@@ -2,18 +2,15 @@
 #include "analysis/sizes.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/json.h"
+#include "base/strings.h"
 
-const struct an_resource_row an_resources[AN_RESOURCES] = {
-    [AN_PARAMETERS] = {"params", "parameters", ""},
-    [AN_BYTES] = {"bytes", "bytes of weights", "B"},
-    [AN_CACHE] = {"kv", "bytes of keys and values", "B"},
-    [AN_FLOPS] = {"flops", "operations of a token", "FLOP"},
-};
+const char *const an_resource_names[AN_RESOURCES] = {"params", "bytes", "kv", "flops"};
 
 enum { CACHE_VALUE_BYTES = 2 };
 static const double largest = 9007199254740992.0; // 2^53: sums of sizes stay exact
@@ -148,4 +145,20 @@ double an_size_whole(const struct an_sizes *sizes, enum an_resource resource, in
     for (int64_t layer = 0; layer < sizes->layers; layer++)
         total += an_size_of(sizes, resource, context, TR_BLOCK, layer);
     return total;
+}
+
+char *an_amount_text(enum an_resource resource, double amount, char out[AN_AMOUNT_MAX]) {
+    static const struct {
+        const char *unit, *of;
+    } words[AN_RESOURCES] = {[AN_PARAMETERS] = {"", "parameters"},
+                             [AN_BYTES] = {"B", "of weights"},
+                             [AN_CACHE] = {"B", "of keys and values"},
+                             [AN_FLOPS] = {"FLOP", "a token"}};
+    char number[TR_HUMAN_MAX];
+    if (*words[resource].unit)
+        tr_human_unit(amount, words[resource].unit, number);
+    else
+        tr_human_count(amount, number);
+    snprintf(out, AN_AMOUNT_MAX, "%s %s", number, words[resource].of);
+    return out;
 }

@@ -10,12 +10,11 @@
 // (docs/file-format.md).
 
 enum an_resource { AN_PARAMETERS, AN_BYTES, AN_CACHE, AN_FLOPS, AN_RESOURCES };
-struct an_resource_row {
-    const char *name; // on the command line and in JSON: "params"
-    const char *noun; // "parameters"
-    const char *unit; // "", "B", "B", "FLOP"
-};
-extern const struct an_resource_row an_resources[AN_RESOURCES];
+extern const char *const an_resource_names[AN_RESOURCES]; // as options and JSON say: "params"
+
+// "1.2 M parameters", "24 MB of keys and values": returned, in `out`.
+enum { AN_AMOUNT_MAX = 64 };
+char *an_amount_text(enum an_resource resource, double amount, char out[AN_AMOUNT_MAX]);
 
 struct an_size {
     bool present;

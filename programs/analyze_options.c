@@ -77,8 +77,8 @@ static bool read_budget(void *settings, const char *word, char why[OPTION_WHY]) 
              "takes what may be left: params=, bytes=, kv= or flops= and a number or a share, such "
              "as params=80%%");
     for (int resource = 0; resource < AN_RESOURCES; resource++) {
-        size_t size = strlen(an_resources[resource].name);
-        if (strncmp(word, an_resources[resource].name, size) || word[size] != '=')
+        size_t size = strlen(an_resource_names[resource]);
+        if (strncmp(word, an_resource_names[resource], size) || word[size] != '=')
             continue;
         budget->resource = (enum an_resource)resource;
         budget->given = read_amount(budget, word + size + 1);
