@@ -12,6 +12,22 @@ void nx_checkpoint_columns(struct nx_panel *panel, const struct nx_data *data);
 // An x axis on which the checkpoints lie at their tokens or step.
 void nx_checkpoint_places(struct nx_panel *panel, const struct nx_data *data);
 
+#define NX_IMPORTANCE "1 \xe2\x88\x92 cos"
+
+// The scale of importance that all shown modules share.
+struct nx_scale nx_importance_scale(const struct nx_data *data);
+
+// Names the layer of a row. The layers of the set that the analysis chose have their colour by
+// depth, all others are faint.
+void nx_paint_layer(struct nx_row *style, const struct nx_data *data, int module, int64_t row);
+
+// Colours a row by its layer's depth.
+void nx_paint_depth(struct nx_row *style, const struct nx_data *data, int64_t row);
+
+// Appends " Coloured: the least important layers by ..."
+enum tr_status nx_name_rule(struct tr_string *caption, const struct nx_data *data,
+                            struct tr_err *err);
+
 // Only the lowest panel says what the x axis is.
 void nx_label_last(struct nx_figure *figure);
 

@@ -5,22 +5,6 @@
 
 #include "build.h"
 
-#define IMPORTANCE "1 \xe2\x88\x92 cos"
-
-// The scale that all shown modules share.
-static struct nx_scale common_scale(const struct nx_data *data) {
-    struct nx_scale common = {NX_LOG, INFINITY, 0};
-    for (int module = 0; module < TR_MODULES; module++) {
-        if (!data->shown[module])
-            continue;
-        struct nx_scale one =
-            nx_scale_of(NX_LOG, data->importance[module], data->layers * data->checkpoints);
-        common.low = fmin(common.low, one.low);
-        common.high = fmax(common.high, one.high);
-    }
-    return common;
-}
-
 // A panel of a module: a row for each layer, a column for each checkpoint.
 static enum tr_status begin_panel(struct nx_panel **panel_p, struct nx_figure *figure,
                                   const struct nx_data *data, int module, struct tr_err *err) {
@@ -30,7 +14,7 @@ static enum tr_status begin_panel(struct nx_panel **panel_p, struct nx_figure *f
     panel->values = data->importance[module];
     for (int64_t row = 0; row < panel->rows; row++)
         snprintf(panel->row[row].name, sizeof panel->row[row].name, "layer %s", data->layer[row]);
-    snprintf(panel->quantity, sizeof panel->quantity, IMPORTANCE);
+    snprintf(panel->quantity, sizeof panel->quantity, NX_IMPORTANCE);
     *panel_p = panel;
     return TR_OK;
 }
@@ -51,11 +35,11 @@ enum tr_status nx_build_heat_map(struct nx_figure *figure, const struct nx_data 
     }
     nx_label_last(figure);
     figure->has_bar = true;
-    figure->bar = (struct nx_axis){.scale = common_scale(data),
+    figure->bar = (struct nx_axis){.scale = nx_importance_scale(data),
                                    .number = NX_POWER,
-                                   .label = "Importance " IMPORTANCE " (no unit)"};
+                                   .label = "Importance " NX_IMPORTANCE " (no unit)"};
     return tr_string_format(&figure->caption, err,
-                            "Mean over tokens of " IMPORTANCE
+                            "Mean over tokens of " NX_IMPORTANCE
                             "(x, x + \xce\xb4) for what each layer adds to the residual stream: "
                             "dark layers hardly turn it. Grey: not measured.");
 }
@@ -70,13 +54,12 @@ enum tr_status nx_build_lines(struct nx_figure *figure, const struct nx_data *da
         TR_TRY(begin_panel(&panel, figure, data, module, err));
         panel->marks = NX_LINES;
         panel->height = 90;
-        for (int64_t row = 0; row < panel->rows; row++) {
-            panel->row[row].paint = NX_BY_DEPTH;
-            panel->row[row].shade = depth > 0 ? (double)data->number[row] / depth : 0;
-        }
+        for (int64_t row = 0; row < panel->rows; row++)
+            nx_paint_depth(&panel->row[row], data, row);
         nx_checkpoint_places(panel, data);
-        panel->y = (struct nx_axis){
-            .scale = common_scale(data), .number = NX_POWER, .label = IMPORTANCE " (no unit)"};
+        panel->y = (struct nx_axis){.scale = nx_importance_scale(data),
+                                    .number = NX_POWER,
+                                    .label = NX_IMPORTANCE " (no unit)"};
     }
     nx_label_last(figure);
     figure->has_bar = depth > 0;

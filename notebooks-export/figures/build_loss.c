@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Figures of one line or one matrix: loss, spans, cost of a drop.
+// Figures of one line or one matrix: loss, spans.
 #include <math.h>
 #include <stdio.h>
 
@@ -61,32 +61,4 @@ enum tr_status nx_build_spans(struct nx_figure *figure, const struct nx_data *da
                             "layers, at %s: a light cell far from the diagonal is a window of "
                             "blocks that hardly changes the stream.",
                             data->spans_label);
-}
-
-enum tr_status nx_build_cost(struct nx_figure *figure, const struct nx_data *data,
-                             struct tr_err *err) {
-    for (int module = 0; module < TR_MODULES; module++) {
-        struct nx_panel *panel;
-        if (!data->cost[module])
-            continue;
-        TR_TRY(nx_panel_begin(&panel, figure, nx_module_titles[module], 1, data->layers, err));
-        panel->marks = NX_POINTS;
-        panel->values = data->cost[module];
-        panel->height = 70;
-        panel->column_names = data->layer;
-        panel->row[0] = (struct nx_row){.name = "", .paint = NX_DISTINCT_COLOUR};
-        snprintf(panel->quantity, sizeof panel->quantity, "nats per token");
-        panel->x = (struct nx_axis){.scale = {NX_BANDS, 0, (double)data->layers},
-                                    .label = "Layer left out",
-                                    .names = data->layer};
-        panel->y = (struct nx_axis){
-            .scale = nx_scale_round(nx_scale_of(NX_LOG, data->cost[module], data->layers)),
-            .number = NX_POWER,
-            .label = "KL (nats per token)"};
-    }
-    nx_label_last(figure);
-    return tr_string_format(&figure->caption, err,
-                            "Kullback-Leibler divergence of the predictions when one sublayer is "
-                            "left out, at %s.",
-                            data->cost_label);
 }

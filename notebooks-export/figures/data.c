@@ -79,17 +79,28 @@ static int64_t shown_row(const struct nx_data *data, int64_t layer) {
     return -1;
 }
 
-static void copy_losses(double *loss, const struct nx_data *data,
-                        const struct an_group_result *group, const struct an_checkpoint *all) {
+static void copy_costs(struct nx_trial *to, const struct nx_data *data,
+                       const struct an_group_result *group, const struct an_checkpoint *all) {
     const struct an_trial *trial = group->trial;
     for (int64_t i = 0; i < data->checkpoints; i++)
         for (int64_t at = 0; at < trial->checkpoints; at++)
-            for (int64_t u = 0; u < trial->units; u++) {
-                int64_t row = shown_row(data, group->unit[trial->unit[u]].layer);
-                if (row >= 0 && all[trial->checkpoint[at]].row == data->store_row[i])
-                    loss[row * data->checkpoints + i] =
-                        trial->mean_cost[at * AN_COSTS * trial->units + u];
+            for (int64_t u = 0; u < AN_COSTS * trial->units; u++) {
+                int64_t row = shown_row(data, group->unit[trial->unit[u % trial->units]].layer);
+                int64_t cell = row * data->checkpoints + i, cost = u / trial->units;
+                if (row < 0 || all[trial->checkpoint[at]].row != data->store_row[i])
+                    continue;
+                struct an_estimate priced = trial->priced[at * AN_COSTS * trial->units + u];
+                to->cost[cost][cell] = priced.value;
+                to->low[cost][cell] = priced.low;
+                to->high[cost][cell] = priced.high;
             }
+}
+
+static enum tr_status new_values(double **values_p, int64_t count, struct tr_err *err) {
+    TR_TRY(TR_NEW(values_p, count, "costs", err));
+    for (int64_t i = 0; i < count; i++)
+        (*values_p)[i] = NAN;
+    return TR_OK;
 }
 
 static enum tr_status take_trial(struct nx_data *data, int module,
@@ -97,18 +108,15 @@ static enum tr_status take_trial(struct nx_data *data, int module,
                                  const struct an_checkpoint *all, struct tr_err *err) {
     const struct an_trial *trial = group->trial;
     struct nx_trial *to = &data->trial[module];
-    int64_t ranked = AN_COSTS * AN_PROXIES * data->checkpoints;
-    int64_t told = AN_COSTS * AN_TRIED * data->checkpoints;
-    TR_TRY(TR_NEW(&to->spearman, ranked, "proxies", err));
-    TR_TRY(TR_NEW(&to->told, told, "proxies", err));
-    TR_TRY(TR_NEW(&to->loss, data->layers * data->checkpoints, "costs", err));
-    for (int64_t i = 0; i < data->layers * data->checkpoints; i++)
-        to->loss[i] = NAN;
-    copy_losses(to->loss, data, group, all);
-    for (int64_t i = 0; i < ranked; i++)
-        to->spearman[i] = NAN;
-    for (int64_t i = 0; i < told; i++)
-        to->told[i] = NAN;
+    int64_t checkpoints = data->checkpoints, values = data->layers * checkpoints;
+    TR_TRY(new_values(&to->spearman, AN_COSTS * AN_PROXIES * checkpoints, err));
+    TR_TRY(new_values(&to->told, AN_COSTS * AN_TRIED * checkpoints, err));
+    for (int cost = 0; cost < AN_COSTS; cost++) {
+        TR_TRY(new_values(&to->cost[cost], values, err));
+        TR_TRY(new_values(&to->low[cost], values, err));
+        TR_TRY(new_values(&to->high[cost], values, err));
+    }
+    copy_costs(to, data, group, all);
     to->chance = trial->chance;
     for (int cost = 0; cost < AN_COSTS; cost++)
         to->itself[cost] = trial->told[cost].itself;
@@ -241,6 +249,7 @@ enum tr_status nx_data_choose(struct nx_data *data, const struct an_result *resu
             TR_TRY(take_trial(data, module, result->group[module], result->series.checkpoint, err));
     enum tr_status status = an_rule_text(&rule, result, err);
     data->rule = rule.data;
+    data->level = result->settings.level;
     return status;
 }
 
@@ -262,11 +271,14 @@ void nx_data_free(struct nx_data *data) {
     free(data->number);
     for (int module = 0; module < TR_MODULES; module++) {
         free(data->importance[module]);
-        free(data->cost[module]);
         free(data->chosen[module]);
         free(data->trial[module].spearman);
         free(data->trial[module].told);
-        free(data->trial[module].loss);
+        for (int cost = 0; cost < AN_COSTS; cost++) {
+            free(data->trial[module].cost[cost]);
+            free(data->trial[module].low[cost]);
+            free(data->trial[module].high[cost]);
+        }
     }
     free(data->store_row);
     free(data->nll);

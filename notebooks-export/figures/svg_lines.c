@@ -21,10 +21,11 @@ static uint32_t colour_of(const struct nx_row *row) {
     }
 }
 
-enum tr_status nx_svg_paint(struct tr_string *out, const struct nx_row *row, struct tr_err *err) {
+enum tr_status nx_svg_paint(struct tr_string *out, const struct nx_row *row, const char *kind,
+                            struct tr_err *err) {
     static const char *const classes[] = {"ink", "distinct", "depth", "faint"};
-    TR_TRY(tr_string_format(out, err, "class=\"%s\" stroke=\"#%06x\"", classes[row->paint],
-                            colour_of(row)));
+    TR_TRY(tr_string_format(out, err, "class=\"%s%s%s\" stroke=\"#%06x\"", kind, *kind ? " " : "",
+                            classes[row->paint], colour_of(row)));
     if (row->paint == NX_BY_DEPTH)
         return tr_string_format(out, err, " style=\"--t:%.3f\"", row->shade);
     return TR_OK;
@@ -67,7 +68,7 @@ static enum tr_status put_line(struct tr_string *out, const struct nx_panel *pan
     const struct nx_row *style = &panel->row[row];
     bool strong = style->paint == NX_DISTINCT_COLOUR || style->paint == NX_INK;
     TR_TRY(tr_string_format(out, err, "<path "));
-    TR_TRY(nx_svg_paint(out, style, err));
+    TR_TRY(nx_svg_paint(out, style, "", err));
     TR_TRY(tr_string_format(out, err, " stroke-width=\"%d\"%s d=\"",
                             strong ? UNITS * 6 / 5 : UNITS * 7 / 10,
                             style->dashed ? " stroke-dasharray=\"25 20\"" : ""));
@@ -87,7 +88,7 @@ static bool alone(const struct nx_panel *panel, int64_t row, int64_t column) {
 static enum tr_status begin_dots(struct tr_string *out, const struct nx_row *row,
                                  struct tr_err *err) {
     TR_TRY(tr_string_format(out, err, "<path "));
-    TR_TRY(nx_svg_paint(out, row, err));
+    TR_TRY(nx_svg_paint(out, row, "", err));
     return tr_string_format(out, err, " stroke-width=\"%d\" stroke-linecap=\"round\" d=\"", DOT);
 }
 
