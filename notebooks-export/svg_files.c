@@ -60,7 +60,7 @@ enum tr_status nx_svg(const struct nx_job *job, FILE *out, struct tr_err *err) {
     struct tr_string text = {0};
     enum tr_status status;
     TR_TRY(find(&row, job->options->figure, err));
-    TR_TRY(load(&data, job, row->chooses, err));
+    TR_TRY(load(&data, job, row->chooses || job->options->by, err));
     if (nx_figure_possible(row, &data))
         status = draw(&text, row, &data, job->options->store, err);
     else

@@ -27,17 +27,70 @@ void nx_label_last(struct nx_figure *figure) {
         figure->panels[i].x.label[0] = 0;
 }
 
-struct nx_scale nx_importance_scale(const struct nx_data *data) {
-    struct nx_scale common = {NX_LOG, INFINITY, 0};
+#define TO_X "(x, \xce\xb4)"
+
+static const struct nx_ranked ranked[AN_CRITERIA] = {
+    [AN_BY_IMPORTANCE] = {"Importance", "Importance " NX_IMPORTANCE " (no unit)", NX_IMPORTANCE},
+    [AN_BY_UPDATE_RATIO] = {"Update ratio", "Update ratio |\xce\xb4| / |x| (no unit)",
+                            "|\xce\xb4| / |x|"},
+    [AN_BY_ALIGNMENT] = {"Misalignment", "Misalignment " NX_IMPORTANCE TO_X " (no unit)",
+                         NX_IMPORTANCE TO_X},
+    [AN_BY_COST_NLL] = {"Cost in loss", "Cost in loss (nats per token)", "nats per token"},
+    [AN_BY_COST_KL] = {"Cost in KL", "Cost in KL (nats per token)", "nats per token"},
+    [AN_BY_COST_AGREE] = {"Cost in agreement", "Share of tokens that change (no unit)", "share"},
+};
+
+enum an_by nx_ranked_of(const struct nx_data *data) {
+    return data->criterion ? (enum an_by)(data->criterion - an_criteria) : AN_BY_IMPORTANCE;
+}
+
+const struct nx_ranked *nx_ranked_by(const struct nx_data *data) {
+    return &ranked[nx_ranked_of(data)];
+}
+
+// The scale of values[layers, checkpoints] of all shown modules.
+static struct nx_scale common_scale(const struct nx_data *data, enum nx_scale_kind kind,
+                                    const double *(*values)(const struct nx_data *, int)) {
+    struct nx_scale common = {kind, INFINITY, -INFINITY};
     for (int module = 0; module < TR_MODULES; module++) {
         if (!data->shown[module])
             continue;
         struct nx_scale one =
-            nx_scale_of(NX_LOG, data->importance[module], data->layers * data->checkpoints);
+            nx_scale_of(kind, values(data, module), data->layers * data->checkpoints);
         common.low = fmin(common.low, one.low);
         common.high = fmax(common.high, one.high);
     }
     return common;
+}
+
+static const double *importance_of(const struct nx_data *data, int module) {
+    return data->importance[module];
+}
+
+static struct nx_axis axis_of(enum an_by by, struct nx_scale scale) {
+    struct nx_axis axis = {.scale = scale,
+                           .number = scale.kind == NX_LOG ? NX_POWER : NX_PLAIN,
+                           .diverging = an_criteria[by].is_signed};
+    if (axis.diverging) {
+        double most = fmax(fabs(scale.low), fabs(scale.high));
+        axis.scale = (struct nx_scale){NX_LINEAR, -most, most};
+    }
+    snprintf(axis.label, sizeof axis.label, "%s", ranked[by].axis);
+    return axis;
+}
+
+struct nx_axis nx_ranked_axis(const struct nx_data *data) {
+    enum an_by by = nx_ranked_of(data);
+    return axis_of(by,
+                   common_scale(data, an_criteria[by].logarithmic ? NX_LOG : NX_LINEAR, nx_values));
+}
+
+struct nx_axis nx_importance_axis(const struct nx_data *data) {
+    return axis_of(AN_BY_IMPORTANCE, common_scale(data, NX_LOG, importance_of));
+}
+
+struct nx_row nx_criterion_row(enum an_by by) {
+    return (struct nx_row){.paint = NX_DISTINCT_COLOUR, .colour = by, .named = true};
 }
 
 static bool is_chosen(const struct nx_data *data, int module, int64_t layer) {

@@ -107,9 +107,7 @@ static enum tr_status add_scatter(struct nx_figure *figure, const struct nx_data
         nx_paint_layer(&panel->row[row], data, module, row);
     snprintf(panel->quantity, sizeof panel->quantity, "nats per token");
     snprintf(panel->across_quantity, sizeof panel->across_quantity, NX_IMPORTANCE);
-    panel->x = (struct nx_axis){.scale = nx_importance_scale(data),
-                                .number = NX_POWER,
-                                .label = "Importance " NX_IMPORTANCE " (no unit)"};
+    panel->x = nx_importance_axis(data);
     panel->y = (struct nx_axis){.scale = cost_scale(data, cost)};
     snprintf(panel->y.label, sizeof panel->y.label, "%s", cost_axes[cost]);
     return TR_OK;

@@ -27,8 +27,7 @@ static enum tr_status begin(struct nx_panel **panel_p, struct nx_figure *figure,
     panel->height = 80;
     nx_checkpoint_places(panel, data);
     for (int64_t row = 0; row < rows; row++) {
-        panel->row[row] =
-            (struct nx_row){.paint = NX_DISTINCT_COLOUR, .colour = row, .named = true};
+        panel->row[row] = nx_criterion_row((enum an_by)row);
         snprintf(panel->row[row].name, NX_LABEL, "%s", told_names[row]);
     }
     *panel_p = panel;

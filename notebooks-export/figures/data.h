@@ -34,7 +34,13 @@ struct nx_data {
     int64_t *number;    // [layers]
     bool shown[TR_MODULES];
     double *importance[TR_MODULES]; // [layers, checkpoints] mean 1 - cos; NaN: absent
-    double *nll; // [checkpoints] nats per token, NaN by the rule of timeline.h; NULL: not measured
+    // What is ranked by where that is another thing (nx_data_choose), the same shape; NULL: it is
+    // importance.
+    const struct an_criterion *criterion; // NULL: importance
+    double *ranked[TR_MODULES];
+    // [checkpoints] nats per token, NaN by the rule of timeline.h; NULL: not measured. And the
+    // interval of the mean over sequences, NaN where there is one sequence.
+    double *nll, *nll_low, *nll_high;
     // Where a store has them, else NULL, at the last checkpoint.
     int64_t boundaries;
     double *spans;           // [boundaries, boundaries] mean cosine of the stream at two boundaries
@@ -42,7 +48,11 @@ struct nx_data {
     // The least important layers as the analysis chose them (nx_data_choose); NULL: not chosen.
     int64_t *chosen[TR_MODULES]; // [chosen_count] least important first
     int64_t chosen_count[TR_MODULES];
-    char *rule;                        // by which they were chosen
+    char *rule; // by which they were chosen
+    // Those that are below tau at every checkpoint, where that was asked for (else tau is NaN).
+    int64_t *below[TR_MODULES]; // [below_count] least important first
+    int64_t below_count[TR_MODULES];
+    double tau;
     double level;                      // of intervals
     struct nx_trial trial[TR_MODULES]; // nx_data_choose, too
 };
@@ -52,13 +62,16 @@ enum tr_status nx_data_load(struct nx_data *data, const struct tr_trace *trace,
 void nx_data_free(struct nx_data *data);
 
 // Adds the sets and trials of an analysis of the same store, so that figures show these and make
-// none.
+// none; and where it ranks by another thing than importance, what it ranks by.
 enum tr_status nx_data_choose(struct nx_data *data, const struct an_result *result,
                               struct tr_err *err);
 
 // How many are the lowest of the module: as many as were chosen, else about a quarter of the
 // layers.
 int64_t nx_lowest_count(const struct nx_data *data, int module);
+
+// [layers, checkpoints] of a shown module: what is ranked by.
+const double *nx_values(const struct nx_data *data, int module);
 
 // "Attention", "MLP", "Block": for people.
 extern const char *const nx_module_titles[TR_MODULES];

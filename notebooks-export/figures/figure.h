@@ -71,7 +71,8 @@ struct nx_panel {
 enum { NX_PANELS_MAX = 8 };
 
 struct nx_figure {
-    const char *name, *title; // borrowed from the table
+    const char *name;         // borrowed from the table
+    char title[NX_LABEL];     // the table's, unless the builder writes another one
     struct tr_string caption; // what is seen, one or two sentences
     struct nx_panel panels[NX_PANELS_MAX];
     int count;

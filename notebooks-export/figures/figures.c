@@ -2,6 +2,7 @@
 #include "figures/figures.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 static bool has_spans(const struct nx_data *data) {
@@ -65,7 +66,8 @@ const struct nx_figure_row *nx_figure_find(const char *name) {
 
 enum tr_status nx_figure_build(struct nx_figure *figure, const struct nx_figure_row *row,
                                const struct nx_data *data, struct tr_err *err) {
-    struct nx_figure new = {.name = row->name, .title = row->title};
+    struct nx_figure new = {.name = row->name};
+    snprintf(new.title, sizeof new.title, "%s", row->title);
     enum tr_status status = row->build(&new, data, err);
     if (status == TR_OK)
         *figure = new;

@@ -43,6 +43,20 @@ static bool point(const struct nx_panel *panel, const struct nx_box *box, int64_
     return isfinite(*x) && isfinite(*y);
 }
 
+static bool has_interval(const struct nx_panel *panel, int64_t row, int64_t column) {
+    int64_t cell = row * panel->columns + column;
+    return isfinite(panel->low[cell]) && isfinite(panel->high[cell]);
+}
+
+static enum tr_status put_corner(struct tr_string *out, const struct nx_panel *panel,
+                                 const struct nx_box *box, int64_t row, int64_t column,
+                                 const double *ends, char letter, struct tr_err *err) {
+    double x = nx_along(&panel->x, panel->at ? panel->at[column] : (double)column, box->width);
+    double y = nx_down(&panel->y, ends[row * panel->columns + column], box->height);
+    return tr_string_format(out, err, "%c%ld %ld", letter, lround(x * UNITS),
+                            lround(fmin(fmax(y, -1e4), 1e4) * UNITS));
+}
+
 static enum tr_status put_path(struct tr_string *out, const struct nx_panel *panel,
                                const struct nx_box *box, int64_t row, struct tr_err *err) {
     long at_x = 0, at_y = 0;
@@ -61,6 +75,28 @@ static enum tr_status put_path(struct tr_string *out, const struct nx_panel *pan
         drawing = there;
     }
     return TR_OK;
+}
+
+// The interval of a row as an area, from each gap to the next: forth along its upper ends, back
+// along its lower ones.
+static enum tr_status put_band(struct tr_string *out, const struct nx_panel *panel,
+                               const struct nx_box *box, int64_t row, struct tr_err *err) {
+    TR_TRY(tr_string_format(out, err,
+                            "<path class=\"band\" fill=\"#%06x\" fill-opacity=\".2\" d=\"",
+                            colour_of(&panel->row[row])));
+    for (int64_t column = first_column(panel), next; column < panel->columns;
+         column = next + panel->stride) {
+        next = column;
+        while (next < panel->columns && has_interval(panel, row, next))
+            next += panel->stride;
+        for (int64_t c = column; c < next; c += panel->stride)
+            TR_TRY(put_corner(out, panel, box, row, c, panel->high, c == column ? 'M' : 'L', err));
+        for (int64_t c = next - panel->stride; c >= column; c -= panel->stride)
+            TR_TRY(put_corner(out, panel, box, row, c, panel->low, 'L', err));
+        if (next > column)
+            TR_TRY(tr_string_append(out, "z", 1, err));
+    }
+    return tr_string_format(out, err, "\"/>\n");
 }
 
 static enum tr_status put_line(struct tr_string *out, const struct nx_panel *panel,
@@ -126,6 +162,8 @@ enum tr_status nx_svg_lines(struct tr_string *out, const struct nx_panel *panel,
                             "<g clip-path=\"url(#%s)\" transform=\"translate(%.2f %.2f) "
                             "scale(%g)\" fill=\"none\" stroke-linejoin=\"round\">\n",
                             id, box->x, box->y, 1.0 / UNITS));
+    for (int64_t row = 0; row < panel->rows && panel->low && panel->high; row++)
+        TR_TRY(put_band(out, panel, box, row, err));
     for (int64_t row = 0; row < panel->rows; row++)
         TR_TRY(put_line(out, panel, box, row, err));
     for (int64_t row = 0; row < panel->rows; row++)

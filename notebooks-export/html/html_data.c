@@ -173,10 +173,6 @@ static enum tr_status put_across(struct tr_string *out, const struct nx_panel *p
                                  struct matrices *matrices, struct tr_err *err) {
     TR_TRY(put_scale(out, "scaleAcross", &panel->x, err));
     TR_TRY(tr_string_format(out, err, ",\"across\":%d", index_of(matrices, panel, panel->across)));
-    if (panel->low && panel->high)
-        TR_TRY(tr_string_format(out, err, ",\"low\":%d,\"high\":%d",
-                                index_of(matrices, panel, panel->low),
-                                index_of(matrices, panel, panel->high)));
     TR_TRY(tr_string_format(out, err, ",\"quantityAcross\":"));
     return nx_json_string(out, panel->across_quantity, err);
 }
@@ -204,6 +200,10 @@ static enum tr_status put_panel(struct tr_string *out, const struct nx_figure *f
     }
     if (panel->marks == NX_CELLS)
         return tr_string_format(out, err, ",\"cells\":true}");
+    if (panel->low && panel->high)
+        TR_TRY(tr_string_format(out, err, ",\"low\":%d,\"high\":%d",
+                                index_of(matrices, panel, panel->low),
+                                index_of(matrices, panel, panel->high)));
     if (panel->marks == NX_SCATTER)
         TR_TRY(put_across(out, panel, matrices, err));
     TR_TRY(put_scale(out, "scale", &panel->y, err));

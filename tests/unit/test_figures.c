@@ -33,9 +33,11 @@ static char *text(const char *format, int64_t number) {
 // Layer l's importance grows with l, and at checkpoint c layer c % layers is absent.
 static struct nx_data make_data(int64_t checkpoints, int64_t layers) {
     struct nx_data data = {
-        .checkpoints = checkpoints, .layers = layers, .shown = {true, false, true}};
+        .checkpoints = checkpoints, .layers = layers, .shown = {true, false, true}, .tau = NAN};
     ok(TR_NEW(&data.at, checkpoints, "test", &err));
     ok(TR_NEW(&data.nll, checkpoints, "test", &err));
+    ok(TR_NEW(&data.nll_low, checkpoints, "test", &err));
+    ok(TR_NEW(&data.nll_high, checkpoints, "test", &err));
     ok(TR_NEW(&data.column, checkpoints, "test", &err));
     ok(TR_NEW(&data.label, checkpoints, "test", &err));
     ok(TR_NEW(&data.layer, layers, "test", &err));
@@ -43,6 +45,8 @@ static struct nx_data make_data(int64_t checkpoints, int64_t layers) {
     for (int64_t c = 0; c < checkpoints; c++) {
         data.at[c] = (double)c * 1e6;
         data.nll[c] = 3 - 0.01 * (double)c;
+        data.nll_low[c] = c % 3 == 2 ? NAN : data.nll[c] - 0.2;
+        data.nll_high[c] = data.nll[c] + 0.2;
         data.column[c] = text("", c);
         data.label[c] = text("step ", c);
     }
@@ -130,13 +134,12 @@ static void test_agreement(void **state) {
         for (int64_t c = 0; c < 4; c++)
             data.importance[TR_ATTN][l * 4 + c] = c == 0 ? (double)(8 - l) : (double)(l + 1);
     struct nx_figure figure = build(&data, "agreement");
-    const double *jaccard = figure.panels[0].values, *w = figure.panels[1].values;
+    const double *jaccard = figure.panels[0].values, *w = jaccard + 4, *level = w + 4;
+    assert_int_equal(figure.count, 2); // attention and blocks
     assert_true(jaccard[0] == 0 && jaccard[1] == 1 && jaccard[3] == 1);
     assert_true(fabs(w[0] - 0.25) < 1e-12); // three in one order, one reversed
     assert_true(w[1] == 1 && w[2] == 1 && isnan(w[3]));
-    assert_true(isnan(jaccard[4])); // MLP
-    double chance = jaccard[TR_MODULES * 4];
-    assert_true(chance > 0 && chance < 0.5);
+    assert_true(level[0] > 0 && level[0] < 0.5 && level[3] == level[0]);
     nx_figure_free(&figure);
     nx_data_free(&data);
 }
