@@ -208,8 +208,9 @@ struct an_trial {
     double *weight; // [checkpoints] share of training
     int64_t verdicts;
     struct an_verdict *verdict; // [1 + checkpoints, proxies, costs] over training first
+    // What units cost, nats per token.
     struct an_estimate *cost;   // [2, units, AN_COSTS] over training, and at the last checkpoint
-    double *mean_cost;          // [checkpoints, AN_COSTS, units] nats per token
+    struct an_estimate *priced; // [checkpoints, AN_COSTS, units] at each checkpoint
     int64_t forecasts;
     struct an_forecast *forecast; // [checkpoints, AN_TRIED, AN_COSTS]
     struct an_told told[AN_TRIED * AN_COSTS];

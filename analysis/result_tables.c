@@ -3,6 +3,7 @@
 
 #include "analysis/noise_floor.h"
 #include "analysis/result_json.h"
+#include "analysis/rule.h"
 
 static const struct an_json_field estimate_fields[] = {
     AN_FIELD("value", NUMBER, struct an_estimate, value),
@@ -158,6 +159,17 @@ static json_t *make_version(const void *result, const void *context) {
     return json_integer(AN_JSON_VERSION);
 }
 
+// By which rule the sets are the least important; NULL when memory is lacking.
+static json_t *make_rule(const void *result, const void *context) {
+    struct tr_string rule = {0};
+    struct tr_err err;
+    (void)context;
+    enum tr_status status = an_rule_text(&rule, result, &err);
+    json_t *text = status == TR_OK ? json_string(rule.data) : NULL;
+    tr_string_free(&rule);
+    return text;
+}
+
 static json_t *make_groups(const void *result, const void *context) {
     struct an_json_context here = *(const struct an_json_context *)context;
     json_t *array = json_array();
@@ -228,6 +240,7 @@ static const struct an_json_field result_fields[] = {
     AN_MADE("schema", make_schema, "string"),
     AN_MADE("schema_version", make_version, "integer"),
     AN_OBJECT("settings", struct an_result, settings, &settings),
+    AN_MADE("rule", make_rule, "string"),
     AN_OBJECT("series", struct an_result, series, &series),
     AN_LIST("faults", struct an_result, fault, faults, &fault),
     AN_MADE_OF("groups", make_groups, "array", &an_json_group),
