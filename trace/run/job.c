@@ -294,10 +294,12 @@ static enum tr_status label_sets(struct tr_job *job, struct tr_err *err) {
 // What a store has already of costs is gone on with, unless the settings say otherwise.
 static enum tr_status meet_costs(struct tr_job *job, struct tr_err *err) {
     const struct tr_run_settings *o = job->settings;
-    if (o->drop_sets) {
+    if (o->drop_sets)
         TR_TRY(as_usage(tr_named_sets_read(&job->sets, o->drop_sets, err)));
+    if (o->drop_sets_text)
+        TR_TRY(as_usage(tr_named_sets_parse(&job->sets, o->drop_sets_text, "--drop", err)));
+    if (job->sets.count)
         TR_TRY(label_sets(job, err));
-    }
     if (o->out && !o->fresh)
         TR_TRY(tr_store_adopt_costs(o->out, &job->info, err));
     return tr_job_plan_costs(job, err);
