@@ -196,7 +196,7 @@ def series():
               over_time)
         check({d["drop"] for d in differences} == {"", "two of them", "an mlp"}, differences)
         store = os.path.join(folder, "eval.h5")
-        check("two of them" in run(ARGS["trace-analyze"], store).expect(0).out, "analyze")
+        check("two of them" in run(ARGS["trace-analyze"], store, "--sections", "costs").expect(0).out, "analyze")
         run(ARGS["trace-info"], store, "--check").expect(0)
 
 
