@@ -219,7 +219,8 @@ static enum tr_status price(struct an_estimate *cost, const struct an_trial *tri
                                              .sequences = trial->rows,
                                              .pseudo =
                                                  exhibit->value[AN_PROXIES + k] + u * trial->rows};
-            TR_TRY(an_estimate_sample(&cost[u * AN_COSTS + k], &sample, level, err));
+            TR_TRY(an_estimate_sample(&cost[u * AN_COSTS + k], &sample,
+                                      an_value_range((enum an_by)(AN_PROXIES + k)), level, err));
         }
     return TR_OK;
 }
