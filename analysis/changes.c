@@ -111,7 +111,9 @@ static enum tr_status measure(struct an_change *change, struct changer *changer,
         struct an_sample sample = {.estimate = all[part],
                                    .sequences = sequences,
                                    .pseudo = changer->pseudo + part * sequences};
-        TR_TRY(an_estimate_sample(to[part], &sample, changer->work->settings->level, err));
+        TR_TRY(an_estimate_sample(to[part], &sample,
+                                  an_difference_range(changer->work->settings->by),
+                                  changer->work->settings->level, err));
     }
     return TR_OK;
 }
@@ -171,7 +173,9 @@ static enum tr_status find_orthogonal(struct an_unit *unit, struct changer *chan
     }
     struct an_sample sample = {
         .estimate = all / (double)counted, .sequences = sequences, .pseudo = excess};
-    return an_estimate_sample(&unit->orthogonal, &sample, work->settings->level, err);
+    // At right angles it is 0 to 1.
+    const struct an_range range = {-1.0, an_value_range(work->settings->by).high};
+    return an_estimate_sample(&unit->orthogonal, &sample, range, work->settings->level, err);
 }
 
 static enum tr_status change_unit(struct an_unit *unit, const struct an_group_result *group,

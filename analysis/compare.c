@@ -7,6 +7,7 @@
 
 #include "align.h"
 #include "base/alloc.h"
+#include "computation.h"
 #include "statistics/bootstrap.h"
 #include "statistics/correlation.h"
 #include "statistics/interval.h"
@@ -130,7 +131,7 @@ static enum tr_status interval_of(struct an_estimate *estimate, const struct an_
 // Of b - a over independent sequences: pseudo-values over all N of both, a unit's n sequences
 // scaled so that their variance is the sum of the two means' own:
 //   b - a +- (x - mean) N / n sqrt(n (N - 1) / ((n - 1) N)).
-// The variance of one sequence cannot be estimated.
+// A few sequences do not tell their variance.
 static enum tr_status unpaired(struct an_estimate *difference, const struct an_sample *a,
                                const struct an_sample *b, double level, struct tr_err *err) {
     const struct an_sample *const sides[] = {a, b};
@@ -139,7 +140,7 @@ static enum tr_status unpaired(struct an_estimate *difference, const struct an_s
                                .sequences = a->sequences + b->sequences};
     int64_t at = 0;
     *difference = (struct an_estimate){sample.estimate, NAN, NAN};
-    if (a->sequences < 2 || b->sequences < 2)
+    if (a->sequences < AN_INTERVAL_LEAST || b->sequences < AN_INTERVAL_LEAST)
         return TR_OK;
     TR_TRY(TR_NEW(&pseudo, sample.sequences, "pseudo-values", err));
     for (int side = 0; side < 2; side++) {
@@ -155,8 +156,8 @@ static enum tr_status unpaired(struct an_estimate *difference, const struct an_s
     return status;
 }
 
-static enum tr_status compare_unit(struct an_compared_unit *unit, const struct comparer *c,
-                                   struct tr_err *err) {
+static enum tr_status estimate_unit(struct an_compared_unit *unit, const struct comparer *c,
+                                    struct tr_err *err) {
     int64_t index = unit->layer * TR_MODULES + unit->module;
     double level = c->settings->level;
     struct an_sample a = sample_of(&c->first, index), b = sample_of(&c->second, index);
@@ -167,6 +168,16 @@ static enum tr_status compare_unit(struct an_compared_unit *unit, const struct c
     struct an_interval interval;
     TR_TRY(an_difference(&interval, &b, &a, level, err));
     unit->difference = (struct an_estimate){b.estimate - a.estimate, interval.low, interval.high};
+    return TR_OK;
+}
+
+static enum tr_status compare_unit(struct an_compared_unit *unit, const struct comparer *c,
+                                   struct tr_err *err) {
+    struct an_range range = an_value_range(c->settings->by);
+    TR_TRY(estimate_unit(unit, c, err));
+    an_keep_within(&unit->first, range);
+    an_keep_within(&unit->second, range);
+    an_keep_within(&unit->difference, an_difference_range(c->settings->by));
     return TR_OK;
 }
 
@@ -242,7 +253,7 @@ static enum tr_status find_agreement(struct an_compared_group *group, const stru
     group->spearman = (struct an_estimate){agreement[SPEARMAN], NAN, NAN};
     group->tau = (struct an_estimate){agreement[TAU], NAN, NAN};
     group->jaccard_chance = an_jaccard_chance(group->units, group->count);
-    if (c->first.sequences < 2 || c->second.sequences < 2)
+    if (c->first.sequences < AN_INTERVAL_LEAST || c->second.sequences < AN_INTERVAL_LEAST)
         return TR_OK;
     return resample(group, c, room, err);
 }

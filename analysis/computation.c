@@ -37,7 +37,7 @@ static enum tr_status aggregate(struct an_work *work, struct tr_err *err) {
 }
 
 static enum tr_status resample(struct an_work *work, struct tr_err *err) {
-    int64_t count = work->claimed.sequences > 1 ? work->settings->resamples : 1;
+    int64_t count = work->claimed.sequences < AN_INTERVAL_LEAST ? 1 : work->settings->resamples;
     TR_TRY(an_resamples_draw(&work->resamples, count, work->claimed.sequences, work->settings->seed,
                              err));
     return an_draws_make(&work->draws, &work->resamples, &work->claimed, work->weight, err);
@@ -134,7 +134,7 @@ struct an_sample an_work_sample(const struct an_work *work, enum an_aggregate wh
                                .sequences = sequences,
                                .pseudo = work->pseudo[which] + unit * sequences,
                                .share = work->share};
-    if (sequences > 1 && which != AN_WORST) {
+    if (sequences >= AN_INTERVAL_LEAST && which != AN_WORST) {
         sample.draws = work->draws.of[which] + unit;
         sample.stride = work->draws.units;
         sample.resamples = &work->resamples;
@@ -142,19 +142,31 @@ struct an_sample an_work_sample(const struct an_work *work, enum an_aggregate wh
     return sample;
 }
 
+static double clamp(double limit, struct an_range range) {
+    return isnan(limit) ? limit : fmin(fmax(limit, range.low), range.high);
+}
+
+void an_keep_within(struct an_estimate *estimate, struct an_range range) {
+    estimate->low = clamp(estimate->low, range);
+    estimate->high = clamp(estimate->high, range);
+}
+
 enum tr_status an_estimate_sample(struct an_estimate *estimate, const struct an_sample *sample,
-                                  double level, struct tr_err *err) {
+                                  struct an_range range, double level, struct tr_err *err) {
     struct an_interval interval;
     TR_TRY(an_interval(&interval, sample, level, err));
     *estimate = (struct an_estimate){sample->estimate, interval.low, interval.high};
+    an_keep_within(estimate, range);
     return TR_OK;
 }
 
 enum tr_status an_estimate_difference(struct an_estimate *estimate, const struct an_sample *a,
-                                      const struct an_sample *b, double level, struct tr_err *err) {
+                                      const struct an_sample *b, struct an_range range,
+                                      double level, struct tr_err *err) {
     struct an_interval interval;
     TR_TRY(an_difference(&interval, a, b, level, err));
     *estimate = (struct an_estimate){a->estimate - b->estimate, interval.low, interval.high};
+    an_keep_within(estimate, range);
     return TR_OK;
 }
 

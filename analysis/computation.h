@@ -39,11 +39,16 @@ void an_work_free(struct an_work *work);
 // for AN_WORST, whose interval is no percentile.
 struct an_sample an_work_sample(const struct an_work *work, enum an_aggregate which, int64_t unit);
 
-// The estimate of a sample; of a difference a - b.
+// The estimate of a sample; of a difference a - b. Limits that lie outside of what the quantity can
+// be are cut there, which takes nothing from what an interval covers.
 enum tr_status an_estimate_sample(struct an_estimate *estimate, const struct an_sample *sample,
-                                  double level, struct tr_err *err);
+                                  struct an_range range, double level, struct tr_err *err);
 enum tr_status an_estimate_difference(struct an_estimate *estimate, const struct an_sample *a,
-                                      const struct an_sample *b, double level, struct tr_err *err);
+                                      const struct an_sample *b, struct an_range range,
+                                      double level, struct tr_err *err);
+
+// Cuts the limits; those that are NaN stay.
+void an_keep_within(struct an_estimate *estimate, struct an_range range);
 
 // Whether all units of the group have a value at the checkpoint: rankings of fewer are not
 // compared.

@@ -59,6 +59,15 @@ enum an_by an_criterion_find(const char *name) {
     return by;
 }
 
+struct an_range an_value_range(enum an_by by) {
+    return (struct an_range){an_criteria[by].is_signed ? -INFINITY : 0.0, an_criteria[by].most};
+}
+
+struct an_range an_difference_range(enum an_by by) {
+    struct an_range range = an_value_range(by);
+    return (struct an_range){range.low - range.high, range.high - range.low};
+}
+
 int64_t an_criterion_rows(const struct an_criterion *criterion, const struct tr_layout *layout) {
     return criterion->of_cost ? layout->cost_sequences : layout->sequences;
 }

@@ -39,6 +39,14 @@ struct an_criterion {
     bool is_signed;               // may be below 0
 };
 extern const struct an_criterion an_criteria[AN_CRITERIA];
+
+// What a value can be, and a difference of two.
+struct an_range {
+    double low, high;
+};
+struct an_range an_value_range(enum an_by by);
+struct an_range an_difference_range(enum an_by by);
+
 extern const char *const an_by_names[AN_CRITERIA]; // the rows' names
 
 // The criterion of that name, "cost" being cost-nll; AN_CRITERIA: there is none.

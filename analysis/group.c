@@ -77,10 +77,12 @@ static enum tr_status estimate_unit(struct an_unit *unit, const struct an_work *
     double level = work->settings->level;
     struct an_sample mean = an_work_sample(work, AN_MEAN, index);
     struct an_sample last = an_work_sample(work, AN_LAST, index);
-    TR_TRY(an_estimate_sample(&unit->by[AN_MEAN], &mean, level, err));
-    TR_TRY(an_estimate_sample(&unit->by[AN_LAST], &last, level, err));
+    struct an_range range = an_value_range(work->settings->by);
+    TR_TRY(an_estimate_sample(&unit->by[AN_MEAN], &mean, range, level, err));
+    TR_TRY(an_estimate_sample(&unit->by[AN_LAST], &last, range, level, err));
     unit->by[AN_WORST] =
         (struct an_estimate){work->estimate[AN_WORST][index], NAN, work->bound[index]};
+    an_keep_within(&unit->by[AN_WORST], range);
     for (int64_t c = 0; c < work->claimed.checkpoints; c++)
         if (work->means[c * units + index] == work->estimate[AN_WORST][index])
             unit->worst_at = work->series->claim[c];
@@ -92,7 +94,8 @@ static enum tr_status estimate_unit(struct an_unit *unit, const struct an_work *
                                .sequences = work->claimed.sequences,
                                .pseudo = work->untrained + index * work->claimed.sequences};
     mean.draws = NULL;
-    return an_estimate_difference(&unit->untrained, &mean, &before, level, err);
+    return an_estimate_difference(&unit->untrained, &mean, &before,
+                                  an_difference_range(work->settings->by), level, err);
 }
 
 // Fills in each unit's mean rank, and the share of training at which it is among the lowest.
@@ -164,13 +167,15 @@ static enum tr_status are_far_apart(bool *far_p, const struct an_sample *a,
 }
 
 static enum tr_status add_tie(struct an_set *set, const struct an_sample *sample, int64_t inside,
-                              int64_t outside, double level, struct tr_err *err) {
+                              int64_t outside, const struct an_settings *settings,
+                              struct tr_err *err) {
     struct an_tie tie = {.inside = inside, .outside = outside};
     bool far;
     TR_TRY(are_far_apart(&far, &sample[outside], &sample[inside], err));
     if (far)
         return TR_OK;
-    TR_TRY(an_estimate_difference(&tie.difference, &sample[outside], &sample[inside], level, err));
+    TR_TRY(an_estimate_difference(&tie.difference, &sample[outside], &sample[inside],
+                                  an_difference_range(settings->by), settings->level, err));
     if (tie.difference.low <= 0.0 && tie.difference.high >= 0.0)
         set->tie[set->ties++] = tie;
     return TR_OK;
@@ -178,14 +183,14 @@ static enum tr_status add_tie(struct an_set *set, const struct an_sample *sample
 
 // Compares the first unit outside with every member, and the last member with all outside.
 static enum tr_status find_ties(struct an_set *set, const struct an_sample *sample, int64_t count,
-                                double level, struct tr_err *err) {
+                                const struct an_settings *settings, struct tr_err *err) {
     const int64_t *order = set->choice.order;
     int64_t present = set->choice.present;
     TR_TRY(TR_NEW(&set->tie, present, "ties", err));
     for (int64_t i = 0; i < count && count < present; i++)
-        TR_TRY(add_tie(set, sample, order[i], order[count], level, err));
+        TR_TRY(add_tie(set, sample, order[i], order[count], settings, err));
     for (int64_t i = count + 1; i < present; i++)
-        TR_TRY(add_tie(set, sample, order[count - 1], order[i], level, err));
+        TR_TRY(add_tie(set, sample, order[count - 1], order[i], settings, err));
     return TR_OK;
 }
 
@@ -207,7 +212,13 @@ static enum tr_status choose(struct an_group_result *group, const struct an_work
     TR_TRY(an_choice_cuts(set->cut, &set->choice, sample, level, err));
     int64_t count = group->count < present ? group->count : present;
     an_clean_neighbours(&set->clean_below, &set->clean_above, set->cut, present, count);
-    return find_ties(set, sample, count, level, err);
+    for (int64_t i = 0; i < present - 1; i++) {
+        struct an_estimate margin = {0.0, set->cut[i].interval.low, set->cut[i].interval.high};
+        an_keep_within(&margin, an_difference_range(work->settings->by));
+        set->cut[i].interval.low = margin.low;
+        set->cut[i].interval.high = margin.high;
+    }
+    return find_ties(set, sample, count, work->settings, err);
 }
 
 static enum tr_status choose_sets(struct an_group_result *group, const struct an_work *work,

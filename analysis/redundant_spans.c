@@ -161,7 +161,7 @@ static enum tr_status compare(struct an_drift *drift, const struct stream *a,
     }
     struct an_sample sample = {.estimate = sum / (double)n, .sequences = n, .pseudo = cosine};
     drift->cka = cka(a->gram + at * n, b->gram + at * n, n);
-    return an_estimate_sample(&drift->cosine, &sample, level, err);
+    return an_estimate_sample(&drift->cosine, &sample, (struct an_range){-1.0, 1.0}, level, err);
 }
 
 static enum tr_status find_drift(struct an_spans *spans, const struct an_series *series,

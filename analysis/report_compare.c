@@ -32,10 +32,11 @@ static enum tr_status write_alignment(struct an_writer *w, struct tr_err *err) {
                                 (long long)c->layers));
     TR_TRY(tr_string_format(text, err,
                             "Means are over the aligned checkpoints, each counting once. "));
-    if (first->sampled < 2 || second->sampled < 2) {
+    if (first->sampled < AN_INTERVAL_LEAST || second->sampled < AN_INTERVAL_LEAST) {
         TR_TRY(tr_string_format(text, err,
-                                "A run holds one sample of each mean, so that differences and "
-                                "agreements have no intervals."));
+                                "A run holds fewer than %d samples of each mean, so that "
+                                "differences and agreements have no intervals.",
+                                AN_INTERVAL_LEAST));
         return an_write_paragraph(w, err);
     }
     TR_TRY(tr_string_format(text, err,

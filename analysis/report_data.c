@@ -84,23 +84,39 @@ static enum tr_status write_series(struct an_writer *w, struct tr_err *err) {
     return an_page_paragraph(&w->page, 0, err);
 }
 
+static enum tr_status write_intervals(struct an_writer *w, struct tr_err *err) {
+    const struct an_result *result = w->result;
+    int64_t rows = result->series.sampled;
+    TR_TRY(tr_string_format(
+        w->text, err,
+        "[Intervals] are %.3g %%, by %s over the %lld sequences (%lld resamples, seed %llu; "
+        "the same for all layers and checkpoints, so that differences are paired); those of "
+        "worst cases, of changes and against chance by skewness-corrected t.",
+        100.0 * result->settings.level, an_method_name(result->method), (long long)rows,
+        (long long)result->settings.resamples, (unsigned long long)result->settings.seed));
+    if (rows < AN_ROWS_LEAST)
+        TR_TRY(tr_string_format(w->text, err,
+                                " With fewer than %d rows of text they are wide: shorter rows are "
+                                "better than few.",
+                                AN_ROWS_LEAST));
+    return an_page_paragraph(&w->page, 0, err);
+}
+
 static enum tr_status write_methods(struct an_writer *w, struct tr_err *err) {
     const struct an_result *result = w->result;
     TR_TRY(tr_string_format(w->text, err, "%s", an_criterion_of(w)->meaning));
     TR_TRY(an_page_paragraph(&w->page, 0, err));
-    if (result->method == AN_NO_INTERVAL)
-        TR_TRY(tr_string_format(w->text, err,
-                                "The store holds one sample of each mean, so that there are no "
-                                "intervals and no probabilities: order is all that is shown."));
+    if (result->method != AN_NO_INTERVAL)
+        return write_intervals(w, err);
+    if (result->series.sampled < 2)
+        TR_TRY(tr_string_format(w->text, err, "The store holds one sample of each mean, "));
     else
-        TR_TRY(tr_string_format(
-            w->text, err,
-            "[Intervals] are %.3g %%, by %s over the %lld sequences (%lld resamples, seed %llu; "
-            "the same for all layers and checkpoints, so that differences are paired); those of "
-            "worst cases, of changes and against chance by skewness-corrected t.",
-            100.0 * result->settings.level, an_method_name(result->method),
-            (long long)result->series.sampled, (long long)result->settings.resamples,
-            (unsigned long long)result->settings.seed));
+        TR_TRY(tr_string_format(w->text, err,
+                                "Fewer than %d rows of text, here %lld, tell nothing of others, ",
+                                AN_INTERVAL_LEAST, (long long)result->series.sampled));
+    TR_TRY(tr_string_format(w->text, err,
+                            "so that there are no intervals and no probabilities: order is all "
+                            "that is shown."));
     return an_page_paragraph(&w->page, 0, err);
 }
 

@@ -36,7 +36,7 @@ static enum tr_status try_proxies(struct an_result *result, const struct tr_trac
     TR_TRY(an_cost_rows_load(&rows, &result->series, trace, err));
     enum tr_status status = TR_OK;
     for (int group = 0; group < AN_GROUPS && status == TR_OK; group++)
-        if (result->group[group] && rows.rows > 1)
+        if (result->group[group] && rows.rows >= AN_INTERVAL_LEAST)
             status =
                 an_trial_make(result->group[group], &rows, &result->series, &result->settings, err);
     an_cost_rows_free(&rows);
@@ -54,9 +54,9 @@ static enum tr_status compute(struct an_result *result, struct an_work *work,
     TR_TRY(an_set_costs_make(result, trace, err));
     TR_TRY(an_budget_make(result, trace, err));
     int64_t samples = result->series.sampled;
-    result->method = samples < 2              ? AN_NO_INTERVAL
-                     : samples < AN_BCA_LEAST ? AN_BOOTSTRAP_T
-                                              : AN_BCA;
+    result->method = samples < AN_INTERVAL_LEAST ? AN_NO_INTERVAL
+                     : samples < AN_BCA_LEAST    ? AN_BOOTSTRAP_T
+                                                 : AN_BCA;
     return an_spans_make(&result->spans, &result->series, trace, result->settings.level, err);
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/drop_set.h"
+#include "computation.h"
 #include "statistics/interval.h"
 
 // What is read of one checkpoint; means are over rows, in their order.
@@ -57,7 +58,7 @@ static enum tr_status read_row(struct reading *r, const struct tr_trace *trace, 
 
 // The interval over rows is Student's t with Hall's correction: nothing is resampled.
 static enum tr_status estimate(struct an_estimate *to, const double *values,
-                               const struct reading *r, struct tr_err *err) {
+                               const struct reading *r, struct an_range range, struct tr_err *err) {
     int64_t rows = r->layout->cost_sequences;
     struct an_interval interval = {(double)NAN, (double)NAN, AN_NO_INTERVAL};
     double sum = 0;
@@ -67,6 +68,7 @@ static enum tr_status estimate(struct an_estimate *to, const double *values,
     if (isfinite(sum))
         TR_TRY(an_interval(&interval, &sample, r->level, err));
     *to = (struct an_estimate){sample.estimate, interval.low, interval.high};
+    an_keep_within(to, range);
     return TR_OK;
 }
 
@@ -88,14 +90,15 @@ static void compare(const struct reading *r, const struct tr_drop_set *drop, int
 static enum tr_status add_cost(struct an_set_cost *to, const struct reading *r,
                                const struct tr_drop_set *drop, int64_t set, int cost,
                                struct tr_err *err) {
+    enum an_by by = (enum an_by)(AN_PROXIES + cost);
     struct an_estimate sum;
     compare(r, drop, set, cost);
-    TR_TRY(estimate(&to->cost[cost], r->measured, r, err));
-    TR_TRY(estimate(&sum, r->sum, r, err));
+    TR_TRY(estimate(&to->cost[cost], r->measured, r, an_value_range(by), err));
+    TR_TRY(estimate(&sum, r->sum, r, an_value_range(by), err));
     to->sum[cost] = sum.value;
     for (int64_t s = 0; s < r->layout->cost_sequences; s++)
         r->measured[s] -= r->sum[s];
-    return estimate(&to->excess[cost], r->measured, r, err);
+    return estimate(&to->excess[cost], r->measured, r, an_difference_range(by), err);
 }
 
 static enum tr_status add_set(struct an_set_costs *costs, int64_t set, int64_t checkpoint,
@@ -104,7 +107,8 @@ static enum tr_status add_set(struct an_set_costs *costs, int64_t set, int64_t c
     struct an_estimate agree = {(double)NAN, (double)NAN, (double)NAN};
     struct tr_drop_set drop = {0};
     TR_TRY(tr_drop_set_parse(&drop, costs->drop, err));
-    enum tr_status status = estimate(&agree, r->agree + set * r->layout->cost_sequences, r, err);
+    enum tr_status status = estimate(&agree, r->agree + set * r->layout->cost_sequences, r,
+                                     (struct an_range){0.0, 1.0}, err);
     for (int cost = 0; cost < AN_COSTS && status == TR_OK; cost++)
         status = add_cost(to, r, &drop, set, cost, err);
     to->checkpoint = checkpoint;

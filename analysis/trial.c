@@ -219,7 +219,8 @@ static enum tr_status price(struct an_estimate *cost, const struct an_trial *tri
         .sequences = trial->rows,
         .pseudo = exhibit->value[AN_PROXIES + k] + unit * trial->rows,
     };
-    return an_estimate_sample(cost, &sample, level, err);
+    return an_estimate_sample(cost, &sample, an_value_range((enum an_by)(AN_PROXIES + k)), level,
+                              err);
 }
 
 // What each unit costs, to `cost`[units, AN_COSTS].

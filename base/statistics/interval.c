@@ -103,7 +103,7 @@ static double skew_t_limit(double estimate, const struct moments *m, double k, d
 
 double an_upper_limit(const struct an_sample *sample, double level) {
     struct moments m = moments_of(sample);
-    if (m.count < 2)
+    if (m.count < AN_INTERVAL_LEAST)
         return NAN;
     return m.error > 0.0 ? skew_t_limit(sample->estimate, &m, upper_bend(&m), level)
                          : sample->estimate;
@@ -111,7 +111,7 @@ double an_upper_limit(const struct an_sample *sample, double level) {
 
 double an_not_below_p(const struct an_sample *sample, double bound) {
     struct moments m = moments_of(sample);
-    if (m.count < 2)
+    if (m.count < AN_INTERVAL_LEAST)
         return NAN;
     if (!(m.error > 0.0))
         return sample->estimate < bound ? 0.0 : 1.0;
@@ -219,7 +219,7 @@ enum tr_status an_interval(struct an_interval *interval, const struct an_sample 
     struct moments m = moments_of(sample);
     if (!(level > 0.0 && level < 1.0))
         return tr_fail(err, TR_EUSAGE, "a level of %g is not between 0 and 1", level);
-    if (m.count < 2 || !isfinite(sample->estimate)) {
+    if (m.count < AN_INTERVAL_LEAST || !isfinite(sample->estimate)) {
         *interval = (struct an_interval){NAN, NAN, AN_NO_INTERVAL};
         return TR_OK;
     }

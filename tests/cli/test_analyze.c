@@ -360,7 +360,7 @@ static void test_reasons(void **state) {
     expect_sentence("half.h5", "Blocks: no layer has a value at any checkpoint.");
     expect_sentence("half.h5 -m attn", "are of the other 2 for all layers.");
     expect_sentence("half.h5 half2.h5 -m mlp", "5 checkpoints aligned by step, step 0 to step 40");
-    expect_sentence("one.h5 ends.h5 -m attn", "A run holds one sample of each mean");
+    expect_sentence("one.h5 ends.h5 -m attn", "A run holds fewer than 5 samples");
     expect_sentence("one.h5 ends.h5 -m attn",
                     "      0       0.1      0.57        0.47         -         -       1");
     expect_sentence("blank.h5", "No faults found in the data.");

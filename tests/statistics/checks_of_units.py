@@ -9,6 +9,8 @@ import room
 from inputs import LEVEL, finite, near, some_panel, some_values
 from room import byref, call, doubles, plain
 
+LEAST = 5  # sequences that tell an interval
+
 # ---- distributions, order --------------------------------------------------------------------
 
 def check_distributions(rng):
@@ -174,7 +176,7 @@ def some_sample(rng, sequences):
 
 def expected_interval(estimate, pseudo, share, weights, draws):
     _, _, n, effective, error, _ = reference.moments(pseudo, share)
-    if n < 2:
+    if n < LEAST:
         return np.nan, np.nan, "none"
     if not error > 0:
         return estimate, estimate, "skew_t"
@@ -215,9 +217,9 @@ def check_bounds(rng):
     _, _, n, _, error, _ = reference.moments(pseudo, share)
     limit, bound = plain("upper_limit", byref(one), LEVEL), estimate * (1 + rng.standard_normal())
     p = plain("not_below_p", byref(one), bound)
-    if n < 2 or not error > 0:
-        near(limit, estimate if n > 1 else np.nan, "limit without spread")
-        near(p, np.nan if n < 2 else float(estimate >= bound), "p without spread")
+    if n < LEAST or not error > 0:
+        near(limit, estimate if n >= LEAST else np.nan, "limit without spread")
+        near(p, np.nan if n < LEAST else float(estimate >= bound), "p without spread")
         return
     near(limit, reference.skew_t_limit(estimate, pseudo, share, LEVEL, 1), "limit", 1e-11)
     near(p, reference.not_below_p(estimate, pseudo, share, bound), "p", 1e-11)

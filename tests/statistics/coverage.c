@@ -399,5 +399,7 @@ int main(int argc, char **argv) {
         report_trends(154, memories[i], 0.0);
         report_trends(154, memories[i], 2.0);
     }
+    report_intervals(5, false, false);
+    report_intervals(8, false, false);
     return coverage_status();
 }
