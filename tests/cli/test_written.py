@@ -307,6 +307,24 @@ class Cases:
         ran.expect(code)
         return made
 
+    def lacking(self, name):
+        source = self.source()
+        tensors, _ = tensors_of(source)
+        del tensors[name]
+        tiny.write(source + "/model.safetensors", tiny.safetensors(tensors))
+        return source
+
+    def normed(self):
+        """A Gemma 2 with norms behind its sublayers."""
+        source = self.source("gemma2", rms_norm_eps=0, head_dim=8, tie_word_embeddings=True)
+        tensors, _ = tensors_of(source)
+        for layer in range(LAYERS):
+            for name in ("pre_feedforward_layernorm", "post_feedforward_layernorm"):
+                tensors[f"model.layers.{layer}.{name}.weight"] = \
+                    tensors[f"model.layers.{layer}.input_layernorm.weight"]
+        tiny.write(source + "/model.safetensors", tiny.safetensors(tensors))
+        return source
+
     def refusals(self):
         llama, config = self.source(), "SOURCE/config.json: "
         taken = self.root + "/taken"
@@ -350,6 +368,11 @@ class Cases:
             (1, "vLLM's nemotron_nas fails where the first layer has an MLP and no attention: keep "
              "attn:0, or drop block:0", self.source(intermediate_size=256), "attn:0",
              "block-configs", "--dialect", "nemotron-nas"),
+            (1, "SOURCE: tensor model.layers.1.self_attn.o_proj.weight is missing (config.json: llama "
+             "with 4 layers)", self.lacking("model.layers.1.self_attn.o_proj.weight"), "attn:1",
+             "zeroed", "--no-check"),
+            (1, config + "what a sublayer adds is normed with epsilon 0, which makes no number of "
+             "zeros: it cannot be zeroed", self.normed(), "attn:1", "zeroed"),
             (2, "--per-layer-config stands on top of zeroed weights alone: --as zeroed", llama,
              "block:1", "smaller", "--per-layer-config"),
             (2, "--dialect takes anymodel or nemotron-nas, with --as block-configs", llama, "block:1",

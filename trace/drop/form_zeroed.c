@@ -3,11 +3,32 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "config_file.h"
 #include "form.h"
+#include "model/weights.h"
+
+// A matrix that is in no file cannot be zeroed, and readers would make one up: all that the model
+// has without any set must be there.
+static enum tr_status check_tensors(const struct tr_drop_job *job, struct tr_err *err) {
+    struct tr_weight_plan plan = {0};
+    struct tr_config config;
+    const struct tr_wanted wanted = {.head = true};
+    json_t *root = json_deep_copy(job->root);
+    enum tr_status status = root ? tr_forget_drops(job, root, err)
+                                 : tr_fail(err, TR_ENOMEM, "out of memory for config.json");
+    if (status == TR_OK)
+        status = tr_config_of(&config, root, job->config_path, err);
+    if (status == TR_OK)
+        status =
+            tr_weight_plan_new(&plan, &config, job->checkpoint, job->options->source, &wanted, err);
+    tr_weight_plan_free(&plan);
+    json_decref(root);
+    return status;
+}
 
 // What comes behind the last matrix must make zero of zero: a norm of RMSNorm's kind does, unless
 // it divides by the root of zero.
-static enum tr_status check(const struct tr_drop_job *job, struct tr_err *err) {
+static enum tr_status check_norms(const struct tr_drop_job *job, struct tr_err *err) {
     const char *const *weights = job->config.family->weights;
     bool normed = weights[TR_W_ATTN_POST_NORM] || weights[TR_W_MLP_POST_NORM];
     if (normed && !(job->config.epsilon > 0))
@@ -16,6 +37,11 @@ static enum tr_status check(const struct tr_drop_job *job, struct tr_err *err) {
                        "of zeros: it cannot be zeroed",
                        job->config_path);
     return TR_OK;
+}
+
+static enum tr_status check(const struct tr_drop_job *job, struct tr_err *err) {
+    TR_TRY(check_norms(job, err));
+    return check_tensors(job, err);
 }
 
 static enum tr_fate fate(const struct tr_drop_job *job, int64_t layer, enum tr_weight role) {
