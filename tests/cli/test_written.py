@@ -284,12 +284,13 @@ class Cases:
     def card(self):
         """Names the set, and what the plan says of how it was chosen."""
         plan = {"schema": "trace-plan", "drop": "block:2", "by": "cost-nll", "count": 1,
-                "first_checkpoint": "step_0", "cost": {"nll": 0.0125, "rows": "0-15"}, "tau": None}
+                "first_checkpoint": "step_0", "tau": None,
+                "measured": {"set": "shortest", "loss": {"value": 0.0125, "low": None}}}
         tiny.write(self.root + "/plan.json", json.dumps(plan))
         target = self.written(self.source(), f"@{self.root}/plan.json", "smaller")
         card = tiny.read(target + "/DROPPED.md").decode()
-        for words in ("Of the 4 blocks", "`block:2`", "- by: cost-nll\n", "- cost nll: 0.0125\n",
-                      "- cost rows: 0-15\n", "- first_checkpoint: step_0\n", "to the bit",
+        for words in ("Of the 4 blocks", "`block:2`", "- by: cost-nll\n", "- measured set: shortest\n",
+                      "- measured loss value: 0.0125\n", "- first_checkpoint: step_0\n", "to the bit",
                       "Written by trace-drop 0."):
             check(words in card, "no", words, "in", card)
         check("tau" not in card, card)

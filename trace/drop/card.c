@@ -23,7 +23,7 @@ static enum tr_status add_value(struct tr_string *card, const char *key, const j
     return status;
 }
 
-// Members that hold one value each; those of objects under the object's name.
+// Members that hold one value each; those of objects behind the object's name.
 static enum tr_status add_values(struct tr_string *card, const char *outer, const json_t *object,
                                  struct tr_err *err) {
     const char *key;
@@ -32,8 +32,8 @@ static enum tr_status add_values(struct tr_string *card, const char *outer, cons
         struct tr_string name = {0};
         enum tr_status status =
             tr_string_format(&name, err, "%s%s%s", outer, *outer ? " " : "", key);
-        if (status == TR_OK && json_is_object(value) && !*outer)
-            status = add_values(card, key, value, err);
+        if (status == TR_OK && json_is_object(value))
+            status = add_values(card, name.data, value, err);
         else if (status == TR_OK && !json_is_array(value) && !json_is_null(value))
             status = add_value(card, name.data, value, err);
         tr_string_free(&name);
