@@ -137,6 +137,11 @@ static void test_what_is_refused(void **state) {
          "known"},
         {"{\"model_type\": \"llama\", " LAYERS(3) ", " SIZES ", \"block_types\": [1, 2]}", "02",
          "config.json: \"block_types\" has 2 entries for 3 layers: how it is cut is not known"},
+        // A rule's key with a list.
+        {"{\"model_type\": \"llama\", " LAYERS(3) ", " SIZES ", \"moe_layer_freq\": [0, 1, 1]}",
+         "02",
+         "config.json: \"moe_layer_freq\" has an entry for each of the 3 layers, and how it is cut "
+         "is not known"},
         // A dense layer behind one with experts, in a class that has neither list nor step.
         {"{\"model_type\": \"deepseek\", " LAYERS(
              5) ", " SIZES ", \"n_routed_experts\": 4, "

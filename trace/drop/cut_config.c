@@ -63,6 +63,11 @@ static bool is_no_layers_list(const char *key) {
     return false;
 }
 
+static bool is_cut(const char *key) {
+    const struct tr_layer_key *row = tr_layer_key_find(key);
+    return row && (row->kind == TR_LAYER_ENTRIES || row->kind == TR_LAYER_NUMBERS);
+}
+
 // Whoever would keep such a list as it is gives layers the entries of others.
 static enum tr_status refuse_unknown(const struct tr_drop_job *job, const json_t *object,
                                      bool outermost, struct tr_err *err) {
@@ -71,7 +76,7 @@ static enum tr_status refuse_unknown(const struct tr_drop_job *job, const json_t
     json_object_foreach((json_t *)(uintptr_t)object, key, value) {
         bool as_many = json_is_array(value) && job->config.layers > 1 &&
                        (int64_t)json_array_size(value) == job->config.layers;
-        bool known = is_no_layers_list(key) || (outermost && tr_layer_key_find(key));
+        bool known = is_no_layers_list(key) || (outermost && is_cut(key));
         if (as_many && !known)
             return tr_fail(err, TR_EUNSUPPORTED,
                            "%s: \"%.64s\" has an entry for each of the %lld layers, and how it is "

@@ -63,7 +63,7 @@ static enum tr_status tell(struct written *written, const struct tr_drop_job *jo
 
 // ---- the folder --------------------------------------------------------------------------------
 
-// config.json as it shall be, or as its readers read that.
+// config.json as it shall be, or as its readers read that. `folder` NULL: it is made, and no more.
 static enum tr_status write_config(const struct tr_drop_job *job, const char *folder, bool as_read,
                                    struct tr_err *err) {
     json_t *root = json_deep_copy(job->root);
@@ -72,7 +72,7 @@ static enum tr_status write_config(const struct tr_drop_job *job, const char *fo
     enum tr_status status = job->options->form->configure(job, root, err);
     if (status == TR_OK && as_read)
         status = job->options->form->as_read(job, root, err);
-    if (status == TR_OK)
+    if (status == TR_OK && folder)
         status = tr_config_write(root, folder, err);
     json_decref(root);
     return status;
@@ -132,6 +132,8 @@ static enum tr_status write_job(struct tr_drop_job *job, struct tr_string *told,
                                 struct tr_err *err) {
     struct written written = {0};
     TR_TRY(job->options->form->check(job, err));
+    if (!job->options->form->recipe)
+        TR_TRY(write_config(job, NULL, false, err)); // refused before tensors are written
     enum tr_status status = write_folder(&written, job, err);
     if (status == TR_OK)
         status = tr_string_append(told, written.told.data, written.told.size, err);
