@@ -221,10 +221,14 @@ class Cases:
     # ---- for readers that skip -----------------------------------------------------------------
 
     def llm_drop(self):
-        source = self.source(auto_map={"AutoTokenizer": ["tokenization_own.Own", None]})
+        source = self.source(auto_map={"AutoTokenizer": ["tokenization_own.Own", None]},
+                             rope_parameters={"rope_type": "linear", "rope_theta": 500.0,
+                                              "factor": 2.0})
         target = self.written(source, "mlp:3,1 block:2", "llm-drop")
         config = load(target, "config.json")
         check((config["drop_attn_list"], config["drop_mlp_list"]) == ([2], [1, 2, 3]), config)
+        check((config["rope_theta"], config["rope_scaling"], "rope_parameters" in config) ==
+              (500.0, {"type": "linear", "factor": 2.0}, False), config)
         check(config["auto_map"] == {
             "AutoTokenizer": ["tokenization_own.Own", None],
             "AutoConfig": "configuration_dropped_llama.LlamaConfig",
@@ -315,9 +319,19 @@ class Cases:
         tiny.write(source + "/model.safetensors", tiny.safetensors(tensors))
         return source
 
-    def normed(self):
+    def biased(self):
+        source = self.source(mlp_bias=True)
+        tensors, _ = tensors_of(source)
+        for name in [name for name in tensors if ".mlp." in name]:
+            dtype, shape, values = tensors[name]
+            tensors[name.replace(".weight", ".bias")] = (dtype, shape[:1], values[:4 * shape[0]])
+        tiny.write(source + "/model.safetensors", tiny.safetensors(tensors))
+        return source
+
+    def normed(self, **more):
         """A Gemma 2 with norms behind its sublayers."""
-        source = self.source("gemma2", rms_norm_eps=0, head_dim=8, tie_word_embeddings=True)
+        source = self.source("gemma2", **{"rms_norm_eps": 0, "head_dim": 8,
+                                          "tie_word_embeddings": True, **more})
         tensors, _ = tensors_of(source)
         for layer in range(LAYERS):
             for name in ("pre_feedforward_layernorm", "post_feedforward_layernorm"):
@@ -350,6 +364,19 @@ class Cases:
              "as smaller", self.source(layer_types=["full_attention"] * 4), "block:1", "mergekit"),
             (1, config + "LLM-Drop has model code for llama, mistral, gemma2, baichuan and deepseek, "
              "not for gpt_neox", self.source("gpt_neox"), "attn:1", "llm-drop"),
+            (1, config + 'LLM-Drop\'s model code for llama divides the hidden size by the heads and '
+             'reads no "head_dim"', self.source(head_dim=16), "attn:1", "llm-drop"),
+            (1, config + "LLM-Drop's model code for llama does not know this scaling of positions",
+             self.source(rope_scaling={"rope_type": "yarn", "factor": 4.0}), "attn:1", "llm-drop"),
+            (1, config + "LLM-Drop's model code for mistral does not know this scaling of positions",
+             self.source("mistral", rope_scaling={"rope_type": "linear", "factor": 4.0}), "attn:1",
+             "llm-drop"),
+            (1, config + "LLM-Drop's model code for llama knows no biases in the MLP",
+             self.biased(), "attn:1", "llm-drop"),
+            (1, config + 'LLM-Drop\'s model code for gemma2 has a window in every second layer, '
+             'whatever "layer_types" says', self.normed(
+                 rms_norm_eps=1e-6, sliding_window=8, layer_types=["full_attention"] * LAYERS),
+             "attn:1", "llm-drop"),
             (2, "without any attention LLM-Drop's models have no cache, and cannot generate", llama,
              "attn:0-3", "llm-drop"),
             (1, config + "of what AnyModel knows, only llama, mistral, qwen2 and qwen3 are written, "

@@ -56,7 +56,11 @@ def llm_drop(source, target, scratch):
             if not isinstance(value, bool) or value:  # a bool is an int in Python
                 drop.append((module, index if isinstance(value, bool) else value))
     assert config["auto_map"]["AutoConfig"].startswith("configuration_"), config["auto_map"]
-    return target, drop
+    later = ("rope_parameters", "layer_types", "mlp_bias", "auto_map")  # it reads none of these
+    read = {key: value for key, value in config.items() if key not in later}
+    if config["model_type"] != "gemma2":
+        read.pop("head_dim", None)
+    return linked(target, scratch, read), drop
 
 
 def linked(target, scratch, config):
