@@ -65,6 +65,12 @@ void tr_file_abandon(void);
 // to `final_path`, which is no link, and whose mode stays, fsyncs the folder.
 enum tr_status tr_file_publish(const char *path, const char *final_path, struct tr_err *err);
 
+// Copies the regular file `from` to `to`, which must not exist yet, and syncs it: sharing its
+// blocks where the file system can, else byte by byte. *stop (may be NULL) not 0 ends it with
+// TR_EIO.
+enum tr_status tr_file_copy(const char *from, const char *to, const volatile int *stop,
+                            struct tr_err *err);
+
 bool tr_file_exists(const char *path);
 bool tr_is_folder(const char *path);
 

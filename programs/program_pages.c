@@ -8,9 +8,17 @@
 
 #include "option.h"
 
-static const struct program *const programs[] = {&trace_ckpts_program, &trace_info_program,
+static const struct program *const programs[] = {&trace_ckpts_program,   &trace_info_program,
                                                  &trace_analyze_program, &trace_eval_program,
-                                                 &trace_export_program};
+                                                 &trace_export_program,  &trace_drop_write_program};
+enum { PROGRAMS = sizeof programs / sizeof programs[0] };
+
+// The name as files and pages have it: of a program's command, "trace-drop-write".
+static void page_name(const struct program *program, char name[64]) {
+    snprintf(name, 64, "%s", program->name);
+    for (char *at = name; *at; at++)
+        *at = *at == ' ' ? '-' : *at;
+}
 
 // ---- man pages (man(7)) ------------------------------------------------------------------------
 
@@ -48,8 +56,10 @@ static void print_man_option(const struct option_row *option) {
 }
 
 static void print_man(const struct program *program) {
-    printf(".TH %s 1 \"\" \"trace-ckpts " TRACE_VERSION "\" \"User Commands\"\n", program->name);
-    printf(".SH NAME\n%s \\- ", program->name);
+    char name[64];
+    page_name(program, name);
+    printf(".TH %s 1 \"\" \"trace-ckpts " TRACE_VERSION "\" \"User Commands\"\n", name);
+    printf(".SH NAME\n%s \\- ", name);
     int first = (int)strcspn(program->summary, ".:");
     printf("%c%.*s\n", tolower((unsigned char)*program->summary), first - 1, program->summary + 1);
     printf(".SH SYNOPSIS\n\\fB%s\\fR [\\fIOPTION\\fR...] %s\n", program->name, program->arguments);
@@ -65,9 +75,11 @@ static void print_man(const struct program *program) {
     printf(".SH EXIT STATUS\n");
     print_roff(program->exit_status);
     printf(".SH SEE ALSO\n");
-    for (size_t i = 0; i < sizeof programs / sizeof programs[0]; i++)
+    for (int i = 0; i < PROGRAMS; i++) {
+        page_name(programs[i], name);
         if (programs[i] != program)
-            printf(".BR %s (1)\n", programs[i]->name);
+            printf(".BR %s (1)\n", name);
+    }
 }
 
 // ---- Markdown ----------------------------------------------------------------------------------
@@ -108,13 +120,15 @@ static void print_markdown(const struct program *program) {
 
 // ---- bash completion ---------------------------------------------------------------------------
 
-static void print_bash(const struct program *program) {
-    char name[64];
-    snprintf(name, sizeof name, "_%s", program->name);
-    for (char *at = name; *at; at++)
-        *at = *at == '-' ? '_' : *at;
-    printf("%s() {\n    local word=${COMP_WORDS[COMP_CWORD]} last=${COMP_WORDS[COMP_CWORD - 1]}\n",
-           name);
+// Whether it is that program, or a command of it.
+static bool is_of(const struct program *program, const char *name) {
+    size_t size = strlen(name);
+    return !strncmp(program->name, name, size) &&
+           (!program->name[size] || program->name[size] == ' ');
+}
+
+// What follows an option that takes one of several words, and the options.
+static void print_bash_words(const struct program *program) {
     printf("    case $last in\n");
     for (int i = 0; i < program->option_count; i++) {
         const struct option_row *option = &program->options[i];
@@ -130,8 +144,48 @@ static void print_bash(const struct program *program) {
         if (program->options[i].kind != OPTION_HEADING)
             printf("--%s ", program->options[i].name);
     printf("--help --version\" -- \"$word\"))\n    else\n        COMPREPLY=($(compgen -f -- "
-           "\"$word\"))\n    fi\n}\ncomplete -o filenames -F %s %s\n",
-           name, program->name);
+           "\"$word\"))\n    fi\n");
+}
+
+// The words of the command that stands first; until it does, its name.
+static void print_bash_commands(const char *name) {
+    size_t size = strlen(name) + 1;
+    printf("    if [[ $COMP_CWORD == 1 ]]; then\n        COMPREPLY=($(compgen -W \"");
+    for (int i = 0; i < PROGRAMS; i++)
+        if (is_of(programs[i], name))
+            printf("%s ", programs[i]->name + size);
+    printf("--help --version\" -- \"$word\")); return\n    fi\n    case ${COMP_WORDS[1]} in\n");
+    for (int i = 0; i < PROGRAMS; i++) {
+        if (!is_of(programs[i], name))
+            continue;
+        printf("    %s)\n", programs[i]->name + size);
+        print_bash_words(programs[i]);
+        printf("    ;;\n");
+    }
+    printf("    esac\n");
+}
+
+static void print_bash(const struct program *program) {
+    char name[64], function[66];
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(program->name, " "), program->name);
+    snprintf(function, sizeof function, "_%s", name);
+    for (char *at = function; *at; at++)
+        *at = *at == '-' ? '_' : *at;
+    printf("%s() {\n    local word=${COMP_WORDS[COMP_CWORD]} last=${COMP_WORDS[COMP_CWORD - 1]}\n",
+           function);
+    if (strchr(program->name, ' '))
+        print_bash_commands(name);
+    else
+        print_bash_words(program);
+    printf("}\ncomplete -o filenames -F %s %s\n", function, name);
+}
+
+// ---- which page --------------------------------------------------------------------------------
+
+static bool is_meant(const struct program *program, const char *name) {
+    char page[64];
+    page_name(program, page);
+    return !strcmp(page, name) || is_of(program, name);
 }
 
 int main(int argc, char **argv) {
@@ -140,8 +194,8 @@ int main(int argc, char **argv) {
         void (*print)(const struct program *program);
     } forms[] = {{"man", print_man}, {"markdown", print_markdown}, {"bash", print_bash}};
     for (size_t f = 0; (argc == 3 || argc == 4) && f < sizeof forms / sizeof forms[0]; f++)
-        for (size_t p = 0; p < sizeof programs / sizeof programs[0]; p++)
-            if (!strcmp(argv[1], forms[f].name) && !strcmp(argv[2], programs[p]->name)) {
+        for (int p = 0; p < PROGRAMS; p++)
+            if (!strcmp(argv[1], forms[f].name) && is_meant(programs[p], argv[2])) {
                 if (argc == 4 && !freopen(argv[3], "w", stdout))
                     return 3;
                 forms[f].print(programs[p]);

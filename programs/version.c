@@ -7,6 +7,10 @@ static const char *const parts[][2] = {
     {"CUDA", TRACE_BUILD_CUDA},     {"BLAS", TRACE_BUILD_BLAS},         {"HDF5", TRACE_BUILD_HDF5},
 };
 
+const char *program_version_text(void) {
+    return TRACE_VERSION;
+}
+
 void program_version(const char *name, FILE *out) {
     fprintf(out, "%s " TRACE_VERSION "\n", name);
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)

@@ -8,4 +8,7 @@
 // of and with. "none": built without.
 void program_version(const char *name, FILE *out);
 
+// "0.2.0".
+const char *program_version_text(void);
+
 #endif

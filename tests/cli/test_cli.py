@@ -46,7 +46,7 @@ class Cases:
         return harness.run(*self.command(out, *more), **options)
 
     def help(self):
-        for program in ("trace-ckpts", "trace-info", "trace-analyze", "trace-export"):
+        for program in ("trace-ckpts", "trace-info", "trace-analyze", "trace-export", "trace-drop"):
             ran = harness.run(self.programs[program], "--help").expect(0)
             has(ran, ran.out, rf"^Usage: .*{program}")
             check(not ran.err, ran)

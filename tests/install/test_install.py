@@ -21,7 +21,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
 import harness  # noqa: E402
 from harness import check  # noqa: E402
 
-PROGRAMS = ("trace-ckpts", "trace-info", "trace-analyze", "trace-eval", "trace-export")
+PROGRAMS = ("trace-ckpts", "trace-info", "trace-analyze", "trace-eval", "trace-export",
+            "trace-drop")
+PAGES = (*PROGRAMS[:-1], "trace-drop-write")
 SOURCES_LEFT_OUT = ("build", "tests", ".git", ".venv", ".fixtures", ".debs", "__pycache__")
 # As HDF5's own package file says where it is.
 HDF5_PACKAGE = """
@@ -160,6 +162,8 @@ class Installation:
         for command in (["trace-info", "--check", self.store], ["trace-analyze", self.store],
                         ["trace-export", self.store, "--to", "csv", "-o", "trace.csv"]):
             self.run(*command).expect(0)
+        self.run("trace-drop", "write", "series/step_0", "--drop", "block:1", "--as", "smaller", "-o",
+                 "smaller").expect(0)
 
     def libraries_are_found(self):
         """HDF5 from where CMake was told of it, by what the programs say themselves."""
@@ -176,7 +180,7 @@ class Installation:
         pages = self.prefix / "share/man"
         if not re.match(r"man \d", self.run("man", "--version").out if shutil.which("man") else ""):
             return "no man here"
-        for program in PROGRAMS:
+        for program in PAGES:
             page = self.run("man", program, MANPATH=str(pages), MANPAGER="cat").expect(0)
             check("EXIT STATUS" in page.out and not page.err, "the page is not whole:", page)
         return None

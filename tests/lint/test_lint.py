@@ -34,12 +34,14 @@ ROOMS = {
     "trace/model": ["base", "kernels", "ckpt"],
     "trace/measure": ["base", "kernels", "store", "model"],
     "trace/run": ["base", "kernels", "mpi", "ckpt", "text", "store", "model", "measure"],
+    "trace/drop": ["base", "kernels", "ckpt", "model"],
     "trace/eval": ["base", "statistics", "kernels", "mpi", "text", "store", "model", "run"],
     "analysis": ["base", "statistics", "store"],
     "notebooks-export/figures": ["base", "statistics", "store", "analysis"],
     "notebooks-export/html": ["base", "store", "analysis", "figures"],
     "notebooks-export": ["base", "statistics", "store", "analysis", "figures", "html"],
-    "programs": ["base", "kernels", "mpi", "ckpt", "store", "run", "eval", "analysis", "export"],
+    "programs": ["base", "kernels", "mpi", "ckpt", "store", "run", "drop", "eval", "analysis",
+                 "export"],
 }
 # Names that say which room they are, or that tools ask for.
 COMMON_NAMES = {"CMakeLists.txt", "README.md", "__init__.py"}

@@ -184,6 +184,7 @@ static enum tr_status unwrap_names(struct tr_checkpoint *checkpoint, struct tr_e
         size_t length = strlen(tensor->name) + 1;
         tensor->name = memcpy(to, tensor->name, length);
         tr_unwrap_name(to);
+        tensor->unwrapped = strlen(to) + 1 < length;
         to += length;
     }
     sort_tensors(checkpoint);

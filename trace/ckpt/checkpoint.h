@@ -47,6 +47,7 @@ struct tr_tensor {
     struct tr_piece *pieces; // [piece_count], in the order of `begin`; NULL where there is one
     int64_t piece_count;     // of `pieces`
     bool copy;               // its bytes were found to be those of the tensor that stands for it
+    bool unwrapped;          // words of wrapping modules were taken out of its name
 };
 
 // The pieces [*count_p]. Borrowed from the tensor.

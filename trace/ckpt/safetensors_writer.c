@@ -14,7 +14,7 @@
 
 #define WHOLE "model.safetensors"
 #define INDEX "model.safetensors.index.json"
-enum { SHARD_NAME_MAX = 64, MAX_SHARDS = 99999 };
+enum { MAX_SHARDS = 99999 };
 
 struct writing {
     const char *folder;
@@ -22,6 +22,7 @@ struct writing {
     int64_t count;
     uint64_t bytes; // of all tensors
     int64_t shards;
+    const struct tr_file_plan *files; // [shards], NULL: all are to be written
     char *buffer;
 };
 
@@ -87,15 +88,16 @@ static enum tr_status refuse_duplicates(struct writing *w, struct tr_err *err) {
 }
 
 // Another checkpoint would be read instead of this one, or its index with this one's shards.
-static enum tr_status refuse_another(const char *folder, struct tr_err *err) {
+static enum tr_status refuse_another(const struct writing *w, struct tr_err *err) {
     static const char *const names[] = {WHOLE, INDEX};
-    for (int i = 0; i < 2; i++) {
+    bool own = w->shards == 1 && w->files && w->files[0].there;
+    for (int i = own; i < 2; i++) {
         char *path;
-        TR_TRY(tr_path_join(&path, folder, names[i], err));
+        TR_TRY(tr_path_join(&path, w->folder, names[i], err));
         bool exists = tr_file_exists(path);
         free(path);
         if (exists)
-            return tr_fail(err, TR_ECONFLICT, "%s already holds a checkpoint (%s)", folder,
+            return tr_fail(err, TR_ECONFLICT, "%s already holds a checkpoint (%s)", w->folder,
                            names[i]);
     }
     return TR_OK;
@@ -103,7 +105,18 @@ static enum tr_status refuse_another(const char *folder, struct tr_err *err) {
 
 // ---- shards ------------------------------------------------------------------------------------
 
-static enum tr_status assign_shards(struct writing *w, uint64_t shard_bytes, struct tr_err *err) {
+static enum tr_status count_bytes(struct writing *w, struct tr_err *err) {
+    for (int64_t i = 0; i < w->count; i++)
+        if (!tr_add(w->bytes, w->entries[i].bytes, &w->bytes))
+            return tr_fail(err, TR_EUSAGE, "%s: tensor %s is one too many", w->folder,
+                           w->entries[i].source->name);
+    if (w->shards > MAX_SHARDS)
+        return tr_fail(err, TR_EUSAGE, "%s would have %" PRId64 " shards, at most %d are written",
+                       w->folder, w->shards, MAX_SHARDS);
+    return TR_OK;
+}
+
+static void assign_by_size(struct writing *w, uint64_t shard_bytes) {
     uint64_t used = 0;
     w->shards = 1;
     for (int64_t i = 0; i < w->count; i++) {
@@ -114,28 +127,32 @@ static enum tr_status assign_shards(struct writing *w, uint64_t shard_bytes, str
         }
         entry->shard = w->shards - 1;
         used += entry->bytes;
-        if (!tr_add(w->bytes, entry->bytes, &w->bytes))
-            return tr_fail(err, TR_EUSAGE, "%s: tensor %s is one too many", w->folder,
-                           entry->source->name);
     }
-    if (w->shards > MAX_SHARDS)
-        return tr_fail(err, TR_EUSAGE, "%s would have %" PRId64 " shards, at most %d are written",
-                       w->folder, w->shards, MAX_SHARDS);
-    return TR_OK;
 }
 
-static void shard_name(const struct writing *w, int64_t shard, char out[SHARD_NAME_MAX]) {
-    if (w->shards == 1)
+static void assign_as_planned(struct writing *w) {
+    int64_t at = 0;
+    for (int64_t shard = 0; shard < w->shards; shard++)
+        for (int64_t i = 0; i < w->files[shard].count; i++)
+            w->entries[at++].shard = shard;
+}
+
+void tr_safetensors_name(int64_t file, int64_t file_count, char out[TR_SHARD_NAME_MAX]) {
+    if (file_count == 1)
         strcpy(out, WHOLE);
     else
-        snprintf(out, SHARD_NAME_MAX, "model-%05d-of-%05d.safetensors", (int)shard + 1,
-                 (int)w->shards);
+        snprintf(out, TR_SHARD_NAME_MAX, "model-%05d-of-%05d.safetensors", (int)file + 1,
+                 (int)file_count);
+}
+
+static bool is_there(const struct writing *w, int64_t shard) {
+    return w->files && w->files[shard].there;
 }
 
 static enum tr_status shard_path(const struct writing *w, int64_t shard, char **path_p,
                                  struct tr_err *err) {
-    char name[SHARD_NAME_MAX];
-    shard_name(w, shard, name);
+    char name[TR_SHARD_NAME_MAX];
+    tr_safetensors_name(shard, w->shards, name);
     return tr_path_join(path_p, w->folder, name, err);
 }
 
@@ -146,11 +163,13 @@ static enum tr_status write_shard(const struct writing *w, int64_t shard, int64_
     char *path;
     while (end < w->count && w->entries[end].shard == shard)
         end++;
+    *first_p = end;
+    if (is_there(w, shard))
+        return TR_OK;
     TR_TRY(shard_path(w, shard, &path, err));
     enum tr_status status =
         tr_safetensors_write_file(path, w->entries + first, end - first, w->buffer, err);
     free(path);
-    *first_p = end;
     return status;
 }
 
@@ -158,7 +177,7 @@ static enum tr_status write_shard(const struct writing *w, int64_t shard, int64_
 static void remove_shards(const struct writing *w, int64_t count) {
     for (int64_t shard = 0; shard < count; shard++) {
         char *path;
-        if (shard_path(w, shard, &path, NULL) != TR_OK)
+        if (is_there(w, shard) || shard_path(w, shard, &path, NULL) != TR_OK)
             continue;
         unlink(path);
         free(path);
@@ -172,8 +191,8 @@ static enum tr_status append_index(struct writing *w, struct tr_string *text, st
                             "\n  },\n  \"weight_map\": {",
                             w->bytes));
     for (int64_t i = 0; i < w->count; i++) {
-        char name[SHARD_NAME_MAX];
-        shard_name(w, w->entries[i].shard, name);
+        char name[TR_SHARD_NAME_MAX];
+        tr_safetensors_name(w->entries[i].shard, w->shards, name);
         TR_TRY(tr_string_format(text, err, i ? ",\n    " : "\n    "));
         TR_TRY(tr_append_json_string(text, w->entries[i].source->name, err));
         TR_TRY(tr_string_format(text, err, ": \"%s\"", name));
@@ -213,21 +232,40 @@ static enum tr_status write_all(struct writing *w, const struct tr_tensor_source
         w->entries[i].source = &tensors[i];
         TR_TRY(check_entry(w->folder, &w->entries[i], err));
     }
-    TR_TRY(assign_shards(w, shard_bytes, err));
+    if (w->files)
+        assign_as_planned(w);
+    else
+        assign_by_size(w, shard_bytes);
+    TR_TRY(count_bytes(w, err));
     TR_TRY(refuse_duplicates(w, err));
-    TR_TRY(refuse_another(w->folder, err));
+    TR_TRY(refuse_another(w, err));
     return write_files(w, err);
+}
+
+static enum tr_status write_checkpoint(struct writing *w, const struct tr_tensor_source *tensors,
+                                       uint64_t shard_bytes, struct tr_err *err) {
+    enum tr_status status;
+    TR_TRY(TR_NEW(&w->entries, w->count, "the list of tensors", err));
+    TR_GO(status, TR_NEW(&w->buffer, TR_WRITE_BUFFER, "a piece of a tensor", err), out);
+    status = write_all(w, tensors, shard_bytes, err);
+out:
+    free(w->buffer);
+    free(w->entries);
+    return status;
 }
 
 enum tr_status tr_safetensors_write(const char *folder, const struct tr_tensor_source *tensors,
                                     int64_t count, uint64_t shard_bytes, struct tr_err *err) {
     struct writing w = {.folder = folder, .count = count};
-    enum tr_status status;
-    TR_TRY(TR_NEW(&w.entries, count, "the list of tensors", err));
-    TR_GO(status, TR_NEW(&w.buffer, TR_WRITE_BUFFER, "a piece of a tensor", err), out);
-    status = write_all(&w, tensors, shard_bytes, err);
-out:
-    free(w.buffer);
-    free(w.entries);
-    return status;
+    return write_checkpoint(&w, tensors, shard_bytes, err);
+}
+
+enum tr_status tr_safetensors_write_files(const char *folder,
+                                          const struct tr_tensor_source *tensors,
+                                          const struct tr_file_plan *files, int64_t file_count,
+                                          struct tr_err *err) {
+    struct writing w = {.folder = folder, .files = files, .shards = file_count};
+    for (int64_t i = 0; i < file_count; i++)
+        w.count += files[i].count;
+    return write_checkpoint(&w, tensors, 0, err);
 }

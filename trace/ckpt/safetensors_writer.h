@@ -36,4 +36,21 @@ struct tr_tensor_source tr_tensor_source_of(struct tr_checkpoint *checkpoint,
 enum tr_status tr_safetensors_write(const char *folder, const struct tr_tensor_source *tensors,
                                     int64_t count, uint64_t shard_bytes, struct tr_err *err);
 
+// A file of a checkpoint whose files are given: it takes the next `count` tensors of the list.
+struct tr_file_plan {
+    int64_t count;
+    bool there; // somebody else puts it into the folder, under the name below: only the index names
+                // it
+};
+
+// The same with the tensors in files[0, file_count), at least one.
+enum tr_status tr_safetensors_write_files(const char *folder,
+                                          const struct tr_tensor_source *tensors,
+                                          const struct tr_file_plan *files, int64_t file_count,
+                                          struct tr_err *err);
+
+// What file `file` of so many is called: "model.safetensors" of one.
+enum { TR_SHARD_NAME_MAX = 64 };
+void tr_safetensors_name(int64_t file, int64_t file_count, char out[TR_SHARD_NAME_MAX]);
+
 #endif

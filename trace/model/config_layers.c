@@ -56,8 +56,7 @@ static void end_rotations(struct tr_config *c) {
             tr_config_mark(c, i, TR_LAYER_WINDOWED, false);
 }
 
-// Whether the class has windows in some layers and not in others; else it ignores "layer_types".
-static bool windows_vary(const struct tr_family *family) {
+bool tr_windows_vary(const struct tr_family *family) {
     const struct tr_key_row *keys = family->keys;
     return !family->windows_by_attention_layers &&
            (keys[TR_K_WINDOW_PERIOD].fallback != 0 || keys[TR_K_WINDOW_START].json ||
@@ -72,7 +71,7 @@ static enum tr_status read_attention_type(struct tr_config *c, int64_t layer, co
         return tr_fail(from->err, TR_EUNSUPPORTED, "%s: layer type \"%.64s\" is not supported",
                        from->path, type ? type : "?");
     sliding = sliding && c->window;
-    if (!windows_vary(c->family) && sliding != tr_config_has(c, (int)layer, TR_LAYER_WINDOWED))
+    if (!tr_windows_vary(c->family) && sliding != tr_config_has(c, (int)layer, TR_LAYER_WINDOWED))
         return tr_fail(from->err, TR_EUNSUPPORTED,
                        "%s: \"layer_types\" says \"%s\" in layer %lld, but %s has one kind of "
                        "layer and ignores it",
@@ -119,8 +118,7 @@ static void end_windows(struct tr_config *c) {
         tr_config_mark(c, i, TR_LAYER_NOPE, !tr_config_has(c, (int)i, TR_LAYER_WINDOWED));
 }
 
-// Dense layers stand beside a step of sparse ones.
-static bool has_sparse_step(const struct tr_family *family) {
+bool tr_lists_dense_layers(const struct tr_family *family) {
     return family->keys[TR_K_SPARSE_STEP].json && !family->keys[TR_K_DENSE_FIRST].json;
 }
 
@@ -146,7 +144,8 @@ static const struct tr_layer_reader rotation = {has_rotation_rule, read_rotation
                                                 end_rotations};
 static const struct tr_layer_reader attention_type = {NULL, read_attention_type, NULL, end_windows};
 static const struct tr_layer_reader mlp_type = {NULL, check_mlp_type, NULL, NULL};
-static const struct tr_layer_reader dense_layer = {has_sparse_step, read_dense_layer, NULL, NULL};
+static const struct tr_layer_reader dense_layer = {tr_lists_dense_layers, read_dense_layer, NULL,
+                                                   NULL};
 static const struct tr_layer_reader neo_words = {has_attention_layers, read_neo_word, NULL, NULL};
 static const struct tr_layer_reader neo_repeats = {has_attention_layers, NULL, read_repeated, NULL};
 

@@ -35,6 +35,14 @@ const struct tr_layer_key *tr_layer_key_at(int index);
 // The row of a key, NULL when it says nothing of single layers.
 const struct tr_layer_key *tr_layer_key_find(const char *key);
 
+// Whether the class has windows in some layers and not in others, which "layer_types" says; else it
+// ignores that list.
+bool tr_windows_vary(const struct tr_family *family);
+
+// Whether "mlp_only_layers" lists those of the layers without experts that the step of sparse
+// layers does not leave out.
+bool tr_lists_dense_layers(const struct tr_family *family);
+
 void tr_config_mark(struct tr_config *config, int64_t layer, enum tr_layer_flag flag, bool on);
 
 // Marks the layers as the lists of config.json say, which win over what rules have marked. `path`

@@ -5,24 +5,9 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "layer_names.h"
 
 // ---- names -------------------------------------------------------------------------------------
-
-// Modules that hold a model's parts. A file may put the name of one or several before all names, or
-// of none.
-static const char *const wrappers[] = {"model.",          "transformer.", "decoder.",
-                                       "gpt_neox.",       "base_model.",  "pretrained_model.",
-                                       "language_model.", "pico_decoder."};
-
-static const char *unwrapped(const char *name) {
-    enum { WRAPPERS = sizeof wrappers / sizeof *wrappers };
-    for (int i = 0; i < WRAPPERS; i++)
-        if (strncmp(name, wrappers[i], strlen(wrappers[i])) == 0) {
-            name += strlen(wrappers[i]);
-            i = -1;
-        }
-    return name;
-}
 
 static bool ends_with(const char *text, const char *end) {
     size_t size = strlen(text), tail = strlen(end);
@@ -38,16 +23,6 @@ static bool is_buffer(const struct tr_tensor *tensor) {
             return true;
     bool mask = ends_with(tensor->name, "attn.bias") || ends_with(tensor->name, "attention.bias");
     return mask && tensor->dims == 4;
-}
-
-// Where the layer's number begins in the name of a tensor in a block, NULL for others: behind the
-// word that the family's patterns have there ("layers.", "h.").
-static const char *layer_number(const struct tr_family *family, const char *name) {
-    const char *pattern = unwrapped(family->weights[TR_W_O]);
-    size_t size = (size_t)(strchr(pattern, '{') - pattern);
-    name = unwrapped(name);
-    return strncmp(name, pattern, size) == 0 && name[size] >= '0' && name[size] <= '9' ? name + size
-                                                                                       : NULL;
 }
 
 // Whether two names of tensors outside the blocks are of one module: equal up to their last dot.
@@ -90,10 +65,10 @@ static bool is_head(const char *name) {
 // Beside a role's tensor: of its module, and no role's itself (a head that is not asked for).
 static enum tr_status check_outside(const struct tr_tensor *tensor, const struct tr_config *c,
                                     const struct tr_checkpoint *checkpoint, struct tr_err *err) {
-    const char *name = unwrapped(tensor->name);
+    const char *name = tr_bare_name(tensor->name);
     bool beside = is_head(name);
     for (int w = 0; w < TR_WEIGHTS; w++) {
-        const char *role = c->family->weights[w] ? unwrapped(c->family->weights[w]) : "{";
+        const char *role = c->family->weights[w] ? tr_bare_name(c->family->weights[w]) : "{";
         if (strchr(role, '{'))
             continue;
         if (strcmp(role, name) == 0)
@@ -106,7 +81,7 @@ static enum tr_status check_outside(const struct tr_tensor *tensor, const struct
 static enum tr_status check(const struct tr_tensor *tensor, const struct tr_config *c,
                             const struct tr_checkpoint *checkpoint, const struct tr_wanted *wanted,
                             struct tr_err *err) {
-    const char *number = layer_number(c->family, tensor->name);
+    const char *number = tr_layer_number(c->family, tensor->name);
     if (is_buffer(tensor))
         return TR_OK;
     return number ? check_in_block(tensor, number, c, checkpoint, wanted, err)

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "form.h"
+
+#include <string.h>
+
+static const struct tr_drop_form *const forms[] = {&tr_form_smaller,      &tr_form_zeroed,
+                                                   &tr_form_llm_drop,     &tr_form_anymodel,
+                                                   &tr_form_nemotron_nas, &tr_form_mergekit};
+enum { FORMS = sizeof forms / sizeof *forms };
+
+const struct tr_drop_form *tr_drop_form_find(const char *as, const char *dialect) {
+    for (int i = 0; i < FORMS; i++)
+        if (!strcmp(forms[i]->name, as) &&
+            (!dialect || (forms[i]->dialect && !strcmp(forms[i]->dialect, dialect))))
+            return forms[i];
+    return NULL;
+}
+
+static bool is_first(int index) {
+    return tr_drop_form_find(forms[index]->name, NULL) == forms[index];
+}
+
+enum tr_status tr_drop_form_names(struct tr_string *text, struct tr_err *err) {
+    int last = FORMS - 1;
+    while (!is_first(last))
+        last--;
+    for (int i = 0; i <= last; i++)
+        if (is_first(i))
+            TR_TRY(tr_string_format(text, err, "%s%s",
+                                    i == 0      ? ""
+                                    : i == last ? " or "
+                                                : ", ",
+                                    forms[i]->name));
+    return TR_OK;
+}
+
+enum tr_status tr_forget_drops(const struct tr_drop_job *job, json_t *root, struct tr_err *err) {
+    static const char *const keys[] = {"drop_attn_list", "drop_mlp_list", "per_layer_config",
+                                       "block_configs"};
+    (void)job, (void)err;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        json_object_del(root, keys[i]); // -1: it is not there
+    return TR_OK;
+}

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tensor_plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "carry.h"
+#include "model/layer_names.h"
+
+// ---- where bytes come from ---------------------------------------------------------------------
+
+static enum tr_status read_tensor(void *user, uint64_t begin, void *bytes, size_t size,
+                                  struct tr_err *err) {
+    const struct tr_tensor_reader *reader = user;
+    TR_TRY(tr_job_goes_on(reader->job, err));
+    if (reader->tensor)
+        return tr_checkpoint_read(reader->job->checkpoint, reader->tensor, begin, bytes, size, err);
+    memset(bytes, 0, size);
+    return TR_OK;
+}
+
+// ---- one tensor --------------------------------------------------------------------------------
+
+static enum tr_fate fate_of(const struct tr_drop_job *job, const struct tr_tensor *tensor,
+                            const char *number) {
+    const struct tr_family *family = job->config.family;
+    int64_t layer = number ? strtoll(number, NULL, 10) : -1;
+    if (layer < 0 || layer >= job->config.layers)
+        return TR_TENSOR_STAYS;
+    return job->options->form->fate(job, layer, tr_layer_role(family, tensor->name));
+}
+
+// The name with the layer's new number; *name_p NULL where it keeps its own.
+static enum tr_status new_name(char **name_p, const struct tr_drop_job *job,
+                               const struct tr_tensor *tensor, const char *number,
+                               struct tr_err *err) {
+    struct tr_string name = {0};
+    char *end;
+    long long layer = number ? strtoll(number, &end, 10) : -1;
+    *name_p = NULL;
+    if (!job->options->form->renumbers || layer < 0 || layer >= job->config.layers ||
+        job->number[layer] == layer)
+        return TR_OK;
+    enum tr_status status = tr_string_format(&name, err, "%.*s%lld%s", (int)(number - tensor->name),
+                                             tensor->name, (long long)job->number[layer], end);
+    *name_p = name.data;
+    return status;
+}
+
+static bool is_repeated(const struct tr_checkpoint *checkpoint, int64_t index) {
+    return index > 0 && !strcmp(tr_checkpoint_tensor(checkpoint, index - 1)->name,
+                                tr_checkpoint_tensor(checkpoint, index)->name);
+}
+
+// ---- one file ----------------------------------------------------------------------------------
+
+static bool ends_with(const char *text, const char *end) {
+    size_t size = strlen(text), tail = strlen(end);
+    return size >= tail && !strcmp(text + size - tail, end);
+}
+
+// Whether a tensor lies in its file as it would be written into one.
+static bool lies_plainly(const struct tr_drop_job *job, const struct tr_tensor *tensor) {
+    return !tensor->unwrapped && !tensor->strided && !tensor->pieces &&
+           ends_with(tr_checkpoint_file(job->checkpoint, tensor), ".safetensors");
+}
+
+// Adds a tensor to the last file; *same_p becomes false where the file changes by it.
+static enum tr_status add_tensor(struct tr_tensor_plan *plan, const struct tr_drop_job *job,
+                                 int64_t index, bool *same_p, struct tr_err *err) {
+    const struct tr_tensor *tensor = tr_checkpoint_tensor(job->checkpoint, index);
+    const char *number = tr_layer_number(job->config.family, tensor->name);
+    enum tr_fate fate = fate_of(job, tensor, number);
+    plan->bytes_before += tensor->bytes;
+    *same_p = *same_p && fate == TR_TENSOR_STAYS && lies_plainly(job, tensor);
+    if (fate == TR_TENSOR_GONE || is_repeated(job->checkpoint, index))
+        return TR_OK;
+    char **name = &plan->names[plan->count];
+    struct tr_tensor_reader *reader = &plan->readers[plan->count];
+    struct tr_tensor_source *source = &plan->sources[plan->count];
+    TR_TRY(new_name(name, job, tensor, number, err));
+    *reader = (struct tr_tensor_reader){job, fate == TR_TENSOR_ZEROED ? NULL : tensor};
+    *source = tr_tensor_source_of(job->checkpoint, tensor);
+    source->read = read_tensor;
+    source->user = reader;
+    if (*name)
+        source->name = *name;
+    *same_p = *same_p && !*name;
+    plan->zeroed += fate == TR_TENSOR_ZEROED;
+    plan->bytes += tensor->bytes;
+    plan->files[plan->file_count].count++;
+    plan->count++;
+    return TR_OK;
+}
+
+static enum tr_status add_file(struct tr_tensor_plan *plan, const struct tr_drop_job *job, int file,
+                               struct tr_err *err) {
+    bool same = true;
+    for (int64_t i = 0; i < tr_checkpoint_tensor_count(job->checkpoint); i++) {
+        const struct tr_tensor *tensor = tr_checkpoint_tensor(job->checkpoint, i);
+        if (tensor->piece.file != file)
+            continue;
+        plan->paths[plan->file_count] = tr_checkpoint_file(job->checkpoint, tensor);
+        TR_TRY(add_tensor(plan, job, i, &same, err));
+    }
+    if (!plan->files[plan->file_count].count)
+        return TR_OK;
+    plan->files[plan->file_count++].there = same;
+    plan->copied += same;
+    return TR_OK;
+}
+
+// ---- all files ---------------------------------------------------------------------------------
+
+static enum tr_status make_room(struct tr_tensor_plan *plan, int64_t tensors, int64_t files,
+                                struct tr_err *err) {
+    TR_TRY(TR_NEW(&plan->sources, tensors, "the plan of tensors", err));
+    TR_TRY(TR_NEW(&plan->readers, tensors, "the plan of tensors", err));
+    TR_TRY(TR_NEW(&plan->names, tensors, "the plan of tensors", err));
+    TR_TRY(TR_NEW(&plan->files, files, "the plan of files", err));
+    return TR_NEW(&plan->paths, files, "the plan of files", err);
+}
+
+static enum tr_status fill(struct tr_tensor_plan *plan, const struct tr_drop_job *job,
+                           struct tr_err *err) {
+    int64_t tensors = tr_checkpoint_tensor_count(job->checkpoint);
+    int last = 0;
+    for (int64_t i = 0; i < tensors; i++) {
+        int file = tr_checkpoint_tensor(job->checkpoint, i)->piece.file;
+        last = file > last ? file : last;
+    }
+    TR_TRY(make_room(plan, tensors, last + 2, err));
+    for (int file = 0; file <= last; file++)
+        TR_TRY(add_file(plan, job, file, err));
+    return TR_OK;
+}
+
+enum tr_status tr_tensor_plan_new(struct tr_tensor_plan *plan, const struct tr_drop_job *job,
+                                  struct tr_err *err) {
+    *plan = (struct tr_tensor_plan){0};
+    enum tr_status status = fill(plan, job, err);
+    if (status != TR_OK)
+        tr_tensor_plan_free(plan);
+    return status;
+}
+
+void tr_tensor_plan_free(struct tr_tensor_plan *plan) {
+    for (int64_t i = 0; plan->names && i < plan->count; i++)
+        free(plan->names[i]);
+    free(plan->names);
+    free(plan->sources);
+    free(plan->readers);
+    free(plan->files);
+    free(plan->paths);
+    *plan = (struct tr_tensor_plan){0};
+}
+
+static enum tr_status carry_files(const struct tr_tensor_plan *plan, const struct tr_drop_job *job,
+                                  const char *folder, struct tr_err *err) {
+    for (int64_t file = 0; file < plan->file_count; file++) {
+        char name[TR_SHARD_NAME_MAX];
+        tr_safetensors_name(file, plan->file_count, name);
+        if (plan->files[file].there)
+            TR_TRY(tr_carry_file(job, plan->paths[file], folder, name, err));
+    }
+    return TR_OK;
+}
+
+// A link changes what the source's file says of itself, so it is looked at before.
+enum tr_status tr_tensor_plan_write(const struct tr_tensor_plan *plan,
+                                    const struct tr_drop_job *job, const char *folder,
+                                    struct tr_err *err) {
+    TR_TRY(tr_safetensors_write_files(folder, plan->sources, plan->files, plan->file_count, err));
+    if (!job->options->link)
+        TR_TRY(carry_files(plan, job, folder, err));
+    TR_TRY(tr_checkpoint_unchanged(job->checkpoint, err));
+    return job->options->link ? carry_files(plan, job, folder, err) : TR_OK;
+}
