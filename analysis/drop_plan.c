@@ -3,9 +3,13 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/alloc.h"
+#include "base/drop_set.h"
 #include "base/strings.h"
+#include "budget.h"
+#include "json_table.h"
 #include "store/utf8.h"
 
 // The units of a set, in the order of their mean.
@@ -30,13 +34,41 @@ static enum tr_status find_group(const struct an_group_result **group_p,
     return TR_OK;
 }
 
+static bool is_below(const struct an_settings *settings) {
+    return !isnan(settings->below) && settings->count == 0;
+}
+
+// What a plan of so many may take: all but protected layers.
+static enum tr_status choose_lowest(struct chosen *chosen, const struct an_result *result,
+                                    struct tr_err *err) {
+    const struct an_group_result *group = chosen->group;
+    const struct an_choice *choice = &group->set[result->settings.over].choice;
+    for (int64_t i = 0; i < choice->present && chosen->count < group->count; i++)
+        if (!an_is_protected(result, &group->unit[choice->order[i]]))
+            chosen->unit[chosen->count++] = choice->order[i];
+    if (chosen->count < group->count)
+        return tr_fail(err, TR_EUSAGE, "no plan: %lld of %s are asked for, %lld are not protected",
+                       (long long)group->count, an_group_names[group->group],
+                       (long long)chosen->count);
+    return TR_OK;
+}
+
 static enum tr_status choose(struct chosen *chosen, const struct an_result *result,
                              struct tr_err *err) {
-    const struct an_choice *choice = &chosen->group->set[AN_MEAN].choice;
-    bool below = !isnan(result->settings.below) && result->settings.count == 0;
-    TR_TRY(TR_NEW(&chosen->unit, chosen->group->units, "the plan", err));
+    const struct an_group_result *group = chosen->group;
+    const struct an_choice *choice = &group->set[AN_MEAN].choice;
+    TR_TRY(TR_NEW(&chosen->unit, group->units, "the plan", err));
+    if (result->budget) {
+        chosen->count = result->budget->units;
+        for (int64_t i = 0; i < chosen->count; i++)
+            chosen->unit[i] = result->budget->unit[i];
+        return TR_OK;
+    }
+    if (!is_below(&result->settings))
+        return choose_lowest(chosen, result, err);
     for (int64_t i = 0; i < choice->present; i++)
-        if (below ? chosen->group->unit[choice->order[i]].below : i < chosen->group->count)
+        if (group->unit[choice->order[i]].below &&
+            !an_is_protected(result, &group->unit[choice->order[i]]))
             chosen->unit[chosen->count++] = choice->order[i];
     return TR_OK;
 }
@@ -74,34 +106,99 @@ static enum tr_status write_text(struct tr_string *text, const struct chosen *ch
     return TR_OK;
 }
 
+static double sum_of(const struct chosen *chosen, enum an_aggregate over) {
+    double sum = 0;
+    for (int64_t i = 0; i < chosen->count; i++)
+        sum += chosen->group->unit[chosen->unit[i]].by[over].value;
+    return sum;
+}
+
+// The canonical text of the set, which equal sets share.
+static enum tr_status canonical(struct tr_string *text, const struct chosen *chosen,
+                                struct tr_err *err) {
+    struct tr_drop_set set = {0};
+    enum tr_status status = tr_string_append(text, "", 0, err);
+    for (int64_t i = 0; i < chosen->count && status == TR_OK; i++) {
+        const struct an_unit *unit = &chosen->group->unit[chosen->unit[i]];
+        status = tr_drop_set_add(&set, unit->module, unit->layer, err);
+    }
+    if (status == TR_OK)
+        status = tr_drop_set_text(&set, text, err);
+    tr_drop_set_free(&set);
+    return status;
+}
+
+static json_t *estimate(const struct an_estimate *value) {
+    return json_pack("{s:o, s:o, s:o}", "value", an_json_number(value->value), "low",
+                     an_json_number(value->low), "high", an_json_number(value->high));
+}
+
+// NULL: no memory, which json_pack passes on.
+static json_t *measured(const struct an_result *result, const char *text) {
+    for (int64_t i = 0; i < result->sets; i++) {
+        const struct an_set_costs *set = &result->set[i];
+        if (set->checkpoints == 0 || strcmp(set->drop, text))
+            continue;
+        const struct an_set_cost *last = &set->at[set->checkpoints - 1];
+        return json_pack("{s:s, s:s, s:o, s:o}", "set", set->name, "checkpoint",
+                         result->series.checkpoint[last->checkpoint].name, "loss",
+                         estimate(&last->cost[0]), "kl", estimate(&last->cost[1]));
+    }
+    return json_null();
+}
+
+static json_t *budget(const struct an_result *result) {
+    const struct an_budget *budget = result->budget;
+    if (!budget)
+        return json_null();
+    return json_pack("{s:s, s:I, s:f, s:f, s:f}", "resource", an_resource_names[budget->resource],
+                     "context", (json_int_t)budget->context, "whole", budget->whole, "allowed",
+                     budget->allowed, "left", budget->chosen.left);
+}
+
+static const char *chosen_by(const struct an_result *result) {
+    if (result->budget)
+        return "budget";
+    return is_below(&result->settings) ? "below" : an_aggregate_names[result->settings.over];
+}
+
+// That the resamples choose the same set, where it is one of the lowest.
+static json_t *probability(const struct an_result *result, const struct chosen *chosen) {
+    const struct an_settings *s = &result->settings;
+    if (result->method == AN_NO_INTERVAL || result->budget || is_below(s) || s->protect_first ||
+        s->protect_last)
+        return json_null();
+    return json_real(chosen->group->set[s->over].choice.set[chosen->count]);
+}
+
 static enum tr_status write_plan(json_t **value_p, const struct an_result *result,
                                  const struct chosen *chosen, struct tr_err *err) {
     const struct an_series *series = &result->series;
-    const struct an_settings *settings = &result->settings;
-    bool below = !isnan(result->settings.below) && result->settings.count == 0;
-    bool known = result->method != AN_NO_INTERVAL && !below;
-    struct tr_string text = {0};
+    const struct an_settings *s = &result->settings;
+    struct tr_string text = {0}, same = {0};
     char *path = NULL;
     enum tr_status status;
     TR_GO(status, tr_utf8_copy(&path, series->path, err), out);
     TR_GO(status, write_text(&text, chosen, err), out);
+    TR_GO(status, canonical(&same, chosen, err), out);
     *value_p = json_pack(
-        "{s:s, s:i, s:s, s:o, s:o, s:s, s:s, s:s, s:I, s:o, s:o, s:f, s:I, s:I, s:s, s:s, s:s, "
-        "s:s}",
+        "{s:s, s:i, s:s, s:o, s:o, s:s, s:s, s:s, s:I, s:o, s:o, s:f, s:o, s:o, s:f, s:I, s:I, "
+        "s:s, s:s, s:s, s:s}",
         "schema", "trace-plan", "schema_version", 1, "drop", text.size > 0 ? text.data : "",
         "drop_attn_list", list(chosen, series->layers, TR_ATTN), "drop_mlp_list",
         list(chosen, series->layers, TR_MLP), "module", an_group_names[chosen->group->group], "by",
-        an_by_names[settings->by], "chosen_by", below ? "below" : "mean", "count",
-        (json_int_t)chosen->count, "probability",
-        known ? json_real(chosen->group->set[AN_MEAN].choice.set[chosen->count]) : json_null(),
-        "tau", below ? json_real(settings->below) : json_null(), "level", settings->level,
-        "resamples", (json_int_t)settings->resamples, "seed", (json_int_t)settings->seed, "store",
-        path, "model", series->model, "first_checkpoint", series->checkpoint[series->claim[0]].name,
+        an_by_names[s->by], "chosen_by", chosen_by(result), "count", (json_int_t)chosen->count,
+        "probability", probability(result, chosen), "tau",
+        is_below(s) ? json_real(s->below) : json_null(), "sum", sum_of(chosen, s->over), "measured",
+        measured(result, same.data), "budget", budget(result), "level", s->level, "resamples",
+        (json_int_t)s->resamples, "seed", (json_int_t)s->seed, "store", path, "model",
+        series->model, "first_checkpoint", series->checkpoint[series->claim[0]].name,
         "last_checkpoint", series->checkpoint[series->claim[series->claimed - 1]].name);
     if (!*value_p)
         status = tr_fail(err, TR_ENOMEM, "out of memory for the plan");
 out:
     tr_string_free(&text);
+    tr_string_free(&same);
     free(path);
     return status;
 }

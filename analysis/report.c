@@ -134,6 +134,8 @@ static enum tr_status write_more(struct an_writer *w, struct tr_err *err) {
 static enum tr_status write_all(struct an_writer *w, struct tr_err *err) {
     if (an_is_wanted(w, AN_SECTION_ANSWER))
         TR_TRY(an_write_answer(w, err));
+    if (w->result->budget)
+        TR_TRY(an_write_budget(w, err));
     if (w->how->sections == AN_BRIEF)
         return TR_OK;
     if (an_is_wanted(w, AN_SECTION_DATA))

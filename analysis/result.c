@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "budget.h"
 #include "computation.h"
 #include "cost_rows.h"
 #include "set_costs.h"
@@ -51,6 +52,7 @@ static enum tr_status compute(struct an_result *result, struct an_work *work,
             TR_TRY(an_group_make(&result->group[group], work, group, err));
     TR_TRY(try_proxies(result, trace, err));
     TR_TRY(an_set_costs_make(result, trace, err));
+    TR_TRY(an_budget_make(result, trace, err));
     int64_t samples = result->series.sampled;
     result->method = samples < AN_INTERVAL_LEAST ? AN_NO_INTERVAL
                      : samples < AN_BCA_LEAST    ? AN_BOOTSTRAP_T
@@ -84,5 +86,6 @@ void an_result_free(struct an_result *result) {
         an_group_free(result->group[group]);
     an_spans_free(result->spans);
     an_set_costs_free(result);
+    an_budget_free(result->budget);
     an_series_free(&result->series);
 }

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "analysis/run_series.h"
+#include "analysis/sizes.h"
 #include "base/status.h"
 #include "statistics/choice.h"
 #include "statistics/concordance.h"
@@ -40,6 +41,15 @@ int64_t an_default_count(int64_t units);
 
 extern const char *const an_aggregate_names[AN_AGGREGATES]; // "mean", "worst", "last"
 
+// What a smaller model may take at most.
+struct an_allowance {
+    bool given;
+    enum an_resource resource;
+    double amount; // of the resource, or as a share of what the whole model takes
+    bool is_share;
+    int64_t context; // tokens of the text that caches and operations are counted for; 0: the rows'
+};
+
 // With fewer rows of text intervals are wide and what they cover is not what they promise
 // (tests/statistics/coverage.md): it is said.
 enum { AN_ROWS_LEAST = 32 };
@@ -53,6 +63,10 @@ struct an_settings {
     int64_t resamples; // of the bootstrap over sequences, and relabellings of W's test
     uint64_t seed;
     double level; // of intervals, e.g. 0.95; 1 - level is the false-discovery rate
+    // Of plans alone:
+    enum an_aggregate over; // which value of a unit they go by
+    struct an_allowance budget;
+    bool protect_first, protect_last; // layers that stay
 };
 
 // ---- faults of the data ----------------------------------------------------------------------
@@ -194,8 +208,9 @@ struct an_trial {
     double *weight; // [checkpoints] share of training
     int64_t verdicts;
     struct an_verdict *verdict; // [1 + checkpoints, proxies, costs] over training first
+    // What units cost, nats per token.
     struct an_estimate *cost;   // [2, units, AN_COSTS] over training, and at the last checkpoint
-    double *mean_cost;          // [checkpoints, AN_COSTS, units] nats per token
+    struct an_estimate *priced; // [checkpoints, AN_COSTS, units] at each checkpoint
     int64_t forecasts;
     struct an_forecast *forecast; // [checkpoints, AN_TRIED, AN_COSTS]
     struct an_told told[AN_TRIED * AN_COSTS];
@@ -265,6 +280,28 @@ struct an_spans {
     struct an_drift *last;
 };
 
+// ---- plans under a budget ----------------------------------------------------------------------
+
+// A set that no other beats: none saves as much at a lower sum, or more at the same.
+struct an_budget_point {
+    double left;  // of the resource, in the model without the set
+    double share; // of the whole model's
+    double sum;   // of the units' values, by settings.by and settings.over
+    int64_t count;
+    char *drop; // the set as text (drop_set.h)
+};
+
+struct an_budget {
+    enum an_group group;
+    enum an_resource resource;
+    int64_t context;       // tokens
+    double whole, allowed; // of the resource
+    int64_t points;
+    struct an_budget_point *point; // [points] from the cheapest on, thinned where there are many
+    struct an_budget_point chosen; // the cheapest that is allowed
+    int64_t units, *unit;          // [units] of the group: its members, the lowest first
+};
+
 // ---- all of it -------------------------------------------------------------------------------
 
 // What a named set costs at a checkpoint, by loss and by divergence, in nats.
@@ -293,6 +330,7 @@ struct an_result {
     struct an_spans *spans;                   // NULL: not traced
     int64_t sets;                             // named ones whose costs were measured
     struct an_set_costs *set;                 // [sets]
+    struct an_budget *budget;                 // NULL: not asked
 };
 
 // Reads and computes. `path` names the store in sentences. TR_EUSAGE: settings that the store

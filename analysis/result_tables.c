@@ -3,6 +3,7 @@
 
 #include "analysis/noise_floor.h"
 #include "analysis/result_json.h"
+#include "analysis/rule.h"
 
 static const struct an_json_field estimate_fields[] = {
     AN_FIELD("value", NUMBER, struct an_estimate, value),
@@ -41,6 +42,9 @@ static const struct an_json_field settings_fields[] = {
     AN_FIELD("resamples", INTEGER, struct an_settings, resamples),
     AN_MADE("seed", make_seed, "integer"),
     AN_FIELD("level", REAL, struct an_settings, level),
+    AN_NAME("over", struct an_settings, over, an_aggregate_names, AN_AGGREGATES),
+    AN_FIELD("protect_first", FLAG, struct an_settings, protect_first),
+    AN_FIELD("protect_last", FLAG, struct an_settings, protect_last),
     AN_MADE("interval", make_interval, "string"),
 };
 static const struct an_json_table settings = AN_TABLE(struct an_settings, settings_fields);
@@ -155,6 +159,17 @@ static json_t *make_version(const void *result, const void *context) {
     return json_integer(AN_JSON_VERSION);
 }
 
+// By which rule the sets are the least important; NULL when memory is lacking.
+static json_t *make_rule(const void *result, const void *context) {
+    struct tr_string rule = {0};
+    struct tr_err err;
+    (void)context;
+    enum tr_status status = an_rule_text(&rule, result, &err);
+    json_t *text = status == TR_OK ? json_string(rule.data) : NULL;
+    tr_string_free(&rule);
+    return text;
+}
+
 static json_t *make_groups(const void *result, const void *context) {
     struct an_json_context here = *(const struct an_json_context *)context;
     json_t *array = json_array();
@@ -196,14 +211,41 @@ static const struct an_json_field set_costs_fields[] = {
 };
 static const struct an_json_table set_costs = AN_TABLE(struct an_set_costs, set_costs_fields);
 
+static const struct an_json_field point_fields[] = {
+    AN_FIELD("left", REAL, struct an_budget_point, left),
+    AN_FIELD("share", REAL, struct an_budget_point, share),
+    AN_FIELD("sum", REAL, struct an_budget_point, sum),
+    AN_FIELD("count", INTEGER, struct an_budget_point, count),
+    AN_FIELD("drop", TEXT, struct an_budget_point, drop),
+};
+static const struct an_json_table point = AN_TABLE(struct an_budget_point, point_fields);
+
+static const struct an_json_field budget_fields[] = {
+    AN_NAME("module", struct an_budget, group, an_group_names, AN_GROUPS),
+    AN_NAME("resource", struct an_budget, resource, an_resource_names, AN_RESOURCES),
+    AN_FIELD("context", INTEGER, struct an_budget, context),
+    AN_FIELD("whole", REAL, struct an_budget, whole),
+    AN_FIELD("allowed", REAL, struct an_budget, allowed),
+    AN_OBJECT("chosen", struct an_budget, chosen, &point),
+    AN_LIST("front", struct an_budget, point, points, &point),
+};
+static const struct an_json_table budget = AN_TABLE(struct an_budget, budget_fields);
+
+static json_t *make_budget(const void *result, const void *context) {
+    const struct an_budget *made = ((const struct an_result *)result)->budget;
+    return made ? an_json_object(&budget, made, context) : json_null();
+}
+
 static const struct an_json_field result_fields[] = {
     AN_MADE("schema", make_schema, "string"),
     AN_MADE("schema_version", make_version, "integer"),
     AN_OBJECT("settings", struct an_result, settings, &settings),
+    AN_MADE("rule", make_rule, "string"),
     AN_OBJECT("series", struct an_result, series, &series),
     AN_LIST("faults", struct an_result, fault, faults, &fault),
     AN_MADE_OF("groups", make_groups, "array", &an_json_group),
     AN_LIST("sets", struct an_result, set, sets, &set_costs),
+    AN_MADE_OF("budget", make_budget, "object|null", &budget),
     AN_MADE_OF("spans", make_spans, "object|null", &spans),
     AN_MADE_OF("comparison", make_comparison, "object|null", &an_json_comparison),
 };

@@ -52,7 +52,7 @@ static enum tr_status make_label(char **label_p, const struct an_checkpoint *che
 
 static enum tr_status describe(struct an_checkpoint *checkpoint, const struct tr_trace *trace,
                                int64_t row, bool stages, struct tr_err *err) {
-    *checkpoint = (struct an_checkpoint){.row = row, .nll = NAN};
+    *checkpoint = (struct an_checkpoint){.row = row, .nll = NAN, .nll_error = NAN};
     TR_TRY(tr_trace_read(trace, TR_V_STEP, row, 1, &checkpoint->step, err));
     TR_TRY(tr_trace_read(trace, TR_V_TOKENS_SEEN, row, 1, &checkpoint->tokens, err));
     TR_TRY(tr_strdup(&checkpoint->name, tr_trace_string(trace, TR_V_NAME, row), err));
@@ -64,6 +64,14 @@ static enum tr_status describe(struct an_checkpoint *checkpoint, const struct tr
 
 // ---- its loss --------------------------------------------------------------------------------
 
+// s / sqrt(count) with s^2 the sum of squares about the mean over count - 1.
+static double standard_error(const double *values, int64_t count, double mean) {
+    double squares = 0.0;
+    for (int64_t i = 0; i < count; i++)
+        squares += (values[i] - mean) * (values[i] - mean);
+    return count > 1 ? sqrt(squares / (double)(count - 1) / (double)count) : NAN;
+}
+
 static void set_loss(struct an_checkpoint *checkpoint, const double *nll, int64_t sequences) {
     double sum = 0.0;
     for (int64_t s = 0; s < sequences; s++) {
@@ -71,6 +79,7 @@ static void set_loss(struct an_checkpoint *checkpoint, const double *nll, int64_
         checkpoint->no_loss += !isfinite(nll[s]);
     }
     checkpoint->nll = checkpoint->no_loss ? NAN : sum / (double)sequences;
+    checkpoint->nll_error = standard_error(nll, sequences, checkpoint->nll);
 }
 
 static enum tr_status read_losses(struct an_checkpoint *checkpoint, const struct tr_trace *trace,

@@ -19,18 +19,19 @@ enum an_axis { AN_AXIS_TOKENS, AN_AXIS_STEP, AN_AXIS_INDEX, AN_AXES };
 extern const char *const an_axis_names[AN_AXES]; // "token", "step", "checkpoint"
 
 struct an_checkpoint {
-    char *label;     // "step 512"; the name where no step is known
-    char *column;    // the same for narrow columns: "512", "143k", "2M"
-    char *name;      // of the checkpoint
-    char *stage;     // "" when training has one
-    char *digest;    // of the weights
-    int64_t row;     // in the store
-    int64_t step;    // -1: unknown
-    double tokens;   // seen in training; NaN: unknown
-    double at;       // on the axis; AN_AXIS_INDEX: 0, 1, 2 ...
-    double weight;   // share of training (an_series_weigh); 0: claims do not rest on it
-    double nll;      // mean over all sequences, nats; NaN: not measured, or not finite in one
-    int64_t no_loss; // sequences whose loss is not finite; 0 where none was measured
+    char *label;      // "step 512"; the name where no step is known
+    char *column;     // the same for narrow columns: "512", "143k", "2M"
+    char *name;       // of the checkpoint
+    char *stage;      // "" when training has one
+    char *digest;     // of the weights
+    int64_t row;      // in the store
+    int64_t step;     // -1: unknown
+    double tokens;    // seen in training; NaN: unknown
+    double at;        // on the axis; AN_AXIS_INDEX: 0, 1, 2 ...
+    double weight;    // share of training (an_series_weigh); 0: claims do not rest on it
+    double nll;       // mean over all sequences, nats; NaN: not measured, or not finite in one
+    double nll_error; // standard error of that mean, s / sqrt(sequences); NaN where it has none
+    int64_t no_loss;  // sequences whose loss is not finite; 0 where none was measured
 };
 
 // The checkpoints of rows[count], indices into the trace, in their order; freed with

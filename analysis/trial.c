@@ -210,18 +210,35 @@ static void settle(struct an_trial *trial) {
         }
 }
 
-// What each unit costs, to `cost`[units, AN_COSTS].
+// What a unit costs by the cost k.
 static enum tr_status price(struct an_estimate *cost, const struct an_trial *trial,
-                            const struct an_exhibit *exhibit, double level, struct tr_err *err) {
-    for (int64_t u = 0; u < trial->units; u++)
-        for (int k = 0; k < AN_COSTS; k++) {
-            const struct an_sample sample = {.estimate = exhibit->mean[AN_PROXIES + k][u],
-                                             .sequences = trial->rows,
-                                             .pseudo =
-                                                 exhibit->value[AN_PROXIES + k] + u * trial->rows};
-            TR_TRY(an_estimate_sample(&cost[u * AN_COSTS + k], &sample,
-                                      an_value_range((enum an_by)(AN_PROXIES + k)), level, err));
-        }
+                            const struct an_exhibit *exhibit, int64_t unit, int k, double level,
+                            struct tr_err *err) {
+    const struct an_sample sample = {
+        .estimate = exhibit->mean[AN_PROXIES + k][unit],
+        .sequences = trial->rows,
+        .pseudo = exhibit->value[AN_PROXIES + k] + unit * trial->rows,
+    };
+    return an_estimate_sample(cost, &sample, an_value_range((enum an_by)(AN_PROXIES + k)), level,
+                              err);
+}
+
+// What each unit costs, to `cost`[units, AN_COSTS].
+static enum tr_status price_units(struct an_estimate *cost, const struct an_trial *trial,
+                                  const struct an_exhibit *exhibit, double level,
+                                  struct tr_err *err) {
+    for (int64_t i = 0; i < trial->units * AN_COSTS; i++)
+        TR_TRY(price(&cost[i], trial, exhibit, i / AN_COSTS, (int)(i % AN_COSTS), level, err));
+    return TR_OK;
+}
+
+// The same at the trial's checkpoint `at`.
+static enum tr_status price_at(const struct an_trial *trial, int64_t at,
+                               const struct an_exhibit *exhibit, double level, struct tr_err *err) {
+    struct an_estimate *priced = trial->priced + at * AN_COSTS * trial->units;
+    for (int64_t i = 0; i < AN_COSTS * trial->units; i++)
+        TR_TRY(price(&priced[i], trial, exhibit, i % trial->units, (int)(i / trial->units), level,
+                     err));
     return TR_OK;
 }
 
@@ -232,7 +249,7 @@ static enum tr_status allocate(struct court *court, struct tr_err *err) {
     int64_t times = trial->checkpoints;
     TR_TRY(TR_NEW(&trial->verdict, (1 + times) * AN_PROXIES * AN_COSTS, "verdicts", err));
     TR_TRY(TR_NEW(&trial->forecast, times * AN_TRIED * AN_COSTS, "forecasts", err));
-    TR_TRY(TR_NEW(&trial->mean_cost, times * AN_COSTS * trial->units, "costs", err));
+    TR_TRY(TR_NEW(&trial->priced, times * AN_COSTS * trial->units, "costs", err));
     TR_TRY(TR_NEW(&trial->cost, 2 * trial->units * AN_COSTS, "costs", err));
     TR_TRY(exhibit_new(&court->here, court, err));
     return exhibit_new(&court->last, court, err);
@@ -244,15 +261,14 @@ static enum tr_status hear(struct court *court, struct tr_err *err) {
     int64_t last = trial->checkpoints - 1;
     TR_TRY(show(&court->here, court, OVER_TRAINING, err));
     TR_TRY(judge_all(court, OVER_TRAINING, err));
-    TR_TRY(price(trial->cost, trial, &court->here, level, err));
+    TR_TRY(price_units(trial->cost, trial, &court->here, level, err));
     TR_TRY(show(&court->last, court, last, err));
-    TR_TRY(price(trial->cost + trial->units * AN_COSTS, trial, &court->last, level, err));
+    struct an_estimate *at_last = trial->cost + trial->units * AN_COSTS;
+    TR_TRY(price_units(at_last, trial, &court->last, level, err));
     for (int64_t at = 0; at <= last; at++) {
         TR_TRY(show(&court->here, court, at, err));
         TR_TRY(judge_all(court, at, err));
-        for (int64_t i = 0; i < AN_COSTS * trial->units; i++)
-            trial->mean_cost[at * AN_COSTS * trial->units + i] =
-                court->here.mean[AN_PROXIES + i / trial->units][i % trial->units];
+        TR_TRY(price_at(trial, at, &court->here, level, err));
         TR_TRY(an_forecast_make(trial->forecast + trial->forecasts, trial->checkpoint[at], trial,
                                 &court->here, &court->last, court->settings, err));
         trial->forecasts += AN_TRIED * AN_COSTS;
@@ -302,7 +318,7 @@ void an_trial_free(struct an_trial *trial) {
     free(trial->verdict);
     free(trial->forecast);
     free(trial->cost);
-    free(trial->mean_cost);
+    free(trial->priced);
     free(trial->weight);
     free(trial->unit);
     free(trial->checkpoint);

@@ -95,12 +95,12 @@ static json_t *make_checkpoints(const void *trial, const void *context) {
 static json_t *make_costs(const void *trial, const void *context) {
     const struct an_trial *t = trial;
     json_t *array = json_array();
-    (void)context;
     for (int64_t at = 0; at < t->checkpoints && array; at++) {
-        const double *mean = t->mean_cost + at * AN_COSTS * t->units;
+        const struct an_estimate *priced = t->priced + at * AN_COSTS * t->units;
         json_t *here = json_array();
         for (int cost = 0; cost < AN_COSTS && here; cost++)
-            here = an_json_append(here, an_json_numbers(mean + cost * t->units, t->units));
+            here = an_json_append(
+                here, an_json_list(&an_json_estimate, priced + cost * t->units, t->units, context));
         array = an_json_append(array, here);
     }
     return array;
@@ -113,7 +113,7 @@ static const struct an_json_field trial_fields[] = {
     AN_FIELD("places", INTEGER, struct an_trial, least),
     AN_MADE("units", make_units, "array"),
     AN_MADE("checkpoints", make_checkpoints, "array"),
-    AN_MADE("costs", make_costs, "array"),
+    AN_MADE_OF("costs", make_costs, "array", &an_json_estimate),
     AN_LIST("verdicts", struct an_trial, verdict, verdicts, &verdict),
     AN_LIST("forecasts", struct an_trial, forecast, forecasts, &forecast),
     AN_MADE_OF("told", make_told, "array", &told),

@@ -28,6 +28,7 @@ struct an_writer {
 
 // The parts of the whole report.
 enum tr_status an_write_answer(struct an_writer *w, struct tr_err *err);
+enum tr_status an_write_budget(struct an_writer *w, struct tr_err *err);
 enum tr_status an_write_data(struct an_writer *w, struct tr_err *err);
 
 // The parts of a group.

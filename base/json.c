@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/json.h"
 
+#include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,7 +18,28 @@ static bool is_word(char c) {
 // short enough to fit in place of "NaN".
 static const char nonfinite[] = "\x7f";
 
-// Overwrites the tokens NaN, Infinity and -Infinity outside strings by that string and spaces.
+// Overwrites the number at bytes[0, size), if it is an integer beyond 64 bits, by a real and
+// spaces, and returns its length. Python's integers have no bounds: 1000000000000000019884624838656
+// is how transformers writes that a tokenizer knows no longest text.
+static size_t replace_long_integer(char *bytes, size_t size) {
+    enum { LONGEST = 300 };
+    char real[64];
+    size_t length = 0;
+    while (length < size && bytes[length] && strchr("0123456789.eE+-", bytes[length]))
+        length++;
+    errno = 0;
+    strtoll(bytes, NULL, 10);
+    if (errno != ERANGE || length > LONGEST || strspn(bytes, "0123456789") != length)
+        return length;
+    int written =
+        snprintf(real, sizeof real, "%.9e", strtod(bytes, NULL)); // at most 15 of 19 bytes
+    memset(bytes, ' ', length);
+    memcpy(bytes, real, (size_t)written);
+    return length;
+}
+
+// Overwrites the tokens NaN, Infinity and -Infinity outside strings by that string and spaces, and
+// long integers.
 static void replace_python_tokens(char *bytes, size_t size) {
     static const char *const tokens[] = {"-Infinity", "Infinity", "NaN"};
     bool inside = false;
@@ -25,6 +48,8 @@ static void replace_python_tokens(char *bytes, size_t size) {
             i++;
         else if (bytes[i] == '"')
             inside = !inside;
+        else if (!inside && bytes[i] >= '0' && bytes[i] <= '9')
+            i += replace_long_integer(bytes + i, size - i) - 1;
         else if (!inside && (bytes[i] == 'N' || bytes[i] == 'I' || bytes[i] == '-'))
             for (int t = 0; t < 3; t++) {
                 size_t length = strlen(tokens[t]);

@@ -12,8 +12,8 @@
 // Strict JSON through jansson: duplicate keys, trailing bytes, invalid UTF-8 and nesting deeper
 // than jansson's limit are refused; a byte order mark is not. `what` (a path) opens the sentence.
 // Python's Infinity and NaN tokens, which json.dump writes, are let pass, but are values of no type
-// that the readers below take: whoever asks for such a member is told. The value is freed with
-// json_decref.
+// that the readers below take: whoever asks for such a member is told. Its integers beyond 64 bits
+// are reals. The value is freed with json_decref.
 enum tr_status tr_json_parse(json_t **value_p, const char *bytes, size_t size, const char *what,
                              struct tr_err *err);
 

@@ -103,10 +103,11 @@ static double seconds_now(void) {
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-// The first call warms caches, threads and scratch.
+// The first call warms caches, threads and scratch. Slow machines need no repetition to be sure.
 static double best_of(struct kn_backend *kn, const struct kn_product *op, int repeats) {
-    double best = INFINITY;
-    for (int i = 0; i <= repeats; i++) {
+    static const double enough = 0.05; // seconds
+    double best = INFINITY, start = seconds_now();
+    for (int i = 0; i <= repeats && (i < 2 || seconds_now() - start < enough); i++) {
         double begin = seconds_now();
         if (kn->ops->product(kn, op) != KN_OK || kn->ops->sync(kn) != KN_OK)
             return -1;

@@ -8,16 +8,17 @@
 
 #include "base/status.h"
 
-// The ranks of one job and how they talk: one header, two implementations (dist_mpi.c, the only
-// file that sees mpi.h, and dist_serial.c), chosen by the build. Everything a job needs from its
+// The ranks of one job and how they talk: one header, two communicators (dist_mpi.c, the only file
+// that sees mpi.h, and dist_alone.c), chosen when it is opened. Everything a job needs from its
 // communicator is a request to rank 0 and an answer, a broadcast at the start, and an agreement at
 // the end, so that is all there is.
 
 struct dist;
 
-// Collective. Starts MPI when the program was built with it (alone, without mpirun, works too). The
-// communicator is a private copy of the world. Without MPI: TR_ENVIRONMENT where a launcher started
-// several processes, with a sentence on the first of them alone.
+// Collective. Starts MPI where the program was built with it and a launcher started it
+// (launcher.h); the communicator is then a private copy of the world. Started by hand it is alone.
+// Built without MPI: TR_ENVIRONMENT where a launcher started several processes, with a sentence on
+// the first of them alone.
 enum tr_status dist_open(struct dist **dist_p, struct tr_err *err);
 
 // Collective. Ends MPI. Accepts NULL.
@@ -54,8 +55,8 @@ struct dist_alike dist_node_alike(struct dist *dist, const void *bytes, size_t s
 
 // Answers one request on rank 0: reads request[0, size) from rank `from` and appends the answer.
 // Never called concurrently with itself or with `tick`. `tick` is called about ten times a second
-// between requests (publishing, progress, signals); where rank 0 has no thread for it (the serial
-// build, or one rank without MPI_THREAD_MULTIPLE), only after an answer, when 0.1 s have passed.
+// between requests (publishing, progress, signals); where rank 0 has no thread for it (one rank of
+// an MPI without MPI_THREAD_MULTIPLE), only after an answer, when 0.1 s have passed.
 struct dist_service {
     void *user;
     enum tr_status (*answer)(void *user, int from, const void *request, size_t size,
@@ -64,8 +65,8 @@ struct dist_service {
 };
 
 // Collective; `service` is used on rank 0 only and must live until dist_serve_end. Rank 0 answers
-// from a thread of its own when MPI offers MPI_THREAD_MULTIPLE, so that it computes too; the serial
-// build answers in place. *computes_p: false on rank 0 when it can only serve (the caller then
+// from a thread of its own when MPI offers MPI_THREAD_MULTIPLE, so that it computes too; a process
+// alone answers in place. *computes_p: false on rank 0 when it can only serve (the caller then
 // skips its share of the work and calls dist_serve_end at once, which serves until all are done).
 enum tr_status dist_serve_begin(struct dist *dist, const struct dist_service *service,
                                 bool *computes_p, struct tr_err *err);

@@ -5,8 +5,6 @@
 //
 // A message is a fixed header (size, status), then the bytes in chunks. Requests and answers have
 // tags of their own; a rank has at most one request under way.
-#include "mpi/dist.h"
-
 #include <mpi.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -14,7 +12,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "service.h"
+#include "communicator.h"
 
 enum { TAG_REQUEST = 1, TAG_REQUEST_BYTES, TAG_ANSWER, TAG_ANSWER_BYTES };
 enum { CHUNK = 1 << 20 };                                  // bytes
@@ -27,15 +25,14 @@ struct header {
     int32_t unused;
 };
 
-struct dist {
-    MPI_Comm comm; // a private copy of the world; errors return
-    MPI_Comm node; // those of its ranks that share this node's memory
-    int rank, size, node_rank, node_size;
-    bool threads;          // MPI_THREAD_MULTIPLE
-    char *scratch;         // [CHUNK] swallows bytes for which there is no memory
-    struct dist_host host; // on rank 0, between dist_serve_begin and dist_serve_end
-    pthread_t server;      // on rank 0 with threads
-    atomic_bool stop;      // ends the server
+struct world {
+    struct dist dist; // first
+    MPI_Comm comm;    // a private copy of the world; errors return
+    MPI_Comm node;    // those of its ranks that share this node's memory
+    bool threads;     // MPI_THREAD_MULTIPLE
+    char *scratch;    // [CHUNK] swallows bytes for which there is no memory
+    pthread_t server; // on rank 0 with threads
+    atomic_bool stop; // ends the server
 };
 
 static enum tr_status check(int code, const char *what, struct tr_err *err) {
@@ -66,85 +63,50 @@ static enum tr_status finish(int code, MPI_Request *request, const char *what, s
 
 // ---- the job ---------------------------------------------------------------------------------
 
-static enum tr_status find_places(struct dist *dist, struct tr_err *err) {
+static enum tr_status find_places(struct world *world, struct tr_err *err) {
     const char *what = "setting up the ranks";
-    TR_TRY(check(MPI_Comm_dup(MPI_COMM_WORLD, &dist->comm), what, err));
-    TR_TRY(check(MPI_Comm_set_errhandler(dist->comm, MPI_ERRORS_RETURN), what, err));
-    TR_TRY(check(MPI_Comm_rank(dist->comm, &dist->rank), what, err));
-    TR_TRY(check(MPI_Comm_size(dist->comm, &dist->size), what, err));
-    TR_TRY(check(MPI_Comm_split_type(dist->comm, MPI_COMM_TYPE_SHARED, dist->rank, MPI_INFO_NULL,
-                                     &dist->node),
+    struct dist *dist = &world->dist;
+    TR_TRY(check(MPI_Comm_dup(MPI_COMM_WORLD, &world->comm), what, err));
+    TR_TRY(check(MPI_Comm_set_errhandler(world->comm, MPI_ERRORS_RETURN), what, err));
+    TR_TRY(check(MPI_Comm_rank(world->comm, &dist->rank), what, err));
+    TR_TRY(check(MPI_Comm_size(world->comm, &dist->size), what, err));
+    TR_TRY(check(MPI_Comm_split_type(world->comm, MPI_COMM_TYPE_SHARED, dist->rank, MPI_INFO_NULL,
+                                     &world->node),
                  what, err));
-    TR_TRY(check(MPI_Comm_rank(dist->node, &dist->node_rank), what, err));
-    TR_TRY(check(MPI_Comm_size(dist->node, &dist->node_size), what, err));
+    TR_TRY(check(MPI_Comm_rank(world->node, &dist->node_rank), what, err));
+    TR_TRY(check(MPI_Comm_size(world->node, &dist->node_size), what, err));
     return TR_OK;
 }
 
-// MPI is not given the command line: Open MPI would put it into one environment variable, which is
-// too short for thousands of paths.
-enum tr_status dist_open(struct dist **dist_p, struct tr_err *err) {
-    int provided = MPI_THREAD_SINGLE;
-    TR_TRY(check(MPI_Init_thread(NULL, NULL, MPI_THREAD_MULTIPLE, &provided), "starting", err));
-    struct dist *dist;
-    TR_TRY(TR_NEW(&dist, 1, "communicator", err));
-    dist->comm = dist->node = MPI_COMM_NULL;
-    dist->threads = provided == MPI_THREAD_MULTIPLE;
-    enum tr_status status;
-    TR_GO(status, TR_NEW(&dist->scratch, CHUNK, "communicator", err), fail);
-    TR_GO(status, find_places(dist, err), fail);
-    *dist_p = dist;
-    return TR_OK;
-fail:
-    dist_close(dist);
-    return status;
-}
-
-void dist_close(struct dist *dist) {
-    if (!dist)
-        return;
-    if (dist->node != MPI_COMM_NULL)
-        MPI_Comm_free(&dist->node);
-    if (dist->comm != MPI_COMM_NULL)
-        MPI_Comm_free(&dist->comm);
+static void close_world(struct dist *dist) {
+    struct world *world = (struct world *)dist;
+    if (world->node != MPI_COMM_NULL)
+        MPI_Comm_free(&world->node);
+    if (world->comm != MPI_COMM_NULL)
+        MPI_Comm_free(&world->comm);
     MPI_Finalize();
-    free(dist->scratch);
-    free(dist);
+    free(world->scratch);
+    free(world);
 }
 
-_Noreturn void dist_abort(struct dist *dist, int exit_code) {
-    MPI_Abort(dist->comm, exit_code);
-    exit(exit_code);
-}
-
-int dist_rank(const struct dist *dist) {
-    return dist->rank;
-}
-
-int dist_size(const struct dist *dist) {
-    return dist->size;
-}
-
-int dist_node_rank(const struct dist *dist) {
-    return dist->node_rank;
-}
-
-int dist_node_size(const struct dist *dist) {
-    return dist->node_size;
+static void abort_world(struct dist *dist, int exit_code) {
+    MPI_Abort(((struct world *)dist)->comm, exit_code);
 }
 
 // ---- collectives -----------------------------------------------------------------------------
 
-static enum tr_status broadcast_chunk(struct dist *dist, void *bytes, size_t size,
+static enum tr_status broadcast_chunk(struct world *world, void *bytes, size_t size,
                                       struct tr_err *err) {
     MPI_Request request;
-    int code = MPI_Ibcast(bytes, (int)size, MPI_BYTE, 0, dist->comm, &request);
+    int code = MPI_Ibcast(bytes, (int)size, MPI_BYTE, 0, world->comm, &request);
     return finish(code, &request, "broadcasting", err);
 }
 
-enum tr_status dist_broadcast(struct dist *dist, void **bytes_p, size_t *size_p,
-                              struct tr_err *err) {
+static enum tr_status broadcast(struct dist *dist, void **bytes_p, size_t *size_p,
+                                struct tr_err *err) {
+    struct world *world = (struct world *)dist;
     uint64_t size = *size_p;
-    TR_TRY(broadcast_chunk(dist, &size, sizeof size, err));
+    TR_TRY(broadcast_chunk(world, &size, sizeof size, err));
     char *bytes = *bytes_p;
     enum tr_status status =
         dist->rank == 0 ? TR_OK : TR_NEW(&bytes, size, "what rank 0 broadcasts", err);
@@ -157,7 +119,7 @@ enum tr_status dist_broadcast(struct dist *dist, void **bytes_p, size_t *size_p,
     }
     for (uint64_t done = 0; done < size && status == TR_OK; done += CHUNK)
         status =
-            broadcast_chunk(dist, bytes + done, size - done < CHUNK ? size - done : CHUNK, err);
+            broadcast_chunk(world, bytes + done, size - done < CHUNK ? size - done : CHUNK, err);
     if (dist->rank == 0)
         return status;
     if (status != TR_OK) {
@@ -171,29 +133,19 @@ enum tr_status dist_broadcast(struct dist *dist, void **bytes_p, size_t *size_p,
 
 static enum tr_status maximum(struct dist *dist, double *values, int count) {
     MPI_Request request;
-    int code =
-        MPI_Iallreduce(MPI_IN_PLACE, values, count, MPI_DOUBLE, MPI_MAX, dist->comm, &request);
+    MPI_Comm comm = ((struct world *)dist)->comm;
+    int code = MPI_Iallreduce(MPI_IN_PLACE, values, count, MPI_DOUBLE, MPI_MAX, comm, &request);
     return finish(code, &request, "combining values", NULL);
 }
 
-bool dist_all_ok(struct dist *dist, bool ok) {
-    double failed = !ok;
-    return maximum(dist, &failed, 1) == TR_OK && failed == 0.0;
-}
-
-void dist_max(struct dist *dist, double *values, int count) {
-    if (maximum(dist, values, count) != TR_OK)
-        dist_abort(dist, 3);
-}
-
-struct dist_alike dist_node_alike(struct dist *dist, const void *bytes, size_t size) {
+static struct dist_alike node_alike(struct dist *dist, const void *bytes, size_t size) {
     struct dist_alike alike = {0};
     MPI_Request request;
     char *all = malloc((size_t)dist->node_size * size + 1);
     if (!all)
         dist_abort(dist, 3);
-    int code =
-        MPI_Iallgather(bytes, (int)size, MPI_BYTE, all, (int)size, MPI_BYTE, dist->node, &request);
+    int code = MPI_Iallgather(bytes, (int)size, MPI_BYTE, all, (int)size, MPI_BYTE,
+                              ((struct world *)dist)->node, &request);
     if (finish(code, &request, "comparing ranks", NULL) != TR_OK)
         dist_abort(dist, 3);
     for (int i = 0; i < dist->node_size; i++) {
@@ -207,45 +159,45 @@ struct dist_alike dist_node_alike(struct dist *dist, const void *bytes, size_t s
 
 // ---- messages --------------------------------------------------------------------------------
 
-static enum tr_status send_piece(struct dist *dist, int to, int tag, const void *bytes, size_t size,
-                                 struct tr_err *err) {
+static enum tr_status send_piece(struct world *world, int to, int tag, const void *bytes,
+                                 size_t size, struct tr_err *err) {
     MPI_Request request;
-    int code = MPI_Isend(bytes, (int)size, MPI_BYTE, to, tag, dist->comm, &request);
+    int code = MPI_Isend(bytes, (int)size, MPI_BYTE, to, tag, world->comm, &request);
     return finish(code, &request, "sending", err);
 }
 
-static enum tr_status receive_piece(struct dist *dist, int from, int tag, void *bytes, size_t size,
-                                    struct tr_err *err) {
+static enum tr_status receive_piece(struct world *world, int from, int tag, void *bytes,
+                                    size_t size, struct tr_err *err) {
     MPI_Request request;
-    int code = MPI_Irecv(bytes, (int)size, MPI_BYTE, from, tag, dist->comm, &request);
+    int code = MPI_Irecv(bytes, (int)size, MPI_BYTE, from, tag, world->comm, &request);
     return finish(code, &request, "receiving", err);
 }
 
-static enum tr_status send_message(struct dist *dist, int to, int tag, enum tr_status status,
+static enum tr_status send_message(struct world *world, int to, int tag, enum tr_status status,
                                    const void *bytes, size_t size, struct tr_err *err) {
     struct header header = {.size = size, .status = status};
-    TR_TRY(send_piece(dist, to, tag, &header, sizeof header, err));
+    TR_TRY(send_piece(world, to, tag, &header, sizeof header, err));
     for (size_t done = 0; done < size; done += CHUNK)
-        TR_TRY(send_piece(dist, to, tag + 1, (const char *)bytes + done,
+        TR_TRY(send_piece(world, to, tag + 1, (const char *)bytes + done,
                           size - done < CHUNK ? size - done : CHUNK, err));
     return TR_OK;
 }
 
 // TR_ENOMEM leaves the connection usable: the bytes are received all the same. *bytes_p is NULL
 // when there are none, else followed by a 0 that is not counted.
-static enum tr_status receive_message(struct dist *dist, int from, int tag,
+static enum tr_status receive_message(struct world *world, int from, int tag,
                                       enum tr_status *status_p, void **bytes_p, size_t *size_p,
                                       struct tr_err *err) {
     struct header header;
-    TR_TRY(receive_piece(dist, from, tag, &header, sizeof header, err));
+    TR_TRY(receive_piece(world, from, tag, &header, sizeof header, err));
     char *bytes = NULL;
     enum tr_status status = TR_OK;
     if (header.size > 0)
         status = TR_NEW(&bytes, header.size + 1, "a message between ranks", err);
     for (size_t done = 0; done < header.size; done += CHUNK) {
         size_t size = header.size - done < CHUNK ? header.size - done : CHUNK;
-        char *to = bytes ? bytes + done : dist->scratch;
-        enum tr_status received = receive_piece(dist, from, tag + 1, to, size, err);
+        char *to = bytes ? bytes + done : world->scratch;
+        enum tr_status received = receive_piece(world, from, tag + 1, to, size, err);
         if (received != TR_OK) {
             free(bytes);
             return received;
@@ -260,44 +212,46 @@ static enum tr_status receive_message(struct dist *dist, int from, int tag,
 
 // ---- rank 0's service ------------------------------------------------------------------------
 
-static enum tr_status answer_one(struct dist *dist, int from, struct tr_err *err) {
+static enum tr_status answer_one(struct world *world, int from, struct tr_err *err) {
     void *request = NULL, *answer = NULL;
     size_t size = 0, answer_size = 0;
     enum tr_status unused;
-    enum tr_status status = receive_message(dist, from, TAG_REQUEST, &unused, &request, &size, err);
+    enum tr_status status =
+        receive_message(world, from, TAG_REQUEST, &unused, &request, &size, err);
     if (status == TR_ENVIRONMENT)
         return status; // not received at all
     if (status == TR_OK)
-        status = dist_host_answer(&dist->host, from, request, size, &answer, &answer_size, err);
+        status =
+            dist_host_answer(&world->dist.host, from, request, size, &answer, &answer_size, err);
     free(request);
     if (status != TR_OK)
-        return send_message(dist, from, TAG_ANSWER, status, err->text, strlen(err->text), err);
-    status = send_message(dist, from, TAG_ANSWER, TR_OK, answer, answer_size, err);
+        return send_message(world, from, TAG_ANSWER, status, err->text, strlen(err->text), err);
+    status = send_message(world, from, TAG_ANSWER, TR_OK, answer, answer_size, err);
     free(answer);
     return status;
 }
 
 // Answers a request if one has come, and returns whether one had.
-static bool serve_once(struct dist *dist) {
+static bool serve_once(struct world *world) {
     int waiting = 0;
     MPI_Status probe;
     struct tr_err err;
-    int code = MPI_Iprobe(MPI_ANY_SOURCE, TAG_REQUEST, dist->comm, &waiting, &probe);
+    int code = MPI_Iprobe(MPI_ANY_SOURCE, TAG_REQUEST, world->comm, &waiting, &probe);
     enum tr_status status = check(code, "looking for requests", &err);
     if (status == TR_OK && waiting)
-        status = answer_one(dist, probe.MPI_SOURCE, &err);
+        status = answer_one(world, probe.MPI_SOURCE, &err);
     // Ranks that wait for an answer which can't be sent would wait forever.
     if (status != TR_OK)
-        dist_abort(dist, 3);
-    dist_host_tick(&dist->host);
+        dist_abort(&world->dist, 3);
+    dist_host_tick(&world->dist.host);
     return waiting;
 }
 
 static void *serve(void *argument) {
-    struct dist *dist = argument;
+    struct world *world = argument;
     double seconds = busy_nap;
-    while (!atomic_load(&dist->stop)) {
-        if (serve_once(dist))
+    while (!atomic_load(&world->stop)) {
+        if (serve_once(world))
             seconds = busy_nap;
         else
             nap(&seconds, idle_nap);
@@ -305,55 +259,57 @@ static void *serve(void *argument) {
     return NULL;
 }
 
-static enum tr_status start_server(struct dist *dist, const struct dist_service *service,
+static enum tr_status start_server(struct world *world, const struct dist_service *service,
                                    struct tr_err *err) {
-    dist_host_init(&dist->host, service);
-    atomic_store(&dist->stop, false);
-    if (!dist->threads || pthread_create(&dist->server, NULL, serve, dist) == 0)
+    dist_host_init(&world->dist.host, service);
+    atomic_store(&world->stop, false);
+    if (!world->threads || pthread_create(&world->server, NULL, serve, world) == 0)
         return TR_OK;
-    dist_host_destroy(&dist->host);
+    dist_host_destroy(&world->dist.host);
     return tr_fail(err, TR_ENVIRONMENT, "cannot start the thread that answers the other ranks");
 }
 
-static void stop_server(struct dist *dist) {
-    atomic_store(&dist->stop, true);
-    if (dist->threads)
-        pthread_join(dist->server, NULL);
-    dist_host_destroy(&dist->host);
+static void stop_server(struct world *world) {
+    atomic_store(&world->stop, true);
+    if (world->threads)
+        pthread_join(world->server, NULL);
+    dist_host_destroy(&world->dist.host);
 }
 
 // The agreement also makes a fast rank wait, so that its first request does not reach a service
 // that is just being ended.
-enum tr_status dist_serve_begin(struct dist *dist, const struct dist_service *service,
-                                bool *computes_p, struct tr_err *err) {
+static enum tr_status serve_begin(struct dist *dist, const struct dist_service *service,
+                                  bool *computes_p, struct tr_err *err) {
+    struct world *world = (struct world *)dist;
     enum tr_status status = TR_OK;
     if (dist->rank == 0)
-        status = start_server(dist, service, err);
+        status = start_server(world, service, err);
     if (!dist_all_ok(dist, status == TR_OK)) {
         if (status != TR_OK)
             return status;
         if (dist->rank == 0)
-            stop_server(dist);
+            stop_server(world);
         return tr_fail(err, TR_ENVIRONMENT, "rank 0 cannot answer the other ranks");
     }
-    *computes_p = dist->rank != 0 || dist->threads || dist->size == 1;
+    *computes_p = dist->rank != 0 || world->threads || dist->size == 1;
     return TR_OK;
 }
 
-enum tr_status dist_request(struct dist *dist, const void *request, size_t size, void **answer_p,
-                            size_t *answer_size_p, struct tr_err *err) {
+static enum tr_status request_answer(struct dist *dist, const void *request, size_t size,
+                                     void **answer_p, size_t *answer_size_p, struct tr_err *err) {
+    struct world *world = (struct world *)dist;
     if (dist->rank == 0) {
         enum tr_status status =
-            dist_host_answer(&dist->host, 0, request, size, answer_p, answer_size_p, err);
-        if (!dist->threads)
-            dist_host_tick(&dist->host);
+            dist_host_answer(&world->dist.host, 0, request, size, answer_p, answer_size_p, err);
+        if (!world->threads)
+            dist_host_tick(&world->dist.host);
         return status;
     }
     enum tr_status status;
     void *answer;
     size_t answer_size;
-    TR_TRY(send_message(dist, 0, TAG_REQUEST, TR_OK, request, size, err));
-    TR_TRY(receive_message(dist, 0, TAG_ANSWER, &status, &answer, &answer_size, err));
+    TR_TRY(send_message(world, 0, TAG_REQUEST, TR_OK, request, size, err));
+    TR_TRY(receive_message(world, 0, TAG_ANSWER, &status, &answer, &answer_size, err));
     if (status != TR_OK) {
         tr_fail(err, status, "%s", (const char *)answer);
         free(answer);
@@ -365,19 +321,51 @@ enum tr_status dist_request(struct dist *dist, const void *request, size_t size,
 }
 
 // A barrier ends the service: a rank that has entered it waits for no more answers.
-void dist_serve_end(struct dist *dist) {
+static void serve_end(struct dist *dist) {
+    struct world *world = (struct world *)dist;
     MPI_Request barrier;
-    bool serves_here = dist->rank == 0 && !dist->threads;
+    bool serves_here = dist->rank == 0 && !world->threads;
     int here = 0;
-    int code = MPI_Ibarrier(dist->comm, &barrier);
+    int code = MPI_Ibarrier(world->comm, &barrier);
     double seconds = busy_nap;
     while (code == MPI_SUCCESS && !here) {
-        if (serves_here && serve_once(dist))
+        if (serves_here && serve_once(world))
             seconds = busy_nap;
         else
             nap(&seconds, idle_nap);
         code = MPI_Test(&barrier, &here, MPI_STATUS_IGNORE);
     }
     if (dist->rank == 0)
-        stop_server(dist);
+        stop_server(world);
+}
+
+static const struct dist_calls world_calls = {
+    .close = close_world,
+    .abort = abort_world,
+    .broadcast = broadcast,
+    .maximum = maximum,
+    .node_alike = node_alike,
+    .serve_begin = serve_begin,
+    .request = request_answer,
+    .serve_end = serve_end,
+};
+
+// MPI is not given the command line: Open MPI would put it into one environment variable, which is
+// too short for thousands of paths.
+enum tr_status dist_open_mpi(struct dist **dist_p, struct tr_err *err) {
+    int provided = MPI_THREAD_SINGLE;
+    TR_TRY(check(MPI_Init_thread(NULL, NULL, MPI_THREAD_MULTIPLE, &provided), "starting", err));
+    struct world *world;
+    TR_TRY(TR_NEW(&world, 1, "communicator", err));
+    world->dist.calls = &world_calls;
+    world->comm = world->node = MPI_COMM_NULL;
+    world->threads = provided == MPI_THREAD_MULTIPLE;
+    enum tr_status status;
+    TR_GO(status, TR_NEW(&world->scratch, CHUNK, "communicator", err), fail);
+    TR_GO(status, find_places(world, err), fail);
+    *dist_p = &world->dist;
+    return TR_OK;
+fail:
+    close_world(&world->dist);
+    return status;
 }

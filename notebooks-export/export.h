@@ -27,6 +27,8 @@ struct nx_options {
     const char *figure;    // svg: the name of one of nx_figures; NULL: all
     const char *count;     // size of the sets of least important layers
     const char *from;      // the first step that these rest on
+    const char *by;        // what layers are ranked by
+    const char *below;     // which are below this at every checkpoint is said, too
     const char *level;     // confidence of intervals
     bool follow;           // html, svg: again whenever the store is published (follow.h)
     bool comment;          // csv: where the values come from, in lines that begin with #
@@ -47,7 +49,7 @@ enum nx_takes {
     NX_FIGURE = 8,
     NX_FOLLOW = 16,
     NX_VARIABLES = 32,
-    NX_CHOICE = 64, // of the least important layers: --count, --from, --level
+    NX_CHOICE = 64, // of the least important layers: --by, --count, --below, --from, --level
 };
 
 struct nx_exporter {

@@ -11,7 +11,7 @@ static enum tr_status build_all(struct nx_figure *figures, int *count_p, const s
     *count_p = 0;
     for (int i = 0; i < nx_figure_count; i++) {
         const struct nx_figure_row *row = &nx_figures[i];
-        if (row->possible && !row->possible(data))
+        if (!nx_figure_possible(row, data))
             continue;
         TR_TRY(nx_figure_build(&figures[*count_p], row, data, err));
         ++*count_p;

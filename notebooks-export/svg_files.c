@@ -11,10 +11,6 @@
 #include "figures/svg.h"
 #include "job_analysis.h"
 
-static bool possible(const struct nx_figure_row *row, const struct nx_data *data) {
-    return !row->possible || row->possible(data);
-}
-
 static enum tr_status draw(struct tr_string *out, const struct nx_figure_row *row,
                            const struct nx_data *data, const char *source, struct tr_err *err) {
     struct nx_figure figure;
@@ -64,12 +60,12 @@ enum tr_status nx_svg(const struct nx_job *job, FILE *out, struct tr_err *err) {
     struct tr_string text = {0};
     enum tr_status status;
     TR_TRY(find(&row, job->options->figure, err));
-    TR_TRY(load(&data, job, row->chooses, err));
-    if (possible(row, &data))
+    TR_TRY(load(&data, job, row->chooses || job->options->by, err));
+    if (nx_figure_possible(row, &data))
         status = draw(&text, row, &data, job->options->store, err);
     else
-        status = tr_fail(err, TR_EUSAGE, "--figure %s: %s has not what it shows", row->name,
-                         job->options->store);
+        status = tr_fail(err, TR_EUSAGE, "--figure %s: %s %s", row->name, job->options->store,
+                         row->needs);
     if (status == TR_OK)
         fwrite(text.data, 1, text.size, out);
     tr_string_free(&text);
@@ -127,7 +123,7 @@ enum tr_status nx_svg_folder(const struct nx_job *job, const char *folder, struc
     TR_TRY(load(&data, job, true, err));
     enum tr_status status = TR_OK;
     for (int i = 0; i < nx_figure_count && status == TR_OK; i++)
-        if (possible(&nx_figures[i], &data))
+        if (nx_figure_possible(&nx_figures[i], &data))
             status = write_figure(folder, &nx_figures[i], &data, job->options->store, err);
     nx_data_free(&data);
     return status;

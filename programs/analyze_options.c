@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "base/strings.h"
 
 static const double LARGEST = (double)(INT64_C(1) << 53);
 static const double HIGHEST = 1e3; // of --below, where a criterion has no bound of its own
@@ -29,6 +30,60 @@ static bool read_by(void *settings, const char *word, char why[OPTION_WHY]) {
         why, OPTION_WHY,
         "takes importance, update_ratio, alignment, cost-nll (or cost), cost-kl or cost-agree");
     return s->by < AN_CRITERIA;
+}
+
+static bool read_over(void *settings, const char *word, char why[OPTION_WHY]) {
+    struct an_settings *s = &((struct analyze_options *)settings)->settings;
+    snprintf(why, OPTION_WHY, "takes mean, worst or last");
+    for (int over = 0; over < AN_AGGREGATES; over++)
+        if (strcmp(word, an_aggregate_names[over]) == 0) {
+            s->over = (enum an_aggregate)over;
+            return true;
+        }
+    return false;
+}
+
+// "first", "last" or "first,last".
+static bool read_protect(void *settings, const char *word, char why[OPTION_WHY]) {
+    struct an_settings *s = &((struct analyze_options *)settings)->settings;
+    snprintf(why, OPTION_WHY, "takes first, last or first,last");
+    s->protect_first = strcmp(word, "first") == 0 || strcmp(word, "first,last") == 0;
+    s->protect_last = strcmp(word, "last") == 0 || strcmp(word, "first,last") == 0;
+    return s->protect_first || s->protect_last;
+}
+
+// A share of the whole model, "80%"; bytes as "6G"; a number of anything else.
+static bool read_amount(struct an_allowance *budget, const char *word) {
+    char share[32];
+    size_t size = strlen(word);
+    uint64_t bytes;
+    if (size > 1 && size < sizeof share && word[size - 1] == '%') {
+        snprintf(share, sizeof share, "%.*s", (int)size - 1, word);
+        budget->is_share = tr_parse_f64(share, 0, 100, &budget->amount);
+        budget->amount /= 100;
+        return budget->is_share;
+    }
+    if (budget->resource == AN_BYTES || budget->resource == AN_CACHE) {
+        bool ok = tr_parse_bytes(word, &bytes);
+        budget->amount = ok ? (double)bytes : 0;
+        return ok;
+    }
+    return tr_parse_f64(word, 0, 1e18, &budget->amount);
+}
+
+static bool read_budget(void *settings, const char *word, char why[OPTION_WHY]) {
+    struct an_allowance *budget = &((struct analyze_options *)settings)->settings.budget;
+    snprintf(why, OPTION_WHY,
+             "takes what may be left: params=, bytes=, kv= or flops= and a number or a share, such "
+             "as params=80%%");
+    for (int resource = 0; resource < AN_RESOURCES; resource++) {
+        size_t size = strlen(an_resource_names[resource]);
+        if (strncmp(word, an_resource_names[resource], size) || word[size] != '=')
+            continue;
+        budget->resource = (enum an_resource)resource;
+        budget->given = read_amount(budget, word + size + 1);
+    }
+    return budget->given;
 }
 
 static bool read_format(void *settings, const char *word, char why[OPTION_WHY]) {
@@ -94,6 +149,21 @@ static const struct option_row rows[] = {
      "Rest claims on the checkpoints from this training step on; histories show all (default: all)",
      OPTION_WHOLE, SETS(settings.from), 0, LARGEST},
 
+    {.kind = OPTION_HEADING, .help = "What a plan may drop:"},
+    {"budget", 0, "params|bytes|kv|flops=AMOUNT",
+     "The cheapest set of the --module whose model takes no more than this: parameters, bytes of "
+     "weights as stored, bytes of a 16-bit cache of keys and values, or operations of a token; a "
+     "number, or a share of the whole model's such as params=80% (default: no budget)",
+     OPTION_WORD, .read = read_budget},
+    {"context", 0, "N", "Tokens of the text that kv and flops are counted for (default: the rows')",
+     OPTION_WHOLE, SETS(settings.budget.context), 1, LARGEST},
+    {"over", 0, "mean|worst|last",
+     "Which value of a layer a plan goes by: its mean over training, its highest, or that of the "
+     "last checkpoint (default: mean)",
+     OPTION_WORD, .read = read_over},
+    {"protect", 0, "first,last", "Layers that a plan leaves alone (default: none)", OPTION_WORD,
+     .read = read_protect},
+
     {.kind = OPTION_HEADING, .help = "How sure:"},
     {"resamples", 'r', "N", "Resamples of the bootstrap and of permutation tests (default: 10000)",
      OPTION_WHOLE, SETS(settings.resamples), 100, LARGEST},
@@ -124,8 +194,8 @@ static const struct option_row rows[] = {
      "is -",
      OPTION_TEXT, SETS(json)},
     {"plan", 'p', "OUT",
-     "Write what to drop to this file: the N lowest of the --module by the mean over training, or "
-     "with --below and no --count those below TAU",
+     "Write what to drop to this file: the N lowest of the --module, or with --below and no "
+     "--count those below TAU, or the cheapest that keep to the --budget",
      OPTION_TEXT, SETS(plan)},
 };
 
@@ -196,6 +266,12 @@ static bool check(const void *settings, char why[OPTION_WHY]) {
         snprintf(why, OPTION_WHY, "which FILE?");
     else if (options->plan && wanted != 1)
         snprintf(why, OPTION_WHY, "--plan needs a --module: attn, mlp, block or joint");
+    else if (options->settings.budget.given && wanted != 1)
+        snprintf(why, OPTION_WHY, "--budget needs a --module: attn, mlp, block or joint");
+    else if (options->settings.budget.given && options->settings.count)
+        snprintf(why, OPTION_WHY, "--count and --budget are two answers to one question");
+    else if (options->settings.budget.context && !options->settings.budget.given)
+        snprintf(why, OPTION_WHY, "--context is of a --budget");
     if (*why || !check_output(options, "json", options->json, why) ||
         !check_output(options, "plan", options->plan, why))
         return false;

@@ -10,7 +10,7 @@
 
 static const double LARGEST = (double)(INT64_C(1) << 53);
 
-static bool add_path(void *settings, char *path, char why[OPTION_WHY]) {
+bool tr_add_path(void *settings, char *path, char why[OPTION_WHY]) {
     struct tr_run_settings *s = settings;
     size_t count = (size_t)s->path_count + 1;
     char **paths = realloc(s->paths, count * sizeof *paths);
@@ -24,10 +24,10 @@ static bool add_path(void *settings, char *path, char why[OPTION_WHY]) {
 }
 
 static bool read_ckpts(void *settings, const char *word, char why[OPTION_WHY]) {
-    return add_path(settings, (char *)word, why);
+    return tr_add_path(settings, (char *)word, why);
 }
 
-static bool read_text(void *settings, const char *word, char why[OPTION_WHY]) {
+bool tr_read_text(void *settings, const char *word, char why[OPTION_WHY]) {
     struct tr_run_settings *s = settings;
     snprintf(why, OPTION_WHY, "takes %d files at most", TR_TEXTS_MOST);
     if (s->texts == TR_TEXTS_MOST)
@@ -36,7 +36,7 @@ static bool read_text(void *settings, const char *word, char why[OPTION_WHY]) {
     return true;
 }
 
-static bool read_device(void *settings, const char *word, char why[OPTION_WHY]) {
+bool tr_read_device(void *settings, const char *word, char why[OPTION_WHY]) {
     struct tr_run_settings *s = settings;
     s->any_device = strcmp(word, "auto") == 0;
     s->device = strcmp(word, "cuda") == 0 ? KN_CUDA : KN_CPU;
@@ -44,7 +44,7 @@ static bool read_device(void *settings, const char *word, char why[OPTION_WHY]) 
     return s->any_device || s->device == KN_CUDA || strcmp(word, "cpu") == 0;
 }
 
-static bool read_type(void *settings, const char *word, char why[OPTION_WHY]) {
+bool tr_read_type(void *settings, const char *word, char why[OPTION_WHY]) {
     struct tr_run_settings *s = settings;
     int type = KN_F32;
     while (type <= KN_BF16 && strcmp(word, kn_type_name((enum kn_type)type)) != 0)
@@ -84,7 +84,7 @@ static const struct option_row rows[] = {
      "series' own tokenizer.json, tokenizer.model or .tiktoken; - is stdin. Several --text give "
      "each "
      "its share of the rows, which carry its name",
-     OPTION_WORD, .read = read_text},
+     OPTION_WORD, .read = tr_read_text},
     {"tokenizer", 0, "PATH",
      "The tokenizer for texts, or a folder with one (default: the first checkpoint's, or of the "
      "folder above it, or of another checkpoint)",
@@ -105,11 +105,11 @@ static const struct option_row rows[] = {
     {.kind = OPTION_HEADING, .help = "How:"},
     {"device", 0, "auto|cpu|cuda",
      "Where to compute (default: auto: cuda where there is a device, else cpu)", OPTION_WORD,
-     .read = read_device},
+     .read = tr_read_device},
     {"dtype", 0, "auto|f32|bf16|f16",
      "Operands of products (default: auto: f32 on the CPU; on a device f16 for f16 weights, else "
      "bf16)",
-     OPTION_WORD, .read = read_type},
+     OPTION_WORD, .read = tr_read_type},
     {"device-memory", 0, "SIZE",
      "Memory that the ranks on a device take of it together, CUDA's own included, as 16G (default: "
      "90 % of what is free)",
@@ -198,7 +198,7 @@ const struct program trace_ckpts_program = {
                    "stopped by a signal with work left.",
     .options = rows,
     .option_count = sizeof rows / sizeof rows[0],
-    .argument = add_path,
+    .argument = tr_add_path,
     .check = check,
 };
 

@@ -30,8 +30,16 @@ static const struct option_row rows[] = {
 
     {.kind = OPTION_HEADING,
      .help = "Which layers html, notebook and svg call the least important:"},
+    {"by", 0, "WHAT",
+     "What to rank by, as trace-analyze: importance, update_ratio, alignment, cost-nll (or cost), "
+     "cost-kl or cost-agree (default: importance)",
+     OPTION_TEXT, SETS(by)},
     {"count", 0, "N", "How many they are (default: about a quarter of the layers)", OPTION_TEXT,
      SETS(count)},
+    {"below", 0, "TAU",
+     "Say also which layers are below this, in the unit of what is ranked by, at every checkpoint "
+     "(default: no test)",
+     OPTION_TEXT, SETS(below)},
     {"from", 0, "STEP", "Choose by the checkpoints from this training step on (default: all)",
      OPTION_TEXT, SETS(from)},
     {"level", 0, "P", "Confidence of intervals (default: 0.95)", OPTION_TEXT, SETS(level)},

@@ -9,7 +9,8 @@
 #include "option.h"
 
 static const struct program *const programs[] = {&trace_ckpts_program, &trace_info_program,
-                                                 &trace_analyze_program, &trace_export_program};
+                                                 &trace_analyze_program, &trace_eval_program,
+                                                 &trace_export_program};
 
 // ---- man pages (man(7)) ------------------------------------------------------------------------
 

@@ -43,83 +43,73 @@ static enum tr_status concordance_from(double *w, const double *by_checkpoint,
     return TR_OK;
 }
 
+enum { JACCARD, CONCORDANCE, CHANCE, ROWS };
+
+// A panel of a module, with the level of random orders filled in.
 static enum tr_status begin(struct nx_panel **panel_p, struct nx_figure *figure,
-                            const struct nx_data *data, const char *title, const char *quantity,
+                            const struct nx_data *data, int module, double chance,
                             struct tr_err *err) {
     struct nx_panel *panel;
-    TR_TRY(nx_panel_begin(&panel, figure, title, TR_MODULES + 1, data->checkpoints, err));
+    TR_TRY(nx_panel_begin(&panel, figure, nx_module_titles[module], ROWS, data->checkpoints, err));
     TR_TRY(TR_NEW(&panel->own_values, panel->rows * panel->columns, "agreement", err));
     for (int64_t i = 0; i < panel->rows * panel->columns; i++)
-        panel->own_values[i] = NAN;
+        panel->own_values[i] = i < CHANCE * panel->columns ? NAN : chance;
     panel->values = panel->own_values;
     panel->marks = data->checkpoints <= 48 ? NX_POINTS : NX_LINES;
     panel->height = 80;
     nx_checkpoint_places(panel, data);
-    panel->y = (struct nx_axis){.scale = {NX_LINEAR, 0, 1}};
-    snprintf(panel->y.label, sizeof panel->y.label, "%s", quantity);
-    snprintf(panel->quantity, sizeof panel->quantity, "%s", quantity);
-    for (int module = 0; module < TR_MODULES; module++) {
-        panel->row[module] = (struct nx_row){
-            .paint = NX_DISTINCT_COLOUR, .colour = module, .named = data->shown[module]};
-        snprintf(panel->row[module].name, NX_LABEL, "%s", nx_module_titles[module]);
-    }
+    panel->y = (struct nx_axis){.scale = {NX_LINEAR, 0, 1}, .label = "Agreement"};
+    snprintf(panel->quantity, sizeof panel->quantity, "agreement");
+    panel->row[JACCARD] = nx_criterion_row(nx_ranked_of(data));
+    panel->row[CONCORDANCE] = (struct nx_row){.paint = NX_INK, .named = true};
+    panel->row[CHANCE] = (struct nx_row){.paint = NX_INK, .dashed = true, .named = true};
+    static const char *const names[ROWS] = {"Jaccard", "Kendall\xe2\x80\x99s W", "chance"};
+    for (int row = 0; row < ROWS; row++)
+        snprintf(panel->row[row].name, NX_LABEL, "%s", names[row]);
     *panel_p = panel;
     return TR_OK;
 }
 
-// The last row shows what random orders would give.
-static void show_chance(struct nx_panel *panel, double chance) {
-    panel->row[TR_MODULES] =
-        (struct nx_row){.name = "chance", .paint = NX_INK, .dashed = true, .named = true};
-    for (int64_t c = 0; c < panel->columns; c++)
-        panel->own_values[TR_MODULES * panel->columns + c] = chance;
+// values[layers, checkpoints] to turned[checkpoints, layers].
+static void turn(double *turned, const double *values, const struct nx_data *data) {
+    for (int64_t i = 0; i < data->checkpoints * data->layers; i++)
+        turned[i % data->checkpoints * data->layers + i / data->checkpoints] = values[i];
 }
 
-static enum tr_status fill(struct nx_panel *jaccard, struct nx_panel *w, const struct nx_data *data,
+static enum tr_status fill(struct nx_panel *panel, const struct nx_data *data, int module,
                            int64_t k, struct tr_err *err) {
-    int64_t checkpoints = data->checkpoints;
-    double *turned;
-    TR_TRY(TR_NEW(&turned, checkpoints * data->layers, "importance", err));
-    enum tr_status status = TR_OK;
-    for (int module = 0; module < TR_MODULES && status == TR_OK; module++) {
-        if (!data->shown[module])
-            continue;
-        for (int64_t i = 0; i < checkpoints * data->layers; i++)
-            turned[i % checkpoints * data->layers + i / checkpoints] = data->importance[module][i];
-        status =
-            jaccard_with_last(jaccard->own_values + module * checkpoints, turned, data, k, err);
-        if (status == TR_OK)
-            status = concordance_from(w->own_values + module * checkpoints, turned, data, err);
-    }
+    double *turned, *own = panel->own_values;
+    TR_TRY(TR_NEW(&turned, data->checkpoints * data->layers, "importance", err));
+    turn(turned, nx_values(data, module), data);
+    enum tr_status status = jaccard_with_last(own + JACCARD * panel->columns, turned, data, k, err);
+    if (status == TR_OK)
+        status = concordance_from(own + CONCORDANCE * panel->columns, turned, data, err);
     free(turned);
     return status;
 }
 
-// As many as the analysis chose of the first module shown, where not all of the layers are.
-static int64_t lowest_count(const struct nx_data *data) {
-    int module = 0;
-    while (module < TR_MODULES - 1 && !data->shown[module])
-        module++;
+// As many as the analysis chose, where not all of the layers are.
+static int64_t lowest_count(const struct nx_data *data, int module) {
     int64_t count = nx_lowest_count(data, module);
     return count < data->layers ? count : an_default_count(data->layers);
 }
 
 enum tr_status nx_build_agreement(struct nx_figure *figure, const struct nx_data *data,
                                   struct tr_err *err) {
-    struct nx_panel *jaccard, *w;
-    int64_t k = lowest_count(data);
-    char title[NX_LABEL];
-    snprintf(title, sizeof title, "Lowest %lld against the last checkpoint", (long long)k);
-    TR_TRY(begin(&jaccard, figure, data, title, "Jaccard index", err));
-    TR_TRY(begin(&w, figure, data, "All layers, from each checkpoint on", "Kendall\xe2\x80\x99s W",
-                 err));
-    TR_TRY(fill(jaccard, w, data, k, err));
-    show_chance(jaccard, an_jaccard_chance(data->layers, k));
-    w->rows = TR_MODULES;
+    int64_t k = 0;
+    for (int module = 0; module < TR_MODULES; module++) {
+        struct nx_panel *panel;
+        if (!data->shown[module])
+            continue;
+        k = lowest_count(data, module);
+        TR_TRY(begin(&panel, figure, data, module, an_jaccard_chance(data->layers, k), err));
+        TR_TRY(fill(panel, data, module, k, err));
+    }
     nx_label_last(figure);
     return tr_string_format(&figure->caption, err,
-                            "Above: share of common layers among the %lld lowest there and at the "
-                            "last checkpoint (1: the same layers). Below: Kendall\xe2\x80\x99s W "
-                            "of all checkpoints from there on (1: always the same order).",
+                            "Jaccard: the index of the %lld lowest layers at a checkpoint with "
+                            "those at the last (1: the same layers), beside what chance gives. "
+                            "Kendall\xe2\x80\x99s W: of all checkpoints from there on (1: always "
+                            "the same order of all layers).",
                             (long long)k);
 }

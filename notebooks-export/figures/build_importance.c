@@ -1,25 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Importance itself: as a heat map and as lines.
+// Importance itself, or what else is ranked by: as a heat map and as lines.
 #include <math.h>
 #include <stdio.h>
 
 #include "build.h"
-
-#define IMPORTANCE "1 \xe2\x88\x92 cos"
-
-// The scale that all shown modules share.
-static struct nx_scale common_scale(const struct nx_data *data) {
-    struct nx_scale common = {NX_LOG, INFINITY, 0};
-    for (int module = 0; module < TR_MODULES; module++) {
-        if (!data->shown[module])
-            continue;
-        struct nx_scale one =
-            nx_scale_of(NX_LOG, data->importance[module], data->layers * data->checkpoints);
-        common.low = fmin(common.low, one.low);
-        common.high = fmax(common.high, one.high);
-    }
-    return common;
-}
 
 // A panel of a module: a row for each layer, a column for each checkpoint.
 static enum tr_status begin_panel(struct nx_panel **panel_p, struct nx_figure *figure,
@@ -27,10 +11,10 @@ static enum tr_status begin_panel(struct nx_panel **panel_p, struct nx_figure *f
     struct nx_panel *panel;
     TR_TRY(nx_panel_begin(&panel, figure, nx_module_titles[module], data->layers, data->checkpoints,
                           err));
-    panel->values = data->importance[module];
+    panel->values = nx_values(data, module);
     for (int64_t row = 0; row < panel->rows; row++)
         snprintf(panel->row[row].name, sizeof panel->row[row].name, "layer %s", data->layer[row]);
-    snprintf(panel->quantity, sizeof panel->quantity, IMPORTANCE);
+    snprintf(panel->quantity, sizeof panel->quantity, "%s", nx_ranked_by(data)->quantity);
     *panel_p = panel;
     return TR_OK;
 }
@@ -51,11 +35,14 @@ enum tr_status nx_build_heat_map(struct nx_figure *figure, const struct nx_data 
     }
     nx_label_last(figure);
     figure->has_bar = true;
-    figure->bar = (struct nx_axis){.scale = common_scale(data),
-                                   .number = NX_POWER,
-                                   .label = "Importance " IMPORTANCE " (no unit)"};
+    figure->bar = nx_ranked_axis(data);
+    snprintf(figure->title, sizeof figure->title, "%s of every layer over training",
+             nx_ranked_by(data)->noun);
+    if (data->criterion)
+        return tr_string_format(&figure->caption, err, "%s Grey: not measured.",
+                                data->criterion->meaning);
     return tr_string_format(&figure->caption, err,
-                            "Mean over tokens of " IMPORTANCE
+                            "Mean over tokens of " NX_IMPORTANCE
                             "(x, x + \xce\xb4) for what each layer adds to the residual stream: "
                             "dark layers hardly turn it. Grey: not measured.");
 }
@@ -63,6 +50,7 @@ enum tr_status nx_build_heat_map(struct nx_figure *figure, const struct nx_data 
 enum tr_status nx_build_lines(struct nx_figure *figure, const struct nx_data *data,
                               struct tr_err *err) {
     double depth = (double)data->number[data->layers - 1];
+    struct nx_axis axis = nx_ranked_axis(data);
     for (int module = 0; module < TR_MODULES; module++) {
         struct nx_panel *panel;
         if (!data->shown[module])
@@ -70,19 +58,20 @@ enum tr_status nx_build_lines(struct nx_figure *figure, const struct nx_data *da
         TR_TRY(begin_panel(&panel, figure, data, module, err));
         panel->marks = NX_LINES;
         panel->height = 90;
-        for (int64_t row = 0; row < panel->rows; row++) {
-            panel->row[row].paint = NX_BY_DEPTH;
-            panel->row[row].shade = depth > 0 ? (double)data->number[row] / depth : 0;
-        }
+        for (int64_t row = 0; row < panel->rows; row++)
+            nx_paint_depth(&panel->row[row], data, row);
         nx_checkpoint_places(panel, data);
-        panel->y = (struct nx_axis){
-            .scale = common_scale(data), .number = NX_POWER, .label = IMPORTANCE " (no unit)"};
+        panel->y = axis;
+        snprintf(panel->y.label, sizeof panel->y.label, "%s", panel->quantity);
     }
     nx_label_last(figure);
     figure->has_bar = depth > 0;
     figure->bar_is_depth = true;
     figure->bar = (struct nx_axis){.scale = {NX_LINEAR, 0, depth}, .label = "Layer"};
+    snprintf(figure->title, sizeof figure->title, "%s over training, a line for each layer",
+             nx_ranked_by(data)->noun);
     return tr_string_format(&figure->caption, err,
-                            "The same values on a logarithmic axis, from the first layer (dark) "
-                            "to the last (light).");
+                            "The same values on a%s axis, from the first layer (dark) to the last "
+                            "(light).",
+                            axis.scale.kind == NX_LOG ? " logarithmic" : "n");
 }

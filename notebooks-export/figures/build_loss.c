@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Figures of one line or one matrix: loss, spans, cost of a drop.
+// Figures of one line or one matrix: loss, spans.
 #include <math.h>
 #include <stdio.h>
 
@@ -12,6 +12,17 @@ static int64_t without_loss(const struct nx_data *data) {
     return count;
 }
 
+// From the lowest end of an interval to the highest.
+static struct nx_scale loss_scale(const struct nx_data *data) {
+    struct nx_scale scale = nx_scale_of(NX_LINEAR, data->nll, data->checkpoints);
+    for (int64_t c = 0; c < data->checkpoints; c++)
+        if (isfinite(data->nll_low[c]) && isfinite(data->nll_high[c])) {
+            scale.low = fmin(scale.low, data->nll_low[c]);
+            scale.high = fmax(scale.high, data->nll_high[c]);
+        }
+    return nx_scale_round(scale);
+}
+
 enum tr_status nx_build_loss(struct nx_figure *figure, const struct nx_data *data,
                              struct tr_err *err) {
     struct nx_panel *panel;
@@ -19,15 +30,18 @@ enum tr_status nx_build_loss(struct nx_figure *figure, const struct nx_data *dat
     panel->marks = data->checkpoints <= 48 ? NX_POINTS : NX_LINES;
     panel->values = data->nll;
     panel->height = 100;
-    panel->row[0] = (struct nx_row){.name = "loss", .paint = NX_DISTINCT_COLOUR};
+    panel->low = data->nll_low;
+    panel->high = data->nll_high;
+    panel->row[0] = nx_criterion_row(AN_BY_COST_NLL);
+    panel->row[0].named = false;
+    snprintf(panel->row[0].name, sizeof panel->row[0].name, "loss");
     snprintf(panel->quantity, sizeof panel->quantity, "nats per token");
     nx_checkpoint_places(panel, data);
-    panel->y = (struct nx_axis){
-        .scale = nx_scale_round(nx_scale_of(NX_LINEAR, data->nll, data->checkpoints)),
-        .label = "Loss (nats per token)"};
+    panel->y = (struct nx_axis){.scale = loss_scale(data), .label = "Loss (nats per token)"};
     TR_TRY(tr_string_format(&figure->caption, err,
                             "Mean negative log-likelihood of the next token over the calibration "
-                            "text."));
+                            "text; the band is 1.96 standard errors of the mean over its "
+                            "sequences."));
     int64_t without = without_loss(data);
     if (without == 0)
         return TR_OK;
@@ -61,32 +75,4 @@ enum tr_status nx_build_spans(struct nx_figure *figure, const struct nx_data *da
                             "layers, at %s: a light cell far from the diagonal is a window of "
                             "blocks that hardly changes the stream.",
                             data->spans_label);
-}
-
-enum tr_status nx_build_cost(struct nx_figure *figure, const struct nx_data *data,
-                             struct tr_err *err) {
-    for (int module = 0; module < TR_MODULES; module++) {
-        struct nx_panel *panel;
-        if (!data->cost[module])
-            continue;
-        TR_TRY(nx_panel_begin(&panel, figure, nx_module_titles[module], 1, data->layers, err));
-        panel->marks = NX_POINTS;
-        panel->values = data->cost[module];
-        panel->height = 70;
-        panel->column_names = data->layer;
-        panel->row[0] = (struct nx_row){.name = "", .paint = NX_DISTINCT_COLOUR};
-        snprintf(panel->quantity, sizeof panel->quantity, "nats per token");
-        panel->x = (struct nx_axis){.scale = {NX_BANDS, 0, (double)data->layers},
-                                    .label = "Layer left out",
-                                    .names = data->layer};
-        panel->y = (struct nx_axis){
-            .scale = nx_scale_round(nx_scale_of(NX_LOG, data->cost[module], data->layers)),
-            .number = NX_POWER,
-            .label = "KL (nats per token)"};
-    }
-    nx_label_last(figure);
-    return tr_string_format(&figure->caption, err,
-                            "Kullback-Leibler divergence of the predictions when one sublayer is "
-                            "left out, at %s.",
-                            data->cost_label);
 }

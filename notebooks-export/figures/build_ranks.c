@@ -7,7 +7,6 @@
 #include "analysis/result.h"
 #include "base/alloc.h"
 #include "build.h"
-#include "colour.h"
 #include "statistics/order.h"
 
 enum { RANKS_MAX = 12, COLUMNS_MAX = 30 }; // ranks and about how many checkpoints are shown
@@ -44,25 +43,13 @@ static void leave_out(double *ranks, int64_t layers, int64_t checkpoints, int64_
     }
 }
 
-// A layer's place in the set that the analysis chose; -1: it is not in it.
-static int64_t place_of(const struct nx_data *data, int module, int64_t layer) {
-    for (int64_t place = 0; place < data->chosen_count[module]; place++)
-        if (data->chosen[module][place] == layer)
-            return place;
-    return -1;
-}
-
-// The layers of the set have colours and names; those that only pass through are faint.
+// A name stands where the line ends within the ranks shown.
 static void paint_rows(struct nx_panel *panel, const struct nx_data *data, int module,
                        int64_t shown) {
     for (int64_t row = 0; row < panel->rows; row++) {
         double last = panel->own_values[(row + 1) * panel->columns - 1];
-        int64_t place = place_of(data, module, data->number[row]);
-        struct nx_row *style = &panel->row[row];
-        snprintf(style->name, sizeof style->name, "layer %s", data->layer[row]);
-        style->named = last <= (double)shown;
-        style->paint = place >= 0 ? NX_DISTINCT_COLOUR : NX_FAINT;
-        style->colour = place >= 0 ? place : 0;
+        nx_paint_layer(&panel->row[row], data, module, row);
+        panel->row[row].named = last <= (double)shown;
     }
 }
 
@@ -75,21 +62,31 @@ static int64_t ranks_shown(const struct nx_data *data) {
     return shown < data->layers ? shown : data->layers;
 }
 
-// "Coloured: the least important layers by ... Attention: 1, 0, 7. MLP: 3."
-static enum tr_status name_chosen(struct tr_string *caption, const struct nx_data *data,
-                                  struct tr_err *err) {
-    if (!data->rule)
-        return TR_OK;
-    TR_TRY(tr_string_format(caption, err, " Coloured: the least important layers %s.", data->rule));
+// " Attention: 1, 0, 7. MLP: 3." of the layers of each module; " none." where there are none.
+static enum tr_status list_layers(struct tr_string *caption, int64_t *const layers[TR_MODULES],
+                                  const int64_t count[TR_MODULES], struct tr_err *err) {
+    int64_t all = 0;
     for (int module = 0; module < TR_MODULES; module++)
-        for (int64_t i = 0; i < data->chosen_count[module]; i++) {
-            bool last = i == data->chosen_count[module] - 1;
+        for (int64_t i = 0; i < count[module]; i++, all++) {
             if (i == 0)
                 TR_TRY(tr_string_format(caption, err, " %s: ", nx_module_titles[module]));
-            TR_TRY(tr_string_format(caption, err, "%lld%s", (long long)data->chosen[module][i],
-                                    last ? "." : ", "));
+            TR_TRY(tr_string_format(caption, err, "%lld%s", (long long)layers[module][i],
+                                    i == count[module] - 1 ? "." : ", "));
         }
-    return TR_OK;
+    return all ? TR_OK : tr_string_format(caption, err, " none.");
+}
+
+static enum tr_status list_sets(struct tr_string *caption, const struct nx_data *data,
+                                struct tr_err *err) {
+    if (!data->rule)
+        return TR_OK;
+    TR_TRY(nx_name_rule(caption, data, err));
+    TR_TRY(list_layers(caption, data->chosen, data->chosen_count, err));
+    if (isnan(data->tau))
+        return TR_OK;
+    TR_TRY(tr_string_format(caption, err, " Below %g at every checkpoint (%g %% confidence):",
+                            data->tau, 100 * data->level));
+    return list_layers(caption, data->below, data->below_count, err);
 }
 
 enum tr_status nx_build_ranks(struct nx_figure *figure, const struct nx_data *data,
@@ -103,7 +100,7 @@ enum tr_status nx_build_ranks(struct nx_figure *figure, const struct nx_data *da
         TR_TRY(nx_panel_begin(&panel, figure, nx_module_titles[module], data->layers,
                               data->checkpoints, err));
         TR_TRY(TR_NEW(&panel->own_values, data->layers * data->checkpoints, "ranks", err));
-        TR_TRY(rank_layers(panel->own_values, data->importance[module], data->layers,
+        TR_TRY(rank_layers(panel->own_values, nx_values(data, module), data->layers,
                            data->checkpoints, err));
         leave_out(panel->own_values, data->layers, data->checkpoints, shown);
         panel->values = panel->own_values;
@@ -119,7 +116,7 @@ enum tr_status nx_build_ranks(struct nx_figure *figure, const struct nx_data *da
     }
     nx_label_last(figure);
     TR_TRY(tr_string_format(&figure->caption, err, "The %lld lowest ranks.", (long long)shown));
-    TR_TRY(name_chosen(&figure->caption, data, err));
+    TR_TRY(list_sets(&figure->caption, data, err));
     if (stride > 1)
         TR_TRY(tr_string_format(&figure->caption, err, " Drawn through every %lldth checkpoint.",
                                 (long long)stride));

@@ -27,8 +27,7 @@ static enum tr_status begin(struct nx_panel **panel_p, struct nx_figure *figure,
     panel->height = 80;
     nx_checkpoint_places(panel, data);
     for (int64_t row = 0; row < rows; row++) {
-        panel->row[row] =
-            (struct nx_row){.paint = NX_DISTINCT_COLOUR, .colour = row, .named = true};
+        panel->row[row] = nx_criterion_row((enum an_by)row);
         snprintf(panel->row[row].name, NX_LABEL, "%s", told_names[row]);
     }
     *panel_p = panel;
@@ -47,44 +46,6 @@ static void label(struct nx_panel *panel, double low, const char *quantity) {
     panel->y = (struct nx_axis){.scale = {NX_LINEAR, low, 1}};
     snprintf(panel->y.label, sizeof panel->y.label, "%s", quantity);
     snprintf(panel->quantity, sizeof panel->quantity, "%s", quantity);
-}
-
-// From -most to most, so that 0 is in the middle.
-static struct nx_scale signed_scale(const struct nx_data *data) {
-    double most = 0;
-    for (int module = 0; module < TR_MODULES; module++)
-        for (int64_t i = 0; i < data->layers * data->checkpoints && data->trial[module].loss; i++)
-            most = fmax(most, fabs(data->trial[module].loss[i]));
-    most = most > 0 ? most : 1;
-    return (struct nx_scale){NX_LINEAR, -most, most};
-}
-
-enum tr_status nx_build_cost_map(struct nx_figure *figure, const struct nx_data *data,
-                                 struct tr_err *err) {
-    for (int module = 0; module < TR_MODULES; module++) {
-        struct nx_panel *panel;
-        if (!data->trial[module].loss)
-            continue;
-        TR_TRY(nx_panel_begin(&panel, figure, nx_module_titles[module], data->layers,
-                              data->checkpoints, err));
-        panel->marks = NX_CELLS;
-        panel->values = data->trial[module].loss;
-        panel->height = fmin(fmax(7.0 * (double)data->layers, 35), 120);
-        for (int64_t row = 0; row < panel->rows; row++)
-            snprintf(panel->row[row].name, NX_LABEL, "layer %s", data->layer[row]);
-        snprintf(panel->quantity, sizeof panel->quantity, "nats per token");
-        nx_checkpoint_columns(panel, data);
-        panel->y = (struct nx_axis){
-            .scale = {NX_BANDS, 0, (double)data->layers}, .label = "Layer", .names = data->layer};
-    }
-    nx_label_last(figure);
-    figure->has_bar = true;
-    figure->bar = (struct nx_axis){
-        .scale = signed_scale(data), .label = "Cost in loss (nats per token)", .diverging = true};
-    return tr_string_format(&figure->caption, err,
-                            "Loss with one sublayer left out less the loss of the whole model. "
-                            "Light: leaving it out changes nothing; blue: the model is better "
-                            "without it. Grey: not measured.");
 }
 
 enum tr_status nx_build_proxies(struct nx_figure *figure, const struct nx_data *data,

@@ -9,6 +9,8 @@
 #include "base/alloc.h"
 #include "base/strings.h"
 
+#define SIGMAS 1.96 // standard errors on either side of a mean: 95 % of a normal distribution
+
 const char *const nx_module_titles[TR_MODULES] = {"Attention", "MLP", "Block"};
 
 const char *nx_progress_label(enum an_axis by) {
@@ -53,6 +55,13 @@ static enum tr_status describe(char **label_p, const struct an_checkpoint *check
     return status;
 }
 
+static enum tr_status new_values(double **values_p, int64_t count, struct tr_err *err) {
+    TR_TRY(TR_NEW(values_p, count, "values of a figure", err));
+    for (int64_t i = 0; i < count; i++)
+        (*values_p)[i] = NAN;
+    return TR_OK;
+}
+
 // Copies what a trial says to the places of the checkpoints that are shown.
 static void copy_trial(struct nx_trial *to, const struct nx_data *data, const struct an_trial *from,
                        const struct an_checkpoint *all) {
@@ -79,16 +88,20 @@ static int64_t shown_row(const struct nx_data *data, int64_t layer) {
     return -1;
 }
 
-static void copy_losses(double *loss, const struct nx_data *data,
-                        const struct an_group_result *group, const struct an_checkpoint *all) {
+static void copy_costs(struct nx_trial *to, const struct nx_data *data,
+                       const struct an_group_result *group, const struct an_checkpoint *all) {
     const struct an_trial *trial = group->trial;
     for (int64_t i = 0; i < data->checkpoints; i++)
         for (int64_t at = 0; at < trial->checkpoints; at++)
-            for (int64_t u = 0; u < trial->units; u++) {
-                int64_t row = shown_row(data, group->unit[trial->unit[u]].layer);
-                if (row >= 0 && all[trial->checkpoint[at]].row == data->store_row[i])
-                    loss[row * data->checkpoints + i] =
-                        trial->mean_cost[at * AN_COSTS * trial->units + u];
+            for (int64_t u = 0; u < AN_COSTS * trial->units; u++) {
+                int64_t row = shown_row(data, group->unit[trial->unit[u % trial->units]].layer);
+                int64_t cell = row * data->checkpoints + i, cost = u / trial->units;
+                if (row < 0 || all[trial->checkpoint[at]].row != data->store_row[i])
+                    continue;
+                struct an_estimate priced = trial->priced[at * AN_COSTS * trial->units + u];
+                to->cost[cost][cell] = priced.value;
+                to->low[cost][cell] = priced.low;
+                to->high[cost][cell] = priced.high;
             }
 }
 
@@ -97,18 +110,15 @@ static enum tr_status take_trial(struct nx_data *data, int module,
                                  const struct an_checkpoint *all, struct tr_err *err) {
     const struct an_trial *trial = group->trial;
     struct nx_trial *to = &data->trial[module];
-    int64_t ranked = AN_COSTS * AN_PROXIES * data->checkpoints;
-    int64_t told = AN_COSTS * AN_TRIED * data->checkpoints;
-    TR_TRY(TR_NEW(&to->spearman, ranked, "proxies", err));
-    TR_TRY(TR_NEW(&to->told, told, "proxies", err));
-    TR_TRY(TR_NEW(&to->loss, data->layers * data->checkpoints, "costs", err));
-    for (int64_t i = 0; i < data->layers * data->checkpoints; i++)
-        to->loss[i] = NAN;
-    copy_losses(to->loss, data, group, all);
-    for (int64_t i = 0; i < ranked; i++)
-        to->spearman[i] = NAN;
-    for (int64_t i = 0; i < told; i++)
-        to->told[i] = NAN;
+    int64_t checkpoints = data->checkpoints, values = data->layers * checkpoints;
+    TR_TRY(new_values(&to->spearman, AN_COSTS * AN_PROXIES * checkpoints, err));
+    TR_TRY(new_values(&to->told, AN_COSTS * AN_TRIED * checkpoints, err));
+    for (int cost = 0; cost < AN_COSTS; cost++) {
+        TR_TRY(new_values(&to->cost[cost], values, err));
+        TR_TRY(new_values(&to->low[cost], values, err));
+        TR_TRY(new_values(&to->high[cost], values, err));
+    }
+    copy_costs(to, data, group, all);
     to->chance = trial->chance;
     for (int cost = 0; cost < AN_COSTS; cost++)
         to->itself[cost] = trial->told[cost].itself;
@@ -123,8 +133,11 @@ static enum tr_status fill_checkpoints(struct nx_data *data, const struct an_che
         data->at[i] = checkpoint[i].at + (data->by == AN_AXIS_INDEX); // people count from 1
         TR_TRY(name_column(&data->column[i], data, i, &checkpoint[i], err));
         TR_TRY(describe(&data->label[i], &checkpoint[i], err));
-        if (data->nll)
-            data->nll[i] = checkpoint[i].nll;
+        if (!data->nll)
+            continue;
+        data->nll[i] = checkpoint[i].nll;
+        data->nll_low[i] = checkpoint[i].nll - SIGMAS * checkpoint[i].nll_error;
+        data->nll_high[i] = checkpoint[i].nll + SIGMAS * checkpoint[i].nll_error;
     }
     return TR_OK;
 }
@@ -137,8 +150,11 @@ static enum tr_status load_checkpoints(struct nx_data *data, const struct tr_tra
     TR_TRY(TR_NEW(&data->store_row, count, "the axis", err));
     TR_TRY(TR_NEW(&data->column, count, "labels", err));
     TR_TRY(TR_NEW(&data->label, count, "labels", err));
-    if (tr_trace_has(trace, TR_V_NLL))
+    if (tr_trace_has(trace, TR_V_NLL)) {
         TR_TRY(TR_NEW(&data->nll, count, "losses", err));
+        TR_TRY(TR_NEW(&data->nll_low, count, "losses", err));
+        TR_TRY(TR_NEW(&data->nll_high, count, "losses", err));
+    }
     TR_TRY(an_timeline_load(&checkpoint, &data->by, trace, excerpt->index[TR_DIM_CHECKPOINT], count,
                             err));
     enum tr_status status = fill_checkpoints(data, checkpoint, err);
@@ -201,7 +217,8 @@ static enum tr_status load_spans(struct nx_data *data, const struct tr_trace *tr
 enum tr_status nx_data_load(struct nx_data *data, const struct tr_trace *trace,
                             const struct tr_excerpt *excerpt, struct tr_err *err) {
     struct nx_data new = {.checkpoints = excerpt->count[TR_DIM_CHECKPOINT],
-                          .layers = excerpt->count[TR_DIM_LAYER]};
+                          .layers = excerpt->count[TR_DIM_LAYER],
+                          .tau = NAN};
     for (int64_t m = 0; m < excerpt->count[TR_DIM_MODULE]; m++)
         new.shown[excerpt->index[TR_DIM_MODULE][m]] = true;
     enum tr_status status;
@@ -230,17 +247,63 @@ static enum tr_status copy_set(struct nx_data *data, int module,
     return TR_OK;
 }
 
+static enum tr_status copy_below(struct nx_data *data, int module,
+                                 const struct an_group_result *group, struct tr_err *err) {
+    const struct an_choice *choice = &group->set[AN_MEAN].choice;
+    TR_TRY(TR_NEW(&data->below[module], group->units, "a set of layers", err));
+    for (int64_t i = 0; i < group->units && group->below >= 0; i++)
+        if (group->unit[choice->order[i]].below)
+            data->below[module][data->below_count[module]++] = group->unit[choice->order[i]].layer;
+    return TR_OK;
+}
+
+// What is ranked by, of the checkpoints and layers that are shown.
+static enum tr_status copy_ranked(struct nx_data *data, int module, const struct an_series *series,
+                                  struct tr_err *err) {
+    TR_TRY(new_values(&data->ranked[module], data->layers * data->checkpoints, err));
+    for (int64_t i = 0; i < data->checkpoints; i++)
+        for (int64_t c = 0; c < series->checkpoints; c++)
+            for (int64_t row = 0; row < data->layers; row++)
+                if (series->checkpoint[c].row == data->store_row[i])
+                    data->ranked[module][row * data->checkpoints + i] =
+                        series->value[an_series_cell(series, c, data->number[row], module)];
+    return TR_OK;
+}
+
+// Modules without a value of what is ranked by are not shown.
+static enum tr_status choose_criterion(struct nx_data *data, const struct an_result *result,
+                                       struct tr_err *err) {
+    if (result->settings.by == AN_BY_IMPORTANCE)
+        return TR_OK;
+    data->criterion = &an_criteria[result->settings.by];
+    for (int module = 0; module < TR_MODULES; module++) {
+        data->shown[module] = data->shown[module] && result->group[module];
+        if (data->shown[module])
+            TR_TRY(copy_ranked(data, module, &result->series, err));
+    }
+    return TR_OK;
+}
+
+const double *nx_values(const struct nx_data *data, int module) {
+    return data->criterion ? data->ranked[module] : data->importance[module];
+}
+
 enum tr_status nx_data_choose(struct nx_data *data, const struct an_result *result,
                               struct tr_err *err) {
     struct tr_string rule = {0};
+    TR_TRY(choose_criterion(data, result, err));
+    data->tau = result->settings.below;
     for (int module = 0; module < TR_MODULES; module++)
-        if (data->shown[module] && result->group[module])
+        if (data->shown[module] && result->group[module]) {
             TR_TRY(copy_set(data, module, result->group[module], err));
+            TR_TRY(copy_below(data, module, result->group[module], err));
+        }
     for (int module = 0; module < TR_MODULES; module++)
         if (data->shown[module] && result->group[module] && result->group[module]->trial)
             TR_TRY(take_trial(data, module, result->group[module], result->series.checkpoint, err));
     enum tr_status status = an_rule_text(&rule, result, err);
     data->rule = rule.data;
+    data->level = result->settings.level;
     return status;
 }
 
@@ -262,14 +325,21 @@ void nx_data_free(struct nx_data *data) {
     free(data->number);
     for (int module = 0; module < TR_MODULES; module++) {
         free(data->importance[module]);
-        free(data->cost[module]);
         free(data->chosen[module]);
+        free(data->below[module]);
+        free(data->ranked[module]);
         free(data->trial[module].spearman);
         free(data->trial[module].told);
-        free(data->trial[module].loss);
+        for (int cost = 0; cost < AN_COSTS; cost++) {
+            free(data->trial[module].cost[cost]);
+            free(data->trial[module].low[cost]);
+            free(data->trial[module].high[cost]);
+        }
     }
     free(data->store_row);
     free(data->nll);
+    free(data->nll_low);
+    free(data->nll_high);
     free(data->spans);
     free(data->rule);
     *data = (struct nx_data){0};

@@ -13,11 +13,13 @@
 
 // What figures draw, in memory: the excerpt's checkpoints (complete ones), layers and modules.
 
-// A module's proxies on trial, of a store with costs; NULL where the analysis has none.
+// What leaving a module's layers out costs, and its proxies on trial; NULL where the analysis has
+// none. NaN: not measured there.
 struct nx_trial {
-    double *spearman; // [AN_COSTS, AN_PROXIES, checkpoints] NaN: not measured there
-    double *loss;     // [layers, checkpoints] cost in loss, nats per token; may be below 0
-    double *told;     // [AN_COSTS, AN_TRIED, checkpoints] share of the cheapest at the end
+    // [layers, checkpoints] nats per token, by loss it may be below 0, and the interval's ends
+    double *cost[AN_COSTS], *low[AN_COSTS], *high[AN_COSTS];
+    double *spearman;                // [AN_COSTS, AN_PROXIES, checkpoints]
+    double *told;                    // [AN_COSTS, AN_TRIED, checkpoints] of the cheapest at the end
     double itself[AN_COSTS], chance; // what these tell of themselves, and what chance would
 };
 
@@ -32,17 +34,26 @@ struct nx_data {
     int64_t *number;    // [layers]
     bool shown[TR_MODULES];
     double *importance[TR_MODULES]; // [layers, checkpoints] mean 1 - cos; NaN: absent
-    double *nll; // [checkpoints] nats per token, NaN by the rule of timeline.h; NULL: not measured
-    // Where a store has them, else NULL. Both at the last checkpoint that has them.
+    // What is ranked by where that is another thing (nx_data_choose), the same shape; NULL: it is
+    // importance.
+    const struct an_criterion *criterion; // NULL: importance
+    double *ranked[TR_MODULES];
+    // [checkpoints] nats per token, NaN by the rule of timeline.h; NULL: not measured. And the
+    // interval of the mean over sequences, NaN where there is one sequence.
+    double *nll, *nll_low, *nll_high;
+    // Where a store has them, else NULL, at the last checkpoint.
     int64_t boundaries;
-    double *spans; // [boundaries, boundaries] mean cosine of the stream at two boundaries
-    double
-        *cost[TR_MODULES]; // [layers] KL divergence when the sublayer is left out, nats per token
-    const char *spans_label, *cost_label; // that checkpoint's label
+    double *spans;           // [boundaries, boundaries] mean cosine of the stream at two boundaries
+    const char *spans_label; // that checkpoint's label
     // The least important layers as the analysis chose them (nx_data_choose); NULL: not chosen.
     int64_t *chosen[TR_MODULES]; // [chosen_count] least important first
     int64_t chosen_count[TR_MODULES];
-    char *rule;                        // by which they were chosen
+    char *rule; // by which they were chosen
+    // Those that are below tau at every checkpoint, where that was asked for (else tau is NaN).
+    int64_t *below[TR_MODULES]; // [below_count] least important first
+    int64_t below_count[TR_MODULES];
+    double tau;
+    double level;                      // of intervals
     struct nx_trial trial[TR_MODULES]; // nx_data_choose, too
 };
 
@@ -51,13 +62,16 @@ enum tr_status nx_data_load(struct nx_data *data, const struct tr_trace *trace,
 void nx_data_free(struct nx_data *data);
 
 // Adds the sets and trials of an analysis of the same store, so that figures show these and make
-// none.
+// none; and where it ranks by another thing than importance, what it ranks by.
 enum tr_status nx_data_choose(struct nx_data *data, const struct an_result *result,
                               struct tr_err *err);
 
 // How many are the lowest of the module: as many as were chosen, else about a quarter of the
 // layers.
 int64_t nx_lowest_count(const struct nx_data *data, int module);
+
+// [layers, checkpoints] of a shown module: what is ranked by.
+const double *nx_values(const struct nx_data *data, int module);
 
 // "Attention", "MLP", "Block": for people.
 extern const char *const nx_module_titles[TR_MODULES];

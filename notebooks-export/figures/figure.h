@@ -24,12 +24,13 @@ struct nx_axis {
 };
 
 enum nx_marks {
-    NX_CELLS, // a rectangle per value, coloured by the figure's bar
-    NX_LINES, // a line per row
-    NX_POINTS // a line with a dot at every value
+    NX_CELLS,  // a rectangle per value, coloured by the figure's bar
+    NX_LINES,  // a line per row
+    NX_POINTS, // a line with a dot at every value
+    NX_SCATTER // a point per row at one column: its value above its place across
 };
 
-// How one row is shown. Colour: of a row of NX_LINES or NX_POINTS.
+// How one row is shown. Colour: of a row of NX_LINES, NX_POINTS or NX_SCATTER.
 enum nx_paint {
     NX_INK, // the colour of text
     NX_DISTINCT_COLOUR,
@@ -49,9 +50,15 @@ struct nx_panel {
     char quantity[NX_LABEL]; // what a value is, for who points at it: "1 − cos"
     enum nx_marks marks;
     int64_t rows, columns;
-    const double *values; // [rows, columns]; NaN: nothing is there. Borrowed
-    double *own_values;   // the same when the panel made them; freed
-    struct nx_row *row;   // [rows]; freed
+    const double *values;     // [rows, columns]; NaN: nothing is there. Borrowed
+    double *own_values;       // the same when the panel made them; freed
+    const double *low, *high; // [rows, columns] the values' intervals; NULL: none. Borrowed
+    // NX_SCATTER: [rows, columns] each value's place on the x axis, borrowed; what that is; the
+    // column that is drawn.
+    const double *across;
+    char across_quantity[NX_LABEL];
+    int64_t shown;
+    struct nx_row *row; // [rows]; freed
     // Each column's place on the x axis, borrowed; NULL: column i is band i.
     const double *at;
     char *const *column_names; // [columns] in full, for who points; borrowed
@@ -64,7 +71,8 @@ struct nx_panel {
 enum { NX_PANELS_MAX = 8 };
 
 struct nx_figure {
-    const char *name, *title; // borrowed from the table
+    const char *name;         // borrowed from the table
+    char title[NX_LABEL];     // the table's, unless the builder writes another one
     struct tr_string caption; // what is seen, one or two sentences
     struct nx_panel panels[NX_PANELS_MAX];
     int count;

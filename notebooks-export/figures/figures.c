@@ -2,6 +2,7 @@
 #include "figures/figures.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 static bool has_spans(const struct nx_data *data) {
@@ -10,10 +11,6 @@ static bool has_spans(const struct nx_data *data) {
 
 static bool has_loss(const struct nx_data *data) {
     return data->nll != NULL;
-}
-
-static bool has_cost(const struct nx_data *data) {
-    return data->cost[TR_ATTN] || data->cost[TR_MLP];
 }
 
 static bool has_trial(const struct nx_data *data) {
@@ -27,21 +24,38 @@ static bool has_several_layers(const struct nx_data *data) {
     return data->layers > 1;
 }
 
+#define NEEDS_LAYERS "has one layer, and that is in no order"
+#define NEEDS_SPANS "was traced without spans; trace-ckpts with --spans measures them"
+#define NEEDS_LOSS "was traced with --no-nll; trace-ckpts without it measures the loss"
+#define NEEDS_COSTS                                                                                \
+    "has no costs of leaving layers out; the same trace-ckpts command with --cost attn,mlp adds "  \
+    "them"
+
 const struct nx_figure_row nx_figures[] = {
-    {"heat-map", "Importance of every layer over training", NULL, false, nx_build_heat_map},
-    {"lines", "Importance over training, a line for each layer", NULL, false, nx_build_lines},
-    {"ranks", "The least important layers over training", has_several_layers, true, nx_build_ranks},
-    {"agreement", "How well the checkpoints agree", has_several_layers, true, nx_build_agreement},
-    {"spans", "Similarity of the residual stream between layers", has_spans, false, nx_build_spans},
-    {"loss", "Loss on the calibration text", has_loss, false, nx_build_loss},
-    {"cost", "Cost of leaving one sublayer out", has_cost, false, nx_build_cost},
-    {"cost-map", "Cost in loss of leaving each layer out over training", has_trial, true,
-     nx_build_cost_map},
-    {"proxies", "How well proxies rank the layers as costs do", has_trial, true, nx_build_proxies},
-    {"told", "How early the cheapest at the end are told", has_trial, true, nx_build_told},
+    {"heat-map", "Importance of every layer over training", NULL, NULL, false, nx_build_heat_map},
+    {"lines", "Importance over training, a line for each layer", NULL, NULL, false, nx_build_lines},
+    {"ranks", "The least important layers over training", has_several_layers, NEEDS_LAYERS, true,
+     nx_build_ranks},
+    {"agreement", "How well the checkpoints agree", has_several_layers, NEEDS_LAYERS, true,
+     nx_build_agreement},
+    {"spans", "Similarity of the residual stream between layers", has_spans, NEEDS_SPANS, false,
+     nx_build_spans},
+    {"loss", "Loss on the calibration text", has_loss, NEEDS_LOSS, false, nx_build_loss},
+    {"cost", "Importance against what leaving a layer out costs", has_trial, NEEDS_COSTS, true,
+     nx_build_cost},
+    {"cost-map", "Cost in loss of leaving each layer out over training", has_trial, NEEDS_COSTS,
+     true, nx_build_cost_map},
+    {"proxies", "How well proxies rank the layers as costs do", has_trial, NEEDS_COSTS, true,
+     nx_build_proxies},
+    {"told", "How early the cheapest at the end are told", has_trial, NEEDS_COSTS, true,
+     nx_build_told},
 };
 _Static_assert(sizeof nx_figures / sizeof *nx_figures <= NX_FIGURES_MAX, "too many figures");
 const int nx_figure_count = sizeof nx_figures / sizeof *nx_figures;
+
+bool nx_figure_possible(const struct nx_figure_row *row, const struct nx_data *data) {
+    return !row->possible || row->possible(data);
+}
 
 const struct nx_figure_row *nx_figure_find(const char *name) {
     for (int i = 0; i < nx_figure_count; i++)
@@ -52,7 +66,8 @@ const struct nx_figure_row *nx_figure_find(const char *name) {
 
 enum tr_status nx_figure_build(struct nx_figure *figure, const struct nx_figure_row *row,
                                const struct nx_data *data, struct tr_err *err) {
-    struct nx_figure new = {.name = row->name, .title = row->title};
+    struct nx_figure new = {.name = row->name};
+    snprintf(new.title, sizeof new.title, "%s", row->title);
     enum tr_status status = row->build(&new, data, err);
     if (status == TR_OK)
         *figure = new;

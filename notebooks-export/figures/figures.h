@@ -8,8 +8,10 @@
 // The figures. Adding one is adding a row to nx_figures.
 struct nx_figure_row {
     const char *name, *title;
-    bool (*possible)(
-        const struct nx_data *data); // whether the data has what it shows; NULL: it has
+    // Whether the data has what it shows; NULL: it has. `needs` says, behind the store's name, what
+    // is missing and how to get it.
+    bool (*possible)(const struct nx_data *data);
+    const char *needs;
     bool chooses; // it shows the least important layers, which nx_data_choose adds
     enum tr_status (*build)(struct nx_figure *figure, const struct nx_data *data,
                             struct tr_err *err);
@@ -17,6 +19,8 @@ struct nx_figure_row {
 enum { NX_FIGURES_MAX = 16 }; // rows
 extern const struct nx_figure_row nx_figures[];
 extern const int nx_figure_count;
+
+bool nx_figure_possible(const struct nx_figure_row *row, const struct nx_data *data);
 
 // NULL when there is none.
 const struct nx_figure_row *nx_figure_find(const char *name);

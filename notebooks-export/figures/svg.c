@@ -91,6 +91,48 @@ static enum tr_status put_pen(struct tr_string *out, const struct pen *pen, stru
     return tr_string_format(out, err, "</g>\n");
 }
 
+// Where an axis goes through 0 there is a line.
+static enum tr_status zero_line(struct tr_string *out, const struct nx_panel *panel,
+                                const struct nx_box *box, struct tr_err *err) {
+    double y = nx_down(&panel->y, 0, box->height);
+    if (panel->marks == NX_CELLS || panel->y.scale.kind != NX_LINEAR || !(y > 0 && y < box->height))
+        return TR_OK;
+    return tr_string_format(out, err,
+                            "<path class=\"faint\" fill=\"none\" stroke=\"#bbb\" "
+                            "stroke-width=\"0.6\" d=\"M%.2f %.2fh%.2f\"/>\n",
+                            box->x, box->y + y, box->width);
+}
+
+enum { SHOWN_MAX = 30 }; // characters of a checkpoint's label beside a title
+
+// The text without what is behind so many characters.
+static void cut(char out[NX_LABEL], const char *text) {
+    int characters = 0;
+    size_t size = 0;
+    for (; text[size] && size + 8 < NX_LABEL; size++) {
+        characters += ((unsigned char)text[size] & 0xc0) != 0x80;
+        if (characters > SHOWN_MAX)
+            break;
+    }
+    snprintf(out, NX_LABEL, "%.*s%s", (int)size, text, text[size] ? "\xe2\x80\xa6" : "");
+}
+
+// At the right end of the title's line: the checkpoint that is drawn. The page's script writes
+// another one there.
+static enum tr_status put_shown(struct tr_string *out, const struct nx_panel *panel,
+                                const struct nx_box *box, struct tr_err *err) {
+    char shown[NX_LABEL];
+    if (panel->marks != NX_SCATTER)
+        return TR_OK;
+    cut(shown, panel->column_names[panel->shown]);
+    TR_TRY(tr_string_format(out, err,
+                            "<text class=\"shown\" x=\"%.2f\" y=\"%.2f\" font-size=\"%g\" "
+                            "text-anchor=\"end\">",
+                            box->x + box->width, box->y - 0.5 * NX_FONT, NX_FONT_SMALL));
+    TR_TRY(nx_escape(out, shown, err));
+    return tr_string_format(out, err, "</text>\n");
+}
+
 static enum tr_status panel_axes(struct pen *pen, const struct nx_panel *panel,
                                  const struct nx_box *box, struct tr_err *err) {
     const struct nx_text title = {.x = box->x,
@@ -113,7 +155,9 @@ static enum tr_status put_panel(struct tr_string *out, const struct nx_figure *f
     TR_GO(status,
           tr_string_format(out, err, "<g class=\"panel\" id=\"%s-%d\">\n", figure->name, index),
           out);
+    TR_GO(status, zero_line(out, &figure->panels[index], box, err), out);
     TR_GO(status, nx_svg_marks(out, figure, index, box, err), out);
+    TR_GO(status, put_shown(out, &figure->panels[index], box, err), out);
     TR_GO(status, panel_axes(&pen, &figure->panels[index], box, err), out);
     TR_GO(status, put_pen(out, &pen, err), out);
     status = tr_string_format(out, err, "</g>\n");

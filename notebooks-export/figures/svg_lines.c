@@ -21,10 +21,11 @@ static uint32_t colour_of(const struct nx_row *row) {
     }
 }
 
-enum tr_status nx_svg_paint(struct tr_string *out, const struct nx_row *row, struct tr_err *err) {
+enum tr_status nx_svg_paint(struct tr_string *out, const struct nx_row *row, const char *kind,
+                            struct tr_err *err) {
     static const char *const classes[] = {"ink", "distinct", "depth", "faint"};
-    TR_TRY(tr_string_format(out, err, "class=\"%s\" stroke=\"#%06x\"", classes[row->paint],
-                            colour_of(row)));
+    TR_TRY(tr_string_format(out, err, "class=\"%s%s%s\" stroke=\"#%06x\"", kind, *kind ? " " : "",
+                            classes[row->paint], colour_of(row)));
     if (row->paint == NX_BY_DEPTH)
         return tr_string_format(out, err, " style=\"--t:%.3f\"", row->shade);
     return TR_OK;
@@ -40,6 +41,20 @@ static bool point(const struct nx_panel *panel, const struct nx_box *box, int64_
     *x = nx_along(&panel->x, panel->at ? panel->at[column] : (double)column, box->width);
     *y = nx_down(&panel->y, panel->values[row * panel->columns + column], box->height);
     return isfinite(*x) && isfinite(*y);
+}
+
+static bool has_interval(const struct nx_panel *panel, int64_t row, int64_t column) {
+    int64_t cell = row * panel->columns + column;
+    return isfinite(panel->low[cell]) && isfinite(panel->high[cell]);
+}
+
+static enum tr_status put_corner(struct tr_string *out, const struct nx_panel *panel,
+                                 const struct nx_box *box, int64_t row, int64_t column,
+                                 const double *ends, char letter, struct tr_err *err) {
+    double x = nx_along(&panel->x, panel->at ? panel->at[column] : (double)column, box->width);
+    double y = nx_down(&panel->y, ends[row * panel->columns + column], box->height);
+    return tr_string_format(out, err, "%c%ld %ld", letter, lround(x * UNITS),
+                            lround(fmin(fmax(y, -1e4), 1e4) * UNITS));
 }
 
 static enum tr_status put_path(struct tr_string *out, const struct nx_panel *panel,
@@ -62,12 +77,34 @@ static enum tr_status put_path(struct tr_string *out, const struct nx_panel *pan
     return TR_OK;
 }
 
+// The interval of a row as an area, from each gap to the next: forth along its upper ends, back
+// along its lower ones.
+static enum tr_status put_band(struct tr_string *out, const struct nx_panel *panel,
+                               const struct nx_box *box, int64_t row, struct tr_err *err) {
+    TR_TRY(tr_string_format(out, err,
+                            "<path class=\"band\" fill=\"#%06x\" fill-opacity=\".2\" d=\"",
+                            colour_of(&panel->row[row])));
+    for (int64_t column = first_column(panel), next; column < panel->columns;
+         column = next + panel->stride) {
+        next = column;
+        while (next < panel->columns && has_interval(panel, row, next))
+            next += panel->stride;
+        for (int64_t c = column; c < next; c += panel->stride)
+            TR_TRY(put_corner(out, panel, box, row, c, panel->high, c == column ? 'M' : 'L', err));
+        for (int64_t c = next - panel->stride; c >= column; c -= panel->stride)
+            TR_TRY(put_corner(out, panel, box, row, c, panel->low, 'L', err));
+        if (next > column)
+            TR_TRY(tr_string_append(out, "z", 1, err));
+    }
+    return tr_string_format(out, err, "\"/>\n");
+}
+
 static enum tr_status put_line(struct tr_string *out, const struct nx_panel *panel,
                                const struct nx_box *box, int64_t row, struct tr_err *err) {
     const struct nx_row *style = &panel->row[row];
     bool strong = style->paint == NX_DISTINCT_COLOUR || style->paint == NX_INK;
     TR_TRY(tr_string_format(out, err, "<path "));
-    TR_TRY(nx_svg_paint(out, style, err));
+    TR_TRY(nx_svg_paint(out, style, "", err));
     TR_TRY(tr_string_format(out, err, " stroke-width=\"%d\"%s d=\"",
                             strong ? UNITS * 6 / 5 : UNITS * 7 / 10,
                             style->dashed ? " stroke-dasharray=\"25 20\"" : ""));
@@ -87,7 +124,7 @@ static bool alone(const struct nx_panel *panel, int64_t row, int64_t column) {
 static enum tr_status begin_dots(struct tr_string *out, const struct nx_row *row,
                                  struct tr_err *err) {
     TR_TRY(tr_string_format(out, err, "<path "));
-    TR_TRY(nx_svg_paint(out, row, err));
+    TR_TRY(nx_svg_paint(out, row, "", err));
     return tr_string_format(out, err, " stroke-width=\"%d\" stroke-linecap=\"round\" d=\"", DOT);
 }
 
@@ -125,6 +162,8 @@ enum tr_status nx_svg_lines(struct tr_string *out, const struct nx_panel *panel,
                             "<g clip-path=\"url(#%s)\" transform=\"translate(%.2f %.2f) "
                             "scale(%g)\" fill=\"none\" stroke-linejoin=\"round\">\n",
                             id, box->x, box->y, 1.0 / UNITS));
+    for (int64_t row = 0; row < panel->rows && panel->low && panel->high; row++)
+        TR_TRY(put_band(out, panel, box, row, err));
     for (int64_t row = 0; row < panel->rows; row++)
         TR_TRY(put_line(out, panel, box, row, err));
     for (int64_t row = 0; row < panel->rows; row++)

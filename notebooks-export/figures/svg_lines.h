@@ -9,7 +9,8 @@ enum tr_status nx_svg_lines(struct tr_string *out, const struct nx_panel *panel,
                             const struct nx_box *box, struct tr_err *err);
 
 // The attributes that give a row's strokes their colour, and the class (and shade, --t) by which a
-// page's style may choose others.
-enum tr_status nx_svg_paint(struct tr_string *out, const struct nx_row *row, struct tr_err *err);
+// page's style may choose others; `kind` is a further class, "" none.
+enum tr_status nx_svg_paint(struct tr_string *out, const struct nx_row *row, const char *kind,
+                            struct tr_err *err);
 
 #endif

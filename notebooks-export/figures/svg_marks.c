@@ -10,6 +10,7 @@
 #include "colour.h"
 #include "svg_cells.h"
 #include "svg_lines.h"
+#include "svg_scatter.h"
 
 enum tr_status nx_svg_text(struct tr_string *out, const struct nx_text *text, struct tr_err *err) {
     const char *raised = strchr(text->text, '^');
@@ -39,6 +40,8 @@ enum tr_status nx_svg_marks(struct tr_string *out, const struct nx_figure *figur
     char id[64];
     if (panel->marks == NX_CELLS)
         return nx_svg_cells(out, panel, &figure->bar, box, err);
+    if (panel->marks == NX_SCATTER)
+        return nx_svg_scatter(out, panel, box, err);
     snprintf(id, sizeof id, "%s-%d-clip", figure->name, index);
     return nx_svg_lines(out, panel, id, box, err);
 }
@@ -69,7 +72,7 @@ static enum tr_status put_key(struct tr_string *out, const struct nx_row *row, d
     if (row->paint == NX_FAINT)
         return TR_OK;
     TR_TRY(tr_string_format(out, err, "<path "));
-    TR_TRY(nx_svg_paint(out, row, err));
+    TR_TRY(nx_svg_paint(out, row, "", err));
     return tr_string_format(out, err, " stroke-width=\"1.2\"%s d=\"M%.2f %.2fh7\"/>\n",
                             row->dashed ? " stroke-dasharray=\"2 1\"" : "", x, y);
 }
@@ -121,7 +124,7 @@ static enum tr_status paint_shade(struct tr_string *out, const struct nx_figure 
                                   double shade, struct tr_err *err) {
     const struct nx_row row = {.paint = NX_BY_DEPTH, .shade = shade};
     if (figure->bar_is_depth)
-        return nx_svg_paint(out, &row, err);
+        return nx_svg_paint(out, &row, "", err);
     return tr_string_format(out, err, "stroke=\"#%06x\"", nx_shade(&figure->bar, shade));
 }
 

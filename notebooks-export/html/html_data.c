@@ -110,13 +110,35 @@ static enum tr_status put_row(struct tr_string *out, const double *row, int64_t 
     return tr_string_append(out, "\"", 1, err);
 }
 
-static enum tr_status put_matrix(struct tr_string *out, const struct nx_panel *panel,
+struct matrix {
+    const double *values; // [rows, columns]
+    int64_t rows, columns;
+};
+
+static enum tr_status put_matrix(struct tr_string *out, const struct matrix *matrix,
                                  struct tr_err *err) {
-    for (int64_t row = 0; row < panel->rows; row++) {
+    for (int64_t row = 0; row < matrix->rows; row++) {
         TR_TRY(tr_string_append(out, row ? "," : "[", 1, err));
-        TR_TRY(put_row(out, panel->values + row * panel->columns, panel->columns, err));
+        TR_TRY(put_row(out, matrix->values + row * matrix->columns, matrix->columns, err));
     }
     return tr_string_append(out, "]", 1, err);
+}
+
+// Matrices that several panels show are written once.
+enum { PARTS = 4 }; // of a panel: its values, where they are across, and their intervals' ends
+struct matrices {
+    struct matrix matrix[NX_FIGURES_MAX * NX_PANELS_MAX * PARTS];
+    int count;
+};
+
+// The index of a panel's matrix among those that are written.
+static int index_of(struct matrices *matrices, const struct nx_panel *panel, const double *values) {
+    int i = 0;
+    while (i < matrices->count && matrices->matrix[i].values != values)
+        i++;
+    if (i == matrices->count)
+        matrices->matrix[matrices->count++] = (struct matrix){values, panel->rows, panel->columns};
+    return i;
 }
 
 // ---- panels ----------------------------------------------------------------------------------
@@ -139,14 +161,31 @@ static enum tr_status put_places(struct tr_string *out, const struct nx_panel *p
     return panel->at ? tr_string_append(out, "]", 1, err) : TR_OK;
 }
 
+static enum tr_status put_scale(struct tr_string *out, const char *name, const struct nx_axis *axis,
+                                struct tr_err *err) {
+    return tr_string_format(out, err, ",\"%s\":{\"low\":%.9g,\"high\":%.9g,\"log\":%s}", name,
+                            axis->scale.low, axis->scale.high,
+                            axis->scale.kind == NX_LOG ? "true" : "false");
+}
+
+// What else a panel of points needs: where its rows are across, and their intervals.
+static enum tr_status put_across(struct tr_string *out, const struct nx_panel *panel,
+                                 struct matrices *matrices, struct tr_err *err) {
+    TR_TRY(put_scale(out, "scaleAcross", &panel->x, err));
+    TR_TRY(tr_string_format(out, err, ",\"across\":%d", index_of(matrices, panel, panel->across)));
+    TR_TRY(tr_string_format(out, err, ",\"quantityAcross\":"));
+    return nx_json_string(out, panel->across_quantity, err);
+}
+
 static enum tr_status put_panel(struct tr_string *out, const struct nx_figure *figure, int index,
-                                const struct nx_box *box, int matrix, struct tr_err *err) {
+                                const struct nx_box *box, struct matrices *matrices,
+                                struct tr_err *err) {
     const struct nx_panel *panel = &figure->panels[index];
     TR_TRY(tr_string_format(out, err,
                             "{\"id\":\"%s-%d\",\"x\":%.2f,\"y\":%.2f,\"width\":%.2f,"
                             "\"height\":%.2f,\"columns\":%lld,\"matrix\":%d,\"title\":",
                             figure->name, index, box->x, box->y, box->width, box->height,
-                            (long long)panel->columns, matrix));
+                            (long long)panel->columns, index_of(matrices, panel, panel->values)));
     TR_TRY(nx_json_string(out, panel->title, err));
     TR_TRY(tr_string_format(out, err, ",\"quantity\":"));
     TR_TRY(nx_json_string(out, panel->quantity, err));
@@ -161,24 +200,14 @@ static enum tr_status put_panel(struct tr_string *out, const struct nx_figure *f
     }
     if (panel->marks == NX_CELLS)
         return tr_string_format(out, err, ",\"cells\":true}");
-    return tr_string_format(out, err, ",\"scale\":{\"low\":%.9g,\"high\":%.9g,\"log\":%s}}",
-                            panel->y.scale.low, panel->y.scale.high,
-                            panel->y.scale.kind == NX_LOG ? "true" : "false");
-}
-
-// Matrices that several panels show are written once.
-struct matrices {
-    const struct nx_panel *first[NX_FIGURES_MAX * NX_PANELS_MAX];
-    int count;
-};
-
-static int matrix_of(struct matrices *matrices, const struct nx_panel *panel) {
-    int i = 0;
-    while (i < matrices->count && matrices->first[i]->values != panel->values)
-        i++;
-    if (i == matrices->count)
-        matrices->first[matrices->count++] = panel;
-    return i;
+    if (panel->low && panel->high)
+        TR_TRY(tr_string_format(out, err, ",\"low\":%d,\"high\":%d",
+                                index_of(matrices, panel, panel->low),
+                                index_of(matrices, panel, panel->high)));
+    if (panel->marks == NX_SCATTER)
+        TR_TRY(put_across(out, panel, matrices, err));
+    TR_TRY(put_scale(out, "scale", &panel->y, err));
+    return tr_string_append(out, "}", 1, err);
 }
 
 static enum tr_status put_panels(struct tr_string *out, const struct nx_page *page,
@@ -190,8 +219,7 @@ static enum tr_status put_panels(struct tr_string *out, const struct nx_page *pa
         nx_layout_figure(&layout, figure);
         for (int i = 0; i < figure->count; i++) {
             TR_TRY(tr_string_format(out, err, "%s", separator));
-            TR_TRY(put_panel(out, figure, i, &layout.panels[i],
-                             matrix_of(matrices, &figure->panels[i]), err));
+            TR_TRY(put_panel(out, figure, i, &layout.panels[i], matrices, err));
             separator = ",\n";
         }
     }
@@ -207,7 +235,7 @@ enum tr_status nx_page_data(struct tr_string *out, const struct nx_page *page, s
     TR_TRY(tr_string_format(out, err, "],\n\"matrices\":["));
     for (int i = 0; i < matrices.count; i++) {
         TR_TRY(tr_string_format(out, err, "%s", i ? ",\n" : ""));
-        TR_TRY(put_matrix(out, matrices.first[i], err));
+        TR_TRY(put_matrix(out, &matrices.matrix[i], err));
     }
     return tr_string_format(out, err, "]}");
 }

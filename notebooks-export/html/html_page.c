@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "figures/figures.h"
 #include "figures/svg.h"
 #include "html_data.h"
 #include "html_table.h"
@@ -57,6 +58,27 @@ static enum tr_status put_figures(struct tr_string *out, const struct nx_page *p
         TR_TRY(put(out, "<figcaption>", err));
         TR_TRY(nx_escape(out, figure->caption.size ? figure->caption.data : "", err));
         TR_TRY(put(out, "</figcaption>\n</figure>\n", err));
+    }
+    return TR_OK;
+}
+
+// Whether the row before has said already what this one needs.
+static bool said(int row) {
+    return row > 0 && nx_figures[row - 1].needs &&
+           strcmp(nx_figures[row].needs, nx_figures[row - 1].needs) == 0;
+}
+
+// What is not there, and how to get it.
+static enum tr_status put_missing(struct tr_string *out, const struct nx_page *page,
+                                  struct tr_err *err) {
+    for (int i = 0; i < nx_figure_count; i++) {
+        if (nx_figure_possible(&nx_figures[i], page->data) || said(i))
+            continue;
+        TR_TRY(put(out, "<p class=\"missing\">Not shown: ", err));
+        TR_TRY(nx_escape(out, nx_figures[i].title, err));
+        TR_TRY(put(out, ". ", err));
+        TR_TRY(nx_escape(out, page->store, err));
+        TR_TRY(tr_string_format(out, err, " %s.</p>\n", nx_figures[i].needs));
     }
     return TR_OK;
 }
@@ -115,15 +137,11 @@ static const struct part {
     const char *name;
     enum tr_status (*put)(struct tr_string *out, const struct nx_page *page, struct tr_err *err);
 } parts[] = {
-    {"title", put_title},
-    {"summary", put_summary},
-    {"figures", put_figures},
-    {"tables", nx_html_tables},
-    {"provenance", put_provenance},
-    {"data", nx_page_data},
-    {"style", put_style},
-    {"script", put_script},
-    {"script-digest", put_script_digest},
+    {"title", put_title},       {"summary", put_summary},
+    {"figures", put_figures},   {"missing", put_missing},
+    {"tables", nx_html_tables}, {"provenance", put_provenance},
+    {"data", nx_page_data},     {"style", put_style},
+    {"script", put_script},     {"script-digest", put_script_digest},
 };
 
 static const struct part *part_at(const char *name) {

@@ -61,9 +61,17 @@ static enum tr_status put_row(struct tr_string *out, const struct table *table, 
     TR_TRY(put_number(out, "%.1f", unit->mean_rank, err));
     TR_TRY(put_number(out, "%.0f%%", 100 * unit->share, err));
     TR_TRY(put_probability(out, inside, table->result, err));
+    if (!isnan(table->result->settings.below))
+        TR_TRY(tr_string_format(out, err, "<td data-value=\"%d\">%s</td>", !unit->below,
+                                unit->below ? "yes" : "no"));
     return tr_string_format(out, err, "<td data-panel=\"%d\" data-row=\"%lld\"></td></tr>\n",
                             table->panel, (long long)row);
 }
+
+#define BELOW_TAU                                                                                  \
+    "; below tau: whether it surely is so at every checkpoint, at the false-discovery rate that "  \
+    "the "                                                                                         \
+    "confidence leaves"
 
 static enum tr_status put_caption(struct tr_string *out, const struct table *table,
                                   struct tr_err *err) {
@@ -72,33 +80,39 @@ static enum tr_status put_caption(struct tr_string *out, const struct table *tab
         out, err,
         "<caption>Ordered %s (%lld checkpoints); the first %lld are the set of the least "
         "important. "
-        "Importance: 1 \xe2\x88\x92 cos (no unit). "
+        "%s "
         "Mean: over training, low to high its %.3g %% interval by %s over the sequences; worst: "
-        "the highest at any checkpoint; below: with %.3g %% confidence it is below this at every "
+        "the highest at any checkpoint; bound: with %.3g %% confidence it is below this at every "
         "checkpoint; rank: mean, 1 is the lowest; in %lld: share of training among the %lld "
-        "lowest; P: probability of being among the %lld lowest by the mean. As trace-analyze "
+        "lowest; P: probability of being among the %lld lowest by the mean%s. As trace-analyze "
         "--resamples %lld says it.</caption>\n",
         table->page->data->rule, (long long)table->result->series.claimed,
-        (long long)table->group->count, 100 * settings->level,
+        (long long)table->group->count, an_criteria[settings->by].meaning, 100 * settings->level,
         an_method_name(table->result->method), 100 * settings->level,
         (long long)table->group->count, (long long)table->group->count,
-        (long long)table->group->count, (long long)settings->resamples);
+        (long long)table->group->count, isnan(settings->below) ? "" : BELOW_TAU,
+        (long long)settings->resamples);
 }
 
 static enum tr_status put_head(struct tr_string *out, const struct table *table,
                                struct tr_err *err) {
-    static const char *const names[] = {"layer", "mean", "low", "high", "worst", "below", "rank"};
+    static const char *const names[] = {"layer", "mean", "low", "high", "worst", "bound", "rank"};
     TR_TRY(tr_string_format(out, err, "<thead><tr>"));
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         TR_TRY(tr_string_format(
             out, err, "<th scope=\"col\"%s><button type=\"button\">%s</button></th>",
             strcmp(names[i], "mean") == 0 ? " aria-sort=\"ascending\"" : "", names[i]));
+    TR_TRY(tr_string_format(out, err,
+                            "<th scope=\"col\"><button type=\"button\">in %lld</button></th>"
+                            "<th scope=\"col\"><button type=\"button\">P</button></th>",
+                            (long long)table->group->count));
+    double tau = table->result->settings.below;
+    if (!isnan(tau))
+        TR_TRY(tr_string_format(
+            out, err, "<th scope=\"col\"><button type=\"button\">below %g</button></th>", tau));
     return tr_string_format(
         out, err,
-        "<th scope=\"col\"><button type=\"button\">in %lld</button></th>"
-        "<th scope=\"col\"><button type=\"button\">P</button></th>"
-        "<th scope=\"col\"><button type=\"button\">at the checkpoint</button></th></tr></thead>\n",
-        (long long)table->group->count);
+        "<th scope=\"col\"><button type=\"button\">at the checkpoint</button></th></tr></thead>\n");
 }
 
 static enum tr_status put_table(struct tr_string *out, const struct table *table, int module,

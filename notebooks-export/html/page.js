@@ -20,13 +20,14 @@
     return Float32Array.from({ length: bytes.length / 4 }, (_, i) => view.getFloat32(4 * i, true));
   };
   const decoded = new Map();
-  const rowOf = (panel, row) => {
-    const text = data.matrices[panel.matrix][row];
+  const rowOf = (matrix, row) => {
+    const text = data.matrices[matrix][row];
     if (text === null) return null;
     if (!decoded.has(text)) decoded.set(text, decode(text));
     return decoded.get(text);
   };
-  const valueAt = (panel, row, column) => rowOf(panel, row)?.[column] ?? NaN;
+  const inMatrix = (matrix, row, column) => rowOf(matrix, row)?.[column] ?? NaN;
+  const valueAt = (panel, row, column) => inMatrix(panel.matrix, row, column);
 
   const written = (value) => {
     if (!Number.isFinite(value)) return "not measured";
@@ -39,15 +40,17 @@
   // The middle of a column; `at` holds shares of the width where columns are not of equal width.
   const columnX = (panel, column) =>
     panel.x + panel.width * (panel.at ? panel.at[column] : (column + 0.5) / panel.columns);
-  // Where a value is on the scale of a panel of lines.
-  const lineY = (panel, value) => {
-    const { low, high, log } = panel.scale;
-    const share = log ? Math.log(value / low) / Math.log(high / low) : (value - low) / (high - low);
-    return panel.y + panel.height * (1 - share);
-  };
+  const shareOf = ({ low, high, log }, value) =>
+    log ? Math.log(value / low) / Math.log(high / low) : (value - low) / (high - low);
+  // Where a value is on the scale of a panel of lines or points.
+  const lineY = (panel, value) => panel.y + panel.height * (1 - shareOf(panel.scale, value));
   const cellY = (panel, row) => panel.y + panel.height * (row + 0.5) / panel.rows.length;
   const placeY = (panel, row, column) =>
     panel.cells ? cellY(panel, row) : lineY(panel, valueAt(panel, row, column));
+  // In a panel of points a row lies at its own value across, else at the column.
+  const placeX = (panel, row, column) => panel.scaleAcross
+    ? panel.x + panel.width * shareOf(panel.scaleAcross, inMatrix(panel.across, row, column))
+    : columnX(panel, column);
 
   // The index of the least distance, -1 when none is finite.
   const nearest = (count, distance) => {
@@ -66,6 +69,11 @@
         row: clamp(Math.floor((y - panel.y) / panel.height * panel.rows.length), 0,
           panel.rows.length - 1),
       };
+    }
+    if (panel.scaleAcross) {
+      const column = Number(slider.value);
+      return { column, row: nearest(panel.rows.length, (i) =>
+        Math.hypot(placeX(panel, i, column) - x, placeY(panel, i, column) - y)) };
     }
     const column = nearest(panel.columns, (i) => Math.abs(columnX(panel, i) - x));
     return { column, row: nearest(panel.rows.length, (i) => Math.abs(placeY(panel, i, column) - y)) };
@@ -97,7 +105,13 @@
 
   const sentence = (panel, row, column) => {
     const where = [panel.title, panel.rows[row], columnName(panel, column)].filter(Boolean);
-    return `${where.join(", ")}: ${panel.quantity} ${written(valueAt(panel, row, column))}`;
+    const across = panel.scaleAcross
+      ? `${panel.quantityAcross} ${written(inMatrix(panel.across, row, column))}, ` : "";
+    const interval = Number.isFinite(inMatrix(panel.low ?? panel.matrix, row, column)) &&
+      "low" in panel ? ` [${written(inMatrix(panel.low, row, column))}, ` +
+      `${written(inMatrix(panel.high, row, column))}]` : "";
+    return `${where.join(", ")}: ${across}${panel.quantity} ` +
+      `${written(valueAt(panel, row, column))}${interval}`;
   };
 
   const showHint = (panel, row, column) => {
@@ -105,7 +119,7 @@
     const scale = box.width / panel.svg.viewBox.baseVal.width;
     hint.textContent = sentence(panel, row, column);
     hint.hidden = false;
-    const x = box.left + scale * columnX(panel, column) + 12;
+    const x = box.left + scale * placeX(panel, row, column) + 12;
     const y = box.top + scale * placeY(panel, row, column) + 12;
     hint.style.left = `${clamp(x, 4, Math.max(4, innerWidth - hint.offsetWidth - 4))}px`;
     hint.style.top = `${clamp(y, 4, Math.max(4, innerHeight - hint.offsetHeight - 4))}px`;
@@ -113,7 +127,7 @@
 
   const drawMark = (panel, row, column) => {
     if (!panel.cells) {
-      return element("circle", { class: "cursor", r: 2.5, cx: columnX(panel, column),
+      return element("circle", { class: "cursor", r: 2.5, cx: placeX(panel, row, column),
         cy: placeY(panel, row, column) }, panel.svg);
     }
     const width = panel.width / panel.columns, height = panel.height / panel.rows.length;
@@ -166,12 +180,14 @@
     if (event.key === "PageDown" || event.key === "PageUp") {
       const by = event.key === "PageDown" ? 1 : -1;
       const next = panels[clamp(panels.indexOf(panel) + by, 0, panels.length - 1)];
-      const column = clamp(inside ? cursor.column : 0, 0, next.columns - 1);
+      const column = next.scaleAcross ? Number(slider.value)
+        : clamp(inside ? cursor.column : 0, 0, next.columns - 1);
       point(next, stepRow(next, 0, column, 0), column, true);
     } else if (moves[event.key]) {
       const [across, down] = moves[event.key];
-      const column = clamp((inside ? cursor.column : 0) + (inside ? across : 0), 0,
-        panel.columns - 1);
+      const start = panel.scaleAcross ? Number(slider.value) : 0;
+      const column = clamp(inside ? cursor.column + across : start, 0, panel.columns - 1);
+      if (panel.scaleAcross) choose(column);
       point(panel, stepRow(panel, inside ? cursor.row : 0, column, inside ? down : 0), column, true);
     } else {
       return;
@@ -179,8 +195,59 @@
     event.preventDefault();
   };
 
+  // ---- points ------------------------------------------------------------------------------
+  // Labels as svg_scatter.c places them: the first place around the point where nothing is.
+  const dot = 1.7, line = 6;
+  const sides = [[1, 0], [-1, 0], [0, -1], [0, 1], [1, -1], [-1, -1], [1, 1], [-1, 1]];
+  const overlap = (a, b) => Math.abs(a.x - b.x) < (a.width + b.width) / 2 &&
+    Math.abs(a.y - b.y) < (a.height + b.height) / 2;
+  const within = (panel, { x, y, width, height }) =>
+    x - width / 2 > panel.x && x + width / 2 < panel.x + panel.width &&
+    y - height / 2 > panel.y && y + height / 2 < panel.y + panel.height;
+  const freePlace = (panel, { x, y }, width, taken) => sides.map(([right, down]) =>
+    ({ x: x + right * (dot + 1 + width / 2), y: y + down * (dot + line / 2), width, height: line }))
+    .find((place) => within(panel, place) && !taken.some((other) => overlap(place, other)));
+
+  const show = (element, attributes) => {
+    if (!attributes) return element.setAttribute("display", "none");
+    element.removeAttribute("display");
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  };
+  const endY = (panel, value) => {
+    const y = lineY(panel, value);
+    return Number.isNaN(y) ? panel.y + panel.height : clamp(y, panel.y, panel.y + panel.height);
+  };
+  const showInterval = (panel, path, row, column, x) => {
+    const ends = "low" in panel ? [panel.low, panel.high].map((m) => inMatrix(m, row, column)) : [NaN];
+    show(path, ends.every(Number.isFinite) &&
+      { d: `M${x} ${endY(panel, ends[0])}V${endY(panel, ends[1])}` });
+  };
+  const showPoints = (panel, column) => {
+    const group = document.getElementById(panel.id);
+    const units = group.querySelectorAll(".unit"), labels = group.querySelectorAll(".points text");
+    const places = panel.rows.map((_, row) => ({ x: placeX(panel, row, column),
+      y: placeY(panel, row, column), width: 2 * dot, height: 2 * dot }));
+    const there = places.map(({ x, y }) => Number.isFinite(x) && Number.isFinite(y));
+    const taken = places.filter((_, row) => there[row]);
+    places.forEach((place, row) => {
+      show(units[row], there[row] && {});
+      if (there[row]) {
+        showInterval(panel, units[row].firstChild, row, column, place.x);
+        show(units[row].lastChild, { d: `M${place.x} ${place.y}h.01` });
+      }
+      const width = 0.64 * line * labels[row].textContent.length;
+      const label = there[row] && freePlace(panel, place, width, taken);
+      if (label) taken.push(label);
+      show(labels[row], label && { x: label.x, y: label.y + 0.36 * line });
+    });
+    const name = [...data.checkpoints[column]];
+    group.querySelector(".shown").textContent =
+      name.slice(0, 30).join("") + (name.length > 30 ? "\u2026" : "");
+  };
+
   // ---- the checkpoint ----------------------------------------------------------------------
   const showNow = (panel, checkpoint) => {
+    if (panel.scaleAcross) return showPoints(panel, checkpoint);
     const half = panel.cells ? panel.width / panel.columns / 2 : 0;
     const x = columnX(panel, checkpoint);
     panel.now ??= element("rect", { class: "now", y: panel.y, height: panel.height }, panel.svg);
@@ -189,6 +256,7 @@
   };
 
   const choose = (checkpoint) => {
+    if (cursor?.panel.scaleAcross) forget();
     slider.value = checkpoint;
     slider.setAttribute("aria-valuetext", data.checkpoints[checkpoint]);
     document.getElementById("checkpoint-name").textContent = data.checkpoints[checkpoint];

@@ -111,6 +111,51 @@ class Cases:
         check(len(plan["drop_attn_list"]) == 2, plan)
         check(plan["drop"].startswith("block:"), plan)
 
+    def budget(self):
+        """Of all sets of attention and MLP layers the cheapest that leaves 70 % of the parameters;
+        what the model has is counted from its config.json."""
+        hidden, ffn, layers, vocabulary = 64, 160, 10, 768  # 4 heads of 16, 2 of them of keys
+        sizes = {"attn": hidden * (4 + 2 + 2) * 16 + 4 * 16 * hidden, "mlp": 3 * hidden * ffn}
+        whole = vocabulary * hidden + layers * sum(sizes.values())
+        asked = ["--module", "joint", "--over", "last", "--budget", "params=70%"]
+        plan = self.planned(*asked)
+        units = self.json(self.stores["demo"], *asked)["groups"][0]["units"]
+        values = {module: sorted(unit["last"]["value"] for unit in units
+                                 if unit["module"] == module) for module in sizes}
+        sets = [(sum(values["attn"][:a]) + sum(values["mlp"][:m]),
+                 whole - a * sizes["attn"] - m * sizes["mlp"], a, m)
+                for a in range(layers + 1) for m in range(layers + 1)]
+        cost, left, a, m = min(s for s in sets if s[1] <= 0.7 * whole)
+        check(abs(plan["sum"] - cost) < 1e-12 and a + m == plan["count"], plan, cost, a, m)
+        check(plan["budget"]["whole"] == whole and plan["budget"]["left"] == left, plan, whole, left)
+        check(plan["budget"]["resource"] == "params" and plan["chosen_by"] == "budget", plan)
+        check((len(plan["drop_attn_list"]), len(plan["drop_mlp_list"])) == (a, m), plan)
+
+    def protected(self):
+        """The layers that a plan leaves alone; equal layers under a budget are the lowest."""
+        half = ["--module", "attn", "--budget", "kv=50%", "--context", 4096]
+        lowest = self.planned("--module", "attn", "--count", 5)
+        check(self.planned(*half)["drop"] == lowest["drop"], lowest)
+        check(self.planned(*half)["budget"]["whole"] == 10 * 4096 * 2 * 2 * 16 * 2, "cache")
+        kept = self.planned("--module", "attn", "--count", 5, "--protect", "first,last")
+        check(0 in lowest["drop_attn_list"] and not {0, 9} & set(kept["drop_attn_list"]), kept)
+        check(kept["count"] == 5 and kept["probability"] is None, kept)
+        for code, sentence, arguments in (
+                (2, "with all 8 sublayers left out that may go", ["--protect", "first,last",
+                                                                  "--budget", "kv=10%"]),
+                (2, "--count and --budget are two answers", ["--count", 3, "--budget", "kv=50%"]),
+                (2, "--budget takes what may be left", ["--budget", "kv=50x"]),
+                (2, "9 of attn are asked for, 8 are not protected",
+                 ["--count", 9, "--protect", "first,last"])):
+            ran = harness.run(self.programs["trace-analyze"], self.stores["demo"], "--module",
+                              "attn", "--plan", "plan.json", *arguments, cwd=self.folder)
+            check(ran.code == code and sentence in ran.err, sentence, ran)
+
+    def planned(self, *arguments):
+        self.analyze(self.stores["demo"], *arguments, "--plan", "plan.json")
+        with open(self.folder + "/plan.json", encoding="utf-8") as file:
+            return json.load(file)
+
     def everything(self):
         """All modules, with every option; the joint ranking holds both modules' layers."""
         result = self.json(self.stores["demo"], "--below", 0.03, "--resamples", 500, "--seed", 3,
@@ -435,7 +480,7 @@ def main():
     only = [argument[5:] for argument in sys.argv[1:] if argument.startswith("only=")]
     programs = harness.programs(
         argument for argument in sys.argv[1:] if not argument.startswith("only="))
-    names = ("seven", "six", "plan", "everything", "answer", "short", "formats", "costs", "sets_add_up", "made_up_costs", "noise", "two_runs",
+    names = ("seven", "six", "plan", "budget", "protected", "everything", "answer", "short", "formats", "costs", "sets_add_up", "made_up_costs", "noise", "two_runs",
              "reproducible", "plain_ascii", "documents", "coverage",
              "attributes")
     with harness.scratch() as folder:

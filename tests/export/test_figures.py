@@ -48,7 +48,7 @@ class Cases:
         folder = self.root + "/sample-figures"
         check(ran.err == "wrote sample-figures\n" and not ran.out, ran)
         found = sorted(os.listdir(folder))
-        more = ["cost-map.svg", "loss.svg", "proxies.svg", "spans.svg", "told.svg"]
+        more = ["cost-map.svg", "cost.svg", "loss.svg", "proxies.svg", "spans.svg", "told.svg"]
         check(found == sorted(ALWAYS + more), found)
         for name in found:
             root = ElementTree.parse(f"{folder}/{name}").getroot()
@@ -88,7 +88,6 @@ class Cases:
         tiny.write(self.root + "/file", "")
         for arguments, code, sentence in (
                 ("--figure pie", 2, f'--figure takes one of {FIGURES}, not "pie"'),
-                ("--figure cost", 2, f"--figure cost: {self.store} has not what it shows"),
                 ("-o -", 2, "--to svg writes a folder: name it with -o, or one figure with "
                             "--figure"),
                 ("-o all.svg", 2, "all figures go into a folder, not a file all.svg; --figure "
@@ -101,6 +100,16 @@ class Cases:
             ran = self.export(*arguments.split()).expect(code)
             check(ran.err == f"trace-export: {sentence}\n", sentence, "expected in", ran)
             check(sorted(os.listdir(self.root)) == before, "something was written", ran)
+        without = self.root + "/without.h5"
+        harness.run(self.programs["write_series"], without, 4, 6, 8).expect(0)
+        sentence = (f"{without} has no costs of leaving layers out; the same trace-ckpts command "
+                    "with --cost attn,mlp adds them")
+        for name in ("cost", "cost-map", "proxies", "told"):
+            ran = self.export("--figure", name, "-o", "-", store=without).expect(2)
+            check(ran.err == f"trace-export: --figure {name}: {sentence}\n", ran)
+        page = harness.run(self.programs["trace-export"], without, "--to", "html", "-o",
+                           "-").expect(0).out
+        check(page.count(sentence) == 1 and page.count('class="missing"') == 2, "not said once")
         ran = harness.run(self.programs["trace-export"], self.store, "--to", "csv", "--figure",
                           "loss").expect(2)
         check(ran.err == "trace-export: --figure means nothing to --to csv\n", ran)

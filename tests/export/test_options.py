@@ -57,6 +57,13 @@ REFUSED = [
     ("--to notebook --from x", 2, '--from takes a whole number from 0 on, not "x"'),
     ("--to notebook --from 8000", 2,
      "STORE has no complete checkpoint from step 8000 on, but 7 before"),
+    ("--to csv --by cost-kl", 2, "--by means nothing to --to csv"),
+    ("--to json --below 0.1", 2, "--below means nothing to --to json"),
+    ("--to html --by cosine", 2, "--by takes importance, update_ratio, alignment, cost-nll (or "
+                                 'cost), cost-kl or cost-agree, not "cosine"'),
+    ("--to notebook --below 2.5", 2, '--below takes a number from 0 to 2, not "2.5"'),
+    ("--to html --by cost --below -1001", 2,
+     '--below takes a number from -1000 to 1000, not "-1001"'),
     ("--to svg --figure ranks --level 1", 2, '--level takes a number from 0.5 to 0.9999, not "1"'),
     ("--to json --wide", 2, "--wide means nothing to --to json"),
     ("--to json --units", 2, "--units means nothing to --to json"),

@@ -126,9 +126,35 @@ class Cases:
         check(self.chosen().startswith("step 2000,"), self.chosen())
         check(self.mark() > first, "the mark did not move")
         marks = self.browser.value("document.querySelectorAll('.now').length")
-        check(marks == 3 + 3 + 3 + 2 + 1 + 3 + 6 + 6, marks, "marks")
+        check(marks == 3 + 3 + 3 + 3 + 1 + 3 + 6 + 6, marks, "marks")  # points have none
         self.browser.click(*self.place("lines-1", 1, 0.5))
         check(self.chosen().startswith("step 20000,"), self.chosen())
+
+    def costs(self):
+        """Points lie at their importance and their cost at the chosen checkpoint, labels touch
+        nothing; one that is pointed at says both."""
+        self.browser.value("document.getElementById('checkpoint').focus()")
+        self.browser.key("Home")
+        seen = []
+        for key in (None, "ArrowRight"):
+            if key:
+                self.browser.key(key)
+            step = self.chosen().split(",")[0]
+            x, y = self.browser.value("""(() => {
+                const dot = document.querySelector("#cost-0 .unit").lastChild;
+                dot.scrollIntoView({block: "center"});
+                const box = dot.getBoundingClientRect();
+                return [(box.left + box.right) / 2, (box.top + box.bottom) / 2];
+            })()""")
+            self.browser.mouse("mouseMoved", x, y)
+            hint = self.hint()
+            value = digits(self.importance(step.split()[1], 0, "attn"))
+            check(f"layer 0, {step}," in hint and f"1 \u2212 cos {value}, nats" in hint, hint)
+            check(self.browser.value("document.querySelector('#cost-0 .shown').textContent")
+                  .startswith(step), "the panel names another checkpoint than", step)
+            seen.append(hint)
+            self.browser.mouse("mouseMoved", 2, 2)
+        check(seen[0] != seen[1], "nothing moved")
 
     def ground(self):
         return self.browser.value("getComputedStyle(document.body).backgroundColor")
@@ -167,7 +193,8 @@ class Cases:
             self.view(name)
             found = self.browser.value("""[...document.querySelectorAll("svg.figure")].flatMap((svg) => {
                 const outer = svg.getBoundingClientRect();
-                const boxes = [...svg.querySelectorAll("text")].map((text) =>
+                const shown = (text) => text.getAttribute("display") !== "none";
+                const boxes = [...svg.querySelectorAll("text")].filter(shown).map((text) =>
                     [text.textContent, text.getBoundingClientRect()]);
                 const outside = boxes.filter(([, box]) => box.left < outer.left - 0.5 ||
                     box.right > outer.right + 0.5 || box.top < outer.top - 0.5 ||
@@ -241,7 +268,7 @@ def main():
     if not chromium:
         print("skipped: there is no Chromium")
         return SKIPPED
-    names = ("hover", "hover_lines", "keyboard", "slider", "table", "themes", "narrow", "large",
+    names = ("hover", "hover_lines", "keyboard", "slider", "costs", "table", "themes", "narrow", "large",
              "texts_fit", "hostile")
     with harness.scratch() as root:
         cases = Cases(programs, root, shots, chromium)

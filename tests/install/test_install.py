@@ -21,7 +21,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
 import harness  # noqa: E402
 from harness import check  # noqa: E402
 
-PROGRAMS = ("trace-ckpts", "trace-info", "trace-analyze", "trace-export")
+PROGRAMS = ("trace-ckpts", "trace-info", "trace-analyze", "trace-eval", "trace-export")
 SOURCES_LEFT_OUT = ("build", "tests", ".git", ".venv", ".fixtures", ".debs", "__pycache__")
 # As HDF5's own package file says where it is.
 HDF5_PACKAGE = """

@@ -34,11 +34,12 @@ ROOMS = {
     "trace/model": ["base", "kernels", "ckpt"],
     "trace/measure": ["base", "kernels", "store", "model"],
     "trace/run": ["base", "kernels", "mpi", "ckpt", "text", "store", "model", "measure"],
+    "trace/eval": ["base", "statistics", "kernels", "mpi", "text", "store", "model", "run"],
     "analysis": ["base", "statistics", "store"],
     "notebooks-export/figures": ["base", "statistics", "store", "analysis"],
     "notebooks-export/html": ["base", "store", "analysis", "figures"],
     "notebooks-export": ["base", "statistics", "store", "analysis", "figures", "html"],
-    "programs": ["base", "kernels", "mpi", "ckpt", "store", "run", "analysis", "export"],
+    "programs": ["base", "kernels", "mpi", "ckpt", "store", "run", "eval", "analysis", "export"],
 }
 # Names that say which room they are, or that tools ask for.
 COMMON_NAMES = {"CMakeLists.txt", "README.md", "__init__.py"}
@@ -138,7 +139,7 @@ def libraries(_):
 # The exporter writes to stdout when that is the file it was given; a rank whose connection is broken
 # ends all ranks, for nobody could be told; a child process that tried a file has to end; an
 # invariant that is broken ends a debug build.
-MAY_SPEAK = {"notebooks-export/export.c", "mpi/dist_mpi.c", "mpi/dist_serial.c",
+MAY_SPEAK = {"notebooks-export/export.c", "mpi/dist.c", "mpi/dist_alone.c",
              "trace/store/try_apart.c", "base/assert.c"}
 # A list of rows for a macro of the file that includes it.
 NO_HEADERS = {"trace/model/families/list.h"}

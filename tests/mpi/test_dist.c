@@ -168,6 +168,16 @@ static void test_waiting(void) {
     CHECK(dist_rank(dist) != 0 || (counter.ticks >= 4 && counter.ticks <= 30));
 }
 
+// While every rank computes and none asks, rank 0 still publishes and shows progress, if it has a
+// thread for that.
+static void test_silence(void) {
+    struct counter counter;
+    if (begin(&counter) && dist_rank(dist) == 0)
+        tr_sleep(0.5);
+    dist_serve_end(dist);
+    CHECK(dist_rank(dist) != 0 || rank0_only_serves || counter.ticks >= 2);
+}
+
 static void test_any_order(void) {
     for (int round = 0; round < 12; round++) {
         struct counter counter;
@@ -237,6 +247,7 @@ int main(int argc, char **argv) {
     test_failures();
     test_other_thread();
     test_waiting();
+    test_silence();
     test_any_order();
     dist_close(dist);
     return 0;

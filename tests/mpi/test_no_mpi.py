@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""A program without MPI that a launcher started several times says so, once, and stops.
+"""A program without MPI that a launcher started several times says so, once, and stops; one with MPI
+starts it only where a launcher started the program.
 
-    test_no_mpi.py serial_trace_ckpts=PATH
+    test_no_mpi.py serial_trace_ckpts=PATH [trace-ckpts=PATH]
 """
 import os
 import sys
@@ -47,11 +48,23 @@ class Cases:
             self.run(**variables).expect(0)
 
 
+    def by_hand(self):
+        """An MPI that cannot start is not missed, unless it is asked for."""
+        broken = {"OMPI_MCA_pml": "none-of-them", "OMPI_MCA_mpi_abort_print_stack": "0"}
+        self.run(**broken).expect(0)
+        ran = self.run(TRACE_MPI="1", **broken)
+        check(ran.code != 0 and "none-of-them" in ran.err, "MPI was not started:", ran)
+
+
 def main():
     programs = harness.programs(sys.argv[1:])
     with harness.scratch() as root:
         cases = Cases(programs["serial_trace_ckpts"], root)
-        return harness.run_cases((("stops", cases.stops), ("runs", cases.runs)))
+        steps = [("stops", cases.stops), ("runs", cases.runs)]
+        if "trace-ckpts" in programs:
+            with_mpi = Cases(programs["trace-ckpts"], root + "/mpi")
+            steps.append(("by hand", with_mpi.by_hand))
+        return harness.run_cases(steps)
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ enum tr_status model_run_steps(struct model_run *run, const struct tr_weight_sou
                                const struct tr_candidate *candidates, int count, int64_t first,
                                int64_t last, struct tr_err *err) {
     struct tr_rows rows = {run->calibration.ids, run->calibration.sequences,
-                           run->calibration.seq_len};
+                           run->calibration.seq_len, NULL};
     struct tr_pass pass = {
         .rows = &rows, .end = rows.sequences, .first_step = first, .last_step = last};
     return tr_forward_run(run->forward, source, candidates, count, &pass, err);

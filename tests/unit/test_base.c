@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 
+#include <math.h>
+
 #include "base/alloc.h"
 #include "base/digest.h"
 #include "base/json.h"
@@ -177,6 +179,26 @@ static void json_is_strict_but_knows_python(void **state) {
     json_decref(value);
 }
 
+// As transformers writes "model_max_length"; what fits stays exact beside it.
+static void json_knows_long_integers(void **state) {
+    (void)state;
+    struct tr_err err;
+    json_t *value;
+    const char text[] = "{\"a\": 1000000000000000019884624838656, \"b\": 9223372036854775807, "
+                        "\"c\": [-9223372036854775809, 0.12345678901234567890123], "
+                        "\"d\": \"12345678901234567890123\"}";
+    assert_int_equal(tr_json_parse(&value, text, strlen(text), "x.json", &err), TR_OK);
+    double real = 0;
+    assert_int_equal(tr_json_f64(value, "a", &real, "x.json", &err), TR_OK);
+    assert_true(fabs(real / 1e30 - 1) < 1e-8);
+    assert_true(json_integer_value(json_object_get(value, "b")) == INT64_MAX);
+    const json_t *list = json_object_get(value, "c");
+    assert_true(fabs(json_real_value(json_array_get(list, 0)) / -0x1p63 - 1) < 1e-8);
+    assert_true(json_real_value(json_array_get(list, 1)) == 0.12345678901234567890123);
+    assert_string_equal(json_string_value(json_object_get(value, "d")), "12345678901234567890123");
+    json_decref(value);
+}
+
 static void digests_are_xxh3(void **state) {
     (void)state;
     char at_once[TR_DIGEST_MAX], in_parts[TR_DIGEST_MAX];
@@ -238,6 +260,7 @@ int main(void) {
         cmocka_unit_test(utf8_is_checked),
         cmocka_unit_test(text_is_broken_between_words),
         cmocka_unit_test(json_is_strict_but_knows_python),
+        cmocka_unit_test(json_knows_long_integers),
         cmocka_unit_test(digests_are_xxh3),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

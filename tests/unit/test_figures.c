@@ -33,9 +33,11 @@ static char *text(const char *format, int64_t number) {
 // Layer l's importance grows with l, and at checkpoint c layer c % layers is absent.
 static struct nx_data make_data(int64_t checkpoints, int64_t layers) {
     struct nx_data data = {
-        .checkpoints = checkpoints, .layers = layers, .shown = {true, false, true}};
+        .checkpoints = checkpoints, .layers = layers, .shown = {true, false, true}, .tau = NAN};
     ok(TR_NEW(&data.at, checkpoints, "test", &err));
     ok(TR_NEW(&data.nll, checkpoints, "test", &err));
+    ok(TR_NEW(&data.nll_low, checkpoints, "test", &err));
+    ok(TR_NEW(&data.nll_high, checkpoints, "test", &err));
     ok(TR_NEW(&data.column, checkpoints, "test", &err));
     ok(TR_NEW(&data.label, checkpoints, "test", &err));
     ok(TR_NEW(&data.layer, layers, "test", &err));
@@ -43,6 +45,8 @@ static struct nx_data make_data(int64_t checkpoints, int64_t layers) {
     for (int64_t c = 0; c < checkpoints; c++) {
         data.at[c] = (double)c * 1e6;
         data.nll[c] = 3 - 0.01 * (double)c;
+        data.nll_low[c] = c % 3 == 2 ? NAN : data.nll[c] - 0.2;
+        data.nll_high[c] = data.nll[c] + 0.2;
         data.column[c] = text("", c);
         data.label[c] = text("step ", c);
     }
@@ -62,19 +66,16 @@ static struct nx_data make_data(int64_t checkpoints, int64_t layers) {
     return data;
 }
 
-static void add_spans_and_cost(struct nx_data *data) {
+static void add_spans(struct nx_data *data) {
     data->boundaries = data->layers + 1;
-    data->spans_label = data->cost_label = "step <&\"'>";
+    data->spans_label = "step <&\"'>";
     ok(TR_NEW(&data->spans, data->boundaries * data->boundaries, "test", &err));
-    ok(TR_NEW(&data->cost[TR_ATTN], data->layers, "test", &err));
     for (int64_t i = 0; i < data->boundaries * data->boundaries; i++)
         data->spans[i] = 1.0 / (1.0 + (double)llabs(i / data->boundaries - i % data->boundaries));
-    for (int64_t l = 0; l < data->layers; l++)
-        data->cost[TR_ATTN][l] = 0.01 * (double)(l + 1);
 }
 
 static void add_trial(struct nx_data *data) {
-    struct nx_trial *trial = &data->trial[TR_MLP];
+    struct nx_trial *trial = &data->trial[TR_BLOCK];
     int64_t ranked = AN_COSTS * AN_PROXIES * data->checkpoints;
     int64_t told = AN_COSTS * AN_TRIED * data->checkpoints;
     ok(TR_NEW(&trial->spearman, ranked, "test", &err));
@@ -83,9 +84,15 @@ static void add_trial(struct nx_data *data) {
         trial->spearman[i] = i % 5 == 1 ? NAN : 1.0 - 0.01 * (double)(i % 200);
     for (int64_t i = 0; i < told; i++)
         trial->told[i] = (double)(i % 4) / 3.0;
-    ok(TR_NEW(&trial->loss, data->layers * data->checkpoints, "test", &err));
-    for (int64_t i = 0; i < data->layers * data->checkpoints; i++)
-        trial->loss[i] = i % 7 == 3 ? NAN : 0.5 - 0.01 * (double)(i % 80);
+    for (int cost = 0; cost < AN_COSTS; cost++) {
+        double **const values[] = {&trial->low[cost], &trial->cost[cost], &trial->high[cost]};
+        for (int which = 0; which < 3; which++) {
+            ok(TR_NEW(values[which], data->layers * data->checkpoints, "test", &err));
+            for (int64_t i = 0; i < data->layers * data->checkpoints; i++)
+                (*values[which])[i] =
+                    i % 7 == 3 ? NAN : 0.1 * which + 0.4 - 0.01 * (double)(i % 80);
+        }
+    }
     trial->itself[0] = 0.9;
     trial->itself[1] = 1.0;
     trial->chance = 0.25;
@@ -127,13 +134,12 @@ static void test_agreement(void **state) {
         for (int64_t c = 0; c < 4; c++)
             data.importance[TR_ATTN][l * 4 + c] = c == 0 ? (double)(8 - l) : (double)(l + 1);
     struct nx_figure figure = build(&data, "agreement");
-    const double *jaccard = figure.panels[0].values, *w = figure.panels[1].values;
+    const double *jaccard = figure.panels[0].values, *w = jaccard + 4, *level = w + 4;
+    assert_int_equal(figure.count, 2); // attention and blocks
     assert_true(jaccard[0] == 0 && jaccard[1] == 1 && jaccard[3] == 1);
     assert_true(fabs(w[0] - 0.25) < 1e-12); // three in one order, one reversed
     assert_true(w[1] == 1 && w[2] == 1 && isnan(w[3]));
-    assert_true(isnan(jaccard[4])); // MLP
-    double chance = jaccard[TR_MODULES * 4];
-    assert_true(chance > 0 && chance < 0.5);
+    assert_true(level[0] > 0 && level[0] < 0.5 && level[3] == level[0]);
     nx_figure_free(&figure);
     nx_data_free(&data);
 }
@@ -144,17 +150,24 @@ static void test_trial(void **state) {
     add_trial(&data);
     struct nx_figure proxies = build(&data, "proxies"), told = build(&data, "told");
     assert_int_equal(proxies.count, AN_COSTS);
-    assert_string_equal(told.panels[1].title, "MLP, by KL");
+    assert_string_equal(told.panels[1].title, "Block, by KL");
     assert_int_equal(proxies.panels[0].rows, AN_PROXIES);
     assert_true(isnan(proxies.panels[0].values[1]));
-    assert_true(proxies.panels[1].values[0] == data.trial[TR_MLP].spearman[AN_PROXIES * 4]);
+    assert_true(proxies.panels[1].values[0] == data.trial[TR_BLOCK].spearman[AN_PROXIES * 4]);
     assert_int_equal(told.panels[0].rows, AN_TRIED + 2);
-    assert_true(told.panels[1].values[0] == data.trial[TR_MLP].told[AN_TRIED * 4]);
+    assert_true(told.panels[1].values[0] == data.trial[TR_BLOCK].told[AN_TRIED * 4]);
     assert_true(told.panels[0].values[AN_TRIED * 4] == 0.9); // themselves
     assert_true(told.panels[1].values[(AN_TRIED + 1) * 4 + 3] == 0.25);
     struct nx_figure map = build(&data, "cost-map");
     assert_int_equal(map.count, 1);
     assert_true(map.bar.diverging && map.bar.scale.high == 0.5 && map.bar.scale.low == -0.5);
+    struct nx_figure cost = build(&data, "cost");
+    assert_int_equal(cost.count, AN_COSTS);
+    assert_ptr_equal(cost.panels[1].values, data.trial[TR_BLOCK].cost[1]);
+    assert_ptr_equal(cost.panels[1].across, data.importance[TR_BLOCK]);
+    assert_int_equal(cost.panels[0].shown, 3); // the last checkpoint, which has costs
+    assert_true(cost.panels[0].y.scale.low <= 0 && cost.panels[0].y.scale.high >= 0.6);
+    nx_figure_free(&cost);
     nx_figure_free(&map);
     nx_figure_free(&proxies);
     nx_figure_free(&told);
@@ -216,7 +229,7 @@ static void test_all_figures(void **state) {
     static const int64_t shapes[][2] = {{1, 1}, {1, 2}, {2, 1}, {8, 10}, {20, 10}, {154, 80}};
     for (size_t shape = 0; shape < sizeof shapes / sizeof *shapes; shape++) {
         struct nx_data data = make_data(shapes[shape][0], shapes[shape][1]);
-        add_spans_and_cost(&data);
+        add_spans(&data);
         add_trial(&data);
         for (int i = 0; i < nx_figure_count; i++) {
             if (nx_figures[i].possible && !nx_figures[i].possible(&data))

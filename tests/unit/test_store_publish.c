@@ -105,6 +105,25 @@ static void test_nothing_new(void **state) {
     assert_int_equal(before.st_ino, after.st_ino);
 }
 
+// A file of a version that did not say what sublayers take is written anew by a run that finds
+// nothing to do, once.
+static void test_sizes_are_added(void **state) {
+    (void)state;
+    struct stat first, second;
+    struct tr_trace *trace;
+    publish_steps((const int64_t[]){1, 2}, 2);
+    OK(tr_run_info_text(&info, TR_VOLATILE, "sizes", "{}", &err));
+    publish_steps(NULL, 0);
+    assert_int_equal(stat(out, &first), 0);
+    assert_steps((const int64_t[]){1, 2}, 2);
+    OK(tr_trace_open(&trace, out, &err));
+    assert_string_equal(tr_run_info_find(tr_trace_info(trace), "sizes")->text, "{}");
+    tr_trace_close(trace);
+    publish_steps(NULL, 0);
+    assert_int_equal(stat(out, &second), 0);
+    assert_int_equal(first.st_ino, second.st_ino);
+}
+
 static void test_resume(void **state) {
     (void)state;
     publish_steps((const int64_t[]){1, 2}, 2);
@@ -146,8 +165,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         STORE_TEST(test_merge_sorts),     STORE_TEST(test_order),
         STORE_TEST(test_costs_are_added), STORE_TEST(test_replaces_row),
-        STORE_TEST(test_nothing_new),     STORE_TEST(test_resume),
-        STORE_TEST(test_history),
+        STORE_TEST(test_nothing_new),     STORE_TEST(test_sizes_are_added),
+        STORE_TEST(test_resume),          STORE_TEST(test_history),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

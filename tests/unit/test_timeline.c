@@ -176,6 +176,8 @@ static void check_figure(const struct tr_trace *trace) {
     ok(nx_data_load(&data, trace, &excerpt, &err));
     assert_true(isnan(data.nll[0]) && isnan(data.nll[2]));
     assert_true(data.nll[1] == 2.5 && data.nll[3] == 3.5);
+    assert_true(isnan(data.nll_low[0]));
+    assert_true(fabs(data.nll_low[1] - (2.5 - 1.96 / sqrt(3))) < 1e-12); // s is 1
     nx_data_free(&data);
     tr_excerpt_free(&excerpt);
 }

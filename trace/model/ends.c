@@ -6,14 +6,19 @@
 #include "base/alloc.h"
 #include "forward_state.h"
 
-// The id that follows each token, -1 at the end of a row.
-static enum tr_status upload_targets(struct tr_forward *f, const int32_t *ids, int64_t tokens,
-                                     struct tr_err *err) {
-    int64_t seq_len = f->options.seq_len;
+// The token whose loss is measured at position i of the item's rows, -1: none.
+static int32_t target_at(const struct tr_forward *f, int64_t i) {
+    int64_t seq_len = f->options.seq_len, at = f->begin * seq_len + i;
+    if (f->rows.targets)
+        return f->rows.targets[at];
+    return (i + 1) % seq_len ? f->rows.ids[at + 1] : -1;
+}
+
+static enum tr_status upload_targets(struct tr_forward *f, int64_t tokens, struct tr_err *err) {
     int32_t *targets;
     TR_TRY(TR_NEW(&targets, tokens, "targets", err));
     for (int64_t i = 0; i < tokens; i++)
-        targets[i] = (i + 1) % seq_len ? ids[i + 1] : -1;
+        targets[i] = target_at(f, i);
     enum kn_status status = f->kn->ops->upload(f->kn, f->targets, targets, (size_t)tokens * 4);
     if (status == KN_OK)
         status = f->kn->ops->sync(f->kn);
@@ -72,7 +77,7 @@ enum tr_status tr_start_item(struct tr_forward *f, const struct tr_candidate *ca
     int64_t seq_len = f->options.seq_len, tokens = (f->end - f->begin) * seq_len;
     const int32_t *ids = f->rows.ids + f->begin * seq_len;
     KN_TRY(f->kn->ops->upload(f->kn, f->ids, ids, (size_t)tokens * 4), "copying token ids");
-    TR_TRY(upload_targets(f, ids, tokens, err));
+    TR_TRY(upload_targets(f, tokens, err));
     for (int c = 0; c < count; c++)
         candidates[c].streams->pending_layer = -1; // a pass that failed may have left one
     if (tr_measures_divergences(f, count))
@@ -223,11 +228,13 @@ static enum tr_status download_losses(struct tr_forward *f, const struct tr_stre
 
 // loss = log_sum - target, log_sum = maximum + log(sum), the logarithm of what softmax divides by;
 // it takes the place of the maximum.
-static void finish_losses(const struct tr_streams *s, int64_t tokens, int64_t seq_len) {
+static void finish_losses(const struct tr_forward *f, const struct tr_streams *s, int64_t tokens) {
     double *log_sum = s->losses, *sum = log_sum + tokens, *target = sum + tokens;
     for (int64_t i = 0; i < tokens; i++) {
+        bool has_target = target_at(f, i) >= 0;
+        s->likeliest[i] = has_target && target[i] >= log_sum[i];
         log_sum[i] += log(sum[i]);
-        target[i] = (i + 1) % seq_len ? log_sum[i] - target[i] : NAN;
+        target[i] = has_target ? log_sum[i] - target[i] : NAN;
     }
 }
 
@@ -249,9 +256,9 @@ enum tr_status tr_step_losses(struct tr_forward *f, const struct tr_batch *b, st
     const double *loss = s->losses + 2 * tokens;
     bool is_candidate = f->options.divergences && s != b->base;
     TR_TRY(download_losses(f, s, is_candidate, tokens, err));
-    finish_losses(s, tokens, seq_len);
+    finish_losses(f, s, tokens);
     if (!is_candidate) {
-        struct tr_loss_tap tap = {f->begin, sequences, seq_len, loss};
+        struct tr_loss_tap tap = {f->begin, sequences, seq_len, loss, s->likeliest};
         b->taps->loss(b->taps->user, &tap);
         return TR_OK;
     }

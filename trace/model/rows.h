@@ -8,6 +8,9 @@
 struct tr_rows {
     const int32_t *ids; // [sequences, seq_len]
     int64_t sequences, seq_len;
+    // [sequences, seq_len]: the token whose loss is wanted at each position, -1: none. NULL: the
+    // next one of the row.
+    const int32_t *targets;
 };
 
 #endif

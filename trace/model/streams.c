@@ -68,6 +68,7 @@ static int buffers_of(struct tr_streams *s, struct tr_buffer buffers[MAX_BUFFERS
         {(void **)&s->routes.first, c->experts ? batches * (experts + 1) * 8 : 0, TR_ON_HOST},
         {(void **)&s->losses, (3 * losses + bests) * 8, TR_ON_HOST},
         {(void **)&s->bests, bests * 4, TR_ON_HOST},
+        {(void **)&s->likeliest, losses * 4, TR_ON_HOST},
     };
     _Static_assert(sizeof list / sizeof list[0] <= MAX_BUFFERS, "room for all buffers");
     memcpy(buffers, list, sizeof list);

@@ -58,6 +58,7 @@ struct tr_streams {
     int64_t layers_summed;        // ever
     double *losses;               // [4, T]: maximum, sum, target, cross; then what they make
     int32_t *bests;               // [T]
+    int32_t *likeliest;           // [T]: whether no token is likelier than the target
     struct tr_routes routes;
     bool is_gated; // the layer's shared expert has a gate
 };

@@ -26,11 +26,13 @@ struct tr_tap {
     const float *importance; // [TR_MODULES, sequences, seq_len]; NULL unless asked for
 };
 
-// Next-token losses in nats: loss[s * seq_len + i] of token i + 1 given tokens 0..i; the last
-// position of a row has none and is NaN.
+// Next-token losses in nats: loss[s * seq_len + i] of token i + 1 given tokens 0..i, or of the
+// rows' target there; a position without one, as the last of a row, is NaN. likeliest[...]: 1 where
+// no token is likelier than the target, else 0.
 struct tr_loss_tap {
     int64_t first_sequence, sequences, seq_len;
     const double *loss;
+    const int32_t *likeliest;
 };
 
 // What a candidate makes of the rows in the end, beside the first one (the base). loss: as above;

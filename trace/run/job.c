@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "model/forward.h"
+#include "sublayer_sizes.h"
 #include "survey.h"
 #include "tokenize.h"
 
@@ -193,6 +194,16 @@ static enum tr_status describe_drop(struct tr_job *job, struct tr_err *err) {
     return status;
 }
 
+static enum tr_status describe_sizes(struct tr_job *job, struct tr_err *err) {
+    struct tr_string text = {0};
+    enum tr_status status = tr_sublayer_sizes_text(
+        &job->first.config, &job->drop, (int64_t)kn_type_size(job->first.weights), &text, err);
+    if (status == TR_OK)
+        status = tr_run_info_text(&job->info, TR_VOLATILE, "sizes", text.data, err);
+    tr_string_free(&text);
+    return status;
+}
+
 // Under which number a scheduler runs this, where one says so.
 static enum tr_status describe_scheduler(struct tr_run_info *info, struct tr_err *err) {
     static const struct {
@@ -229,6 +240,7 @@ enum tr_status tr_job_describe(struct tr_job *job, const struct kn_backend *kn,
     TR_GO(status, tr_run_info_number(i, TR_IDENTITY, "micro_batch", job->micro_batch, err), out);
     TR_GO(status, describe_drop(job, err), out);
     TR_GO(status, describe_costs(job, err), out);
+    TR_GO(status, describe_sizes(job, err), out);
     TR_GO(status, describe_math(job, err), out);
     TR_GO(status, tr_run_info_text(i, TR_RECORDED, "device", kn->ops->name, err), out);
     TR_GO(status, tr_run_info_text(i, TR_RECORDED, "library", kn->description, err), out);
@@ -301,10 +313,12 @@ static enum tr_status label_sets(struct tr_job *job, struct tr_err *err) {
 // What a store has already of costs is gone on with, unless the settings say otherwise.
 static enum tr_status meet_costs(struct tr_job *job, struct tr_err *err) {
     const struct tr_run_settings *o = job->settings;
-    if (o->drop_sets) {
+    if (o->drop_sets)
         TR_TRY(as_usage(tr_named_sets_read(&job->sets, o->drop_sets, err)));
+    if (o->drop_sets_text)
+        TR_TRY(as_usage(tr_named_sets_parse(&job->sets, o->drop_sets_text, "--drop", err)));
+    if (job->sets.count)
         TR_TRY(label_sets(job, err));
-    }
     if (o->out && !o->fresh)
         TR_TRY(tr_store_adopt_costs(o->out, &job->info, err));
     return tr_job_plan_costs(job, err);

@@ -23,6 +23,7 @@ struct tr_run_settings {
     const char *name_pattern;                  // of struct tr_series_options; NULL: not given
     const char *cost;                          // modules whose removal is measured; NULL: none
     const char *drop_sets;                     // a file of named sets; NULL: not given
+    const char *drop_sets_text;                // lines of such a file instead; NULL: not given
     int64_t cost_samples;                      // rows on which it is, 0: not given
     int64_t samples, seq_len, tokens_per_step; // 0: not given
     int64_t span_tokens, drift_tokens;         // 0: not given

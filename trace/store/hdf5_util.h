@@ -18,8 +18,8 @@ void tr_hdf5_leave(void);
 void tr_hdf5_forked(void);
 
 // HDF5 crashes over what is left of a file that it could not close: after that, said by whoever
-// closed it, this process opens and creates no more files. TR_EIO then, with what the system said of
-// the write that failed: another thread may tell it before the one that saw the failure does.
+// closed it, this process opens and creates no more files. TR_EIO then, with what the system said
+// of the write that failed: another thread may tell it before the one that saw the failure does.
 void tr_hdf5_close_failed(void);
 enum tr_status tr_hdf5_usable(struct tr_err *err);
 

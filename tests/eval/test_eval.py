@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What people do to trace-eval: requests that cannot be scored, lines that make no sense, runs that
+are killed and go on, several checkpoints, stores that the other programs read.
+
+    test_eval.py trace-eval=PATH trace-analyze=PATH trace-info=PATH series=FOLDER golden=FOLDER
+"""
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "tools"))
+from harness import check, environment, programs, run, run_cases, scratch  # noqa: E402
+
+ARGS = programs(sys.argv[1:])
+LAST = os.path.join(ARGS["series"], "demo", "step_6418")
+
+
+def write(folder, name, lines):
+    path = os.path.join(folder, name)
+    with open(path, "w", encoding="utf-8") as file:
+        for line in lines:
+            file.write((line if isinstance(line, str) else json.dumps(line)) + "\n")
+    return path
+
+
+def choice(number, context="The cat", choices=("sat on the mat.", "ran."), gold=0, task="pets"):
+    return {"task": task, "doc_id": number, "type": "multiple_choice", "choices": list(choices),
+            "gold": gold, "requests": [{"context": context, "continuation": " " + text}
+                                       for text in choices]}
+
+
+def evaluate(folder, *arguments, code=0):
+    return run(ARGS["trace-eval"], "-o", os.path.join(folder, "eval.h5"), "--device", "cpu",
+               *arguments).expect(code)
+
+
+def scores(folder, task, checkpoint="step_6418"):
+    with open(os.path.join(folder, "eval.h5.tasks", checkpoint, f"{task}.scores.json"),
+              encoding="utf-8") as file:
+        return json.load(file)
+
+
+def results(folder, checkpoint="step_6418"):
+    with open(os.path.join(folder, "eval.h5.tasks", checkpoint, "results.json"),
+              encoding="utf-8") as file:
+        return json.load(file)
+
+
+def faults():
+    """Documents that cannot be scored: a sentence each, and the others are scored."""
+    long = " ".join(["harbour"] * 1100)
+    bad = {
+        1: (choice(1, gold=2), "gold is 2, and the choices are 0 to 1"),
+        2: (choice(2, choices=("sat.", "")), "choice 1 is empty"),
+        3: (choice(3, context=" \n "), "the context of request 0 is white space only"),
+        4: (choice(4, choices=("sat.", long)), "the continuation of request 1 has "),
+        5: (choice(5, gold=-1), "gold is -1, and the choices are 0 to 1"),
+        6: ({"task": "words", "doc_id": 6, "type": "loglikelihood",
+             "requests": [{"context": "The cat", "continuation": ""}]},
+            "the continuation of request 0 has no tokens"),
+    }
+    good = [choice(10), choice(11, gold=1), choice(12, gold=[0, 1])]
+    with scratch() as folder:
+        path = write(folder, "pets.jsonl", [line for line, _ in bad.values()] + good)
+        told = evaluate(folder, LAST, "--tasks", path)
+        for number, (line, sentence) in bad.items():
+            lines = [text for text in told.err.splitlines()
+                     if text.startswith(f"{line['task']}, document {number} is not scored: ")]
+            check(len(lines) == 1 and sentence in lines[0], sentence, "of", told)
+        found = results(folder)
+        check(found["results"]["pets"]["sample_len"] == 3, found)
+        check("words" not in found["results"], "a task without documents has numbers")
+        alone = write(folder, "good.jsonl", good)
+        evaluate(folder, LAST, "--tasks", alone, "-q")
+        check(results(folder)["results"]["pets"] == found["results"]["pets"],
+              "documents that are not scored change the others")
+
+
+def nonsense():
+    """Lines that mean nothing end the run before any work, by file and line."""
+    pair = [{"context": "a", "continuation": " b"}]
+    wrong = [
+        ("{", "is not valid JSON"),
+        ("[1]", "must be a JSON object"),
+        ({"doc_id": 0, "type": "generate_until"}, 'type "generate_until" is not scored'),
+        ({"doc_id": 0}, 'has no "type"'),
+        ({"type": "loglikelihood", "requests": pair}, 'has no "doc_id"'),
+        ({"doc_id": 0, "type": "loglikelihood", "requests": pair * 2}, "a loglikelihood has one"),
+        ({"doc_id": 0, "type": "loglikelihood", "requests": [{"context": "a"}]}, "request 0 lacks"),
+        ({"doc_id": 0, "type": "loglikelihood",
+          "requests": [{"context": "a\0b", "continuation": "c"}]}, "request 0 lacks"),
+        ({"doc_id": 0, "type": "multiple_choice", "requests": pair, "choices": ["b", "c", "d"],
+          "gold": 0}, "1 requests for 3 choices"),
+        ({"doc_id": 0, "type": "multiple_choice", "requests": pair, "choices": ["b"]},
+         'has no "gold"'),
+        ({"doc_id": 0, "type": "multiple_choice", "requests": pair, "choices": ["b"], "gold": "x"},
+         '"gold" is no number'),
+        ({"doc_id": 0, "arguments": {"gen_args_0": {"arg_0": "a", "arg_1": {"until": ["b"]}}}},
+         "a sample of generated text"),
+        ({"doc_id": 0, "target": "b", "doc": {}, "arguments": {
+            "gen_args_0": {"arg_0": "a", "arg_1": " b"}, "gen_args_1": {"arg_0": "c", "arg_1": " b"}}},
+         "which choice is right"),
+    ]
+    with scratch() as folder:
+        for line, sentence in wrong:
+            path = write(folder, "tasks.jsonl", [choice(5), line])
+            told = evaluate(folder, LAST, "--tasks", path, code=2)
+            check(sentence in told.err and "tasks.jsonl, line 2" in told.err, sentence, "of", told)
+        twice = write(folder, "tasks.jsonl", [choice(5), choice(5)])
+        check("is there twice" in evaluate(folder, LAST, "--tasks", twice, code=2).err, "twice")
+        fine = write(folder, "tasks.jsonl", [choice(5)])
+        for more, sentence in ((("--max-length", "5000"), "more than the model's 1024 positions"),
+                               (("--prefix-token", "<nothing>"), 'has no token "<nothing>"'),
+                               (("--add-bos", "yes"), "puts nothing before a text"),
+                               (("--drop", "attn:10"), "names attn 10, and the model has layers 0 to 9"),
+                               (("--drop", "attn:1", "--drop", "attn:1"), "two sets have this name")):
+            check(sentence in evaluate(folder, LAST, "--tasks", fine, *more, code=2).err, sentence)
+        check(not os.path.exists(os.path.join(folder, "eval.h5.tasks")), "something was written")
+
+
+def lines():
+    """Our own lines give what the harness's samples give."""
+    source = os.path.join(ARGS["golden"], "samples_tr_choice.jsonl")
+    with open(source, encoding="utf-8") as file:
+        samples = [json.loads(line) for line in file]
+    made = []
+    for sample in samples:
+        arguments = sample["arguments"]
+        pairs = [arguments[f"gen_args_{i}"] for i in range(len(arguments))]
+        made.append({"task": "tr_choice", "doc_id": sample["doc_id"], "type": "multiple_choice",
+                     "choices": sample["doc"]["choices"], "gold": int(sample["target"]),
+                     "requests": [{"context": pair["arg_0"], "continuation": pair["arg_1"]}
+                                  for pair in pairs]})
+    with scratch() as folder:
+        evaluate(folder, LAST, "--tasks", source)
+        wanted, ours = results(folder), write(folder, "ours.jsonl", made)
+        again = evaluate(folder, LAST, "--tasks", ours)
+        check("1 were already there" in again.err, "the same requests are scored again", again)
+        check(results(folder) == wanted, "other results")
+
+
+def many(task):
+    return [choice(number, f"The harbour master saw {number} boats, and the ferry", task=task)
+            for number in range(80)]
+
+
+def killed():
+    """Whatever ends a run, what is done stays and the same command goes on, to the same numbers."""
+    with scratch() as folder:
+        paths = [write(folder, f"{task}.jsonl", many(task)) for task in ("a", "b", "c")]
+        arguments = [LAST, "--drop", "attn:6"] + [word for path in paths for word in ("--tasks", path)]
+        os.mkdir(os.path.join(folder, "whole"))
+        evaluate(os.path.join(folder, "whole"), *arguments)
+        command = [ARGS["trace-eval"], "-o", os.path.join(folder, "eval.h5"), "--device", "cpu",
+                   *arguments]
+        first = os.path.join(folder, "eval.h5.tasks", "step_6418", "a.scores.json")
+        for ending, code in ((signal.SIGTERM, 75), (signal.SIGKILL, -9)):
+            process = subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL,
+                                       stderr=subprocess.DEVNULL)
+            done = lambda: os.path.exists(first) and len(os.listdir(os.path.dirname(first)))  # noqa: E731
+            before = done() or 0
+            while process.poll() is None and (done() or 0) <= before:
+                time.sleep(0.002)
+            process.send_signal(ending)
+            process.wait(timeout=120)
+            check(process.returncode == code, "exit", process.returncode, "after", ending)
+            check(not os.path.exists(first.replace("a.", "c.")), "it was too fast to be stopped")
+        again = evaluate(folder, *arguments)
+        check(" were already there" in again.err and " 0 were" not in again.err, again)
+        for task in ("a", "b", "c"):
+            check(scores(folder, task) == scores(os.path.join(folder, "whole"), task), task)
+
+
+def series():
+    """Two checkpoints and two sets, on a text and on a task; what cannot be read is named."""
+    with scratch() as folder:
+        path = write(folder, "pets.jsonl", [choice(n, f"{n} cats") for n in range(20)])
+        broken = os.path.join(folder, "step_1")
+        os.mkdir(broken)
+        early = os.path.join(ARGS["series"], "demo", "step_1024")
+        tokens = os.path.join(ARGS["series"], "demo", "tokens.npy")
+        sets = write(folder, "sets.txt", ["two of them: attn:6,7", "an mlp: mlp:3"])
+        told = evaluate(folder, early, LAST, broken, "--tasks", path, "--tokens", tokens,
+                        "--drop-sets", sets, "--stride", "100", code=1)
+        check(told.err.count("step_1 failed") + told.err.count("step_1:") >= 1, told)
+        for words in ("|step_1024 |two of them|", "|step_6418 |an mlp     |", "text, stride 100",
+                      "Packed: rows of 256 tokens"):
+            check(words in told.out, words, "in", told)
+        with open(os.path.join(folder, "eval.h5.tasks", "differences.json"), encoding="utf-8") as file:
+            differences = json.load(file)["differences"]
+        over_time = [d for d in differences if d["against_checkpoint"] != d["checkpoint"]]
+        check(over_time and all(d["checkpoint"] == "step_6418" and not d["drop"] for d in over_time),
+              over_time)
+        check({d["drop"] for d in differences} == {"", "two of them", "an mlp"}, differences)
+        store = os.path.join(folder, "eval.h5")
+        check("two of them" in run(ARGS["trace-analyze"], store, "--sections", "costs").expect(0).out, "analyze")
+        run(ARGS["trace-info"], store, "--check").expect(0)
+
+
+def main():
+    return run_cases([("requests that cannot be scored", faults), ("lines that make no sense", nonsense),
+                      ("our own lines", lines), ("killed", killed), ("a series", series)])
+
+
+sys.exit(main())

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef TR_EVALUATION_H
+#define TR_EVALUATION_H
+
+#include "base/strings.h"
+#include "eval/prompt_tokens.h"
+#include "mpi/dist.h"
+#include "run/settings.h"
+
+// Tasks of all checkpoints of a series, whole and without each drop set: read, made into tokens,
+// scored, kept and compared.
+
+struct tr_evaluation_settings {
+    // Checkpoints, text, tokenizer, device and drop sets, as for a trace; `out` is not used.
+    struct tr_run_settings run;
+    char **task_files; // [task_file_count]
+    int64_t task_file_count;
+    int64_t stride;           // of windows over the text, 0: none
+    const char *prefix_token; // NULL: what the tokenizer says
+    enum tr_begin_rule begin;
+    int64_t max_length; // tokens that the model is fed at most, 0: its positions
+    double level;       // of intervals
+    // Where results go: FOLDER/CHECKPOINT/TASK.scores.json, which a run that was stopped goes on
+    // from, FOLDER/CHECKPOINT[/SET]/results.json, FOLDER/differences.json. Borrowed.
+    const char *folder;
+};
+
+struct tr_evaluation_outcome {
+    int64_t failed; // checkpoints, each named in the messages
+    bool stopped;   // it was asked to stop and left work
+};
+
+// On one rank; `dist` says how many threads it has. The table is appended to `page`. Documents that
+// cannot be scored are named in the messages, a sentence each; checkpoints that fail are, too, and
+// counted.
+enum tr_status tr_evaluate(const struct tr_evaluation_settings *settings, const struct dist *dist,
+                           struct tr_evaluation_outcome *outcome, struct tr_string *page,
+                           struct tr_err *err);
+
+#endif
