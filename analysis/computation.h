@@ -61,6 +61,8 @@ void an_group_free(struct an_group_result *group); // accepts NULL
 
 enum tr_status an_stability_make(struct an_group_result *group, const struct an_work *work,
                                  struct tr_err *err);
+enum tr_status an_texts_make(struct an_group_result *group, const struct an_work *work,
+                             struct tr_err *err);
 enum tr_status an_history_make(struct an_group_result *group, const struct an_work *work,
                                struct tr_err *err);
 enum tr_status an_changes_make(struct an_group_result *group, const struct an_work *work,

@@ -250,6 +250,7 @@ static enum tr_status fill(struct an_group_result *group, const struct an_work *
     TR_TRY(rank_units(group, work, err));
     TR_TRY(test_below(group, work, err));
     TR_TRY(choose_sets(group, work, err));
+    TR_TRY(an_texts_make(group, work, err));
     TR_TRY(an_stability_make(group, work, err));
     TR_TRY(an_history_make(group, work, err));
     return an_changes_make(group, work, err);
@@ -286,6 +287,9 @@ void an_group_free(struct an_group_result *group) {
     free(group->stability.last);
     free(group->stability.previous);
     free(group->stability.overlap);
+    for (int64_t i = 0; i < group->texts; i++)
+        free(group->text[i].mean);
+    free(group->text);
     an_trial_free(group->trial);
     free(group);
 }

@@ -238,6 +238,25 @@ static json_t *make_trial(const void *group, const void *context) {
     return trial ? an_json_object(&an_json_trial, trial, context) : json_null();
 }
 
+static json_t *make_text_name(const void *text, const void *context) {
+    const struct an_json_context *c = context;
+    return json_string(c->result->series.text[((const struct an_text *)text)->text]);
+}
+
+static json_t *make_text_mean(const void *text, const void *context) {
+    const struct an_json_context *c = context;
+    return an_json_numbers(((const struct an_text *)text)->mean, c->group->units);
+}
+
+static const struct an_json_field text_fields[] = {
+    AN_MADE("name", make_text_name, "string"),
+    AN_FIELD("rows", INTEGER, struct an_text, rows),
+    AN_MADE("mean", make_text_mean, "array"),
+    AN_FIELD("common", INTEGER, struct an_text, common),
+    AN_FIELD("spearman_with_others", NUMBER, struct an_text, spearman),
+};
+static const struct an_json_table text = AN_TABLE(struct an_text, text_fields);
+
 static const struct an_json_field group_fields[] = {
     AN_NAME("module", struct an_group_result, group, an_group_names, AN_GROUPS),
     AN_FIELD("count", INTEGER, struct an_group_result, count),
@@ -249,6 +268,7 @@ static const struct an_json_field group_fields[] = {
     AN_MADE("values", make_values, "array"),
     AN_OBJECT("stability", struct an_group_result, stability, &stability),
     AN_PART("sets", &sets),
+    AN_LIST("texts", struct an_group_result, text, texts, &text),
     AN_MADE_OF("trial", make_trial, "object|null", &an_json_trial),
 };
 const struct an_json_table an_json_group = AN_TABLE(struct an_group_result, group_fields);

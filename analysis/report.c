@@ -12,8 +12,8 @@ const char *const an_section_names[AN_SECTIONS] = {
     [AN_SECTION_LAYERS] = "layers",   [AN_SECTION_MAP] = "map",
     [AN_SECTION_SETS] = "sets",       [AN_SECTION_STABILITY] = "stability",
     [AN_SECTION_HISTORY] = "history", [AN_SECTION_CHANCE] = "chance",
-    [AN_SECTION_COSTS] = "costs",     [AN_SECTION_SPANS] = "spans",
-    [AN_SECTION_RUNS] = "runs"};
+    [AN_SECTION_COSTS] = "costs",     [AN_SECTION_TEXTS] = "texts",
+    [AN_SECTION_SPANS] = "spans",     [AN_SECTION_RUNS] = "runs"};
 
 const char *const an_format_names[AN_FORMATS] = {"text", "markdown", "latex", "csv"};
 
@@ -44,10 +44,15 @@ static enum tr_status write_none(struct an_writer *w, enum an_group group, struc
 static const struct {
     enum an_section section;
     enum tr_status (*write)(struct an_writer *w, struct tr_err *err);
-} parts[] = {{AN_SECTION_LAYERS, an_write_table},    {AN_SECTION_MAP, an_write_map},
-             {AN_SECTION_SETS, an_write_sets},       {AN_SECTION_STABILITY, an_write_stability},
-             {AN_SECTION_HISTORY, an_write_history}, {AN_SECTION_CHANCE, an_write_chance},
-             {AN_SECTION_COSTS, an_write_trial},     {AN_SECTION_COSTS, an_write_forecast}};
+} parts[] = {{AN_SECTION_LAYERS, an_write_table},
+             {AN_SECTION_TEXTS, an_write_texts},
+             {AN_SECTION_MAP, an_write_map},
+             {AN_SECTION_SETS, an_write_sets},
+             {AN_SECTION_STABILITY, an_write_stability},
+             {AN_SECTION_HISTORY, an_write_history},
+             {AN_SECTION_CHANCE, an_write_chance},
+             {AN_SECTION_COSTS, an_write_trial},
+             {AN_SECTION_COSTS, an_write_forecast}};
 enum { PARTS = sizeof parts / sizeof *parts };
 
 static enum tr_status write_group(struct an_writer *w, enum an_group group, struct tr_err *err) {
@@ -104,6 +109,7 @@ static bool has(const struct an_writer *w, int section) {
     for (int group = 0; group < AN_GROUPS; group++)
         costs |= w->result->group[group] && w->result->group[group]->trial;
     return section == AN_SECTION_COSTS   ? costs
+           : section == AN_SECTION_TEXTS ? w->result->series.texts > 1
            : section == AN_SECTION_SPANS ? w->result->spans != NULL
            : section == AN_SECTION_RUNS  ? w->comparison != NULL
                                          : true;

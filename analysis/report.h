@@ -22,6 +22,7 @@ enum an_section {
     AN_SECTION_HISTORY,
     AN_SECTION_CHANCE,
     AN_SECTION_COSTS,
+    AN_SECTION_TEXTS,
     AN_SECTION_SPANS,
     AN_SECTION_RUNS,
     AN_SECTIONS
@@ -31,7 +32,8 @@ extern const char *const an_section_names[AN_SECTIONS]; // "answer", "data", ...
 #define AN_SECTION(name) (1U << AN_SECTION_##name)
 enum {
     AN_BRIEF = AN_SECTION(ANSWER),
-    AN_USUAL = AN_SECTION(ANSWER) | AN_SECTION(DATA) | AN_SECTION(LAYERS) | AN_SECTION(RUNS),
+    AN_USUAL = AN_SECTION(ANSWER) | AN_SECTION(DATA) | AN_SECTION(LAYERS) | AN_SECTION(TEXTS) |
+               AN_SECTION(RUNS),
     AN_FULL = (1U << AN_SECTIONS) - 1
 };
 

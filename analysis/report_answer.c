@@ -217,6 +217,7 @@ static enum tr_status write_group(struct an_writer *w, enum an_group group, stru
             TR_TRY(add_clean_cut(w, err));
             TR_TRY(tr_string_format(w->text, err, "."));
         }
+        TR_TRY(an_add_texts(w, err));
         TR_TRY(add_costs(w, err));
         TR_TRY(add_noise(w, err));
     }

@@ -229,6 +229,14 @@ static inline bool an_misjudges(const struct an_trial *trial, const struct an_ve
     return verdict->shift[unit] >= trial->least || verdict->shift[unit] <= -trial->least;
 }
 
+// What one of several texts says by itself.
+struct an_text {
+    int64_t text, rows; // of the series
+    double *mean;       // [units] over training, as by[AN_MEAN]
+    int64_t common;     // of its `count` lowest, so many are those of all rows
+    double spearman;    // of its means with those of the rows of the other texts; NaN: tied
+};
+
 struct an_group_result {
     enum an_group group;
     int64_t count;        // size of the sets
@@ -242,6 +250,8 @@ struct an_group_result {
     struct an_stability stability;
     struct an_set set[AN_AGGREGATES];
     int64_t below;          // units below tau at every checkpoint; -1: not asked
+    int64_t texts;          // 0: the rows are of one text
+    struct an_text *text;   // [texts]
     struct an_trial *trial; // NULL: no costs, or too few rows or units with them
 };
 

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "base/file.h"
@@ -129,6 +130,10 @@ static void find_samples(struct an_series *series) {
         series->sampled = 1;
     if (!known || an_criteria[series->by].of_cost ||
         all_equal(series->tokens, cells * series->sequences)) {
+        for (int64_t i = 0; i < series->texts; i++)
+            free(series->text[i]);
+        free(series->text);
+        free(series->text_of);
         free(series->tokens);
         series->tokens = NULL;
     }
@@ -237,6 +242,38 @@ static enum tr_status find_parts(struct an_series *series, struct tr_err *err) {
     return TR_OK;
 }
 
+// The number of the text of a row, by its name.
+static enum tr_status find_text(struct an_series *series, int64_t row, const char *name,
+                                struct tr_err *err) {
+    int64_t text = 0;
+    while (text < series->texts && strcmp(series->text[text], name) != 0)
+        text++;
+    series->text_of[row] = text;
+    if (text < series->texts)
+        return TR_OK;
+    TR_TRY(tr_strdup(&series->text[text], name, err));
+    series->texts++;
+    return TR_OK;
+}
+
+// Which text each row is of, where they are of several and all rows of the calibration are there.
+static enum tr_status find_texts(struct an_series *series, const struct tr_trace *trace,
+                                 struct tr_err *err) {
+    const struct tr_run_info *info = tr_trace_info(trace);
+    if (an_criteria[series->by].of_cost || series->sampled != info->layout.sequences ||
+        series->sampled < 2)
+        return TR_OK;
+    TR_TRY(TR_NEW(&series->text, series->sampled, "the names of texts", err));
+    TR_TRY(TR_NEW(&series->text_of, series->sampled, "the names of texts", err));
+    for (int64_t s = 0; s < series->sampled; s++)
+        TR_TRY(find_text(series, s, info->text[s], err));
+    if (series->texts > 1)
+        return TR_OK;
+    free(series->text_of);
+    series->text_of = NULL;
+    return TR_OK;
+}
+
 static enum tr_status load(struct an_series *series, struct rows *rows,
                            const struct tr_trace *trace, const char *path, int64_t from,
                            struct tr_err *err) {
@@ -247,6 +284,7 @@ static enum tr_status load(struct an_series *series, struct rows *rows,
     TR_TRY(rows_read(rows, trace, err));
     TR_TRY(allocate(series, rows, err));
     TR_TRY(read_rows(series, trace, rows, err));
+    TR_TRY(find_texts(series, trace, err));
     TR_TRY(find_first(series, from, err));
     TR_TRY(check_ranked(series, err));
     TR_TRY(claim_all(series, err));

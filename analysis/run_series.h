@@ -39,6 +39,9 @@ struct an_series {
     // [checkpoints, layers, TR_MODULES, sampled]
     double *by_sequence[AN_MEASURES];
     uint32_t *tokens; // counted; NULL: the same number everywhere
+    int64_t texts;    // of which the rows are, where that is known; else 0
+    char **text;      // [texts] their names
+    int64_t *text_of; // [sampled] which text a row is of; NULL: not known, or one
     int64_t failed;
     char **failure;  // [failed] "step 512 (name): reason"
     bool unfinished; // parts lie beside the store: the run goes on, or was cut off

@@ -33,6 +33,7 @@ enum tr_status an_write_data(struct an_writer *w, struct tr_err *err);
 
 // The parts of a group.
 enum tr_status an_write_table(struct an_writer *w, struct tr_err *err);
+enum tr_status an_write_texts(struct an_writer *w, struct tr_err *err);
 enum tr_status an_write_map(struct an_writer *w, struct tr_err *err);
 enum tr_status an_write_sets(struct an_writer *w, struct tr_err *err);
 enum tr_status an_write_below(struct an_writer *w, struct tr_err *err);
@@ -49,6 +50,9 @@ enum tr_status an_write_runs(struct an_writer *w, struct tr_err *err);
 // The layers of all groups as CSV.
 enum tr_status an_write_csv(const struct an_result *result, struct tr_string *out,
                             struct tr_err *err);
+
+// To the paragraph: whether each text alone gives the group's set.
+enum tr_status an_add_texts(struct an_writer *w, struct tr_err *err);
 
 // Whether a section is asked for.
 bool an_is_wanted(const struct an_writer *w, enum an_section section);

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# Imported targets for everything the project links. Required: HDF5 (serial), zstd, jansson, PCRE2,
+# Imported targets for everything the project links. Required: HDF5 (serial), zstd, zlib, jansson, PCRE2,
 # utf8proc, xxHash, a CBLAS, OpenMP, threads. Optional: MPI and CUDA, found or left out by themselves.
 # Nothing needs root: CMAKE_PREFIX_PATH and PKG_CONFIG_PATH say where libraries of one's own are.
 
@@ -23,6 +23,7 @@ trace_package(pcre2::pcre2 libpcre2-8>=10.30)
 trace_package(utf8proc::utf8proc libutf8proc>=2.4)
 trace_package(zstd::zstd libzstd>=1.4)
 trace_package(xxhash::xxhash libxxhash>=0.8)
+find_package(ZLIB REQUIRED) # HDF5 brings it
 
 # HDF5 with its high-level library, which holds the dimension scales. CMake's own module first, so that
 # HDF5_ROOT or CMAKE_PREFIX_PATH is enough where no pkg-config file is; and the serial build.

@@ -182,7 +182,8 @@ static const struct option_row rows[] = {
     {"sections", 0, "LIST",
      "Print these parts, whole: answer, data, layers, map, sets, stability, history, chance, "
      "costs, "
-     "spans, runs (default: answer,data,layers,runs, of long tables the part at the cut)",
+     "texts, spans, runs (default: answer,data,layers,texts,runs, of long tables the part at the "
+     "cut)",
      OPTION_WORD, .read = read_sections},
     {"format", 0, "text|markdown|latex|csv",
      "How to print it; latex is to be included in a document, csv is the table of layers in full "

@@ -27,6 +27,15 @@ static bool read_ckpts(void *settings, const char *word, char why[OPTION_WHY]) {
     return tr_add_path(settings, (char *)word, why);
 }
 
+bool tr_read_text(void *settings, const char *word, char why[OPTION_WHY]) {
+    struct tr_run_settings *s = settings;
+    snprintf(why, OPTION_WHY, "takes %d files at most", TR_TEXTS_MOST);
+    if (s->texts == TR_TEXTS_MOST)
+        return false;
+    s->text[s->texts++] = word;
+    return true;
+}
+
 bool tr_read_device(void *settings, const char *word, char why[OPTION_WHY]) {
     struct tr_run_settings *s = settings;
     s->any_device = strcmp(word, "auto") == 0;
@@ -66,11 +75,16 @@ static const struct option_row rows[] = {
      "each line becomes a stage",
      OPTION_FLAG, SETS(separate)},
 
-    {.kind = OPTION_HEADING, .help = "Over which text (default: a built-in one):"},
+    {.kind = OPTION_HEADING,
+     .help = "Over which text (default: a built-in one of about 14 thousand tokens, "
+             "six rows of 2048, which is little; say 512 thousand tokens "
+             "are 256 rows of 2048 of a text of your own):"},
     {"text", 0, "FILE",
-     "Plain text or .jsonl with \"text\", tokenised with the series' own tokenizer.json, "
-     "tokenizer.model or .tiktoken",
-     OPTION_TEXT, SETS(text)},
+     "Plain text or .jsonl with \"text\", as it is or packed as .gz or .zst, tokenised with the "
+     "series' own tokenizer.json, tokenizer.model or .tiktoken; - is stdin. Several --text give "
+     "each "
+     "its share of the rows, which carry its name",
+     OPTION_WORD, .read = tr_read_text},
     {"tokenizer", 0, "PATH",
      "The tokenizer for texts, or a folder with one (default: the first checkpoint's, or of the "
      "folder above it, or of another checkpoint)",
@@ -79,10 +93,14 @@ static const struct option_row rows[] = {
      OPTION_FLAG, SETS(bos)},
     {"tokens", 0, "FILE", "Token ids: .npy, .jsonl with \"input_ids\", raw .u16, .bin or .u32",
      OPTION_TEXT, SETS(tokens)},
-    {"samples", 0, "N", "Rows of tokens (default: as many as there are, at most 256)", OPTION_WHOLE,
-     SETS(samples), 1, LARGEST},
-    {"seq-len", 0, "N", "Tokens per row (default: the model's maximum, at most 2048)", OPTION_WHOLE,
-     SETS(seq_len), 1, LARGEST},
+    {"samples", 0, "N",
+     "Rows of tokens (default: as many as there are, at most 256); from 32 on intervals are good",
+     OPTION_WHOLE, SETS(samples), 1, LARGEST},
+    {"seq-len", 0, "N",
+     "Tokens per row (default: the model's maximum, at most 2048); of a short text shorter rows "
+     "are "
+     "better than few",
+     OPTION_WHOLE, SETS(seq_len), 1, LARGEST},
 
     {.kind = OPTION_HEADING, .help = "How:"},
     {"device", 0, "auto|cpu|cuda",
@@ -145,7 +163,7 @@ static const char *contradiction(const struct tr_run_settings *s) {
         return "which checkpoints? Give --ckpts DIR... or --input CSV";
     if (s->path_count && s->manifest)
         return "--ckpts and --input exclude each other";
-    if (s->text && s->tokens)
+    if (s->texts && s->tokens)
         return "--text and --tokens exclude each other";
     if (s->tokenizer && s->tokens)
         return "--tokenizer and --tokens exclude each other";

@@ -9,9 +9,10 @@
 // caller, `paths` is to be freed.
 struct tr_run_settings tr_ckpts_defaults(void);
 
-// Rows' `read` for whatever settings begin with those: a folder of checkpoints, where to compute,
-// with which operands.
+// Rows' `read` for whatever settings begin with those: a folder of checkpoints, a text, where to
+// compute, with which operands.
 bool tr_add_path(void *settings, char *path, char why[OPTION_WHY]);
+bool tr_read_text(void *settings, const char *word, char why[OPTION_WHY]);
 bool tr_read_device(void *settings, const char *word, char why[OPTION_WHY]);
 bool tr_read_type(void *settings, const char *word, char why[OPTION_WHY]);
 

@@ -90,7 +90,11 @@ static const struct option_row rows[] = {
 
     {.kind = OPTION_HEADING,
      .help = "On a text (default: a built-in one, unless there are tasks):"},
-    {"text", 0, "FILE", "Plain text or .jsonl with \"text\"", OPTION_TEXT, SETS(run.text)},
+    {"text", 0, "FILE",
+     "Plain text or .jsonl with \"text\", as it is or packed as .gz or .zst; - is stdin; several "
+     "give "
+     "each its share of the rows",
+     OPTION_WORD, .read = tr_read_text},
     {"tokens", 0, "FILE", "Token ids: .npy, .jsonl with \"input_ids\", raw .u16, .bin or .u32",
      OPTION_TEXT, SETS(run.tokens)},
     {"samples", 0, "N", "Rows of tokens (default: as many as there are, at most 256)", OPTION_WHOLE,
@@ -152,7 +156,7 @@ static const struct option_row rows[] = {
 
 bool tr_eval_has_text(const struct eval_options *options) {
     const struct tr_evaluation_settings *e = &options->evaluation;
-    return !e->task_file_count || e->run.text || e->run.tokens || e->stride;
+    return !e->task_file_count || e->run.texts || e->run.tokens || e->stride;
 }
 
 static const char *contradiction(const struct eval_options *options) {
@@ -162,7 +166,7 @@ static const char *contradiction(const struct eval_options *options) {
         return "which checkpoints? Give DIR... or --input CSV";
     if (s->path_count && s->manifest)
         return "folders and --input exclude each other";
-    if (s->text && s->tokens)
+    if (s->texts && s->tokens)
         return "--text and --tokens exclude each other";
     if (s->tokenizer && s->tokens && !has_tasks)
         return "--tokenizer and --tokens exclude each other";

@@ -152,13 +152,19 @@ static void print_layout(const struct tr_trace *trace) {
 // Prints the calibration texts: consecutive sequences of one text are one line.
 static void print_texts(const struct tr_run_info *info) {
     int64_t first = 0, count = info->layout.sequences;
+    bool builtin = false;
     for (int64_t i = 1; i <= count; i++) {
         if (i < count && !strcmp(info->text[i], info->text[first]))
             continue;
         print_line(first ? "" : "texts", "%lld sequence%s of %s", (long long)(i - first),
                    i - first == 1 ? "" : "s", *info->text[first] ? info->text[first] : "no label");
+        builtin |= !strcmp(info->text[first], "built-in");
         first = i;
     }
+    if (builtin)
+        print_line("",
+                   "built-in: the program's own text, about 14 thousand tokens, which is little; "
+                   "--text gives another");
 }
 
 static void print_sizes(const struct tr_trace *trace, const char *path) {

@@ -4,7 +4,7 @@
 
 packages=(
   build-essential cmake ninja-build pkg-config
-  libhdf5-dev hdf5-tools libopenmpi-dev openmpi-bin libzstd-dev libjansson-dev libpcre2-dev
+  libhdf5-dev hdf5-tools libopenmpi-dev openmpi-bin libzstd-dev zlib1g-dev libjansson-dev libpcre2-dev
   libutf8proc-dev libxxhash-dev libcmocka-dev man-db python3 python3-venv
 )
 

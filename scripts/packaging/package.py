@@ -24,6 +24,7 @@ class TraceCkpts(CMakePackage):
     depends_on("pkgconfig", type="build")
     depends_on("hdf5@1.10: ~mpi +hl")
     depends_on("zstd@1.4:")
+    depends_on("zlib-api")
     depends_on("jansson@2.10:")
     depends_on("pcre2@10.30:")
     depends_on("utf8proc@2.4:")

@@ -78,6 +78,24 @@ static enum tr_status find_first(struct tr_job *job, int64_t *index_p, struct tr
                    (long long)job->series.count, first_err.text);
 }
 
+enum { ROWS_LEAST = 32 }; // with fewer intervals over rows are wide
+
+// Says that rows are few, and what shorter ones would give.
+static enum tr_status note_few(const struct tr_calibration *c, struct tr_string *notes,
+                               struct tr_err *err) {
+    int64_t tokens = c->sequences * c->seq_len + c->spare_tokens, shorter = tokens / ROWS_LEAST;
+    if (c->sequences >= ROWS_LEAST)
+        return TR_OK;
+    TR_TRY(tr_string_format(notes, err, "calibration: fewer than %d rows give wide intervals",
+                            ROWS_LEAST));
+    if (shorter > 0 && shorter < c->seq_len)
+        TR_TRY(tr_string_format(notes, err,
+                                "; of this text --seq-len %lld gives %d rows, and shorter rows are "
+                                "better than few",
+                                (long long)shorter, ROWS_LEAST));
+    return tr_string_append(notes, "\n", 1, err);
+}
+
 static enum tr_status find_calibration(struct tr_job *job, int64_t first, struct tr_string *notes,
                                        struct tr_err *err) {
     const struct tr_run_settings *o = job->settings;
@@ -89,10 +107,11 @@ static enum tr_status find_calibration(struct tr_job *job, int64_t first, struct
     TR_TRY(o->tokens ? tr_calibration_from_tokens(&job->calibration, o->tokens, &options, err)
                      : tr_job_tokenize(job, first, &options, notes, err));
     const struct tr_calibration *c = &job->calibration;
-    return tr_string_format(notes, err, "calibration: %lld row%s of %lld token%s from %s%s\n",
+    TR_TRY(tr_string_format(notes, err, "calibration: %lld row%s of %lld token%s from %s%s\n",
                             (long long)c->sequences, c->sequences == 1 ? "" : "s",
                             (long long)c->seq_len, c->seq_len == 1 ? "" : "s", c->label,
-                            !o->text && !o->tokens ? " (no --text or --tokens given)" : "");
+                            !o->texts && !o->tokens ? " (no --text or --tokens given)" : ""));
+    return note_few(c, notes, err);
 }
 
 // How many tokens' streams are compared, and how many are kept: no more than there are.
@@ -327,7 +346,7 @@ static enum tr_status label_sequences(struct tr_job *job, struct tr_err *err) {
     for (int64_t s = 0; s < c->sequences; s++) {
         char digest[TR_DIGEST_MAX];
         tr_digest_bytes(c->ids + s * c->seq_len, (size_t)c->seq_len * 4, digest);
-        TR_TRY(tr_run_info_sequence(info, s, c->label, digest, err));
+        TR_TRY(tr_run_info_sequence(info, s, tr_calibration_text(c, s), digest, err));
     }
     return TR_OK;
 }

@@ -9,12 +9,16 @@
 
 #include "kernels/backend.h"
 
+enum { TR_TEXTS_MOST = 16 };
+
 // What a job is told by whoever starts it: a command line, another program, a test. Everything is
 // borrowed and outlives the job. Every rank has the same settings.
 struct tr_run_settings {
     char **paths; // [path_count] folders of checkpoints; or a manifest
     int64_t path_count;
-    const char *manifest, *out, *text, *tokens, *tokenizer; // files; NULL: not given
+    const char *manifest, *out, *tokens, *tokenizer; // files; NULL: not given
+    const char *text[TR_TEXTS_MOST];                 // files, or "-" for stdin
+    int64_t texts;
     const char *drop;                          // a drop set, or @FILE; NULL: nothing is left out
     const char *name_pattern;                  // of struct tr_series_options; NULL: not given
     const char *cost;                          // modules whose removal is measured; NULL: none

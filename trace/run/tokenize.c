@@ -84,9 +84,10 @@ static enum tr_status tokenize_with(struct tr_job *job, const char *path,
             tr_fail(err, TR_EUSAGE,
                     "the model names no end-of-sequence token (eos_token_id in config.json) to "
                     "put between documents; give token ids with --tokens");
-    if (status == TR_OK && job->settings->text)
-        status = tr_calibration_from_text(&job->calibration, job->settings->text, tokenizer,
-                                          separator, options, err);
+    if (status == TR_OK && job->settings->texts)
+        status =
+            tr_calibration_from_texts(&job->calibration, job->settings->text, job->settings->texts,
+                                      tokenizer, separator, options, err);
     else if (status == TR_OK)
         status = tr_calibration_from_builtin(&job->calibration, tokenizer, separator, options, err);
     if (status == TR_OK)

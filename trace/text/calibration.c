@@ -6,12 +6,13 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "base/file.h"
 #include "base/strings.h"
 #include "documents.h"
+#include "text_source.h"
 #include "token_file.h"
 
 enum { DEFAULT_SEQ_LEN = 2048, DEFAULT_SAMPLES = 256 };
+enum { TEXTS_MOST = DEFAULT_SAMPLES };
 static const uint64_t text_limit = UINT64_C(4) << 30;
 
 extern const char tr_builtin_text[]; // calibration.txt, embedded by the build
@@ -34,9 +35,13 @@ static int64_t wanted_seq_len(const struct tr_calibration_options *options) {
                : DEFAULT_SEQ_LEN;
 }
 
+static int64_t most_samples(const struct tr_calibration_options *options) {
+    return options->most ? options->most : DEFAULT_SAMPLES;
+}
+
 // Returns the number of tokens after which the rest of a stream is not needed.
 static int64_t wanted_tokens(const struct tr_calibration_options *options) {
-    int64_t samples = options->samples ? options->samples : DEFAULT_SAMPLES, product;
+    int64_t samples = options->samples ? options->samples : most_samples(options), product;
     return __builtin_mul_overflow(samples, wanted_seq_len(options), &product) ? INT64_MAX : product;
 }
 
@@ -56,7 +61,7 @@ static enum tr_status shape_stream(struct tr_calibration *calibration, int64_t c
                        "%s has %lld tokens, which fill %lld rows of %lld; %lld were asked for",
                        label, (long long)count, (long long)rows, (long long)seq_len,
                        (long long)(options->samples ? options->samples : 1));
-    int64_t most = rows < DEFAULT_SAMPLES ? rows : DEFAULT_SAMPLES;
+    int64_t most = rows < most_samples(options) ? rows : most_samples(options);
     calibration->sequences = options->samples ? options->samples : most;
     calibration->seq_len = seq_len;
     calibration->spare_tokens = count - calibration->sequences * seq_len;
@@ -192,23 +197,116 @@ enum tr_status tr_calibration_from_text(struct tr_calibration *calibration, cons
                                         struct tr_err *err) {
     struct tr_calibration made = {0};
     struct packer packer = {tokenizer, separator, wanted_tokens(options), options->bos, {0}};
-    char *bytes;
-    size_t size;
+    struct tr_text_source source;
     TR_TRY(check_options(options, err));
-    TR_TRY(tr_refuse_compressed(path, err));
-    TR_TRY(tr_file_load(path, text_limit, &bytes, &size, err));
+    TR_TRY(tr_text_source_read(&source, path, text_limit, err));
     enum tr_status status;
-    TR_GO(status, tr_path_name(&made.label, path, err), out);
+    TR_GO(status, tr_strdup(&made.label, source.label, err), out);
     TR_GO(status,
-          (tr_has_extension(path, ".jsonl") ? tr_documents_jsonl : tr_documents_plain)(
-              bytes, size, path, pack, &packer, err),
+          (source.is_jsonl ? tr_documents_jsonl : tr_documents_plain)(source.bytes, source.size,
+                                                                      path, pack, &packer, err),
           out);
     status = cut_rows(&made, &packer, options, err);
 out:
     free(packer.stream.ids);
-    free(bytes);
+    tr_text_source_free(&source);
     return finish(calibration, &made, status);
 }
+
+// ---- several texts ---------------------------------------------------------------------------
+
+static enum tr_status check_names(const struct tr_calibration *parts, int64_t texts,
+                                  struct tr_err *err) {
+    for (int64_t i = 0; i < texts; i++)
+        for (int64_t j = 0; j < i; j++)
+            if (strcmp(parts[i].label, parts[j].label) == 0)
+                return tr_fail(err, TR_EUSAGE,
+                               "two texts are called %s; rows carry the name of their text",
+                               parts[i].label);
+    return TR_OK;
+}
+
+static enum tr_status add_part(struct tr_calibration *to, const struct tr_calibration *part,
+                               struct tr_string *label, struct tr_err *err) {
+    size_t before = (size_t)used_tokens(to), count = (size_t)used_tokens(part);
+    memcpy(to->ids + before, part->ids, count * sizeof *part->ids);
+    TR_TRY(tr_strdup(&to->text[to->texts], part->label, err));
+    to->rows[to->texts++] = part->sequences;
+    to->sequences += part->sequences;
+    to->spare_tokens += part->spare_tokens;
+    return tr_string_format(label, err, "%s%s", label->size ? ", " : "", part->label);
+}
+
+// One calibration of the parts, whose rows have one length.
+static enum tr_status join(struct tr_calibration *to, const struct tr_calibration *parts,
+                           int64_t texts, struct tr_err *err) {
+    struct tr_string label = {0};
+    int64_t tokens = 0;
+    for (int64_t i = 0; i < texts; i++)
+        tokens += used_tokens(&parts[i]);
+    to->seq_len = parts[0].seq_len;
+    TR_TRY(TR_NEW(&to->ids, tokens, "the calibration rows", err));
+    TR_TRY(TR_NEW(&to->text, texts, "the names of texts", err));
+    TR_TRY(TR_NEW(&to->rows, texts, "the names of texts", err));
+    enum tr_status status = TR_OK;
+    for (int64_t i = 0; i < texts && status == TR_OK; i++)
+        status = add_part(to, &parts[i], &label, err);
+    to->label = label.data;
+    return status;
+}
+
+// What one of the texts is asked for. Rows of all have one length, so it is not left to the text.
+static struct tr_calibration_options share_of(const struct tr_calibration_options *options,
+                                              int64_t texts, int64_t which) {
+    struct tr_calibration_options share = *options;
+    int64_t all = options->samples ? options->samples : DEFAULT_SAMPLES;
+    int64_t rows = all / texts + (which < all % texts);
+    share.samples = options->samples ? rows : 0;
+    share.most = rows;
+    share.seq_len = wanted_seq_len(options);
+    return share;
+}
+
+enum tr_status tr_calibration_from_texts(struct tr_calibration *calibration,
+                                         const char *const *paths, int64_t texts,
+                                         const struct tr_tokenizer *tokenizer, int32_t separator,
+                                         const struct tr_calibration_options *options,
+                                         struct tr_err *err) {
+    struct tr_calibration made = {0}, *parts;
+    if (texts == 1)
+        return tr_calibration_from_text(calibration, paths[0], tokenizer, separator, options, err);
+    if (texts > TEXTS_MOST || (options->samples && options->samples < texts))
+        return tr_fail(err, TR_EUSAGE, "%lld rows do not go round %lld texts",
+                       (long long)(options->samples ? options->samples : TEXTS_MOST),
+                       (long long)texts);
+    TR_TRY(check_options(options, err));
+    TR_TRY(TR_NEW(&parts, texts, "texts", err));
+    enum tr_status status = TR_OK;
+    for (int64_t i = 0; i < texts && status == TR_OK; i++) {
+        const struct tr_calibration_options share = share_of(options, texts, i);
+        status = tr_calibration_from_text(&parts[i], paths[i], tokenizer, separator, &share, err);
+    }
+    if (status == TR_OK)
+        status = check_names(parts, texts, err);
+    if (status == TR_OK)
+        status = join(&made, parts, texts, err);
+    for (int64_t i = 0; i < texts; i++)
+        tr_calibration_free(&parts[i]);
+    free(parts);
+    return finish(calibration, &made, status);
+}
+
+const char *tr_calibration_text(const struct tr_calibration *calibration, int64_t row) {
+    int64_t end = 0;
+    for (int64_t i = 0; i < calibration->texts; i++) {
+        end += calibration->rows[i];
+        if (row < end)
+            return calibration->text[i];
+    }
+    return calibration->label;
+}
+
+// ---- the text of the program -----------------------------------------------------------------
 
 enum tr_status tr_calibration_from_builtin(struct tr_calibration *calibration,
                                            const struct tr_tokenizer *tokenizer, int32_t separator,
@@ -230,6 +328,10 @@ out:
 }
 
 void tr_calibration_free(struct tr_calibration *calibration) {
+    for (int64_t i = 0; i < calibration->texts; i++)
+        free(calibration->text[i]);
+    free(calibration->text);
+    free(calibration->rows);
     free(calibration->ids);
     free(calibration->label);
     *calibration = (struct tr_calibration){0};
