@@ -62,6 +62,12 @@ static enum tr_status new_values(double **values_p, int64_t count, struct tr_err
     return TR_OK;
 }
 
+static void copy_verdict(struct nx_trial *to, int64_t cell, const struct an_verdict *verdict) {
+    to->spearman[cell] = verdict->spearman.value;
+    to->spearman_low[cell] = verdict->spearman.low;
+    to->spearman_high[cell] = verdict->spearman.high;
+}
+
 // Copies what a trial says to the places of the checkpoints that are shown.
 static void copy_trial(struct nx_trial *to, const struct nx_data *data, const struct an_trial *from,
                        const struct an_checkpoint *all) {
@@ -71,8 +77,8 @@ static void copy_trial(struct nx_trial *to, const struct nx_data *data, const st
                 continue;
             for (int cost = 0; cost < AN_COSTS; cost++) {
                 for (int proxy = 0; proxy < AN_PROXIES; proxy++)
-                    to->spearman[(cost * AN_PROXIES + proxy) * data->checkpoints + i] =
-                        an_verdict_of(from, at, proxy, cost)->spearman.value;
+                    copy_verdict(to, (cost * AN_PROXIES + proxy) * data->checkpoints + i,
+                                 an_verdict_of(from, at, proxy, cost));
                 for (int by = 0; by < AN_TRIED; by++)
                     to->told[(cost * AN_TRIED + by) * data->checkpoints + i] =
                         from->forecast[(at * AN_TRIED + by) * AN_COSTS + cost].found.value;
@@ -112,6 +118,8 @@ static enum tr_status take_trial(struct nx_data *data, int module,
     struct nx_trial *to = &data->trial[module];
     int64_t checkpoints = data->checkpoints, values = data->layers * checkpoints;
     TR_TRY(new_values(&to->spearman, AN_COSTS * AN_PROXIES * checkpoints, err));
+    TR_TRY(new_values(&to->spearman_low, AN_COSTS * AN_PROXIES * checkpoints, err));
+    TR_TRY(new_values(&to->spearman_high, AN_COSTS * AN_PROXIES * checkpoints, err));
     TR_TRY(new_values(&to->told, AN_COSTS * AN_TRIED * checkpoints, err));
     for (int cost = 0; cost < AN_COSTS; cost++) {
         TR_TRY(new_values(&to->cost[cost], values, err));
@@ -329,6 +337,8 @@ void nx_data_free(struct nx_data *data) {
         free(data->below[module]);
         free(data->ranked[module]);
         free(data->trial[module].spearman);
+        free(data->trial[module].spearman_low);
+        free(data->trial[module].spearman_high);
         free(data->trial[module].told);
         for (int cost = 0; cost < AN_COSTS; cost++) {
             free(data->trial[module].cost[cost]);
