@@ -49,13 +49,17 @@ def of_json(whole):
     return sets
 
 
-def of_report(program, store, options, modules):
-    """Its sentences, one for each group, name the layers in the order of their numbers."""
-    report = " ".join(run(program, store, *options).split())
-    named = re.findall(r"By the mean over training: layers? ([^.]*?)"
-                       r"(?:, as a set with| with probability|\.)", report)
-    assert len(named) >= modules, report
-    return dict(zip(TITLES, map(numbers, named)))
+def of_report(program, store, options):
+    """Its answer: the rule, and {module: (layers in the order of their numbers, probability)}."""
+    answer = " ".join(run(program, store, "--brief", *options).split())
+    rule = re.match(r"To leave out first, (by .*?) \(\d+ checkpoints", answer)[1]
+    sets = {}
+    for module, title in {**TITLES, "block": "Blocks"}.items():
+        found = re.search(rf"{title}: layers? ([^:]*?) of \d+: [^(]*\(probability ([^(]*?) over "
+                          "texts", answer)
+        if found:
+            sets[module] = numbers(found[1]), found[2]
+    return rule, sets
 
 
 def of_figure(text):
@@ -121,7 +125,8 @@ def compare(programs, store, options, package, folder, whole_series):
         result = json.load(file)
     sets = of_json(result)
     layers = {module: [layer for layer, _ in found] for module, found in sets.items()}
-    said = {module: [(layer, told(p, result["settings"]["resamples"])) for layer, p in found]
+    resamples = result["settings"]["resamples"]
+    said = {module: [(layer, told(p, resamples)) for layer, p in found]
             for module, found in sets.items()}
     figure, below, caption = of_figure(run(export, store, "--to", "svg", "--figure", "ranks", "-o", "-",
                                     *options))
@@ -134,12 +139,15 @@ def compare(programs, store, options, package, folder, whole_series):
     assert result["rule"] == rule, (result["rule"], rule)
     assert f"Ordered {rule} (" in page and rule in source, rule
     assert notebook == said, (notebook, said)
-    report = of_report(analyze, store, options, len(layers))
+    answer, report = of_report(analyze, store, options)
+    assert answer == rule, (answer, rule)
+    together = {group["module"]: group["sets"]["mean"]["probability"] for group in result["groups"]}
+    assert report == {module: (sorted(chosen), told(together[module], resamples))
+                      for module, chosen in layers.items()}, (report, layers)
     found = package.result(path)
     assert found.rule == rule, found.rule
     trace = package.complete(package.open_trace(store))
     for module, chosen in layers.items():
-        assert report[module] == sorted(chosen), (report, layers)
         assert of_page(page, module, len(chosen)) == said[module], of_page(page, module, 9)
         assert package.chosen(found, module) == chosen, found.layers
         part = found.layers[(found.layers["module"] == module) & found.layers["chosen"]]
