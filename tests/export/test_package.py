@@ -189,6 +189,17 @@ def cost_figures(package, trace, found):
         assert drawn(package.cost_map(trace, module)) == (0, 1)
 
 
+def notebook_size(package, trace, found):
+    """At the size of a notebook's panels no label of an axis or a line touches another one."""
+    figure, axes = plt.subplots(1, 3, figsize=(15, 4.2), layout="constrained")
+    for ax in axes:
+        package.rank_bumps(trace, "attn", package.chosen(found, "attn"), ax=ax)
+    figure.canvas.draw()
+    for ax in axes:
+        assert not overlapping(ax.get_xticklabels()) and not overlapping(ax.texts), ax
+    plt.close(figure)
+
+
 def examples(package, values):
     """The examples of all docstrings, with the names that they use."""
     tried = 0
@@ -268,6 +279,7 @@ def main():
         subprocess.run([analyze, costs, "--json", json], check=True, capture_output=True)
         trace, found = package.complete(package.open_trace(costs)), package.result(json)
         cost_figures(package, trace, found)
+        notebook_size(package, trace, found)
         examples(package, {"trace": trace, "found": found, "store": costs, "json_path": json})
         errors(package, trace, found, folder)
 

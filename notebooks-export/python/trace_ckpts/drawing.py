@@ -147,12 +147,15 @@ def scale_training(ax: Axes, where: np.ndarray, label: str) -> None:
     ax.xaxis.set_minor_formatter(NullFormatter())
 
 
-def label_columns(ax: Axes, trace: xr.Dataset, at_most: int = 8) -> None:
-    """Names some of the checkpoints where every one takes the same room: x is the index."""
+def label_columns(ax: Axes, trace: xr.Dataset) -> None:
+    """Names as many of the checkpoints as there is room for where every one takes the same: x is the
+    index."""
     where, label = training_axis(trace)
-    stride = -(-len(where) // at_most)
-    shown = range(0, len(where), stride)
-    ax.set_xticks(list(shown), [short(where[i]) for i in shown])
+    names = [short(value) for value in where]
+    width = 0.85 * ax.get_position().width * ax.figure.get_size_inches()[0] * 72  # points
+    stride = -(-len(where) // max(1, int(width / (7 * max(map(len, names)) + 6))))
+    shown = list(range(0, len(where), stride))
+    ax.set_xticks(shown, [names[i] for i in shown])
     ax.set_xlabel(label if label == "Checkpoint" else f"{label}, a column for each checkpoint")
 
 
