@@ -8,22 +8,57 @@
 #include "notebook_table.h"
 
 // The embedded files.
-extern const char nx_notebook_cells[], nx_notebook_reader[], nx_notebook_plots[];
+extern const char nx_notebook_cells[], nx_notebook_reader[], nx_notebook_drawing[],
+    nx_notebook_orders[], nx_notebook_plots[], nx_notebook_costs_py[];
 
 // What is filled in between @ and @.
 struct value {
     const char *name;
     struct tr_string text;
 };
-enum { STORE, SERIES, PATH, EXCERPT, READER, PLOTS, ABOUT, TABLE, RULE, VALUES };
+enum {
+    STORE,
+    SERIES,
+    PATH,
+    EXCERPT,
+    READER,
+    DRAWING,
+    ORDERS,
+    PLOTS,
+    COST_PLOTS,
+    ABOUT,
+    LAYERS,
+    RULE,
+    BY,
+    AXIS,
+    COSTS,
+    VERDICTS,
+    FORECASTS,
+    VALUES
+};
 
 // ---- values ----------------------------------------------------------------------------------
 
-// The package's source without the first line, the licence.
+// The end of the import from another file of the package that begins here, which a notebook does
+// not need, as that file is a cell before; NULL where none begins.
+static const char *import_end(const char *line) {
+    if (strncmp(line, "from .", strlen("from .")) != 0)
+        return NULL;
+    const char *end = strchr(line, '\n'), *open = strchr(line, '(');
+    if (open && open < end)
+        end = strchr(strchr(open, ')'), '\n');
+    return end + 1;
+}
+
+// A file of the package without the first line, the licence.
 static enum tr_status put_source(struct tr_string *text, const char *source, struct tr_err *err) {
-    const char *start = strchr(source, '\n') + 1;
-    size_t size = strlen(start);
-    return tr_string_append(text, start, size - (start[size - 1] == '\n'), err);
+    for (const char *line = strchr(source, '\n') + 1; *line;) {
+        const char *end = strchr(line, '\n') + 1, *behind = import_end(line);
+        if (!behind)
+            TR_TRY(tr_string_append(text, line, (size_t)(end - line) - !*end, err));
+        line = behind ? behind : end;
+    }
+    return TR_OK;
 }
 
 // Whether the output will lie in the folder of the store, whose real path this is.
@@ -110,9 +145,21 @@ static enum tr_status make_values(struct value *values, const struct nx_job *job
     TR_TRY(put_path(&values[PATH].text, job->options, err));
     TR_TRY(put_excerpt(&values[EXCERPT].text, job, err));
     TR_TRY(put_source(&values[READER].text, nx_notebook_reader, err));
+    TR_TRY(put_source(&values[DRAWING].text, nx_notebook_drawing, err));
+    TR_TRY(put_source(&values[ORDERS].text, nx_notebook_orders, err));
     TR_TRY(put_source(&values[PLOTS].text, nx_notebook_plots, err));
-    return nx_notebook_table(job, &values[TABLE].text, &values[ABOUT].text, &values[RULE].text,
-                             err);
+    TR_TRY(put_source(&values[COST_PLOTS].text, nx_notebook_costs_py, err));
+    struct nx_notebook_tables tables = {.layers = {0}};
+    status = nx_notebook_tables_make(&tables, job, err);
+    values[ABOUT].text = tables.about;
+    values[LAYERS].text = tables.layers;
+    values[RULE].text = tables.rule;
+    values[BY].text = tables.by;
+    values[AXIS].text = tables.axis;
+    values[COSTS].text = tables.costs;
+    values[VERDICTS].text = tables.verdicts;
+    values[FORECASTS].text = tables.forecasts;
+    return status;
 }
 
 // The value whose name stands between @ at the start of the text; NULL when none does.
@@ -173,15 +220,17 @@ static bool says(const char *heading, const char *end, const char *word) {
     return found != NULL;
 }
 
-// Whether the store has the variable that the heading needs, if it needs one.
-static bool has_needed(const struct tr_trace *trace, const char *heading, const char *end) {
-    const char *needs = memmem(heading, (size_t)(end - heading), "needs=", strlen("needs="));
-    char name[64];
-    if (!needs)
-        return true;
-    needs += strlen("needs=");
-    snprintf(name, sizeof name, "%.*s", (int)(end - needs), needs);
-    int id = tr_variable_find(name);
+// Whether the store has the variable that stands in the heading behind `key`; `otherwise` where
+// none does.
+static bool has_variable(const struct tr_trace *trace, const char *heading, const char *end,
+                         const char *key, bool otherwise) {
+    const char *name = memmem(heading, (size_t)(end - heading), key, strlen(key));
+    char variable[64];
+    if (!name)
+        return otherwise;
+    name += strlen(key);
+    snprintf(variable, sizeof variable, "%.*s", (int)(end - name), name);
+    int id = tr_variable_find(variable);
     return id >= 0 && tr_trace_has(trace, id);
 }
 
@@ -190,7 +239,8 @@ static enum tr_status add_cell(json_t *cells, const struct nx_job *job, const st
                                const char *heading, const char *end, struct tr_err *err) {
     const char *text = strchr(heading, '\n') + 1;
     struct tr_string source = {0};
-    if (!has_needed(job->trace, heading, text - 1))
+    if (!has_variable(job->trace, heading, text - 1, "needs=", true) ||
+        has_variable(job->trace, heading, text - 1, "lacks=", false))
         return TR_OK;
     enum tr_status status = fill_in(&source, text, end, values, err);
     if (status == TR_OK &&
@@ -232,9 +282,23 @@ static enum tr_status write_notebook(json_t *cells, FILE *out, struct tr_err *er
 
 enum tr_status nx_notebook(const struct nx_job *job, FILE *out, struct tr_err *err) {
     struct value values[VALUES] = {
-        [STORE] = {.name = "STORE"},     [SERIES] = {.name = "SERIES"}, [PATH] = {.name = "PATH"},
-        [EXCERPT] = {.name = "EXCERPT"}, [READER] = {.name = "READER"}, [PLOTS] = {.name = "PLOTS"},
-        [ABOUT] = {.name = "ABOUT"},     [TABLE] = {.name = "TABLE"},   [RULE] = {.name = "RULE"},
+        [STORE] = {.name = "STORE"},
+        [SERIES] = {.name = "SERIES"},
+        [PATH] = {.name = "PATH"},
+        [EXCERPT] = {.name = "EXCERPT"},
+        [READER] = {.name = "READER"},
+        [DRAWING] = {.name = "DRAWING"},
+        [ORDERS] = {.name = "ORDERS"},
+        [PLOTS] = {.name = "PLOTS"},
+        [COST_PLOTS] = {.name = "COST_PLOTS"},
+        [ABOUT] = {.name = "ABOUT"},
+        [LAYERS] = {.name = "LAYERS"},
+        [RULE] = {.name = "RULE"},
+        [BY] = {.name = "BY"},
+        [AXIS] = {.name = "AXIS"},
+        [COSTS] = {.name = "COSTS"},
+        [VERDICTS] = {.name = "VERDICTS"},
+        [FORECASTS] = {.name = "FORECASTS"},
     };
     json_t *cells = json_array();
     enum tr_status status = make_values(values, job, err);

@@ -4,11 +4,11 @@
 #include <math.h>
 
 #include "analysis/rule.h"
+#include "figures/data.h"
 #include "job_analysis.h"
 
-// A number that the data cannot support is an empty field.
-static enum tr_status put_number(struct tr_string *table, double value, struct tr_err *err) {
-    return isfinite(value) ? tr_string_format(table, err, ",%.6g", value)
+enum tr_status nx_put_number(struct tr_string *table, double value, struct tr_err *err) {
+    return isfinite(value) ? tr_string_format(table, err, ",%.9g", value)
                            : tr_string_append(table, ",", 1, err);
 }
 
@@ -17,21 +17,25 @@ static enum tr_status put_probability(struct tr_string *table, double p,
                                       const struct an_result *result, struct tr_err *err) {
     char text[AN_PROBABILITY_MAX];
     if (result->method == AN_NO_INTERVAL || !isfinite(p))
-        return put_number(table, NAN, err);
+        return nx_put_number(table, NAN, err);
     return tr_string_format(table, err, ",%s",
                             an_probability_text(p, result->settings.resamples, text));
 }
 
-// The label of a checkpoint may be its name: what would end a Python or CSV string becomes '?'.
-static enum tr_status put_onset(struct tr_string *table, const struct an_result *result,
-                                int64_t onset, struct tr_err *err) {
-    const char *label = onset < 0 ? "" : result->series.checkpoint[onset].label;
-    size_t start = table->size + 2;
-    TR_TRY(tr_string_format(table, err, ",\"%s\"\n", label));
-    for (char *at = table->data + start; at < table->data + table->size - 2; at++)
+enum tr_status nx_put_text(struct tr_string *table, const char *text, struct tr_err *err) {
+    size_t start = table->size + 1;
+    TR_TRY(tr_string_format(table, err, "\"%s\"", text));
+    for (char *at = table->data + start; at < table->data + table->size - 1; at++)
         if (*at == '"' || *at == '\\' || (unsigned char)*at < 0x20)
             *at = '?';
     return TR_OK;
+}
+
+// The label of a checkpoint, which may be its name.
+static enum tr_status put_onset(struct tr_string *table, const struct an_result *result,
+                                int64_t onset, struct tr_err *err) {
+    TR_TRY(tr_string_append(table, ",", 1, err));
+    return nx_put_text(table, onset < 0 ? "" : result->series.checkpoint[onset].label, err);
 }
 
 static enum tr_status put_unit(struct tr_string *table, const struct an_result *result,
@@ -43,10 +47,13 @@ static enum tr_status put_unit(struct tr_string *table, const struct an_result *
     TR_TRY(tr_string_format(table, err, "%s,%lld", tr_module_names[unit->module],
                             (long long)unit->layer));
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        TR_TRY(put_number(table, numbers[i], err));
+        TR_TRY(nx_put_number(table, numbers[i], err));
     TR_TRY(put_probability(
         table, an_choice_probability(&group->set[AN_MEAN].choice, u, group->count), result, err));
-    return put_onset(table, result, unit->onset, err);
+    TR_TRY(put_onset(table, result, unit->onset, err));
+    if (!isnan(result->settings.below))
+        TR_TRY(tr_string_format(table, err, ",%s", unit->below ? "True" : "False"));
+    return tr_string_append(table, "\n", 1, err);
 }
 
 // The set of each wanted module by the mean over training, lowest first.
@@ -56,7 +63,8 @@ static enum tr_status put_table(struct tr_string *table, const struct nx_job *jo
     const int64_t *modules = job->excerpt.index[TR_DIM_MODULE];
     TR_TRY(tr_string_format(table, err,
                             "module,layer,mean,low,high,worst,worst_bound,lowest_share,"
-                            "probability,onset\n"));
+                            "probability,onset%s\n",
+                            isnan(result->settings.below) ? "" : ",below"));
     for (int64_t m = 0; m < job->excerpt.count[TR_DIM_MODULE]; m++) {
         const struct an_group_result *group = result->group[groups[modules[m]]];
         for (int64_t i = 0; group && i < group->count; i++)
@@ -83,19 +91,34 @@ static enum tr_status put_about(struct tr_string *about, const struct an_result 
         about, err,
         "`lowest_share` is the share of training during which the layer is among the lowest, "
         "`probability` that of belonging to them by the mean, `onset` the checkpoint from which on "
-        "it always is among them. What the data cannot support is NaN.");
+        "it always is among them%s. What the data cannot support is NaN.",
+        isnan(settings->below) ? ""
+                               : ", `below` whether it surely is below tau at every checkpoint");
 }
 
-enum tr_status nx_notebook_table(const struct nx_job *job, struct tr_string *table,
-                                 struct tr_string *about, struct tr_string *rule,
-                                 struct tr_err *err) {
+static enum tr_status put_tables(struct nx_notebook_tables *tables, const struct nx_job *job,
+                                 const struct an_result *result, struct tr_err *err) {
+    TR_TRY(tr_string_format(&tables->by, err, "%s", an_by_names[result->settings.by]));
+    TR_TRY(tr_string_format(&tables->axis, err, "%s", nx_progress_label(result->series.axis)));
+    TR_TRY(an_rule_text(&tables->rule, result, err));
+    TR_TRY(put_table(&tables->layers, job, result, err));
+    TR_TRY(put_about(&tables->about, result, tables->rule.data, err));
+    return nx_notebook_costs(tables, job, result, err);
+}
+
+enum tr_status nx_notebook_tables_make(struct nx_notebook_tables *tables, const struct nx_job *job,
+                                       struct tr_err *err) {
     struct an_result result;
     TR_TRY(nx_analyze(&result, job, true, err));
-    enum tr_status status = put_table(table, job, &result, err);
-    if (status == TR_OK)
-        status = an_rule_text(rule, &result, err);
-    if (status == TR_OK)
-        status = put_about(about, &result, rule->data, err);
+    enum tr_status status = put_tables(tables, job, &result, err);
     an_result_free(&result);
     return status;
+}
+
+void nx_notebook_tables_free(struct nx_notebook_tables *tables) {
+    struct tr_string *const all[] = {&tables->layers,   &tables->about,    &tables->rule,
+                                     &tables->by,       &tables->axis,     &tables->costs,
+                                     &tables->verdicts, &tables->forecasts};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        tr_string_free(all[i]);
 }

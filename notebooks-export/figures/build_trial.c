@@ -52,17 +52,21 @@ enum tr_status nx_build_proxies(struct nx_figure *figure, const struct nx_data *
                                 struct tr_err *err) {
     for (int module = 0; module < TR_MODULES; module++)
         for (int cost = 0; cost < AN_COSTS && data->trial[module].spearman; cost++) {
-            const double *values =
-                data->trial[module].spearman + cost * AN_PROXIES * data->checkpoints;
+            const struct nx_trial *trial = &data->trial[module];
+            int64_t first = cost * AN_PROXIES * data->checkpoints;
             struct nx_panel *panel;
-            TR_TRY(begin(&panel, figure, data, module, cost, AN_PROXIES, 0, values, err));
+            TR_TRY(begin(&panel, figure, data, module, cost, AN_PROXIES, 0, trial->spearman + first,
+                         err));
+            panel->low = trial->spearman_low + first;
+            panel->high = trial->spearman_high + first;
             label(panel, -1, "Rank correlation");
         }
     nx_label_last(figure);
     return tr_string_format(&figure->caption, err,
                             "Spearman\xe2\x80\x99s correlation of proxies with what leaving a "
                             "layer out costs, by loss and by Kullback-Leibler divergence (1: the "
-                            "same order).");
+                            "same order), and where it surely is without the noise of the rows of "
+                            "text.");
 }
 
 enum tr_status nx_build_told(struct nx_figure *figure, const struct nx_data *data,

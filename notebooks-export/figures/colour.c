@@ -70,6 +70,13 @@ uint32_t nx_diverging(double t) {
                              middle.b + away * (end.b - middle.b)});
 }
 
+uint32_t nx_depth(double t) {
+    static const struct lab first = {0.36, 0.10, -0.10}, last = {0.76, 0.07, 0.10};
+    double at = fmin(fmax(t, 0), 1);
+    return srgb((struct lab){first.l + at * (last.l - first.l), first.a + at * (last.a - first.a),
+                             first.b + at * (last.b - first.b)});
+}
+
 uint32_t nx_distinct(int64_t index) {
     static const uint32_t colours[NX_DISTINCT] = {0x0072b2, 0xd55e00, 0x009e73,
                                                   0xcc79a7, 0x56b4e9, 0xe69f00};

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "analysis/rule.h"
 #include "base/alloc.h"
 #include "base/strings.h"
 
@@ -53,77 +52,6 @@ static enum tr_status describe(char **label_p, const struct an_checkpoint *check
     else
         tr_string_free(&label);
     return status;
-}
-
-static enum tr_status new_values(double **values_p, int64_t count, struct tr_err *err) {
-    TR_TRY(TR_NEW(values_p, count, "values of a figure", err));
-    for (int64_t i = 0; i < count; i++)
-        (*values_p)[i] = NAN;
-    return TR_OK;
-}
-
-// Copies what a trial says to the places of the checkpoints that are shown.
-static void copy_trial(struct nx_trial *to, const struct nx_data *data, const struct an_trial *from,
-                       const struct an_checkpoint *all) {
-    for (int64_t i = 0; i < data->checkpoints; i++)
-        for (int64_t at = 0; at < from->checkpoints; at++) {
-            if (all[from->checkpoint[at]].row != data->store_row[i])
-                continue;
-            for (int cost = 0; cost < AN_COSTS; cost++) {
-                for (int proxy = 0; proxy < AN_PROXIES; proxy++)
-                    to->spearman[(cost * AN_PROXIES + proxy) * data->checkpoints + i] =
-                        an_verdict_of(from, at, proxy, cost)->spearman.value;
-                for (int by = 0; by < AN_TRIED; by++)
-                    to->told[(cost * AN_TRIED + by) * data->checkpoints + i] =
-                        from->forecast[(at * AN_TRIED + by) * AN_COSTS + cost].found.value;
-            }
-        }
-}
-
-// The row of the shown layers that a layer is; -1: it is not shown.
-static int64_t shown_row(const struct nx_data *data, int64_t layer) {
-    for (int64_t row = 0; row < data->layers; row++)
-        if (data->number[row] == layer)
-            return row;
-    return -1;
-}
-
-static void copy_costs(struct nx_trial *to, const struct nx_data *data,
-                       const struct an_group_result *group, const struct an_checkpoint *all) {
-    const struct an_trial *trial = group->trial;
-    for (int64_t i = 0; i < data->checkpoints; i++)
-        for (int64_t at = 0; at < trial->checkpoints; at++)
-            for (int64_t u = 0; u < AN_COSTS * trial->units; u++) {
-                int64_t row = shown_row(data, group->unit[trial->unit[u % trial->units]].layer);
-                int64_t cell = row * data->checkpoints + i, cost = u / trial->units;
-                if (row < 0 || all[trial->checkpoint[at]].row != data->store_row[i])
-                    continue;
-                struct an_estimate priced = trial->priced[at * AN_COSTS * trial->units + u];
-                to->cost[cost][cell] = priced.value;
-                to->low[cost][cell] = priced.low;
-                to->high[cost][cell] = priced.high;
-            }
-}
-
-static enum tr_status take_trial(struct nx_data *data, int module,
-                                 const struct an_group_result *group,
-                                 const struct an_checkpoint *all, struct tr_err *err) {
-    const struct an_trial *trial = group->trial;
-    struct nx_trial *to = &data->trial[module];
-    int64_t checkpoints = data->checkpoints, values = data->layers * checkpoints;
-    TR_TRY(new_values(&to->spearman, AN_COSTS * AN_PROXIES * checkpoints, err));
-    TR_TRY(new_values(&to->told, AN_COSTS * AN_TRIED * checkpoints, err));
-    for (int cost = 0; cost < AN_COSTS; cost++) {
-        TR_TRY(new_values(&to->cost[cost], values, err));
-        TR_TRY(new_values(&to->low[cost], values, err));
-        TR_TRY(new_values(&to->high[cost], values, err));
-    }
-    copy_costs(to, data, group, all);
-    to->chance = trial->chance;
-    for (int cost = 0; cost < AN_COSTS; cost++)
-        to->itself[cost] = trial->told[cost].itself;
-    copy_trial(to, data, trial, all);
-    return TR_OK;
 }
 
 static enum tr_status fill_checkpoints(struct nx_data *data, const struct an_checkpoint *checkpoint,
@@ -236,75 +164,8 @@ out:
     return status;
 }
 
-static enum tr_status copy_set(struct nx_data *data, int module,
-                               const struct an_group_result *group, struct tr_err *err) {
-    const struct an_choice *choice = &group->set[AN_MEAN].choice;
-    int64_t count = group->count < choice->present ? group->count : choice->present;
-    TR_TRY(TR_NEW(&data->chosen[module], count, "a set of layers", err));
-    for (int64_t i = 0; i < count; i++)
-        data->chosen[module][i] = group->unit[choice->order[i]].layer;
-    data->chosen_count[module] = count;
-    return TR_OK;
-}
-
-static enum tr_status copy_below(struct nx_data *data, int module,
-                                 const struct an_group_result *group, struct tr_err *err) {
-    const struct an_choice *choice = &group->set[AN_MEAN].choice;
-    TR_TRY(TR_NEW(&data->below[module], group->units, "a set of layers", err));
-    for (int64_t i = 0; i < group->units && group->below >= 0; i++)
-        if (group->unit[choice->order[i]].below)
-            data->below[module][data->below_count[module]++] = group->unit[choice->order[i]].layer;
-    return TR_OK;
-}
-
-// What is ranked by, of the checkpoints and layers that are shown.
-static enum tr_status copy_ranked(struct nx_data *data, int module, const struct an_series *series,
-                                  struct tr_err *err) {
-    TR_TRY(new_values(&data->ranked[module], data->layers * data->checkpoints, err));
-    for (int64_t i = 0; i < data->checkpoints; i++)
-        for (int64_t c = 0; c < series->checkpoints; c++)
-            for (int64_t row = 0; row < data->layers; row++)
-                if (series->checkpoint[c].row == data->store_row[i])
-                    data->ranked[module][row * data->checkpoints + i] =
-                        series->value[an_series_cell(series, c, data->number[row], module)];
-    return TR_OK;
-}
-
-// Modules without a value of what is ranked by are not shown.
-static enum tr_status choose_criterion(struct nx_data *data, const struct an_result *result,
-                                       struct tr_err *err) {
-    if (result->settings.by == AN_BY_IMPORTANCE)
-        return TR_OK;
-    data->criterion = &an_criteria[result->settings.by];
-    for (int module = 0; module < TR_MODULES; module++) {
-        data->shown[module] = data->shown[module] && result->group[module];
-        if (data->shown[module])
-            TR_TRY(copy_ranked(data, module, &result->series, err));
-    }
-    return TR_OK;
-}
-
 const double *nx_values(const struct nx_data *data, int module) {
     return data->criterion ? data->ranked[module] : data->importance[module];
-}
-
-enum tr_status nx_data_choose(struct nx_data *data, const struct an_result *result,
-                              struct tr_err *err) {
-    struct tr_string rule = {0};
-    TR_TRY(choose_criterion(data, result, err));
-    data->tau = result->settings.below;
-    for (int module = 0; module < TR_MODULES; module++)
-        if (data->shown[module] && result->group[module]) {
-            TR_TRY(copy_set(data, module, result->group[module], err));
-            TR_TRY(copy_below(data, module, result->group[module], err));
-        }
-    for (int module = 0; module < TR_MODULES; module++)
-        if (data->shown[module] && result->group[module] && result->group[module]->trial)
-            TR_TRY(take_trial(data, module, result->group[module], result->series.checkpoint, err));
-    enum tr_status status = an_rule_text(&rule, result, err);
-    data->rule = rule.data;
-    data->level = result->settings.level;
-    return status;
 }
 
 int64_t nx_lowest_count(const struct nx_data *data, int module) {
@@ -329,6 +190,8 @@ void nx_data_free(struct nx_data *data) {
         free(data->below[module]);
         free(data->ranked[module]);
         free(data->trial[module].spearman);
+        free(data->trial[module].spearman_low);
+        free(data->trial[module].spearman_high);
         free(data->trial[module].told);
         for (int cost = 0; cost < AN_COSTS; cost++) {
             free(data->trial[module].cost[cost]);

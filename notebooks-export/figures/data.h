@@ -18,7 +18,8 @@
 struct nx_trial {
     // [layers, checkpoints] nats per token, by loss it may be below 0, and the interval's ends
     double *cost[AN_COSTS], *low[AN_COSTS], *high[AN_COSTS];
-    double *spearman;                // [AN_COSTS, AN_PROXIES, checkpoints]
+    // [AN_COSTS, AN_PROXIES, checkpoints] and the interval's ends
+    double *spearman, *spearman_low, *spearman_high;
     double *told;                    // [AN_COSTS, AN_TRIED, checkpoints] of the cheapest at the end
     double itself[AN_COSTS], chance; // what these tell of themselves, and what chance would
 };

@@ -34,7 +34,7 @@ enum nx_marks {
 enum nx_paint {
     NX_INK, // the colour of text
     NX_DISTINCT_COLOUR,
-    NX_BY_DEPTH, // the sequential map at `shade`
+    NX_BY_DEPTH, // the map of layers at `shade`
     NX_FAINT     // in the background
 };
 struct nx_row {
@@ -80,11 +80,6 @@ struct nx_figure {
     struct nx_axis bar; // of NX_CELLS' values, or of NX_BY_DEPTH's layers
     bool bar_is_depth;
 };
-
-// Part of the sequential map that lines use, which must stay visible on white and on black.
-static inline double nx_line_shade(double shade) {
-    return 0.08 + 0.74 * shade;
-}
 
 // Starts a panel of rows x columns that are there and at least 1; NX_PANELS_MAX at most.
 enum tr_status nx_panel_begin(struct nx_panel **panel_p, struct nx_figure *figure,

@@ -13,7 +13,7 @@ static uint32_t colour_of(const struct nx_row *row) {
     case NX_DISTINCT_COLOUR:
         return nx_distinct(row->colour);
     case NX_BY_DEPTH:
-        return nx_sequential(nx_line_shade(row->shade));
+        return nx_depth(row->shade);
     case NX_FAINT:
         return 0xbbbbbb;
     default:
@@ -82,7 +82,7 @@ static enum tr_status put_path(struct tr_string *out, const struct nx_panel *pan
 static enum tr_status put_band(struct tr_string *out, const struct nx_panel *panel,
                                const struct nx_box *box, int64_t row, struct tr_err *err) {
     TR_TRY(tr_string_format(out, err,
-                            "<path class=\"band\" fill=\"#%06x\" fill-opacity=\".2\" d=\"",
+                            "<path class=\"band\" fill=\"#%06x\" fill-opacity=\".15\" d=\"",
                             colour_of(&panel->row[row])));
     for (int64_t column = first_column(panel), next; column < panel->columns;
          column = next + panel->stride) {

@@ -34,6 +34,7 @@ struct table {
     const struct an_result *result;
     const struct an_group_result *group;
     int panel; // of the page's data, which has the module's importance
+    bool told; // by a table before: how to read it
 };
 
 // The row of the shown layers that a layer is; -1 when it is not shown.
@@ -78,20 +79,31 @@ static enum tr_status put_caption(struct tr_string *out, const struct table *tab
     const struct an_settings *settings = &table->result->settings;
     return tr_string_format(
         out, err,
-        "<caption>Ordered %s (%lld checkpoints); the first %lld are the set of the least "
+        "<p class=\"caption\" id=\"caption-%s\">Ordered %s (%lld checkpoints); the first %lld are "
+        "the set of the least "
         "important. "
         "%s "
         "Mean: over training, low to high its %.3g %% interval by %s over the sequences; worst: "
         "the highest at any checkpoint; bound: with %.3g %% confidence it is below this at every "
         "checkpoint; rank: mean, 1 is the lowest; in %lld: share of training among the %lld "
         "lowest; P: probability of being among the %lld lowest by the mean%s. As trace-analyze "
-        "--resamples %lld says it.</caption>\n",
-        table->page->data->rule, (long long)table->result->series.claimed,
-        (long long)table->group->count, an_criteria[settings->by].meaning, 100 * settings->level,
+        "--resamples %lld says it.</p>\n",
+        an_group_names[table->group->group], table->page->data->rule,
+        (long long)table->result->series.claimed, (long long)table->group->count,
+        an_criteria[settings->by].meaning, 100 * settings->level,
         an_method_name(table->result->method), 100 * settings->level,
         (long long)table->group->count, (long long)table->group->count,
         (long long)table->group->count, isnan(settings->below) ? "" : BELOW_TAU,
         (long long)settings->resamples);
+}
+
+// What a table says of its own, where another one has said how to read it.
+static enum tr_status put_own_caption(struct tr_string *out, const struct table *table,
+                                      struct tr_err *err) {
+    return tr_string_format(out, err,
+                            "<p class=\"caption\" id=\"caption-%s\">Ordered in the same way; the "
+                            "first %lld are the set of the least important.</p>\n",
+                            an_group_names[table->group->group], (long long)table->group->count);
 }
 
 static enum tr_status put_head(struct tr_string *out, const struct table *table,
@@ -119,16 +131,22 @@ static enum tr_status put_table(struct tr_string *out, const struct table *table
                                 struct tr_err *err) {
     const int64_t *order = table->group->set[AN_MEAN].choice.order;
     TR_TRY(tr_string_format(out, err,
-                            "<section class=\"scroll\" aria-labelledby=\"table-%s\">\n"
-                            "<h2 id=\"table-%s\">%s, least important first</h2>\n<table>\n",
+                            "<section aria-labelledby=\"table-%s\">\n"
+                            "<h2 id=\"table-%s\">%s, least important first</h2>\n",
                             tr_module_names[module], tr_module_names[module],
                             nx_module_titles[module]));
-    TR_TRY(put_caption(out, table, err));
+    TR_TRY(table->told ? put_own_caption(out, table, err) : put_caption(out, table, err));
+    TR_TRY(tr_string_format(out, err,
+                            "<div class=\"scroll\" tabindex=\"0\" role=\"region\" "
+                            "aria-labelledby=\"table-%s\">\n<table aria-labelledby=\"table-%s\" "
+                            "aria-describedby=\"caption-%s\">\n",
+                            tr_module_names[module], tr_module_names[module],
+                            tr_module_names[module]));
     TR_TRY(put_head(out, table, err));
     TR_TRY(tr_string_format(out, err, "<tbody>\n"));
     for (int64_t i = 0; i < table->group->units; i++)
         TR_TRY(put_row(out, table, order[i], err));
-    return tr_string_format(out, err, "</tbody>\n</table>\n</section>\n");
+    return tr_string_format(out, err, "</tbody>\n</table>\n</div>\n</section>\n");
 }
 
 enum tr_status nx_html_tables(struct tr_string *out, const struct nx_page *page,
@@ -141,6 +159,7 @@ enum tr_status nx_html_tables(struct tr_string *out, const struct nx_page *page,
         table.group = page->result->group[module];
         if (table.group)
             TR_TRY(put_table(out, &table, module, err));
+        table.told |= table.group != NULL;
         table.panel++;
     }
     return TR_OK;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""test_notebook.py TRACE_EXPORT SAMPLE TRACED: the notebook is valid, runs as it is under jupyter
+"""test_notebook.py TRACE_EXPORT WRITE_SERIES SAMPLE TRACED: the notebook is valid, runs as it is under jupyter
 nbconvert --execute, shows its figures, and ends with the table of trace-analyze's numbers."""
 
 import base64
@@ -60,6 +60,7 @@ def check_traced(program, store, folder):
     assert f'STORE = "{os.path.basename(store)}"' in "".join(
         cell.source for cell in notebook.cells), "the path of a store in the same folder"
     assert {"## Runs of blocks", "## Loss"} < set(headings(notebook)), headings(notebook)
+    assert "with `--cost attn,mlp` adds it" in "".join(cell.source for cell in notebook.cells)
     done = executed(path)
     errors = [output for output in outputs(done) if output.output_type in ("error", "stream")]
     assert not errors, errors
@@ -71,7 +72,8 @@ def check_traced(program, store, folder):
 
 
 def check_excerpt(program, store, folder):
-    """Only the layers that were asked for, and only figures that the store has the values for."""
+    """Only the layers that were asked for, and only figures that the store has the values for; of
+    a store with costs those of costs, ranked by what was asked for."""
     part = folder + "/part.h5"
     run(program, store, "--to", "hdf5", "-o", part, "--variables", "default,importance_seq")
     path, notebook = export(program, part, folder, "--steps", "1000-3000", "--layers", "0,2",
@@ -86,11 +88,25 @@ def check_excerpt(program, store, folder):
     assert done.cells[-1].outputs[0].text == "['attn', 'block'] [0, 2] [1000, 2000, 3000]\n"
 
 
+def check_costs(program, store, folder):
+    path, notebook = export(program, store, folder, "--by", "cost-kl", "--below", "0.02")
+    source = "".join(cell.source for cell in notebook.cells)
+    assert "from ." not in source and "adds it to the store" not in source, "cells of other stores"
+    done = executed(path)
+    errors = [output for output in outputs(done) if output.output_type in ("error", "stream")]
+    assert not errors, errors
+    assert len(figures(done)) == 4 + 1 + 7 + 1, len(figures(done))
+    assert "<th>below</th>" in done.cells[-1].outputs[-1].data["text/html"], "no column of tau"
+
+
 def main():
-    program, sample, traced = sys.argv[1:]
+    program, write_series, sample, traced = sys.argv[1:]
     with tempfile.TemporaryDirectory() as folder:
         for store, check in ((traced, check_traced), (sample, check_excerpt)):
             check(program, shutil.copy(store, folder), folder)
+        costs = folder + "/costs.h5"
+        run(write_series, costs, "6", "12", "16", "5", "wrong")
+        check_costs(program, costs, folder)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""test_package.py TRACE_EXPORT PLUGINS PACKAGE SAMPLE TRACED: the Python package trace_ckpts,
-installed by pip: opening with and without the zstd plugin, the numbers behind the figures against
-other formulas or by hand, and that every figure draws what it says."""
+"""test_package.py TRACE_EXPORT TRACE_ANALYZE WRITE_SERIES PLUGINS PACKAGE SAMPLE TRACED: the Python
+package trace_ckpts, installed by pip: opening with and without the zstd plugin, the numbers behind
+the figures against other formulas or by hand, that every figure draws what it says, that the
+examples of its docstrings hold, and that errors name what is missing."""
 
+import doctest
+import importlib
 import inspect
 import itertools
 import math
@@ -110,11 +113,11 @@ def numbers(package):
 
 def axis_of_training(package):
     values = np.ones((3, 2))
-    for trace, label, where in ((made(values, [0, 8, 16]), "step", [0, 8, 16]),
-                                (made(values, [0, 8, 16], [0, 1e9, 2e9]), "tokens seen",
+    for trace, label, where in ((made(values, [0, 8, 16]), "Training step", [0, 8, 16]),
+                                (made(values, [0, 8, 16], [0, 1e9, 2e9]), "Tokens seen",
                                  [0, 1e9, 2e9]),
-                                (made(values, [0, 8, 4]), "checkpoint", [0, 1, 2]),
-                                (made(values, [0, np.nan, 4]), "checkpoint", [0, 1, 2])):
+                                (made(values, [0, 8, 4]), "Checkpoint", [1, 2, 3]),
+                                (made(values, [0, np.nan, 4]), "Checkpoint", [1, 2, 3])):
         found, name = package.training_axis(trace)
         assert (name, found.tolist()) == (label, where), (name, found)
     ax = package.layer_lines(made(values, [0, 8, 16]), "attn")
@@ -133,22 +136,108 @@ def drawn(ax):
 
 def figures(package, trace):
     layers = trace.sizes["layer"]
-    quarter = package.about_a_quarter(layers)
     for module in package.MODULES:
-        assert drawn(package.heat_map(trace, module)) == (0, 1)
+        ax = package.heat_map(trace, module)
+        low, high = ax.get_ylim()
+        assert low > high and ax.images[0].norm.vmin == package.common_norm(trace).vmin, "scales"
+        assert drawn(ax) == (0, 1)
         assert drawn(package.layer_lines(trace, module)) == (layers, 0)
         ax = package.rank_bumps(trace, module)
-        assert len([text for text in ax.texts if "layer" in text.get_text()]) == quarter
+        coloured = [line for line in ax.lines if line.get_color() != "#bbbbbb"]
+        assert len(coloured) == package.about_a_quarter(layers), len(coloured)
         assert drawn(ax) == (layers, 0)
         assert drawn(package.agreement(trace, module))[0] == 3
     assert drawn(package.loss(trace)) == (1, 0)
-    cost = trace.importance_seq.rename("drop_nll")
-    assert drawn(package.drop_cost(trace.assign(drop_nll=cost), "attn")) == (0, 1)
     table = pd.DataFrame({"module": ["attn", "mlp"], "layer": [0, 1], "mean": [0.1, 0.2],
                           "low": [0.05, np.nan], "high": [0.2, np.nan]})
     ax = package.intervals(table)
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["attention 0", "MLP 1"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["Attention 0", "MLP 1"]
     drawn(ax)
+
+
+def overlapping(texts):
+    """Pairs of texts that touch as they are drawn."""
+    boxes = [(text.get_text(), text.get_window_extent()) for text in texts if text.get_text()]
+    return [(one, other) for i, (one, box) in enumerate(boxes) for other, beside in boxes[i + 1:]
+            if box.shrunk(0.98, 0.8).overlaps(beside.shrunk(0.98, 0.8))]
+
+
+def cost_figures(package, trace, found):
+    """Points lie where importance and cost are, with the analysis' intervals; no label touches
+    another one."""
+    for module in package.modules_with_costs(trace):
+        for cost in ("cost-nll", "cost-kl"):
+            ax = package.cost_scatter(trace, module, cost, 2, package.chosen(found, module),
+                                      found.costs)
+            shown = {(line.get_xdata()[0], line.get_ydata()[0]) for line in ax.lines[:-1]}
+            here = [values.isel(checkpoint=2).values.tolist() for values in
+                    (package.values(trace, module), package.values(trace, module, cost))]
+            assert shown == set(zip(*here)), (shown, here)
+            part = found.costs.query("module == @module and cost == @cost and checkpoint == 'step2000'")
+            ends = sorted(float(path.vertices[:, 1].min()) for lines in ax.collections
+                          for path in lines.get_paths())
+            assert np.allclose(ends, sorted(part["low"]), rtol=1e-12), (ends, part)
+            ax.figure.canvas.draw()
+            assert not overlapping(ax.texts), overlapping(ax.texts)
+            plt.close(ax.figure)
+            for draw, table in ((package.proxies, found.verdicts), (package.told, found.forecasts)):
+                ax = draw(table, module, cost)
+                ax.figure.canvas.draw()
+                assert not overlapping(ax.texts), overlapping(ax.texts)
+                assert not overlapping(ax.get_xticklabels()), draw
+                plt.close(ax.figure)
+        assert drawn(package.cost_map(trace, module)) == (0, 1)
+
+
+def notebook_size(package, trace, found):
+    """At the size of a notebook's panels no label of an axis or a line touches another one."""
+    figure, axes = plt.subplots(1, 3, figsize=(15, 4.2), layout="constrained")
+    for ax in axes:
+        package.rank_bumps(trace, "attn", package.chosen(found, "attn"), ax=ax)
+    figure.canvas.draw()
+    for ax in axes:
+        assert not overlapping(ax.get_xticklabels()) and not overlapping(ax.texts), ax
+    plt.close(figure)
+
+
+def examples(package, values):
+    """The examples of all docstrings, with the names that they use."""
+    tried = 0
+    for name in ("reader", "drawing", "orders", "plots", "costs", "results"):
+        module = importlib.import_module("trace_ckpts." + name)
+        names = {**vars(package), **vars(module), "pd": pd, **values}
+        found = doctest.testmod(module, extraglobs=names)
+        assert not found.failed, name
+        tried += found.attempted
+        plt.close("all")
+    assert tried > 30, tried
+
+
+def errors(package, trace, found, folder):
+    """Each says what is missing and how to get it."""
+    broken, other = folder + "/broken.json", folder + "/other.json"
+    for path, text in ((broken, "{"), (other, "{}")):
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+    without = trace.drop_vars(["drop_nll", "drop_kl", "nll"])
+    adds = "the same trace-ckpts command with --cost attn,mlp adds"
+    for draw, sentence in (
+            (lambda: package.loss(without), "no nll: trace-ckpts without --no-nll measures it"),
+            (lambda: package.cost_map(without, "attn"), f"no drop_nll: {adds} it"),
+            (lambda: package.cost_scatter(without, "attn", "cost-kl"), f"no drop_kl: {adds} it"),
+            (lambda: package.span_matrix(trace), "no span_similarity: trace-ckpts with --spans"),
+            (lambda: package.heat_map(trace, "heads"), "no module 'heads', it has attn, mlp, block"),
+            (lambda: package.proxies(found.verdicts, "block"), f"no costs of block: {adds} them"),
+            (lambda: package.result(broken), "broken.json is not JSON"),
+            (lambda: package.result(other), "other.json is not what trace-analyze --json writes"),
+            (lambda: package.open_trace(folder + "/no.h5"), "no.h5: trace-ckpts writes it")):
+        try:
+            draw()
+        except (ValueError, OSError) as error:
+            assert sentence in str(error), (sentence, error)
+        else:
+            raise AssertionError(sentence)
+    plt.close("all")
 
 
 def unknown_loss(package):
@@ -170,7 +259,7 @@ def constant(package):
 
 
 def main():
-    program, plugins, source, sample, traced = sys.argv[1:]
+    program, analyze, write_series, plugins, source, sample, traced = sys.argv[1:]
     with tempfile.TemporaryDirectory() as folder:
         install(source, folder)
         import trace_ckpts as package
@@ -185,6 +274,14 @@ def main():
         failed_rows(package, spans)
         assert drawn(package.span_matrix(spans)) == (0, 1)
         figures(package, package.complete(package.open_trace(traced)))
+        costs, json = folder + "/costs.h5", folder + "/costs.json"
+        subprocess.run([write_series, costs, "6", "12", "16", "5", "wrong"], check=True)
+        subprocess.run([analyze, costs, "--json", json], check=True, capture_output=True)
+        trace, found = package.complete(package.open_trace(costs)), package.result(json)
+        cost_figures(package, trace, found)
+        notebook_size(package, trace, found)
+        examples(package, {"trace": trace, "found": found, "store": costs, "json_path": json})
+        errors(package, trace, found, folder)
 
 
 if __name__ == "__main__":

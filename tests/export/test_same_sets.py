@@ -14,6 +14,7 @@ import sys
 import tempfile
 
 import matplotlib
+import numpy as np
 
 matplotlib.use("Agg")
 
@@ -49,19 +50,27 @@ def of_json(whole):
 
 
 def of_report(program, store, options):
-    """Its sentences, one for each group, name the layers in the order of their numbers."""
-    report = " ".join(run(program, store, *options).split())
-    named = re.findall(r"By the mean over training: layers? ([^.]*?)"
-                       r"(?:, as a set with| with probability|\.)", report)
-    assert len(named) >= len(TITLES), report
-    return dict(zip(TITLES, map(numbers, named)))
+    """Its answer: the rule, and {module: (layers in the order of their numbers, probability)}."""
+    answer = " ".join(run(program, store, "--brief", *options).split())
+    rule = re.match(r"To leave out first, (by .*?) \(\d+ checkpoints", answer)[1]
+    sets = {}
+    for module, title in {**TITLES, "block": "Blocks"}.items():
+        found = re.search(rf"{title}: layers? ([^:]*?) of \d+: [^(]*\(probability ([^(]*?) over "
+                          "texts", answer)
+        if found:
+            sets[module] = numbers(found[1]), found[2]
+    return rule, sets
 
 
 def of_figure(text):
-    """What the caption lists, in its order."""
+    """What the caption lists, in its order; and below tau, where that was asked."""
     caption = html.unescape(re.search(r"<desc[^>]*>(The \d+ lowest ranks.*?)</desc>", text)[1])
-    return {module: numbers(re.search(rf"{title}: ([\d, ]+)\.", caption)[1])
-            for module, title in TITLES.items()}, caption
+    whole, _, below = caption.partition(" Below ")
+
+    def listed(part):
+        return {module: numbers(found[1]) for module, title in TITLES.items()
+                if (found := re.search(rf"{title}: ([\d, ]+)\.", part))}
+    return listed(whole), listed(below), caption
 
 
 def of_page(text, module, count):
@@ -73,11 +82,19 @@ def of_page(text, module, count):
 
 def of_notebook(text):
     source = "".join("".join(cell["source"]) for cell in json.loads(text)["cells"])
-    table = re.search(r'StringIO\("""\\\n(.*?)"""\)\)', source, re.DOTALL)[1]
+    table = re.search(r'table = found\("""\\\n(.*?)"""\)', source, re.DOTALL)[1]
     sets = {}
     for row in csv.DictReader(io.StringIO(table)):
         sets.setdefault(row["module"], []).append((int(row["layer"]), row["probability"]))
     return sets, source
+
+
+def below_of(whole):
+    """{module: layers below tau} in the order of the mean, where there are any."""
+    found = {group["module"]: [group["units"][unit]["layer"] for unit in
+                               group["sets"]["mean"]["order"] if group["units"][unit]["below"]]
+             for group in whole["groups"] if group["module"] in TITLES}
+    return {module: layers for module, layers in found.items() if layers}
 
 
 def told(probability, resamples):
@@ -91,6 +108,13 @@ def told(probability, resamples):
     return f"{probability:.6g}" if probability > 0.999 else f"{probability:.3g}"
 
 
+def coloured(ax):
+    """The names at the ends of lines that are not grey."""
+    names = {text.get_text() for text in ax.texts if text.get_color() != "#777777"}
+    matplotlib.pyplot.close(ax.figure)
+    return names
+
+
 # ---- the comparison ------------------------------------------------------------------------------
 
 def compare(programs, store, options, package, folder, whole_series):
@@ -101,29 +125,40 @@ def compare(programs, store, options, package, folder, whole_series):
         result = json.load(file)
     sets = of_json(result)
     layers = {module: [layer for layer, _ in found] for module, found in sets.items()}
-    said = {module: [(layer, told(p, result["settings"]["resamples"])) for layer, p in found]
+    resamples = result["settings"]["resamples"]
+    said = {module: [(layer, told(p, resamples)) for layer, p in found]
             for module, found in sets.items()}
-    figure, caption = of_figure(run(export, store, "--to", "svg", "--figure", "ranks", "-o", "-",
+    figure, below, caption = of_figure(run(export, store, "--to", "svg", "--figure", "ranks", "-o", "-",
                                     *options))
     page = run(export, store, "--to", "html", "-o", "-", *options)
     notebook, source = of_notebook(run(export, store, "--to", "notebook", "-o", "-", *options))
     rule = re.search(r"the least important layers (by .*?)\. Attention", caption)[1]
     assert figure == layers, (figure, layers)
+    assert below == below_of(result), (below, below_of(result))
     assert of_figure(page)[0] == layers, of_figure(page)
+    assert result["rule"] == rule, (result["rule"], rule)
     assert f"Ordered {rule} (" in page and rule in source, rule
     assert notebook == said, (notebook, said)
-    report = of_report(analyze, store, options)
-    table = package.result(path)
+    answer, report = of_report(analyze, store, options)
+    assert answer == rule, (answer, rule)
+    together = {group["module"]: group["sets"]["mean"]["probability"] for group in result["groups"]}
+    assert report == {module: (sorted(chosen), told(together[module], resamples))
+                      for module, chosen in layers.items()}, (report, layers)
+    found = package.result(path)
+    assert found.rule == rule, found.rule
     trace = package.complete(package.open_trace(store))
     for module, chosen in layers.items():
-        assert report[module] == sorted(chosen), (report, layers)
         assert of_page(page, module, len(chosen)) == said[module], of_page(page, module, 9)
-        assert package.chosen(table, module) == chosen, table
-        ax = package.rank_bumps(trace, module, chosen)
-        assert [text.get_text() for text in ax.texts] == [f"layer {layer}" for layer in chosen]
-        matplotlib.pyplot.close(ax.figure)
+        assert package.chosen(found, module) == chosen, found.layers
+        part = found.layers[(found.layers["module"] == module) & found.layers["chosen"]]
+        assert list(zip(part["layer"], part["probability"])) == said[module], part
+        by = result["settings"]["by"]
+        colours = coloured(package.rank_bumps(trace, module, chosen, by))
+        assert colours == {f"layer {layer}" for layer in chosen}, (colours, chosen)
         if whole_series:
-            assert package.lowest(trace, module, len(chosen)) == chosen, module
+            assert package.lowest(trace, module, len(chosen), by) == chosen, module
+            assert np.allclose(package.training_weights(trace), found.checkpoints["weight"],
+                               rtol=1e-9), "weights"
     return layers
 
 
@@ -134,11 +169,15 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         tokens = folder + "/tokens.h5"
         run(write_series, tokens, 20, 12, 16, 5)
-        gaps = folder + "/gaps.h5"
-        run(write_series, gaps, 20, 12, 16, 5, "gaps")
+        gaps, steps, costs = (f"{folder}/{kind}.h5" for kind in ("gaps", "steps", "wrong"))
+        for store, checkpoints in ((gaps, 20), (steps, 20), (costs, 6)):
+            kind = os.path.basename(store).split(".", maxsplit=1)[0]
+            run(write_series, store, checkpoints, 12, 16, 5, kind)
         for store, options, whole_series in (
                 (traced, (), True), (traced, ("--count", 7, "--from", 1024), False),
                 (tokens, (), True), (tokens, ("--count", 4, "--from", 9000), False),
+                (tokens, ("--by", "update_ratio", "--below", 0.15), True), (steps, (), True),
+                (costs, ("--by", "cost-kl", "--below", 0.02), True),
                 (gaps, (), False), (gaps, ("--count", 2, "--level", 0.9), False)):
             found = compare((analyze, export), store, options, package, folder, whole_series)
             print(os.path.basename(store), *options, found)

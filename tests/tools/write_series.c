@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// write_series OUT CHECKPOINTS LAYERS SEQUENCES [SEED [gaps|right|wrong|late|faint [DTYPE]]]: a
-// store of a made-up training run, large where it is asked to be, for tests of speed and memory.
+// write_series OUT CHECKPOINTS LAYERS SEQUENCES [SEED [gaps|right|wrong|late|faint|steps [DTYPE]]]:
+// a store of a made-up training run, large where it is asked to be, for tests of speed and memory.
 // Importance falls from the first to the middle layers and rises to the last, drifts with training,
 // wanders by checkpoint (correlated in time), and every sequence has its own level and noise; block
 // and MLP lie above attention. With `right`, `wrong` and `late` it has costs of attention and MLP,
 // which follow importance throughout; but for layers 2 and 5, whose costs are each other's; or from
 // the middle of training on, and before it a random order; `faint` is `right` with costs of a
-// hundredth, and DTYPE what the store says of the operands of products.
+// hundredth, and DTYPE what the store says of the operands of products. With `steps` nobody knows
+// the tokens.
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +24,8 @@ enum costs { NONE, RIGHT, WRONG, LATE, FAINT };
 struct made_up {
     struct tr_layout layout;
     struct an_random random;
-    bool gaps; // attention 7 has no importance at checkpoint 2, MLP 6 has one at the first only
+    bool gaps;  // attention 7 has no importance at checkpoint 2, MLP 6 has one at the first only
+    bool steps; // only they are known
     enum costs costs;
     const char *dtype; // NULL: not said
     double *wander;    // [layers, modules] of the logarithm, AR(1) over checkpoints
@@ -108,7 +110,8 @@ static enum tr_status commit(struct made_up *run, const char *out, const struct 
     snprintf(digest, sizeof digest, "%032llx", (unsigned long long)(checkpoint + 1));
     tr_row_u8(&row, TR_V_STATUS)[0] = TR_ROW_COMPLETE;
     tr_row_i64(&row, TR_V_STEP)[0] = checkpoint * STEP;
-    tr_row_f64(&row, TR_V_TOKENS_SEEN)[0] = (double)checkpoint * STEP * TOKENS_PER_STEP;
+    tr_row_f64(&row, TR_V_TOKENS_SEEN)[0] =
+        run->steps ? NAN : (double)checkpoint * STEP * TOKENS_PER_STEP;
     for (int64_t cell = 0; cell < run->layout.layers * TR_MODULES; cell++) {
         run->wander[cell] = 0.8 * run->wander[cell] + 0.06 * an_random_normal(&run->random);
         double mean = trend(run, cell / TR_MODULES, (int)(cell % TR_MODULES), age);
@@ -168,7 +171,8 @@ int main(int argc, char **argv) {
     for (int kind = RIGHT; kind <= FAINT && argc > 6; kind++)
         if (!strcmp(argv[6], kinds[kind]))
             run.costs = kind;
-    if (argc > 6 && !run.gaps && run.costs == NONE)
+    run.steps = argc > 6 && !strcmp(argv[6], "steps");
+    if (argc > 6 && !run.gaps && !run.steps && run.costs == NONE)
         return 2;
     run.layout.cost_sequences = run.costs ? number[2] : 0;
     run.layout.cost_batch = run.costs ? 1 : 0;

@@ -79,9 +79,15 @@ static void add_trial(struct nx_data *data) {
     int64_t ranked = AN_COSTS * AN_PROXIES * data->checkpoints;
     int64_t told = AN_COSTS * AN_TRIED * data->checkpoints;
     ok(TR_NEW(&trial->spearman, ranked, "test", &err));
+    ok(TR_NEW(&trial->spearman_low, ranked, "test", &err));
+    ok(TR_NEW(&trial->spearman_high, ranked, "test", &err));
     ok(TR_NEW(&trial->told, told, "test", &err));
     for (int64_t i = 0; i < ranked; i++)
         trial->spearman[i] = i % 5 == 1 ? NAN : 1.0 - 0.01 * (double)(i % 200);
+    for (int64_t i = 0; i < ranked; i++) {
+        trial->spearman_low[i] = trial->spearman[i] - 0.1;
+        trial->spearman_high[i] = i % 7 == 2 ? NAN : trial->spearman[i] + 0.1;
+    }
     for (int64_t i = 0; i < told; i++)
         trial->told[i] = (double)(i % 4) / 3.0;
     for (int cost = 0; cost < AN_COSTS; cost++) {

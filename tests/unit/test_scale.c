@@ -174,12 +174,11 @@ static double distance(struct lab x, struct lab y) {
     return hypot(hypot(x.l - y.l, x.a - y.a), x.b - y.b);
 }
 
-static void test_sequential(void **state) {
-    (void)state;
+static void check_map(uint32_t (*map)(double)) {
     enum { STEPS = 8 };
     double least = INFINITY, most = 0;
     for (int i = 0; i < STEPS; i++) {
-        uint32_t a = nx_sequential((double)i / STEPS), b = nx_sequential((i + 1.0) / STEPS);
+        uint32_t a = map((double)i / STEPS), b = map((i + 1.0) / STEPS);
         double step = distance(oklab(a), oklab(b));
         least = fmin(least, step);
         most = fmax(most, step);
@@ -189,8 +188,14 @@ static void test_sequential(void **state) {
     }
     if (most > 1.05 * least) // 8-bit channels alone make 4 %
         fail_msg("steps of the map go from %g to %g", least, most);
-    assert_int_equal(nx_sequential(-1), nx_sequential(0));
-    assert_int_equal(nx_sequential(2), nx_sequential(1));
+    assert_int_equal(map(-1), map(0));
+    assert_int_equal(map(2), map(1));
+}
+
+static void test_maps(void **state) {
+    (void)state;
+    check_map(nx_sequential);
+    check_map(nx_depth);
 }
 
 static void test_distinct(void **state) {
@@ -207,7 +212,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_scale_of), cmocka_unit_test(test_places),
         cmocka_unit_test(test_ticks),    cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_spread),   cmocka_unit_test(test_sequential),
+        cmocka_unit_test(test_spread),   cmocka_unit_test(test_maps),
         cmocka_unit_test(test_distinct),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -51,17 +51,29 @@ def open_trace(path: str | os.PathLike[str]) -> xr.Dataset:
 
     Where the zstd filter is missing, the copy that `trace-export FILE --to hdf5` leaves beside the
     store (trace.gzip.h5 for trace.h5) is opened instead. `to_netcdf` saves it without compression.
+    Steps are an index: `sel(step=512)` takes a checkpoint by its step.
+
+    >>> trace = open_trace(store)
+    >>> float(trace.sel(step=1000).step)
+    1000.0
     """
     store = Path(path)
+    if not store.exists():
+        raise FileNotFoundError(f"there is no {store}: trace-ckpts writes it with -o {store}")
     if _needs_zstd(store) and not _has_zstd():
         copy = store.with_suffix(".gzip.h5")
         if not copy.exists():
             raise OSError(f"{store} is compressed by zstd and HDF5 has no filter for it: "
                           f"pip install hdf5plugin, or trace-export {store} --to hdf5 -o {copy}")
         store = copy
-    return _without_filter(xr.open_dataset(store, engine="h5netcdf"))
+    trace = _without_filter(xr.open_dataset(store, engine="h5netcdf"))
+    return trace.set_xindex("step") if "step" in trace.coords else trace
 
 
 def complete(trace: xr.Dataset) -> xr.Dataset:
-    """The checkpoints that were traced, without those that failed."""
+    """The checkpoints that were traced, without those that failed.
+
+    >>> bool((complete(trace).status == COMPLETE).all())
+    True
+    """
     return trace.isel(checkpoint=(trace.status == COMPLETE).values)
