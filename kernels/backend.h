@@ -60,6 +60,7 @@ struct kn_gram;
 struct kn_inner_products;
 struct kn_loss;
 struct kn_divergence;
+struct kn_comparison;
 
 // The table. `self` is the handle; entries are never NULL.
 struct kn_ops {
@@ -106,6 +107,7 @@ struct kn_ops {
     enum kn_status (*inner_products)(struct kn_backend *self, const struct kn_inner_products *op);
     enum kn_status (*loss)(struct kn_backend *self, const struct kn_loss *op);
     enum kn_status (*divergence)(struct kn_backend *self, const struct kn_divergence *op);
+    enum kn_status (*comparison)(struct kn_backend *self, const struct kn_comparison *op);
 };
 
 // A handle: the table first, so that callers write kn->ops->product(kn, &op).

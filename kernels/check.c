@@ -168,3 +168,10 @@ enum kn_status kn_check_divergence(const struct kn_divergence *op, enum kn_type 
         agrees = is_typed(&op->candidate[i].x, type) && is_alike(&op->candidate[i].x, &op->base.x);
     return agrees ? kn_check_loss(&op->base, type) : KN_ESHAPE;
 }
+
+enum kn_status kn_check_comparison(const struct kn_comparison *op, enum kn_type type) {
+    bool agrees = op->candidates >= 0 && (op->candidates == 0 || op->candidate);
+    for (int64_t i = 0; agrees && i < op->candidates; i++)
+        agrees = is_typed(&op->candidate[i].x, type) && is_alike(&op->candidate[i].x, &op->base.x);
+    return agrees ? kn_check_loss(&op->base, type) : KN_ESHAPE;
+}

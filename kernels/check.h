@@ -34,5 +34,6 @@ enum kn_status kn_check_conversion(const struct kn_conversion *op);
 enum kn_status kn_check_embed(const struct kn_embed *op);
 enum kn_status kn_check_loss(const struct kn_loss *op, enum kn_type type);
 enum kn_status kn_check_divergence(const struct kn_divergence *op, enum kn_type type);
+enum kn_status kn_check_comparison(const struct kn_comparison *op, enum kn_type type);
 
 #endif

@@ -83,3 +83,15 @@ enum kn_status kn_divergence_begin(struct kn_backend *kn, const struct kn_diverg
     end_beginning(&b);
     return status;
 }
+
+enum kn_status kn_comparison_begin(struct kn_backend *kn, const struct kn_comparison *op) {
+    struct beginning b;
+    enum kn_status status = make_beginning(&b, op->base.x.rows) ? KN_OK : KN_ENOMEM;
+    for (int64_t i = 0; i < op->candidates; i++)
+        for (int s = 0; s < KN_COMPARED && status == KN_OK; s++)
+            status = copy_doubles(kn, op->candidate[i].compared + s * b.rows, b.zeros, &b);
+    if (status == KN_OK)
+        status = kn->ops->sync(kn);
+    end_beginning(&b);
+    return status;
+}

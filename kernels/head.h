@@ -3,6 +3,7 @@
 #define KN_HEAD_H
 
 #include <float.h>
+#include <math.h>
 
 #include "kernels/measure.h"
 
@@ -36,6 +37,31 @@ KN_HEAD_INLINE void kn_head_take_best(const struct kn_head_candidate *stream, in
         *highest = is_broken ? z - z : z;
         *best = is_broken ? -1 : (int32_t)id;
     }
+}
+
+// What one token adds to a comparison (struct kn_comparison): log p and z of the base, log q and z
+// of the candidate.
+struct kn_compared_token {
+    double sums[KN_COMPARED];
+};
+
+// (p log(2 p / (p + q)) + q log(2 q / (p + q))) / 2. With a = |log(q / p)| / 2, m = max(p, q):
+// m / 2 (a (1 - exp(-2 a)) - (1 + exp(-2 a)) log cosh a); cosh a - 1 = (1 - exp(-a))^2 / 2 exp(-a).
+KN_HEAD_INLINE double kn_jensen(double log_p, double log_q) {
+    double a = fabs(log_q - log_p) / 2, e = expm1(-a), w = 1 + e;
+    double log_cosh = a < 20 ? log1p(e * e / (2 * w)) : a - 0.693147180559945309417;
+    double larger = exp(log_q > log_p ? log_q : log_p);
+    return larger / 2 * (a * -expm1(-2 * a) - (1 + w * w) * log_cosh);
+}
+
+KN_HEAD_INLINE struct kn_compared_token kn_compare(double z_base, double z, double log_sum_base,
+                                                   double log_sum) {
+    struct kn_compared_token token;
+    token.sums[KN_JENSEN] = kn_jensen(z_base - log_sum_base, z - log_sum);
+    token.sums[KN_DOT] = z_base * z;
+    token.sums[KN_SQUARE] = z * z;
+    token.sums[KN_BASE_SQUARE] = z_base * z_base;
+    return token;
 }
 
 #endif

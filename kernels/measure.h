@@ -143,4 +143,30 @@ struct kn_divergence {
 // The state before the first panel; reads base.x.rows, candidates and the pointers. Waits.
 enum kn_status kn_divergence_begin(struct kn_backend *kn, const struct kn_divergence *op);
 
+// The same panels once more, when maximum and sum of the base and of the candidates are complete:
+// how alike their logits are, and their distributions p = exp(z_base - log_sum_base) of the base
+// and q of a candidate. compared[KN_COMPARED, n] of each candidate, running sums over the panels:
+//   KN_JENSEN       (p log(2 p / (p + q)) + q log(2 q / (p + q))) / 2: in the end the
+//                   Jensen-Shannon divergence in nats, between 0 and log 2
+//   KN_DOT          z_base * z
+//   KN_SQUARE, KN_BASE_SQUARE   z^2, z_base^2: the angle of the logits is
+//                   acos(dot / sqrt(square * base square))
+// They begin at 0. Without cancellation: with h half of log(q / p), a term of the first is sqrt(p
+// q) (h sinh h - cosh h log cosh h). Logits that are not finite give NaN. base.target and targets
+// are not used. A candidate's numbers do not depend on the others in the call.
+enum { KN_JENSEN, KN_DOT, KN_SQUARE, KN_BASE_SQUARE, KN_COMPARED };
+struct kn_compared {
+    struct kn_matrix x;          // activations, the base's shape
+    const double *maximum, *sum; // [n]
+    double *compared;            // [KN_COMPARED, n]
+};
+struct kn_comparison {
+    struct kn_loss base;
+    int64_t candidates;
+    const struct kn_compared *candidate; // [candidates]; host memory
+};
+
+// The state before the first panel; reads base.x.rows, candidates and the pointers. Waits.
+enum kn_status kn_comparison_begin(struct kn_backend *kn, const struct kn_comparison *op);
+
 #endif

@@ -88,6 +88,7 @@ const struct kn_ops kn_reference_ops = {
     .inner_products = kn_reference_inner_products,
     .loss = kn_reference_loss,
     .divergence = kn_reference_divergence,
+    .comparison = kn_reference_comparison,
 };
 
 enum kn_status kn_reference_open(struct kn_backend **kn_p, const struct kn_options *options) {

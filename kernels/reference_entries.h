@@ -48,6 +48,7 @@ enum kn_status kn_reference_convert(struct kn_backend *self, const struct kn_con
 enum kn_status kn_reference_embed(struct kn_backend *self, const struct kn_embed *op);
 enum kn_status kn_reference_loss(struct kn_backend *self, const struct kn_loss *op);
 enum kn_status kn_reference_divergence(struct kn_backend *self, const struct kn_divergence *op);
+enum kn_status kn_reference_comparison(struct kn_backend *self, const struct kn_comparison *op);
 enum kn_status kn_reference_block_end(struct kn_backend *self, const struct kn_block_end *op);
 enum kn_status kn_reference_summary(struct kn_backend *self, const struct kn_summary *op);
 enum kn_status kn_reference_gram(struct kn_backend *self, const struct kn_gram *op);

@@ -69,3 +69,25 @@ enum kn_status kn_reference_divergence(struct kn_backend *self, const struct kn_
             add_column(op, r, c);
     return KN_OK;
 }
+
+static void compare_row(const struct kn_comparison *op, const struct kn_compared *candidate,
+                        int64_t row) {
+    const struct kn_loss *base = &op->base;
+    double log_sum_base = base->maximum[row] + log(base->sum[row]);
+    double log_sum = candidate->maximum[row] + log(candidate->sum[row]);
+    for (int64_t c = 0; c < base->w.rows; c++) {
+        struct kn_compared_token token =
+            kn_compare(logit_of(base, &base->x, row, c), logit_of(base, &candidate->x, row, c),
+                       log_sum_base, log_sum);
+        for (int i = 0; i < KN_COMPARED; i++)
+            candidate->compared[i * base->x.rows + row] += token.sums[i];
+    }
+}
+
+enum kn_status kn_reference_comparison(struct kn_backend *self, const struct kn_comparison *op) {
+    KN_TRY(kn_check_comparison(op, self->activation_type));
+    for (int64_t i = 0; i < op->candidates; i++)
+        for (int64_t r = 0; r < op->base.x.rows; r++)
+            compare_row(op, &op->candidate[i], r);
+    return KN_OK;
+}

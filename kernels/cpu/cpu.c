@@ -118,6 +118,7 @@ enum kn_status kn_cpu_open(struct kn_backend **kn_p, const struct kn_options *op
     cpu->table.embed = cpu_embed;
     cpu->table.loss = cpu_loss;
     cpu->table.divergence = cpu_divergence;
+    cpu->table.comparison = cpu_comparison;
     cpu->table.close = cpu_close;
     cpu->public.ops = &cpu->table;
     cpu->public.activation_type = KN_F32;

@@ -99,5 +99,6 @@ enum kn_status cpu_convert(struct kn_backend *self, const struct kn_conversion *
 enum kn_status cpu_embed(struct kn_backend *self, const struct kn_embed *op);
 enum kn_status cpu_loss(struct kn_backend *self, const struct kn_loss *op);
 enum kn_status cpu_divergence(struct kn_backend *self, const struct kn_divergence *op);
+enum kn_status cpu_comparison(struct kn_backend *self, const struct kn_comparison *op);
 
 #endif

@@ -8,9 +8,8 @@
 
 #include "check.h"
 #include "cpu.h"
+#include "cpu_head.h"
 #include "vector_math.h"
-
-enum { TILE_ROWS = 512, TILE_COLS = 384, TILE = TILE_ROWS * TILE_COLS };
 
 struct partial {
     float maximum, sum; // sum of exp(z - maximum)
@@ -22,11 +21,6 @@ struct head {
     const struct kn_divergence *op;
     int64_t streams, row_tiles, col_tiles;
     struct partial *parts; // [col_tiles, streams, rows]
-};
-
-struct tile {
-    int64_t row, rows, col, cols;
-    struct kn_matrix w; // its rows of w
 };
 
 static struct partial *parts_of(const struct head *h, int64_t col_tile, int64_t stream) {
@@ -81,14 +75,19 @@ KN_CLONES static void finish_logits(float *z, const float *bias, int64_t count,
     }
 }
 
+void cpu_head_logits(const struct kn_loss *loss, const struct kn_matrix *x,
+                     const struct cpu_head_tile *t, float *z) {
+    cpu_tile_product(z, TILE_COLS, cpu_row(x, t->row), x->stride, t->rows, &t->w, 0, t->cols, NULL);
+    for (int64_t r = 0; r < t->rows; r++)
+        finish_logits(z + r * TILE_COLS, loss->bias ? loss->bias + t->col : NULL, t->cols, loss);
+}
+
 // A tile of one stream: its logits into z [rows, TILE_COLS], of each row its part and target.
 static void reduce_tile(const struct kn_divergence *op, const struct kn_head_candidate *stream,
-                        const struct tile *t, float *z, struct partial *parts) {
+                        const struct cpu_head_tile *t, float *z, struct partial *parts) {
     const struct kn_loss *loss = &op->base;
-    cpu_tile_product(z, TILE_COLS, cpu_row(&stream->x, t->row), stream->x.stride, t->rows, &t->w, 0,
-                     t->cols, NULL);
+    cpu_head_logits(loss, &stream->x, t, z);
     for (int64_t r = t->row; r < t->row + t->rows; r++, z += TILE_COLS) {
-        finish_logits(z, loss->bias ? loss->bias + t->col : NULL, t->cols, loss);
         int64_t target = loss->targets[r] - loss->first_id - t->col;
         if (loss->targets[r] >= 0 && target >= 0 && target < t->cols)
             stream->target[r] = (double)z[target];
@@ -109,14 +108,21 @@ static struct kn_matrix rows_of_tile(const struct kn_matrix *w, int64_t first, i
     return kn_matrix(wide, KN_F32, rows, w->cols);
 }
 
+struct cpu_head_tile cpu_head_tile_at(const struct kn_loss *loss, int64_t index, float *wide) {
+    int64_t row_tiles = cpu_divide_up(loss->x.rows, TILE_ROWS);
+    struct cpu_head_tile t = {.row = index % row_tiles * TILE_ROWS,
+                              .col = index / row_tiles * TILE_COLS};
+    t.rows = cpu_min(TILE_ROWS, loss->x.rows - t.row);
+    t.cols = cpu_min(TILE_COLS, loss->w.rows - t.col);
+    t.w = rows_of_tile(&loss->w, t.col, t.cols, wide);
+    return t;
+}
+
 static void head_tile(const struct head *h, int64_t index, float *scratch) {
     const struct kn_loss *loss = &h->op->base;
     float *base_z = scratch, *z = scratch + TILE, *wide = scratch + (h->streams > 1 ? 2 : 1) * TILE;
     int64_t col_tile = index / h->row_tiles;
-    struct tile t = {.row = index % h->row_tiles * TILE_ROWS, .col = col_tile * TILE_COLS};
-    t.rows = cpu_min(TILE_ROWS, loss->x.rows - t.row);
-    t.cols = cpu_min(TILE_COLS, loss->w.rows - t.col);
-    t.w = rows_of_tile(&loss->w, t.col, t.cols, wide);
+    struct cpu_head_tile t = cpu_head_tile_at(loss, index, wide);
     struct kn_head_candidate base = kn_head_stream(h->op, 0);
     struct partial *base_parts = parts_of(h, col_tile, 0);
     reduce_tile(h->op, &base, &t, base_z, base_parts);

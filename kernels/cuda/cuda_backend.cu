@@ -201,6 +201,7 @@ static const struct kn_ops cuda_ops = {
     .inner_products = cuda_inner_products,
     .loss = cuda_loss,
     .divergence = cuda_divergence,
+    .comparison = cuda_comparison,
 };
 
 static enum kn_status set_up_device(struct kn_backend *self) {

@@ -59,6 +59,7 @@ void cuda_products_close(struct cuda_backend *cuda);
 // loss.cu
 enum kn_status cuda_loss(struct kn_backend *self, const struct kn_loss *op);
 enum kn_status cuda_divergence(struct kn_backend *self, const struct kn_divergence *op);
+enum kn_status cuda_comparison(struct kn_backend *self, const struct kn_comparison *op);
 // attention.cu
 enum kn_status cuda_attention(struct kn_backend *self, const struct kn_attention *op);
 // norms.cu

@@ -296,3 +296,68 @@ enum kn_status cuda_divergence(struct kn_backend *self, const struct kn_divergen
     KN_TRY(kn_check_divergence(op, self->activation_type));
     return run_head(self, op);
 }
+
+// ---- comparisons -------------------------------------------------------------------------------
+
+// A block adds up a row of the panel for one candidate.
+__global__ static void compare_logits(struct loss_panel p, struct rows_at_hand at,
+                                      const double *base_sum, struct kn_compared candidate,
+                                      int64_t rows) {
+    __shared__ double shared[KN_COMPARED][WARP];
+    int64_t r = at.first + blockIdx.x, start = (int64_t)blockIdx.x * p.stride;
+    double log_sum_base = at.maximum[r] + log(base_sum[r]);
+    double log_sum = candidate.maximum[r] + log(candidate.sum[r]);
+    double sums[KN_COMPARED] = {0};
+    for (int64_t c = threadIdx.x; c < p.cols; c += LOSS_THREADS) {
+        struct kn_compared_token token =
+            kn_compare((double)logit(p, at.base[start + c], c),
+                       (double)logit(p, at.own[start + c], c), log_sum_base, log_sum);
+#pragma unroll
+        for (int i = 0; i < KN_COMPARED; i++)
+            sums[i] += token.sums[i];
+    }
+    block_sum(sums, shared);
+    if (threadIdx.x == 0)
+        for (int i = 0; i < KN_COMPARED; i++)
+            candidate.compared[i * rows + r] += sums[i];
+}
+
+// The base's logits of some rows, then each candidate's beside them.
+static enum kn_status compare_rows(struct kn_backend *self, const struct kn_comparison *op,
+                                   const struct head_scratch *scratch, int64_t first,
+                                   int64_t count) {
+    const struct kn_loss *loss = &op->base;
+    struct loss_panel panel = {loss->bias,     logit_stride(loss), loss->w.rows,
+                               loss->first_id, loss->scale,        loss->softcap};
+    struct rows_at_hand at = {scratch->own, scratch->base, loss->maximum, NULL, NULL, first};
+    struct kn_matrix x = rows_of(&loss->x, first, count);
+    struct kn_matrix logits = {scratch->base, KN_F32, count, loss->w.rows, panel.stride};
+    KN_TRY(multiply_head(self, &logits, &x, &scratch->w));
+    logits.data = scratch->own;
+    for (int64_t i = 0; i < op->candidates; i++) {
+        x = rows_of(&op->candidate[i].x, first, count);
+        KN_TRY(multiply_head(self, &logits, &x, &scratch->w));
+        compare_logits<<<(unsigned)count, LOSS_THREADS, 0, cuda_of(self)->ops>>>(
+            panel, at, loss->sum, op->candidate[i], loss->x.rows);
+        KN_TRY(cuda_launched(self, "comparing heads"));
+    }
+    return KN_OK;
+}
+
+enum kn_status cuda_comparison(struct kn_backend *self, const struct kn_comparison *op) {
+    const struct kn_loss *loss = &op->base;
+    struct kn_divergence shape = {};
+    struct head_scratch scratch;
+    KN_TRY(kn_check_comparison(op, self->activation_type));
+    if (!loss->x.rows || !loss->w.rows || !op->candidates)
+        return KN_OK;
+    shape.base = *loss;
+    shape.candidates = op->candidates;
+    KN_TRY(reserve(self, &shape, &scratch));
+    int64_t step = rows_at_once(loss);
+    for (int64_t first = 0; first < loss->x.rows; first += step) {
+        int64_t left = loss->x.rows - first;
+        KN_TRY(compare_rows(self, op, &scratch, first, left < step ? left : step));
+    }
+    return KN_OK;
+}

@@ -40,8 +40,8 @@ struct numbers run_divergence(const struct head *h, const struct matrix *x, int6
     int64_t n = x->m.rows, streams = 1 + candidates;
     size_t bytes = (size_t)(streams * SUMS * n) * sizeof(double);
     size_t best_bytes = (size_t)(streams * n) * sizeof(int32_t);
-    struct numbers host = {host_new(bytes), host_new(best_bytes), n};
-    struct numbers at = {buffer_new(host.sums, bytes), buffer_new(NULL, best_bytes), n};
+    struct numbers host = {host_new(bytes), host_new(best_bytes), n, NULL};
+    struct numbers at = {buffer_new(host.sums, bytes), buffer_new(NULL, best_bytes), n, NULL};
     struct kn_head_candidate candidate[MOST];
     for (int64_t i = 1; i < streams; i++)
         candidate[i - 1] = (struct kn_head_candidate){x[i].m,
@@ -65,6 +65,31 @@ struct numbers run_divergence(const struct head *h, const struct matrix *x, int6
     buffer_read(at.sums, host.sums, bytes);
     buffer_read(at.best, host.best, best_bytes);
     return host;
+}
+
+void run_comparison(const struct head *h, const struct matrix *x, int64_t candidates,
+                    struct numbers *got) {
+    int64_t n = x->m.rows;
+    size_t bytes = (size_t)((1 + candidates) * SUMS * n) * sizeof(double);
+    size_t compared_bytes = (size_t)(candidates * KN_COMPARED * n) * sizeof(double);
+    struct numbers at = {.sums = buffer_new(got->sums, bytes), .rows = n};
+    double *compared = buffer_new(NULL, compared_bytes);
+    struct kn_compared candidate[MOST];
+    for (int64_t i = 1; i <= candidates; i++)
+        candidate[i - 1] =
+            (struct kn_compared){x[i].m, sums_of(&at, i, MAXIMUM), sums_of(&at, i, SUM),
+                                 compared + (i - 1) * KN_COMPARED * n};
+    struct kn_loss state = {
+        .maximum = sums_of(&at, 0, MAXIMUM), .sum = sums_of(&at, 0, SUM), .x = x->m};
+    struct kn_comparison op = {state, candidates, candidate};
+    check_status(kn_comparison_begin(kn, &op));
+    for (int64_t p = 0; p < h->panels; p++) {
+        op.base = panel_of(h, p);
+        set_state(&op.base, &state);
+        check_status(kn->ops->comparison(kn, &op));
+    }
+    got->compared = host_new(compared_bytes);
+    buffer_read(compared, got->compared, compared_bytes);
 }
 
 double log_sum(const struct numbers *got, int64_t stream, int64_t r) {

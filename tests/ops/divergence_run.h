@@ -19,6 +19,7 @@ struct numbers {
     double *sums;  // [streams, SUMS, rows]
     int32_t *best; // [streams, rows]
     int64_t rows;
+    double *compared; // [candidates, KN_COMPARED, rows], once run_comparison has been called
 };
 
 enum { MOST = 8 }; // candidates
@@ -36,6 +37,10 @@ void set_state(struct kn_loss *loss, const struct kn_loss *state);
 
 // All panels. x[0] is the base's, x[1 ... candidates] the candidates'.
 struct numbers run_divergence(const struct head *h, const struct matrix *x, int64_t candidates);
+
+// The panels once more: compares the candidates of what run_divergence gave with the base.
+void run_comparison(const struct head *h, const struct matrix *x, int64_t candidates,
+                    struct numbers *got);
 
 // maximum + log(sum), and KL(base || candidate) in nats, as callers have them.
 double log_sum(const struct numbers *got, int64_t stream, int64_t r);

@@ -43,6 +43,32 @@ static long double check_divergence(const struct head *h, const struct matrix *x
     return truth[0];
 }
 
+static double compared_of(const struct numbers *got, int64_t stream, int what, int64_t row) {
+    return got->compared[((stream - 1) * KN_COMPARED + what) * got->rows + row];
+}
+
+// As the definitions read.
+static void check_comparison(const struct head *h, const struct matrix *x,
+                             const struct numbers *got, int64_t stream, int64_t row) {
+    size_t bytes = (size_t)h->w.m.rows * sizeof(long double);
+    long double *z_base = host_new(bytes), *z = host_new(bytes), truth[KN_COMPARED + 1] = {0};
+    long double log_sum_base = logits_of(h, &x[0], row, z_base);
+    long double own_log_sum = logits_of(h, &x[stream], row, z);
+    for (int64_t id = 0; id < h->w.m.rows; id++) {
+        long double p = expl(z_base[id] - log_sum_base), q = expl(z[id] - own_log_sum);
+        truth[KN_JENSEN] -= (p * log1pl((q - p) / (2 * p)) + q * log1pl((p - q) / (2 * q))) / 2;
+        truth[KN_DOT] += z_base[id] * z[id];
+        truth[KN_SQUARE] += z[id] * z[id];
+        truth[KN_BASE_SQUARE] += z_base[id] * z_base[id];
+    }
+    truth[KN_COMPARED] = 1; // logits' own errors are of 1
+    double all[KN_COMPARED + 1] = {[KN_COMPARED] = 1};
+    for (int i = 0; i < KN_COMPARED; i++)
+        all[i] = compared_of(got, stream, i, row);
+    check_close_f64(OP_DIVERGENCE, kn->activation_type, all, truth, KN_COMPARED + 1);
+    assert_true(all[KN_JENSEN] >= 0 && all[KN_JENSEN] < 0.6931472);
+}
+
 // A stream near the base: every value off by up to `amount`.
 static struct matrix near(const struct matrix *base, float amount, int64_t pad) {
     int64_t count = base->m.rows * base->m.cols;
@@ -65,6 +91,14 @@ static void check_head(const struct head *h, int64_t n, int64_t k) {
     for (int64_t r = 0; r < n; r += 1 + n / 20)
         for (int64_t stream = 1; stream <= 3; stream++)
             check_divergence(h, x, &got, stream, r);
+    run_comparison(h, x, 3, &got);
+    for (int64_t r = 0; r < n; r++) {
+        assert_true(compared_of(&got, 3, KN_JENSEN, r) == 0);
+        assert_true(compared_of(&got, 3, KN_DOT, r) == compared_of(&got, 3, KN_SQUARE, r));
+    }
+    for (int64_t r = 0; r < n; r += 1 + n / 20)
+        for (int64_t stream = 1; stream <= 3; stream++)
+            check_comparison(h, x, &got, stream, r);
 }
 
 static const int64_t shapes[][4] = { // rows, vocabulary, k, panels

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Perplexities of a text as a plain script with transformers computes them, in float32: packed rows,
-and windows with a stride; whole and without sublayers.
+and windows with a stride; whole and without sublayers. And how far the latter are from the whole model:
+divergences, angle and agreement, as their definitions read.
 
     test_perplexity.py --eval build/release/bin/trace-eval
 """
@@ -19,9 +20,9 @@ import torch
 from transformers import AutoModelForCausalLM
 
 SERIES = Path(__file__).resolve().parents[1] / "series"
-RELATIVE = 1e-6
+RELATIVE, DISTANCE = 1e-6, 1e-5
 CASES = (("demo", "step_6418", ("attn:6", "attn:1,2 mlp:4")), ("neox", "step_7697", ("attn:3",)))
-LENGTH, STRIDES = 128, (128, 50, 7)
+LENGTH, STRIDES = 128, (128, 50)
 TOKENS = 400
 
 
@@ -72,8 +73,33 @@ def strided(model, ids, stride):
     return math.exp(total / count)
 
 
+@torch.no_grad()
+def distances(model, ids, drop):
+    """Means over packed rows of KL, Jensen-Shannon divergence, angle of the logits, agreement."""
+    rows = torch.tensor(ids[:TOKENS // LENGTH * LENGTH]).reshape(-1, LENGTH)
+    whole = model(rows).logits.double()
+    handles = without(model, drop)
+    other = model(rows).logits.double()
+    for handle in handles:
+        handle.remove()
+    log_p, log_q = whole.log_softmax(-1), other.log_softmax(-1)
+    log_m = torch.logaddexp(log_p, log_q) - math.log(2)
+    js = (log_p.exp() * (log_p - log_m) + log_q.exp() * (log_q - log_m)).sum(-1) / 2
+    return {"set_kl": (log_p.exp() * (log_p - log_q)).sum(-1).mean().item(), "set_js": js.mean().item(),
+            "set_angle": torch.nn.functional.cosine_similarity(whole, other, -1).acos().mean().item(),
+            "set_agree": (whole.argmax(-1) == other.argmax(-1)).double().mean().item()}
+
+
+def compare_distances(model, ids, drops, stored):
+    worst = 0
+    for index, drop in enumerate(drops):
+        for name, want in distances(model, ids, drop).items():
+            worst = max(worst, abs(stored[name][index].mean() - want) / DISTANCE)
+    return worst
+
+
 def ours(program, folder, drops, stride, work):
-    """{drop: (packed, strided)}"""
+    """{drop: (packed, strided)}, and what the store has of the sets"""
     out = work / "eval.h5"
     command = [program, folder, "--tokens", work / "ids.npy", "--seq-len", str(LENGTH), "--stride",
                str(stride), "--fresh", "-q", "--device", "cpu", "-o", out]
@@ -81,13 +107,14 @@ def ours(program, folder, drops, stride, work):
                    check=True, stdout=subprocess.DEVNULL)
     with h5py.File(out) as store:
         sets = [math.exp(np.mean(row)) for row in store["set_nll"][0]]
+        stored = {name: store[name][0] for name in ("set_kl", "set_js", "set_angle", "set_agree")}
         found = {None: [math.exp(store["nll"][0].mean())]}
     found.update({drop: [value] for drop, value in zip(drops, sets)})
     for path in (work / "eval.h5.tasks").rglob("results.json"):
         value = json.loads(path.read_text())
         drop = next((d for d in drops if d == value["config"]["drop"]), None)
         found[drop].append(value["results"][f"text, stride {stride}"]["perplexity,none"])
-    return found
+    return found, stored
 
 
 def compare(program, name, checkpoint, drops, work):
@@ -97,7 +124,7 @@ def compare(program, name, checkpoint, drops, work):
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     worst = 0
     for stride in STRIDES:
-        found = ours(program, folder, drops, stride, work)
+        found, stored = ours(program, folder, drops, stride, work)
         for drop in (None, *drops):
             handles = without(model, drop or "")
             wanted = (packed(model, ids.tolist()), strided(model, ids.tolist(), stride))
@@ -105,9 +132,11 @@ def compare(program, name, checkpoint, drops, work):
                 handle.remove()
             for got, want in zip(found[drop], wanted, strict=True):
                 worst = max(worst, abs(got / want - 1) / RELATIVE)
-    print(f"{name} {checkpoint}: perplexities within {worst:.3f} of the tolerance"
-          f"{'' if worst <= 1 else '  FAILED'}")
-    return worst <= 1
+    far = compare_distances(model, ids.tolist(), drops, stored)
+    good = worst <= 1 and far <= 1
+    print(f"{name} {checkpoint}: perplexities within {worst:.3f}, distances within {far:.3f} of the "
+          f"tolerance{'' if good else '  FAILED'}")
+    return good
 
 
 def main():

@@ -203,7 +203,7 @@ static void check_forks(struct kn_backend *kn, const char *folder) {
         stream(kn, folder, &drops[i], &alone[i]);
         OK(model_run_fork(&m, &streams[i], &err));
         taps[1 + i] = taps_of(&forked[i]);
-        all[1 + i] = (struct tr_candidate){streams[i], &drops[i], &taps[1 + i], true};
+        all[1 + i] = (struct tr_candidate){streams[i], &drops[i], &taps[1 + i], true, false};
     }
     all[0].streams = m.streams;
     struct tr_weight_source source = tr_resident_source(resident);

@@ -18,6 +18,8 @@ static const struct {
     bool has_sign;
 } measures[] = {{TR_V_SET_NLL, TR_V_DROP_NLL, "Added loss", true},
                 {TR_V_SET_KL, TR_V_DROP_KL, "KL", false},
+                {TR_V_SET_JS, TR_VARIABLES, "JS", false},
+                {TR_V_SET_ANGLE, TR_VARIABLES, "Angle", false},
                 {TR_V_SET_AGREE, TR_VARIABLES, "Agreement", false}};
 enum { MEASURES = sizeof measures / sizeof *measures, MOST_COLUMNS = 5 + 3 * MEASURES };
 

@@ -9,6 +9,7 @@
 //   Loss        mean next-token loss in nats; Perplexity its exponential
 //   Added loss  mean over rows of the loss less the whole model's
 //   KL          of the whole model's next-token distribution from this one's, in nats
+//   JS          Jensen-Shannon divergence of both, in nats; Angle that of the logits, in radians
 //   Agreement   share of positions with the same likeliest token
 //   One by one  of loss and KL, the sum of what each of the set's sublayers costs alone, where the
 //               store has single costs of the modules; NaN where it lacks one

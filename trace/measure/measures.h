@@ -21,7 +21,7 @@ struct tr_removal {
     int layer;
     int set; // of a named set, its number
     int64_t first, sequences, seq_len;
-    const double *loss, *divergence;
+    const double *loss, *divergence, *jensen, *angle;
     const int32_t *agrees;
 };
 

@@ -13,7 +13,7 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 
-enum quantity { Q_LOSS, Q_DIVERGENCE, Q_AGREEMENT, QUANTITIES };
+enum quantity { Q_LOSS, Q_DIVERGENCE, Q_AGREEMENT, Q_JENSEN, Q_ANGLE, QUANTITIES };
 
 struct removals {
     struct tr_layout layout;
@@ -76,19 +76,30 @@ static int64_t place_of(const struct tr_layout *layout, const struct tr_removal 
     return place * layout->cost_sequences + removal->first;
 }
 
-// Means over the positions of a sequence, in their order. The last one has no loss.
+// The mean over the first `count` positions of a sequence, in their order; NaN of what nobody
+// measured.
+static double mean_of(const double *values, int64_t at, int64_t count) {
+    double sum = values ? 0 : (double)NAN;
+    for (int64_t i = 0; values && i < count; i++)
+        sum += values[at + i];
+    return sum / (double)count;
+}
+
+static double share_of(const int32_t *flags, int64_t at, int64_t count) {
+    double sum = flags ? 0 : (double)NAN;
+    for (int64_t i = 0; flags && i < count; i++)
+        sum += flags[at + i];
+    return sum / (double)count;
+}
+
+// The last position has no loss.
 static void take_sequence(double *to, const struct tr_removal *removal, int64_t sequence) {
     int64_t length = removal->seq_len, at = sequence * length;
-    double loss = 0, divergence = 0, agreements = 0;
-    for (int64_t i = 0; i + 1 < length; i++)
-        loss += removal->loss[at + i];
-    for (int64_t i = 0; removal->divergence && i < length; i++) {
-        divergence += removal->divergence[at + i];
-        agreements += removal->agrees[at + i];
-    }
-    to[Q_LOSS] = loss / (double)(length - 1);
-    to[Q_DIVERGENCE] = divergence / (double)length;
-    to[Q_AGREEMENT] = agreements / (double)length;
+    to[Q_LOSS] = mean_of(removal->loss, at, length - 1);
+    to[Q_DIVERGENCE] = mean_of(removal->divergence, at, length);
+    to[Q_AGREEMENT] = share_of(removal->agrees, at, length);
+    to[Q_JENSEN] = mean_of(removal->jensen, at, length);
+    to[Q_ANGLE] = mean_of(removal->angle, at, length);
 }
 
 static void removals_removal(void *state, const struct tr_removal *removal) {
@@ -143,7 +154,9 @@ static enum tr_status removals_finish(void *state, int threads, struct tr_row *r
         enum quantity quantity;
     } variables[] = {{TR_V_DROP_NLL, TR_V_SET_NLL, Q_LOSS},
                      {TR_V_DROP_KL, TR_V_SET_KL, Q_DIVERGENCE},
-                     {TR_V_DROP_AGREE, TR_V_SET_AGREE, Q_AGREEMENT}};
+                     {TR_V_DROP_AGREE, TR_V_SET_AGREE, Q_AGREEMENT},
+                     {TR_VARIABLES, TR_V_SET_JS, Q_JENSEN},
+                     {TR_VARIABLES, TR_V_SET_ANGLE, Q_ANGLE}}; // of single sublayers: not measured
     const struct removals *removals = state;
     const struct tr_layout *layout = &removals->layout;
     int64_t rows = layout->cost_sequences, singles = layout->layers * TR_MODULES * rows;
@@ -151,8 +164,9 @@ static enum tr_status removals_finish(void *state, int threads, struct tr_row *r
     (void)err;
     finish_variable(removals, tr_row_f64(row, TR_V_BASE_NLL), 0, rows, Q_LOSS);
     for (size_t v = 0; v < sizeof variables / sizeof *variables; v++) {
-        finish_variable(removals, tr_row_f64(row, variables[v].single), rows, singles,
-                        variables[v].quantity);
+        if (variables[v].single < TR_VARIABLES)
+            finish_variable(removals, tr_row_f64(row, variables[v].single), rows, singles,
+                            variables[v].quantity);
         finish_variable(removals, tr_row_f64(row, variables[v].set), rows + singles,
                         layout->drop_sets * rows, variables[v].quantity);
     }

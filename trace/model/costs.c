@@ -50,7 +50,8 @@ static double score_flops(const struct tr_config *c, int layer, int64_t seq_len)
 }
 
 static double head_flops(const struct tr_config *c, const struct tr_wanted *wanted) {
-    return wanted->head ? 2 * (double)c->vocabulary * (double)c->hidden : 0;
+    double once = wanted->head ? 2 * (double)c->vocabulary * (double)c->hidden : 0;
+    return wanted->comparisons ? 2 * once : once;
 }
 
 // Of one token; 0 where the model lacks the sublayer.

@@ -2,6 +2,7 @@
 // Both ends of the model: token ids and the embedding, the head and the losses.
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "forward_state.h"
@@ -209,6 +210,83 @@ enum tr_status tr_step_heads(struct tr_forward *f, const struct tr_batch *batche
     return status;
 }
 
+// ---- comparisons -------------------------------------------------------------------------------
+
+enum tr_status tr_step_no_comparison(struct tr_forward *f, const struct tr_batch *b,
+                                     struct tr_err *err) {
+    (void)f;
+    (void)b;
+    (void)err;
+    return TR_OK;
+}
+
+// Sums of a micro-batch lie side by side, so each has room of its own: [KN_COMPARED, its rows].
+static double *compared_at(const struct tr_batch *b) {
+    return b->streams->compared + b->row * KN_COMPARED;
+}
+
+static enum tr_status run_comparison(struct tr_forward *f, const struct tr_batch *batches,
+                                     int count, struct kn_compared *candidates,
+                                     struct tr_err *err) {
+    bool is_first = batches[0].weights->plan->first_id == 0;
+    struct kn_comparison op = {
+        .base = loss_of(batches[0].streams, batches[0].row, head_input(f, &batches[0])),
+        .candidate = candidates};
+    for (int c = 1; c < count; c++) {
+        const struct tr_batch *b = &batches[c];
+        if (b->compares)
+            candidates[op.candidates++] =
+                (struct kn_compared){head_input(f, b), b->streams->maximum + b->row,
+                                     b->streams->sum + b->row, compared_at(b)};
+    }
+    if (!op.candidates)
+        return TR_OK;
+    if (is_first)
+        KN_TRY(kn_comparison_begin(f->kn, &op), "beginning the comparisons");
+    set_panel(f, &batches[0], &op.base);
+    KN_TRY(f->kn->ops->comparison(f->kn, &op), "comparing the heads");
+    return TR_OK;
+}
+
+enum tr_status tr_step_compare(struct tr_forward *f, const struct tr_batch *batches, int count,
+                               struct tr_err *err) {
+    struct kn_compared *candidates;
+    TR_TRY(TR_NEW(&candidates, count, "the candidates", err));
+    enum tr_status status = run_comparison(f, batches, count, candidates, err);
+    free(candidates);
+    return status;
+}
+
+static enum tr_status download_comparisons(struct tr_forward *f, const struct tr_streams *s,
+                                           int64_t tokens, struct tr_err *err) {
+    size_t bytes = (size_t)(tokens * KN_COMPARED) * sizeof *s->comparisons;
+    KN_TRY(f->kn->ops->download(f->kn, s->comparisons, s->compared, bytes), "copying comparisons");
+    KN_TRY(f->kn->ops->sync(f->kn), "copying comparisons");
+    return TR_OK;
+}
+
+static double angle_of(double dot, double square, double base_square) {
+    double cosine = dot / sqrt(square * base_square);
+    return acos(cosine > 1 ? 1 : cosine < -1 ? -1 : cosine);
+}
+
+// From [KN_COMPARED, rows] of each micro-batch to [2, T]: divergence and angle, in place: what is
+// read of a micro-batch lies behind what is written of it and before it.
+static void finish_comparisons(const struct tr_forward *f, const struct tr_streams *s,
+                               double *angles, int64_t tokens) {
+    int64_t batch = f->options.micro_batch * f->options.seq_len;
+    for (int64_t first = 0; first < tokens; first += batch) {
+        int64_t rows = tokens - first < batch ? tokens - first : batch;
+        const double *sums = s->comparisons + first * KN_COMPARED;
+        for (int64_t i = 0; i < rows; i++)
+            angles[first + i] = angle_of(sums[KN_DOT * rows + i], sums[KN_SQUARE * rows + i],
+                                         sums[KN_BASE_SQUARE * rows + i]);
+        memmove(s->comparisons + first, sums, (size_t)rows * sizeof *sums);
+    }
+}
+
+// ---- what comes out ----------------------------------------------------------------------------
+
 static enum tr_status download_losses(struct tr_forward *f, const struct tr_streams *s,
                                       bool is_candidate, int64_t tokens, struct tr_err *err) {
     const struct kn_ops *ops = f->kn->ops;
@@ -249,6 +327,28 @@ static void finish_divergences(const struct tr_streams *s, const struct tr_strea
     }
 }
 
+static enum tr_status deliver(const struct tr_batch *b, const struct tr_divergence_tap *tap) {
+    b->taps->divergence(b->taps->user, tap);
+    return TR_OK;
+}
+
+static enum tr_status deliver_comparisons(struct tr_forward *f, const struct tr_batch *b,
+                                          struct tr_divergence_tap *tap, int64_t tokens,
+                                          struct tr_err *err) {
+    const struct tr_streams *s = b->streams;
+    double *angles;
+    TR_TRY(TR_NEW(&angles, tokens, "angles", err));
+    enum tr_status status = download_comparisons(f, s, tokens, err);
+    if (status == TR_OK) {
+        finish_comparisons(f, s, angles, tokens);
+        tap->jensen = s->comparisons;
+        tap->angle = angles;
+        status = deliver(b, tap);
+    }
+    free(angles);
+    return status;
+}
+
 enum tr_status tr_step_losses(struct tr_forward *f, const struct tr_batch *b, struct tr_err *err) {
     const struct tr_streams *s = b->streams;
     int64_t seq_len = f->options.seq_len, sequences = f->end - f->begin;
@@ -263,7 +363,7 @@ enum tr_status tr_step_losses(struct tr_forward *f, const struct tr_batch *b, st
         return TR_OK;
     }
     finish_divergences(s, b->base, tokens);
-    struct tr_divergence_tap tap = {f->begin, sequences, seq_len, loss, loss + tokens, s->bests};
-    b->taps->divergence(b->taps->user, &tap);
-    return TR_OK;
+    struct tr_divergence_tap tap = {f->begin,      sequences, seq_len, loss,
+                                    loss + tokens, s->bests,  NULL,    NULL};
+    return b->compares ? deliver_comparisons(f, b, &tap, tokens, err) : deliver(b, &tap);
 }

@@ -54,6 +54,9 @@ static const struct {
     [TR_STEP_LAYER_END] = {.item = tr_step_layer_end, .module = TR_MODULES},
     [TR_STEP_HEAD_DENSE] = {.batch = tr_step_head_dense, .module = TR_MODULES},
     [TR_STEP_HEAD] = {.batch = tr_step_head, .together = tr_step_heads, .module = TR_MODULES},
+    [TR_STEP_COMPARE] = {.batch = tr_step_no_comparison,
+                         .together = tr_step_compare,
+                         .module = TR_MODULES},
     [TR_STEP_LOSSES] = {.item = tr_step_losses, .module = TR_MODULES},
 };
 
@@ -90,6 +93,7 @@ static struct tr_batch batch_of(const struct run *r, int c, const struct tr_weig
         .row = (first - f->begin) * f->options.seq_len,
         .rows = sequences * f->options.seq_len,
         .taps = candidate->taps,
+        .compares = candidate->compares,
         .has_attn = step->has_attn && !tr_drop_set_has(candidate->drop, TR_ATTN, step->layer),
         .has_mlp = step->has_mlp && !tr_drop_set_has(candidate->drop, TR_MLP, step->layer)};
 }

@@ -36,6 +36,7 @@ struct tr_forward_options {
     bool head;             // the loss is measured
     bool per_token;        // taps have the importance of each token
     bool divergences;      // how far candidates end from the first one is measured; needs the head
+    bool comparisons;      // and how alike; needs divergences, and weights that come so (tr_wanted)
     bool losses_only;      // of streams: residual adds are not measured, so they take less memory
 };
 
@@ -74,6 +75,7 @@ struct tr_candidate {
     const struct tr_drop_set *drop;
     const struct tr_taps *taps;
     bool forks;
+    bool compares; // with the first one, where comparisons are measured; its streams are for that
 };
 
 // Which part of the work is done: sequences [begin, end) of the rows, at most max_sequences of

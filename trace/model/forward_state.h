@@ -44,6 +44,7 @@ struct tr_batch {
     struct tr_streams *streams;
     const struct tr_streams *base; // of the first candidate
     const struct tr_taps *taps;
+    bool compares;                     // as the candidate
     bool has_attn, has_mlp;            // which sublayers the candidate's block has
     int64_t row, rows;                 // of the item's streams
     int64_t first_sequence, sequences; // of the pass's rows
@@ -84,6 +85,10 @@ enum tr_status tr_step_head_dense(struct tr_forward *f, const struct tr_batch *b
 enum tr_status tr_step_head(struct tr_forward *f, const struct tr_batch *b, struct tr_err *err);
 enum tr_status tr_step_heads(struct tr_forward *f, const struct tr_batch *batches, int count,
                              struct tr_err *err);
+enum tr_status tr_step_no_comparison(struct tr_forward *f, const struct tr_batch *b,
+                                     struct tr_err *err);
+enum tr_status tr_step_compare(struct tr_forward *f, const struct tr_batch *batches, int count,
+                               struct tr_err *err);
 // Downloads the losses, or what the candidate's divergence is made of, and hands them to the tap.
 enum tr_status tr_step_losses(struct tr_forward *f, const struct tr_batch *b, struct tr_err *err);
 

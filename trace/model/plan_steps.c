@@ -116,6 +116,8 @@ static enum tr_status add_all(const struct tr_binder *b) {
     if (c->family->weights[TR_W_HEAD_DENSE])
         TR_TRY(add_slab(b, TR_STEP_HEAD_DENSE, (struct tr_slab_plan){.kind = TR_SLAB_HEAD_DENSE}));
     TR_TRY(add_panels(b, TR_STEP_HEAD, TR_SLAB_HEAD, 0, c->vocabulary, c->hidden));
+    if (b->wanted->comparisons)
+        TR_TRY(add_panels(b, TR_STEP_COMPARE, TR_SLAB_HEAD, 0, c->vocabulary, c->hidden));
     return add_bare(b, TR_STEP_LOSSES, 0);
 }
 

@@ -23,6 +23,7 @@ enum tr_step_kind {
     TR_STEP_LAYER_END,   // the statistics become sums per sequence
     TR_STEP_HEAD_DENSE,  // the product before the head, where the model has one
     TR_STEP_HEAD,        // a panel of it
+    TR_STEP_COMPARE,     // the same panel again, when all have passed
     TR_STEP_LOSSES,
     TR_STEPS
 };

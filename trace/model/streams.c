@@ -19,6 +19,7 @@ static int buffers_of(struct tr_streams *s, struct tr_buffer buffers[MAX_BUFFERS
     double batches = ceil(sequences / (double)o->micro_batch);
     double act = (double)kn_type_size(s->kn->activation_type), hidden = (double)c->hidden;
     double losses = o->head ? tokens : 0, bests = o->divergences ? losses : 0;
+    double compared = o->comparisons ? losses * KN_COMPARED : 0;
     double experts = (double)c->experts;
     double routed = c->experts ? tokens : 0, used = routed * (double)c->experts_used;
     double shared = c->shared_ffn ? tokens : 0;
@@ -40,6 +41,7 @@ static int buffers_of(struct tr_streams *s, struct tr_buffer buffers[MAX_BUFFERS
         {(void **)&s->cross, bests * 8, TR_ON_BACKEND},
         {(void **)&s->best_logit, bests * 8, TR_ON_BACKEND},
         {(void **)&s->best, bests * 4, TR_ON_BACKEND},
+        {(void **)&s->compared, compared * 8, TR_ON_BACKEND},
         {(void **)&s->layer.sums, sums, TR_ON_BACKEND},
         {(void **)&s->layer.counts, counts, TR_ON_BACKEND},
         {(void **)&s->layer.importance, importance, TR_ON_BACKEND},
@@ -67,6 +69,7 @@ static int buffers_of(struct tr_streams *s, struct tr_buffer buffers[MAX_BUFFERS
         {(void **)&s->routes.chosen, used * 4, TR_ON_HOST},
         {(void **)&s->routes.first, c->experts ? batches * (experts + 1) * 8 : 0, TR_ON_HOST},
         {(void **)&s->losses, (3 * losses + bests) * 8, TR_ON_HOST},
+        {(void **)&s->comparisons, compared * 8, TR_ON_HOST},
         {(void **)&s->bests, bests * 4, TR_ON_HOST},
         {(void **)&s->likeliest, losses * 4, TR_ON_HOST},
     };

@@ -42,6 +42,7 @@ struct tr_streams {
     // Where divergences are measured: cross as in struct kn_head_candidate, best and its logit [T].
     double *cross, *best_logit;
     int32_t *best;
+    double *compared; // of each micro-batch [KN_COMPARED, its tokens], where candidates compare
     struct tr_layer_sums layer; // [3 max_sequences, ...], see struct kn_summary
     // Models with experts only.
     float *mlp_delta;      // [T, hidden]: what the MLP adds
@@ -57,6 +58,7 @@ struct tr_streams {
     bool pending_has[TR_MODULES]; // which of its residual adds there are
     int64_t layers_summed;        // ever
     double *losses;               // [4, T]: maximum, sum, target, cross; then what they make
+    double *comparisons;          // as `compared`; then [T]: divergences
     int32_t *bests;               // [T]
     int32_t *likeliest;           // [T]: whether no token is likelier than the target
     struct tr_routes routes;

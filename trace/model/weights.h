@@ -106,11 +106,11 @@ struct tr_slab_plan {
     size_t bytes;
 };
 
-// What of a checkpoint is wanted: the head and the final norm with it, or not; all sublayers but
-// those of `drop` (borrowed; NULL: all); and so many rows of the embedding and head, where the file
-// has more (0: all).
+// What of a checkpoint is wanted: the head and the final norm with it, or not, and the head once
+// more for candidates that are compared; all sublayers but those of `drop` (borrowed; NULL: all);
+// and so many rows of the embedding and head, where the file has more (0: all).
 struct tr_wanted {
-    bool head;
+    bool head, comparisons;
     const struct tr_drop_set *drop;
     int64_t vocabulary;
 };

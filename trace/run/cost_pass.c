@@ -25,6 +25,7 @@ struct tr_forward_options tr_cost_stream_options(const struct tr_job *job, int64
                                        .micro_batch = job->micro_batch,
                                        .head = true,
                                        .divergences = true,
+                                       .comparisons = job->wanted.comparisons,
                                        .losses_only = true};
 }
 
@@ -61,7 +62,9 @@ static void on_divergence(void *user, const struct tr_divergence_tap *tap) {
                                  .seq_len = tap->seq_len,
                                  .loss = tap->loss,
                                  .divergence = tap->divergence,
-                                 .agrees = tap->agrees};
+                                 .agrees = tap->agrees,
+                                 .jensen = tap->jensen,
+                                 .angle = tap->angle};
     tr_measured_removal(l->pass->measured, &removal);
 }
 
@@ -74,10 +77,12 @@ static void add(const struct tr_cost_pass *pass, struct running *r,
                                    .loss = on_loss,
                                    .divergence = on_divergence,
                                    .slab = on_slab};
-    r->candidates[at] = (struct tr_candidate){.streams = streams,
-                                              .drop = candidate ? &candidate->drop : NULL,
-                                              .taps = &r->taps[at],
-                                              .forks = candidate != NULL};
+    r->candidates[at] =
+        (struct tr_candidate){.streams = streams,
+                              .drop = candidate ? &candidate->drop : NULL,
+                              .taps = &r->taps[at],
+                              .forks = candidate != NULL,
+                              .compares = candidate && candidate->module == TR_MODULES};
 }
 
 // Checkpoints of one shape may still differ in which sublayers their configs leave out.

@@ -317,6 +317,7 @@ static enum tr_status meet_costs(struct tr_job *job, struct tr_err *err) {
         TR_TRY(as_usage(tr_named_sets_read(&job->sets, o->drop_sets, err)));
     if (o->drop_sets_text)
         TR_TRY(as_usage(tr_named_sets_parse(&job->sets, o->drop_sets_text, "--drop", err)));
+    job->wanted.comparisons = job->sets.count > 0;
     if (job->sets.count)
         TR_TRY(label_sets(job, err));
     if (o->out && !o->fresh)

@@ -224,6 +224,18 @@ const struct tr_variable tr_variables[TR_VARIABLES] = {
      "1",
      "as drop_agree, with all of a named set left out",
      sets_present},
+    {"set_js",
+     TR_VALUE_F64,
+     {C, TR_DIM_DROP_SET, TR_DIM_COST_SEQUENCE},
+     "nat",
+     "Jensen-Shannon divergence of the next token with and without the set",
+     sets_present},
+    {"set_angle",
+     TR_VALUE_F64,
+     {C, TR_DIM_DROP_SET, TR_DIM_COST_SEQUENCE},
+     "rad",
+     "angle between the logits with and without the set",
+     sets_present},
 };
 
 bool tr_variable_present(enum tr_variable_id id, const struct tr_layout *layout) {

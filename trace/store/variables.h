@@ -12,8 +12,8 @@
 // and unit. Adding a variable is adding a row to tr_variables (and to the enum, same order).
 
 // Another version cannot be read; a minor one adds: 1.1 the seal of the file and digests of
-// rows, 1.2 the costs of removal.
-enum { TR_SCHEMA_VERSION = 1, TR_SCHEMA_MINOR = 2 };
+// rows, 1.2 the costs of removal, 1.3 set_js and set_angle.
+enum { TR_SCHEMA_VERSION = 1, TR_SCHEMA_MINOR = 3 };
 
 enum tr_dim {
     TR_DIM_NONE,
@@ -115,6 +115,8 @@ enum tr_variable_id {
     TR_V_SET_NLL,
     TR_V_SET_KL,
     TR_V_SET_AGREE,
+    TR_V_SET_JS,
+    TR_V_SET_ANGLE,
     TR_VARIABLES
 };
 

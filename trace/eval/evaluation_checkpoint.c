@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+// One checkpoint of an evaluation: its tasks' scores, found or made, and what is written of them.
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "evaluation_state.h"
+#include "score_file.h"
+
+struct checkpoint {
+    struct evaluation *e;
+    const struct tr_series_entry *entry;
+    struct tr_loaded loaded;
+    char *folder; // of its results
+    bool stopped;
+};
+
+// All that a task's likelihoods depend on.
+static enum tr_status identify(const struct checkpoint *c, const struct tr_task_plan *plan,
+                               char identity[TR_DIGEST_MAX], struct tr_err *err) {
+    const struct evaluation *e = c->e;
+    struct tr_string text = {0};
+    enum tr_status status = tr_string_format(
+        &text, err, "1 %s %s %s %s %s %s", c->loaded.identity, c->loaded.config_digest,
+        plan->digest, e->kn->ops->name, kn_type_name(e->job.type), plan->task->name);
+    for (int64_t i = 0; i < e->job.sets.count && status == TR_OK; i++) {
+        status = tr_string_append(&text, "\n", 1, err);
+        if (status == TR_OK)
+            status = tr_drop_set_text(&e->job.sets.sets[i].drop, &text, err);
+    }
+    if (status == TR_OK)
+        tr_digest_bytes(text.data, text.size, identity);
+    tr_string_free(&text);
+    return status;
+}
+
+static enum tr_status score_path(const struct checkpoint *c, const struct tr_task *task,
+                                 char **path_p, struct tr_err *err) {
+    struct tr_string path = {0};
+    char *name;
+    TR_TRY(tr_file_name_of(&name, task->name, err));
+    enum tr_status status = tr_string_format(&path, err, "%s/%s.scores.json", c->folder, name);
+    free(name);
+    *path_p = path.data;
+    return status;
+}
+
+// The weights are read when the first task needs them.
+static enum tr_status open_weights(const struct checkpoint *c, struct tr_err *err) {
+    struct evaluation *e = c->e;
+    static const struct tr_wanted wanted = {.head = true};
+    if (e->scoring.weights)
+        return TR_OK;
+    return tr_resident_open(&e->scoring.weights, e->kn, c->entry->path, &wanted, err);
+}
+
+static enum tr_status score(struct checkpoint *c, int64_t t, const char *path, const char *identity,
+                            struct tr_err *err) {
+    struct evaluation *e = c->e;
+    const struct tr_task_plan *plan = &e->plans[t];
+    TR_TRY(open_weights(c, err));
+    TR_TRY(tr_task_plan_score(plan, &e->scoring, e->now[t], &c->stopped, err));
+    return c->stopped
+               ? TR_OK
+               : tr_scores_save(path, identity, &e->job.sets, plan->requests, e->now[t], err);
+}
+
+static enum tr_status take_task(struct checkpoint *c, int64_t t, struct tr_err *err) {
+    struct evaluation *e = c->e;
+    const struct tr_task_plan *plan = &e->plans[t];
+    char identity[TR_DIGEST_MAX], *path = NULL;
+    bool found = false;
+    TR_TRY(identify(c, plan, identity, err));
+    TR_TRY(TR_NEW(&e->now[t], (1 + e->job.sets.count) * plan->requests, "likelihoods", err));
+    TR_TRY(score_path(c, plan->task, &path, err));
+    enum tr_status status = e->run.fresh ? TR_OK
+                                         : tr_scores_load(path, identity, &e->job.sets,
+                                                          plan->requests, e->now[t], &found, err);
+    e->kept += found;
+    if (status == TR_OK && !found)
+        status = score(c, t, path, identity, err);
+    free(path);
+    return status;
+}
+
+static enum tr_status take_tasks(struct checkpoint *c, struct tr_err *err) {
+    struct evaluation *e = c->e;
+    for (int64_t t = 0; t < e->tasks.count && !c->stopped; t++)
+        TR_TRY(take_task(c, t, err));
+    return TR_OK;
+}
+
+void tr_forget_scores(struct tr_likelihood **likelihoods, int64_t count) {
+    for (int64_t t = 0; likelihoods && t < count; t++) {
+        free(likelihoods[t]);
+        likelihoods[t] = NULL;
+    }
+}
+
+// The cells of the checkpoint; what it was scored with is the next one's past.
+static enum tr_status add_cells(struct checkpoint *c, struct tr_err *err) {
+    struct evaluation *e = c->e;
+    struct tr_task_results *results = &e->results;
+    int64_t index = results->checkpoint_count;
+    e->names[results->checkpoint_count++] = c->entry->name;
+    for (int64_t t = 0; t < e->tasks.count; t++)
+        TR_TRY(tr_task_results_add(results, index, &e->plans[t], e->now[t],
+                                   index ? e->before[t] : NULL, err));
+    tr_forget_scores(e->before, e->tasks.count);
+    struct tr_likelihood **now = e->now;
+    e->now = e->before;
+    e->before = now;
+    return TR_OK;
+}
+
+static enum tr_status save_set(const struct checkpoint *c, int64_t set, struct tr_err *err) {
+    struct evaluation *e = c->e;
+    struct tr_string path = {0};
+    char *name = NULL;
+    enum tr_status status = tr_string_format(&path, err, "%s", c->folder);
+    if (status == TR_OK && set) {
+        status = tr_file_name_of(&name, e->job.sets.sets[set - 1].name, err);
+        if (status == TR_OK)
+            status = tr_string_format(&path, err, "/%s", name);
+        if (status == TR_OK)
+            status = tr_make_folder(path.data, err);
+    }
+    if (status == TR_OK)
+        status = tr_string_format(&path, err, "/results.json");
+    e->results.model_folder = c->entry->path;
+    if (status == TR_OK)
+        status =
+            tr_json_save(tr_task_results_json(&e->results, e->results.checkpoint_count - 1, set),
+                         path.data, err);
+    free(name);
+    tr_string_free(&path);
+    return status;
+}
+
+static enum tr_status evaluate_into(struct checkpoint *c, struct tr_err *err) {
+    static const struct tr_wanted wanted = {.head = true};
+    struct evaluation *e = c->e;
+    TR_TRY(tr_loaded_examine(&c->loaded, c->entry->path, &wanted, err));
+    TR_TRY(tr_make_folder(c->folder, err));
+    TR_TRY(take_tasks(c, err));
+    if (c->stopped)
+        return TR_OK;
+    TR_TRY(add_cells(c, err));
+    for (int64_t set = 0; set <= e->job.sets.count; set++)
+        TR_TRY(save_set(c, set, err));
+    return TR_OK;
+}
+
+enum tr_status tr_evaluate_checkpoint(struct evaluation *e, int64_t index, bool *stopped_p,
+                                      struct tr_err *err) {
+    struct checkpoint c = {.e = e, .entry = &e->job.series.entries[index]};
+    struct tr_string folder = {0};
+    char *name;
+    TR_TRY(tr_file_name_of(&name, c.entry->name, err));
+    enum tr_status status = tr_string_format(&folder, err, "%s/%s", e->settings->folder, name);
+    c.folder = folder.data;
+    if (status == TR_OK)
+        status = evaluate_into(&c, err);
+    *stopped_p = c.stopped;
+    tr_resident_close(e->scoring.weights);
+    e->scoring.weights = NULL;
+    tr_forget_scores(e->now, e->tasks.count);
+    free(name);
+    tr_string_free(&folder);
+    return status;
+}

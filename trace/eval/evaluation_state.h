@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef TR_EVALUATION_STATE_H
+#define TR_EVALUATION_STATE_H
+
+#include "eval/evaluation.h"
+#include "eval/task_plan.h"
+#include "eval/task_results.h"
+#include "run/job.h"
+
+// An evaluation under way. Private to this folder.
+struct evaluation {
+    const struct tr_evaluation_settings *settings;
+    struct tr_run_settings run; // the job's
+    struct tr_job job;
+    struct kn_backend *kn;
+    struct tr_tokenizer *tokenizer;
+    struct tr_prompt_rules rules;
+    struct tr_tasks tasks;
+    struct tr_task_plan *plans; // [tasks.count]
+    struct tr_task_results results;
+    char **names; // [series.count] of the checkpoints that were scored
+    // Of the checkpoint under way and the one before: [tasks.count] likelihoods of a plan.
+    struct tr_likelihood **now, **before;
+    struct tr_scoring scoring;
+    int64_t kept; // tasks of checkpoints whose scores were there
+};
+
+// Scores the tasks of a checkpoint, or takes what is kept of them, adds their cells and writes its
+// results. *stopped_p: it was asked to stop, and nothing was added.
+enum tr_status tr_evaluate_checkpoint(struct evaluation *e, int64_t index, bool *stopped_p,
+                                      struct tr_err *err);
+// Frees likelihoods[count] and leaves NULLs; accepts NULL.
+void tr_forget_scores(struct tr_likelihood **likelihoods, int64_t count);
+
+#endif
