@@ -553,7 +553,7 @@ static void test_the_choice_is_said(void **state) {
     tr_checkpoint_close(checkpoint);
     struct tr_err err = {.text = ""};
     assert_int_equal(unlink(path_in(folder, "model.safetensors")), 0);
-    assert_int_equal(tr_checkpoint_peek(&checkpoint, folder, &err), TR_OK);
+    assert_int_equal(tr_checkpoint_peek(&checkpoint, folder, NULL, &err), TR_OK);
     assert_string_equal(tr_checkpoint_choice(checkpoint),
                         "pytorch_model.bin is read, not model.pt");
     assert_int_equal(tr_checkpoint_tensor_count(checkpoint), 0);

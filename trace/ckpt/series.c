@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/strings.h"
 #include "manifest.h"
+#include "reader.h"
 #include "series_steps.h"
 #include "trainer_state.h"
 
@@ -57,13 +58,19 @@ static void skip_file(struct tr_series *series, const char *path) {
                  slash && slash[1] ? slash + 1 : path);
 }
 
-// Appends the folder `path`; series->entries has room.
+// Whether a file is a checkpoint by itself.
+static bool is_checkpoint(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return tr_is_checkpoint_file(slash ? slash + 1 : path);
+}
+
+// Appends the folder or file `path`; series->entries has room.
 static enum tr_status add_path(struct tr_series *series, const char *path, struct tr_err *err) {
     struct stat info;
     if (stat(path, &info))
         return tr_fail(err, TR_EUSAGE, "cannot find the checkpoint folder %s: %s", path,
                        strerror(errno));
-    if (!S_ISDIR(info.st_mode)) {
+    if (!S_ISDIR(info.st_mode) && !(S_ISREG(info.st_mode) && is_checkpoint(path))) {
         skip_file(series, path);
         return TR_OK;
     }
