@@ -77,9 +77,10 @@ enum tr_status tr_checkpoint_stamp(struct tr_checkpoint *checkpoint, const char 
                             info->st_mtim.tv_nsec, digest);
 }
 
-static enum tr_status load_config(struct tr_checkpoint *checkpoint, struct tr_err *err) {
-    TR_TRY(tr_path_join(&checkpoint->config_path, checkpoint->folder, "config.json", err));
-    return tr_checkpoint_load(checkpoint, "config.json", CONFIG_LIMIT, &checkpoint->config,
+static enum tr_status load_config(struct tr_checkpoint *checkpoint, const char *name,
+                                  struct tr_err *err) {
+    TR_TRY(tr_path_join(&checkpoint->config_path, checkpoint->folder, name, err));
+    return tr_checkpoint_load(checkpoint, name, CONFIG_LIMIT, &checkpoint->config,
                               &checkpoint->config_size, NULL, err);
 }
 
@@ -116,7 +117,12 @@ static enum tr_status find_config(struct tr_checkpoint *checkpoint,
     else if (!found->format->foreign_config)
         TR_TRY(tr_folder_has(checkpoint->folder, "config.json", &there, err));
     if (there)
-        TR_TRY(load_config(checkpoint, err));
+        TR_TRY(load_config(checkpoint, "config.json", err));
+    there = false;
+    if (!checkpoint->config && checkpoint->above)
+        TR_TRY(tr_folder_has(checkpoint->above, "config.json", &there, err));
+    if (there)
+        TR_TRY(load_config(checkpoint, "../config.json", err));
     if (!checkpoint->config && found->format->configure)
         TR_TRY(found->format->configure(checkpoint, found->name, err));
     if (!checkpoint->config)
@@ -240,6 +246,7 @@ void tr_checkpoint_close(struct tr_checkpoint *checkpoint) {
     free(checkpoint->config);
     free(checkpoint->config_path);
     free(checkpoint->folder);
+    free(checkpoint->above);
     tr_string_free(&checkpoint->stamps);
     tr_string_free(&checkpoint->choice);
     free(checkpoint);

@@ -13,6 +13,7 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "base/strings.h"
+#include "folder_scan.h"
 #include "trainer_config.h"
 
 // The formats, in the order in which they are preferred; recognised by the presence of a file.
@@ -22,6 +23,28 @@ static const struct tr_format formats[] = {
     {.name = "pytorch_model.bin", .read = tr_read_torch},
     {.name = "pytorch_model.bin.index.json", .read = tr_read_torch_index},
     {.name = "model.pt", .read = tr_read_torch},
+    {.name = "model_and_optim/.metadata",
+     .read = tr_read_distributed,
+     .configure = tr_configure_olmo_core,
+     .foreign_config = true},
+    {.name = "pytorch_model_fsdp_0/.metadata", .read = tr_read_distributed},
+    {.name = "weights/.metadata", .read = tr_read_distributed},
+    {.name = ".metadata", .read = tr_read_distributed, .configure = tr_configure_distributed},
+    {.name = "mp_rank_00/model_optim_rng.pt",
+     .read = tr_read_megatron,
+     .configure = tr_configure_megatron},
+    {.name = "mp_rank_00_000/model_optim_rng.pt",
+     .read = tr_read_megatron,
+     .configure = tr_configure_megatron},
+    {.name = "layer_00-model_00-model_states.pt",
+     .read = tr_read_neox,
+     .configure = tr_configure_neox},
+    {.name = "zero", .read = tr_read_universal},
+    {.name = "mp_rank_00_model_states.pt", .read = tr_read_deepspeed},
+    {.name = "zero_pp_rank_0_mp_rank_00_model_states.pt", .read = tr_read_zero3},
+    {.name = "checkpoint_metadata.json",
+     .read = tr_read_nanotron,
+     .configure = tr_configure_nanotron},
     {.name = "lit_model.pth", .read = tr_read_torch, .configure = tr_configure_litgpt},
     {.name = "consolidated.00.pth", .read = tr_read_meta, .configure = tr_configure_meta},
     {.name = "pytorch_model_fsdp.bin", .read = tr_read_torch},
@@ -152,8 +175,9 @@ static enum tr_status note_other(struct tr_string *choice, const char *name, con
                         : tr_string_format(choice, err, "%s is read, not %s", name, other);
 }
 
-enum tr_status tr_format_of_folder(struct tr_checkpoint *checkpoint, struct tr_found_format *found,
-                                   struct tr_err *err) {
+// The first format of a folder; NULL when there is none.
+static enum tr_status look(struct tr_checkpoint *checkpoint, struct tr_found_format *found,
+                           struct tr_err *err) {
     *found = (struct tr_found_format){0};
     for (int i = 0; i < FORMATS; i++) {
         char *name = NULL;
@@ -171,7 +195,40 @@ enum tr_status tr_format_of_folder(struct tr_checkpoint *checkpoint, struct tr_f
         free(name);
         TR_TRY(status);
     }
-    return found->format ? TR_OK : refuse(checkpoint->folder, err);
+    return TR_OK;
+}
+
+// A trainer's folder of one checkpoint may have the weights in a folder below, which the file
+// "latest" names (DeepSpeed): goes there where no other could be meant.
+static enum tr_status follow_latest(struct tr_checkpoint *checkpoint, struct tr_err *err) {
+    struct tr_names folders;
+    char *path;
+    TR_TRY(tr_path_join(&path, checkpoint->folder, "latest", err));
+    bool there = tr_file_exists(path);
+    free(path);
+    if (!there)
+        return TR_OK;
+    TR_TRY(tr_names_list(&folders, checkpoint->folder, "global_step*", err));
+    enum tr_status status = TR_OK;
+    if (folders.count == 1) {
+        status = tr_path_join(&path, checkpoint->folder, folders.names[0], err);
+        checkpoint->above = status == TR_OK ? checkpoint->folder : NULL;
+        checkpoint->folder = status == TR_OK ? path : checkpoint->folder;
+    }
+    tr_names_free(&folders);
+    return status;
+}
+
+enum tr_status tr_format_of_folder(struct tr_checkpoint *checkpoint, struct tr_found_format *found,
+                                   struct tr_err *err) {
+    TR_TRY(look(checkpoint, found, err));
+    if (found->format)
+        return TR_OK;
+    TR_TRY(follow_latest(checkpoint, err));
+    if (checkpoint->above)
+        TR_TRY(look(checkpoint, found, err));
+    return found->format ? TR_OK
+                         : refuse(checkpoint->above ? checkpoint->above : checkpoint->folder, err);
 }
 
 // ---- a file by itself --------------------------------------------------------------------------

@@ -31,6 +31,7 @@ struct tr_small_file {
 
 struct tr_checkpoint {
     char *folder;
+    char *above; // the folder that was given, where the weights are in one below it; else NULL
     struct tr_weight_file *files; // [file_count]
     int file_count, open_count;
     uint64_t file_capacity, clock;
@@ -101,6 +102,13 @@ tr_format_open tr_read_safetensors_index;
 tr_format_open tr_read_torch;
 tr_format_open tr_read_torch_index;
 tr_format_open tr_read_meta;
+tr_format_open tr_read_distributed;
+tr_format_open tr_read_megatron;
+tr_format_open tr_read_deepspeed;
+tr_format_open tr_read_universal;
+tr_format_open tr_read_zero3;
+tr_format_open tr_read_neox;
+tr_format_open tr_read_nanotron;
 
 // Adds the file `name` of torch.save with all its tensors.
 tr_format_open tr_add_torch;

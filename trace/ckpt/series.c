@@ -14,7 +14,7 @@
 #include "manifest.h"
 #include "reader.h"
 #include "series_steps.h"
-#include "trainer_state.h"
+#include "trainer_counters.h"
 
 enum { MANIFEST_LIMIT = 64 << 20 }; // bytes
 
@@ -112,22 +112,23 @@ static enum tr_status add_row(struct tr_series *series, const char *folder,
 struct disagreement {
     struct tr_told told;
     double name, state;
-    const char *what;
+    const char *what, *file;
 };
 
 static void compare(struct disagreement *found, const struct tr_series_entry *entry,
-                    const char *what, double name, double state) {
+                    const char *what, const char *file, double name, double state) {
     if (name == state)
         return;
     if (!found->told.count) {
         found->name = name;
         found->state = state;
         found->what = what;
+        found->file = file;
     }
     tr_told_add(&found->told, entry);
 }
 
-// What the manifest gives stays, then the name counts, then the trainer's state.
+// What the manifest gives stays, then what the trainer recorded counts, then the name.
 static void merge(struct tr_series_entry *entry, const struct tr_name *name,
                   const struct tr_trainer_state *state, struct disagreement *found) {
     struct tr_name *parsed = &entry->parsed, given = *parsed;
@@ -136,14 +137,22 @@ static void merge(struct tr_series_entry *entry, const struct tr_name *name,
         memcpy(parsed->stage, given.stage, sizeof parsed->stage);
     if (entry->given & TR_GIVEN_STEP)
         parsed->step = given.step;
-    else if (parsed->step < 0)
+    else if (state->step >= 0) {
+        if (name->step >= 0)
+            compare(found, entry, "step", state->file, (double)name->step, (double)state->step);
         parsed->step = state->step;
-    else if (state->step >= 0)
-        compare(found, entry, "step", (double)parsed->step, (double)state->step);
+    }
     if (entry->given & TR_GIVEN_TOKENS)
         parsed->tokens = given.tokens;
-    else if (isnan(parsed->tokens))
+    else if (!isnan(state->tokens))
         parsed->tokens = state->tokens;
+}
+
+// The state that Hugging Face's Trainer writes, else another trainer's counters.
+static enum tr_status read_state(struct tr_trainer_state *state, const char *path,
+                                 struct tr_err *err) {
+    TR_TRY(tr_trainer_state_read(state, path, err));
+    return *state->file ? TR_OK : tr_trainer_counters_read(state, path, err);
 }
 
 static enum tr_status read_entries(struct tr_series *series, const struct tr_name_rules *rules,
@@ -151,27 +160,32 @@ static enum tr_status read_entries(struct tr_series *series, const struct tr_nam
     struct tr_told unread = {0};
     struct disagreement found = {0};
     struct tr_err why, first_why;
+    const char *first_file = "";
     char names[320];
     for (int64_t i = 0; i < series->count; i++) {
         struct tr_series_entry *entry = &series->entries[i];
         struct tr_name name;
         struct tr_trainer_state state;
         TR_TRY(tr_name_parse(rules, entry->path, entry->name, &name, err));
-        if (tr_trainer_state_read(&state, entry->path, &why) != TR_OK) {
+        if (read_state(&state, entry->path, &why) != TR_OK) {
             first_why = unread.count ? first_why : why;
+            first_file = unread.count ? first_file : state.file;
             tr_told_add(&unread, entry);
+            state.step = -1;
+            state.tokens = NAN;
         }
         merge(entry, &name, &state, &found);
     }
     if (unread.count)
-        TR_TRY(tr_string_format(&series->notes, err, "left out, trainer_state.json of %s: %s\n",
+        TR_TRY(tr_string_format(&series->notes, err, "left out, %s of %s: %s\n", first_file,
                                 tr_told_names(&unread, names), first_why.text));
     if (!found.told.count)
         return TR_OK;
     return tr_string_format(&series->notes, err,
-                            "name and trainer_state.json disagree on the %s of %s: %.0f and %.0f; "
-                            "the name counts\n",
-                            found.what, tr_told_names(&found.told, names), found.name, found.state);
+                            "name and %s disagree on the %s of %s: %.0f and %.0f; what the trainer "
+                            "recorded counts\n",
+                            found.file, found.what, tr_told_names(&found.told, names), found.name,
+                            found.state);
 }
 
 // ---- putting it together -----------------------------------------------------------------------

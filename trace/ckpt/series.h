@@ -53,7 +53,8 @@ struct tr_series_options {
 // Entries that still have equal names are TR_EUSAGE naming both paths: a trace knows its rows by
 // name.
 //
-// Steps and tokens come from the names, else from trainer_state.json. The order is that of
+// Steps and tokens come from what the trainer recorded (trainer_state.json and the files of
+// trainer_counters.c's table), else from the names. The order is that of
 // tr_moments_sort. Checkpoints of one step that were trained side by side (seeds, ingredients of a
 // merge) are no line of time: TR_EUSAGE unless `separate`.
 enum tr_status tr_series_from_paths(struct tr_series *series, char *const *paths, int64_t count,

@@ -212,3 +212,10 @@ const struct tr_global *tr_global_find(struct tr_slice module, struct tr_slice n
             return &globals[i];
     return NULL;
 }
+
+uint64_t tr_dtype_text_size(const char *dtype_text) {
+    for (int i = 0; i < GLOBALS; i++)
+        if (globals[i].dtype_text && !strcmp(globals[i].dtype_text, dtype_text))
+            return globals[i].size;
+    return 0;
+}

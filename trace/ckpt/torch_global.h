@@ -84,6 +84,9 @@ struct tr_global {
 // The row of `module`.`name`, NULL when it is not in the set.
 const struct tr_global *tr_global_find(struct tr_slice module, struct tr_slice name);
 
+// Bytes of an element of a storage of that type, as safetensors spells it; 0 of one not known.
+uint64_t tr_dtype_text_size(const char *dtype_text);
+
 bool tr_slice_is(struct tr_slice slice, const char *text);
 
 // What a value of that kind is called in sentences, with its article.

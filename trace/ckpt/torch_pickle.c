@@ -43,7 +43,7 @@ struct machine {
     struct tr_value **memo; // [memo_count]
     uint64_t memo_count, memo_capacity;
     struct tr_pickle_block *blocks;
-    size_t memory;                    // of all blocks
+    size_t memory, limit;             // of all blocks, and the most that they may have
     const struct tr_value **storages; // [storage_count]
     uint64_t storage_count, storage_capacity;
     bool cut; // it wanted bytes beyond the last
@@ -70,9 +70,9 @@ static enum tr_status allocate(struct machine *m, uint64_t size, void *memory_p,
     if (!m->blocks || size > m->blocks->size - m->blocks->used) {
         uint64_t wanted = size > BLOCK_SIZE ? size : BLOCK_SIZE;
         struct tr_pickle_block *block = NULL;
-        if (wanted > TR_PICKLE_VALUES_LIMIT - m->memory)
-            return refuse(m, TR_EUNSUPPORTED, err, "its values take more than %d MiB",
-                          TR_PICKLE_VALUES_LIMIT >> 20);
+        if (wanted > m->limit - m->memory)
+            return refuse(m, TR_EUNSUPPORTED, err, "its values take more than %zu MiB",
+                          m->limit >> 20);
         TR_TRY(tr_alloc((void **)&block, sizeof *block + wanted, 1, "values of a pickle", err));
         block->next = m->blocks;
         block->size = (size_t)wanted;
@@ -640,16 +640,22 @@ static enum tr_status read_one(struct tr_pickle *pickle, struct machine *m, bool
     return status;
 }
 
+enum tr_status tr_pickle_read_within(struct tr_pickle *pickle, const void *bytes, size_t size,
+                                     size_t memory, const char *what, struct tr_err *err) {
+    struct machine m = {.bytes = bytes, .size = size, .limit = memory, .what = what};
+    return read_one(pickle, &m, true, err);
+}
+
 enum tr_status tr_pickle_read(struct tr_pickle *pickle, const void *bytes, size_t size,
                               const char *what, struct tr_err *err) {
-    struct machine m = {.bytes = bytes, .size = size, .what = what};
-    return read_one(pickle, &m, true, err);
+    return tr_pickle_read_within(pickle, bytes, size, TR_PICKLE_VALUES_LIMIT, what, err);
 }
 
 enum tr_status tr_pickle_read_first(struct tr_pickle *pickle, const void *bytes, size_t size,
                                     size_t *used_p, bool *cut_p, const char *what,
                                     struct tr_err *err) {
-    struct machine m = {.bytes = bytes, .size = size, .what = what};
+    struct machine m = {
+        .bytes = bytes, .size = size, .limit = TR_PICKLE_VALUES_LIMIT, .what = what};
     enum tr_status status = read_one(pickle, &m, false, err);
     *used_p = m.at;
     *cut_p = m.cut;

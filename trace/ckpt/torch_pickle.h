@@ -32,6 +32,10 @@ struct tr_pickle {
 enum tr_status tr_pickle_read(struct tr_pickle *pickle, const void *bytes, size_t size,
                               const char *what, struct tr_err *err);
 
+// The same with `memory` bytes for the values, in place of TR_PICKLE_VALUES_LIMIT.
+enum tr_status tr_pickle_read_within(struct tr_pickle *pickle, const void *bytes, size_t size,
+                                     size_t memory, const char *what, struct tr_err *err);
+
 // The same of the pickle that bytes[0, size) begin with; *used_p bytes are its own. Where it fails
 // because the bytes end too early, *cut_p is set.
 enum tr_status tr_pickle_read_first(struct tr_pickle *pickle, const void *bytes, size_t size,

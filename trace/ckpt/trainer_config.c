@@ -13,15 +13,17 @@ struct row {
     const char *otherwise;
 };
 
-// What a fact must be for config.json to say the same; `value` is JSON, absent facts are well.
+// What a fact must be for config.json to say the same; `value` is JSON. Absent facts are well
+// unless they are needed.
 struct condition {
     const char *fact, *value;
+    bool needed;
 };
 
 struct mapping {
     const char *whose, *model_type;
     struct row rows[20];             // ended by one without `to`
-    struct condition conditions[10]; // ended by one without `fact`
+    struct condition conditions[14]; // ended by one without `fact`
 };
 
 #define NEEDED NULL
@@ -39,7 +41,9 @@ static const struct mapping meta = {
              {"rope_theta", {"rope_theta"}, "10000.0"},
              {"max_position_embeddings", {"max_seq_len"}, "2048"},
              {"tie_word_embeddings", {NULL}, "false"}},
-    .conditions = {{"use_scaled_rope", "false"}, {"moe", "null"}, {"quantization_args", "null"}},
+    .conditions = {{"use_scaled_rope", "false", false},
+                   {"moe", "null", false},
+                   {"quantization_args", "null", false}},
 };
 static const struct mapping lit_llama = {
     .whose = "litgpt's",
@@ -56,15 +60,15 @@ static const struct mapping lit_llama = {
              {"max_position_embeddings", {"block_size"}, "2048"},
              {"attention_bias", {"bias"}, "false"},
              {"tie_word_embeddings", {NULL}, "false"}},
-    .conditions = {{"norm_class_name", "\"RMSNorm\""},
-                   {"mlp_class_name", "\"LLaMAMLP\""},
-                   {"parallel_residual", "false"},
-                   {"rotary_percentage", "1.0"},
-                   {"rope_adjustments", "null"},
-                   {"rope_condense_ratio", "1"},
-                   {"scale_embeddings", "false"},
-                   {"sliding_window_size", "null"},
-                   {"norm_qk", "false"}},
+    .conditions = {{"norm_class_name", "\"RMSNorm\"", false},
+                   {"mlp_class_name", "\"LLaMAMLP\"", false},
+                   {"parallel_residual", "false", false},
+                   {"rotary_percentage", "1.0", false},
+                   {"rope_adjustments", "null", false},
+                   {"rope_condense_ratio", "1", false},
+                   {"scale_embeddings", "false", false},
+                   {"sliding_window_size", "null", false},
+                   {"norm_qk", "false", false}},
 };
 static const struct mapping lit_neox = {
     .whose = "litgpt's",
@@ -81,9 +85,9 @@ static const struct mapping lit_neox = {
              {"max_position_embeddings", {"block_size"}, "2048"},
              {"hidden_act", {NULL}, "\"gelu\""},
              {"tie_word_embeddings", {NULL}, "false"}},
-    .conditions = {{"gelu_approximate", "\"none\""},
-                   {"bias", "true"},
-                   {"rope_condense_ratio", "1"}},
+    .conditions = {{"gelu_approximate", "\"none\"", false},
+                   {"bias", "true", false},
+                   {"rope_condense_ratio", "1", false}},
 };
 static const struct mapping nanotron = {
     .whose = "nanotron's",
@@ -100,7 +104,7 @@ static const struct mapping nanotron = {
              {"max_position_embeddings", {"max_position_embeddings"}, "2048"},
              {"hidden_act", {"hidden_act"}, "\"silu\""},
              {"tie_word_embeddings", {"tie_word_embeddings"}, "false"}},
-    .conditions = {{"is_llama_config", "true"}, {"rope_scaling", "null"}},
+    .conditions = {{"is_llama_config", "true", false}, {"rope_scaling", "null", false}},
 };
 #define OLMO_ROWS                                                                                  \
     {                                                                                              \
@@ -122,23 +126,23 @@ static const struct mapping nanotron = {
         }                                                                                          \
     }
 #define OLMO_CONDITIONS                                                                            \
-    {"model.block.attention.rope.scaling", "null"},                                                \
-        {"model.block.attention.sliding_window", "null"}, {"model.block.attention.bias", "false"}, \
-    {                                                                                              \
+    {"model.block.attention.rope.scaling", "null", false},                                         \
+        {"model.block.attention.sliding_window", "null", false},                                   \
+        {"model.block.attention.bias", "false", false}, {                                          \
         "model.block_overrides", "null"                                                            \
     }
 static const struct mapping olmo_behind = {
     .whose = "OLMo-core's",
     .model_type = "olmo2",
     .rows = OLMO_ROWS,
-    .conditions = {{"model.block.name", "\"reordered_norm\""}, OLMO_CONDITIONS},
+    .conditions = {{"model.block.name", "\"reordered_norm\"", false}, OLMO_CONDITIONS},
 };
 static const struct mapping olmo_before = {
     .whose = "OLMo-core's",
     .model_type = "llama",
     .rows = OLMO_ROWS,
-    .conditions = {{"model.block.name", "\"default\""},
-                   {"model.block.attention.qk_norm", "null"},
+    .conditions = {{"model.block.name", "\"default\"", false},
+                   {"model.block.attention.qk_norm", "null", false},
                    OLMO_CONDITIONS},
 };
 static const struct mapping megatron_llama = {
@@ -157,15 +161,18 @@ static const struct mapping megatron_llama = {
              {"attention_bias", {"add_qkv_bias"}, "false"},
              {"hidden_act", {NULL}, "\"silu\""},
              {"tie_word_embeddings", {"tied"}, "false"}},
-    .conditions = {{"rotary_percent", "1.0"},
-                   {"add_bias_linear", "false"},
-                   {"add_qkv_bias", "false"},
-                   {"rotary_interleaved", "false"},
-                   {"num_experts", "null"},
-                   {"qk_layernorm", "false"},
-                   {"apply_layernorm_1p", "false"},
-                   {"use_rope_scaling", "false"},
-                   {"multi_latent_attention", "false"}},
+    .conditions = {{"normalization", "\"RMSNorm\"", true},
+                   {"swiglu", "true", true},
+                   {"position_embedding_type", "\"rope\"", true},
+                   {"rotary_percent", "1.0", false},
+                   {"add_bias_linear", "false", false},
+                   {"add_qkv_bias", "false", false},
+                   {"rotary_interleaved", "false", false},
+                   {"num_experts", "null", false},
+                   {"qk_layernorm", "false", false},
+                   {"apply_layernorm_1p", "false", false},
+                   {"use_rope_scaling", "false", false},
+                   {"multi_latent_attention", "false", false}},
 };
 #define NEOX_ROWS(layers, eps)                                                                     \
     {                                                                                              \
@@ -186,9 +193,9 @@ static const struct mapping neox = {
     .whose = "GPT-NeoX's",
     .model_type = "gpt_neox",
     .rows = NEOX_ROWS("num_layers", "layernorm_epsilon"),
-    .conditions = {{"norm", "\"layernorm\""},
-                   {"pos_emb", "\"rotary\""},
-                   {"activation", "\"gelu\""}},
+    .conditions = {{"norm", "\"layernorm\"", false},
+                   {"pos_emb", "\"rotary\"", false},
+                   {"activation", "\"gelu\"", false}},
 };
 
 // ---- what a table alone does not say -----------------------------------------------------------
@@ -240,6 +247,8 @@ static void derive(enum tr_trainer trainer, json_t *facts) {
         if (tr_fact_true(facts, "group_query_attention") &&
             tr_fact_i64(facts, "num_query_groups", &number))
             json_object_set_new(facts, "kv_heads", json_integer(number));
+        if (tr_fact_true(facts, "use_rotary_position_embeddings")) // before the type had a name
+            json_object_set_new(facts, "position_embedding_type", json_string("rope"));
         const json_t *untied = tr_fact(facts, "untie_embeddings_and_output_weights");
         json_object_set_new(facts, "tied", json_boolean(untied && json_is_false(untied)));
     }
@@ -264,7 +273,7 @@ static bool is_equal(const json_t *fact, const char *value) {
 static enum tr_status check_conditions(const struct mapping *mapping, const json_t *facts,
                                        const char *path, struct tr_err *err) {
     for (const struct condition *c = mapping->conditions; c->fact; c++)
-        if (!is_equal(tr_fact(facts, c->fact), c->value))
+        if ((c->needed && !tr_fact(facts, c->fact)) || !is_equal(tr_fact(facts, c->fact), c->value))
             return tr_fail(
                 err, TR_EUNSUPPORTED,
                 "%s: %s \"%s\" is not %s, of which no config.json is made here: give one "

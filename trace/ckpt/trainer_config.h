@@ -19,5 +19,8 @@ tr_format_open tr_configure_meta;
 tr_format_open tr_configure_litgpt;
 tr_format_open tr_configure_nanotron;
 tr_format_open tr_configure_olmo_core;
+tr_format_open tr_configure_megatron;
+tr_format_open tr_configure_neox;
+tr_format_open tr_configure_distributed; // by Megatron's common.pt, where there is one
 
 #endif
