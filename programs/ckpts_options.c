@@ -74,6 +74,10 @@ static const struct option_row rows[] = {
      "Checkpoints of one step are of several lines of training (seeds, ingredients of a merge): "
      "each line becomes a stage",
      OPTION_FLAG, SETS(separate)},
+    {"config", 0, "FILE",
+     "A config.json as Hugging Face's folders have it, in place of the checkpoints' own: what a "
+     "trainer writes seldom holds one",
+     OPTION_TEXT, SETS(config)},
 
     {.kind = OPTION_HEADING,
      .help = "Over which text (default: a built-in one of about 14 thousand tokens, "

@@ -46,7 +46,7 @@ ROOMS = {
 # Names that say which room they are, or that tools ask for.
 COMMON_NAMES = {"CMakeLists.txt", "README.md", "__init__.py"}
 # What one family is called everywhere, and data.
-NAMED_ALIKE = ("tests/oracle/", "tests/golden/", "tests/fuzz/corpus/", "tests/series/")
+NAMED_ALIKE = ("tests/formats/fixtures/", "tests/oracle/", "tests/golden/", "tests/fuzz/corpus/", "tests/series/")
 
 
 def tracked():

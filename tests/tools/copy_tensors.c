@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// copy_tensors FROM TO SHARD_BYTES: writes the tensors of the checkpoint FROM into the folder TO,
-// as safetensors.
+// copy_tensors FROM TO SHARD_BYTES [CONFIG]: writes the tensors of the checkpoint FROM, of the
+// configuration in the file CONFIG, into the folder TO, as safetensors.
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -9,11 +9,11 @@
 #include "ckpt/safetensors_writer.h"
 
 static enum tr_status copy(const char *from, const char *to, uint64_t shard_bytes,
-                           struct tr_err *err) {
+                           const char *config, struct tr_err *err) {
     struct tr_checkpoint *checkpoint = NULL;
     struct tr_tensor_source *sources = NULL;
     enum tr_status status;
-    TR_GO(status, tr_checkpoint_open(&checkpoint, from, err), out);
+    TR_GO(status, tr_checkpoint_open_with(&checkpoint, from, config, err), out);
     int64_t count = tr_checkpoint_tensor_count(checkpoint);
     TR_GO(status, TR_NEW(&sources, count, "the list of tensors", err), out);
     for (int64_t i = 0; i < count; i++)
@@ -28,11 +28,11 @@ out:
 int main(int count, char **args) {
     struct tr_err err;
     int64_t shard_bytes;
-    if (count != 4 || !tr_parse_i64(args[3], 0, INT64_MAX, &shard_bytes)) {
-        fprintf(stderr, "usage: copy_tensors FROM TO SHARD_BYTES\n");
+    if (count < 4 || count > 5 || !tr_parse_i64(args[3], 0, INT64_MAX, &shard_bytes)) {
+        fprintf(stderr, "usage: copy_tensors FROM TO SHARD_BYTES [CONFIG]\n");
         return 2;
     }
-    if (copy(args[1], args[2], (uint64_t)shard_bytes, &err) != TR_OK) {
+    if (copy(args[1], args[2], (uint64_t)shard_bytes, args[4], &err) != TR_OK) {
         fprintf(stderr, "%s\n", err.text);
         return 1;
     }

@@ -194,8 +194,10 @@ static void test_folders_without_a_checkpoint(void **state) {
         {ONE, "shards without their index", TR_EFORMAT},
         {"pytorch_model-00001-of-00003.bin", "shards without their index", TR_EFORMAT},
         {"model.safetensors.incomplete", "an unfinished download", TR_EFORMAT},
-        {"__0_0.distcp", "a PyTorch distributed checkpoint", TR_EUNSUPPORTED},
-        {"mp_rank_00", "a Megatron or DeepSpeed checkpoint", TR_EUNSUPPORTED},
+        {"__0_0.distcp",
+         "a PyTorch distributed checkpoint without its .metadata, which is written last",
+         TR_EFORMAT},
+        {"mp_rank_00", "a part of a Megatron checkpoint", TR_EFORMAT},
         {"llama.Q4_0.gguf", "GGUF weights", TR_EUNSUPPORTED},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -211,8 +213,8 @@ static void test_folders_without_a_checkpoint(void **state) {
     write_text(path_in(several, "mp_rank_00"), "x");
     write_text(path_in(several, "z.gguf"), "x");
     write_text(path_in(several, "tf_model.h5"), "x");
-    assert_refused(several, TR_EUNSUPPORTED,
-                   "@ holds a Megatron or DeepSpeed checkpoint (mp_rank_00); what can be read "
+    assert_refused(several, TR_EFORMAT,
+                   "@ holds a part of a Megatron checkpoint (mp_rank_00); what can be read "
                    "is " FORMATS);
     assert_refused(new_folder(), TR_EFORMAT, "@ holds no checkpoint: there is no " FORMATS);
     assert_refused(in_folder("nowhere"), TR_EIO,
@@ -553,7 +555,7 @@ static void test_the_choice_is_said(void **state) {
     tr_checkpoint_close(checkpoint);
     struct tr_err err = {.text = ""};
     assert_int_equal(unlink(path_in(folder, "model.safetensors")), 0);
-    assert_int_equal(tr_checkpoint_peek(&checkpoint, folder, &err), TR_OK);
+    assert_int_equal(tr_checkpoint_peek(&checkpoint, folder, NULL, &err), TR_OK);
     assert_string_equal(tr_checkpoint_choice(checkpoint),
                         "pytorch_model.bin is read, not model.pt");
     assert_int_equal(tr_checkpoint_tensor_count(checkpoint), 0);

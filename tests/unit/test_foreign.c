@@ -54,37 +54,29 @@ static void every_sign_is_named(void **state) {
         {"model.safetensors.aria2", "an unfinished download"},
         {"snapshots/0123/x", "a Hugging Face cache: give a folder below snapshots"},
         {"models--a--b/refs/main", "a Hugging Face cache: give a folder below snapshots"},
-        {"model_and_optim/.metadata", "an OLMo-core checkpoint (PyTorch distributed)"},
-        {"pytorch_model_fsdp_0/.metadata", "FSDP's shards, a PyTorch distributed checkpoint"},
-        {"pytorch_model_fsdp.bin", "weights that FSDP saved whole: name them pytorch_model.bin"},
-        {"__0_0.distcp", "a PyTorch distributed checkpoint"},
-        {".metadata", "a PyTorch distributed checkpoint"},
-        {"zero_pp_rank_0_mp_rank_00_model_states.pt", "a DeepSpeed ZeRO checkpoint"},
-        {"bf16_zero_pp_rank_0_mp_rank_00_optim_states.pt", "a DeepSpeed ZeRO checkpoint"},
-        {"latest_universal", "a DeepSpeed universal checkpoint"},
-        {"global_step5_universal/x", "a DeepSpeed universal checkpoint"},
-        {"layer_00-model_00-model_states.pt", "a GPT-NeoX checkpoint"},
-        {"mp_rank_00/model_optim_rng.pt", "a Megatron or DeepSpeed checkpoint"},
-        {"global_step5/x", "a DeepSpeed checkpoint"},
-        {"iter_0000005/x", "Megatron's save folder"},
-        {"release/x", "Megatron's save folder"},
-        {"latest_checkpointed_iteration.txt", "Megatron's save folder"},
+        {"__0.metadata", "a PyTorch distributed checkpoint with its metadata in parts, one a rank"},
+        {"__0_0.distcp",
+         "a PyTorch distributed checkpoint without its .metadata, which is written last"},
+        {"zero_pp_rank_1_mp_rank_00_model_states.pt", "a part of a DeepSpeed ZeRO checkpoint"},
+        {"bf16_zero_pp_rank_0_mp_rank_00_optim_states.pt", "a part of a DeepSpeed ZeRO checkpoint"},
+        {"layer_02-model_00-model_states.pt", "a part of a GPT-NeoX checkpoint"},
+        {"mp_rank_01/model_optim_rng.pt", "a part of a Megatron checkpoint"},
+        {"global_step5/x", "DeepSpeed's save folder: give the folders below"},
+        {"iter_0000005/x", "Megatron's save folder: give the folders below"},
+        {"release/x", "Megatron's save folder: give the folders below"},
+        {"latest_checkpointed_iteration.txt", "Megatron's save folder: give the folders below"},
         {"latest_train_state.pt", "a Megatron-Bridge or NeMo checkpoint"},
         {"model.nemo", "a NeMo archive"},
-        {"checkpoint_metadata.json", "a nanotron checkpoint"},
-        {"lit_model.pth", "a litgpt checkpoint"},
-        {"ep0-ba1000-rank0.pt", "a Composer checkpoint"},
-        {"epoch=0-step=3.ckpt", "a Lightning checkpoint"},
-        {"meta_000100.json", "a nanochat checkpoint"},
-        {"DONE_00000100", "an llm.c checkpoint"},
+        {"meta_000100.json", "nanochat's checkpoints: its scripts export one for Hugging Face"},
+        {"DONE_00000100", "an llm.c checkpoint: its dev/eval/export_hf.py exports it"},
+        {"model_00000100.bin", "an llm.c checkpoint: its dev/eval/export_hf.py exports it"},
         {"model.Q4_0.gguf", "GGUF weights"},
         {"ggml-model-q4_0.bin", "GGML weights"},
-        {"consolidated.00.pth", "weights in Meta's own layout"},
         {"consolidated.safetensors", "weights in Mistral's own layout"},
-        {"manifest.ocdbt", "an Orbax checkpoint: export it with MaxText"},
-        {"_CHECKPOINT_METADATA", "an Orbax checkpoint: export it with MaxText"},
+        {"manifest.ocdbt", "an Orbax checkpoint: export it with MaxText's to_huggingface.py"},
+        {"_CHECKPOINT_METADATA", "an Orbax checkpoint: export it with MaxText's to_huggingface.py"},
         {"100.orbax-checkpoint-tmp-17/x", "an unfinished Orbax checkpoint"},
-        {"streaming_params_100", "an EasyLM checkpoint"},
+        {"streaming_params_100", "an EasyLM checkpoint: its convert_easylm_to_hf.py exports it"},
         {"tf_model.h5", "TensorFlow weights"},
         {"bert_model.ckpt.index", "TensorFlow weights"},
         {"flax_model.msgpack", "Flax weights"},
@@ -93,8 +85,6 @@ static void every_sign_is_named(void **state) {
         {"openvino_model.xml", "an OpenVINO model"},
         {"weights.00.npz", "MLX weights"},
         {"weights.safetensors", "safetensors under a name that nobody reads"},
-        {"final.pth", "a torch file under a name that nobody reads"},
-        {"ckpt.pt", "a torch file under a name that nobody reads"},
         {"optimizer.pt", "a trainer's state without the weights"},
         {"trainer_state.json", "a trainer's state without the weights"},
         {"model.bin", "a file of weights under a name that nobody reads"},
@@ -119,7 +109,8 @@ static void the_first_by_name_is_named(void **state) {
     put(folder, "__10_0.distcp");
     put(folder, "__2_0.distcp");
     put(folder, "__3_0.distcp");
-    assert_says(folder, "holds a PyTorch distributed checkpoint (__2_0.distcp);");
+    assert_says(folder, "holds a PyTorch distributed checkpoint without its .metadata, which is "
+                        "written last (__2_0.distcp);");
 }
 
 static void one_folder_down_is_seen(void **state) {
@@ -139,8 +130,8 @@ static void one_folder_down_is_seen(void **state) {
     put(folder, "logs/x");
     put(folder, "step-20/__0_0.distcp");
     put(folder, "step-3/__0_0.distcp");
-    assert_says(folder, "holds a PyTorch distributed checkpoint one folder down "
-                        "(step-3/__0_0.distcp);");
+    assert_says(folder, "holds a PyTorch distributed checkpoint without its .metadata, which is "
+                        "written last one folder down (step-3/__0_0.distcp);");
     folder = new_folder();
     put(folder, "a/b/model.safetensors"); // two down is too far
     assert_says(folder, "holds no checkpoint: there is no model.safetensors,");

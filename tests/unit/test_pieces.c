@@ -51,7 +51,8 @@ static enum tr_status configure_made(struct tr_checkpoint *checkpoint, const cha
     return tr_checkpoint_set_config(checkpoint, name, "{\"a\": 1}", 8, err);
 }
 
-static const struct tr_format format = {"shard0", read_made, configure_made};
+static const struct tr_format format = {
+    .name = "shard0", .read = read_made, .configure = configure_made};
 
 // ---- tensors -----------------------------------------------------------------------------------
 

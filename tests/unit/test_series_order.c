@@ -246,9 +246,9 @@ static const struct {
     {"x", "{\"global_step\": null, \"num_input_tokens_seen\": null}", -1, NAN, ""},
     {"x", "{}", -1, NAN, ""},
     {"checkpoint-70", "{\"global_step\": 70, \"num_input_tokens_seen\": 140}", 70, 140, ""},
-    {"checkpoint-70", "{\"global_step\": 71}", 70, NAN,
-     "name and trainer_state.json disagree on the step of checkpoint-70: 70 and 71; the name "
-     "counts"},
+    {"checkpoint-70", "{\"global_step\": 71}", 71, NAN,
+     "name and trainer_state.json disagree on the step of checkpoint-70: 70 and 71; what the "
+     "trainer recorded counts"},
     {"x", "{\"global_step\": \"70\"}", -1, NAN, "left out, trainer_state.json of x: "},
     {"x", "{\"global_step\": 70", -1, NAN, "left out, trainer_state.json of x: "},
     {"x", "[]", -1, NAN, "left out"},

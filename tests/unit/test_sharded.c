@@ -54,7 +54,8 @@ static enum tr_status configure(struct tr_checkpoint *checkpoint, const char *na
     return tr_checkpoint_set_config(checkpoint, name, config, config_size, e);
 }
 
-static const struct tr_format format = {"0.shard", read_shards, configure};
+static const struct tr_format format = {
+    .name = "0.shard", .read = read_shards, .configure = configure};
 
 // ---- its writer --------------------------------------------------------------------------------
 

@@ -200,8 +200,17 @@ static void test_archives_of_something_else(void **state) {
         {PICKLE(DICT(ITEM("\1", "w", "0") ITEM("\1", "w", "0"))), NULL, NULL, TR_EFORMAT,
          " has two tensors w"},
         {PICKLE("\x80\2cos\nsystem\n."), NULL, NULL, TR_EUNSUPPORTED,
-         ": the pickle's GLOBAL at byte 2: it asks for os.system, which a state dict does not "
-         "need; nothing of it was run"},
+         " holds the class os.system, not a dict of tensors (save the model's state_dict()); "
+         "nothing "
+         "of it was run"},
+        {PICKLE("\x80\2cos\nsystem\nU\2ls\x85R."), NULL, NULL, TR_EUNSUPPORTED,
+         " holds an object of os.system, not a dict of tensors (save the model's state_dict()); "
+         "nothing of it was run"},
+        {PICKLE("\x80\2}" TEXT("\5", "model") "cm\nNet\n)\x81}" TEXT("\1", "w") TENSOR("0") "sbs."),
+         NULL, NULL, TR_EUNSUPPORTED,
+         " holds an object of m.Net, not a dict of tensors (save the model's state_dict()); "
+         "nothing "
+         "of it was run"},
 #undef PICKLE
     };
     char *folder = new_folder();

@@ -9,20 +9,11 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "format_find.h"
 #include "pieces.h"
 #include "reader.h"
 
 enum { CONFIG_LIMIT = 16 << 20 }; // bytes
-
-// The formats, in the order in which they are preferred; recognised by the presence of a file.
-static const struct tr_format formats[] = {
-    {"model.safetensors", tr_read_safetensors, NULL},
-    {"model.safetensors.index.json", tr_read_safetensors_index, NULL},
-    {"pytorch_model.bin", tr_read_torch, NULL},
-    {"pytorch_model.bin.index.json", tr_read_torch_index, NULL},
-    {"model.pt", tr_read_torch, NULL},
-};
-enum { FORMATS = sizeof formats / sizeof *formats };
 
 enum tr_status tr_refuse_placeholder(const char *path, const void *bytes, size_t size,
                                      struct tr_err *err) {
@@ -86,58 +77,10 @@ enum tr_status tr_checkpoint_stamp(struct tr_checkpoint *checkpoint, const char 
                             info->st_mtim.tv_nsec, digest);
 }
 
-enum tr_status tr_folder_has(const char *folder, const char *name, bool *has_p,
-                             struct tr_err *err) {
-    char *path;
-    TR_TRY(tr_path_join(&path, folder, name, err));
-    *has_p = faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-    free(path);
-    return TR_OK;
-}
-
-enum tr_status tr_folder_has_weights(const char *folder, bool *has_p, struct tr_err *err) {
-    *has_p = false;
-    for (int i = 0; i < FORMATS && !*has_p; i++)
-        TR_TRY(tr_folder_has(folder, formats[i].name, has_p, err));
-    return TR_OK;
-}
-
-static enum tr_status refuse(const char *folder, struct tr_err *err) {
-    struct tr_string names = {0};
-    enum tr_status status = TR_OK;
-    for (int i = 0; i < FORMATS && status == TR_OK; i++)
-        status = tr_string_format(&names, err, "%s%s",
-                                  !i                 ? ""
-                                  : i == FORMATS - 1 ? " or "
-                                                     : ", ",
-                                  formats[i].name);
-    if (status == TR_OK)
-        status = tr_refuse_folder(folder, names.data, err);
-    tr_string_free(&names);
-    return status;
-}
-
-// The first format that is there; the others that are go into the words of the choice.
-static enum tr_status find_format(struct tr_checkpoint *checkpoint,
-                                  const struct tr_format **format_p, struct tr_err *err) {
-    struct tr_string *choice = &checkpoint->choice;
-    *format_p = NULL;
-    for (int i = 0; i < FORMATS; i++) {
-        bool found;
-        TR_TRY(tr_folder_has(checkpoint->folder, formats[i].name, &found, err));
-        if (found && *format_p)
-            TR_TRY(choice->size ? tr_string_format(choice, err, " or %s", formats[i].name)
-                                : tr_string_format(choice, err, "%s is read, not %s",
-                                                   (*format_p)->name, formats[i].name));
-        else if (found)
-            *format_p = &formats[i];
-    }
-    return *format_p ? TR_OK : refuse(checkpoint->folder, err);
-}
-
-static enum tr_status load_config(struct tr_checkpoint *checkpoint, struct tr_err *err) {
-    TR_TRY(tr_path_join(&checkpoint->config_path, checkpoint->folder, "config.json", err));
-    return tr_checkpoint_load(checkpoint, "config.json", CONFIG_LIMIT, &checkpoint->config,
+static enum tr_status load_config(struct tr_checkpoint *checkpoint, const char *name,
+                                  struct tr_err *err) {
+    TR_TRY(tr_path_join(&checkpoint->config_path, checkpoint->folder, name, err));
+    return tr_checkpoint_load(checkpoint, name, CONFIG_LIMIT, &checkpoint->config,
                               &checkpoint->config_size, NULL, err);
 }
 
@@ -158,14 +101,30 @@ enum tr_status tr_checkpoint_set_config(struct tr_checkpoint *checkpoint, const 
     return TR_OK;
 }
 
-static enum tr_status find_config(struct tr_checkpoint *checkpoint, const struct tr_format *format,
+// The configuration that was given for the whole series, from outside the folder.
+static enum tr_status load_given(struct tr_checkpoint *checkpoint, const char *path,
+                                 struct tr_err *err) {
+    TR_TRY(tr_strdup(&checkpoint->config_path, path, err));
+    return tr_file_load(path, CONFIG_LIMIT, &checkpoint->config, &checkpoint->config_size, err);
+}
+
+static enum tr_status find_config(struct tr_checkpoint *checkpoint,
+                                  const struct tr_found_format *found, const char *given,
                                   struct tr_err *err) {
-    bool found;
-    TR_TRY(tr_folder_has(checkpoint->folder, "config.json", &found, err));
-    if (found)
-        TR_TRY(load_config(checkpoint, err));
-    else if (format->configure)
-        TR_TRY(format->configure(checkpoint, format->name, err));
+    bool there = false;
+    if (given)
+        TR_TRY(load_given(checkpoint, given, err));
+    else if (!found->format->foreign_config)
+        TR_TRY(tr_folder_has(checkpoint->folder, "config.json", &there, err));
+    if (there)
+        TR_TRY(load_config(checkpoint, "config.json", err));
+    there = false;
+    if (!checkpoint->config && checkpoint->above)
+        TR_TRY(tr_folder_has(checkpoint->above, "config.json", &there, err));
+    if (there)
+        TR_TRY(load_config(checkpoint, "../config.json", err));
+    if (!checkpoint->config && found->format->configure)
+        TR_TRY(found->format->configure(checkpoint, found->name, err));
     if (!checkpoint->config)
         return tr_refuse_configless(checkpoint->folder, err);
     tr_digest_bytes(checkpoint->config, checkpoint->config_size, checkpoint->config_digest);
@@ -191,27 +150,60 @@ static enum tr_status unwrap_names(struct tr_checkpoint *checkpoint, struct tr_e
     return TR_OK;
 }
 
-static enum tr_status open_folder(struct tr_checkpoint *checkpoint, const char *folder,
-                                  const struct tr_format *format, bool weights,
-                                  struct tr_err *err) {
-    TR_TRY(tr_strdup(&checkpoint->folder, folder, err));
-    if (!format)
-        TR_TRY(find_format(checkpoint, &format, err));
-    TR_TRY(find_config(checkpoint, format, err));
-    if (!weights)
-        return TR_OK;
-    TR_TRY(format->read(checkpoint, format->name, err));
-    return unwrap_names(checkpoint, err);
+// What is opened, and how.
+struct opening {
+    const char *path;
+    const struct tr_format *format; // NULL: to be looked for
+    const char *config;             // NULL: the checkpoint's own
+    bool weights;
+};
+
+// The folder of a checkpoint that is a file by itself, and the file's format.
+static enum tr_status split_path(struct tr_checkpoint *checkpoint, const char *path,
+                                 struct tr_found_format *found, struct tr_err *err) {
+    const char *slash = strrchr(path, '/');
+    TR_TRY(tr_strdup(&checkpoint->folder, slash ? path : ".", err));
+    if (slash)
+        checkpoint->folder[slash == path ? 1 : slash - path] = 0;
+    return tr_format_of_file(checkpoint, slash ? slash + 1 : path, found, err);
 }
 
-// `format`: NULL to look for one.
-static enum tr_status open_new(struct tr_checkpoint **checkpoint_p, const char *folder,
-                               const struct tr_format *format, bool weights, struct tr_err *err) {
+static enum tr_status find_format(struct tr_checkpoint *checkpoint, const struct opening *opening,
+                                  struct tr_found_format *found, struct tr_err *err) {
+    struct stat info;
+    if (!opening->format && !stat(opening->path, &info) && S_ISREG(info.st_mode))
+        return split_path(checkpoint, opening->path, found, err);
+    TR_TRY(tr_strdup(&checkpoint->folder, opening->path, err));
+    if (!opening->format)
+        return tr_format_of_folder(checkpoint, found, err);
+    found->format = opening->format;
+    return tr_strdup(&found->name, opening->format->name, err);
+}
+
+static enum tr_status open_found(struct tr_checkpoint *checkpoint, const struct opening *opening,
+                                 const struct tr_found_format *found, struct tr_err *err) {
+    TR_TRY(find_config(checkpoint, found, opening->config, err));
+    if (!opening->weights)
+        return TR_OK;
+    TR_TRY(found->format->read(checkpoint, found->name, err));
+    TR_TRY(unwrap_names(checkpoint, err));
+    TR_TRY(tr_checkpoint_rename(checkpoint, err));
+    sort_tensors(checkpoint);
+    return TR_OK;
+}
+
+static enum tr_status open_new(struct tr_checkpoint **checkpoint_p, const struct opening *opening,
+                               struct tr_err *err) {
     struct tr_checkpoint *checkpoint;
+    struct tr_found_format found = {0};
     TR_TRY(TR_NEW(&checkpoint, 1, "a checkpoint", err));
     checkpoint->step = -1;
+    checkpoint->model_parallel = 1;
     pthread_mutex_init(&checkpoint->mutex, NULL);
-    enum tr_status status = open_folder(checkpoint, folder, format, weights, err);
+    enum tr_status status = find_format(checkpoint, opening, &found, err);
+    if (status == TR_OK)
+        status = open_found(checkpoint, opening, &found, err);
+    free(found.name);
     if (status == TR_OK)
         *checkpoint_p = checkpoint;
     else
@@ -219,19 +211,26 @@ static enum tr_status open_new(struct tr_checkpoint **checkpoint_p, const char *
     return status;
 }
 
-enum tr_status tr_checkpoint_open(struct tr_checkpoint **checkpoint_p, const char *folder,
+enum tr_status tr_checkpoint_open(struct tr_checkpoint **checkpoint_p, const char *path,
                                   struct tr_err *err) {
-    return open_new(checkpoint_p, folder, NULL, true, err);
+    return tr_checkpoint_open_with(checkpoint_p, path, NULL, err);
+}
+
+enum tr_status tr_checkpoint_open_with(struct tr_checkpoint **checkpoint_p, const char *path,
+                                       const char *config, struct tr_err *err) {
+    return open_new(checkpoint_p,
+                    &(struct opening){.path = path, .config = config, .weights = true}, err);
 }
 
 enum tr_status tr_checkpoint_open_as(struct tr_checkpoint **checkpoint_p, const char *folder,
                                      const struct tr_format *format, struct tr_err *err) {
-    return open_new(checkpoint_p, folder, format, true, err);
+    return open_new(checkpoint_p,
+                    &(struct opening){.path = folder, .format = format, .weights = true}, err);
 }
 
-enum tr_status tr_checkpoint_peek(struct tr_checkpoint **checkpoint_p, const char *folder,
-                                  struct tr_err *err) {
-    return open_new(checkpoint_p, folder, NULL, false, err);
+enum tr_status tr_checkpoint_peek(struct tr_checkpoint **checkpoint_p, const char *path,
+                                  const char *config, struct tr_err *err) {
+    return open_new(checkpoint_p, &(struct opening){.path = path, .config = config}, err);
 }
 
 void tr_checkpoint_close(struct tr_checkpoint *checkpoint) {
@@ -248,6 +247,7 @@ void tr_checkpoint_close(struct tr_checkpoint *checkpoint) {
     free(checkpoint->config);
     free(checkpoint->config_path);
     free(checkpoint->folder);
+    free(checkpoint->above);
     tr_string_free(&checkpoint->stamps);
     tr_string_free(&checkpoint->choice);
     free(checkpoint);

@@ -60,20 +60,27 @@ char *tr_index_text(int dims, const int64_t *shape, char out[TR_INDEX_MAX]);
 // Open files and the table of tensors. Not thread-safe, except that several threads may read.
 struct tr_checkpoint;
 
-// Opens `folder`: the first there is of model.safetensors, model.safetensors.index.json and its
-// shards, pytorch_model.bin, pytorch_model.bin.index.json and its shards, model.pt. Words of
-// wrapping modules ("module", "_orig_mod", "_fsdp_wrapped_module" ...) are taken out of the
-// tensors' names, wherever they stand. The error sentences name the file and, where there is one,
-// the tensor. TR_EFORMAT for damaged files, TR_EUNSUPPORTED for a folder in a format we do not read
-// (naming it), TR_EIO otherwise.
-enum tr_status tr_checkpoint_open(struct tr_checkpoint **checkpoint_p, const char *folder,
+// Opens a folder, or a file that is a checkpoint by itself, of one of the formats that
+// docs/checkpoints.md lists; where a folder has several, the first of model.safetensors,
+// model.safetensors.index.json and its shards, pytorch_model.bin, pytorch_model.bin.index.json and
+// its shards, model.pt, and then what trainers write. Tensors that have a trainer's names and rows
+// are given Hugging Face's. Words of wrapping modules ("module", "_orig_mod",
+// "_fsdp_wrapped_module" ...) are taken out of the tensors' names, wherever they stand. The error
+// sentences name the file and, where there is one, the tensor. TR_EFORMAT for damaged files,
+// TR_EUNSUPPORTED for a folder in a format we do not read (naming it), TR_EIO otherwise.
+enum tr_status tr_checkpoint_open(struct tr_checkpoint **checkpoint_p, const char *path,
                                   struct tr_err *err);
+
+// The same with the configuration of the file `config` (as config.json says it) in place of the
+// checkpoint's own. NULL: its own.
+enum tr_status tr_checkpoint_open_with(struct tr_checkpoint **checkpoint_p, const char *path,
+                                       const char *config, struct tr_err *err);
 void tr_checkpoint_close(struct tr_checkpoint *checkpoint); // accepts NULL
 
 // The same without looking into the weights: a checkpoint that has a config and a choice, no
 // tensors.
-enum tr_status tr_checkpoint_peek(struct tr_checkpoint **checkpoint_p, const char *folder,
-                                  struct tr_err *err);
+enum tr_status tr_checkpoint_peek(struct tr_checkpoint **checkpoint_p, const char *path,
+                                  const char *config, struct tr_err *err);
 
 // A tensor of that exact name, NULL when there is none. Borrowed.
 const struct tr_tensor *tr_checkpoint_find(const struct tr_checkpoint *checkpoint,

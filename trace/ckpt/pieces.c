@@ -14,8 +14,9 @@ static uint64_t count_elements(const struct tr_tensor *tensor) {
     return count;
 }
 
-static uint64_t element_size(const struct tr_tensor *tensor) {
-    return tensor->bytes / count_elements(tensor);
+uint64_t tr_tensor_element(const struct tr_tensor *tensor) {
+    uint64_t count = count_elements(tensor);
+    return count ? tensor->bytes / count : 0;
 }
 
 void tr_row_major_strides(int dims, const int64_t *shape, int64_t *strides) {
@@ -28,7 +29,7 @@ uint64_t tr_piece_span(const struct tr_tensor *tensor, const struct tr_piece *pi
     uint64_t last = 0;
     for (int i = 0; i < tensor->dims; i++)
         last += (uint64_t)(piece->shape[i] - 1) * (uint64_t)piece->strides[i];
-    return (last + 1) * element_size(tensor);
+    return (last + 1) * tr_tensor_element(tensor);
 }
 
 // ---- ranges ------------------------------------------------------------------------------------
@@ -100,7 +101,7 @@ int tr_pieces_of_run(const struct tr_tensor *tensor, uint64_t first, uint64_t co
         struct tr_piece *piece = &pieces[i];
         uint64_t before = first_of(tensor, piece->begin) - first;
         piece->file = file;
-        piece->offset = offset + before * element_size(tensor);
+        piece->offset = offset + before * tr_tensor_element(tensor);
         tr_row_major_strides(tensor->dims, piece->shape, piece->strides);
     }
     return pieces_count;
@@ -178,7 +179,7 @@ enum tr_status tr_pieces_read(struct tr_checkpoint *checkpoint, const struct tr_
                               uint64_t begin, void *bytes, size_t size, struct tr_err *err) {
     if (!size)
         return TR_OK;
-    uint64_t element = element_size(tensor), skip = begin % element, index = begin / element;
+    uint64_t element = tr_tensor_element(tensor), skip = begin % element, index = begin / element;
     struct reading r = {.checkpoint = checkpoint, .tensor = tensor, .element = element, .err = err};
     char *to = bytes;
     if (skip) {

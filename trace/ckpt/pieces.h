@@ -14,6 +14,9 @@ enum tr_status tr_pieces_read(struct tr_checkpoint *checkpoint, const struct tr_
 // The bytes of the file from a piece's first element to the end of its last one.
 uint64_t tr_piece_span(const struct tr_tensor *tensor, const struct tr_piece *piece);
 
+// Bytes of one element of a tensor; 0 of one without elements.
+uint64_t tr_tensor_element(const struct tr_tensor *tensor);
+
 // Strides of a row-major box of that shape.
 void tr_row_major_strides(int dims, const int64_t *shape, int64_t *strides);
 

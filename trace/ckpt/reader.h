@@ -31,6 +31,7 @@ struct tr_small_file {
 
 struct tr_checkpoint {
     char *folder;
+    char *above; // the folder that was given, where the weights are in one below it; else NULL
     struct tr_weight_file *files; // [file_count]
     int file_count, open_count;
     uint64_t file_capacity, clock;
@@ -50,6 +51,10 @@ struct tr_checkpoint {
     struct tr_index index;   // of a sharded one
     char *index_path;        // NULL: it has none
     char *names;             // of all tensors, without the words of wrappers
+    char **kept;             // [kept_count], names that a reader made
+    int64_t kept_count;
+    uint64_t kept_capacity;
+    int model_parallel; // ranks that each hold a part of the tensors of one name; 1 as a rule
 };
 
 // Opens the weights of checkpoint->folder, `name` being the file by which the format was
@@ -59,11 +64,14 @@ typedef enum tr_status tr_format_open(struct tr_checkpoint *checkpoint, const ch
                                       struct tr_err *err);
 
 struct tr_format {
-    const char *name; // of the file that a folder of this format has
+    // Of the file that a folder of this format has, below it. With a '*' it is a pattern of the
+    // name of a file in the folder, of which there must be one alone; `read` gets that one's name.
+    const char *name;
     tr_format_open *read;
     // For a folder without config.json, called before `read`: gives the configuration by
     // tr_checkpoint_set_config. NULL: such a folder is refused.
     tr_format_open *configure;
+    bool foreign_config; // its config.json is not Hugging Face's: `configure` reads it
 };
 
 // Opens `folder` as of that format, as tr_checkpoint_open does with the formats it knows.
@@ -74,10 +82,36 @@ enum tr_status tr_checkpoint_open_as(struct tr_checkpoint **checkpoint_p, const 
 enum tr_status tr_checkpoint_set_config(struct tr_checkpoint *checkpoint, const char *name,
                                         const char *json, size_t size, struct tr_err *err);
 
+// Keeps a copy of a name for as long as the checkpoint is open.
+enum tr_status tr_checkpoint_keep(struct tr_checkpoint *checkpoint, const char *name,
+                                  const char **kept_p, struct tr_err *err);
+
+// Gives the tensors Hugging Face's names and rows where they have a trainer's, see naming.h, and
+// joins what ranks hold. TR_EUNSUPPORTED where a name is none of a naming that others have.
+enum tr_status tr_checkpoint_rename(struct tr_checkpoint *checkpoint, struct tr_err *err);
+
+// Whether a name begins as what a trainer keeps beside the weights: an optimizer's, a scheduler's.
+bool tr_is_training_state(const char *name);
+
+// Whether two tensors have one type, shape and value.
+enum tr_status tr_checkpoint_same(struct tr_checkpoint *checkpoint, const struct tr_tensor *a,
+                                  const struct tr_tensor *b, bool *same_p, struct tr_err *err);
+
 tr_format_open tr_read_safetensors;
 tr_format_open tr_read_safetensors_index;
 tr_format_open tr_read_torch;
 tr_format_open tr_read_torch_index;
+tr_format_open tr_read_meta;
+tr_format_open tr_read_distributed;
+tr_format_open tr_read_megatron;
+tr_format_open tr_read_deepspeed;
+tr_format_open tr_read_universal;
+tr_format_open tr_read_zero3;
+tr_format_open tr_read_neox;
+tr_format_open tr_read_nanotron;
+
+// Adds the file `name` of torch.save with all its tensors.
+tr_format_open tr_add_torch;
 
 // The reader of the index `name`: calls `add` for each shard it names, which adds the file's
 // tensors. The index stays with the checkpoint: whether a tensor is where it says is asked when the
@@ -138,6 +172,11 @@ enum tr_status tr_refuse_placeholder(const char *path, const void *bytes, size_t
 
 // Whether the folder has an entry of that name, be it a broken link: opening it then says so.
 enum tr_status tr_folder_has(const char *folder, const char *name, bool *has_p, struct tr_err *err);
+
+// Whether a file of that name is a checkpoint by itself, as Lightning's and nanoGPT's are; and
+// whether it holds what a trainer keeps beside the weights.
+bool tr_is_checkpoint_file(const char *name);
+bool tr_is_state_file(const char *name);
 
 // Whether the folder has a file by which one of the formats is recognised.
 enum tr_status tr_folder_has_weights(const char *folder, bool *has_p, struct tr_err *err);

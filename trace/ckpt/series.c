@@ -12,8 +12,9 @@
 #include "base/file.h"
 #include "base/strings.h"
 #include "manifest.h"
+#include "reader.h"
 #include "series_steps.h"
-#include "trainer_state.h"
+#include "trainer_counters.h"
 
 enum { MANIFEST_LIMIT = 64 << 20 }; // bytes
 
@@ -57,13 +58,19 @@ static void skip_file(struct tr_series *series, const char *path) {
                  slash && slash[1] ? slash + 1 : path);
 }
 
-// Appends the folder `path`; series->entries has room.
+// Whether a file is a checkpoint by itself.
+static bool is_checkpoint(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return tr_is_checkpoint_file(slash ? slash + 1 : path);
+}
+
+// Appends the folder or file `path`; series->entries has room.
 static enum tr_status add_path(struct tr_series *series, const char *path, struct tr_err *err) {
     struct stat info;
     if (stat(path, &info))
         return tr_fail(err, TR_EUSAGE, "cannot find the checkpoint folder %s: %s", path,
                        strerror(errno));
-    if (!S_ISDIR(info.st_mode)) {
+    if (!S_ISDIR(info.st_mode) && !(S_ISREG(info.st_mode) && is_checkpoint(path))) {
         skip_file(series, path);
         return TR_OK;
     }
@@ -105,22 +112,23 @@ static enum tr_status add_row(struct tr_series *series, const char *folder,
 struct disagreement {
     struct tr_told told;
     double name, state;
-    const char *what;
+    const char *what, *file;
 };
 
 static void compare(struct disagreement *found, const struct tr_series_entry *entry,
-                    const char *what, double name, double state) {
+                    const char *what, const char *file, double name, double state) {
     if (name == state)
         return;
     if (!found->told.count) {
         found->name = name;
         found->state = state;
         found->what = what;
+        found->file = file;
     }
     tr_told_add(&found->told, entry);
 }
 
-// What the manifest gives stays, then the name counts, then the trainer's state.
+// What the manifest gives stays, then what the trainer recorded counts, then the name.
 static void merge(struct tr_series_entry *entry, const struct tr_name *name,
                   const struct tr_trainer_state *state, struct disagreement *found) {
     struct tr_name *parsed = &entry->parsed, given = *parsed;
@@ -129,14 +137,22 @@ static void merge(struct tr_series_entry *entry, const struct tr_name *name,
         memcpy(parsed->stage, given.stage, sizeof parsed->stage);
     if (entry->given & TR_GIVEN_STEP)
         parsed->step = given.step;
-    else if (parsed->step < 0)
+    else if (state->step >= 0) {
+        if (name->step >= 0)
+            compare(found, entry, "step", state->file, (double)name->step, (double)state->step);
         parsed->step = state->step;
-    else if (state->step >= 0)
-        compare(found, entry, "step", (double)parsed->step, (double)state->step);
+    }
     if (entry->given & TR_GIVEN_TOKENS)
         parsed->tokens = given.tokens;
-    else if (isnan(parsed->tokens))
+    else if (!isnan(state->tokens))
         parsed->tokens = state->tokens;
+}
+
+// The state that Hugging Face's Trainer writes, else another trainer's counters.
+static enum tr_status read_state(struct tr_trainer_state *state, const char *path,
+                                 struct tr_err *err) {
+    TR_TRY(tr_trainer_state_read(state, path, err));
+    return *state->file ? TR_OK : tr_trainer_counters_read(state, path, err);
 }
 
 static enum tr_status read_entries(struct tr_series *series, const struct tr_name_rules *rules,
@@ -144,27 +160,32 @@ static enum tr_status read_entries(struct tr_series *series, const struct tr_nam
     struct tr_told unread = {0};
     struct disagreement found = {0};
     struct tr_err why, first_why;
+    const char *first_file = "";
     char names[320];
     for (int64_t i = 0; i < series->count; i++) {
         struct tr_series_entry *entry = &series->entries[i];
         struct tr_name name;
         struct tr_trainer_state state;
         TR_TRY(tr_name_parse(rules, entry->path, entry->name, &name, err));
-        if (tr_trainer_state_read(&state, entry->path, &why) != TR_OK) {
+        if (read_state(&state, entry->path, &why) != TR_OK) {
             first_why = unread.count ? first_why : why;
+            first_file = unread.count ? first_file : state.file;
             tr_told_add(&unread, entry);
+            state.step = -1;
+            state.tokens = NAN;
         }
         merge(entry, &name, &state, &found);
     }
     if (unread.count)
-        TR_TRY(tr_string_format(&series->notes, err, "left out, trainer_state.json of %s: %s\n",
+        TR_TRY(tr_string_format(&series->notes, err, "left out, %s of %s: %s\n", first_file,
                                 tr_told_names(&unread, names), first_why.text));
     if (!found.told.count)
         return TR_OK;
     return tr_string_format(&series->notes, err,
-                            "name and trainer_state.json disagree on the %s of %s: %.0f and %.0f; "
-                            "the name counts\n",
-                            found.what, tr_told_names(&found.told, names), found.name, found.state);
+                            "name and %s disagree on the %s of %s: %.0f and %.0f; what the trainer "
+                            "recorded counts\n",
+                            found.file, found.what, tr_told_names(&found.told, names), found.name,
+                            found.state);
 }
 
 // ---- putting it together -----------------------------------------------------------------------

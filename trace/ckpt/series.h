@@ -43,8 +43,9 @@ struct tr_series_options {
     bool separate;            // what was trained side by side becomes stages of its own
 };
 
-// Builds the series from paths as the shell expanded them. Plain files are skipped and counted; a
-// path that does not exist is TR_EUSAGE, and so is a series without a folder.
+// Builds the series from paths as the shell expanded them: folders, and files that are checkpoints
+// by themselves (.ckpt, .pt, .pth). Other plain files are skipped and counted; a path that does not
+// exist is TR_EUSAGE, and so is a series without a checkpoint.
 //
 // A folder's name is its last component, in the Hub's cache (snapshots/COMMIT) the branch. Where
 // that is only how a trainer lays out its folders (step1000/hf) it is the component above that
@@ -52,7 +53,8 @@ struct tr_series_options {
 // Entries that still have equal names are TR_EUSAGE naming both paths: a trace knows its rows by
 // name.
 //
-// Steps and tokens come from the names, else from trainer_state.json. The order is that of
+// Steps and tokens come from what the trainer recorded (trainer_state.json and the files of
+// trainer_counters.c's table), else from the names. The order is that of
 // tr_moments_sort. Checkpoints of one step that were trained side by side (seeds, ingredients of a
 // merge) are no line of time: TR_EUSAGE unless `separate`.
 enum tr_status tr_series_from_paths(struct tr_series *series, char *const *paths, int64_t count,

@@ -19,6 +19,8 @@ const char *tr_value_name(const struct tr_value *value) {
         [TR_VALUE_LIST] = "a list",        [TR_VALUE_DICT] = "a dict",
         [TR_VALUE_GLOBAL] = "a global",    [TR_VALUE_STORAGE] = "a storage",
         [TR_VALUE_TENSOR] = "a tensor",    [TR_VALUE_VIEW] = "a view of a storage",
+        [TR_VALUE_BYTES] = "bytes",        [TR_VALUE_CLASS] = "a class",
+        [TR_VALUE_OBJECT] = "an object",
     };
     return names[value->kind];
 }
@@ -153,9 +155,23 @@ static const char *construct_parameter(const struct tr_value *args, struct tr_va
     return NULL;
 }
 
+// torch.Size(numbers)
+static const char *construct_size(const struct tr_value *args, struct tr_value *result) {
+    if (count_of(args) != 1 || !is(args, 0, TR_VALUE_TUPLE))
+        return "a torch.Size is made of a tuple";
+    *result = *argument(args, 0);
+    return NULL;
+}
+
 // _rebuild_from_type_v2(function, type, arguments, state): a tensor with attributes. The function
-// must not be this one again: nested in itself it would exhaust our stack.
+// must not be this one again: nested in itself it would exhaust our stack. What a class that is not
+// known makes of the same arguments nobody knows: an object.
 static const char *construct_from_type(const struct tr_value *args, struct tr_value *result) {
+    if (count_of(args) == 4 && is(args, 1, TR_VALUE_CLASS)) {
+        *result = (struct tr_value){.kind = TR_VALUE_OBJECT,
+                                    .object = {.class = argument(args, 1), .args = args}};
+        return NULL;
+    }
     if (count_of(args) != 4 || !is(args, 0, TR_VALUE_GLOBAL) || !is(args, 1, TR_VALUE_GLOBAL) ||
         !is(args, 2, TR_VALUE_TUPLE) || argument(args, 1)->global->call ||
         argument(args, 1)->global->dtype_text ||
@@ -172,6 +188,7 @@ static const struct tr_global globals[] = {
     {"torch._utils", "_rebuild_parameter", .call = construct_parameter},
     {"torch._utils", "_rebuild_parameter_with_state", .call = construct_parameter},
     {"torch._tensor", "_rebuild_from_type_v2", .call = construct_from_type},
+    {"torch", "Size", .call = construct_size},
     {"torch", "Tensor", .call = NULL},
     {"torch.nn.parameter", "Parameter", .call = NULL},
     {"torch", "DoubleStorage", .dtype_text = "F64", .dtype = TR_F64, .size = 8},
@@ -184,6 +201,8 @@ static const struct tr_global globals[] = {
     {"torch", "CharStorage", .dtype_text = "I8", .dtype = TR_OTHER_DTYPE, .size = 1},
     {"torch", "ByteStorage", .dtype_text = "U8", .dtype = TR_OTHER_DTYPE, .size = 1},
     {"torch", "BoolStorage", .dtype_text = "BOOL", .dtype = TR_OTHER_DTYPE, .size = 1},
+    {"torch", "ComplexFloatStorage", .dtype_text = "C64", .dtype = TR_OTHER_DTYPE, .size = 8},
+    {"torch.storage", "UntypedStorage", .dtype_text = "U8", .dtype = TR_OTHER_DTYPE, .size = 1},
 };
 enum { GLOBALS = sizeof globals / sizeof *globals };
 
@@ -192,4 +211,11 @@ const struct tr_global *tr_global_find(struct tr_slice module, struct tr_slice n
         if (tr_slice_is(module, globals[i].module) && tr_slice_is(name, globals[i].name))
             return &globals[i];
     return NULL;
+}
+
+uint64_t tr_dtype_text_size(const char *dtype_text) {
+    for (int i = 0; i < GLOBALS; i++)
+        if (globals[i].dtype_text && !strcmp(globals[i].dtype_text, dtype_text))
+            return globals[i].size;
+    return 0;
 }

@@ -8,7 +8,9 @@
 
 #include "ckpt/checkpoint.h"
 
-// The values of a pickle, and the closed set of globals a state dict needs. Internal.
+// The values of a pickle, and the closed set of globals that build values of their own. Any other
+// global is a class: its name, and whatever is made of it is an object, which keeps what it was
+// given and does nothing. Internal.
 
 struct tr_slice { // text within the pickle, UTF-8, not 0-terminated
     const char *bytes;
@@ -28,6 +30,9 @@ enum tr_value_kind {
     TR_VALUE_STORAGE,
     TR_VALUE_TENSOR,
     TR_VALUE_VIEW,
+    TR_VALUE_BYTES, // also of integers beyond 64 bits
+    TR_VALUE_CLASS, // a global that is not in the set
+    TR_VALUE_OBJECT,
 };
 
 struct tr_value {
@@ -35,7 +40,14 @@ struct tr_value {
     union {
         int64_t integer; // of bools too
         double real;
-        struct tr_slice text;
+        struct tr_slice text; // of bytes too
+        struct {
+            struct tr_slice module, name;
+        } class;
+        struct { // what a class was given; each may be NULL
+            const struct tr_value *class, *args, *state;
+            struct tr_value *items; // a list or a dict
+        } object;
         struct {
             struct tr_value **items; // [count]; a dict's are key, value, key, value ...
             uint64_t count, capacity;
@@ -72,10 +84,34 @@ struct tr_global {
 // The row of `module`.`name`, NULL when it is not in the set.
 const struct tr_global *tr_global_find(struct tr_slice module, struct tr_slice name);
 
+// Bytes of an element of a storage of that type, as safetensors spells it; 0 of one not known.
+uint64_t tr_dtype_text_size(const char *dtype_text);
+
 bool tr_slice_is(struct tr_slice slice, const char *text);
 
 // What a value of that kind is called in sentences, with its article.
 const char *tr_value_name(const struct tr_value *value);
+
+// The class of an object made of a class, NULL for all other values.
+const struct tr_value *tr_value_class(const struct tr_value *value);
+
+// Whether a class, or an object of one, is `module`.`name`.
+bool tr_value_is(const struct tr_value *value, const char *module, const char *name);
+
+// The dict that a value is, or that an object has: its state (attributes), else its items. NULL for
+// all others.
+const struct tr_value *tr_value_dict(const struct tr_value *value);
+
+// What a dict in that sense has under the text `key`, NULL when nothing; of several, the last.
+const struct tr_value *tr_value_get(const struct tr_value *value, const char *key);
+
+// The same along keys with dots between them.
+const struct tr_value *tr_value_path(const struct tr_value *value, const char *path);
+
+// Whether the value (NULL: no) is a number, and which. Integral reals are integers too.
+bool tr_value_integer(const struct tr_value *value, int64_t *integer_p);
+bool tr_value_real(const struct tr_value *value, double *real_p);
+bool tr_value_bool(const struct tr_value *value, bool *bool_p);
 
 // An empty OrderedDict: the one constructor that is a class.
 tr_constructor tr_construct_dict;

@@ -3,6 +3,7 @@
 // without a function are refused. Opcodes are described in Python's Lib/pickletools.py.
 #include "torch_pickle.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,7 +43,7 @@ struct machine {
     struct tr_value **memo; // [memo_count]
     uint64_t memo_count, memo_capacity;
     struct tr_pickle_block *blocks;
-    size_t memory;                    // of all blocks
+    size_t memory, limit;             // of all blocks, and the most that they may have
     const struct tr_value **storages; // [storage_count]
     uint64_t storage_count, storage_capacity;
     bool cut; // it wanted bytes beyond the last
@@ -69,9 +70,9 @@ static enum tr_status allocate(struct machine *m, uint64_t size, void *memory_p,
     if (!m->blocks || size > m->blocks->size - m->blocks->used) {
         uint64_t wanted = size > BLOCK_SIZE ? size : BLOCK_SIZE;
         struct tr_pickle_block *block = NULL;
-        if (wanted > TR_PICKLE_VALUES_LIMIT - m->memory)
-            return refuse(m, TR_EUNSUPPORTED, err, "its values take more than %d MiB",
-                          TR_PICKLE_VALUES_LIMIT >> 20);
+        if (wanted > m->limit - m->memory)
+            return refuse(m, TR_EUNSUPPORTED, err, "its values take more than %zu MiB",
+                          m->limit >> 20);
         TR_TRY(tr_alloc((void **)&block, sizeof *block + wanted, 1, "values of a pickle", err));
         block->next = m->blocks;
         block->size = (size_t)wanted;
@@ -124,12 +125,12 @@ static enum tr_status pop_mark(struct machine *m, struct tr_value ***items_p, ui
     return TR_OK;
 }
 
-static enum tr_status take(struct machine *m, size_t count, const unsigned char **bytes_p,
+static enum tr_status take(struct machine *m, uint64_t count, const unsigned char **bytes_p,
                            struct tr_err *err) {
     m->cut = m->cut || count > m->size - m->at;
     if (count > m->size - m->at)
-        return refuse(m, TR_EFORMAT, err, "it wants %zu bytes, the pickle has %zu left", count,
-                      m->size - m->at);
+        return refuse(m, TR_EFORMAT, err, "it wants %" PRIu64 " bytes, the pickle has %zu left",
+                      count, m->size - m->at);
     *bytes_p = m->bytes + m->at;
     m->at += count;
     return TR_OK;
@@ -152,8 +153,8 @@ static enum tr_status run_proto(struct machine *m, struct tr_err *err) {
     TR_TRY(take_number(m, 1, &version, err));
     if (m->opcode_at)
         return refuse(m, TR_EFORMAT, err, "it belongs at the beginning");
-    if (version != 2)
-        return refuse(m, TR_EUNSUPPORTED, err, "protocol %d; torch.save writes 2", (int)version);
+    if (version < 2 || version > 5)
+        return refuse(m, TR_EUNSUPPORTED, err, "protocol %d; known: 1 to 5", (int)version);
     return TR_OK;
 }
 
@@ -169,6 +170,23 @@ static enum tr_status run_stop(struct machine *m, struct tr_err *err) {
     if (m->height || m->mark_count)
         return refuse(m, TR_EFORMAT, err, "values are left on the stack");
     return TR_OK;
+}
+
+static enum tr_status run_pop(struct machine *m, struct tr_err *err) {
+    struct tr_value *value = NULL;
+    return pop(m, &value, err);
+}
+
+static enum tr_status run_pop_mark(struct machine *m, struct tr_err *err) {
+    struct tr_value **items = NULL;
+    uint64_t count = 0;
+    return pop_mark(m, &items, &count, err);
+}
+
+static enum tr_status run_dup(struct machine *m, struct tr_err *err) {
+    struct tr_value *value = NULL;
+    TR_TRY(peek(m, &value, err));
+    return push(m, value, err);
 }
 
 static enum tr_status run_none(struct machine *m, struct tr_err *err) {
@@ -195,12 +213,37 @@ static enum tr_status run_integer(struct machine *m, struct tr_err *err) {
     return push_integer(m, m->opcode->argument, m->opcode->argument == 4, err);
 }
 
-static enum tr_status run_long1(struct machine *m, struct tr_err *err) {
+static enum tr_status push_slice(struct machine *m, enum tr_value_kind kind, uint64_t count,
+                                 struct tr_err *err) {
+    const unsigned char *bytes = NULL;
+    TR_TRY(take(m, count, &bytes, err));
+    return push_new(
+        m,
+        (struct tr_value){.kind = kind,
+                          .text = {.bytes = (const char *)bytes, .size = (size_t)count}},
+        err);
+}
+
+// An integer whose size stands in as many bytes as the argument says. What does not fit 64 bits (a
+// state of random numbers) stays bytes.
+static enum tr_status run_long(struct machine *m, struct tr_err *err) {
     uint64_t count = 0;
-    TR_TRY(take_number(m, 1, &count, err));
+    TR_TRY(take_number(m, m->opcode->argument, &count, err));
     if (count > 8)
-        return refuse(m, TR_EUNSUPPORTED, err, "an integer of %d bytes", (int)count);
+        return push_slice(m, TR_VALUE_BYTES, count, err);
     return push_integer(m, (int)count, true, err);
+}
+
+// Passes the size of what follows, which only helps those who read from a pipe.
+static enum tr_status run_frame(struct machine *m, struct tr_err *err) {
+    uint64_t count = 0;
+    return take_number(m, 8, &count, err);
+}
+
+static enum tr_status run_bytes(struct machine *m, struct tr_err *err) {
+    uint64_t count = 0;
+    TR_TRY(take_number(m, m->opcode->argument, &count, err));
+    return push_slice(m, TR_VALUE_BYTES, count, err);
 }
 
 static enum tr_status run_binfloat(struct machine *m, struct tr_err *err) {
@@ -214,16 +257,13 @@ static enum tr_status run_binfloat(struct machine *m, struct tr_err *err) {
 
 // Pushes a text whose size stands in as many bytes as the argument says.
 static enum tr_status run_text(struct machine *m, struct tr_err *err) {
-    const unsigned char *bytes = NULL;
     uint64_t count = 0;
     TR_TRY(take_number(m, m->opcode->argument, &count, err));
-    TR_TRY(take(m, (size_t)count, &bytes, err));
-    if (!tr_utf8_valid(bytes, (size_t)count))
-        return refuse(m, TR_EFORMAT, err, "a text that is not UTF-8");
-    return push_new(m,
-                    (struct tr_value){.kind = TR_VALUE_TEXT,
-                                      .text = {.bytes = (const char *)bytes, .size = count}},
-                    err);
+    TR_TRY(push_slice(m, TR_VALUE_TEXT, count, err));
+    const struct tr_slice text = m->stack[m->height - 1]->text;
+    return tr_utf8_valid(text.bytes, text.size)
+               ? TR_OK
+               : refuse(m, TR_EFORMAT, err, "a text that is not UTF-8");
 }
 
 // Pushes an empty tuple, list or dict.
@@ -275,11 +315,25 @@ static enum tr_status run_short_tuple(struct machine *m, struct tr_err *err) {
     return push_tuple(m, items, (uint64_t)count, err);
 }
 
-// Adds items to what is on top of the stack, which must be of the kind of the argument.
+// Where an object, as of a class that is a list or a dict with more to it, keeps its items.
+static enum tr_status items_of(struct machine *m, struct tr_value *object,
+                               struct tr_value **items_p, struct tr_err *err) {
+    if (!object->object.items) {
+        TR_TRY(allocate(m, sizeof **items_p, &object->object.items, err));
+        *object->object.items = (struct tr_value){.kind = (enum tr_value_kind)m->opcode->argument};
+    }
+    *items_p = object->object.items;
+    return TR_OK;
+}
+
+// Adds items to what is on top of the stack, which must be of the kind of the argument, or an
+// object.
 static enum tr_status extend_top(struct machine *m, struct tr_value *const *items, uint64_t count,
                                  struct tr_err *err) {
     struct tr_value *to = NULL;
     TR_TRY(peek(m, &to, err));
+    if (to->kind == TR_VALUE_OBJECT)
+        TR_TRY(items_of(m, to, &to, err));
     if ((int)to->kind != m->opcode->argument)
         return refuse(m, TR_EFORMAT, err, "applied to %s", tr_value_name(to));
     if (to->kind == TR_VALUE_DICT && count % 2)
@@ -303,23 +357,29 @@ static enum tr_status run_add_all(struct machine *m, struct tr_err *err) {
     return extend_top(m, items, count, err);
 }
 
-// Attributes of an OrderedDict (a module's _metadata), which change none of its items.
+// The state of an object; attributes of an OrderedDict (a module's _metadata), which change none of
+// its items.
 static enum tr_status run_build(struct machine *m, struct tr_err *err) {
     struct tr_value *state = NULL, *object = NULL;
     TR_TRY(pop(m, &state, err));
     TR_TRY(peek(m, &object, err));
+    if (object->kind == TR_VALUE_OBJECT) {
+        object->object.state = state;
+        return TR_OK;
+    }
     if (object->kind != TR_VALUE_DICT || state->kind != TR_VALUE_DICT)
         return refuse(m, TR_EUNSUPPORTED, err, "applied to %s, with %s", tr_value_name(object),
                       tr_value_name(state));
     return TR_OK;
 }
 
-// The slot has as many bytes as the argument says. Slots are filled in order, so that the memo is
-// never longer than the pickle.
+// The slot has as many bytes as the argument says; 0: it is the next. Slots are filled in order, so
+// that the memo is never longer than the pickle.
 static enum tr_status run_put(struct machine *m, struct tr_err *err) {
     struct tr_value *value = NULL;
-    uint64_t slot = 0;
-    TR_TRY(take_number(m, m->opcode->argument, &slot, err));
+    uint64_t slot = m->memo_count;
+    if (m->opcode->argument)
+        TR_TRY(take_number(m, m->opcode->argument, &slot, err));
     TR_TRY(peek(m, &value, err));
     if (slot != m->memo_count)
         return refuse(m, TR_EFORMAT, err, "slot %u of the memo, of which %d are filled",
@@ -351,17 +411,52 @@ static enum tr_status take_line(struct machine *m, struct tr_slice *line, struct
     return TR_OK;
 }
 
+// Pushes the row of a global, or the class of that name.
+static enum tr_status push_global(struct machine *m, struct tr_slice module, struct tr_slice name,
+                                  struct tr_err *err) {
+    const struct tr_global *global = tr_global_find(module, name);
+    if (global)
+        return push_new(m, (struct tr_value){.kind = TR_VALUE_GLOBAL, .global = global}, err);
+    return push_new(
+        m, (struct tr_value){.kind = TR_VALUE_CLASS, .class = {.module = module, .name = name}},
+        err);
+}
+
 static enum tr_status run_global(struct machine *m, struct tr_err *err) {
     struct tr_slice module = {0}, name = {0};
     TR_TRY(take_line(m, &module, err));
     TR_TRY(take_line(m, &name, err));
-    const struct tr_global *global = tr_global_find(module, name);
-    if (!global)
-        return refuse(m, TR_EUNSUPPORTED, err,
-                      "it asks for %.*s.%.*s, which a state dict does not need; nothing of it "
-                      "was run",
-                      (int)module.size, module.bytes, (int)name.size, name.bytes);
-    return push_new(m, (struct tr_value){.kind = TR_VALUE_GLOBAL, .global = global}, err);
+    if (!tr_utf8_valid(module.bytes, module.size) || !tr_utf8_valid(name.bytes, name.size))
+        return refuse(m, TR_EFORMAT, err, "a name that is not UTF-8");
+    return push_global(m, module, name, err);
+}
+
+static enum tr_status run_stack_global(struct machine *m, struct tr_err *err) {
+    struct tr_value *module = NULL, *name = NULL;
+    TR_TRY(pop(m, &name, err));
+    TR_TRY(pop(m, &module, err));
+    if (module->kind != TR_VALUE_TEXT || name->kind != TR_VALUE_TEXT)
+        return refuse(m, TR_EFORMAT, err, "a global is named by %s and %s", tr_value_name(module),
+                      tr_value_name(name));
+    return push_global(m, module->text, name->text, err);
+}
+
+// A whole number in decimal digits, as protocol 1 writes it; 00 and 01 are no numbers but bools.
+static enum tr_status run_decimal(struct machine *m, struct tr_err *err) {
+    struct tr_slice line = {0};
+    char text[GLOBAL_LIMIT + 1];
+    int64_t value;
+    TR_TRY(take_line(m, &line, err));
+    if (tr_slice_is(line, "00") || tr_slice_is(line, "01"))
+        return push_new(
+            m, (struct tr_value){.kind = TR_VALUE_BOOL, .integer = line.bytes[1] == '1'}, err);
+    memcpy(text, line.bytes, line.size);
+    text[line.size] = 0;
+    if (line.size && text[line.size - 1] == 'L')
+        text[line.size - 1] = 0;
+    if (!tr_parse_i64(text, INT64_MIN, INT64_MAX, &value))
+        return push_new(m, (struct tr_value){.kind = TR_VALUE_BYTES, .text = line}, err);
+    return push_new(m, (struct tr_value){.kind = TR_VALUE_INTEGER, .integer = value}, err);
 }
 
 static enum tr_status construct(struct machine *m, tr_constructor *call,
@@ -373,38 +468,45 @@ static enum tr_status construct(struct machine *m, tr_constructor *call,
     return push_new(m, result, err);
 }
 
-// Pops the arguments of a call and the function that they are for.
-static enum tr_status pop_call(struct machine *m, const struct tr_global **global_p,
-                               struct tr_value **args_p, struct tr_err *err) {
+static enum tr_status push_object(struct machine *m, const struct tr_value *class,
+                                  const struct tr_value *args, struct tr_err *err) {
+    return push_new(
+        m, (struct tr_value){.kind = TR_VALUE_OBJECT, .object = {.class = class, .args = args}},
+        err);
+}
+
+// Calls what lies below the arguments: a function of the set checks them and builds its value, what
+// is not in it makes an object.
+static enum tr_status run_reduce(struct machine *m, struct tr_err *err) {
     struct tr_value *args = NULL, *callee = NULL;
     TR_TRY(pop(m, &args, err));
     TR_TRY(pop(m, &callee, err));
-    if (callee->kind != TR_VALUE_GLOBAL || args->kind != TR_VALUE_TUPLE)
+    bool known = callee->kind == TR_VALUE_GLOBAL;
+    if (args->kind != TR_VALUE_TUPLE ||
+        (!known && callee->kind != TR_VALUE_CLASS && callee->kind != TR_VALUE_OBJECT))
         return refuse(m, TR_EFORMAT, err, "it calls %s with %s", tr_value_name(callee),
                       tr_value_name(args));
-    *global_p = callee->global;
-    *args_p = args;
-    return TR_OK;
+    if (known && callee->global->call)
+        return construct(m, callee->global->call, args, err);
+    return push_object(m, callee, args, err);
 }
 
-static enum tr_status run_reduce(struct machine *m, struct tr_err *err) {
-    const struct tr_global *global = NULL;
-    struct tr_value *args = NULL;
-    TR_TRY(pop_call(m, &global, &args, err));
-    if (!global->call)
-        return refuse(m, TR_EUNSUPPORTED, err, "it calls the type %s.%s", global->module,
-                      global->name);
-    return construct(m, global->call, args, err);
-}
-
+// An object of a class without a call; of the set only an OrderedDict is more than that. The
+// argument is how many tuples and dicts of arguments there are.
 static enum tr_status run_newobj(struct machine *m, struct tr_err *err) {
-    const struct tr_global *global = NULL;
-    struct tr_value *args = NULL;
-    TR_TRY(pop_call(m, &global, &args, err));
-    if (global->call != tr_construct_dict)
-        return refuse(m, TR_EUNSUPPORTED, err, "it makes an object of %s.%s", global->module,
-                      global->name);
-    return construct(m, global->call, args, err);
+    struct tr_value *args = NULL, *class = NULL, *named = NULL;
+    if (m->opcode->argument == 2)
+        TR_TRY(pop(m, &named, err));
+    TR_TRY(pop(m, &args, err));
+    TR_TRY(pop(m, &class, err));
+    if (args->kind != TR_VALUE_TUPLE ||
+        (class->kind != TR_VALUE_GLOBAL && class->kind != TR_VALUE_CLASS &&
+         class->kind != TR_VALUE_OBJECT))
+        return refuse(m, TR_EFORMAT, err, "it makes an object of %s with %s", tr_value_name(class),
+                      tr_value_name(args));
+    if (class->kind == TR_VALUE_GLOBAL && class->global->call)
+        return construct(m, class->global->call, args, err);
+    return push_object(m, class, args, err);
 }
 
 static enum tr_status run_binpersid(struct machine *m, struct tr_err *err) {
@@ -412,6 +514,8 @@ static enum tr_status run_binpersid(struct machine *m, struct tr_err *err) {
     TR_TRY(pop(m, &id, err));
     if (id->kind != TR_VALUE_TUPLE)
         return refuse(m, TR_EFORMAT, err, "the id of a storage is %s", tr_value_name(id));
+    if (id->sequence.count > 1 && id->sequence.items[1]->kind == TR_VALUE_CLASS)
+        return push_object(m, id->sequence.items[1], id, err); // of a type that is not known
     TR_TRY(construct(m, tr_construct_storage, id, err));
     TR_TRY(tr_grow((void **)&m->storages, &m->storage_capacity, m->storage_count + 1,
                    sizeof *m->storages, "the storages of a pickle", err));
@@ -429,14 +533,14 @@ static enum tr_status run_binpersid(struct machine *m, struct tr_err *err) {
 static const struct opcode opcodes[256] = {
     ['('] = {"MARK", run_mark, 0},
     ['.'] = {"STOP", run_stop, 0},
-    ['0'] = {"POP", NULL, 0},
-    ['1'] = {"POP_MARK", NULL, 0},
-    ['2'] = {"DUP", NULL, 0},
+    ['0'] = {"POP", run_pop, 0},
+    ['1'] = {"POP_MARK", run_pop_mark, 0},
+    ['2'] = {"DUP", run_dup, 0},
     ['F'] = {"FLOAT", NULL, 0},
-    ['I'] = {"INT", NULL, 0},
+    ['I'] = {"INT", run_decimal, 0},
     ['J'] = {"BININT", run_integer, 4},
     ['K'] = {"BININT1", run_integer, 1},
-    ['L'] = {"LONG", NULL, 0},
+    ['L'] = {"LONG", run_decimal, 0},
     ['M'] = {"BININT2", run_integer, 2},
     ['N'] = {"NONE", run_none, 0},
     ['P'] = {"PERSID", NULL, 0},
@@ -467,11 +571,11 @@ static const struct opcode opcodes[256] = {
     ['t'] = {"TUPLE", run_tuple, 0},
     [')'] = {"EMPTY_TUPLE", run_empty, TR_VALUE_TUPLE},
     ['u'] = {"SETITEMS", run_add_all, TR_VALUE_DICT},
-    ['B'] = {"BINBYTES", NULL, 0},
-    ['C'] = {"SHORT_BINBYTES", NULL, 0},
+    ['B'] = {"BINBYTES", run_bytes, 4},
+    ['C'] = {"SHORT_BINBYTES", run_bytes, 1},
     ['G'] = {"BINFLOAT", run_binfloat, 0},
     [0x80] = {"PROTO", run_proto, 0},
-    [0x81] = {"NEWOBJ", run_newobj, 0},
+    [0x81] = {"NEWOBJ", run_newobj, 1},
     [0x82] = {"EXT1", NULL, 0},
     [0x83] = {"EXT2", NULL, 0},
     [0x84] = {"EXT4", NULL, 0},
@@ -480,26 +584,27 @@ static const struct opcode opcodes[256] = {
     [0x87] = {"TUPLE3", run_short_tuple, 3},
     [0x88] = {"NEWTRUE", run_bool, 1},
     [0x89] = {"NEWFALSE", run_bool, 0},
-    [0x8a] = {"LONG1", run_long1, 0},
-    [0x8b] = {"LONG4", NULL, 0},
-    [0x8c] = {"SHORT_BINUNICODE", NULL, 0},
-    [0x8d] = {"BINUNICODE8", NULL, 0},
-    [0x8e] = {"BINBYTES8", NULL, 0},
-    [0x8f] = {"EMPTY_SET", run_empty, TR_VALUE_LIST}, // never filled: ADDITEMS is refused
-    [0x90] = {"ADDITEMS", NULL, 0},
-    [0x91] = {"FROZENSET", NULL, 0},
-    [0x92] = {"NEWOBJ_EX", NULL, 0},
-    [0x93] = {"STACK_GLOBAL", NULL, 0},
-    [0x94] = {"MEMOIZE", NULL, 0},
-    [0x95] = {"FRAME", NULL, 0},
-    [0x96] = {"BYTEARRAY8", NULL, 0},
+    [0x8a] = {"LONG1", run_long, 1},
+    [0x8b] = {"LONG4", run_long, 4},
+    [0x8c] = {"SHORT_BINUNICODE", run_text, 1},
+    [0x8d] = {"BINUNICODE8", run_text, 8},
+    [0x8e] = {"BINBYTES8", run_bytes, 8},
+    [0x8f] = {"EMPTY_SET", run_empty, TR_VALUE_LIST}, // a list does as well
+    [0x90] = {"ADDITEMS", run_add_all, TR_VALUE_LIST},
+    [0x91] = {"FROZENSET", run_tuple, 0},
+    [0x92] = {"NEWOBJ_EX", run_newobj, 2},
+    [0x93] = {"STACK_GLOBAL", run_stack_global, 0},
+    [0x94] = {"MEMOIZE", run_put, 0},
+    [0x95] = {"FRAME", run_frame, 0},
+    [0x96] = {"BYTEARRAY8", run_bytes, 8},
     [0x97] = {"NEXT_BUFFER", NULL, 0},
     [0x98] = {"READONLY_BUFFER", NULL, 0},
 };
 
 static enum tr_status run(struct machine *m, struct tr_err *err) {
+    static const char first[] = "\x80}c("; // protocol 1 begins with a value
     m->cut = m->size < 2;
-    if (m->size < 2 || m->bytes[0] != 0x80)
+    if (m->size < 2 || !memchr(first, m->bytes[0], sizeof first - 1))
         return tr_fail(err, TR_EFORMAT, "%s: its pickle does not begin as one", m->what);
     TR_TRY(tr_grow((void **)&m->stack, &m->capacity, 1, sizeof *m->stack, "the stack of a pickle",
                    err)); // even of a pickle that pushes nothing before it pops a mark
@@ -535,16 +640,22 @@ static enum tr_status read_one(struct tr_pickle *pickle, struct machine *m, bool
     return status;
 }
 
+enum tr_status tr_pickle_read_within(struct tr_pickle *pickle, const void *bytes, size_t size,
+                                     size_t memory, const char *what, struct tr_err *err) {
+    struct machine m = {.bytes = bytes, .size = size, .limit = memory, .what = what};
+    return read_one(pickle, &m, true, err);
+}
+
 enum tr_status tr_pickle_read(struct tr_pickle *pickle, const void *bytes, size_t size,
                               const char *what, struct tr_err *err) {
-    struct machine m = {.bytes = bytes, .size = size, .what = what};
-    return read_one(pickle, &m, true, err);
+    return tr_pickle_read_within(pickle, bytes, size, TR_PICKLE_VALUES_LIMIT, what, err);
 }
 
 enum tr_status tr_pickle_read_first(struct tr_pickle *pickle, const void *bytes, size_t size,
                                     size_t *used_p, bool *cut_p, const char *what,
                                     struct tr_err *err) {
-    struct machine m = {.bytes = bytes, .size = size, .what = what};
+    struct machine m = {
+        .bytes = bytes, .size = size, .limit = TR_PICKLE_VALUES_LIMIT, .what = what};
     enum tr_status status = read_one(pickle, &m, false, err);
     *used_p = m.at;
     *cut_p = m.cut;

@@ -7,10 +7,11 @@
 
 #include "torch_global.h"
 
-// The pickle in a file of torch.save, read as data: a pickle is a program for a stack machine, and
-// this machine knows only the opcodes that build plain values and the few constructors of
-// torch_global.h. It imports nothing and calls nothing; whatever else a pickle asks for is refused
-// by name. Internal.
+// The pickle in a file of torch.save, of protocols 1 to 5, read as data: a pickle is a program for
+// a stack machine, and this machine knows only the opcodes that build plain values and the few
+// constructors of torch_global.h. It imports nothing and calls nothing: whatever else a pickle asks
+// for becomes an object that nobody runs, of which the name, the arguments and the state are kept.
+// Internal.
 
 enum {
     TR_PICKLE_LIMIT = 64 << 20,         // bytes of a pickle; a few KB for each layer of a model
@@ -30,6 +31,10 @@ struct tr_pickle {
 // into a value without a bound.
 enum tr_status tr_pickle_read(struct tr_pickle *pickle, const void *bytes, size_t size,
                               const char *what, struct tr_err *err);
+
+// The same with `memory` bytes for the values, in place of TR_PICKLE_VALUES_LIMIT.
+enum tr_status tr_pickle_read_within(struct tr_pickle *pickle, const void *bytes, size_t size,
+                                     size_t memory, const char *what, struct tr_err *err);
 
 // The same of the pickle that bytes[0, size) begin with; *used_p bytes are its own. Where it fails
 // because the bytes end too early, *cut_p is set.

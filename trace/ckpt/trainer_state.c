@@ -66,11 +66,12 @@ enum tr_status tr_trainer_state_read(struct tr_trainer_state *state, const char 
                                      struct tr_err *err) {
     char *path, *bytes;
     size_t size;
-    *state = (struct tr_trainer_state){.step = -1, .tokens = NAN};
+    *state = (struct tr_trainer_state){.step = -1, .tokens = NAN, .file = ""};
     TR_TRY(tr_path_join(&path, folder, "trainer_state.json", err));
     enum tr_status status = TR_OK;
     struct stat info;
     if (!stat(path, &info) && S_ISREG(info.st_mode)) { // a pipe would be waited for
+        state->file = "trainer_state.json";
         status = tr_file_load(path, LIMIT, &bytes, &size, err);
         if (status == TR_OK) {
             status = parse(state, bytes, size, path, err);

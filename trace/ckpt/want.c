@@ -103,13 +103,19 @@ static enum tr_status refuse_copy(const struct tr_checkpoint *checkpoint, const 
                    checkpoint->folder, a->name, file_name(checkpoint, a), file_name(checkpoint, b));
 }
 
+enum tr_status tr_checkpoint_same(struct tr_checkpoint *checkpoint, const struct tr_tensor *a,
+                                  const struct tr_tensor *b, bool *same_p, struct tr_err *err) {
+    char *pieces;
+    TR_TRY(TR_NEW(&pieces, 2 * PIECE, "pieces of two tensors", err));
+    enum tr_status status = compare_bytes(checkpoint, a, b, pieces, same_p, err);
+    free(pieces);
+    return status;
+}
+
 static enum tr_status check_copy(struct tr_checkpoint *checkpoint, const struct tr_tensor *first,
                                  struct tr_tensor *copy, struct tr_err *err) {
-    char *pieces;
     bool same = false;
-    TR_TRY(TR_NEW(&pieces, 2 * PIECE, "pieces of two tensors", err));
-    enum tr_status status = compare_bytes(checkpoint, first, copy, pieces, &same, err);
-    free(pieces);
+    enum tr_status status = tr_checkpoint_same(checkpoint, first, copy, &same, err);
     if (status == TR_OK && !same)
         status = refuse_copy(checkpoint, first, copy, err);
     copy->copy = status == TR_OK; // and need not be compared again

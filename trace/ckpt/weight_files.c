@@ -88,6 +88,16 @@ void tr_checkpoint_give_file(struct tr_checkpoint *checkpoint, int index) {
     pthread_mutex_unlock(&checkpoint->mutex);
 }
 
+enum tr_status tr_checkpoint_keep(struct tr_checkpoint *checkpoint, const char *name,
+                                  const char **kept_p, struct tr_err *err) {
+    TR_TRY(tr_grow((void **)&checkpoint->kept, &checkpoint->kept_capacity,
+                   (uint64_t)checkpoint->kept_count + 1, sizeof *checkpoint->kept,
+                   "the tensors' names", err));
+    TR_TRY(tr_strdup(&checkpoint->kept[checkpoint->kept_count], name, err));
+    *kept_p = checkpoint->kept[checkpoint->kept_count++];
+    return TR_OK;
+}
+
 static enum tr_status remember(struct tr_checkpoint *checkpoint, char *path,
                                const struct stat *info, struct tr_err *err) {
     TR_TRY(tr_grow((void **)&checkpoint->small, &checkpoint->small_capacity,
@@ -151,6 +161,9 @@ void tr_checkpoint_close_files(struct tr_checkpoint *checkpoint) {
     }
     for (int i = 0; i < checkpoint->small_count; i++)
         free(checkpoint->small[i].path);
+    for (int64_t i = 0; i < checkpoint->kept_count; i++)
+        free(checkpoint->kept[i]);
+    free(checkpoint->kept);
     free(checkpoint->files);
     free(checkpoint->small);
 }

@@ -18,9 +18,10 @@ static enum tr_status parse_config(const struct tr_checkpoint *checkpoint, struc
     return tr_config_parse(config, json, size, tr_checkpoint_config_path(checkpoint), err);
 }
 
-enum tr_status tr_glance_at(struct tr_glance *glance, const char *folder, struct tr_err *err) {
+enum tr_status tr_glance_at(struct tr_glance *glance, const char *folder, const char *config,
+                            struct tr_err *err) {
     struct tr_checkpoint *checkpoint;
-    TR_TRY(tr_checkpoint_peek(&checkpoint, folder, err));
+    TR_TRY(tr_checkpoint_peek(&checkpoint, folder, config, err));
     enum tr_status status = parse_config(checkpoint, &glance->config, err);
     snprintf(glance->choice, sizeof glance->choice, "%s", tr_checkpoint_choice(checkpoint));
     tr_checkpoint_close(checkpoint);
@@ -32,7 +33,7 @@ enum tr_status tr_opened_open(struct tr_opened *opened, const char *folder,
     struct tr_loaded *loaded = &opened->loaded;
     struct tr_weight_plan *plan = &opened->plan;
     struct tr_config *config = &loaded->config;
-    TR_TRY(tr_checkpoint_open(&opened->checkpoint, folder, err));
+    TR_TRY(tr_checkpoint_open_with(&opened->checkpoint, folder, wanted->config, err));
     struct tr_checkpoint *checkpoint = opened->checkpoint;
     TR_TRY(parse_config(checkpoint, config, err));
     if (wanted->vocabulary && wanted->vocabulary < config->vocabulary)

@@ -41,12 +41,13 @@ enum tr_status tr_loaded_examine(struct tr_loaded *loaded, const char *folder,
                                  const struct tr_wanted *wanted, struct tr_err *err);
 
 // What the folder and config.json alone tell: the config, and which of several files of weights is
-// read (tr_checkpoint_choice).
+// read (tr_checkpoint_choice). `config`: as in struct tr_wanted.
 struct tr_glance {
     struct tr_config config;
     char choice[160];
 };
-enum tr_status tr_glance_at(struct tr_glance *glance, const char *folder, struct tr_err *err);
+enum tr_status tr_glance_at(struct tr_glance *glance, const char *folder, const char *config,
+                            struct tr_err *err);
 
 // `kn`, borrowed until the reader is closed, gives the ring's memory where it has a device; NULL:
 // the slabs are for the host. `largest`: bytes of the largest slab to come, as far as is known.

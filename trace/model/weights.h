@@ -113,6 +113,7 @@ struct tr_wanted {
     bool head, comparisons;
     const struct tr_drop_set *drop;
     int64_t vocabulary;
+    const char *config; // a file that says the configuration, in place of the checkpoint's own
 };
 
 struct tr_weight_plan {

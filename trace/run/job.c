@@ -356,7 +356,8 @@ enum tr_status tr_job_prepare(struct tr_job *job, const struct tr_run_settings *
                               struct tr_string *notes, struct tr_err *err) {
     *job = (struct tr_job){.settings = settings};
     int64_t first = 0;
-    job->wanted = (struct tr_wanted){.head = !settings->no_nll, .drop = &job->drop};
+    job->wanted = (struct tr_wanted){
+        .head = !settings->no_nll, .drop = &job->drop, .config = settings->config};
     TR_TRY(as_usage(find_series(job, notes, err)));
     if (settings->drop)
         TR_TRY(as_usage(tr_drop_set_read(&job->drop, settings->drop, err)));

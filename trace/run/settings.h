@@ -21,6 +21,7 @@ struct tr_run_settings {
     int64_t texts;
     const char *drop;                          // a drop set, or @FILE; NULL: nothing is left out
     const char *name_pattern;                  // of struct tr_series_options; NULL: not given
+    const char *config;                        // of struct tr_wanted; NULL: not given
     const char *cost;                          // modules whose removal is measured; NULL: none
     const char *drop_sets;                     // a file of named sets; NULL: not given
     const char *drop_sets_text;                // lines of such a file instead; NULL: not given

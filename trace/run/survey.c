@@ -57,7 +57,8 @@ enum tr_status tr_job_survey(struct tr_job *job, int64_t first, struct tr_string
     for (int64_t i = 0; i < job->series.count; i++) {
         struct tr_glance glance;
         struct tr_err ignored;
-        if (tr_glance_at(&glance, job->series.entries[i].path, &ignored) == TR_OK)
+        if (tr_glance_at(&glance, job->series.entries[i].path, job->wanted.config, &ignored) ==
+            TR_OK)
             take_glance(&survey, job, &job->series.entries[i], &glance);
     }
     if (survey.least < survey.most)

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model_numbers.h"
+
+#include <stdio.h>
+
+#include "base/json.h"
+
+static enum tr_status read_numbers(struct tr_model_numbers *n, const json_t *config,
+                                   const char *path, struct tr_err *err) {
+    static const struct {
+        const char *names[2];
+        size_t field;
+    } rows[] = {
+        {{"num_attention_heads", "n_head"}, offsetof(struct tr_model_numbers, heads)},
+        {{"num_key_value_heads"}, offsetof(struct tr_model_numbers, kv_heads)},
+        {{"head_dim"}, offsetof(struct tr_model_numbers, head_dim)},
+        {{"hidden_size", "n_embd"}, offsetof(struct tr_model_numbers, hidden)},
+        {{"vocab_size"}, offsetof(struct tr_model_numbers, vocabulary)},
+        {{"num_hidden_layers", "n_layer"}, offsetof(struct tr_model_numbers, layers)},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        for (int k = 0; k < 2 && rows[i].names[k]; k++) {
+            int64_t *to = (int64_t *)((char *)n + rows[i].field);
+            TR_TRY(tr_json_i64(config, rows[i].names[k], to, path, err));
+            if (*to < 0 || *to > INT32_MAX)
+                return tr_fail(err, TR_EFORMAT, "%s: \"%s\" is %lld", path, rows[i].names[k],
+                               (long long)*to);
+        }
+    return TR_OK;
+}
+
+static enum tr_status read_all(struct tr_model_numbers *n, const json_t *config, const char *path,
+                               struct tr_err *err) {
+    const char *type = "";
+    TR_TRY(tr_json_string(config, "model_type", &type, path, err));
+    snprintf(n->type, sizeof n->type, "%s", type);
+    TR_TRY(read_numbers(n, config, path, err));
+    TR_TRY(tr_json_bool(config, "rope_interleaved", &n->interleaved, path, err));
+    if (!n->kv_heads)
+        n->kv_heads = n->heads;
+    if (!n->head_dim && n->heads)
+        n->head_dim = n->hidden / n->heads;
+    return TR_OK;
+}
+
+enum tr_status tr_model_numbers_read(struct tr_model_numbers *numbers, const char *json,
+                                     size_t size, const char *path, struct tr_err *err) {
+    struct tr_model_numbers read = {0};
+    json_t *config;
+    TR_TRY(tr_json_parse(&config, json, size, path, err));
+    enum tr_status status = read_all(&read, config, path, err);
+    json_decref(config);
+    if (status == TR_OK)
+        *numbers = read;
+    return status;
+}
