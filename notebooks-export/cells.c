@@ -192,6 +192,13 @@ static void put_text(struct nx_field *field, const char *text) {
     *field = (struct nx_field){.text = text};
 }
 
+// Of a model its family: sizes in every row would be most of a table.
+static void put_first_word(struct nx_field *field, const char *text) {
+    snprintf(field->digits, sizeof field->digits, "%.*s", (int)strcspn(text, " "), text);
+    field->text = field->digits;
+    field->is_number = false;
+}
+
 static void put_integer(struct nx_field *field, int64_t value, bool missing) {
     field->is_number = true;
     field->text = missing ? NULL : field->digits;
@@ -250,7 +257,7 @@ static void put_coordinate(struct nx_field *field, const struct tr_layout *layou
 void nx_field(const struct nx_cell *cell, const struct nx_column *column, struct nx_field *field) {
     switch (column->kind) {
     case NX_MODEL:
-        put_text(field, cell->model);
+        put_first_word(field, cell->model);
         break;
     case NX_CHECKPOINT:
         put_text(field, cell->checkpoint);

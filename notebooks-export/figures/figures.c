@@ -28,8 +28,8 @@ static bool has_several_layers(const struct nx_data *data) {
 #define NEEDS_SPANS "was traced without spans; trace-ckpts with --spans measures them"
 #define NEEDS_LOSS "was traced with --no-nll; trace-ckpts without it measures the loss"
 #define NEEDS_COSTS                                                                                \
-    "has no costs of leaving layers out; the same trace-ckpts command with --cost attn,mlp adds "  \
-    "them"
+    "has no costs of leaving layers out on 5 rows of text or more; the same trace-ckpts command "  \
+    "with --cost attn,mlp adds them"
 
 const struct nx_figure_row nx_figures[] = {
     {"heat-map", "Importance of every layer over training", NULL, NULL, false, nx_build_heat_map},

@@ -32,7 +32,7 @@ def texts(root):
 class Cases:
     def __init__(self, programs, root):
         self.programs, self.root, self.store = programs, root, root + "/sample.h5"
-        harness.run(programs["write_sample"], self.store, 20, 10, 4, 16).expect(0)
+        harness.run(programs["write_sample"], self.store, 20, 10, 10, 16).expect(0)
 
     def export(self, *arguments, store=None):
         return harness.run(self.programs["trace-export"], store or self.store, "--to", "svg",
@@ -102,8 +102,8 @@ class Cases:
             check(sorted(os.listdir(self.root)) == before, "something was written", ran)
         without = self.root + "/without.h5"
         harness.run(self.programs["write_series"], without, 4, 6, 8).expect(0)
-        sentence = (f"{without} has no costs of leaving layers out; the same trace-ckpts command "
-                    "with --cost attn,mlp adds them")
+        sentence = (f"{without} has no costs of leaving layers out on 5 rows of text or "
+                    "more; the same trace-ckpts command with --cost attn,mlp adds them")
         for name in ("cost", "cost-map", "proxies", "told"):
             ran = self.export("--figure", name, "-o", "-", store=without).expect(2)
             check(ran.err == f"trace-export: --figure {name}: {sentence}\n", ran)

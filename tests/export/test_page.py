@@ -28,7 +28,7 @@ def digits(value):
 class Cases:
     def __init__(self, programs, root, shots, chromium):
         self.programs, self.root, self.shots = programs, root, shots
-        self.store = self.make("write_sample", "sample", 20, 10, 4, 16)
+        self.store = self.make("write_sample", "sample", 20, 10, 10, 16)
         self.browser = browser.Browser(chromium, root + "/profile")
         self.view("sample")
 

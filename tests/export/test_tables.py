@@ -89,6 +89,7 @@ def check(program, path, schema, names):
     with xarray.open_dataset(path, engine="h5netcdf") as store:
         store.load()
     table = read_csv(export(program, path, "--to", "csv", "--variables", names))
+    assert set(table["model"].dropna()) <= {"llama"}, set(table["model"])  # the family, without sizes
     check_table(table, store, names)
     whole, table = read_json(export(program, path, "--to", "json", "--variables", names), schema)
     check_table(table, store, names)
