@@ -124,7 +124,11 @@ static enum tr_status print_progress(const struct tr_trace *trace, struct tr_err
     }
     if (failed > FAILURES_SHOWN)
         print_line("", "and %lld more", (long long)(failed - FAILURES_SHOWN));
-    print_line("progress", "%lld complete, %lld failed", (long long)(rows - failed),
+    const struct tr_attribute *planned = tr_run_info_find(tr_trace_info(trace), "planned");
+    char of[32] = "";
+    if (planned && planned->is_number && planned->number > rows)
+        snprintf(of, sizeof of, " of %lld", (long long)planned->number);
+    print_line("progress", "%lld%s complete, %lld failed", (long long)(rows - failed), of,
                (long long)failed);
     return TR_OK;
 }

@@ -187,10 +187,14 @@ class Cases:
         job.wait()
         ran = harness.Result(command, job.returncode, "", "".join(seen)).expect(STOPPED)
         has(ran, ran.err, r"^stopping: finishing what is in flight$",
-            rf"^\d+ of {count} checkpoints are done and kept; the same command goes on with the rest$")
+            rf"^\d+ of {count} checkpoints are done and kept; the same command goes on with the rest; "
+            r"a checkpoint has taken a rank [\d.]+ s$")
         traced, failed, _ = harness.summary(ran)
         check(0 < traced < count and not failed, ran)
         check(len(harness.Store(self.programs["store_json"], out).rows) == traced, ran)
+        has(ran, ran.err, rf"^traced {traced} checkpoints? in .*, {count - traced} of {count} left for the same command")
+        info = harness.run(self.programs["trace-info"], out).expect(0)
+        has(info, info.out, rf"^  progress +{traced} of {count} complete, 0 failed$")
         again = harness.run(*command).expect(0)
         check(harness.summary(again) == (count - traced, 0, traced), again)
 

@@ -179,10 +179,12 @@ static void the_summary(void **state) {
     start(&s, file);
     s.progress.tokens = s.progress.partial = 0;
     tr_progress_end(&s.progress, 0, 0);
-    assert_written(file, "traced 0 checkpoints in 277 h 46 min\nout.h5\n");
+    assert_written(file, "traced 0 checkpoints in 277 h 46 min, 4 of 4 left for the same command\n"
+                         "out.h5\n");
     tr_progress_add(&s.progress, &m);
     tr_progress_end(&s.progress, 1, 0);
-    assert_written(file, "traced 1 checkpoint in 277 h 46 min: 1.00 k tokens/s, 5.00 GB read, "
+    assert_written(file, "traced 1 checkpoint in 277 h 46 min, 3 of 4 left for the same command: "
+                         "1.00 k tokens/s, 5.00 GB read, "
                          "2 GFLOP/s, 25 % waiting for weights\nout.h5\n");
     s.progress.product_rate = 4e9;
     s.job.done_count = 2;
@@ -304,16 +306,29 @@ static void the_line_gives_way(void **state) {
     s.progress.last_shown = tr_now() - 1.5; // every second
     tr_progress_show(&s.progress);
     const char *line = on_screen(&t);
-    assert_string_equal(behind_time(line),
-                        "1 of 4 checkpoints, 1.50 k tokens/s, 462 h 57 min left");
+    assert_string_equal(line, "1 of 4 checkpoints, 1.50 k tokens/s, 462 h 57 min left");
     s.progress.last_shown -= 1.5;
     tr_progress_show(&s.progress);
     line = on_screen(&t);
-    assert_memory_equal(line, "\r\033[K[", 5);
+    assert_memory_equal(line, "\r\033[K1 of", 8);
     tr_progress_note(&s.progress, "a remark");
     assert_string_equal(on_screen(&t), "\r\033[Ka remark\n");
     tr_progress_note(&s.progress, "another");
     assert_string_equal(on_screen(&t), "another\n");
+    close_terminal(&t);
+}
+
+// A line that wrapped could not be cleared.
+static void the_line_is_cut(void **state) {
+    (void)state;
+    struct terminal t;
+    struct shown s;
+    if (!open_terminal(&t, 40))
+        skip();
+    start(&s, t.stream);
+    s.progress.last_shown = tr_now() - 1.5;
+    tr_progress_show(&s.progress);
+    assert_string_equal(on_screen(&t), "1 of 4 checkpoints, 1.50 k tokens/s, 46");
     close_terminal(&t);
 }
 
@@ -328,6 +343,7 @@ int main(void) {
         cmocka_unit_test(lines_are_at_most_80_long),
         cmocka_unit_test(elsewhere_lines_stay_as_they_are),
         cmocka_unit_test(the_line_gives_way),
+        cmocka_unit_test(the_line_is_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -189,6 +189,8 @@ static void test_manifest(void **state) {
     if (read_manifest(&series, csv, &err))
         fail_msg("%s", err.text);
     assert_order(&series, "by stage, then step", "a, \"b\" seven elsewhere step20");
+    assert_non_null(strstr(series.notes.data, "manifest.csv: columns that are not read: \"Seed\"; "
+                                              "path, name, stage, step and tokens are\n"));
     assert_true(series.entries[0].parsed.tokens == 5e9);
     assert_true(series.entries[1].parsed.tokens == 70);
     assert_string_equal(series.entries[1].path, in_folder("runs/hf"));

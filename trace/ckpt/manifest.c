@@ -106,6 +106,22 @@ static enum tr_status find_columns(const struct csv *csv, int field_of[COLUMNS],
     return TR_OK;
 }
 
+static bool is_read(int field, const int field_of[COLUMNS]) {
+    for (int column = 0; column < COLUMNS; column++)
+        if (field_of[column] == field)
+            return true;
+    return false;
+}
+
+static enum tr_status list_unknown(struct tr_manifest *manifest, const struct csv *csv,
+                                   const int field_of[COLUMNS], struct tr_err *err) {
+    for (int i = 0; i < csv->count; i++)
+        if (!is_read(i, field_of))
+            TR_TRY(tr_string_format(&manifest->unknown, err, "%s\"%.40s\"",
+                                    manifest->unknown.size ? ", " : "", csv->fields[i]));
+    return TR_OK;
+}
+
 static enum tr_status bad_field(const struct csv *csv, enum column column, const char *text,
                                 const char *expected, struct tr_err *err) {
     return tr_fail(err, TR_EFORMAT, "%s: line %lld: %s must be %s, it is \"%s\"", csv->what,
@@ -140,6 +156,7 @@ static enum tr_status read_rows(struct tr_manifest *manifest, struct csv *csv, s
     skip_empty_lines(csv);
     TR_TRY(read_row(csv, err));
     TR_TRY(find_columns(csv, field_of, err));
+    TR_TRY(list_unknown(manifest, csv, field_of, err));
     int width = csv->count;
     for (skip_empty_lines(csv); csv->at < csv->end; skip_empty_lines(csv)) {
         TR_TRY(read_row(csv, err));
@@ -179,5 +196,6 @@ enum tr_status tr_manifest_parse(struct tr_manifest *manifest, const char *bytes
 void tr_manifest_free(struct tr_manifest *manifest) {
     free(manifest->rows);
     free(manifest->text);
+    tr_string_free(&manifest->unknown);
     *manifest = (struct tr_manifest){0};
 }

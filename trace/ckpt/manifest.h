@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/status.h"
+#include "base/strings.h"
 
 // A manifest's rows as its CSV says them, before anything is looked up on disk. Internal.
 
@@ -20,7 +21,8 @@ struct tr_manifest_row {
 struct tr_manifest {
     struct tr_manifest_row *rows; // [count]
     int64_t count;
-    char *text; // what the rows point into
+    char *text;               // what the rows point into
+    struct tr_string unknown; // names of columns that are not read, a comma between two
 };
 
 // Parses bytes[0, size); `what` opens each sentence. At least one row, else TR_EFORMAT.

@@ -247,6 +247,13 @@ enum tr_status tr_series_from_manifest(struct tr_series *series, const char *man
     enum tr_status status;
     TR_TRY(tr_file_load(manifest_path, MANIFEST_LIMIT, &bytes, &size, err));
     TR_GO(status, tr_manifest_parse(&manifest, bytes, size, manifest_path, err), out);
+    if (manifest.unknown.size)
+        TR_GO(status,
+              tr_string_format(&built.notes, err,
+                               "%s: columns that are not read: %s; path, name, stage, step and "
+                               "tokens are\n",
+                               manifest_path, manifest.unknown.data),
+              out);
     TR_GO(status, add_rows(&built, manifest_path, &manifest, err), out);
     TR_GO(status, finish(&built, true, options, err), out);
     *series = built;

@@ -167,11 +167,15 @@ static void take_hello(struct tr_coordinator *c, const void *bytes) {
 
 // Said at once, because a launcher may leave no time for a last word (mpirun: two seconds).
 static void note_stop(struct tr_coordinator *c) {
-    char text[160];
-    snprintf(text, sizeof text,
-             "%lld of %lld checkpoints are done and kept; the same command goes on with the rest",
-             (long long)c->finished, (long long)c->job->todo_count);
+    char text[200], seconds[TR_HUMAN_MAX];
+    double each = tr_progress_seconds(&c->progress);
     tr_progress_note(&c->progress, "stopping: finishing what is in flight");
+    snprintf(
+        text, sizeof text,
+        "%lld of %lld checkpoints are done and kept; the same command goes on with the rest%s%s",
+        (long long)c->finished, (long long)c->job->todo_count,
+        each > 0 ? "; a checkpoint has taken a rank " : "",
+        each > 0 ? tr_human_seconds(each, seconds) : "");
     tr_progress_note(&c->progress, text);
 }
 

@@ -78,17 +78,18 @@ static enum tr_status find_first(struct tr_job *job, int64_t *index_p, struct tr
                    (long long)job->series.count, first_err.text);
 }
 
-enum { ROWS_LEAST = 32 }; // with fewer intervals over rows are wide
+enum { ROWS_LEAST = 32 };   // with fewer intervals over rows are wide
+enum { TOKENS_LEAST = 64 }; // of a row that is worth being advised
 
-// Says that rows are few, and what shorter ones would give.
-static enum tr_status note_few(const struct tr_calibration *c, struct tr_string *notes,
+// Says that rows are few, and what shorter ones would give where the program cuts them from a text.
+static enum tr_status note_few(const struct tr_calibration *c, bool text, struct tr_string *notes,
                                struct tr_err *err) {
     int64_t tokens = c->sequences * c->seq_len + c->spare_tokens, shorter = tokens / ROWS_LEAST;
     if (c->sequences >= ROWS_LEAST)
         return TR_OK;
     TR_TRY(tr_string_format(notes, err, "calibration: fewer than %d rows give wide intervals",
                             ROWS_LEAST));
-    if (shorter > 0 && shorter < c->seq_len)
+    if (text && shorter >= TOKENS_LEAST && shorter < c->seq_len)
         TR_TRY(tr_string_format(notes, err,
                                 "; of this text --seq-len %lld gives %d rows, and shorter rows are "
                                 "better than few",
@@ -111,7 +112,7 @@ static enum tr_status find_calibration(struct tr_job *job, int64_t first, struct
                             (long long)c->sequences, c->sequences == 1 ? "" : "s",
                             (long long)c->seq_len, c->seq_len == 1 ? "" : "s", c->label,
                             !o->texts && !o->tokens ? " (no --text or --tokens given)" : ""));
-    return note_few(c, notes, err);
+    return note_few(c, !o->tokens, notes, err);
 }
 
 // How many tokens' streams are compared, and how many are kept: no more than there are.
@@ -232,7 +233,9 @@ enum tr_status tr_job_describe(struct tr_job *job, const struct kn_backend *kn,
     if (gethostname(host, sizeof host - 1))
         strcpy(host, "unknown");
     struct tr_string history = {0};
-    TR_TRY(tr_string_format(&history, err, "%s: %s", tr_time_iso(time), job->settings->command));
+    TR_TRY(tr_string_format(&history, err, "%s: %d rank%s of %d thread%s: %s", tr_time_iso(time),
+                            job->ranks, job->ranks == 1 ? "" : "s", job->threads,
+                            job->threads == 1 ? "" : "s", job->settings->command));
     enum tr_status status;
     TR_GO(status, tr_run_info_text(i, TR_IDENTITY, "definition", definition, err), out);
     TR_GO(status, tr_run_info_text(i, TR_IDENTITY, "model", job->shape, err), out);
@@ -246,6 +249,7 @@ enum tr_status tr_job_describe(struct tr_job *job, const struct kn_backend *kn,
     TR_GO(status, tr_run_info_text(i, TR_RECORDED, "library", kn->description, err), out);
     TR_GO(status, tr_run_info_text(i, TR_RECORDED, "calibration", c->label, err), out);
     TR_GO(status, tr_run_info_text(i, TR_RECORDED, "source", job->settings->version, err), out);
+    TR_GO(status, tr_run_info_number(i, TR_VOLATILE, "planned", job->series.count, err), out);
     TR_GO(status, tr_run_info_text(i, TR_VOLATILE, "created", time, err), out);
     if (job->series.rule.data)
         TR_GO(status, tr_run_info_text(i, TR_VOLATILE, "row_order", job->series.rule.data, err),

@@ -38,6 +38,7 @@ struct tr_job {
     int64_t micro_batch;   // sequences
     int64_t micro_batches; // of the calibration
     int threads;           // of this rank's processors; not shared
+    int ranks;             // not shared
 };
 
 // Whether the store has entry i of the list but for its costs.

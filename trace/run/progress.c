@@ -104,17 +104,25 @@ void tr_progress_show(struct tr_progress *p) {
     if (settings->quiet || period == 0 || now - p->last_shown < (double)period)
         return;
     p->last_shown = now;
-    char rate[TR_HUMAN_MAX], left[TR_HUMAN_MAX], time[TR_TIME_MAX];
+    char rate[TR_HUMAN_MAX], left[TR_HUMAN_MAX], time[TR_TIME_MAX], line[160];
     // By tokens, so that the pieces of a split checkpoint count as they come.
     double all = p->all_tokens * (double)(p->job->todo_count - p->failed) /
                  (double)(p->job->todo_count ? p->job->todo_count : 1);
     double done = p->tokens + p->partial, speed = done / elapsed;
     double rest = all > done ? all - done : 0;
     clear_line(p);
-    fprintf(p->stream, "[%s] %lld of %lld checkpoints, %s tokens/s, %s left%s", tr_time_iso(time),
-            (long long)p->finished, (long long)p->job->todo_count, tr_human_count(speed, rate),
-            tr_human_seconds(rest / speed, left), p->terminal ? "" : "\n");
+    snprintf(line, sizeof line, "%lld of %lld checkpoints, %s tokens/s, %s left",
+             (long long)p->finished, (long long)p->job->todo_count, tr_human_count(speed, rate),
+             tr_human_seconds(rest / speed, left));
+    if (p->terminal) // a line that wrapped could not be cleared
+        fprintf(p->stream, "%.*s", terminal_columns(p->stream) - 1, line);
+    else
+        fprintf(p->stream, "[%s] %s\n", tr_time_iso(time), line);
     p->line_shown = p->terminal;
+}
+
+double tr_progress_seconds(const struct tr_progress *p) {
+    return p->finished > 0 ? p->seconds / (double)p->finished : 0;
 }
 
 static enum tr_status summary(const struct tr_progress *p, int64_t finished, int64_t failed,
@@ -129,6 +137,10 @@ static enum tr_status summary(const struct tr_progress *p, int64_t finished, int
     if (p->job->done_count)
         TR_TRY(tr_string_format(text, NULL, ", %lld were already there",
                                 (long long)p->job->done_count));
+    if (finished < p->job->todo_count)
+        TR_TRY(tr_string_format(text, NULL, ", %lld of %lld left for the same command",
+                                (long long)(p->job->todo_count - finished),
+                                (long long)(p->job->todo_count + p->job->done_count)));
     if (p->tokens > 0)
         TR_TRY(tr_string_format(text, NULL, ": %s tokens/s, %s read, %.3g GFLOP/s",
                                 tr_human_count(p->tokens / elapsed, rate),

@@ -34,6 +34,9 @@ void tr_progress_add(struct tr_progress *progress, const struct tr_message *mess
 void tr_progress_checkpoint(struct tr_progress *progress, const char *name,
                             const struct tr_message *message);
 // Shows the progress line when it is due.
+// Seconds that a rank has taken for a checkpoint so far, on average; 0 before the first is done.
+double tr_progress_seconds(const struct tr_progress *progress);
+
 void tr_progress_show(struct tr_progress *progress);
 // Prints a remark as a line of its own, above the progress line.
 void tr_progress_note(struct tr_progress *progress, const char *text);

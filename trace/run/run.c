@@ -69,6 +69,7 @@ static double measure_product_rate(struct kn_backend *kn, enum kn_kind kind) {
 static enum tr_status open_backend(struct run *r, struct tr_err *err) {
     char why[256] = "";
     r->job.threads = tr_affinity_threads(r->dist);
+    r->job.ranks = dist_size(r->dist);
     if (r->job.device == KN_CUDA)
         tr_affinity_device(&r->device, r->dist);
     struct kn_options options = {
