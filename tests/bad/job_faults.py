@@ -101,6 +101,7 @@ ALL = f"CKPTS {IDS} {OUT}"
 TEXT = f"CKPTS --text ROOT/text.txt {OUT}"
 CSV = f"-i ROOT/series.csv {IDS} {OUT}"
 NO_FILE = " is not a regular file"
+NO_WRITER = NO_FILE + ", and nobody writes into it"
 TRY = "Try `trace-ckpts --help' or `trace-ckpts --usage' for more information."
 
 FAULTS = [
@@ -306,9 +307,9 @@ FAULTS = [
      "ROOT/step_0/tokenizer.json" + NO_FILE),
     ("tokenizer named a FIFO", pipe_is("t.json"), f"CKPTS --tokenizer ROOT/t.json {OUT}", USAGE,
      "ROOT/t.json" + NO_FILE),
-    ("text a FIFO", pipe_is("text.txt"), TEXT, USAGE, "ROOT/text.txt" + NO_FILE),
+    ("text a FIFO", pipe_is("text.txt"), TEXT, USAGE, "ROOT/text.txt" + NO_WRITER),
     ("text of lines a FIFO", pipe_is("text.jsonl"), f"CKPTS --text ROOT/text.jsonl {OUT}", USAGE,
-     "ROOT/text.jsonl" + NO_FILE),
+     "ROOT/text.jsonl" + NO_WRITER),
     ("text a device", nothing, f"CKPTS --text /dev/zero {OUT}", USAGE, "/dev/zero" + NO_FILE),
     ("text a folder", nothing, f"CKPTS --text ROOT {OUT}", USAGE, "ROOT" + NO_FILE),
     ("tokens a FIFO", pipe_is("ids.npy"), f"CKPTS --tokens ROOT/ids.npy {OUT}", USAGE,

@@ -42,14 +42,10 @@ def refused(program, folder):
     weight = torch.zeros(2, dtype=torch.complex64)
     cases = {
         "module_stream": (torch.nn.Linear(2, 2), dict(_use_new_zipfile_serialization=False),
-                          "it asks for torch.nn.modules.linear.Linear, which a state dict does not "
-                          "need; nothing of it was run"),
-        "protocol": ({"a": torch.zeros(2)}, dict(pickle_protocol=4),
-                     "the pickle's PROTO at byte 0: protocol 4; torch.save writes 2"),
-        "complex": ({"a": weight}, {}, "it asks for torch.ComplexFloatStorage, which a state dict "
-                    "does not need; nothing of it was run"),
-        "whole_module": (torch.nn.Linear(2, 2), {}, "it asks for torch.nn.modules.linear.Linear, "
-                         "which a state dict does not need; nothing of it was run"),
+                          "holds an object, not a dict of tensors"),
+        "whole_module": (torch.nn.Linear(2, 2), {}, "holds an object of "
+                         "torch.nn.modules.linear.Linear, not a dict of tensors (save the model's "
+                         "state_dict()); nothing of it was run"),
         "negated": ({"a": weight.conj().imag}, {},
                     "a view that is conjugated, negated or otherwise marked"),
         "list": ([torch.zeros(2)], {}, "holds a list, not a dict of tensors"),

@@ -5,8 +5,15 @@
 
 #include "base/json.h"
 
-static enum tr_status read_numbers(struct tr_model_numbers *n, const json_t *config,
-                                   const char *path, struct tr_err *err) {
+// What makes no sense is left at 0: whoever reads the whole configuration refuses it, in words that
+// say what is asked for.
+static void read_number(int64_t *to, const json_t *config, const char *name, const char *path) {
+    int64_t value = *to;
+    if (tr_json_i64(config, name, &value, path, NULL) == TR_OK && value >= 0 && value <= INT32_MAX)
+        *to = value;
+}
+
+static void read_numbers(struct tr_model_numbers *n, const json_t *config, const char *path) {
     static const struct {
         const char *names[2];
         size_t field;
@@ -19,14 +26,8 @@ static enum tr_status read_numbers(struct tr_model_numbers *n, const json_t *con
         {{"num_hidden_layers", "n_layer"}, offsetof(struct tr_model_numbers, layers)},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        for (int k = 0; k < 2 && rows[i].names[k]; k++) {
-            int64_t *to = (int64_t *)((char *)n + rows[i].field);
-            TR_TRY(tr_json_i64(config, rows[i].names[k], to, path, err));
-            if (*to < 0 || *to > INT32_MAX)
-                return tr_fail(err, TR_EFORMAT, "%s: \"%s\" is %lld", path, rows[i].names[k],
-                               (long long)*to);
-        }
-    return TR_OK;
+        for (int k = 0; k < 2 && rows[i].names[k]; k++)
+            read_number((int64_t *)((char *)n + rows[i].field), config, rows[i].names[k], path);
 }
 
 static enum tr_status read_all(struct tr_model_numbers *n, const json_t *config, const char *path,
@@ -34,7 +35,7 @@ static enum tr_status read_all(struct tr_model_numbers *n, const json_t *config,
     const char *type = "";
     TR_TRY(tr_json_string(config, "model_type", &type, path, err));
     snprintf(n->type, sizeof n->type, "%s", type);
-    TR_TRY(read_numbers(n, config, path, err));
+    read_numbers(n, config, path);
     TR_TRY(tr_json_bool(config, "rope_interleaved", &n->interleaved, path, err));
     if (!n->kv_heads)
         n->kv_heads = n->heads;

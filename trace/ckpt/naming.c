@@ -87,13 +87,27 @@ static bool suits_type(const struct tr_naming *naming, const char *type) {
     return !naming->types || strstr(naming->types, word);
 }
 
+// Whether a tensor has the name that models use: one of another naming beside it is a stray.
+static bool has_own_names(const struct tr_checkpoint *checkpoint) {
+    static const char *const own[] = {"model.layers.#.self_attn.q_proj.weight",
+                                      "transformer.h.#.attn.c_attn.weight"};
+    int64_t numbers[TR_NUMBERS];
+    int count;
+    for (int64_t t = 0; t < checkpoint->tensor_count; t++)
+        for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+            if (tr_naming_fits(own[i], checkpoint->tensors[t].name, numbers, &count))
+                return true;
+    return false;
+}
+
 // The first naming that a tensor shows and that suits the type; of those that only the names fit,
 // *other_p has the first.
 static void choose(struct renaming *r, const struct tr_naming **other_p) {
     const struct tr_checkpoint *checkpoint = r->checkpoint;
+    bool own = has_own_names(checkpoint);
     *other_p = NULL;
     for (int i = 0; i < tr_naming_count; i++)
-        for (int64_t t = 0; t < checkpoint->tensor_count; t++)
+        for (int64_t t = 0; t < checkpoint->tensor_count && (!own || tr_namings[i].partial); t++)
             if (shows(r, &tr_namings[i], &checkpoint->tensors[t])) {
                 if (suits_type(&tr_namings[i], r->numbers.type))
                     return;

@@ -9,21 +9,44 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/file.h"
 #include "base/strings.h"
 #include "token_file.h"
 #include "unpack.h"
 
 enum { BLOCK = 1 << 20 };
 
-static enum tr_status open_source(int *fd_p, const char *path, struct tr_err *err) {
-    bool is_stdin = strcmp(path, "-") == 0;
-    if (is_stdin && isatty(STDIN_FILENO))
+static enum tr_status open_stdin(int *fd_p, struct tr_err *err) {
+    if (isatty(STDIN_FILENO))
         return tr_fail(err, TR_EUSAGE,
                        "--text - reads stdin, which is a terminal; put a text into it");
-    *fd_p = is_stdin ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
-    return *fd_p >= 0 ? TR_OK
-                      : tr_fail(err, TR_EIO, "cannot open %s: %s", is_stdin ? "stdin" : path,
-                                strerror(errno));
+    *fd_p = dup(STDIN_FILENO);
+    return *fd_p >= 0 ? TR_OK : tr_fail(err, TR_EIO, "cannot open stdin: %s", strerror(errno));
+}
+
+// A file, or a pipe such as a shell's <(command). Opening does not wait for a pipe's writer, who
+// may never come.
+static enum tr_status open_source(int *fd_p, const char *path, struct tr_err *err) {
+    struct stat info;
+    if (strcmp(path, "-") == 0)
+        return open_stdin(fd_p, err);
+    if (stat(path, &info) || !S_ISFIFO(info.st_mode))
+        return tr_file_open(path, fd_p, &info, err);
+    *fd_p = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    return *fd_p >= 0 ? TR_OK : tr_fail(err, TR_EIO, "cannot open %s: %s", path, strerror(errno));
+}
+
+// Whether there may be more: a pipe that has nothing yet, but a writer, is waited for from now on.
+static bool is_waited_for(int fd) {
+    int why = errno, flags = fcntl(fd, F_GETFL);
+    bool waits = why == EAGAIN && flags >= 0 && fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) == 0;
+    errno = why;
+    return waits;
+}
+
+static bool is_pipe(int fd) {
+    struct stat info;
+    return fstat(fd, &info) == 0 && S_ISFIFO(info.st_mode);
 }
 
 // All that comes, whether or not there is a size to ask for.
@@ -34,7 +57,7 @@ static enum tr_status read_all(struct tr_string *bytes, int fd, uint64_t limit, 
     TR_TRY(TR_NEW(&block, BLOCK, "a text", err));
     for (ssize_t got = 1; got != 0 && status == TR_OK;) {
         got = read(fd, block, BLOCK);
-        if (got < 0 && errno == EINTR)
+        if (got < 0 && (errno == EINTR || is_waited_for(fd)))
             continue;
         if (got < 0)
             status = tr_fail(err, TR_EIO, "cannot read %s: %s", path, strerror(errno));
@@ -45,6 +68,8 @@ static enum tr_status read_all(struct tr_string *bytes, int fd, uint64_t limit, 
             status = tr_string_append(bytes, block, (size_t)got, err);
     }
     free(block);
+    if (status == TR_OK && bytes->size == 0 && strcmp(path, "-") != 0 && is_pipe(fd))
+        return tr_fail(err, TR_EUSAGE, "%s is not a regular file, and nobody writes into it", path);
     return status;
 }
 
@@ -77,6 +102,8 @@ static enum tr_status load(struct tr_text_source *source, int fd, uint64_t limit
     enum tr_status status = read_all(&bytes, fd, limit, path, err);
     if (status == TR_OK)
         status = tr_string_append(&bytes, "", 0, err);
+    if (status == TR_OK)
+        status = tr_refuse_lfs_pointer(path, bytes.data, bytes.size, err);
     if (status == TR_OK && tr_packing_of(bytes.data, bytes.size) != TR_UNPACKED) {
         status = tr_unpack(&source->bytes, &source->size, bytes.data, bytes.size, limit, path, err);
     } else if (status == TR_OK) {
