@@ -35,7 +35,7 @@ static struct {
     long at, count;
     int error;
     enum { FILES, MEMORY, WRITES } what;
-    bool ready;
+    bool ready, in_main;
     uintptr_t first, end; // the program's own code
 } settings;
 static atomic_long calls;
@@ -189,12 +189,33 @@ void *__libc_memalign(size_t alignment, size_t size);
 
 static bool fails_memory(const void *caller) {
     uintptr_t at = (uintptr_t)caller;
-    if (!settings.ready || settings.what != MEMORY || at < settings.first || at >= settings.end ||
-        !is_hit())
+    if (!settings.ready || !settings.in_main || settings.what != MEMORY || at < settings.first ||
+        at >= settings.end || !is_hit())
         return false;
     errno = ENOMEM;
     return true;
 }
+
+// What runs before main is not the program's: a CUDA runtime that is linked into it registers
+// kernels there, and does not survive.
+static int (*program_main)(int, char **, char **);
+
+static int main_begins(int argc, char **argv, char **variables) {
+    settings.in_main = true;
+    return program_main(argc, argv, variables);
+}
+
+typedef int start_function(int (*)(int, char **, char **), int, char **, void (*)(void),
+                           void (*)(void), void (*)(void), void *);
+start_function __libc_start_main;
+
+int __libc_start_main(int (*of)(int, char **, char **), int argc, char **argv, void (*init)(void),
+                      void (*fini)(void), void (*leave)(void), void *stack) {
+    start_function *next = (start_function *)dlsym(RTLD_NEXT, "__libc_start_main");
+    program_main = of;
+    return next(main_begins, argc, argv, init, fini, leave, stack);
+}
+
 #define MEMORY_FAILS fails_memory(__builtin_return_address(0))
 
 void *malloc(size_t size) {
