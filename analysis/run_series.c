@@ -318,6 +318,10 @@ void an_series_free(struct an_series *series) {
         free(series->failure[i]);
     for (int measure = 0; measure < AN_MEASURES; measure++)
         free(series->by_sequence[measure]);
+    for (int64_t i = 0; i < series->texts; i++)
+        free(series->text[i]);
+    free(series->text);
+    free(series->text_of);
     free(series->tokens);
     free(series->value);
     free(series->importance);
