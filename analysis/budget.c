@@ -5,9 +5,8 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
-#include "base/drop_set.h"
-#include "base/strings.h"
 #include "front.h"
+#include "unit_set.h"
 
 enum { MOST_POINTS = 100 }; // that are kept of a front
 
@@ -19,20 +18,16 @@ struct work {
     struct an_front front;
     int64_t count;
     int64_t *unit;       // [count]
+    int64_t *member;     // [count] room
     double *saved, *sum; // [count]
     bool *inside;        // [count]
 };
-
-bool an_is_protected(const struct an_result *result, const struct an_unit *unit) {
-    const struct an_settings *settings = &result->settings;
-    return (settings->protect_first && unit->layer == 0) ||
-           (settings->protect_last && unit->layer == result->series.layers - 1);
-}
 
 static enum tr_status list_units(struct work *work, const struct an_budget *budget,
                                  struct tr_err *err) {
     const struct an_group_result *group = work->group;
     TR_TRY(TR_NEW(&work->unit, group->units, "units", err));
+    TR_TRY(TR_NEW(&work->member, group->units, "units", err));
     TR_TRY(TR_NEW(&work->saved, group->units, "units", err));
     TR_TRY(TR_NEW(&work->sum, group->units, "units", err));
     TR_TRY(TR_NEW(&work->inside, group->units, "units", err));
@@ -49,25 +44,25 @@ static enum tr_status list_units(struct work *work, const struct an_budget *budg
     return TR_OK;
 }
 
+// The group's units of a point's set, to member[count of the work].
+static int64_t list_members(int64_t *member, struct work *work, int64_t at) {
+    int64_t count = 0;
+    an_front_items(&work->front, at, work->inside, work->count);
+    for (int64_t i = 0; i < work->count; i++)
+        if (work->inside[i])
+            member[count++] = work->unit[i];
+    return count;
+}
+
 static enum tr_status write_point(struct an_budget_point *point, struct work *work,
                                   const struct an_budget *budget, int64_t at, struct tr_err *err) {
     const struct an_front_state *state = &work->front.state[work->front.point[at]];
-    struct tr_drop_set set = {0};
     struct tr_string text = {0};
-    enum tr_status status = tr_string_append(&text, "", 0, err);
-    an_front_items(&work->front, at, work->inside, work->count);
     *point = (struct an_budget_point){.left = budget->whole - state->saved,
                                       .share = 1 - state->saved / budget->whole,
-                                      .sum = state->cost};
-    for (int64_t i = 0; i < work->count && status == TR_OK; i++) {
-        const struct an_unit *unit = &work->group->unit[work->unit[i]];
-        point->count += work->inside[i];
-        if (work->inside[i])
-            status = tr_drop_set_add(&set, unit->module, unit->layer, err);
-    }
-    if (status == TR_OK)
-        status = tr_drop_set_text(&set, &text, err);
-    tr_drop_set_free(&set);
+                                      .sum = state->cost,
+                                      .count = list_members(work->member, work, at)};
+    enum tr_status status = an_unit_set_text(&text, work->group, work->member, point->count, err);
     if (status == TR_OK)
         point->drop = text.data;
     else
@@ -123,25 +118,11 @@ static enum tr_status plan(struct an_budget *budget, struct work *work, struct t
     return list_chosen(budget, work, at, err);
 }
 
-static enum tr_status find_group(struct work *work, struct tr_err *err) {
-    int wanted = 0;
-    for (int group = 0; group < AN_GROUPS; group++)
-        if (work->result->settings.wanted[group]) {
-            wanted++;
-            work->group = work->result->group[group];
-        }
-    if (wanted == 1 && work->group)
-        return TR_OK;
-    return tr_fail(err, TR_EUSAGE,
-                   wanted == 1 ? "no plan: no layer of that module has a value"
-                               : "a budget is for one --module: attn, mlp, block "
-                                 "or joint");
-}
-
 static void free_work(struct work *work) {
     an_sizes_free(&work->sizes);
     an_front_free(&work->front);
     free(work->unit);
+    free(work->member);
     free(work->saved);
     free(work->sum);
     free(work->inside);
@@ -152,7 +133,7 @@ static enum tr_status ask(struct an_budget *budget, struct work *work, const str
                           struct tr_err *err) {
     const struct an_series *series = &work->result->series;
     const struct an_allowance *wish = &work->result->settings.budget;
-    TR_TRY(find_group(work, err));
+    TR_TRY(an_only_group(&work->group, work->result, "a budget is for", err));
     TR_TRY(an_sizes_read(&work->sizes, tr_trace_info(trace), series->path, err));
     if (!work->sizes.of)
         return tr_fail(

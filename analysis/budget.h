@@ -12,8 +12,6 @@
 // does not say what sublayers take, or too many sets matter.
 enum tr_status an_budget_make(struct an_result *result, const struct tr_trace *trace,
                               struct tr_err *err);
-// Whether plans leave the unit's layer alone.
-bool an_is_protected(const struct an_result *result, const struct an_unit *unit);
 void an_budget_free(struct an_budget *budget);
 
 #endif

@@ -6,11 +6,10 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "base/drop_set.h"
 #include "base/strings.h"
-#include "budget.h"
 #include "json_table.h"
 #include "store/utf8.h"
+#include "unit_set.h"
 
 // The units of a set, in the order of their mean.
 struct chosen {
@@ -18,21 +17,6 @@ struct chosen {
     int64_t *unit; // [count]
     int64_t count;
 };
-
-static enum tr_status find_group(const struct an_group_result **group_p,
-                                 const struct an_result *result, struct tr_err *err) {
-    int wanted = 0;
-    for (int group = 0; group < AN_GROUPS; group++)
-        if (result->settings.wanted[group]) {
-            wanted++;
-            *group_p = result->group[group];
-        }
-    if (wanted != 1)
-        return tr_fail(err, TR_EUSAGE, "a plan is of one --module: attn, mlp, block or joint");
-    if (!*group_p)
-        return tr_fail(err, TR_EUSAGE, "no plan: no layer of that module has a value");
-    return TR_OK;
-}
 
 static bool is_below(const struct an_settings *settings) {
     return !isnan(settings->below) && settings->count == 0;
@@ -113,21 +97,6 @@ static double sum_of(const struct chosen *chosen, enum an_aggregate over) {
     return sum;
 }
 
-// The canonical text of the set, which equal sets share.
-static enum tr_status canonical(struct tr_string *text, const struct chosen *chosen,
-                                struct tr_err *err) {
-    struct tr_drop_set set = {0};
-    enum tr_status status = tr_string_append(text, "", 0, err);
-    for (int64_t i = 0; i < chosen->count && status == TR_OK; i++) {
-        const struct an_unit *unit = &chosen->group->unit[chosen->unit[i]];
-        status = tr_drop_set_add(&set, unit->module, unit->layer, err);
-    }
-    if (status == TR_OK)
-        status = tr_drop_set_text(&set, text, err);
-    tr_drop_set_free(&set);
-    return status;
-}
-
 static json_t *estimate(const struct an_estimate *value) {
     return json_pack("{s:o, s:o, s:o}", "value", an_json_number(value->value), "low",
                      an_json_number(value->low), "high", an_json_number(value->high));
@@ -180,7 +149,7 @@ static enum tr_status write_plan(json_t **value_p, const struct an_result *resul
     enum tr_status status;
     TR_GO(status, tr_utf8_copy(&path, series->path, err), out);
     TR_GO(status, write_text(&text, chosen, err), out);
-    TR_GO(status, canonical(&same, chosen, err), out);
+    TR_GO(status, an_unit_set_text(&same, chosen->group, chosen->unit, chosen->count, err), out);
     *value_p = json_pack(
         "{s:s, s:i, s:s, s:o, s:o, s:s, s:s, s:s, s:I, s:o, s:o, s:f, s:o, s:o, s:f, s:I, s:I, "
         "s:s, s:s, s:s, s:s}",
@@ -205,7 +174,7 @@ out:
 
 enum tr_status an_drop_plan(json_t **value_p, const struct an_result *result, struct tr_err *err) {
     struct chosen chosen = {0};
-    TR_TRY(find_group(&chosen.group, result, err));
+    TR_TRY(an_only_group(&chosen.group, result, "a plan is of", err));
     enum tr_status status = choose(&chosen, result, err);
     if (status == TR_OK)
         status = write_plan(value_p, result, &chosen, err);

@@ -34,13 +34,11 @@ static bool read_by(void *settings, const char *word, char why[OPTION_WHY]) {
 
 static bool read_over(void *settings, const char *word, char why[OPTION_WHY]) {
     struct an_settings *s = &((struct analyze_options *)settings)->settings;
+    int over = program_choice(word, an_aggregate_names, AN_AGGREGATES);
     snprintf(why, OPTION_WHY, "takes mean, worst or last");
-    for (int over = 0; over < AN_AGGREGATES; over++)
-        if (strcmp(word, an_aggregate_names[over]) == 0) {
-            s->over = (enum an_aggregate)over;
-            return true;
-        }
-    return false;
+    if (over >= 0)
+        s->over = (enum an_aggregate)over;
+    return over >= 0;
 }
 
 // "first", "last" or "first,last".
@@ -88,11 +86,11 @@ static bool read_budget(void *settings, const char *word, char why[OPTION_WHY]) 
 
 static bool read_format(void *settings, const char *word, char why[OPTION_WHY]) {
     struct analyze_options *options = settings;
+    int format = program_choice(word, an_format_names, AN_FORMATS);
     snprintf(why, OPTION_WHY, "takes text, markdown, latex or csv");
-    for (options->format = 0; options->format < AN_FORMATS; options->format++)
-        if (strcmp(word, an_format_names[options->format]) == 0)
-            return true;
-    return false;
+    if (format >= 0)
+        options->format = (enum an_format)format;
+    return format >= 0;
 }
 
 // The bit of the section that word[0, length) names; 0: of none.

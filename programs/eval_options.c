@@ -67,13 +67,11 @@ static bool read_begin(void *settings, const char *word, char why[OPTION_WHY]) {
     static const char *const words[] = {
         [TR_BEGIN_AS_TOKENIZER] = "auto", [TR_BEGIN_ALWAYS] = "yes", [TR_BEGIN_NEVER] = "no"};
     struct tr_evaluation_settings *s = settings;
-    for (int rule = TR_BEGIN_AS_TOKENIZER; rule <= TR_BEGIN_NEVER; rule++)
-        if (strcmp(word, words[rule]) == 0) {
-            s->begin = (enum tr_begin_rule)rule;
-            return true;
-        }
+    int rule = program_choice(word, words, sizeof words / sizeof *words);
     snprintf(why, OPTION_WHY, "takes auto, yes or no");
-    return false;
+    if (rule >= 0)
+        s->begin = (enum tr_begin_rule)rule;
+    return rule >= 0;
 }
 
 #define SETS(member) OPTION_SETS(struct eval_options, evaluation.member)

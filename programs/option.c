@@ -190,6 +190,13 @@ static void read_arguments(const struct parse *parse, int argc, char **argv) {
         refuse(parse, "%s", why);
 }
 
+int program_choice(const char *word, const char *const *names, int count) {
+    for (int i = 0; i < count; i++)
+        if (strcmp(word, names[i]) == 0)
+            return i;
+    return -1;
+}
+
 bool program_output(const char *option, const char *path, char why[OPTION_WHY]) {
     if (!path)
         return true;

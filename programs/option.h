@@ -57,6 +57,9 @@ struct program {
 void program_parse(const struct program *program, void *settings, int argc, char **argv,
                    bool speaks);
 
+// The place of a word among names[count]; -1: it is none of them.
+int program_choice(const char *word, const char *const *names, int count);
+
 // Whether an output can be meant so: it is named, is no folder, and its folder is there. False,
 // with a sentence in `why`, where not; the same one in all programs. NULL is fine.
 bool program_output(const char *option, const char *path, char why[OPTION_WHY]);

@@ -27,8 +27,8 @@ def contents(folder):
 class Writing:
     def __init__(self, programs, root, form, drop):
         self.programs, self.form, self.drop = programs, form, drop
-        self.counted, self.work = root + "/calls", root + "/work"
-        self.source, self.target = root + "/work/source", root + "/work/new"
+        self.counted, self.work = root + "/calls", root + "/inside"
+        self.source, self.target = self.work + "/source", self.work + "/new"
         os.mkdir(self.work)
         tiny.write_checkpoint(self.source, shards=2, num_hidden_layers=3)
         self.before = contents(self.source)
