@@ -12,6 +12,7 @@ sys.path[:0] = [os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "
 import harness
 
 DTYPES = ("f32", "bf16", "f16")
+SETS = "early: attn:0,1\nlate: mlp:2 attn:4\n"
 
 
 def commands(programs):
@@ -24,11 +25,13 @@ def commands(programs):
 def check(programs, root, device, dtype, folders):
     """The built-in text is more than a micro-batch: ranks split the last checkpoint."""
     options = ["--device", device] + (["--dtype", dtype] if device == "cuda" else [])
-    stores = []
+    stores, sets = [], f"{root}/sets.txt"
+    with open(sets, "w", encoding="ascii") as file:
+        file.write(SETS)
     for index, launcher in enumerate(commands(programs)):
         stores.append(f"{root}/{index}.h5")
         harness.run(*launcher, programs["trace-ckpts"], *options, "--per-token", "--cost", "attn,mlp",
-                    "--cost-samples", "32", "--fresh", "-o",
+                    "--cost-samples", "32", "--drop-sets", sets, "--fresh", "-o",
                     stores[-1], "--ckpts", *folders, env=harness.environment(None)).expect(0)
         harness.run(programs["same_store"], stores[-1], stores[0]).expect(0)
     return f"{len(stores)} runs"
