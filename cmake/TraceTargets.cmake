@@ -38,6 +38,7 @@ endif()
 #   [PRIVATE_LINK target...])
 # The include path of the library and of what links it is a folder of links to the public headers
 # alone, so that the compiler refuses a header that is not listed or that belongs to no linked room.
+# Folders within a room see the room's own headers.
 function(trace_library name)
   cmake_parse_arguments(arg "" "ROOM" "PUBLIC;SOURCES;LINK;PRIVATE_LINK" ${ARGN})
   add_library(${name} STATIC ${arg_SOURCES})
@@ -48,10 +49,13 @@ function(trace_library name)
     if(NOT EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${header})
       message(FATAL_ERROR "${name} lists ${header}, which is not in its folder")
     endif()
-    file(CREATE_LINK ${CMAKE_CURRENT_SOURCE_DIR}/${header} ${includes}/${arg_ROOM}/${header}
+    get_filename_component(leaf ${header} NAME)
+    file(CREATE_LINK ${CMAKE_CURRENT_SOURCE_DIR}/${header} ${includes}/${arg_ROOM}/${leaf}
       SYMBOLIC)
   endforeach()
   target_include_directories(${name} PUBLIC ${includes})
+  target_compile_options(${name} PRIVATE
+    "$<$<COMPILE_LANGUAGE:C>:SHELL:-iquote ${CMAKE_CURRENT_SOURCE_DIR}>")
   target_link_libraries(${name} PUBLIC ${arg_LINK} PRIVATE trace_options ${arg_PRIVATE_LINK})
   set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE ON)
 endfunction()

@@ -3,8 +3,8 @@
 // numbers are not negative.
 #include <stdlib.h>
 
-#include "dcp_metadata.h"
 #include "fuzz.h"
+#include "torch/dcp_metadata.h"
 
 static bool all(struct tr_slice name) {
     (void)name;

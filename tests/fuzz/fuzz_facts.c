@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A trainer's YAML.
-#include "facts.h"
 #include "fuzz.h"
+#include "trainers/facts.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     json_t *facts;

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "fuzz.h"
-#include "manifest.h"
+#include "series/manifest.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct tr_manifest manifest;

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "fuzz.h"
-#include "nanotron_slices.h"
+#include "trainers/nanotron_slices.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static const int64_t local[TR_MAX_DIMS] = {64, 32, 4, 2, 1, 1, 1, 1};

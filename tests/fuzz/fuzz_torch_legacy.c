@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "fuzz.h"
-#include "torch_legacy.h"
+#include "torch/torch_legacy.h"
 
 static uint64_t end_of(const struct tr_legacy_storage *storage) {
     const struct tr_value *value = storage->value;

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "fuzz.h"
-#include "torch_pickle.h"
+#include "torch/torch_pickle.h"
 
 struct bounds {
     const char *begin, *end;

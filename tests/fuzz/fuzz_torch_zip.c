@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "fuzz.h"
-#include "torch_zip.h"
+#include "torch/torch_zip.h"
 
 static void check(const struct tr_zip *zip, uint64_t size) {
     for (int64_t i = 0; i < zip->count; i++) {

@@ -43,6 +43,14 @@ ROOMS = {
     "programs": ["base", "kernels", "mpi", "ckpt", "store", "run", "drop", "eval", "analysis",
                  "export"],
 }
+# Folders within a room, each with those beside it that it may include; all see the room's own files,
+# of which only the table of formats sees them.
+INNER = {
+    "trace/ckpt/torch": [],
+    "trace/ckpt/trainers": ["torch"],
+    "trace/ckpt/series": ["trainers"],
+}
+INNER_TABLES = {"trace/ckpt/format_find.c"}
 # Names that say which room they are, or that tools ask for.
 COMMON_NAMES = {"CMakeLists.txt", "README.md", "__init__.py"}
 # What one family is called everywhere, and data.
@@ -105,7 +113,18 @@ def arrows(_):
             if not room and not (ROOT / name).parent.joinpath(header).exists() \
                     and not (ROOT / folder / header).exists():
                 found.append(f"{name} includes {header}, which is in no folder of its own")
-    return found
+    return found + list(inner_arrows())
+
+
+def inner_arrows():
+    beside = {folder: folder.rsplit("/", 1) for folder in INNER}
+    for name in sources():
+        folder = name.rsplit("/", 1)[0]
+        known = {leaf for above, leaf in beside.values() if folder_of(name) == above}
+        for header in included(name):
+            leaf = header.split("/")[0]
+            if leaf in known and leaf not in INNER.get(folder, []) and name not in INNER_TABLES:
+                yield f"{name} includes {header}, and {leaf}/ does not stand below it"
 
 
 def headers(options):

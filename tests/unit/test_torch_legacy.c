@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "folder.h"
-#include "torch_legacy.h"
+#include "torch/torch_legacy.h"
 
 // Pieces of pickles. A count is a string of one byte.
 #define PROTO "\x80\2"

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "torch_pickle.h"
+#include "torch/torch_pickle.h"
 
 // Pieces of pickles. A count is a string of one byte.
 #define PROTO "\x80\2"

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "torch_zip.h"
+#include "torch/torch_zip.h"
 #include "zip_builder.h"
 
 #define ALL_32 0xffffffff

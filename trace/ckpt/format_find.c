@@ -14,7 +14,7 @@
 #include "base/file.h"
 #include "base/strings.h"
 #include "folder_scan.h"
-#include "trainer_config.h"
+#include "trainers/trainer_config.h"
 
 // The formats, in the order in which they are preferred; recognised by the presence of a file.
 static const struct tr_format formats[] = {

@@ -14,7 +14,7 @@
 #include "manifest.h"
 #include "reader.h"
 #include "series_steps.h"
-#include "trainer_counters.h"
+#include "trainers/trainer_counters.h"
 
 enum { MANIFEST_LIMIT = 64 << 20 }; // bytes
 

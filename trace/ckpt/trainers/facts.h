@@ -3,7 +3,7 @@
 #define TR_FACTS_H
 
 #include "base/json.h"
-#include "torch_global.h"
+#include "torch/torch_global.h"
 
 // What trainers write down about a model, whatever the syntax, as one JSON object of plain values.
 // Objects are freed with json_decref. Internal.

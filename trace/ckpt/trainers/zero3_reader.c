@@ -11,7 +11,7 @@
 #include "folder_scan.h"
 #include "pieces.h"
 #include "reader.h"
-#include "torch_dict.h"
+#include "torch/torch_dict.h"
 
 // A vector of a rank, in a file.
 struct vector {

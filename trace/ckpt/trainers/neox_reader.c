@@ -8,7 +8,7 @@
 #include "base/alloc.h"
 #include "folder_scan.h"
 #include "reader.h"
-#include "torch_dict.h"
+#include "torch/torch_dict.h"
 #include "trainer_config.h"
 
 #define FILES "layer_[0-9]*-model_[0-9]*-model_states.pt"

@@ -10,7 +10,7 @@
 
 #include "base/alloc.h"
 #include "reader.h"
-#include "torch_dict.h"
+#include "torch/torch_dict.h"
 #include "trainer_config.h"
 
 enum { NAME_LIMIT = 600 };

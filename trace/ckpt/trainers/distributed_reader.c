@@ -8,9 +8,9 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
-#include "dcp_metadata.h"
 #include "reader.h"
-#include "torch_file.h"
+#include "torch/dcp_metadata.h"
+#include "torch/torch_file.h"
 
 enum { PATH_LIMIT = 1024, NAME_LIMIT = 1024 };
 

@@ -11,9 +11,9 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/strings.h"
-#include "dcp_metadata.h"
 #include "facts.h"
-#include "torch_file.h"
+#include "torch/dcp_metadata.h"
+#include "torch/torch_file.h"
 
 enum counter_kind { JSON, TORCH, DISTRIBUTED };
 

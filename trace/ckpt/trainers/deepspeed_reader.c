@@ -9,7 +9,7 @@
 #include "base/file.h"
 #include "folder_scan.h"
 #include "reader.h"
-#include "torch_dict.h"
+#include "torch/torch_dict.h"
 
 // Names that stand for a parameter of another name (a tied head) go.
 static void drop_aliases(struct tr_torch_dict *dict, const struct tr_value *shared) {
