@@ -4,7 +4,7 @@
 #   tests/gpu/run.sh OUT [STAGE...]
 # Stages: build; ops sanitize golden oracle bytes, the default; stages (a table of ops);
 # floor-SHAPE peers-SHAPE trace-SHAPE bench-SHAPE costs-SHAPE (SHAPE 160m, 1.4b, 7b, olmoe); eight;
-# 70b. Builds into build/cuda when asked or when nothing is there. Environment: PYTHON (python3, with
+# 70b; two-JOB-SHAPE (JOB series, rows, costs): two GPUs against one. Builds into build/cuda when asked or when nothing is there. Environment: PYTHON (python3, with
 # numpy, torch and transformers), FIXTURES (.fixtures, from tests/oracle/make_gpu_fixtures.py),
 # BENCH_FLAGS (--quick), COST_ROWS (32).
 set -uo pipefail
@@ -87,6 +87,14 @@ bench() {
     --stages "$3" --out "$out" ${BENCH_FLAGS:-} "${@:4}"
 }
 
+# two JOB SHAPE
+two() {
+  local rows=256
+  [[ $1 == costs ]] && rows=${COST_ROWS:-32}
+  limited 300 "$python" tests/bench/bench_ranks.py --trace $bin/trace-ckpts --same $bin/same_store \
+    --ranks 2 --job "$1" --shape "$2" --rows "$rows" --out "$out"
+}
+
 stages() {
   limited 150 $bin/bench_stages cuda bf16 >"$out/stages.csv"
   local code=$?
@@ -105,6 +113,7 @@ run_stage() {
     eight) bench 300 7b make,eight ;;
     costs-*) limited 240 "$python" tests/bench/bench_costs.py --trace $bin/trace-ckpts \
       --shape "$shape" --out "$out" --rows "${COST_ROWS:-32}" ;;
+    two-*) two "${shape%%-*}" "${shape#*-}" ;;
     70b) bench 420 70b make,floor,limited --rows 256 ;;
     *) echo "no stage $1" >&2; return 2 ;;
   esac
