@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "launcher.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/strings.h"
 
@@ -35,4 +37,12 @@ struct dist_launch dist_launch(void) {
         return launch;
     }
     return (struct dist_launch){.first = true};
+}
+
+double dist_seconds_left(void) {
+    const char *text = getenv("SLURM_JOB_END_TIME");
+    int64_t end;
+    if (!text || !tr_parse_i64(text, 1, INT64_MAX, &end))
+        return INFINITY;
+    return difftime((time_t)end, time(NULL));
 }

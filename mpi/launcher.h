@@ -15,4 +15,8 @@ struct dist_launch {
 
 struct dist_launch dist_launch(void);
 
+// Seconds until the scheduler ends this job, as its environment says (Slurm: SLURM_JOB_END_TIME, a
+// time of day); INFINITY where it says nothing.
+double dist_seconds_left(void);
+
 #endif

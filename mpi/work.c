@@ -107,6 +107,10 @@ static struct held *taken_back(struct dist_work *work) {
     return NULL;
 }
 
+bool dist_work_is_handed_out(struct dist_work *work) {
+    return work->stopped || (!taken_back(work) && work->task == work->count);
+}
+
 enum dist_next dist_work_next(struct dist_work *work, int rank, double now,
                               struct dist_item *item) {
     struct held *held = taken_back(work);

@@ -45,6 +45,9 @@ enum dist_next { DIST_END, DIST_ITEM, DIST_WAIT };
 // order of the tasks.
 enum dist_next dist_work_next(struct dist_work *work, int rank, double now, struct dist_item *item);
 
+// Whether nothing is there to be handed out now: next would say DIST_END or DIST_WAIT.
+bool dist_work_is_handed_out(struct dist_work *work);
+
 // A rank has brought an item's result: DIST_LATE when it was done before by someone else, or taken
 // back and given to another who is at it still, so that the result is to be thrown away or kept
 // only once; DIST_PIECE when more items of the task are missing; DIST_TASK when it was the last.

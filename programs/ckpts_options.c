@@ -2,6 +2,8 @@
 // trace-ckpts' command line.
 #include "ckpts_options.h"
 
+#include <ctype.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,6 +58,34 @@ bool tr_read_type(void *settings, const char *word, char why[OPTION_WHY]) {
 }
 
 #define SETS(member) OPTION_SETS(struct tr_run_settings, member)
+
+// As squeue prints what a job has left: [days-]hours:minutes:seconds, minutes:seconds, seconds.
+static double read_clock(const char *word) {
+    double days = 0, seconds = 0;
+    int parts = 0;
+    char *end = (char *)word;
+    if (strchr(word, '-')) {
+        days = isdigit((unsigned char)*word) ? strtod(word, &end) : NAN;
+        word = end + 1;
+        if (*end != '-')
+            return NAN;
+    }
+    do {
+        if (!isdigit((unsigned char)*word) || parts++ == 3)
+            return NAN;
+        seconds = 60 * seconds + strtod(word, &end);
+        word = end + 1;
+    } while (*end == ':');
+    return *end ? NAN : 24 * 60 * 60 * days + seconds;
+}
+
+static bool read_time_limit(void *settings, const char *word, char why[OPTION_WHY]) {
+    struct tr_run_settings *s = settings;
+    snprintf(why, OPTION_WHY, "takes seconds, MM:SS, HH:MM:SS, D-HH:MM:SS or none");
+    bool none = strcmp(word, "none") == 0 || strcmp(word, "UNLIMITED") == 0;
+    s->time_limit = none ? INFINITY : read_clock(word);
+    return none || (s->time_limit > 0 && isfinite(s->time_limit));
+}
 
 static const struct option_row rows[] = {
     {.kind = OPTION_HEADING, .help = "What to trace:"},
@@ -154,6 +184,21 @@ static const struct option_row rows[] = {
     {"verify", 0, NULL, "Re-read checkpoints already traced and compare their digests", OPTION_FLAG,
      SETS(verify)},
 
+    {.kind = OPTION_HEADING, .help = "When to end:"},
+    {"time-limit", 0, "TIME",
+     "Begin no checkpoint that would not be done when the job ends, TIME from now: seconds, MM:SS, "
+     "HH:MM:SS or none (default: what Slurm says in SLURM_JOB_END_TIME)",
+     OPTION_WORD, .read = read_time_limit},
+    {"grace", 0, "SEC",
+     "After a signal or the time limit wait SEC seconds at most for what is in flight, then drop "
+     "it (default: as long as it takes)",
+     OPTION_REAL, SETS(grace), 1, LARGEST},
+    {"stall", 0, "SEC", "Say when a rank has been silent for SEC seconds (default: 600)",
+     OPTION_REAL, SETS(stall), 1, LARGEST},
+    {"stall-limit", 0, "SEC",
+     "End the job with 3 when a rank has been silent for SEC seconds (default: never)", OPTION_REAL,
+     SETS(stall_limit), 1, LARGEST},
+
     {.kind = OPTION_HEADING, .help = "Messages:"},
     {"progress", 0, "SEC", "A line every SEC seconds, 0 for none (default: 30; on a terminal 1)",
      OPTION_WHOLE, SETS(progress_seconds), 0, LARGEST},
@@ -199,7 +244,7 @@ const struct program trace_ckpts_program = {
     .details = "Under MPI the checkpoints are shared among the ranks: mpirun -n 4 trace-ckpts "
                "--ckpts dir/*. Running the same command again continues where it stopped.",
     .exit_status = "0 all well, 1 some checkpoints failed (named), 2 usage, 3 environment, 75 "
-                   "stopped by a signal with work left.",
+                   "stopped by a signal or the time limit with work left.",
     .options = rows,
     .option_count = sizeof rows / sizeof rows[0],
     .argument = tr_add_path,
@@ -213,6 +258,7 @@ struct tr_run_settings tr_ckpts_defaults(void) {
                                     .results = stdout,
                                     .publish_seconds = 60,
                                     .progress_seconds = -1,
+                                    .stall = 600,
                                     .device = KN_CPU,
                                     .any_device = true,
                                     .any_type = true};

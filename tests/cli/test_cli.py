@@ -29,6 +29,21 @@ def has(result, stream, *patterns):
         check(re.search(pattern, stream, re.MULTILINE), "no", repr(pattern), "in", result)
 
 
+def rank_1(launcher):
+    """The process of rank 1, as its environment says, below mpirun."""
+    for process in os.listdir("/proc"):
+        try:
+            with open(f"/proc/{process}/environ", "rb") as file:
+                words = file.read().split(b"\0")
+            with open(f"/proc/{process}/stat", "rb") as file:
+                parent = int(file.read().rsplit(b")", 1)[1].split()[1])
+        except (OSError, ValueError):
+            continue
+        if b"OMPI_COMM_WORLD_RANK=1" in words and parent == launcher:
+            return int(process)
+    raise AssertionError("no rank 1 below mpirun")
+
+
 class Cases:
     def __init__(self, programs, root):
         self.programs, self.root = programs, root
@@ -142,17 +157,17 @@ class Cases:
         series, out = self.programs["series"], self.root + "/demo.h5"
         folders = [os.path.join(series, name) for name in os.listdir(series)]
         ran = harness.run(self.programs["trace-ckpts"], "--ckpts", *folders, "-o", out,
-                          "--samples", "8", "--seq-len", "512", "--progress", "1").expect(0)
+                          "--samples", "6", "--seq-len", "256", "--progress", "1").expect(0)
         has(ran, ran.err,
             r"^\[\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\] \d of 8 checkpoints, "
             r"[\d.]+ k? ?tokens/s, .+ left$")
         ran = harness.run(self.programs["trace-info"], out).expect(0)
         has(ran, ran.out, r"^  series +8 checkpoints, steps 0 to 6418",
             r"^  progress +8 complete", r"^  layers +10, each as attn, mlp and block$",
-            r"^  calibration +8 sequences of 512 tokens$", r"^  model \* +llama layers=10")
+            r"^  calibration +6 sequences of 256 tokens$", r"^  model \* +llama layers=10")
         ran = harness.run(self.programs["trace-analyze"], out).expect(0)
         has(ran, " ".join(ran.out.split()),
-            r"8 complete checkpoints, step 0 to step 6418; 10 layers; 8 sequences of 512 tokens\.")
+            r"8 complete checkpoints, step 0 to step 6418; 10 layers; 6 sequences of 256 tokens\.")
         has(ran, ran.out, r"^== Attention ==$", r"^== MLP ==$",
             r"^ +0( +[\d.e-]+){6} +\d+%  \S{8}$")
 
@@ -221,6 +236,44 @@ class Cases:
         again = harness.run(*command).expect(0)
         check(harness.summary(again) == (count - kept, 0, kept), again)
 
+    def time_limit(self):
+        """Slurm's limit: the run begins no more in time, and the same command goes on."""
+        out, count = f"{self.root}/limit.h5", len(self.many)
+        command = [self.programs["trace-ckpts"], "--ckpts", *self.many, "-o", out, "--tokens",
+                   self.long_tokens()]
+        env = {**harness.environment(None), "SLURM_JOB_END_TIME": str(int(time.time()))}
+        ran = harness.run(*command, env=env).expect(STOPPED)
+        has(ran, ran.err, r"^stopping: the job's time ends in 0\.0 s, and a checkpoint takes ")
+        check(harness.summary(ran) == (0, 0, 0), ran)
+        for words in (["--time-limit", "0:00"], ["--time-limit", "1:60"], ["--time-limit", "soon"]):
+            harness.run(*command, *words, env=env).expect(2)
+        ran = harness.run(*command, "--time-limit", "1:00:00", env=env).expect(0)
+        check(harness.summary(ran) == (count, 0, 0), ran)
+
+    def silence(self):
+        """A rank that is stopped: it is told, the job ends, and loses what was in flight."""
+        if "mpirun" not in self.programs:
+            return "skipped: no mpirun"
+        out, count = f"{self.root}/silence.h5", len(self.many)
+        command = [self.programs["mpirun"], "-n", "2", self.programs["trace-ckpts"], "--ckpts",
+                   *self.many, "-o", out, "--tokens", self.long_tokens(), "-v"]
+        job = subprocess.Popen([*command, "--stall", "1", "--stall-limit", "3"],
+                               env=harness.environment(), stdin=subprocess.DEVNULL,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        seen = []
+        for line in job.stderr:
+            seen.append(line)
+            if line.startswith("step_0 traced in "):
+                os.kill(rank_1(job.pid), signal.SIGSTOP)
+        job.wait()
+        ran = harness.Result(command, job.returncode, "", "".join(seen)).expect(3)
+        has(ran, ran.err, r"^rank 1 has said nothing for 1\.\d s; it is at step_\d+$",
+            r"^rank 1 has said nothing for 3\.\d s; .+; the job is ended, and the same command goes on$")
+        again = harness.run(*command).expect(0)
+        traced, failed, there = harness.summary(again)
+        check(traced + there == count and not failed and there, again)
+        return None
+
     def signals(self):
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
             self.stop([], number)
@@ -234,7 +287,7 @@ def main():
     programs = harness.programs(sys.argv[1:])
     only = os.path.basename(programs.pop("only", ""))
     names = ("help", "usage", "dry_run", "no_device", "summary_line", "quiet_and_verbose",
-             "manifest", "tokens_per_step", "demo", "idle_cores", "signals")
+             "manifest", "tokens_per_step", "demo", "idle_cores", "time_limit", "silence", "signals")
     with harness.scratch() as root:
         cases = Cases(programs, root)
         return harness.run_cases([(name.replace("_", " "), getattr(cases, name))

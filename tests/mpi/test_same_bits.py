@@ -57,8 +57,9 @@ def three_checkpoints(programs, root, folders):
     comparison = Comparison(programs, root, folders[:3], "--samples", "6", *COSTS)
     comparison.run([], harness.environment(1))
     for ranks in (1, 2, 4):
-        for threads in (1, 2, 3):
+        for threads in (1, 2):
             comparison.ranks(ranks, threads)
+    comparison.ranks(2, 3)
     default_binding(programs, comparison)
     comparison.run([], harness.environment(None))
     return f"{comparison.runs} runs"

@@ -11,6 +11,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "demo_job.h"
 #include "folder.h"
 #include "results.h"
@@ -29,9 +30,15 @@ struct served {
     FILE *messages;
 };
 
-static void serve(struct served *s, const char *name, int64_t checkpoints, int ranks) {
+// `clock`: the seconds of settings.h; the other settings are the test's.
+static void serve_by(struct served *s, const char *name, int64_t checkpoints, int ranks,
+                     const struct tr_run_settings *clock) {
     struct tr_run_settings settings = demo_settings(checkpoints);
     char *warnings;
+    settings.time_limit = clock->time_limit;
+    settings.grace = clock->grace;
+    settings.stall = clock->stall;
+    settings.stall_limit = clock->stall_limit;
     *s = (struct served){.messages = tmpfile()};
     assert_non_null(s->messages);
     settings.samples = SEQUENCES;
@@ -46,6 +53,11 @@ static void serve(struct served *s, const char *name, int64_t checkpoints, int r
     OK(tr_job_resume(job, s->store, &s->demo.notes, &err));
     OK(tr_coordinator_new(&s->coordinator, job, s->store, ranks, "rank 0's backend", &err));
     s->service = tr_coordinator_service(s->coordinator);
+}
+
+static void serve(struct served *s, const char *name, int64_t checkpoints, int ranks) {
+    const struct tr_run_settings clock = {.time_limit = INFINITY};
+    serve_by(s, name, checkpoints, ranks, &clock);
 }
 
 // The job's outcome; its status is returned.
@@ -229,6 +241,108 @@ static void a_signal_after_the_last_is_none(void **state) {
     demo_job_close(&s.demo);
 }
 
+// ---- the clock ---------------------------------------------------------------------------------
+
+// The next line of the messages that were not read yet.
+static const char *said(struct served *s) {
+    static char text[512];
+    return fgets(text, sizeof text, s->messages) ? text : "";
+}
+
+// A checkpoint takes a second, and there is less left.
+static void what_would_not_be_done_in_time_is_not_begun(void **state) {
+    (void)state;
+    const struct tr_run_settings clock = {.time_limit = 1};
+    struct served s;
+    struct tr_run_outcome outcome;
+    serve_by(&s, "limit.h5", 3, 1, &clock);
+    struct dist_item of = item(&s, 0, "step_512"); // nobody knows yet how long it takes
+    struct tr_message message = result(TR_MSG_WHOLE, of, TR_OK, "");
+    tell(&s, 0, &message, NULL, 0);
+    assert_end(&s, 0);
+    assert_end(&s, 0);
+    fflush(s.messages);
+    rewind(s.messages);
+    assert_non_null(strstr(said(&s), "stopping: the job's time ends in "));
+    assert_string_equal(said(&s), "1 of 3 checkpoints are done and kept; the same command goes on "
+                                  "with the rest; a checkpoint has taken a rank 1.0 s\n");
+    assert_string_equal(said(&s), ""); // said once
+    OK(finish(&s, &outcome));
+    assert_true(outcome.stopped);
+    demo_job_close(&s.demo);
+}
+
+// Both halves are handed out when the limit is over: they are brought, and no stop is told.
+static void with_nothing_left_to_begin_no_limit_counts(void **state) {
+    (void)state;
+    const struct tr_run_settings clock = {.time_limit = 0.05};
+    struct served s;
+    struct tr_run_outcome outcome;
+    struct dist_item items[2];
+    serve_by(&s, "last.h5", 1, 2, &clock);
+    for (int i = 0; i < 2; i++)
+        items[i] = item(&s, i, "step_512");
+    tr_sleep(0.1);
+    bring_piece(&s, 0, &items[0], "weights");
+    assert_end(&s, 0);
+    bring_piece(&s, 1, &items[1], "weights");
+    OK(finish(&s, &outcome));
+    assert_false(outcome.stopped);
+    demo_job_close(&s.demo);
+}
+
+static jmp_buf ended;
+static void end_job(void *user, bool stopped) {
+    *(bool *)user = stopped;
+    longjmp(ended, 1);
+}
+
+// Ticks until the job is ended, as one without a communicator can be.
+static bool ends(struct served *s) {
+    static bool stopped;
+    tr_coordinator_on_end(s->coordinator, end_job, &stopped);
+    if (setjmp(ended) == 0)
+        for (double begin = tr_now(); tr_now() < begin + 20; tr_sleep(0.01))
+            s->service.tick(s->service.user);
+    else
+        return stopped;
+    fail_msg("the job went on");
+    return false;
+}
+
+static void a_silent_rank_is_told_and_ends_the_job(void **state) {
+    (void)state;
+    const struct tr_run_settings clock = {
+        .time_limit = INFINITY, .stall = 0.05, .stall_limit = 0.3};
+    struct served s;
+    struct tr_run_outcome outcome;
+    serve_by(&s, "silent.h5", 2, 2, &clock);
+    item(&s, 1, "step_512");
+    assert_false(ends(&s));
+    fflush(s.messages);
+    rewind(s.messages);
+    const char *line = said(&s);
+    assert_non_null(strstr(line, "rank 1 has said nothing for "));
+    assert_non_null(strstr(line, "; it is at step_512\n"));
+    assert_non_null(strstr(said(&s), "it is at step_512; the job is ended, and the same command"));
+    finish(&s, &outcome);
+    demo_job_close(&s.demo);
+}
+
+static void what_is_in_flight_is_dropped_after_the_grace(void **state) {
+    (void)state;
+    const struct tr_run_settings clock = {.time_limit = INFINITY, .grace = 0.1};
+    struct served s;
+    struct tr_run_outcome outcome;
+    serve_by(&s, "grace.h5", 2, 1, &clock);
+    item(&s, 0, "step_512");
+    s.stop = 1;
+    assert_true(ends(&s));
+    OK(finish(&s, &outcome));
+    assert_true(outcome.stopped);
+    demo_job_close(&s.demo);
+}
+
 // ---- pieces ------------------------------------------------------------------------------------
 
 // One checkpoint on four ranks is four pieces, which may come in any order.
@@ -358,6 +472,10 @@ int main(void) {
         cmocka_unit_test(whole_checkpoints_are_handed_out_and_counted),
         cmocka_unit_test(after_a_signal_nothing_is_handed_out),
         cmocka_unit_test(a_signal_after_the_last_is_none),
+        cmocka_unit_test(what_would_not_be_done_in_time_is_not_begun),
+        cmocka_unit_test(with_nothing_left_to_begin_no_limit_counts),
+        cmocka_unit_test(a_silent_rank_is_told_and_ends_the_job),
+        cmocka_unit_test(what_is_in_flight_is_dropped_after_the_grace),
         cmocka_unit_test(pieces_join_in_any_order),
         cmocka_unit_test(a_piece_that_fails_fails_the_checkpoint),
         cmocka_unit_test(ranks_that_read_different_weights_fail_it),

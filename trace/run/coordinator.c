@@ -10,11 +10,13 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "model/costs.h"
+#include "mpi/launcher.h"
 #include "mpi/work.h"
 #include "run/affinity.h"
 #include "run/assignment.h"
 #include "run/progress.h"
 #include "run/protocol.h"
+#include "run/watch.h"
 #include "run/worker.h"
 
 enum { PUBLISH_SHARE = 50 }; // publishing costs at most 1/50 of the run
@@ -30,6 +32,9 @@ struct tr_coordinator {
     int hello_count;
     double *partial; // [ranks], tokens of the item that each rank is at
     struct tr_progress progress;
+    struct tr_watch watch;
+    void (*end)(void *user, bool stopped);
+    void *end_user;
     int64_t finished, failed; // checkpoints
     bool stopped, dirty;      // a signal came; something is committed and not published
     double last_publish, publish_seconds;
@@ -65,12 +70,20 @@ enum tr_status tr_coordinator_new(struct tr_coordinator **coordinator_p, const s
         status = TR_NEW(&c->hellos, ranks, "the ranks", err);
     if (status == TR_OK)
         status = TR_NEW(&c->partial, ranks, "the ranks", err);
+    if (status == TR_OK)
+        status = tr_watch_new(&c->watch, job->settings, dist_seconds_left(), ranks, tr_now(), err);
     if (status != TR_OK) {
         tr_coordinator_free(c);
         return status;
     }
     *coordinator_p = c;
     return TR_OK;
+}
+
+void tr_coordinator_on_end(struct tr_coordinator *c, void (*end)(void *user, bool stopped),
+                           void *user) {
+    c->end = end;
+    c->end_user = user;
 }
 
 void tr_coordinator_free(struct tr_coordinator *c) {
@@ -81,6 +94,7 @@ void tr_coordinator_free(struct tr_coordinator *c) {
     free(c->assemblies);
     free(c->hellos);
     free(c->partial);
+    tr_watch_free(&c->watch);
     dist_work_free(c->work);
     free(c);
 }
@@ -166,10 +180,10 @@ static void take_hello(struct tr_coordinator *c, const void *bytes) {
 }
 
 // Said at once, because a launcher may leave no time for a last word (mpirun: two seconds).
-static void note_stop(struct tr_coordinator *c) {
+static void note_stop(struct tr_coordinator *c, const char *why) {
     char text[200], seconds[TR_HUMAN_MAX];
     double each = tr_progress_seconds(&c->progress);
-    tr_progress_note(&c->progress, "stopping: finishing what is in flight");
+    tr_progress_note(&c->progress, why);
     snprintf(
         text, sizeof text,
         "%lld of %lld checkpoints are done and kept; the same command goes on with the rest%s%s",
@@ -179,17 +193,37 @@ static void note_stop(struct tr_coordinator *c) {
     tr_progress_note(&c->progress, text);
 }
 
-static void heed_stop(struct tr_coordinator *c) {
-    if (!*c->job->settings->stop || c->stopped)
-        return;
+static void stop(struct tr_coordinator *c, const char *why) {
     c->stopped = true;
+    tr_watch_stop(&c->watch, tr_now());
     dist_work_stop(c->work);
-    note_stop(c);
+    note_stop(c, why);
+}
+
+static void heed_stop(struct tr_coordinator *c) {
+    if (*c->job->settings->stop && !c->stopped)
+        stop(c, "stopping: finishing what is in flight");
+}
+
+// Takes no checkpoint that would not be done by the time limit. Before the first is done, nobody
+// knows how long one takes.
+static void heed_time_limit(struct tr_coordinator *c) {
+    char text[200], each[TR_HUMAN_MAX], left[TR_HUMAN_MAX];
+    double seconds = tr_progress_seconds(&c->progress), now = tr_now();
+    if (c->stopped || dist_work_is_handed_out(c->work) ||
+        tr_watch_in_time(&c->watch, now, seconds + c->publish_seconds))
+        return;
+    snprintf(text, sizeof text,
+             "stopping: the job's time ends in %s, and a checkpoint takes a rank about %s",
+             tr_human_seconds(fmax(c->watch.deadline - now, 0), left),
+             tr_human_seconds(seconds, each));
+    stop(c, text);
 }
 
 static enum tr_status answer_next(struct tr_coordinator *c, int from, void **answer_p,
                                   size_t *size_p, struct tr_err *err) {
     heed_stop(c);
+    heed_time_limit(c);
     struct dist_item item;
     struct tr_string bytes = {0};
     enum dist_next next = dist_work_next(c->work, from, tr_now(), &item);
@@ -241,6 +275,7 @@ static enum tr_status answer(void *user, int from, const void *request, size_t s
     if (size < sizeof message)
         return tr_fail(err, TR_EFORMAT, "a message of %zu bytes is too short", size);
     memcpy(&message, request, sizeof message);
+    tr_watch_hear(&c->watch, from, tr_now());
     if (message.kind == TR_MSG_NEXT)
         return answer_next(c, from, answer_p, answer_size_p, err);
     enum tr_status status = take_message(c, from, &message, (const char *)request + sizeof message,
@@ -260,9 +295,44 @@ static void publish(struct tr_coordinator *c) {
     c->last_publish = tr_now();
 }
 
+// Nothing is published any more: what is committed is kept beside the store, and a file system that
+// hangs would keep the job from ending.
+static void end(struct tr_coordinator *c, bool stopped, const char *why) {
+    tr_progress_note(&c->progress, why);
+    c->end(c->end_user, stopped);
+}
+
+static void look_at_rank(struct tr_coordinator *c, int rank) {
+    struct dist_item item;
+    char text[400], seconds[TR_HUMAN_MAX];
+    double since, silence;
+    if (!dist_work_holds(c->work, rank, &item, &since))
+        return;
+    silence = tr_watch_silence(&c->watch, rank, since, tr_now());
+    bool over = silence >= c->watch.limit;
+    if (!over && (silence < c->watch.stall || c->watch.ranks[rank].told))
+        return;
+    c->watch.ranks[rank].told = true;
+    snprintf(text, sizeof text, "rank %d has said nothing for %s; it is at %.200s%s", rank,
+             tr_human_seconds(silence, seconds), entry_of(c, &item)->name,
+             over ? "; the job is ended, and the same command goes on" : "");
+    if (over)
+        end(c, false, text);
+    else
+        tr_progress_note(&c->progress, text);
+}
+
+static void heed_clock(struct tr_coordinator *c) {
+    for (int i = 0; i < c->ranks; i++)
+        look_at_rank(c, i);
+    if (tr_watch_grace_is_over(&c->watch, tr_now()))
+        end(c, true, "what is in flight is dropped, as --grace says; the same command goes on");
+}
+
 static void tick(void *user) {
     struct tr_coordinator *c = user;
     heed_stop(c);
+    heed_clock(c);
     double interval =
         fmax((double)c->job->settings->publish_seconds, PUBLISH_SHARE * c->publish_seconds);
     if (c->dirty && tr_now() - c->last_publish >= interval)

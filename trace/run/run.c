@@ -159,9 +159,15 @@ static enum tr_status share_job(struct run *r, struct tr_err *err) {
     return tr_job_share(&r->job, r->settings, r->dist, err);
 }
 
+static void end_job(void *user, bool stopped) {
+    dist_abort(((struct run *)user)->dist, stopped ? TR_RUN_EXIT_STOPPED : TR_RUN_EXIT_SILENT);
+}
+
 static enum tr_status open_coordinator(struct run *r, struct tr_err *err) {
-    return tr_coordinator_new(&r->coordinator, &r->job, r->store, dist_size(r->dist),
-                              r->kn->description, err);
+    TR_TRY(tr_coordinator_new(&r->coordinator, &r->job, r->store, dist_size(r->dist),
+                              r->kn->description, err));
+    tr_coordinator_on_end(r->coordinator, end_job, r);
+    return TR_OK;
 }
 
 // The way to work, from top to bottom. After each phase the ranks agree whether all go on.

@@ -10,6 +10,9 @@
 // published.
 
 // How a job ended, on rank 0; zeros elsewhere and after a dry run.
+// The exit statuses of a job that is ended in the middle: by --grace, and by a rank's silence.
+enum { TR_RUN_EXIT_STOPPED = 75, TR_RUN_EXIT_SILENT = 3 };
+
 struct tr_run_outcome {
     int64_t failed; // checkpoints, each recorded and named in the messages
     bool stopped;   // it was asked to stop and left work

@@ -46,6 +46,11 @@ struct tr_run_settings {
 
     // Not 0: take no more items, finish those in flight. A signal handler may set it.
     const volatile sig_atomic_t *stop;
+
+    // Seconds. time_limit: the job ends then, INFINITY: never, 0: when the scheduler says. grace:
+    // from a stop until what is in flight is dropped, 0: never. stall, stall_limit: of a rank's
+    // silence, until it is told and until the job is ended, 0: never.
+    double time_limit, grace, stall, stall_limit;
 };
 
 #endif
