@@ -45,22 +45,28 @@ struct kn_compared_token {
     double sums[KN_COMPARED];
 };
 
-// (p log(2 p / (p + q)) + q log(2 q / (p + q))) / 2. With a = |log(q / p)| / 2, m = max(p, q):
-// m / 2 (a (1 - exp(-2 a)) - (1 + exp(-2 a)) log cosh a); cosh a - 1 = (1 - exp(-a))^2 / 2 exp(-a).
-KN_HEAD_INLINE double kn_jensen(double log_p, double log_q) {
+// With a = |log(q / p)| / 2 and m = max(p, q), and cosh a - 1 = (1 - exp(-a))^2 / 2 exp(-a):
+//   (p log(2 p / (p + q)) + q log(2 q / (p + q))) / 2
+//       = m / 2 (a (1 - exp(-2 a)) - (1 + exp(-2 a)) log cosh a)
+//   (p + q) / 2 (log((p + q) / 2) - (log p + log q) / 2)
+//       = m / 2 (1 + exp(-2 a)) log cosh a
+KN_HEAD_INLINE void kn_mixture(double log_p, double log_q, double sums[KN_COMPARED]) {
     double a = fabs(log_q - log_p) / 2, e = expm1(-a), w = 1 + e;
     double log_cosh = a < 20 ? log1p(e * e / (2 * w)) : a - 0.693147180559945309417;
-    double larger = exp(log_q > log_p ? log_q : log_p);
-    return larger / 2 * (a * -expm1(-2 * a) - (1 + w * w) * log_cosh);
+    double half = exp(log_q > log_p ? log_q : log_p) / 2, reversed = (1 + w * w) * log_cosh;
+    sums[KN_JENSEN] = half * (a * -expm1(-2 * a) - reversed);
+    sums[KN_REVERSED] = half * reversed;
 }
 
 KN_HEAD_INLINE struct kn_compared_token kn_compare(double z_base, double z, double log_sum_base,
                                                    double log_sum) {
     struct kn_compared_token token;
-    token.sums[KN_JENSEN] = kn_jensen(z_base - log_sum_base, z - log_sum);
+    double difference = z_base - z;
+    kn_mixture(z_base - log_sum_base, z - log_sum, token.sums);
     token.sums[KN_DOT] = z_base * z;
     token.sums[KN_SQUARE] = z * z;
     token.sums[KN_BASE_SQUARE] = z_base * z_base;
+    token.sums[KN_DISTANCE] = difference * difference;
     return token;
 }
 

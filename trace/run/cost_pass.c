@@ -81,7 +81,7 @@ static void add(const struct tr_cost_pass *pass, struct running *r,
         (struct tr_candidate){.streams = streams,
                               .drop = candidate ? &candidate->drop : NULL,
                               .taps = &r->taps[at],
-                              .forks = candidate != NULL,
+                              .parent = candidate ? r->candidates : NULL,
                               .compares = candidate && candidate->module == TR_MODULES};
 }
 
