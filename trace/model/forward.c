@@ -38,6 +38,7 @@ static const struct {
     tr_step_func batch, item;
     tr_step_together_func together; // instead of `batch`, where divergences are measured
     enum tr_module module;
+    bool is_end; // from the head on
 } step_rows[TR_STEPS] = {
     [TR_STEP_EMBED] = {.batch = tr_step_embed, .module = TR_MODULES},
     [TR_STEP_POSITIONS] = {.batch = tr_step_positions, .module = TR_MODULES},
@@ -53,11 +54,15 @@ static const struct {
     [TR_STEP_BLOCK_END] = {.batch = tr_step_block_end, .module = TR_MODULES},
     [TR_STEP_LAYER_END] = {.item = tr_step_layer_end, .module = TR_MODULES},
     [TR_STEP_HEAD_DENSE] = {.batch = tr_step_head_dense, .module = TR_MODULES},
-    [TR_STEP_HEAD] = {.batch = tr_step_head, .together = tr_step_heads, .module = TR_MODULES},
+    [TR_STEP_HEAD] = {.batch = tr_step_head,
+                      .together = tr_step_heads,
+                      .module = TR_MODULES,
+                      .is_end = true},
     [TR_STEP_COMPARE] = {.batch = tr_step_no_comparison,
                          .together = tr_step_compare,
-                         .module = TR_MODULES},
-    [TR_STEP_LOSSES] = {.item = tr_step_losses, .module = TR_MODULES},
+                         .module = TR_MODULES,
+                         .is_end = true},
+    [TR_STEP_LOSSES] = {.item = tr_step_losses, .module = TR_MODULES, .is_end = true},
 };
 
 // A run of the forward pass.
@@ -103,6 +108,8 @@ static enum tr_status run_step(const struct run *r, int c, const struct tr_weigh
     const struct tr_step *step = &r->steps[index];
     if (index < r->begins[c] || leaves_out(&r->candidates[c], step))
         return TR_OK;
+    if (r->candidates[c].blocks_only && step_rows[step->kind].is_end)
+        return TR_OK;
     struct tr_batch b = batch_of(r, c, weights, step, first);
     if (step_rows[step->kind].item)
         return step_rows[step->kind].item(r->f, &b, err);
@@ -115,9 +122,11 @@ static enum tr_status run_whole(const struct run *r, const struct tr_weights *we
     const struct tr_forward *f = r->f;
     const struct tr_step *step = &r->steps[index];
     for (int64_t first = f->begin; first < f->end; first += f->options.micro_batch) {
+        int count = 0;
         for (int c = 0; c < r->count; c++)
-            r->batches[c] = batch_of(r, c, weights, step, first);
-        TR_TRY(step_rows[step->kind].together(r->f, r->batches, r->count, err));
+            if (!r->candidates[c].blocks_only)
+                r->batches[count++] = batch_of(r, c, weights, step, first);
+        TR_TRY(step_rows[step->kind].together(r->f, r->batches, count, err));
     }
     return TR_OK;
 }

@@ -80,6 +80,7 @@ struct tr_candidate {
     // The first one alone: its streams are those of an earlier pass over the same rows, behind the
     // blocks, so that only the head is left. Nothing has it for a parent before the head.
     bool at_head;
+    bool blocks_only; // not the first one: others go on from its streams, and it ends at the head
 };
 
 // Which part of the work is done: sequences [begin, end) of the rows, at most max_sequences of
