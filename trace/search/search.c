@@ -44,8 +44,8 @@ struct checkpoint {
     struct standing standing;
     int64_t *order; // [plan->rounds]: what was left out, as far as it came
     struct tr_search_engine *engine;
-    double start;
-    int64_t begun; // rounds that were there
+    double start, read; // seconds: when it began; and what the weights took to be read
+    int64_t begun;      // rounds that were there
 };
 
 static void say(const struct search *s, const struct tr_string *text) {
@@ -220,6 +220,7 @@ static enum tr_status open_checkpoint(struct checkpoint *c, struct tr_err *err) 
 static enum trouble run_rounds(struct checkpoint *c, struct tr_err *err) {
     struct search *s = c->s;
     enum trouble trouble = agree(s, trouble_of(open_checkpoint(c, err)));
+    c->read = tr_now() - c->start;
     for (int64_t round = c->standing.rounds;
          round < s->plan->rounds && trouble == TROUBLE_NONE && !s->stopped; round++) {
         trouble = measure(c, err);
@@ -276,14 +277,14 @@ static enum tr_status write_work(const struct checkpoint *c, const struct tr_sea
 static enum tr_status say_checkpoint(const struct checkpoint *c, struct tr_err *err) {
     struct tr_search_work work;
     struct tr_string text = {0};
-    char took[TR_HUMAN_MAX];
     TR_TRY(total_work(c, &work, err));
     enum tr_status status =
-        tr_string_format(&text, err, "searched %s: %lld of %lld rounds by %s%s in %s",
+        tr_string_format(&text, err,
+                         "searched %s: %lld of %lld rounds by %s%s in %.3f s, %.3f s of them for "
+                         "reading weights",
                          c->entry->name, (long long)c->standing.rounds,
                          (long long)c->s->plan->rounds, tr_search_by_names[c->s->plan->by],
-                         c->begun ? ", some of them before," : "",
-                         tr_human_seconds(tr_now() - c->start, took));
+                         c->begun ? ", some of them before," : "", tr_now() - c->start, c->read);
     if (status == TR_OK)
         status = write_work(c, &work, &text, err);
     if (status == TR_OK)
