@@ -20,7 +20,7 @@ def search(programs, out, folder, name, device, dtype, *options):
     options += ("--device", device) + (("--dtype", dtype) if device == "cuda" else ())
     harness.run(programs["trace-drop"], "search", f"{folder}/{name}", "--tokens",
                 folder + "/tokens.npy", "--fresh", "-o", out, *options,
-                env=harness.environment(None)).expect(0)
+                env=harness.environment(None if device == "cuda" else 1), timeout=3000).expect(0)
     row = harness.Store(programs["store_json"], out, "search_drop", "search_value").row(name)
     drops, count = row["search_drop"], len(row["search_value"]) // len(row["search_drop"])
     order = [f"{('attn', 'mlp')[index % 2]}.{index // 2}" for index in drops]

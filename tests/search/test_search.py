@@ -76,7 +76,7 @@ class Cases:
     def search(self, *options, code=0, launcher=(), threads=1, **where):
         out = self.path()
         ran = harness.run(*launcher, *self.command(out, *options, **where),
-                          env=harness.environment(threads)).expect(code)
+                          env=harness.environment(threads), timeout=3000).expect(code)
         return out, ran
 
     def same(self, a, b):
@@ -91,7 +91,7 @@ class Cases:
         name = list(checkpoints)[-1]
         truth = checkpoints[name][f"greedy_{by}"][:rounds]
         out, _ = self.search("--by", by, "--count", len(truth), folders=[os.path.join(folder, name)],
-                             tokens=folder + "/tokens.npy", threads=None)
+                             tokens=folder + "/tokens.npy")
         found = Searched(self.programs, out, name)
         check(found.order == [step["drop"].replace(".", ":") for step in truth], series, by,
               found.order)
