@@ -16,8 +16,8 @@ static enum tr_status append_drops(const struct an_search *search, const struct 
         if ((int)drop->module != module)
             TR_TRY(tr_string_format(text, err, "%s%s:", text->size ? " " : "",
                                     tr_module_names[drop->module]));
-        TR_TRY(tr_string_format(text, err, (int)drop->module == module ? ",%d" : "%d",
-                                drop->layer));
+        TR_TRY(
+            tr_string_format(text, err, (int)drop->module == module ? ",%d" : "%d", drop->layer));
         module = (int)drop->module;
     }
     return TR_OK;
@@ -90,17 +90,16 @@ enum tr_status an_search_plan(json_t **value_p, const struct an_search *search,
     TR_TRY(tr_utf8_copy(&path, search->path, err));
     enum tr_status status = append_drops(search, last, &text, err);
     if (status == TR_OK)
-        status = made(json_pack("{s:s, s:i, s:s, s:o, s:o, s:s, s:s, s:s, s:I, s:o, s:o, s:o, s:s, "
-                                "s:s}",
-                                "schema", "trace-plan", "schema_version", 1, "drop", text.data,
-                                "drop_attn_list", layers_without(search, last, TR_ATTN),
-                                "drop_mlp_list", layers_without(search, last, TR_MLP), "by",
-                                search->by, "chosen_by", "search", "search", search->settings,
-                                "count", (json_int_t)last->rounds, "value",
-                                an_json_number(round->value), "loss", an_json_number(round->loss),
-                                "kl", an_json_number(round->kl), "store", path, "last_checkpoint",
-                                last->name),
-                      value_p, err);
+        status = made(
+            json_pack("{s:s, s:i, s:s, s:o, s:o, s:s, s:s, s:s, s:I, s:o, s:o, s:o, s:s, "
+                      "s:s}",
+                      "schema", "trace-plan", "schema_version", 1, "drop", text.data,
+                      "drop_attn_list", layers_without(search, last, TR_ATTN), "drop_mlp_list",
+                      layers_without(search, last, TR_MLP), "by", search->by, "chosen_by", "search",
+                      "search", search->settings, "count", (json_int_t)last->rounds, "value",
+                      an_json_number(round->value), "loss", an_json_number(round->loss), "kl",
+                      an_json_number(round->kl), "store", path, "last_checkpoint", last->name),
+            value_p, err);
     tr_string_free(&text);
     free(path);
     return status;

@@ -41,11 +41,10 @@ static enum tr_status write_round(struct an_page *page, const struct an_search *
 static enum tr_status write_rounds(struct an_page *page, const struct an_search *search,
                                    struct tr_err *err) {
     const struct an_searched *last = &search->at[search->checkpoints - 1];
-    const struct an_column columns[] = {AN_COLUMN("round", 5),    AN_WORDS("left out", 10),
-                                        AN_COLUMN(search->by, 10), AN_COLUMN("loss", 9),
-                                        AN_COLUMN("KL", 10),      AN_COLUMN("attn", 8),
-                                        AN_COLUMN("depth", 7),    AN_COLUMN("runs", 6),
-                                        AN_COLUMN("longest", 9)};
+    const struct an_column columns[] = {
+        AN_COLUMN("round", 5), AN_WORDS("left out", 10), AN_COLUMN(search->by, 10),
+        AN_COLUMN("loss", 9),  AN_COLUMN("KL", 10),      AN_COLUMN("attn", 8),
+        AN_COLUMN("depth", 7), AN_COLUMN("runs", 6),     AN_COLUMN("longest", 9)};
     TR_TRY(an_page_table(page, columns, sizeof columns / sizeof *columns, err));
     for (int64_t i = 0; i < last->rounds; i++)
         TR_TRY(write_round(page, search, last, i, err));
@@ -75,7 +74,8 @@ static enum tr_status write_legend(struct an_page *page, const struct an_search 
         &page->text, err,
         "Each round leaves out one more of %lld candidates, the one without which %s is lowest. "
         "loss: added next-token loss, and KL from the whole model, of all that is left out so far, "
-        "in nats, on the very rows that chose it: others pay more (trace-eval). attn: share of attention among "
+        "in nats, on the very rows that chose it: others pay more (trace-eval). attn: share of "
+        "attention among "
         "what is left out; depth: its mean layer, 0 the first and 1 the last; runs: stretches of "
         "neighbouring layers that lack the same module, and the longest of them.",
         (long long)search->candidates, search->by));

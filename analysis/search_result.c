@@ -14,9 +14,9 @@ struct reading {
     const struct tr_trace *trace;
     const struct tr_layout *layout;
     struct an_search *search;
-    int64_t *drop;             // [rounds]
-    double *value;             // [rounds, candidates]
-    double *nll, *kl, *whole;  // [rounds, sequences] twice, [sequences]
+    int64_t *drop;            // [rounds]
+    double *value;            // [rounds, candidates]
+    double *nll, *kl, *whole; // [rounds, sequences] twice, [sequences]
 };
 
 static double mean_of(const double *values, int64_t count) {
@@ -92,10 +92,9 @@ static enum tr_status check_rounds(const struct reading *r, int64_t rounds, cons
                                    struct tr_err *err) {
     for (int64_t i = 0; i < rounds; i++)
         if (r->drop[i] >= r->search->candidates)
-            return tr_fail(err, TR_EFORMAT,
-                           "%s is damaged: a round of %s drops candidate %lld of %lld",
-                           r->search->path, name, (long long)r->drop[i],
-                           (long long)r->search->candidates);
+            return tr_fail(
+                err, TR_EFORMAT, "%s is damaged: a round of %s drops candidate %lld of %lld",
+                r->search->path, name, (long long)r->drop[i], (long long)r->search->candidates);
     return TR_OK;
 }
 

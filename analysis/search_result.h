@@ -7,8 +7,8 @@
 #include "base/json.h"
 #include "store/trace.h"
 
-// What greedy searches (struct tr_search_plan in run/search_plan.h) found, and where in the model the
-// pieces lie that went first, as FinerCut (arXiv 2405.18218) looks at them.
+// What greedy searches (struct tr_search_plan in run/search_plan.h) found, and where in the model
+// the pieces lie that went first, as FinerCut (arXiv 2405.18218) looks at them.
 
 // A round that is over, with all that the rounds so far left out.
 struct an_round {

@@ -156,17 +156,10 @@ enum kn_status kn_divergence_begin(struct kn_backend *kn, const struct kn_diverg
 //                   q), what FinerCut's code computes under the name of Jensen-Shannon; without a
 //                   bound
 // They begin at 0. Without cancellation: with h half of log(q / p), a term of the first is sqrt(p
-// q) (h sinh h - cosh h log cosh h), of the last sqrt(p q) cosh h log cosh h. Logits that are not finite give NaN. base.target and targets
-// are not used. A candidate's numbers do not depend on the others in the call.
-enum {
-    KN_JENSEN,
-    KN_DOT,
-    KN_SQUARE,
-    KN_BASE_SQUARE,
-    KN_DISTANCE,
-    KN_REVERSED,
-    KN_COMPARED
-};
+// q) (h sinh h - cosh h log cosh h), of the last sqrt(p q) cosh h log cosh h. Logits that are not
+// finite give NaN. base.target and targets are not used. A candidate's numbers do not depend on the
+// others in the call.
+enum { KN_JENSEN, KN_DOT, KN_SQUARE, KN_BASE_SQUARE, KN_DISTANCE, KN_REVERSED, KN_COMPARED };
 struct kn_compared {
     struct kn_matrix x;          // activations, the base's shape
     const double *maximum, *sum; // [n]

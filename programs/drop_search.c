@@ -13,7 +13,7 @@
 #include "leave.h"
 #include "mpi/dist.h"
 #include "ranks.h"
-#include "search/search.h"
+#include "search/greedy_search.h"
 #include "search_options.h"
 
 // ---- what was found ----------------------------------------------------------------------------

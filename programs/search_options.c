@@ -32,7 +32,8 @@ static bool read_protect(void *settings, const char *word, char why[OPTION_WHY])
 static const struct option_row rows[] = {
     {.kind = OPTION_HEADING, .help = "What to look for:"},
     {"by", 0, "nll|kl|js|angle|euclid|finercut",
-     "What has to stay low (default: js): the loss, a divergence from the whole model's next token, "
+     "What has to stay low (default: js): the loss, a divergence from the whole model's next "
+     "token, "
      "angle or distance of the logits, or what FinerCut's code computes",
      OPTION_WORD, .read = read_by},
     {"over", 0, "attn|mlp|attn,mlp|block",
@@ -77,7 +78,8 @@ static const struct option_row rows[] = {
      "bf16)",
      OPTION_WORD, .read = tr_read_type},
     {"device-memory", 0, "SIZE",
-     "Memory that the ranks on a device take of it together, as 16G (default: 90 % of what is free)",
+     "Memory that the ranks on a device take of it together, as 16G (default: 90 % of what is "
+     "free)",
      OPTION_SIZE, SETS(run.device_memory)},
     {"dry-run", 0, NULL, "Print what it takes and stop", OPTION_FLAG, SETS(run.dry_run)},
 
@@ -125,10 +127,11 @@ const struct program trace_drop_search_program = {
     .summary = "Finds greedily what a model can do without: round after round it leaves out each "
                "sublayer or block that is left beside those of the rounds before, and what hurts "
                "least stays out. Of one checkpoint or of each of a series.",
-    .details = "What is found is a store that trace-analyze, trace-export and trace-info read. Under "
-               "MPI the ranks share each round. Running the same command again continues behind the "
-               "last round. SLEB is --by nll --over block --protect first,last; BlockPruner is --by "
-               "nll --over attn,mlp; FinerCut is --by finercut --over attn,mlp.",
+    .details =
+        "What is found is a store that trace-analyze, trace-export and trace-info read. Under "
+        "MPI the ranks share each round. Running the same command again continues behind the "
+        "last round. SLEB is --by nll --over block --protect first,last; BlockPruner is --by "
+        "nll --over attn,mlp; FinerCut is --by finercut --over attn,mlp.",
     .exit_status = "0 all well, 1 some checkpoints failed (named), 2 usage, 3 environment, 75 "
                    "stopped by a signal with work left.",
     .options = rows,

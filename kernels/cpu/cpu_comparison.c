@@ -35,8 +35,8 @@ KN_CLONES static void compare_row(const float *base, const double *p, const floa
 #pragma omp simd reduction(+ : jensen, dot, square, base_square, distance, reversed)
     for (int64_t c = 0; c < count; c++) {
         double token[KN_COMPARED], log_q = (double)z[c] - log_sum, q = kn_exp_f64(log_q);
-        kn_mixture((double)base[c] - log_sum_base, p[c], log_q, q,
-                   kn_log1p_f64(kn_unlike(p[c], q)), token);
+        kn_mixture((double)base[c] - log_sum_base, p[c], log_q, q, kn_log1p_f64(kn_unlike(p[c], q)),
+                   token);
         kn_logits((double)base[c], (double)z[c], token);
         jensen += token[KN_JENSEN];
         dot += token[KN_DOT];

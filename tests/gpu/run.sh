@@ -6,12 +6,11 @@
 # floor-SHAPE peers-SHAPE trace-SHAPE bench-SHAPE costs-SHAPE (SHAPE 160m, 1.4b, 7b, olmoe);
 # search-SHAPE (8b; SEARCH_FLAGS, as --launcher "mpirun -n 2"); eight; 70b; two-JOB-SHAPE (JOB
 # series, rows, costs): two GPUs against one. Builds into build/cuda when asked or when nothing is
-# there. Environment: PYTHON (python3, with
-# numpy, torch and transformers), FIXTURES (.fixtures, from tests/oracle/make_gpu_fixtures.py),
-# BENCH_FLAGS (--quick), COST_ROWS (32).
+# there. Environment: PYTHON (python3, with numpy, torch and transformers), FIXTURES (.fixtures,
+# from tests/oracle/make_gpu_fixtures.py), BENCH_FLAGS (--quick), COST_ROWS (32).
 set -uo pipefail
 
-(($#)) || { sed -n '3,10s/^# \{0,1\}//p' "$0"; exit 2; }
+(($#)) || { sed -n '3,11s/^# \{0,1\}//p' "$0"; exit 2; }
 mkdir -p "$1"
 out=$(realpath "$1")
 shift

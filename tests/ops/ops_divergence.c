@@ -61,8 +61,7 @@ static void check_comparison(const struct head *h, const struct matrix *x,
         truth[KN_SQUARE] += z[id] * z[id];
         truth[KN_BASE_SQUARE] += z_base[id] * z_base[id];
         truth[KN_DISTANCE] += (z_base[id] - z[id]) * (z_base[id] - z[id]);
-        truth[KN_REVERSED] +=
-            (p + q) / 4 * (log1pl((q - p) / (2 * p)) + log1pl((p - q) / (2 * q)));
+        truth[KN_REVERSED] += (p + q) / 4 * (log1pl((q - p) / (2 * p)) + log1pl((p - q) / (2 * q)));
     }
     truth[KN_COMPARED] = 1; // logits' own errors are of 1
     double all[KN_COMPARED + 1] = {[KN_COMPARED] = 1};

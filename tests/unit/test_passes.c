@@ -227,8 +227,8 @@ static void check_forks(struct kn_backend *kn, const char *folder) {
 // at its head already, and the set begins by itself.
 static void check_parents(struct kn_backend *kn, const char *folder) {
     enum { SETS = 6 };
-    static const char *const texts[SETS] = {"attn:1", "attn:1 mlp:1", "attn:0,1", "attn:1 mlp:0",
-                                            "block:1", "attn:1"};
+    static const char *const texts[SETS] = {"attn:1",       "attn:1 mlp:1", "attn:0,1",
+                                            "attn:1 mlp:0", "block:1",      "attn:1"};
     static struct seen alone[SETS], forked[SETS];
     struct model_run m;
     struct tr_resident *resident;

@@ -25,8 +25,8 @@ struct tr_removal {
     const int32_t *agrees;
 };
 
-// What is kept of a removal, each as the mean over a sequence's positions: of those that have a next
-// token for the loss, of all for the others; NaN where the removal has nothing.
+// What is kept of a removal, each as the mean over a sequence's positions: of those that have a
+// next token for the loss, of all for the others; NaN where the removal has nothing.
 enum tr_quantity {
     TR_Q_LOSS,
     TR_Q_DIVERGENCE,

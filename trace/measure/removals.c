@@ -95,12 +95,10 @@ static double share_of(const int32_t *flags, int64_t at, int64_t count) {
 
 double tr_removal_mean(const struct tr_removal *removal, enum tr_quantity quantity,
                        int64_t sequence) {
-    const double *const values[TR_QUANTITIES] = {[TR_Q_LOSS] = removal->loss,
-                                                 [TR_Q_DIVERGENCE] = removal->divergence,
-                                                 [TR_Q_JENSEN] = removal->jensen,
-                                                 [TR_Q_ANGLE] = removal->angle,
-                                                 [TR_Q_DISTANCE] = removal->distance,
-                                                 [TR_Q_REVERSED] = removal->reversed};
+    const double *const values[TR_QUANTITIES] = {
+        [TR_Q_LOSS] = removal->loss,         [TR_Q_DIVERGENCE] = removal->divergence,
+        [TR_Q_JENSEN] = removal->jensen,     [TR_Q_ANGLE] = removal->angle,
+        [TR_Q_DISTANCE] = removal->distance, [TR_Q_REVERSED] = removal->reversed};
     int64_t length = removal->seq_len, at = sequence * length;
     if (quantity == TR_Q_AGREEMENT)
         return share_of(removal->agrees, at, length);
@@ -162,11 +160,12 @@ static enum tr_status removals_finish(void *state, int threads, struct tr_row *r
     static const struct {
         enum tr_variable_id single, set;
         enum tr_quantity quantity;
-    } variables[] = {{TR_V_DROP_NLL, TR_V_SET_NLL, TR_Q_LOSS},
-                     {TR_V_DROP_KL, TR_V_SET_KL, TR_Q_DIVERGENCE},
-                     {TR_V_DROP_AGREE, TR_V_SET_AGREE, TR_Q_AGREEMENT},
-                     {TR_VARIABLES, TR_V_SET_JS, TR_Q_JENSEN},
-                     {TR_VARIABLES, TR_V_SET_ANGLE, TR_Q_ANGLE}}; // of single sublayers: not measured
+    } variables[] = {
+        {TR_V_DROP_NLL, TR_V_SET_NLL, TR_Q_LOSS},
+        {TR_V_DROP_KL, TR_V_SET_KL, TR_Q_DIVERGENCE},
+        {TR_V_DROP_AGREE, TR_V_SET_AGREE, TR_Q_AGREEMENT},
+        {TR_VARIABLES, TR_V_SET_JS, TR_Q_JENSEN},
+        {TR_VARIABLES, TR_V_SET_ANGLE, TR_Q_ANGLE}}; // of single sublayers: not measured
     const struct removals *removals = state;
     const struct tr_layout *layout = &removals->layout;
     int64_t rows = layout->cost_sequences, singles = layout->layers * TR_MODULES * rows;

@@ -285,9 +285,8 @@ static void finish_comparisons(const struct tr_forward *f, const struct tr_strea
             to[JENSEN * tokens + i] = sums[KN_JENSEN * rows + i];
             to[REVERSED * tokens + i] = sums[KN_REVERSED * rows + i];
             to[DISTANCE * tokens + i] = sqrt(sums[KN_DISTANCE * rows + i]);
-            to[ANGLE * tokens + i] =
-                angle_of(sums[KN_DOT * rows + i], sums[KN_SQUARE * rows + i],
-                         sums[KN_BASE_SQUARE * rows + i]);
+            to[ANGLE * tokens + i] = angle_of(sums[KN_DOT * rows + i], sums[KN_SQUARE * rows + i],
+                                              sums[KN_BASE_SQUARE * rows + i]);
         }
     }
 }

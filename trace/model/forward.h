@@ -68,8 +68,8 @@ struct tr_forward_bytes tr_streams_bytes(const struct kn_backend *kn,
 
 // One of the models that go through the steps together: the whole one, or the one without the
 // sublayers of `drop` (NULL: none; borrowed), and who measures it. One with a parent, which comes
-// before it in the list, is that one up to the first step that only one of both leaves out, where it
-// takes over the parent's streams (up to the head, when there is none): what comes before is
+// before it in the list, is that one up to the first step that only one of both leaves out, where
+// it takes over the parent's streams (up to the head, when there is none): what comes before is
 // computed once.
 struct tr_candidate {
     struct tr_streams *streams;

@@ -134,8 +134,9 @@ static enum tr_status search_page(const struct tr_plan *plan, const struct tr_jo
     double tokens = (double)c->sequences * (double)c->seq_len;
     TR_TRY(TR_NEW(&order, search->count, "the order", err));
     tr_search_costly_order(search, order);
-    enum tr_status status = tr_search_flops(&flops, search, search->order ? search->order : order,
-                                            &job->first.config, tokens, c->seq_len, &job->drop, err);
+    enum tr_status status =
+        tr_search_flops(&flops, search, search->order ? search->order : order, &job->first.config,
+                        tokens, c->seq_len, &job->drop, err);
     free(order);
     TR_TRY(status);
     TR_TRY(tr_string_format(

@@ -23,8 +23,8 @@ enum tr_status tr_run(const struct tr_run_settings *settings, struct dist *dist,
                       struct tr_run_outcome *outcome, struct tr_err *err);
 
 // What comes behind the traces, on the same ranks, into the same store: `run` is called on all of
-// them, collectively, when every checkpoint is a row of the store or has failed, and not after a dry
-// run or a job that stopped. It may add to the outcome, on rank 0, and its error is as that of
+// them, collectively, when every checkpoint is a row of the store or has failed, and not after a
+// dry run or a job that stopped. It may add to the outcome, on rank 0, and its error is as that of
 // tr_run.
 struct tr_run_state {
     const struct tr_job *job;

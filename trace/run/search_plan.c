@@ -16,12 +16,9 @@ static const struct {
     enum tr_quantity quantity;
     bool compares, by_element;
 } bys[TR_SEARCH_BYS] = {
-    [TR_BY_NLL] = {TR_Q_LOSS, false, false},
-    [TR_BY_KL] = {TR_Q_DIVERGENCE, false, false},
-    [TR_BY_JS] = {TR_Q_JENSEN, true, false},
-    [TR_BY_ANGLE] = {TR_Q_ANGLE, true, false},
-    [TR_BY_EUCLID] = {TR_Q_DISTANCE, true, false},
-    [TR_BY_FINERCUT] = {TR_Q_REVERSED, true, true},
+    [TR_BY_NLL] = {TR_Q_LOSS, false, false},       [TR_BY_KL] = {TR_Q_DIVERGENCE, false, false},
+    [TR_BY_JS] = {TR_Q_JENSEN, true, false},       [TR_BY_ANGLE] = {TR_Q_ANGLE, true, false},
+    [TR_BY_EUCLID] = {TR_Q_DISTANCE, true, false}, [TR_BY_FINERCUT] = {TR_Q_REVERSED, true, true},
 };
 
 int tr_search_by_find(const char *word) {
@@ -169,7 +166,7 @@ enum tr_status tr_search_text(const struct tr_search_wishes *wishes, struct tr_s
     bool wanted[TR_MODULES];
     TR_TRY(read_modules(wishes->over, wanted, err));
     TR_TRY(tr_string_format(text, err, "by=%s over=%s", tr_search_by_names[wishes->by],
-                            wanted[TR_BLOCK] ? "block"
+                            wanted[TR_BLOCK]  ? "block"
                             : !wanted[TR_MLP] ? "attn"
                             : wanted[TR_ATTN] ? "attn,mlp"
                                               : "mlp"));

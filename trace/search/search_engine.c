@@ -15,11 +15,11 @@ struct tr_search_engine {
     struct tr_resident *weights;
     struct tr_forward *forward;
     struct tr_streams *base, *set_streams;
-    struct tr_streams **streams; // [at_once]: of candidates
-    int64_t at_once, batches;    // candidates, and micro-batches, that go through together
+    struct tr_streams **streams;   // [at_once]: of candidates
+    int64_t at_once, batches;      // candidates, and micro-batches, that go through together
     int64_t base_first, base_last; // the micro-batches that the base's streams are of; none: 0, 0
-    struct tr_drop_set set;      // what the rounds so far left out
-    bool *dropped;               // [plan->count]
+    struct tr_drop_set set;        // what the rounds so far left out
+    bool *dropped;                 // [plan->count]
     struct tr_cost_candidate *candidates; // [count] of the round
     int64_t count;
     double *values; // of the round, the caller's
@@ -41,8 +41,8 @@ static double bytes_of(const struct tr_search_engine *e, int64_t batches, int64_
     struct tr_forward_bytes forward = tr_forward_bytes(e->kn, config, &options);
     struct tr_forward_bytes streams = tr_streams_bytes(e->kn, config, &options);
     double each = streams.backend + (e->kn->unified ? streams.host : 0);
-    return tr_resident_bytes(e->weights) + forward.backend +
-           (e->kn->unified ? forward.host : 0) + (double)(2 + at_once) * each;
+    return tr_resident_bytes(e->weights) + forward.backend + (e->kn->unified ? forward.host : 0) +
+           (double)(2 + at_once) * each;
 }
 
 // As many candidates at a time as there is room for, all where that can be, for those that do not
@@ -59,11 +59,11 @@ static enum tr_status fit(struct tr_search_engine *e, struct tr_rank_bytes memor
         e->at_once--;
     if (bytes_of(e, 1, 1) <= room)
         return TR_OK;
-    return tr_fail(err, TR_ENVIRONMENT,
-                   "too little memory for a search: all weights and a candidate take %s, and a rank "
-                   "may take %s",
-                   tr_human_bytes(bytes_of(e, 1, 1), needed),
-                   tr_human_bytes(room > 0 ? room : 0, left));
+    return tr_fail(
+        err, TR_ENVIRONMENT,
+        "too little memory for a search: all weights and a candidate take %s, and a rank "
+        "may take %s",
+        tr_human_bytes(bytes_of(e, 1, 1), needed), tr_human_bytes(room > 0 ? room : 0, left));
 }
 
 static enum tr_status make_streams(struct tr_search_engine *e, struct tr_err *err) {
@@ -86,8 +86,8 @@ static enum tr_status check_shape(const struct tr_search_engine *e, const char *
     tr_shape_text(&tr_search_engine_loaded(e)->config, shape);
     if (!strcmp(shape, e->job->shape))
         return TR_OK;
-    return tr_fail(err, TR_EFORMAT, "%s is another model than the series' first: %s, not %s", folder,
-                   shape, e->job->shape);
+    return tr_fail(err, TR_EFORMAT, "%s is another model than the series' first: %s, not %s",
+                   folder, shape, e->job->shape);
 }
 
 static enum tr_status open_engine(struct tr_search_engine *e, struct tr_rank_bytes memory,
@@ -167,8 +167,8 @@ static enum tr_status add_candidate(struct tr_search_engine *e, int64_t index, s
     const struct tr_drop *drop = &e->plan->candidates[index];
     *candidate = (struct tr_cost_candidate){.module = TR_MODULES, .layer = (int)index};
     for (int64_t i = 0; i < e->set.count; i++)
-        TR_TRY(tr_drop_set_add(&candidate->drop, e->set.drops[i].module, e->set.drops[i].layer,
-                               err));
+        TR_TRY(
+            tr_drop_set_add(&candidate->drop, e->set.drops[i].module, e->set.drops[i].layer, err));
     return tr_drop_set_add(&candidate->drop, drop->module, drop->layer, err);
 }
 
@@ -200,10 +200,10 @@ static double finite_or_infinite(double value) {
 
 static void on_removal(void *user, const struct tr_removal *removal) {
     struct tr_search_engine *e = user;
-    const enum tr_quantity quantities[TR_SEARCH_VALUES] = {
-        [TR_SEARCH_VALUE] = tr_search_quantity(e->plan->by),
-        [TR_SEARCH_NLL] = TR_Q_LOSS,
-        [TR_SEARCH_KL] = TR_Q_DIVERGENCE};
+    const enum tr_quantity quantities[TR_SEARCH_VALUES] = {[TR_SEARCH_VALUE] =
+                                                               tr_search_quantity(e->plan->by),
+                                                           [TR_SEARCH_NLL] = TR_Q_LOSS,
+                                                           [TR_SEARCH_KL] = TR_Q_DIVERGENCE};
     double divisor = tr_search_divisor(e->plan->by, &e->job->first.config);
     if (removal->what != TR_REMOVED_SET)
         return;
@@ -263,8 +263,7 @@ static enum tr_status run_pass(struct tr_search_engine *e, const struct tr_cost_
                                 .user = e};
     int64_t last = block->last_batch * e->job->micro_batch;
     last = last < c->sequences ? last : c->sequences;
-    count_work(e, &pass,
-               (double)((last - block->first_batch * e->job->micro_batch) * c->seq_len));
+    count_work(e, &pass, (double)((last - block->first_batch * e->job->micro_batch) * c->seq_len));
     e->base_first = e->base_last = 0;
     TR_TRY(tr_cost_pass_run(&pass, &source, err));
     e->base_first = block->first_batch;
@@ -294,12 +293,10 @@ enum tr_status tr_search_engine_round(struct tr_search_engine *e, int rank, int 
     struct tr_cost_block blocks[TR_COST_BLOCKS];
     e->values = values;
     TR_TRY(list_candidates(e, err));
-    struct tr_cost_plan all = {.candidates = e->candidates,
-                               .count = e->count,
-                               .batches = e->job->micro_batches};
+    struct tr_cost_plan all = {
+        .candidates = e->candidates, .count = e->count, .batches = e->job->micro_batches};
     int64_t units = all.count * all.batches;
-    int count =
-        tr_cost_blocks(&all, rank * units / ranks, (rank + 1) * units / ranks, blocks);
+    int count = tr_cost_blocks(&all, rank * units / ranks, (rank + 1) * units / ranks, blocks);
     for (int i = 0; i < count; i++)
         TR_TRY(run_block(e, &blocks[i], err));
     return TR_OK;

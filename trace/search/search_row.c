@@ -37,8 +37,8 @@ enum tr_status tr_search_row_read(struct tr_search_row *row, const struct tr_job
     *row = (struct tr_search_row){0};
     *found_p = false;
     TR_TRY(tr_row_new(&row->row, &job->info.layout, err));
-    enum tr_status status = tr_store_row(job->settings->out, entry->name, &job->info.layout,
-                                         &row->row, &missing);
+    enum tr_status status =
+        tr_store_row(job->settings->out, entry->name, &job->info.layout, &row->row, &missing);
     if (status == TR_EFORMAT) // it failed to be traced before there was any row
         return TR_OK;
     if (status != TR_OK) {

@@ -176,8 +176,8 @@ static H5Z_filter_t filter_at(hid_t properties, int index) {
     return H5Pget_filter2(properties, (unsigned)index, NULL, &no_values, NULL, 0, NULL, NULL);
 }
 
-// Whether the row's first chunk was ever written. HDF5 1.10 has no answer for one that was not where
-// others were, and later versions say 0 bytes.
+// Whether the row's first chunk was ever written. HDF5 1.10 has no answer for one that was not
+// where others were, and later versions say 0 bytes.
 static bool is_written(hid_t dataset, int64_t row) {
     hsize_t at[TR_VARIABLE_DIMS] = {(hsize_t)row}, bytes = 0;
     return H5Dget_chunk_storage_size(dataset, at, &bytes) >= 0 && bytes > 0;

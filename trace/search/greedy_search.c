@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The rounds of every checkpoint, on all ranks alike; rank 0 keeps the store.
-#include "search/search.h"
+#include "search/greedy_search.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -58,8 +58,9 @@ static void say(const struct search *s, const struct tr_string *text) {
 static enum trouble trouble_of(enum tr_status status) {
     if (status == TR_OK)
         return TROUBLE_NONE;
-    return status == TR_EFORMAT || status == TR_EUNSUPPORTED || status == TR_EIO ? TROUBLE_CHECKPOINT
-                                                                                 : TROUBLE_ALL;
+    return status == TR_EFORMAT || status == TR_EUNSUPPORTED || status == TR_EIO
+               ? TROUBLE_CHECKPOINT
+               : TROUBLE_ALL;
 }
 
 // Collective. The worst of all ranks' troubles, and whether any is asked to stop.
@@ -81,7 +82,8 @@ static enum tr_status share_standing(struct checkpoint *c, struct tr_err *err) {
     size_t size = bytes.size;
     if (!dist_all_ok(c->s->state->dist, status == TR_OK)) {
         tr_string_free(&bytes);
-        return status == TR_OK ? tr_fail(err, TR_ENVIRONMENT, "another rank has no memory") : status;
+        return status == TR_OK ? tr_fail(err, TR_ENVIRONMENT, "another rank has no memory")
+                               : status;
     }
     status = dist_broadcast(c->s->state->dist, &data, &size, err);
     if (status == TR_OK && size == sizeof c->standing + order_size) {
@@ -102,8 +104,8 @@ static enum trouble measure(struct checkpoint *c, struct tr_err *err) {
     int64_t count = TR_SEARCH_VALUES * s->plan->count * s->job->calibration.sequences;
     for (int64_t i = 0; i < count; i++)
         s->values[i] = -INFINITY;
-    enum trouble trouble = trouble_of(
-        tr_search_engine_round(c->engine, s->rank, s->ranks, s->values, err));
+    enum trouble trouble =
+        trouble_of(tr_search_engine_round(c->engine, s->rank, s->ranks, s->values, err));
     trouble = agree(s, trouble);
     if (trouble == TROUBLE_NONE)
         dist_max(s->state->dist, s->values, (int)count);
@@ -155,8 +157,7 @@ static enum tr_status say_round(const struct checkpoint *c, int64_t round, struc
 }
 
 static enum tr_status publish_now_and_then(struct search *s, struct tr_err *err) {
-    double interval =
-        fmax((double)s->job->settings->publish_seconds, 50 * s->publish_seconds);
+    double interval = fmax((double)s->job->settings->publish_seconds, 50 * s->publish_seconds);
     if (!s->first || tr_now() - s->last_publish < interval)
         return TR_OK;
     enum tr_status status = tr_store_publish(s->state->store, &s->publish_seconds, err);
@@ -179,8 +180,8 @@ static enum tr_status close_round(struct checkpoint *c, int64_t round, struct tr
     c->order[round] = chosen;
     TR_TRY(tr_search_engine_drop(c->engine, chosen, err));
     if (s->first)
-        TR_TRY(of_the_store(
-            tr_search_row_commit(&c->row, s->job, chosen, s->values, s->means, err), err));
+        TR_TRY(of_the_store(tr_search_row_commit(&c->row, s->job, chosen, s->values, s->means, err),
+                            err));
     TR_TRY(of_the_store(publish_now_and_then(s, err), err));
     return say_round(c, round, err);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#ifndef TR_SEARCH_H
-#define TR_SEARCH_H
+#ifndef TR_GREEDY_SEARCH_H
+#define TR_GREEDY_SEARCH_H
 
 #include "run/run.h"
 
@@ -10,12 +10,12 @@
 // ended; one that was killed and went on leaves the same file as one that was not. All of a
 // checkpoint's weights are held in memory while it is searched.
 //
-// Ranks share a round's candidates by micro-batches first. What a row of text says of a candidate is
-// computed by one rank, and means over rows are taken in their order, so that bits depend neither on
-// ranks nor on memory.
+// Ranks share a round's candidates by micro-batches first. What a row of text says of a candidate
+// is computed by one rank, and means over rows are taken in their order, so that bits depend
+// neither on ranks nor on memory.
 
-// Collective; settings->search is given. As tr_run: checkpoints that cannot be searched are named in
-// the messages and counted as failed.
+// Collective; settings->search is given. As tr_run: checkpoints that cannot be searched are named
+// in the messages and counted as failed.
 enum tr_status tr_search(const struct tr_run_settings *settings, struct dist *dist,
                          struct tr_run_outcome *outcome, struct tr_err *err);
 
