@@ -45,22 +45,42 @@ struct kn_compared_token {
     double sums[KN_COMPARED];
 };
 
-// (p log(2 p / (p + q)) + q log(2 q / (p + q))) / 2. With a = |log(q / p)| / 2, m = max(p, q):
-// m / 2 (a (1 - exp(-2 a)) - (1 + exp(-2 a)) log cosh a); cosh a - 1 = (1 - exp(-a))^2 / 2 exp(-a).
-KN_HEAD_INLINE double kn_jensen(double log_p, double log_q) {
-    double a = fabs(log_q - log_p) / 2, e = expm1(-a), w = 1 + e;
-    double log_cosh = a < 20 ? log1p(e * e / (2 * w)) : a - 0.693147180559945309417;
-    double larger = exp(log_q > log_p ? log_q : log_p);
-    return larger / 2 * (a * -expm1(-2 * a) - (1 + w * w) * log_cosh);
+// -tanh^2 a, a = |log(q / p)| / 2: what the logarithm of a comparison is of, as log1p.
+KN_HEAD_INLINE double kn_unlike(double p, double q) {
+    double t = p + q > 0 ? (q - p) / (q + p) : 0;
+    return -t * t;
 }
 
-KN_HEAD_INLINE struct kn_compared_token kn_compare(double z_base, double z, double log_sum_base,
-                                                   double log_sum) {
+// What one token adds, of p = exp(log_p) and q = exp(log_q); `logarithm` is log1p(kn_unlike(p, q)).
+// With m = (p + q) / 2 and h = log cosh a:
+//   (p log(p / m) + q log(q / m)) / 2 = m (a tanh a - h)
+//   m (log m - (log p + log q) / 2)   = m h
+// h = -log(1 - tanh^2 a) / 2. Where the one is much the smaller that is rounded away, and with r
+// their ratio, exp(-2 a), h = a - log 2 + log(1 + r).
+KN_HEAD_INLINE void kn_mixture(double log_p, double p, double log_q, double q, double logarithm,
+                               double sums[KN_COMPARED]) {
+    double a = 0.5 * fabs(log_q - log_p), low = p < q ? p : q, high = p < q ? q : p;
+    double t = high > 0 ? (high - low) / (high + low) : 0, r = high > 0 ? low / high : 0;
+    double far = a - 0.693147180559945309417 + r * (1 - 0.5 * r);
+    double h = a < 6 ? -0.5 * logarithm : far, m = 0.5 * (p + q);
+    sums[KN_JENSEN] = m * (a * t - h);
+    sums[KN_REVERSED] = m * h;
+}
+
+KN_HEAD_INLINE void kn_logits(double z_base, double z, double sums[KN_COMPARED]) {
+    sums[KN_DOT] = z_base * z;
+    sums[KN_SQUARE] = z * z;
+    sums[KN_BASE_SQUARE] = z_base * z_base;
+    sums[KN_DISTANCE] = (z_base - z) * (z_base - z);
+}
+
+// `p` is exp(z_base - log_sum_base), the same for every candidate.
+KN_HEAD_INLINE struct kn_compared_token kn_compare(double z_base, double p, double z,
+                                                   double log_sum_base, double log_sum) {
     struct kn_compared_token token;
-    token.sums[KN_JENSEN] = kn_jensen(z_base - log_sum_base, z - log_sum);
-    token.sums[KN_DOT] = z_base * z;
-    token.sums[KN_SQUARE] = z * z;
-    token.sums[KN_BASE_SQUARE] = z_base * z_base;
+    double log_q = z - log_sum, q = exp(log_q);
+    kn_mixture(z_base - log_sum_base, p, log_q, q, log1p(kn_unlike(p, q)), token.sums);
+    kn_logits(z_base, z, token.sums);
     return token;
 }
 

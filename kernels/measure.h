@@ -151,10 +151,15 @@ enum kn_status kn_divergence_begin(struct kn_backend *kn, const struct kn_diverg
 //   KN_DOT          z_base * z
 //   KN_SQUARE, KN_BASE_SQUARE   z^2, z_base^2: the angle of the logits is
 //                   acos(dot / sqrt(square * base square))
+//   KN_DISTANCE     (z_base - z)^2: the square of their Euclidean distance
+//   KN_REVERSED     m (log(m / p) + log(m / q)) / 2, m = (p + q) / 2: half of KL(m || p) + KL(m ||
+//                   q), what FinerCut's code computes under the name of Jensen-Shannon; without a
+//                   bound
 // They begin at 0. Without cancellation: with h half of log(q / p), a term of the first is sqrt(p
-// q) (h sinh h - cosh h log cosh h). Logits that are not finite give NaN. base.target and targets
-// are not used. A candidate's numbers do not depend on the others in the call.
-enum { KN_JENSEN, KN_DOT, KN_SQUARE, KN_BASE_SQUARE, KN_COMPARED };
+// q) (h sinh h - cosh h log cosh h), of the last sqrt(p q) cosh h log cosh h. Logits that are not
+// finite give NaN. base.target and targets are not used. A candidate's numbers do not depend on the
+// others in the call.
+enum { KN_JENSEN, KN_DOT, KN_SQUARE, KN_BASE_SQUARE, KN_DISTANCE, KN_REVERSED, KN_COMPARED };
 struct kn_compared {
     struct kn_matrix x;          // activations, the base's shape
     const double *maximum, *sum; // [n]

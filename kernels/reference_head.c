@@ -76,8 +76,9 @@ static void compare_row(const struct kn_comparison *op, const struct kn_compared
     double log_sum_base = base->maximum[row] + log(base->sum[row]);
     double log_sum = candidate->maximum[row] + log(candidate->sum[row]);
     for (int64_t c = 0; c < base->w.rows; c++) {
+        double z_base = logit_of(base, &base->x, row, c);
         struct kn_compared_token token =
-            kn_compare(logit_of(base, &base->x, row, c), logit_of(base, &candidate->x, row, c),
+            kn_compare(z_base, exp(z_base - log_sum_base), logit_of(base, &candidate->x, row, c),
                        log_sum_base, log_sum);
         for (int i = 0; i < KN_COMPARED; i++)
             candidate->compared[i * base->x.rows + row] += token.sums[i];

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "drop_options.h"
+#include "drop_search.h"
 #include "exit.h"
 #include "interrupt.h"
 #include "leave.h"
@@ -53,6 +54,7 @@ static int write_checkpoint(const struct program *program, int argc, char **argv
 // ---- which command -----------------------------------------------------------------------------
 
 static const struct command commands[] = {
+    {"search", &trace_drop_search_program, tr_drop_search},
     {"write", &trace_drop_write_program, write_checkpoint},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };

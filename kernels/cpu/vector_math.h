@@ -121,4 +121,63 @@ KN_INLINE float kn_activate(enum kn_activation activation, float x) {
     return x;
 }
 
+// ---- f64 ---------------------------------------------------------------------------------------
+
+KN_INLINE double kn_double_of_bits(uint64_t bits) {
+    double value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+KN_INLINE uint64_t kn_bits_of_double(double value) {
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+// exp(x) for x <= 700 to about 1 ulp; below -700 about exp(-700), which is nothing beside 1.
+KN_INLINE double kn_exp_f64(double x) {
+    const double shift = 0x1.8p52; // adding it rounds to an integer, kept in the low bits
+    x = x < -700. ? -700. : x;
+    double shifted = x * 0x1.71547652b82fep0 + shift, n = shifted - shift;
+    double r = (x - n * 0x1.62e42fee00000p-1) - n * 0x1.a39ef35793c76p-33; // ln 2 in two parts
+    double p = 1. / 6227020800;
+    p = p * r + 1. / 479001600;
+    p = p * r + 1. / 39916800;
+    p = p * r + 1. / 3628800;
+    p = p * r + 1. / 362880;
+    p = p * r + 1. / 40320;
+    p = p * r + 1. / 5040;
+    p = p * r + 1. / 720;
+    p = p * r + 1. / 120;
+    p = p * r + 1. / 24;
+    p = p * r + 1. / 6;
+    p = p * r + 0.5;
+    p = p * r + 1.;
+    p = p * r + 1.;
+    return p * kn_double_of_bits((kn_bits_of_double(shifted) + 1023) << 52);
+}
+
+// log(1 + x) for -1 < x <= 0. 1 + x = 2^k m with m in [sqrt(1/2), sqrt 2), and log m = 2 atanh s
+// with s = (m - 1) / (m + 1), whose numerator is x itself where k = 0.
+KN_INLINE double kn_log1p_f64(double x) {
+    const uint64_t root_half = 0x3fe6a09e667f3bcd, one = 0x3ff0000000000000;
+    uint64_t bits = kn_bits_of_double(1. + x) + (one - root_half);
+    double k = kn_double_of_bits((bits >> 52) | 0x4330000000000000) - (0x1p52 + 1023.);
+    double m = kn_double_of_bits((bits & 0xfffffffffffff) + root_half);
+    double over = k == 0. ? x : m - 1., s = over / (2. + over), z = s * s;
+    double p = 1. / 23;
+    p = p * z + 1. / 21;
+    p = p * z + 1. / 19;
+    p = p * z + 1. / 17;
+    p = p * z + 1. / 15;
+    p = p * z + 1. / 13;
+    p = p * z + 1. / 11;
+    p = p * z + 1. / 9;
+    p = p * z + 1. / 7;
+    p = p * z + 1. / 5;
+    p = p * z + 1. / 3;
+    return k * 0x1.62e42fefa39efp-1 + 2. * (s + s * z * p);
+}
+
 #endif

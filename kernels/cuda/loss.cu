@@ -309,9 +309,10 @@ __global__ static void compare_logits(struct loss_panel p, struct rows_at_hand a
     double log_sum = candidate.maximum[r] + log(candidate.sum[r]);
     double sums[KN_COMPARED] = {0};
     for (int64_t c = threadIdx.x; c < p.cols; c += LOSS_THREADS) {
+        double z_base = (double)logit(p, at.base[start + c], c);
         struct kn_compared_token token =
-            kn_compare((double)logit(p, at.base[start + c], c),
-                       (double)logit(p, at.own[start + c], c), log_sum_base, log_sum);
+            kn_compare(z_base, exp(z_base - log_sum_base), (double)logit(p, at.own[start + c], c),
+                       log_sum_base, log_sum);
 #pragma unroll
         for (int i = 0; i < KN_COMPARED; i++)
             sums[i] += token.sums[i];

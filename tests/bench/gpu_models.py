@@ -66,6 +66,7 @@ class Shape:
 SHAPES = {
     #                     layers hidden heads kv   ffn  vocabulary
     "7b": Shape("llama", 32, 4096, 32, 32, 11008, 32000),  # Llama-2-7B
+    "8b": Shape("llama", 32, 4096, 32, 8, 14336, 128256),  # Llama-3-8B
     "1.4b": Shape("gpt_neox", 24, 2048, 16, 16, 8192, 50304),  # Pythia-1.4B
     "160m": Shape("gpt_neox", 12, 768, 12, 12, 3072, 50304),  # Pythia-160m
     "70b": Shape("llama", 80, 8192, 64, 8, 28672, 32000),  # Llama-2-70B

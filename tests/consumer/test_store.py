@@ -11,10 +11,12 @@ import numpy as np
 NUMERIC = """similarity importance update_ratio alignment stream_norm token_count importance_seq
 update_ratio_seq alignment_seq xx_seq xd_seq dd_seq importance_hist importance_pos nonfinite
 nonfinite_first nll importance_token span_similarity cka cka_debiased stream_sample
-base_nll drop_nll drop_kl drop_agree set_nll set_kl set_agree set_js set_angle""".split()
+base_nll drop_nll drop_kl drop_agree set_nll set_kl set_agree set_js set_angle
+search_drop search_value search_value_seq search_nll search_kl""".split()
 FIRST_ID = 10  # position of `similarity` in the schema
 DIMS = {"checkpoint": 7, "layer": 3, "module": 3, "sequence": 4, "bin": 100, "position_bin": 27,
-        "position": 40, "boundary": 4, "boundary_to": 4, "probe": 4, "channel": 6, "cost_sequence": 2, "drop_set": 3}
+        "position": 40, "boundary": 4, "boundary_to": 4, "probe": 4, "channel": 6, "cost_sequence": 2, "drop_set": 3,
+        "round": 2, "candidate": 3}
 
 
 def expected(variable, shape):
@@ -27,7 +29,7 @@ def expected(variable, shape):
 
 
 def with_nan(values, name):
-    if name not in ("token_count", "importance_hist", "nonfinite", "nonfinite_first"):
+    if name not in ("token_count", "importance_hist", "nonfinite", "nonfinite_first", "search_drop"):
         values.reshape(values.shape[0], -1)[:, 1] = np.nan
     return values
 

@@ -83,7 +83,7 @@ class Copies:
         expected = self.whole.sel(layer=[0, 2], module=["mlp"])
         assert {name for name in part.data_vars if part[name].dims != ("checkpoint",)} == {
             "importance", "importance_seq", "nll", "text", "ids_digest",
-            *({"set_name", "set_drop"} & set(self.whole.data_vars))}, part
+            *({"set_name", "set_drop", "candidate_drop"} & set(self.whole.data_vars))}, part
         for name, values in part.data_vars.items():
             xarray.testing.assert_identical(values, expected[name])
         said = run(self.info, path, code=3)

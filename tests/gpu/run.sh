@@ -3,13 +3,14 @@
 # Runs GPU tests and benches by stages, each within a time limit; OUT/run.log keeps what they say:
 #   tests/gpu/run.sh OUT [STAGE...]
 # Stages: build; ops sanitize golden oracle bytes, the default; stages (a table of ops);
-# floor-SHAPE peers-SHAPE trace-SHAPE bench-SHAPE costs-SHAPE (SHAPE 160m, 1.4b, 7b, olmoe); eight;
-# 70b; two-JOB-SHAPE (JOB series, rows, costs): two GPUs against one. Builds into build/cuda when asked or when nothing is there. Environment: PYTHON (python3, with
-# numpy, torch and transformers), FIXTURES (.fixtures, from tests/oracle/make_gpu_fixtures.py),
-# BENCH_FLAGS (--quick), COST_ROWS (32).
+# floor-SHAPE peers-SHAPE trace-SHAPE bench-SHAPE costs-SHAPE (SHAPE 160m, 1.4b, 7b, olmoe);
+# search-SHAPE (8b; SEARCH_FLAGS, as --launcher "mpirun -n 2"); eight; 70b; two-JOB-SHAPE (JOB
+# series, rows, costs): two GPUs against one. Builds into build/cuda when asked or when nothing is
+# there. Environment: PYTHON (python3, with numpy, torch and transformers), FIXTURES (.fixtures,
+# from tests/oracle/make_gpu_fixtures.py), BENCH_FLAGS (--quick), COST_ROWS (32).
 set -uo pipefail
 
-(($#)) || { sed -n '3,10s/^# \{0,1\}//p' "$0"; exit 2; }
+(($#)) || { sed -n '3,11s/^# \{0,1\}//p' "$0"; exit 2; }
 mkdir -p "$1"
 out=$(realpath "$1")
 shift
@@ -18,6 +19,7 @@ cd "$(dirname "$0")/../.."
 bin=build/cuda/bin
 python=${PYTHON:-python3}
 fixtures=${FIXTURES:-.fixtures}
+declare -a search_flags="(${SEARCH_FLAGS:-})" # words as a shell reads them
 export PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=none
@@ -62,6 +64,8 @@ golden() {
   limited 240 $bin/test_golden --cuda $bin/trace-ckpts "$out/golden.h5" forward \
     tests/golden/forward || failed=1
   rm -rf "$out"/golden.h5*
+  limited 240 "$python" tests/gpu/test_gpu_search.py trace-drop=$bin/trace-drop \
+    store_json=$bin/store_json series=tests/series || failed=1
   return $failed
 }
 
@@ -78,7 +82,8 @@ oracle() {
 
 bytes() {
   limited 300 "$python" tests/gpu/test_same_bytes.py trace-ckpts=$bin/trace-ckpts \
-    same_store=$bin/same_store mpirun="$(command -v mpirun)" series=tests/series
+    trace-drop=$bin/trace-drop same_store=$bin/same_store mpirun="$(command -v mpirun)" \
+    series=tests/series
 }
 
 # bench SECONDS SHAPE STAGES [option...]
@@ -114,6 +119,8 @@ run_stage() {
     costs-*) limited 240 "$python" tests/bench/bench_costs.py --trace $bin/trace-ckpts \
       --shape "$shape" --out "$out" --rows "${COST_ROWS:-32}" ;;
     two-*) two "${shape%%-*}" "${shape#*-}" ;;
+    search-*) limited 480 "$python" tests/bench/bench_search.py --trace-drop $bin/trace-drop \
+      --shape "$shape" --out "$out" "${search_flags[@]}" ;;
     70b) bench 420 70b make,floor,limited --rows 256 ;;
     *) echo "no stage $1" >&2; return 2 ;;
   esac

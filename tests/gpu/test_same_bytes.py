@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two runs on a GPU, and one or two ranks that share it: the same bytes in every dataset.
 
-test_same_bytes.py NAME=PATH...: trace-ckpts, same_store, series (tests/series), mpirun if there is
+test_same_bytes.py NAME=PATH...: trace-ckpts, trace-drop, same_store, series (tests/series), mpirun if there is
 one, device=cpu to try the script."""
 
 import os
@@ -37,6 +37,19 @@ def check(programs, root, device, dtype, folders):
     return f"{len(stores)} runs"
 
 
+def check_search(programs, root, device, dtype, folders):
+    """A search of one checkpoint on a micro-batch: ranks share its candidates."""
+    options = ["--device", device] + (["--dtype", dtype] if device == "cuda" else [])
+    stores = []
+    for index, launcher in enumerate(commands(programs)):
+        stores.append(f"{root}/search{index}.h5")
+        harness.run(*launcher, programs["trace-drop"], "search", *options, "--samples", "2", "--by",
+                    "js", "--count", "4", "--fresh", "-o", stores[-1], folders[-1],
+                    env=harness.environment(None)).expect(0)
+        harness.run(programs["same_store"], stores[-1], stores[0]).expect(0)
+    return f"{len(stores)} searches"
+
+
 def main():
     programs = harness.programs(sys.argv[1:])
     device = os.path.basename(programs.get("device", "cuda"))
@@ -54,6 +67,9 @@ def main():
                 cases.append((f"{series} {dtype}",
                               lambda here=here, dtype=dtype, folders=folders:
                               check(programs, here, device, dtype, folders)))
+                cases.append((f"search of {series} {dtype}",
+                              lambda here=here, dtype=dtype, folders=folders:
+                              check_search(programs, here, device, dtype, folders)))
         return harness.run_cases(cases)
 
 

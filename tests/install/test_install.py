@@ -173,7 +173,7 @@ class Installation:
             hdf5 = re.findall(r"libhdf5\S+ => (\S+)", needed)
             check(all(path.startswith(f"{self.hdf5}/lib/") for path in hdf5),
                   file, "takes another HDF5:", needed)
-            check(hdf5 or file.name == "trace-drop", file, "opens stores without HDF5:", needed)
+            check(hdf5, file, "opens stores without HDF5:", needed)
             run_path = self.run("readelf", "-d", file).expect(0).out
             check("/build" not in run_path, file, "looks into the build's folder:", run_path)
 

@@ -34,14 +34,15 @@ ROOMS = {
     "trace/model": ["base", "kernels", "ckpt"],
     "trace/measure": ["base", "kernels", "store", "model"],
     "trace/run": ["base", "kernels", "mpi", "ckpt", "text", "store", "model", "measure"],
+    "trace/search": ["base", "kernels", "mpi", "store", "model", "measure", "run"],
     "trace/drop": ["base", "kernels", "ckpt", "model"],
     "trace/eval": ["base", "statistics", "kernels", "mpi", "text", "store", "model", "run"],
     "analysis": ["base", "statistics", "store"],
     "notebooks-export/figures": ["base", "statistics", "store", "analysis"],
     "notebooks-export/html": ["base", "store", "analysis", "figures"],
     "notebooks-export": ["base", "statistics", "store", "analysis", "figures", "html"],
-    "programs": ["base", "kernels", "mpi", "ckpt", "store", "run", "drop", "eval", "analysis",
-                 "export"],
+    "programs": ["base", "kernels", "mpi", "ckpt", "store", "run", "search", "drop", "eval",
+                 "analysis", "export"],
 }
 # Folders within a room, each with those beside it that it may include; all see the room's own files,
 # of which only the table of formats sees them.

@@ -60,6 +60,8 @@ static void check_comparison(const struct head *h, const struct matrix *x,
         truth[KN_DOT] += z_base[id] * z[id];
         truth[KN_SQUARE] += z[id] * z[id];
         truth[KN_BASE_SQUARE] += z_base[id] * z_base[id];
+        truth[KN_DISTANCE] += (z_base[id] - z[id]) * (z_base[id] - z[id]);
+        truth[KN_REVERSED] += (p + q) / 4 * (log1pl((q - p) / (2 * p)) + log1pl((p - q) / (2 * q)));
     }
     truth[KN_COMPARED] = 1; // logits' own errors are of 1
     double all[KN_COMPARED + 1] = {[KN_COMPARED] = 1};
@@ -94,6 +96,8 @@ static void check_head(const struct head *h, int64_t n, int64_t k) {
     run_comparison(h, x, 3, &got);
     for (int64_t r = 0; r < n; r++) {
         assert_true(compared_of(&got, 3, KN_JENSEN, r) == 0);
+        assert_true(compared_of(&got, 3, KN_REVERSED, r) == 0);
+        assert_true(compared_of(&got, 3, KN_DISTANCE, r) == 0);
         assert_true(compared_of(&got, 3, KN_DOT, r) == compared_of(&got, 3, KN_SQUARE, r));
     }
     for (int64_t r = 0; r < n; r += 1 + n / 20)

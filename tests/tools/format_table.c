@@ -28,7 +28,8 @@ static const char *when(const struct tr_variable *variable) {
                    {{.per_token = true}, "with `--per-token`"},
                    {{.span_tokens = 1}, "with `--spans`"},
                    {{.cost_sequences = 1}, "with `--cost`"},
-                   {{.cost_sequences = 1, .drop_sets = 1}, "with `--drop-sets`"}};
+                   {{.cost_sequences = 1, .drop_sets = 1}, "with `--drop-sets`"},
+                   {{.rounds = 1, .candidates = 1}, "of a search"}};
     for (size_t i = 0; variable->present && i < sizeof options / sizeof *options; i++)
         if (variable->present(&options[i].layout))
             return options[i].words;

@@ -207,7 +207,9 @@ static void compare_row(const struct tr_trace *a, int64_t row_a, const struct tr
 // A may lack costs and sets, which can be added to its rows.
 static bool same_additions(const struct tr_layout *a, const struct tr_layout *b) {
     bool same_costs = a->cost_sequences == b->cost_sequences && a->cost_batch == b->cost_batch;
-    return (!a->cost_sequences || same_costs) && (!a->drop_sets || a->drop_sets == b->drop_sets);
+    bool same_search = a->rounds == b->rounds && a->candidates == b->candidates;
+    return (!a->cost_sequences || same_costs) && (!a->drop_sets || a->drop_sets == b->drop_sets) &&
+           (!a->rounds || same_search);
 }
 
 static bool same_layout(const struct tr_layout *a, const struct tr_layout *b) {

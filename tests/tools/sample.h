@@ -52,6 +52,9 @@ static inline enum tr_status sample_info(struct tr_run_info *info, const struct 
     TR_TRY(tr_run_info_sets(info, err));
     for (int64_t i = 0; i < layout->drop_sets; i++)
         TR_TRY(tr_run_info_set(info, i, i ? "b" : "caf\xc3\xa9", i ? "attn:1" : "", err));
+    TR_TRY(tr_run_info_candidates(info, err));
+    for (int64_t i = 0; i < layout->candidates; i++)
+        TR_TRY(tr_run_info_candidate(info, i, i ? "mlp:0" : "attn:0", err));
     return TR_OK;
 }
 

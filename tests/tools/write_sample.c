@@ -44,6 +44,8 @@ int main(int argc, char **argv) {
         layout.cost_batch = (layout.sequences + 1) / 2;
         layout.cost_sequences = layout.cost_batch;
         layout.drop_sets = 3;
+        layout.rounds = 2;
+        layout.candidates = 3;
     }
     double commit, publish;
     struct tr_err err;

@@ -21,7 +21,9 @@ static const struct tr_layout layout = {.layers = 3,
                                         .channels = 6,
                                         .cost_sequences = 2,
                                         .cost_batch = 1,
-                                        .drop_sets = 3};
+                                        .drop_sets = 3,
+                                        .rounds = 2,
+                                        .candidates = 4};
 static char out[FOLDER_PATH + 8], parts[FOLDER_PATH + 16];
 static struct tr_run_info info;
 static struct tr_err err;

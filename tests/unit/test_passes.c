@@ -203,7 +203,8 @@ static void check_forks(struct kn_backend *kn, const char *folder) {
         stream(kn, folder, &drops[i], &alone[i]);
         OK(model_run_fork(&m, &streams[i], &err));
         taps[1 + i] = taps_of(&forked[i]);
-        all[1 + i] = (struct tr_candidate){streams[i], &drops[i], &taps[1 + i], true, false};
+        all[1 + i] = (struct tr_candidate){
+            .streams = streams[i], .drop = &drops[i], .taps = &taps[1 + i], .parent = &all[0]};
     }
     all[0].streams = m.streams;
     struct tr_weight_source source = tr_resident_source(resident);
@@ -214,6 +215,55 @@ static void check_forks(struct kn_backend *kn, const char *folder) {
         assert_true(i == 0 ? forked[i].largest == 0 : forked[i].largest > 0);
         assert_true(i > 0 || forked[i].agreements == forked[i].positions);
         assert_int_equal(forked[i].products[TR_SLAB_ATTN][0], 0);
+        tr_streams_free(streams[i]);
+        tr_drop_set_free(&drops[i]);
+    }
+    tr_resident_close(resident);
+    model_run_close(&m);
+}
+
+// A set that goes on from another one's streams, or from the whole model's where it leaves out
+// something before that one does: the losses that it has alone. In a second pass the whole model is
+// at its head already, and the set begins by itself.
+static void check_parents(struct kn_backend *kn, const char *folder) {
+    enum { SETS = 6 };
+    static const char *const texts[SETS] = {"attn:1",       "attn:1 mlp:1", "attn:0,1",
+                                            "attn:1 mlp:0", "block:1",      "attn:1"};
+    static struct seen alone[SETS], forked[SETS];
+    struct model_run m;
+    struct tr_resident *resident;
+    struct tr_drop_set drops[SETS];
+    struct tr_streams *streams[SETS];
+    struct tr_taps taps[1 + SETS];
+    struct tr_candidate all[1 + SETS] = {{.taps = &taps[0]}};
+    OK(model_run_open(&m, kn, folder, NULL, (struct tr_wanted){.head = true}, true, &err));
+    OK(tr_resident_open(&resident, kn, folder, &m.wanted, &err));
+    all[0].streams = m.streams;
+    for (int i = 0; i < SETS; i++) {
+        OK(tr_drop_set_parse(&drops[i], texts[i], &err));
+        stream(kn, folder, &drops[i], &alone[i]);
+        OK(model_run_fork(&m, &streams[i], &err));
+        all[1 + i] = (struct tr_candidate){.streams = streams[i],
+                                           .drop = &drops[i],
+                                           .taps = &taps[1 + i],
+                                           .parent = i ? &all[1] : &all[0]};
+    }
+    struct tr_weight_source source = tr_resident_source(resident);
+    for (int pass = 0; pass < 2; pass++) {
+        static struct seen first;
+        taps[0] = taps_of(&first);
+        for (int i = 0; i < SETS; i++)
+            taps[1 + i] = taps_of(&forked[i]);
+        OK(model_run_steps(&m, &source, all, 1 + SETS, 0, 0, &err));
+        for (int i = 0; i < SETS; i++)
+            check_losses(&alone[i], &forked[i], folder);
+        // Nothing of the last one's blocks is computed twice, and nothing of the whole model's.
+        assert_int_equal(forked[SETS - 1].products[TR_SLAB_MLP][1], 0);
+        assert_true(pass == 0 || first.products[TR_SLAB_ATTN][0] == 0);
+        all[0].at_head = true;
+        all[1].parent = NULL;
+    }
+    for (int i = 0; i < SETS; i++) {
         tr_streams_free(streams[i]);
         tr_drop_set_free(&drops[i]);
     }
@@ -241,6 +291,7 @@ static void every_way_gives_the_same_bits(void **state) {
         check_candidates(kn, folder, "mlp:1");
         check_candidates(kn, folder, "block:0 attn:1");
         check_forks(kn, folder);
+        check_parents(kn, folder);
         models++;
     }
     free(entries);
@@ -260,6 +311,7 @@ static void a_late_device_gives_the_same_bits(void **state) {
         check_resident(device, folder);
         check_candidates(device, folder, "attn:0 mlp:1");
         check_forks(device, folder);
+        check_parents(device, folder);
         device->ops->close(device);
     }
     kn->ops->close(kn);

@@ -66,6 +66,7 @@ static void test_costs_are_added(void **state) {
     (void)state;
     struct tr_layout plain = layout;
     plain.cost_sequences = plain.cost_batch = plain.drop_sets = 0;
+    plain.rounds = plain.candidates = 0;
     info.layout = plain;
     publish_steps((const int64_t[]){1, 2}, 2);
     info.layout = layout;
@@ -74,6 +75,9 @@ static void test_costs_are_added(void **state) {
     assert_true(isnan(first_value(TR_V_DROP_KL, 0)));
     assert_true(first_value(TR_V_DROP_KL, 1) == sample_value(2, TR_V_DROP_KL, 0));
     assert_true(first_value(TR_V_IMPORTANCE, 0) == sample_value(1, TR_V_IMPORTANCE, 0));
+    publish_steps((const int64_t[]){3}, 1); // copies a row whose costs were never written
+    assert_true(isnan(first_value(TR_V_DROP_KL, 0)));
+    assert_true(first_value(TR_V_DROP_KL, 1) == sample_value(2, TR_V_DROP_KL, 0));
     OK(tr_run_info_text(&info, TR_ADDED, "cost", "mlp", &err));
     assert_int_equal(try_open(), TR_ECONFLICT);
     assert_non_null(strstr(err.text, " has cost = \"attn\", this run has \"mlp\"; use another"));

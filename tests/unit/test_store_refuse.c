@@ -43,6 +43,7 @@ static void test_identity_differs(void **state) {
     info.layout = layout;
     OK(tr_run_info_sequences(&info, &err));
     OK(tr_run_info_sets(&info, &err));
+    OK(tr_run_info_candidates(&info, &err));
     FAILS(
         try_open(), TR_ECONFLICT,
         said("%s has dtype = \"f32\", this run has nothing; use another output file, or --fresh to "

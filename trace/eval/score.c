@@ -163,7 +163,8 @@ static void set_candidates(struct scorer *s) {
         s->listeners[c] = (struct listener){s, s->likelihoods + c * s->prompts->count};
         s->taps[c] = (struct tr_taps){
             .user = &s->listeners[c], .tap = on_tap, .loss = on_loss, .slab = on_slab};
-        s->candidates[c] = (struct tr_candidate){.taps = &s->taps[c], .forks = c > 0};
+        s->candidates[c] =
+            (struct tr_candidate){.taps = &s->taps[c], .parent = c ? s->candidates : NULL};
         if (c > 0)
             s->candidates[c].drop = &s->scoring->sets->sets[c - 1].drop;
     }

@@ -21,9 +21,24 @@ struct tr_removal {
     int layer;
     int set; // of a named set, its number
     int64_t first, sequences, seq_len;
-    const double *loss, *divergence, *jensen, *angle;
+    const double *loss, *divergence, *jensen, *angle, *distance, *reversed;
     const int32_t *agrees;
 };
+
+// What is kept of a removal, each as the mean over a sequence's positions: of those that have a
+// next token for the loss, of all for the others; NaN where the removal has nothing.
+enum tr_quantity {
+    TR_Q_LOSS,
+    TR_Q_DIVERGENCE,
+    TR_Q_AGREEMENT,
+    TR_Q_JENSEN,
+    TR_Q_ANGLE,
+    TR_Q_DISTANCE,
+    TR_Q_REVERSED,
+    TR_QUANTITIES
+};
+double tr_removal_mean(const struct tr_removal *removal, enum tr_quantity quantity,
+                       int64_t sequence);
 
 // A measure is a row: what is kept of a checkpoint's taps over a range of calibration sequences,
 // how neighbouring ranges join, and which variables of the store come of it.

@@ -13,7 +13,8 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 
-enum quantity { Q_LOSS, Q_DIVERGENCE, Q_AGREEMENT, Q_JENSEN, Q_ANGLE, QUANTITIES };
+// Those that a store of costs has: the first ones.
+enum { QUANTITIES = TR_Q_ANGLE + 1 };
 
 struct removals {
     struct tr_layout layout;
@@ -92,14 +93,21 @@ static double share_of(const int32_t *flags, int64_t at, int64_t count) {
     return sum / (double)count;
 }
 
-// The last position has no loss.
-static void take_sequence(double *to, const struct tr_removal *removal, int64_t sequence) {
+double tr_removal_mean(const struct tr_removal *removal, enum tr_quantity quantity,
+                       int64_t sequence) {
+    const double *const values[TR_QUANTITIES] = {
+        [TR_Q_LOSS] = removal->loss,         [TR_Q_DIVERGENCE] = removal->divergence,
+        [TR_Q_JENSEN] = removal->jensen,     [TR_Q_ANGLE] = removal->angle,
+        [TR_Q_DISTANCE] = removal->distance, [TR_Q_REVERSED] = removal->reversed};
     int64_t length = removal->seq_len, at = sequence * length;
-    to[Q_LOSS] = mean_of(removal->loss, at, length - 1);
-    to[Q_DIVERGENCE] = mean_of(removal->divergence, at, length);
-    to[Q_AGREEMENT] = share_of(removal->agrees, at, length);
-    to[Q_JENSEN] = mean_of(removal->jensen, at, length);
-    to[Q_ANGLE] = mean_of(removal->angle, at, length);
+    if (quantity == TR_Q_AGREEMENT)
+        return share_of(removal->agrees, at, length);
+    return mean_of(values[quantity], at, quantity == TR_Q_LOSS ? length - 1 : length);
+}
+
+static void take_sequence(double *to, const struct tr_removal *removal, int64_t sequence) {
+    for (int quantity = 0; quantity < QUANTITIES; quantity++)
+        to[quantity] = tr_removal_mean(removal, (enum tr_quantity)quantity, sequence);
 }
 
 static void removals_removal(void *state, const struct tr_removal *removal) {
@@ -141,7 +149,7 @@ static enum tr_status removals_join(void *state, int64_t begin, int64_t end, con
 
 // Values that nobody measured stay as they are in the row: missing, or of an earlier run.
 static void finish_variable(const struct removals *removals, double *to, int64_t first,
-                            int64_t count, enum quantity quantity) {
+                            int64_t count, enum tr_quantity quantity) {
     for (int64_t i = 0; i < count; i++)
         if (removals->known[first + i])
             to[i] = removals->values[(first + i) * QUANTITIES + quantity];
@@ -151,18 +159,19 @@ static enum tr_status removals_finish(void *state, int threads, struct tr_row *r
                                       struct tr_err *err) {
     static const struct {
         enum tr_variable_id single, set;
-        enum quantity quantity;
-    } variables[] = {{TR_V_DROP_NLL, TR_V_SET_NLL, Q_LOSS},
-                     {TR_V_DROP_KL, TR_V_SET_KL, Q_DIVERGENCE},
-                     {TR_V_DROP_AGREE, TR_V_SET_AGREE, Q_AGREEMENT},
-                     {TR_VARIABLES, TR_V_SET_JS, Q_JENSEN},
-                     {TR_VARIABLES, TR_V_SET_ANGLE, Q_ANGLE}}; // of single sublayers: not measured
+        enum tr_quantity quantity;
+    } variables[] = {
+        {TR_V_DROP_NLL, TR_V_SET_NLL, TR_Q_LOSS},
+        {TR_V_DROP_KL, TR_V_SET_KL, TR_Q_DIVERGENCE},
+        {TR_V_DROP_AGREE, TR_V_SET_AGREE, TR_Q_AGREEMENT},
+        {TR_VARIABLES, TR_V_SET_JS, TR_Q_JENSEN},
+        {TR_VARIABLES, TR_V_SET_ANGLE, TR_Q_ANGLE}}; // of single sublayers: not measured
     const struct removals *removals = state;
     const struct tr_layout *layout = &removals->layout;
     int64_t rows = layout->cost_sequences, singles = layout->layers * TR_MODULES * rows;
     (void)threads;
     (void)err;
-    finish_variable(removals, tr_row_f64(row, TR_V_BASE_NLL), 0, rows, Q_LOSS);
+    finish_variable(removals, tr_row_f64(row, TR_V_BASE_NLL), 0, rows, TR_Q_LOSS);
     for (size_t v = 0; v < sizeof variables / sizeof *variables; v++) {
         if (variables[v].single < TR_VARIABLES)
             finish_variable(removals, tr_row_f64(row, variables[v].single), rows, singles,

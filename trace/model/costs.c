@@ -72,14 +72,25 @@ double tr_config_flops(const struct tr_config *c, double tokens, int64_t seq_len
     return tokens * each;
 }
 
+double tr_kept_flops(const struct tr_config *c, double tokens, int64_t seq_len,
+                     const struct tr_wanted *wanted, const struct tr_drop_set *removed) {
+    double each = head_flops(c, wanted);
+    for (int layer = 0; layer < c->layers; layer++)
+        for (enum tr_module module = TR_ATTN; module <= TR_MLP; module++)
+            if (!tr_drop_set_has(removed, module, layer))
+                each += sublayer_flops(c, seq_len, wanted, module, layer);
+    return tokens * each;
+}
+
 double tr_removal_flops(const struct tr_config *c, double tokens, int64_t seq_len,
-                        const struct tr_wanted *wanted, const struct tr_drop_set *removed) {
+                        const struct tr_wanted *wanted, const struct tr_drop_set *removed,
+                        const struct tr_drop_set *from) {
     double each = head_flops(c, wanted);
     bool forked = false;
     for (int layer = 0; layer < c->layers; layer++)
         for (enum tr_module module = TR_ATTN; module <= TR_MLP; module++) {
             bool is_removed = tr_drop_set_has(removed, module, layer);
-            forked = forked || is_removed;
+            forked = forked || is_removed != tr_drop_set_has(from, module, layer);
             if (forked && !is_removed)
                 each += sublayer_flops(c, seq_len, wanted, module, layer);
         }

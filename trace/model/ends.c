@@ -270,18 +270,24 @@ static double angle_of(double dot, double square, double base_square) {
     return acos(cosine > 1 ? 1 : cosine < -1 ? -1 : cosine);
 }
 
-// From [KN_COMPARED, rows] of each micro-batch to [2, T]: divergence and angle, in place: what is
-// read of a micro-batch lies behind what is written of it and before it.
-static void finish_comparisons(const struct tr_forward *f, const struct tr_streams *s,
-                               double *angles, int64_t tokens) {
+// What is told of a candidate that compares, by token.
+enum { JENSEN, ANGLE, DISTANCE, REVERSED, TOLD };
+
+// From [KN_COMPARED, rows] of each micro-batch to told[TOLD, T].
+static void finish_comparisons(const struct tr_forward *f, const struct tr_streams *s, double *told,
+                               int64_t tokens) {
     int64_t batch = f->options.micro_batch * f->options.seq_len;
     for (int64_t first = 0; first < tokens; first += batch) {
         int64_t rows = tokens - first < batch ? tokens - first : batch;
         const double *sums = s->comparisons + first * KN_COMPARED;
-        for (int64_t i = 0; i < rows; i++)
-            angles[first + i] = angle_of(sums[KN_DOT * rows + i], sums[KN_SQUARE * rows + i],
-                                         sums[KN_BASE_SQUARE * rows + i]);
-        memmove(s->comparisons + first, sums, (size_t)rows * sizeof *sums);
+        double *to = told + first;
+        for (int64_t i = 0; i < rows; i++) {
+            to[JENSEN * tokens + i] = sums[KN_JENSEN * rows + i];
+            to[REVERSED * tokens + i] = sums[KN_REVERSED * rows + i];
+            to[DISTANCE * tokens + i] = sqrt(sums[KN_DISTANCE * rows + i]);
+            to[ANGLE * tokens + i] = angle_of(sums[KN_DOT * rows + i], sums[KN_SQUARE * rows + i],
+                                              sums[KN_BASE_SQUARE * rows + i]);
+        }
     }
 }
 
@@ -336,16 +342,18 @@ static enum tr_status deliver_comparisons(struct tr_forward *f, const struct tr_
                                           struct tr_divergence_tap *tap, int64_t tokens,
                                           struct tr_err *err) {
     const struct tr_streams *s = b->streams;
-    double *angles;
-    TR_TRY(TR_NEW(&angles, tokens, "angles", err));
+    double *told;
+    TR_TRY(TR_NEW(&told, TOLD * tokens, "comparisons", err));
     enum tr_status status = download_comparisons(f, s, tokens, err);
     if (status == TR_OK) {
-        finish_comparisons(f, s, angles, tokens);
-        tap->jensen = s->comparisons;
-        tap->angle = angles;
+        finish_comparisons(f, s, told, tokens);
+        tap->jensen = told + JENSEN * tokens;
+        tap->angle = told + ANGLE * tokens;
+        tap->distance = told + DISTANCE * tokens;
+        tap->reversed = told + REVERSED * tokens;
         status = deliver(b, tap);
     }
-    free(angles);
+    free(told);
     return status;
 }
 
@@ -363,7 +371,11 @@ enum tr_status tr_step_losses(struct tr_forward *f, const struct tr_batch *b, st
         return TR_OK;
     }
     finish_divergences(s, b->base, tokens);
-    struct tr_divergence_tap tap = {f->begin,      sequences, seq_len, loss,
-                                    loss + tokens, s->bests,  NULL,    NULL};
+    struct tr_divergence_tap tap = {.first_sequence = f->begin,
+                                    .sequences = sequences,
+                                    .seq_len = seq_len,
+                                    .loss = loss,
+                                    .divergence = loss + tokens,
+                                    .agrees = s->bests};
     return b->compares ? deliver_comparisons(f, b, &tap, tokens, err) : deliver(b, &tap);
 }

@@ -38,6 +38,7 @@ static const struct {
     tr_step_func batch, item;
     tr_step_together_func together; // instead of `batch`, where divergences are measured
     enum tr_module module;
+    bool is_end; // from the head on
 } step_rows[TR_STEPS] = {
     [TR_STEP_EMBED] = {.batch = tr_step_embed, .module = TR_MODULES},
     [TR_STEP_POSITIONS] = {.batch = tr_step_positions, .module = TR_MODULES},
@@ -53,11 +54,15 @@ static const struct {
     [TR_STEP_BLOCK_END] = {.batch = tr_step_block_end, .module = TR_MODULES},
     [TR_STEP_LAYER_END] = {.item = tr_step_layer_end, .module = TR_MODULES},
     [TR_STEP_HEAD_DENSE] = {.batch = tr_step_head_dense, .module = TR_MODULES},
-    [TR_STEP_HEAD] = {.batch = tr_step_head, .together = tr_step_heads, .module = TR_MODULES},
+    [TR_STEP_HEAD] = {.batch = tr_step_head,
+                      .together = tr_step_heads,
+                      .module = TR_MODULES,
+                      .is_end = true},
     [TR_STEP_COMPARE] = {.batch = tr_step_no_comparison,
                          .together = tr_step_compare,
-                         .module = TR_MODULES},
-    [TR_STEP_LOSSES] = {.item = tr_step_losses, .module = TR_MODULES},
+                         .module = TR_MODULES,
+                         .is_end = true},
+    [TR_STEP_LOSSES] = {.item = tr_step_losses, .module = TR_MODULES, .is_end = true},
 };
 
 // A run of the forward pass.
@@ -103,6 +108,8 @@ static enum tr_status run_step(const struct run *r, int c, const struct tr_weigh
     const struct tr_step *step = &r->steps[index];
     if (index < r->begins[c] || leaves_out(&r->candidates[c], step))
         return TR_OK;
+    if (r->candidates[c].blocks_only && step_rows[step->kind].is_end)
+        return TR_OK;
     struct tr_batch b = batch_of(r, c, weights, step, first);
     if (step_rows[step->kind].item)
         return step_rows[step->kind].item(r->f, &b, err);
@@ -115,9 +122,11 @@ static enum tr_status run_whole(const struct run *r, const struct tr_weights *we
     const struct tr_forward *f = r->f;
     const struct tr_step *step = &r->steps[index];
     for (int64_t first = f->begin; first < f->end; first += f->options.micro_batch) {
+        int count = 0;
         for (int c = 0; c < r->count; c++)
-            r->batches[c] = batch_of(r, c, weights, step, first);
-        TR_TRY(step_rows[step->kind].together(r->f, r->batches, r->count, err));
+            if (!r->candidates[c].blocks_only)
+                r->batches[count++] = batch_of(r, c, weights, step, first);
+        TR_TRY(step_rows[step->kind].together(r->f, r->batches, count, err));
     }
     return TR_OK;
 }
@@ -141,14 +150,24 @@ static enum tr_status run_together(const struct run *r, const struct tr_weights 
 
 // ---- candidates that fork ----------------------------------------------------------------------
 
-// The first of the steps [begin, end) from which a candidate differs from the first one, or the
-// head's first. Both need weights.
+// The first of the steps [begin, end) from which a candidate differs from its parent, or the head's
+// first. Both need weights.
 static int64_t fork_step(const struct run *r, const struct tr_candidate *candidate, int64_t begin,
                          int64_t end) {
     for (int64_t s = begin; s < end; s++)
-        if (r->steps[s].kind == TR_STEP_HEAD || leaves_out(candidate, &r->steps[s]))
+        if (r->steps[s].kind == TR_STEP_HEAD ||
+            leaves_out(candidate, &r->steps[s]) != leaves_out(candidate->parent, &r->steps[s]))
             return s;
     return end;
+}
+
+// Who goes through the steps before `index` for candidate c.
+static const struct tr_candidate *forerunner(const struct run *r, int c, int64_t index) {
+    const struct tr_candidate *candidate = r->candidates[c].parent;
+    while (r->begins[candidate - r->candidates] > index && candidate->parent)
+        candidate = candidate->parent;
+    TR_ASSERT(r->begins[candidate - r->candidates] <= index);
+    return candidate;
 }
 
 static enum tr_status copy_rows(struct tr_forward *f, float *to, float *from, struct tr_err *err) {
@@ -161,19 +180,20 @@ static enum tr_status copy_rows(struct tr_forward *f, float *to, float *from, st
     return TR_OK;
 }
 
-// Gives the candidates that go on by themselves from this step the first one's streams: x, and
-// within a block what its attention added.
+// Gives the candidates that go on by themselves from this step the streams of those that went
+// before them: x, and within a block what its attention added.
 static enum tr_status fork_at(const struct run *r, int64_t index, struct tr_err *err) {
     const struct tr_step *step = &r->steps[index];
-    const struct tr_streams *base = r->candidates[0].streams;
-    bool within = step_rows[step->kind].module == TR_MLP && step->has_attn;
     for (int c = 1; c < r->count; c++) {
-        const struct tr_streams *own = r->candidates[c].streams;
-        if (!r->candidates[c].forks || r->begins[c] != index)
+        const struct tr_candidate *candidate = &r->candidates[c];
+        if (!candidate->parent || r->begins[c] != index)
             continue;
-        TR_TRY(copy_rows(r->f, own->x, base->x, err));
+        const struct tr_streams *from = forerunner(r, c, index)->streams;
+        bool within = step_rows[step->kind].module == TR_MLP && step->has_attn &&
+                      !tr_drop_set_has(candidate->drop, TR_ATTN, step->layer);
+        TR_TRY(copy_rows(r->f, candidate->streams->x, from->x, err));
         if (within)
-            TR_TRY(copy_rows(r->f, own->delta, base->delta, err));
+            TR_TRY(copy_rows(r->f, candidate->streams->delta, from->delta, err));
     }
     return TR_OK;
 }
@@ -235,8 +255,11 @@ static enum tr_status prepare(struct run *r, int64_t begin, int64_t end, struct 
     TR_TRY(TR_NEW(&r->begins, r->count, "the candidates", err));
     TR_TRY(TR_NEW(&r->batches, r->count, "the candidates", err));
     for (int c = 1; c < r->count; c++)
-        if (r->candidates[c].forks)
+        if (r->candidates[c].parent)
             r->begins[c] = fork_step(r, &r->candidates[c], begin, end);
+    while (r->candidates[0].at_head && r->begins[0] < end &&
+           r->steps[r->begins[0]].kind != TR_STEP_HEAD)
+        r->begins[0]++;
     return TR_OK;
 }
 
@@ -245,7 +268,7 @@ enum tr_status tr_forward_run(struct tr_forward *f, const struct tr_weight_sourc
                               const struct tr_pass *pass, struct tr_err *err) {
     const struct tr_weight_plan *plan = source->plan;
     struct run run = {f, source, candidates, count, plan->steps, NULL, NULL};
-    TR_ASSERT(count >= 1 && !candidates[0].forks);
+    TR_ASSERT(count >= 1 && !candidates[0].parent);
     check_pass(f, pass, plan);
     f->rows = *pass->rows;
     f->begin = pass->begin;

@@ -67,15 +67,20 @@ struct tr_forward_bytes tr_streams_bytes(const struct kn_backend *kn,
                                          const struct tr_forward_options *options);
 
 // One of the models that go through the steps together: the whole one, or the one without the
-// sublayers of `drop` (NULL: none; borrowed), and who measures it. One that forks is the first
-// candidate up to the first step that it leaves out, where it takes over that one's streams (up to
-// the head, when it leaves out nothing): what comes before is computed once.
+// sublayers of `drop` (NULL: none; borrowed), and who measures it. One with a parent, which comes
+// before it in the list, is that one up to the first step that only one of both leaves out, where
+// it takes over the parent's streams (up to the head, when there is none): what comes before is
+// computed once.
 struct tr_candidate {
     struct tr_streams *streams;
     const struct tr_drop_set *drop;
     const struct tr_taps *taps;
-    bool forks;
+    const struct tr_candidate *parent; // NULL: it runs by itself from the beginning
     bool compares; // with the first one, where comparisons are measured; its streams are for that
+    // The first one alone: its streams are those of an earlier pass over the same rows, behind the
+    // blocks, so that only the head is left. Nothing has it for a parent before the head.
+    bool at_head;
+    bool blocks_only; // not the first one: others go on from its streams, and it ends at the head
 };
 
 // Which part of the work is done: sequences [begin, end) of the rows, at most max_sequences of

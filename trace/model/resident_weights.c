@@ -13,6 +13,7 @@ struct tr_resident {
     struct tr_filler *filler;
     struct tr_weights *weights; // [plan.count]
     char **memory;              // [plan.count], in the backend: the slab, its converted matrices
+    double bytes;               // of all
 };
 
 // Brings the slab's bytes from the host to `memory`.
@@ -35,6 +36,7 @@ static enum tr_status take_slab(struct tr_resident *r, int64_t index, char *stag
               r->kn->ops->alloc(r->kn, (void **)&r->memory[index],
                                 bytes + converted ? bytes + converted : 1),
               "allocating the weights");
+    r->bytes += (double)(bytes + converted);
     TR_TRY(tr_filler_fill(r->filler, r->opened.checkpoint, plan, staging, err));
     TR_TRY(upload(r, r->memory[index], &slab, err));
     tr_weights_view(&r->weights[index], &slab, r->memory[index]);
@@ -87,6 +89,10 @@ void tr_resident_close(struct tr_resident *r) {
 
 const struct tr_loaded *tr_resident_loaded(const struct tr_resident *r) {
     return &r->opened.loaded;
+}
+
+double tr_resident_bytes(const struct tr_resident *r) {
+    return r->bytes;
 }
 
 static enum tr_status next(void *user, int64_t index, struct tr_weights *weights,

@@ -58,7 +58,7 @@ struct tr_streams {
     bool pending_has[TR_MODULES]; // which of its residual adds there are
     int64_t layers_summed;        // ever
     double *losses;               // [4, T]: maximum, sum, target, cross; then what they make
-    double *comparisons;          // as `compared`; then [T]: divergences
+    double *comparisons;          // as `compared`
     int32_t *bests;               // [T]
     int32_t *likeliest;           // [T]: whether no token is likelier than the target
     struct tr_routes routes;

@@ -39,12 +39,13 @@ struct tr_loss_tap {
 // divergence[s * seq_len + i], in nats: of the candidate's distribution of token i + 1 from the
 // base's, KL(base || candidate); agrees[...]: 1 where both find the same token most likely, else 0.
 // Of a candidate that compares, else NULL: jensen[...], in nats, the Jensen-Shannon divergence of
-// both distributions, and angle[...], in radians, that of their logits.
+// both distributions; reversed[...], in nats, half of KL(m || base) + KL(m || candidate) with m
+// their mean; angle[...], in radians, and distance[...] those of their logits.
 struct tr_divergence_tap {
     int64_t first_sequence, sequences, seq_len;
     const double *loss, *divergence;
     const int32_t *agrees;
-    const double *jensen, *angle;
+    const double *jensen, *angle, *distance, *reversed;
 };
 
 // A product that is about to be computed. op->product.x is what meets the weights of `slot`, in the

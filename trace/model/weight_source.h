@@ -64,5 +64,7 @@ enum tr_status tr_resident_open(struct tr_resident **resident_p, struct kn_backe
 void tr_resident_close(struct tr_resident *resident); // accepts NULL
 const struct tr_loaded *tr_resident_loaded(const struct tr_resident *resident);
 struct tr_weight_source tr_resident_source(struct tr_resident *resident);
+// Bytes of the backend's memory that they take.
+double tr_resident_bytes(const struct tr_resident *resident);
 
 #endif

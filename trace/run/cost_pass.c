@@ -47,7 +47,7 @@ static void on_loss(void *user, const struct tr_loss_tap *tap) {
                                  .sequences = tap->sequences,
                                  .seq_len = tap->seq_len,
                                  .loss = tap->loss};
-    tr_measured_removal(l->pass->measured, &removal);
+    l->pass->removal(l->pass->user, &removal);
 }
 
 static void on_divergence(void *user, const struct tr_divergence_tap *tap) {
@@ -64,52 +64,65 @@ static void on_divergence(void *user, const struct tr_divergence_tap *tap) {
                                  .divergence = tap->divergence,
                                  .agrees = tap->agrees,
                                  .jensen = tap->jensen,
-                                 .angle = tap->angle};
-    tr_measured_removal(l->pass->measured, &removal);
+                                 .angle = tap->angle,
+                                 .distance = tap->distance,
+                                 .reversed = tap->reversed};
+    l->pass->removal(l->pass->user, &removal);
 }
 
-static void add(const struct tr_cost_pass *pass, struct running *r,
-                const struct tr_cost_candidate *candidate, struct tr_streams *streams) {
+static struct tr_candidate *add(const struct tr_cost_pass *pass, struct running *r,
+                                struct tr_streams *streams) {
     int at = r->count++;
-    r->listeners[at] = (struct listener){.pass = pass, .candidate = candidate};
+    r->listeners[at] = (struct listener){.pass = pass};
     r->taps[at] = (struct tr_taps){.user = &r->listeners[at],
                                    .tap = on_tap,
                                    .loss = on_loss,
                                    .divergence = on_divergence,
                                    .slab = on_slab};
-    r->candidates[at] =
-        (struct tr_candidate){.streams = streams,
-                              .drop = candidate ? &candidate->drop : NULL,
-                              .taps = &r->taps[at],
-                              .forks = candidate != NULL,
-                              .compares = candidate && candidate->module == TR_MODULES};
+    r->candidates[at] = (struct tr_candidate){.streams = streams, .taps = &r->taps[at]};
+    return &r->candidates[at];
 }
 
 // Checkpoints of one shape may still differ in which sublayers their configs leave out.
 static bool is_there(const struct tr_cost_pass *pass, const struct tr_cost_candidate *candidate) {
     return candidate->module == TR_MODULES ||
-           tr_cost_is_there(pass->config, &pass->job->drop, candidate->module, candidate->layer);
+           tr_cost_is_there(pass->config, pass->absent, candidate->module, candidate->layer);
+}
+
+// The whole model, and the set that candidates go on from where there is one: it forks itself where
+// the whole model is not at its head yet.
+static const struct tr_candidate *add_first(const struct tr_cost_pass *pass, struct running *r) {
+    struct tr_candidate *base = add(pass, r, pass->base);
+    base->at_head = pass->base_at_head;
+    if (!pass->set_streams)
+        return base;
+    struct tr_candidate *set = add(pass, r, pass->set_streams);
+    set->drop = pass->set;
+    set->parent = pass->base_at_head ? NULL : base;
+    set->blocks_only = true;
+    return set;
 }
 
 static void add_all(const struct tr_cost_pass *pass, struct running *r) {
     const struct tr_cost_block *block = &pass->block;
-    add(pass, r, NULL, pass->base);
+    const struct tr_candidate *parent = add_first(pass, r);
     for (int64_t i = block->first_candidate; i < block->last_candidate; i++) {
-        const struct tr_cost_candidate *candidate = &pass->job->cost.candidates[i];
-        if (is_there(pass, candidate))
-            add(pass, r, candidate, pass->streams[i - block->first_candidate]);
+        const struct tr_cost_candidate *candidate = &pass->candidates[i];
+        if (!is_there(pass, candidate))
+            continue;
+        struct tr_candidate *made = add(pass, r, pass->streams[i - block->first_candidate]);
+        r->listeners[r->count - 1].candidate = candidate;
+        made->drop = &candidate->drop;
+        made->parent = parent;
+        made->compares = pass->compares && candidate->module == TR_MODULES;
     }
 }
 
 static enum tr_status run(const struct tr_cost_pass *pass, const struct running *r,
                           const struct tr_weight_source *source, struct tr_err *err) {
-    const struct tr_job *job = pass->job;
-    int64_t sequences = job->info.layout.cost_sequences, micro = job->micro_batch;
-    int64_t end = pass->block.last_batch * micro;
-    struct tr_rows rows = {
-        .ids = job->cost_ids, .sequences = sequences, .seq_len = job->calibration.seq_len};
-    struct tr_pass over = {.rows = &rows,
-                           .begin = pass->block.first_batch * micro,
+    int64_t sequences = pass->rows->sequences, end = pass->block.last_batch * pass->micro_batch;
+    struct tr_pass over = {.rows = pass->rows,
+                           .begin = pass->block.first_batch * pass->micro_batch,
                            .end = end < sequences ? end : sequences};
     return tr_forward_run(pass->forward, source, r->candidates, r->count, &over, err);
 }
@@ -118,7 +131,7 @@ enum tr_status tr_cost_pass_run(const struct tr_cost_pass *pass,
                                 const struct tr_weight_source *source, struct tr_err *err) {
     static const char what[] = "the candidates";
     struct running r = {0};
-    int64_t most = 1 + pass->block.last_candidate - pass->block.first_candidate;
+    int64_t most = 2 + pass->block.last_candidate - pass->block.first_candidate;
     enum tr_status status;
     TR_GO(status, TR_NEW(&r.candidates, most, what, err), out);
     TR_GO(status, TR_NEW(&r.taps, most, what, err), out);

@@ -167,8 +167,8 @@ struct tr_cost_flops tr_cost_plan_flops(const struct tr_cost_plan *plan,
     struct tr_cost_flops flops = {all, count * all, body, count * body};
     for (int64_t i = first; i < last; i++) {
         const struct tr_cost_candidate *c = &plan->candidates[i];
-        flops.done += tr_removal_flops(config, tokens, seq_len, wanted, &c->drop);
-        flops.blocks_done += tr_removal_flops(config, tokens, seq_len, &blocks, &c->drop);
+        flops.done += tr_removal_flops(config, tokens, seq_len, wanted, &c->drop, NULL);
+        flops.blocks_done += tr_removal_flops(config, tokens, seq_len, &blocks, &c->drop, NULL);
     }
     return flops;
 }

@@ -185,6 +185,17 @@ static enum tr_status describe_costs(struct tr_job *job, struct tr_err *err) {
     return status;
 }
 
+static enum tr_status describe_search(struct tr_job *job, struct tr_err *err) {
+    struct tr_string text = {0};
+    if (!job->settings->search)
+        return TR_OK;
+    enum tr_status status = tr_search_text(job->settings->search, &text, err);
+    if (status == TR_OK)
+        status = tr_run_info_text(&job->info, TR_ADDED, "search", text.data, err);
+    tr_string_free(&text);
+    return status;
+}
+
 // Which sublayers were left out; a whole model's file has no such attribute.
 static enum tr_status describe_drop(struct tr_job *job, struct tr_err *err) {
     struct tr_string text = {0};
@@ -243,6 +254,7 @@ enum tr_status tr_job_describe(struct tr_job *job, const struct kn_backend *kn,
     TR_GO(status, tr_run_info_number(i, TR_IDENTITY, "micro_batch", job->micro_batch, err), out);
     TR_GO(status, describe_drop(job, err), out);
     TR_GO(status, describe_costs(job, err), out);
+    TR_GO(status, describe_search(job, err), out);
     TR_GO(status, describe_sizes(job, err), out);
     TR_GO(status, describe_math(job, err), out);
     TR_GO(status, tr_run_info_text(i, TR_RECORDED, "device", kn->ops->name, err), out);
@@ -297,6 +309,29 @@ enum tr_status tr_job_plan_costs(struct tr_job *job, struct tr_err *err) {
     return gather_cost_rows(job, err);
 }
 
+enum tr_status tr_job_plan_search(struct tr_job *job, struct tr_err *err) {
+    const struct tr_search_wishes *wishes = job->settings->search;
+    return wishes ? tr_search_plan_new(&job->search, wishes, &job->first.config, &job->drop, err)
+                  : TR_OK;
+}
+
+// What the search may leave out, and how many rounds it has, are dimensions of the store.
+static enum tr_status label_candidates(struct tr_job *job, struct tr_err *err) {
+    const struct tr_search_plan *plan = &job->search;
+    struct tr_string text = {0};
+    job->info.layout.rounds = plan->rounds;
+    job->info.layout.candidates = plan->count;
+    enum tr_status status = tr_run_info_candidates(&job->info, err);
+    for (int64_t i = 0; i < plan->count && status == TR_OK; i++) {
+        tr_string_free(&text);
+        status = tr_search_candidate_text(&plan->candidates[i], &text, err);
+        if (status == TR_OK)
+            status = tr_run_info_candidate(&job->info, i, text.data, err);
+    }
+    tr_string_free(&text);
+    return status;
+}
+
 static enum tr_status label_sets(struct tr_job *job, struct tr_err *err) {
     struct tr_string text = {0};
     job->info.layout.drop_sets = job->sets.count;
@@ -324,6 +359,9 @@ static enum tr_status meet_costs(struct tr_job *job, struct tr_err *err) {
     job->wanted.comparisons = job->sets.count > 0;
     if (job->sets.count)
         TR_TRY(label_sets(job, err));
+    TR_TRY(as_usage(tr_job_plan_search(job, err)));
+    if (job->search.count)
+        TR_TRY(label_candidates(job, err));
     if (o->out && !o->fresh)
         TR_TRY(tr_store_adopt_costs(o->out, &job->info, err));
     return tr_job_plan_costs(job, err);
@@ -390,6 +428,7 @@ void tr_job_free(struct tr_job *job) {
     tr_run_info_free(&job->info);
     tr_drop_set_free(&job->drop);
     tr_cost_plan_free(&job->cost);
+    tr_search_plan_free(&job->search);
     tr_named_sets_free(&job->sets);
     free(job->cost_ids);
     free(job->todo);

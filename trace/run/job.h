@@ -11,6 +11,7 @@
 #include "model/slab_reader.h"
 #include "mpi/dist.h"
 #include "run/cost_plan.h"
+#include "run/search_plan.h"
 #include "run/settings.h"
 #include "store/run_info.h"
 #include "store/store.h"
@@ -28,6 +29,7 @@ struct tr_job {
     char shape[256];                   // every checkpoint's model must read like this
     struct tr_named_sets sets;         // whose costs are measured
     struct tr_cost_plan cost;          // what removal costs is measured of; zeros: nothing
+    struct tr_search_plan search;      // of a greedy search; zeros: none
     int32_t *cost_ids; // [layout.cost_sequences, seq_len]: the rows it is measured on
     int64_t *todo;     // [todo_count] indices into the series, in order
     bool *traced;      // [todo_count]: the store has all but its costs; NULL: none
@@ -64,6 +66,8 @@ enum tr_status tr_job_prepare(struct tr_job *job, const struct tr_run_settings *
 // Any rank, when the layout of a trace, the micro-batch and the first model are known: which costs
 // are measured, if any.
 enum tr_status tr_job_plan_costs(struct tr_job *job, struct tr_err *err);
+// The same of what a search leaves out, if there is one.
+enum tr_status tr_job_plan_search(struct tr_job *job, struct tr_err *err);
 
 // Rank 0 only, when the backend is open: the attributes of the store.
 enum tr_status tr_job_describe(struct tr_job *job, const struct kn_backend *kn, struct tr_err *err);

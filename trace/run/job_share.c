@@ -130,7 +130,8 @@ static enum tr_status info(struct walk *w, struct tr_run_info *i) {
     TR_TRY(strings(w, &i->text, i->layout.sequences));
     TR_TRY(strings(w, &i->ids_digest, i->layout.sequences));
     TR_TRY(strings(w, &i->set_name, i->layout.drop_sets));
-    return strings(w, &i->set_drop, i->layout.drop_sets);
+    TR_TRY(strings(w, &i->set_drop, i->layout.drop_sets));
+    return strings(w, &i->candidate, i->layout.candidates);
 }
 
 // The config travels with its family as a number: pointers mean nothing on another rank.
@@ -209,6 +210,8 @@ enum tr_status tr_job_unpack(struct tr_job *job, const struct tr_run_settings *s
     job->wanted.drop = &job->drop;
     if (status == TR_OK)
         status = tr_job_plan_costs(job, err);
+    if (status == TR_OK)
+        status = tr_job_plan_search(job, err);
     if (status != TR_OK)
         tr_job_free(job);
     return status;

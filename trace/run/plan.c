@@ -3,9 +3,11 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
 #include "model/costs.h"
 #include "model/forward.h"
 #include "mpi/cut.h"
@@ -121,6 +123,35 @@ static enum tr_status cost_page(const struct tr_plan *plan, const struct tr_job 
         (long long)(plan->fit.cost_batches * job->micro_batch));
 }
 
+// What a search takes at most, by checkpoint.
+static enum tr_status search_page(const struct tr_plan *plan, const struct tr_job *job,
+                                  struct tr_string *text, struct tr_err *err) {
+    const struct tr_search_plan *search = &job->search;
+    const struct tr_calibration *c = &job->calibration;
+    struct tr_search_flops flops;
+    char done[TR_HUMAN_MAX], time[TR_HUMAN_MAX];
+    int64_t *order;
+    double tokens = (double)c->sequences * (double)c->seq_len;
+    TR_TRY(TR_NEW(&order, search->count, "the order", err));
+    tr_search_costly_order(search, order);
+    enum tr_status status =
+        tr_search_flops(&flops, search, search->order ? search->order : order, &job->first.config,
+                        tokens, c->seq_len, &job->drop, err);
+    free(order);
+    TR_TRY(status);
+    TR_TRY(tr_string_format(
+        text, err,
+        "  search         %lld rounds among %lld candidates, %.0f evaluations on %lld rows a "
+        "checkpoint: %s%s, in the blocks %.3f of a loop that skips what is dropped",
+        (long long)search->rounds, (long long)search->count, flops.evaluations,
+        (long long)c->sequences, search->order ? "" : "at most ",
+        tr_human_unit(flops.done, "FLOP", done), flops.blocks_done / flops.blocks_skipping));
+    if (plan->product_rate > 0)
+        TR_TRY(tr_string_format(text, err, "; %s at the rate below",
+                                tr_human_seconds(flops.done / plan->product_rate, time)));
+    return tr_string_append(text, "\n", 1, err);
+}
+
 static enum tr_status page(const struct tr_plan *plan, const struct tr_job *job,
                            const struct kn_backend *kn, struct tr_string *text,
                            struct tr_err *err) {
@@ -135,6 +166,8 @@ static enum tr_status page(const struct tr_plan *plan, const struct tr_job *job,
         (long long)plan->sequences, (long long)plan->fit.wave));
     if (job->cost.count)
         TR_TRY(cost_page(plan, job, text, err));
+    if (job->search.count)
+        TR_TRY(search_page(plan, job, text, err));
     TR_TRY(tr_string_format(text, err, "  to read        %s, %.2f times what is stored (%s)\n",
                             tr_human_bytes(plan->bytes_read, read),
                             plan->bytes_stored > 0 ? plan->bytes_read / plan->bytes_stored : 0,

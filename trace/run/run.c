@@ -241,8 +241,19 @@ static void close_run(struct run *r) {
         r->kn->ops->close(r->kn);
 }
 
-enum tr_status tr_run(const struct tr_run_settings *settings, struct dist *dist,
-                      struct tr_run_outcome *outcome, struct tr_err *err) {
+static enum tr_status run_more(struct run *r, const struct tr_run_more *more,
+                               struct tr_run_outcome *outcome, enum tr_status status,
+                               struct tr_err *err) {
+    struct tr_run_state state = {
+        .job = &r->job, .kn = r->kn, .dist = r->dist, .memory = memory_of(r), .store = r->store};
+    if (!dist_all_ok(r->dist, status == TR_OK && !outcome->stopped))
+        return status;
+    return more->run(more->user, &state, outcome, err);
+}
+
+enum tr_status tr_run_then(const struct tr_run_settings *settings, struct dist *dist,
+                           const struct tr_run_more *more, struct tr_run_outcome *outcome,
+                           struct tr_err *err) {
     struct run r = {.settings = settings, .dist = dist};
     bool ready;
     *outcome = (struct tr_run_outcome){0};
@@ -251,6 +262,13 @@ enum tr_status tr_run(const struct tr_run_settings *settings, struct dist *dist,
         status = work(&r, err);
     if (ready && status == TR_OK && r.coordinator)
         status = tr_coordinator_finish(r.coordinator, outcome, err);
+    if (ready && more)
+        status = run_more(&r, more, outcome, status, err);
     close_run(&r);
     return status;
+}
+
+enum tr_status tr_run(const struct tr_run_settings *settings, struct dist *dist,
+                      struct tr_run_outcome *outcome, struct tr_err *err) {
+    return tr_run_then(settings, dist, NULL, outcome, err);
 }

@@ -11,6 +11,8 @@
 
 enum { TR_TEXTS_MOST = 16 };
 
+struct tr_search_wishes; // search_plan.h
+
 // What a job is told by whoever starts it: a command line, another program, a test. Everything is
 // borrowed and outlives the job. Every rank has the same settings.
 struct tr_run_settings {
@@ -25,6 +27,7 @@ struct tr_run_settings {
     const char *cost;                          // modules whose removal is measured; NULL: none
     const char *drop_sets;                     // a file of named sets; NULL: not given
     const char *drop_sets_text;                // lines of such a file instead; NULL: not given
+    const struct tr_search_wishes *search;     // a greedy search; NULL: none
     int64_t cost_samples;                      // rows on which it is, 0: not given
     int64_t samples, seq_len, tokens_per_step; // 0: not given
     int64_t span_tokens, drift_tokens;         // 0: not given

@@ -84,6 +84,10 @@ static void on_loss(void *user, const struct tr_loss_tap *tap) {
     tr_measured_loss(&((struct worker *)user)->measured, tap);
 }
 
+static void on_removal(void *user, const struct tr_removal *removal) {
+    tr_measured_removal(&((struct worker *)user)->measured, removal);
+}
+
 static float *on_boundary(void *user, int64_t boundary, int64_t first, int64_t count) {
     (void)count;
     return tr_measured_boundary(&((struct worker *)user)->measured, boundary, first);
@@ -198,13 +202,21 @@ static enum tr_status trace_wave(struct worker *w, const struct tr_weight_source
 static enum tr_status measure_costs(struct worker *w, const struct tr_weight_source *source,
                                     const struct tr_loaded *loaded,
                                     const struct tr_cost_block *block, struct tr_err *err) {
-    struct tr_cost_pass pass = {.job = w->job,
-                                .config = &loaded->config,
+    const struct tr_job *job = w->job;
+    struct tr_rows rows = {.ids = job->cost_ids,
+                           .sequences = job->info.layout.cost_sequences,
+                           .seq_len = job->calibration.seq_len};
+    struct tr_cost_pass pass = {.config = &loaded->config,
+                                .absent = &job->drop,
+                                .rows = &rows,
+                                .micro_batch = job->micro_batch,
                                 .forward = w->forward,
                                 .base = w->streams,
+                                .compares = job->wanted.comparisons,
                                 .streams = w->candidates,
+                                .candidates = job->cost.candidates,
                                 .block = *block,
-                                .measured = &w->measured,
+                                .removal = on_removal,
                                 .slab = on_slab,
                                 .user = w};
     return tr_cost_pass_run(&pass, source, err);

@@ -21,6 +21,8 @@ const struct tr_attribute_row tr_attribute_rows[] = {
     {"micro_batch", TR_IDENTITY, false, true, "sequences that were computed together"},
     {"drop", TR_IDENTITY, false, false, "sublayers that were left out, where there are any"},
     {"cost", TR_ADDED, false, false, "modules whose removal was measured, a comma between two"},
+    {"search", TR_ADDED, false, false,
+     "what a greedy search went by, over which candidates, as in \"by=js over=attn,mlp\""},
     {"dtype", TR_IDENTITY, false, false, "type of the operands of products: f32, bf16, f16"},
     {"math", TR_RECORDED, false, false, "operands, sums, stream and statistics in words"},
     {"device", TR_RECORDED, false, false, "cpu or cuda"},

@@ -106,6 +106,17 @@ static enum tr_status adopt_sets(const struct tr_run_info *there, struct tr_run_
     return TR_OK;
 }
 
+static enum tr_status adopt_search(const struct tr_run_info *there, struct tr_run_info *info,
+                                   struct tr_err *err) {
+    const struct tr_attribute *of = tr_run_info_find(there, "search");
+    info->layout.rounds = there->layout.rounds;
+    info->layout.candidates = there->layout.candidates;
+    TR_TRY(tr_run_info_candidates(info, err));
+    for (int64_t i = 0; i < there->layout.candidates; i++)
+        TR_TRY(tr_run_info_candidate(info, i, there->candidate[i], err));
+    return of && !of->is_number ? tr_run_info_text(info, TR_ADDED, "search", of->text, err) : TR_OK;
+}
+
 static bool is_of_same_rows(const struct tr_layout *a, const struct tr_layout *b) {
     return a->layers == b->layers && a->sequences == b->sequences && a->seq_len == b->seq_len;
 }
@@ -132,6 +143,8 @@ static enum tr_status adopt(const char *path, struct tr_run_info *info, struct t
         status = tr_run_info_text(info, TR_ADDED, "cost", of->text, err);
     if (status == TR_OK && there->layout.drop_sets && !info->layout.drop_sets)
         status = adopt_sets(there, info, err);
+    if (status == TR_OK && there->layout.rounds && !info->layout.rounds)
+        status = adopt_search(there, info, err);
     tr_trace_close(trace);
     return status;
 }

@@ -50,7 +50,11 @@ static enum tr_status compare_layout(const struct tr_layout *here, const struct 
     TR_TRY(compare_number(path, "span_tokens", there->span_tokens, here->span_tokens, err));
     TR_TRY(compare_number(path, "drift_tokens", there->probes, here->probes, err));
     TR_TRY(compare_number(path, "channels", there->channels, here->channels, err));
-    return compare_costs(here, there, path, err);
+    TR_TRY(compare_costs(here, there, path, err));
+    // A search is an addition, too; where both have one it is the same.
+    if (there->rounds && here->rounds)
+        TR_TRY(compare_number(path, "search rounds", there->rounds, here->rounds, err));
+    return TR_OK;
 }
 
 static void print_value(const struct tr_attribute *attribute, char out[VALUE_MAX]) {
@@ -121,6 +125,19 @@ static enum tr_status compare_sets(const struct tr_run_info *here, const struct 
     return TR_OK;
 }
 
+static enum tr_status compare_candidates(const struct tr_run_info *here,
+                                         const struct tr_run_info *there, const char *path,
+                                         struct tr_err *err) {
+    if (!there->layout.candidates || !here->layout.candidates)
+        return TR_OK;
+    TR_TRY(compare_number(path, "search candidates", there->layout.candidates,
+                          here->layout.candidates, err));
+    for (int64_t i = 0; i < here->layout.candidates; i++)
+        if (strcmp(here->candidate[i], there->candidate[i]))
+            return differ(path, "candidate_drop", there->candidate[i], here->candidate[i], err);
+    return TR_OK;
+}
+
 enum tr_status tr_store_compare(const struct tr_run_info *here, const struct tr_run_info *there,
                                 const char *path, struct tr_string *warnings, struct tr_err *err) {
     TR_TRY(compare_layout(&here->layout, &there->layout, path, err));
@@ -136,5 +153,6 @@ enum tr_status tr_store_compare(const struct tr_run_info *here, const struct tr_
             TR_TRY(compare_attribute(NULL, attribute, path, warnings, err));
     }
     TR_TRY(compare_sets(here, there, path, err));
+    TR_TRY(compare_candidates(here, there, path, err));
     return compare_sequences(here, there, path, err);
 }

@@ -66,16 +66,18 @@ enum tr_status tr_run_info_number(struct tr_run_info *info, enum tr_attribute_ro
     return TR_OK;
 }
 
-// Two lists of labels, every one "".
+// A list of labels, every one "".
+static enum tr_status new_list(char ***list_p, int64_t count, struct tr_err *err) {
+    TR_TRY(TR_NEW(list_p, count, "labels", err));
+    for (int64_t i = 0; i < count; i++)
+        TR_TRY(tr_utf8_copy(&(*list_p)[i], "", err));
+    return TR_OK;
+}
+
 static enum tr_status new_labels(char ***first_p, char ***second_p, int64_t count,
                                  struct tr_err *err) {
-    TR_TRY(TR_NEW(first_p, count, "labels", err));
-    TR_TRY(TR_NEW(second_p, count, "labels", err));
-    for (int64_t i = 0; i < count; i++) {
-        TR_TRY(tr_utf8_copy(&(*first_p)[i], "", err));
-        TR_TRY(tr_utf8_copy(&(*second_p)[i], "", err));
-    }
-    return TR_OK;
+    TR_TRY(new_list(first_p, count, err));
+    return new_list(second_p, count, err);
 }
 
 static enum tr_status set_labels(char **first_p, const char *first, char **second_p,
@@ -112,6 +114,19 @@ enum tr_status tr_run_info_set(struct tr_run_info *info, int64_t set, const char
     return set_labels(&info->set_name[set], name, &info->set_drop[set], drop, err);
 }
 
+enum tr_status tr_run_info_candidates(struct tr_run_info *info, struct tr_err *err) {
+    return new_list(&info->candidate, info->layout.candidates, err);
+}
+
+enum tr_status tr_run_info_candidate(struct tr_run_info *info, int64_t candidate, const char *drop,
+                                     struct tr_err *err) {
+    char *copy;
+    TR_TRY(tr_utf8_copy(&copy, drop, err));
+    free(info->candidate[candidate]);
+    info->candidate[candidate] = copy;
+    return TR_OK;
+}
+
 static enum tr_status copy_into(struct tr_run_info *copy, const struct tr_run_info *info,
                                 struct tr_err *err) {
     copy->layout = info->layout;
@@ -128,6 +143,9 @@ static enum tr_status copy_into(struct tr_run_info *copy, const struct tr_run_in
     TR_TRY(tr_run_info_sets(copy, err));
     for (int64_t i = 0; i < info->layout.drop_sets; i++)
         TR_TRY(tr_run_info_set(copy, i, info->set_name[i], info->set_drop[i], err));
+    TR_TRY(tr_run_info_candidates(copy, err));
+    for (int64_t i = 0; i < info->layout.candidates; i++)
+        TR_TRY(tr_run_info_candidate(copy, i, info->candidate[i], err));
     return TR_OK;
 }
 
@@ -147,7 +165,7 @@ static bool same_layout(const struct tr_layout *a, const struct tr_layout *b) {
            a->nll == b->nll && a->per_token == b->per_token && a->span_tokens == b->span_tokens &&
            (!a->span_tokens || (a->probes == b->probes && a->channels == b->channels)) &&
            a->cost_sequences == b->cost_sequences && a->cost_batch == b->cost_batch &&
-           a->drop_sets == b->drop_sets;
+           a->drop_sets == b->drop_sets && a->rounds == b->rounds && a->candidates == b->candidates;
 }
 
 static bool same_attribute(const struct tr_attribute *a, const struct tr_attribute *b) {
@@ -167,6 +185,9 @@ const char *tr_run_info_difference(const struct tr_run_info *a, const struct tr_
     for (int64_t i = 0; i < a->layout.drop_sets; i++)
         if (strcmp(a->set_name[i], b->set_name[i]) || strcmp(a->set_drop[i], b->set_drop[i]))
             return a->set_name[i];
+    for (int64_t i = 0; i < a->layout.candidates; i++)
+        if (strcmp(a->candidate[i], b->candidate[i]))
+            return a->candidate[i];
     return a->count == b->count ? NULL : "an attribute";
 }
 
@@ -186,5 +207,6 @@ void tr_run_info_free(struct tr_run_info *info) {
     free_strings(info->ids_digest, info->layout.sequences);
     free_strings(info->set_name, info->layout.drop_sets);
     free_strings(info->set_drop, info->layout.drop_sets);
+    free_strings(info->candidate, info->layout.candidates);
     *info = (struct tr_run_info){0};
 }

@@ -34,6 +34,7 @@ struct tr_run_info {
     char **text;       // [layout.sequences] label of the calibration text of each sequence
     char **ids_digest; // [layout.sequences]
     char **set_name, **set_drop; // [layout.drop_sets] names, and what is left out as text
+    char **candidate;            // [layout.candidates] of a search, as text: "attn:6"
 };
 
 // The attributes that a trace of ours may have, as rows: docs/file-format.md is printed from them.
@@ -68,6 +69,11 @@ enum tr_status tr_run_info_sequence(struct tr_run_info *info, int64_t sequence, 
 enum tr_status tr_run_info_sets(struct tr_run_info *info, struct tr_err *err);
 enum tr_status tr_run_info_set(struct tr_run_info *info, int64_t set, const char *name,
                                const char *drop, struct tr_err *err);
+
+// Allocates `candidate` for layout.candidates, every one "".
+enum tr_status tr_run_info_candidates(struct tr_run_info *info, struct tr_err *err);
+enum tr_status tr_run_info_candidate(struct tr_run_info *info, int64_t candidate, const char *drop,
+                                     struct tr_err *err);
 
 // What differs in any way, by name; NULL where nothing does.
 const char *tr_run_info_difference(const struct tr_run_info *a, const struct tr_run_info *b);

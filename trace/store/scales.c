@@ -25,6 +25,8 @@ static const struct {
     [TR_DIM_DROP_SET] = {TR_VALUE_I64, "index of the named set of sublayers that is left out"},
     [TR_DIM_COST_SEQUENCE] =
         {TR_VALUE_I64, "index of the calibration sequence, of those on which costs were measured"},
+    [TR_DIM_ROUND] = {TR_VALUE_I64, "round of the greedy search"},
+    [TR_DIM_CANDIDATE] = {TR_VALUE_I64, "index of a sublayer or block that the search may drop"},
 };
 
 enum tr_value_type tr_scale_type(enum tr_dim dim) {

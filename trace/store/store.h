@@ -37,8 +37,8 @@ enum tr_status tr_trace_additions(const struct tr_trace *trace, int64_t row,
 enum tr_status tr_store_row(const char *out_path, const char *name, const struct tr_layout *layout,
                             struct tr_row *row, struct tr_err *err);
 
-// Takes what out_path and its parts say of costs of removal and of named sets into the description
-// of a run, where that has none, so that it goes on with them.
+// Takes what out_path and its parts say of costs of removal, of named sets and of a search into the
+// description of a run, where that has none, so that it goes on with them.
 enum tr_status tr_store_adopt_costs(const char *out_path, struct tr_run_info *info,
                                     struct tr_err *err);
 

@@ -84,6 +84,20 @@ static enum tr_status read_costs(struct tr_trace *trace, struct tr_err *err) {
                                     : TR_OK;
 }
 
+// The sizes that only a store with a search has.
+static enum tr_status read_search(struct tr_trace *trace, struct tr_err *err) {
+    struct tr_layout *layout = &trace->info.layout;
+    if (!has(trace, TR_V_SEARCH_DROP))
+        return TR_OK;
+    TR_TRY(axis_size(trace, TR_DIM_ROUND, &layout->rounds, err));
+    TR_TRY(axis_size(trace, TR_DIM_CANDIDATE, &layout->candidates, err));
+    if (layout->rounds < 1 || layout->rounds > layout->candidates)
+        return tr_fail(err, TR_EFORMAT,
+                       "%s is damaged: it claims a search of %lld rounds among %lld candidates",
+                       trace->path, (long long)layout->rounds, (long long)layout->candidates);
+    return TR_OK;
+}
+
 static enum tr_status read_layout(struct tr_trace *trace, struct tr_err *err) {
     struct tr_layout *layout = &trace->info.layout;
     TR_TRY(axis_size(trace, TR_DIM_CHECKPOINT, &trace->rows, err));
@@ -93,6 +107,7 @@ static enum tr_status read_layout(struct tr_trace *trace, struct tr_err *err) {
     layout->per_token = has(trace, TR_V_IMPORTANCE_TOKEN);
     TR_TRY(read_spans(trace, err));
     TR_TRY(read_costs(trace, err));
+    TR_TRY(read_search(trace, err));
     if (layout->layers < 1 || layout->sequences < 1 || layout->seq_len < 1 ||
         layout->seq_len > INT32_MAX || !layout_fits(layout))
         return tr_fail(err, TR_EFORMAT,
@@ -137,10 +152,13 @@ static enum tr_status read_all_labels(struct tr_trace *trace, struct tr_err *err
     struct tr_run_info *info = &trace->info;
     TR_TRY(read_labels(trace, "text", TR_DIM_SEQUENCE, &info->text, err));
     TR_TRY(read_labels(trace, "ids_digest", TR_DIM_SEQUENCE, &info->ids_digest, err));
-    if (!info->layout.drop_sets)
+    if (info->layout.drop_sets) {
+        TR_TRY(read_labels(trace, "set_name", TR_DIM_DROP_SET, &info->set_name, err));
+        TR_TRY(read_labels(trace, "set_drop", TR_DIM_DROP_SET, &info->set_drop, err));
+    }
+    if (!info->layout.candidates)
         return TR_OK;
-    TR_TRY(read_labels(trace, "set_name", TR_DIM_DROP_SET, &info->set_name, err));
-    return read_labels(trace, "set_drop", TR_DIM_DROP_SET, &info->set_drop, err);
+    return read_labels(trace, "candidate_drop", TR_DIM_CANDIDATE, &info->candidate, err);
 }
 
 static enum tr_status read_digests(struct tr_trace *trace, struct tr_err *err) {

@@ -246,6 +246,9 @@ enum tr_status tr_schema_create(struct tr_writer *writer, const struct tr_run_in
         TR_TRY(write_strings(writer, "set_drop", TR_DIM_DROP_SET, "sublayers that are left out",
                              info->set_drop, err));
     }
+    if (tr_dim_present(TR_DIM_CANDIDATE, &writer->layout))
+        TR_TRY(write_strings(writer, "candidate_drop", TR_DIM_CANDIDATE,
+                             "sublayer or block that the search may drop", info->candidate, err));
     for (enum tr_variable_id id = 0; id < TR_VARIABLES; id++)
         if (tr_variable_rank(id) > 1 && is_kept(writer, id))
             TR_TRY(create_variable(writer, id, &writer->dataset[id], err));

@@ -176,6 +176,13 @@ static H5Z_filter_t filter_at(hid_t properties, int index) {
     return H5Pget_filter2(properties, (unsigned)index, NULL, &no_values, NULL, 0, NULL, NULL);
 }
 
+// Whether the row's first chunk was ever written. HDF5 1.10 has no answer for one that was not
+// where others were, and later versions say 0 bytes.
+static bool is_written(hid_t dataset, int64_t row) {
+    hsize_t at[TR_VARIABLE_DIMS] = {(hsize_t)row}, bytes = 0;
+    return H5Dget_chunk_storage_size(dataset, at, &bytes) >= 0 && bytes > 0;
+}
+
 // Whether a compressed chunk means the same in both datasets. A file rewritten by other tools
 // (h5repack) may differ.
 static bool same_storage(hid_t a, hid_t b, int rank, hsize_t *chunk) {
@@ -274,7 +281,8 @@ enum tr_status tr_writer_copy(struct tr_writer *writer, int64_t index, const str
             TR_TRY(set_string(writer, id, index, tr_trace_string(trace, id, from), err));
         else if (writer->scalar[id])
             TR_TRY(tr_trace_read(trace, id, from, 1, scalar_at(writer, id, index), err));
-        else if (same_storage(trace->dataset[id], target, tr_variable_rank(id), chunk))
+        else if (same_storage(trace->dataset[id], target, tr_variable_rank(id), chunk) &&
+                 is_written(trace->dataset[id], from))
             TR_TRY(copy_chunks(writer, id, index, trace, from, chunk, err));
         else
             TR_TRY(copy_values(writer, id, index, trace, from, err));

@@ -7,7 +7,8 @@
 
 static const char *const dim_names[TR_DIM_COUNT] = {
     "",         "checkpoint", "layer",       "module", "sequence", "bin",      "position_bin",
-    "position", "boundary",   "boundary_to", "probe",  "channel",  "drop_set", "cost_sequence"};
+    "position", "boundary",   "boundary_to", "probe",  "channel",  "drop_set", "cost_sequence",
+    "round",    "candidate"};
 
 int64_t tr_dim_size(enum tr_dim dim, const struct tr_layout *layout) {
     switch (dim) {
@@ -34,6 +35,10 @@ int64_t tr_dim_size(enum tr_dim dim, const struct tr_layout *layout) {
         return layout->drop_sets;
     case TR_DIM_COST_SEQUENCE:
         return layout->cost_sequences;
+    case TR_DIM_ROUND:
+        return layout->rounds;
+    case TR_DIM_CANDIDATE:
+        return layout->candidates;
     default:
         return 1;
     }
@@ -85,6 +90,10 @@ static bool costs_present(const struct tr_layout *layout) {
 
 static bool sets_present(const struct tr_layout *layout) {
     return layout->cost_sequences > 0 && layout->drop_sets > 0;
+}
+
+static bool search_present(const struct tr_layout *layout) {
+    return layout->rounds > 0;
 }
 
 #define C TR_DIM_CHECKPOINT
@@ -236,6 +245,37 @@ const struct tr_variable tr_variables[TR_VARIABLES] = {
      "rad",
      "angle between the logits with and without the set",
      sets_present},
+    {"search_drop",
+     TR_VALUE_I64,
+     {C, TR_DIM_ROUND},
+     "1",
+     "index of the candidate that the round leaves out beside those of the rounds before",
+     search_present},
+    {"search_value",
+     TR_VALUE_F64,
+     {C, TR_DIM_ROUND, TR_DIM_CANDIDATE},
+     "1",
+     "what the search goes by with the candidate left out, too, mean over sequences; none where it "
+     "was dropped before",
+     search_present},
+    {"search_value_seq",
+     TR_VALUE_F64,
+     {C, TR_DIM_ROUND, TR_DIM_CANDIDATE, TR_DIM_SEQUENCE},
+     "1",
+     "the same of each sequence",
+     search_present},
+    {"search_nll",
+     TR_VALUE_F64,
+     {C, TR_DIM_ROUND, TR_DIM_SEQUENCE},
+     "nat",
+     "as nll, without what the rounds so far left out",
+     search_present},
+    {"search_kl",
+     TR_VALUE_F64,
+     {C, TR_DIM_ROUND, TR_DIM_SEQUENCE},
+     "nat",
+     "as drop_kl, without what the rounds so far left out",
+     search_present},
 };
 
 bool tr_variable_present(enum tr_variable_id id, const struct tr_layout *layout) {

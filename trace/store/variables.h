@@ -12,8 +12,8 @@
 // and unit. Adding a variable is adding a row to tr_variables (and to the enum, same order).
 
 // Another version cannot be read; a minor one adds: 1.1 the seal of the file and digests of
-// rows, 1.2 the costs of removal, 1.3 set_js and set_angle.
-enum { TR_SCHEMA_VERSION = 1, TR_SCHEMA_MINOR = 3 };
+// rows, 1.2 the costs of removal, 1.3 set_js and set_angle, 1.4 greedy searches.
+enum { TR_SCHEMA_VERSION = 1, TR_SCHEMA_MINOR = 4 };
 
 enum tr_dim {
     TR_DIM_NONE,
@@ -30,6 +30,8 @@ enum tr_dim {
     TR_DIM_CHANNEL,
     TR_DIM_DROP_SET,
     TR_DIM_COST_SEQUENCE, // rows on which the costs of removal were measured
+    TR_DIM_ROUND,         // of a greedy search
+    TR_DIM_CANDIDATE,     // what a search may leave out
     TR_DIM_COUNT
 };
 
@@ -45,6 +47,9 @@ struct tr_layout {
     // them lie side by side.
     int64_t cost_sequences, cost_batch;
     int64_t drop_sets; // named sets whose costs were measured, on the same sequences
+    // Of a greedy search, on all sequences: how many sublayers or blocks it drops, one in a round
+    // (0: no search), and of how many.
+    int64_t rounds, candidates;
 };
 // The span tokens, spread evenly over the calibration rows, and which of them are the probes; both
 // ascending. A token is an index into the rows laid end to end, T tokens in all. Token i of N is
@@ -117,6 +122,11 @@ enum tr_variable_id {
     TR_V_SET_AGREE,
     TR_V_SET_JS,
     TR_V_SET_ANGLE,
+    TR_V_SEARCH_DROP,
+    TR_V_SEARCH_VALUE,
+    TR_V_SEARCH_VALUE_SEQ,
+    TR_V_SEARCH_NLL,
+    TR_V_SEARCH_KL,
     TR_VARIABLES
 };
 

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "search_engine.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+
+struct tr_search_engine {
+    const struct tr_job *job;
+    const struct tr_search_plan *plan;
+    struct kn_backend *kn;
+    struct tr_wanted wanted;
+    struct tr_resident *weights;
+    struct tr_forward *forward;
+    struct tr_streams *base, *set_streams;
+    struct tr_streams **streams;   // [at_once]: of candidates
+    int64_t at_once, batches;      // candidates, and micro-batches, that go through together
+    int64_t base_first, base_last; // the micro-batches that the base's streams are of; none: 0, 0
+    struct tr_drop_set set;        // what the rounds so far left out
+    bool *dropped;                 // [plan->count]
+    struct tr_cost_candidate *candidates; // [count] of the round
+    int64_t count;
+    double *values; // of the round, the caller's
+    struct tr_search_work work;
+};
+
+// ---- memory ------------------------------------------------------------------------------------
+
+static struct tr_forward_options options_of(const struct tr_search_engine *e, int64_t batches) {
+    struct tr_forward_options options = tr_cost_stream_options(e->job, batches);
+    options.comparisons = e->wanted.comparisons;
+    return options;
+}
+
+// Bytes of all that lives in one memory: the host's, where the backend uses it, else the device's.
+static double bytes_of(const struct tr_search_engine *e, int64_t batches, int64_t at_once) {
+    const struct tr_config *config = &tr_search_engine_loaded(e)->config;
+    struct tr_forward_options options = options_of(e, batches);
+    struct tr_forward_bytes forward = tr_forward_bytes(e->kn, config, &options);
+    struct tr_forward_bytes streams = tr_streams_bytes(e->kn, config, &options);
+    double each = streams.backend + (e->kn->unified ? streams.host : 0);
+    return tr_resident_bytes(e->weights) + forward.backend + (e->kn->unified ? forward.host : 0) +
+           (double)(2 + at_once) * each;
+}
+
+// As many candidates at a time as there is room for, all where that can be, for those that do not
+// go together compute the set anew; then as many micro-batches.
+static enum tr_status fit(struct tr_search_engine *e, struct tr_rank_bytes memory,
+                          struct tr_err *err) {
+    double room = e->kn->unified ? memory.host : memory.device;
+    char needed[TR_HUMAN_MAX], left[TR_HUMAN_MAX];
+    e->at_once = e->plan->count;
+    e->batches = e->job->micro_batches;
+    while (e->batches > 1 && bytes_of(e, e->batches, e->at_once) > room)
+        e->batches--;
+    while (e->at_once > 1 && bytes_of(e, e->batches, e->at_once) > room)
+        e->at_once--;
+    if (bytes_of(e, 1, 1) <= room)
+        return TR_OK;
+    return tr_fail(
+        err, TR_ENVIRONMENT,
+        "too little memory for a search: all weights and a candidate take %s, and a rank "
+        "may take %s",
+        tr_human_bytes(bytes_of(e, 1, 1), needed), tr_human_bytes(room > 0 ? room : 0, left));
+}
+
+static enum tr_status make_streams(struct tr_search_engine *e, struct tr_err *err) {
+    const struct tr_config *config = &tr_search_engine_loaded(e)->config;
+    struct tr_forward_options options = options_of(e, e->batches);
+    TR_TRY(tr_forward_new(&e->forward, e->kn, config, &options, err));
+    TR_TRY(tr_streams_new(&e->base, e->kn, config, &options, err));
+    TR_TRY(tr_streams_new(&e->set_streams, e->kn, config, &options, err));
+    TR_TRY(TR_NEW(&e->streams, e->at_once, "the candidates", err));
+    for (int64_t i = 0; i < e->at_once; i++)
+        TR_TRY(tr_streams_new(&e->streams[i], e->kn, config, &options, err));
+    return TR_OK;
+}
+
+// ---- opening -----------------------------------------------------------------------------------
+
+static enum tr_status check_shape(const struct tr_search_engine *e, const char *folder,
+                                  struct tr_err *err) {
+    char shape[256];
+    tr_shape_text(&tr_search_engine_loaded(e)->config, shape);
+    if (!strcmp(shape, e->job->shape))
+        return TR_OK;
+    return tr_fail(err, TR_EFORMAT, "%s is another model than the series' first: %s, not %s",
+                   folder, shape, e->job->shape);
+}
+
+static enum tr_status open_engine(struct tr_search_engine *e, struct tr_rank_bytes memory,
+                                  const char *folder, struct tr_err *err) {
+    TR_TRY(TR_NEW(&e->dropped, e->plan->count, "the candidates", err));
+    TR_TRY(TR_NEW(&e->candidates, e->plan->count, "the candidates", err));
+    TR_TRY(tr_resident_open(&e->weights, e->kn, folder, &e->wanted, err));
+    TR_TRY(check_shape(e, folder, err));
+    TR_TRY(fit(e, memory, err));
+    return make_streams(e, err);
+}
+
+enum tr_status tr_search_engine_open(struct tr_search_engine **engine_p, const struct tr_job *job,
+                                     struct kn_backend *kn, struct tr_rank_bytes memory,
+                                     const char *folder, struct tr_err *err) {
+    struct tr_search_engine *e;
+    TR_TRY(TR_NEW(&e, 1, "the search", err));
+    e->job = job;
+    e->plan = &job->search;
+    e->kn = kn;
+    e->wanted = job->wanted;
+    e->wanted.comparisons = tr_search_compares(e->plan->by);
+    enum tr_status status = open_engine(e, memory, folder, err);
+    if (status == TR_OK)
+        *engine_p = e;
+    else
+        tr_search_engine_close(e);
+    return status;
+}
+
+static void forget_candidates(struct tr_search_engine *e) {
+    while (e->count > 0)
+        tr_drop_set_free(&e->candidates[--e->count].drop);
+}
+
+void tr_search_engine_close(struct tr_search_engine *e) {
+    if (!e)
+        return;
+    for (int64_t i = 0; e->streams && i < e->at_once; i++)
+        tr_streams_free(e->streams[i]);
+    free(e->streams);
+    tr_streams_free(e->set_streams);
+    tr_streams_free(e->base);
+    tr_forward_free(e->forward);
+    tr_resident_close(e->weights);
+    forget_candidates(e);
+    free(e->candidates);
+    free(e->dropped);
+    tr_drop_set_free(&e->set);
+    free(e);
+}
+
+const struct tr_loaded *tr_search_engine_loaded(const struct tr_search_engine *e) {
+    return tr_resident_loaded(e->weights);
+}
+
+struct tr_search_work tr_search_engine_work(const struct tr_search_engine *e) {
+    return e->work;
+}
+
+enum tr_status tr_search_engine_drop(struct tr_search_engine *e, int64_t candidate,
+                                     struct tr_err *err) {
+    const struct tr_drop *drop = &e->plan->candidates[candidate];
+    e->dropped[candidate] = true;
+    return tr_drop_set_add(&e->set, drop->module, drop->layer, err);
+}
+
+bool tr_search_engine_has_dropped(const struct tr_search_engine *e, int64_t candidate) {
+    return e->dropped[candidate];
+}
+
+// ---- a round -----------------------------------------------------------------------------------
+
+// Candidate `index` of those that are left joins the round as the set with it.
+static enum tr_status add_candidate(struct tr_search_engine *e, int64_t index, struct tr_err *err) {
+    struct tr_cost_candidate *candidate = &e->candidates[e->count++];
+    const struct tr_drop *drop = &e->plan->candidates[index];
+    *candidate = (struct tr_cost_candidate){.module = TR_MODULES, .layer = (int)index};
+    for (int64_t i = 0; i < e->set.count; i++)
+        TR_TRY(
+            tr_drop_set_add(&candidate->drop, e->set.drops[i].module, e->set.drops[i].layer, err));
+    return tr_drop_set_add(&candidate->drop, drop->module, drop->layer, err);
+}
+
+// First and last ones in turn, so that any stretch of them has its share of those that fork early
+// and late.
+static enum tr_status list_candidates(struct tr_search_engine *e, struct tr_err *err) {
+    int64_t low = 0, high = e->plan->count - 1;
+    forget_candidates(e);
+    for (bool from_low = true; low <= high; from_low = !from_low) {
+        int64_t step = from_low ? 1 : -1, *at = from_low ? &low : &high;
+        while (low <= high && e->dropped[*at])
+            *at += step;
+        if (low <= high)
+            TR_TRY(add_candidate(e, *at, err));
+        *at += step;
+    }
+    return TR_OK;
+}
+
+static double *value_at(const struct tr_search_engine *e, enum tr_search_value what,
+                        int64_t candidate, int64_t sequence) {
+    int64_t sequences = e->job->calibration.sequences;
+    return e->values + (what * e->plan->count + candidate) * sequences + sequence;
+}
+
+static double finite_or_infinite(double value) {
+    return isfinite(value) ? value : (double)INFINITY;
+}
+
+static void on_removal(void *user, const struct tr_removal *removal) {
+    struct tr_search_engine *e = user;
+    const enum tr_quantity quantities[TR_SEARCH_VALUES] = {[TR_SEARCH_VALUE] =
+                                                               tr_search_quantity(e->plan->by),
+                                                           [TR_SEARCH_NLL] = TR_Q_LOSS,
+                                                           [TR_SEARCH_KL] = TR_Q_DIVERGENCE};
+    double divisor = tr_search_divisor(e->plan->by, &e->job->first.config);
+    if (removal->what != TR_REMOVED_SET)
+        return;
+    for (int what = 0; what < TR_SEARCH_VALUES; what++)
+        for (int64_t s = 0; s < removal->sequences; s++) {
+            double mean = tr_removal_mean(removal, quantities[what], s);
+            *value_at(e, (enum tr_search_value)what, removal->set, removal->first + s) =
+                finite_or_infinite(what == TR_SEARCH_VALUE ? mean / divisor : mean);
+        }
+}
+
+static void on_slab(void *user, int64_t index) {
+    (void)user;
+    (void)index;
+}
+
+static void count_work(struct tr_search_engine *e, const struct tr_cost_pass *pass, double tokens) {
+    const struct tr_config *config = pass->config;
+    const struct tr_wanted blocks = {.drop = e->wanted.drop};
+    int64_t seq_len = pass->rows->seq_len, candidates = 0;
+    double head = tr_config_flops(config, tokens, seq_len, &e->wanted) -
+                  tr_config_flops(config, tokens, seq_len, &blocks);
+    double done = 0;
+    for (int64_t i = pass->block.first_candidate; i < pass->block.last_candidate; i++, candidates++)
+        done += tr_removal_flops(config, tokens, seq_len, &blocks, &pass->candidates[i].drop,
+                                 pass->set_streams ? pass->set : NULL);
+    if (!pass->base_at_head)
+        done += tr_config_flops(config, tokens, seq_len, &blocks);
+    if (pass->set_streams)
+        done += tr_kept_flops(config, tokens, seq_len, &blocks, pass->set);
+    e->work.blocks += done;
+    e->work.flops += done + (double)(1 + candidates) * head;
+}
+
+// Candidates [first, last) of the block on its micro-batches.
+static enum tr_status run_pass(struct tr_search_engine *e, const struct tr_cost_block *block,
+                               struct tr_err *err) {
+    const struct tr_calibration *c = &e->job->calibration;
+    struct tr_weight_source source = tr_resident_source(e->weights);
+    struct tr_rows rows = {.ids = c->ids, .sequences = c->sequences, .seq_len = c->seq_len};
+    bool at_head = e->base_first == block->first_batch && e->base_last == block->last_batch;
+    struct tr_cost_pass pass = {.config = &tr_search_engine_loaded(e)->config,
+                                .absent = &e->job->drop,
+                                .rows = &rows,
+                                .micro_batch = e->job->micro_batch,
+                                .forward = e->forward,
+                                .base = e->base,
+                                .base_at_head = at_head,
+                                .compares = e->wanted.comparisons,
+                                .set_streams = at_head || e->set.count ? e->set_streams : NULL,
+                                .set = &e->set,
+                                .streams = e->streams,
+                                .candidates = e->candidates,
+                                .block = *block,
+                                .removal = on_removal,
+                                .slab = on_slab,
+                                .user = e};
+    int64_t last = block->last_batch * e->job->micro_batch;
+    last = last < c->sequences ? last : c->sequences;
+    count_work(e, &pass, (double)((last - block->first_batch * e->job->micro_batch) * c->seq_len));
+    e->base_first = e->base_last = 0;
+    TR_TRY(tr_cost_pass_run(&pass, &source, err));
+    e->base_first = block->first_batch;
+    e->base_last = block->last_batch;
+    return TR_OK;
+}
+
+static int64_t lesser(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+// A rectangle of candidates and micro-batches, cut to what there is room for.
+static enum tr_status run_block(struct tr_search_engine *e, const struct tr_cost_block *block,
+                                struct tr_err *err) {
+    for (int64_t batch = block->first_batch; batch < block->last_batch; batch += e->batches)
+        for (int64_t first = block->first_candidate; first < block->last_candidate;
+             first += e->at_once) {
+            struct tr_cost_block part = {batch, lesser(batch + e->batches, block->last_batch),
+                                         first, lesser(first + e->at_once, block->last_candidate)};
+            TR_TRY(run_pass(e, &part, err));
+        }
+    return TR_OK;
+}
+
+enum tr_status tr_search_engine_round(struct tr_search_engine *e, int rank, int ranks,
+                                      double *values, struct tr_err *err) {
+    struct tr_cost_block blocks[TR_COST_BLOCKS];
+    e->values = values;
+    TR_TRY(list_candidates(e, err));
+    struct tr_cost_plan all = {
+        .candidates = e->candidates, .count = e->count, .batches = e->job->micro_batches};
+    int64_t units = all.count * all.batches;
+    int count = tr_cost_blocks(&all, rank * units / ranks, (rank + 1) * units / ranks, blocks);
+    for (int i = 0; i < count; i++)
+        TR_TRY(run_block(e, &blocks[i], err));
+    return TR_OK;
+}
