@@ -108,7 +108,9 @@ enum tr_status tr_facts_of_yaml(json_t **facts_p, const char *bytes, size_t size
                                 struct tr_err *err) {
     if (!tr_utf8_valid(bytes, size) || memchr(bytes, 0, size))
         return tr_fail(err, TR_EFORMAT, "%s is no text", what);
-    size_t first = strspn(bytes, " \t\r\n");
+    size_t first = 0;
+    while (first < size && strchr(" \t\r\n", bytes[first])) // no 0 is among them
+        first++;
     if (first < size && bytes[first] == '{' && tr_json_parse(facts_p, bytes, size, what, NULL) == 0)
         return TR_OK;
     *facts_p = json_object();
@@ -117,7 +119,7 @@ enum tr_status tr_facts_of_yaml(json_t **facts_p, const char *bytes, size_t size
     for (const char *at = bytes, *end = bytes + size, *stop; at < end; at = stop + 1) {
         stop = memchr(at, '\n', (size_t)(end - at));
         stop = stop ? stop : end;
-        bool json = *bytes == '{'; // with comments, or commas at the end: indented by custom
+        bool json = size && *bytes == '{'; // with comments, or commas at the end: indented by custom
         while (json && at < stop && isspace((unsigned char)*at))
             at++;
         add_line(*facts_p, at, (size_t)(stop - at));
