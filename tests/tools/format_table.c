@@ -56,6 +56,7 @@ static void print_attributes(void) {
                                         [TR_RECORDED] = "is recorded",
                                         [TR_VOLATILE] = "of the moment"};
     printf("| attribute | type | when a run goes on | meaning |\n|---|---|---|---|\n");
+                                        [TR_GAINED] = "is added where it lacks",
     for (int i = 0; i < tr_attribute_row_count; i++) {
         const struct tr_attribute_row *row = &tr_attribute_rows[i];
         printf("| `%s` | %s | %s | %s |\n", row->name, row->is_number ? "i64" : "string",

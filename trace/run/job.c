@@ -211,7 +211,7 @@ static enum tr_status describe_sizes(struct tr_job *job, struct tr_err *err) {
     enum tr_status status = tr_sublayer_sizes_text(
         &job->first.config, &job->drop, (int64_t)kn_type_size(job->first.weights), &text, err);
     if (status == TR_OK)
-        status = tr_run_info_text(&job->info, TR_VOLATILE, "sizes", text.data, err);
+        status = tr_run_info_text(&job->info, TR_GAINED, "sizes", text.data, err);
     tr_string_free(&text);
     return status;
 }

@@ -19,6 +19,15 @@ const struct tr_attribute *tr_run_info_find(const struct tr_run_info *info, cons
     return NULL;
 }
 
+bool tr_run_info_gains(const struct tr_run_info *info, const struct tr_run_info *there) {
+    for (int64_t i = 0; i < info->count; i++) {
+        const struct tr_attribute *attribute = &info->attributes[i];
+        if (attribute->role == TR_GAINED && !tr_run_info_find(there, attribute->name))
+            return true;
+    }
+    return false;
+}
+
 // The attribute of that name, a new one at the end when there is none.
 static enum tr_status find_or_add(struct tr_run_info *info, const char *name,
                                   struct tr_attribute **attribute_p, struct tr_err *err) {
