@@ -23,7 +23,7 @@ struct cpu_head_pass {
     const void *op; // what the calls below are about
     struct kn_matrix (*input)(const void *op, int64_t candidate);
     size_t part_size;   // bytes
-    bool keeps_of_base; // something of each of the base's logits, for the candidates'
+    bool keeps_of_base; // something of each of the base's logits, for the candidates
 
     // Logits of a stream, 0 the base, in z [tile->rows, TILE_COLS], and of the base, to its parts.
     void (*reduce)(const struct cpu_head_pass *pass, const struct cpu_head_tile *tile,

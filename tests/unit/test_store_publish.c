@@ -67,6 +67,7 @@ static void test_costs_are_added(void **state) {
     struct tr_layout plain = layout;
     plain.cost_sequences = plain.cost_batch = plain.drop_sets = 0;
     plain.rounds = plain.candidates = 0;
+    plain.set_distances = false;
     info.layout = plain;
     publish_steps((const int64_t[]){1, 2}, 2);
     info.layout = layout;

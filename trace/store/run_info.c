@@ -174,7 +174,8 @@ static bool same_layout(const struct tr_layout *a, const struct tr_layout *b) {
            a->nll == b->nll && a->per_token == b->per_token && a->span_tokens == b->span_tokens &&
            (!a->span_tokens || (a->probes == b->probes && a->channels == b->channels)) &&
            a->cost_sequences == b->cost_sequences && a->cost_batch == b->cost_batch &&
-           a->drop_sets == b->drop_sets && a->rounds == b->rounds && a->candidates == b->candidates;
+           a->drop_sets == b->drop_sets && a->set_distances == b->set_distances &&
+           a->rounds == b->rounds && a->candidates == b->candidates;
 }
 
 static bool same_attribute(const struct tr_attribute *a, const struct tr_attribute *b) {

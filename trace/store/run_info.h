@@ -15,7 +15,7 @@ enum tr_attribute_role {
     TR_IDENTITY, // must be equal, else the run is refused with a sentence naming it
     TR_ADDED,    // must be equal where both have it; either may lack it
     TR_RECORDED, // a difference is a warning; the newer value is written
-    TR_GAINED,   // as volatile; a file that lacks it is written anew even when no row is new
+    TR_GAINED,   // as volatile; a file without it is written anew even when no row is new
     TR_VOLATILE  // created, host, history ...: no part of "the same file"
 };
 
