@@ -8,62 +8,17 @@
 #include "base/alloc.h"
 #include "base/strings.h"
 #include "json_table.h"
+#include "plan_choice.h"
 #include "store/utf8.h"
 #include "unit_set.h"
 
-// The units of a set, in the order of their mean.
-struct chosen {
-    const struct an_group_result *group;
-    int64_t *unit; // [count]
-    int64_t count;
-};
-
-static bool is_below(const struct an_settings *settings) {
-    return !isnan(settings->below) && settings->count == 0;
-}
-
-// What a plan of so many may take: all but protected layers.
-static enum tr_status choose_lowest(struct chosen *chosen, const struct an_result *result,
-                                    struct tr_err *err) {
-    const struct an_group_result *group = chosen->group;
-    const struct an_choice *choice = &group->set[result->settings.over].choice;
-    for (int64_t i = 0; i < choice->present && chosen->count < group->count; i++)
-        if (!an_is_protected(result, &group->unit[choice->order[i]]))
-            chosen->unit[chosen->count++] = choice->order[i];
-    if (chosen->count < group->count)
-        return tr_fail(err, TR_EUSAGE, "no plan: %lld of %s are asked for, %lld are not protected",
-                       (long long)group->count, an_group_names[group->group],
-                       (long long)chosen->count);
-    return TR_OK;
-}
-
-static enum tr_status choose(struct chosen *chosen, const struct an_result *result,
-                             struct tr_err *err) {
-    const struct an_group_result *group = chosen->group;
-    const struct an_choice *choice = &group->set[AN_MEAN].choice;
-    TR_TRY(TR_NEW(&chosen->unit, group->units, "the plan", err));
-    if (result->budget) {
-        chosen->count = result->budget->units;
-        for (int64_t i = 0; i < chosen->count; i++)
-            chosen->unit[i] = result->budget->unit[i];
-        return TR_OK;
-    }
-    if (!is_below(&result->settings))
-        return choose_lowest(chosen, result, err);
-    for (int64_t i = 0; i < choice->present; i++)
-        if (group->unit[choice->order[i]].below &&
-            !an_is_protected(result, &group->unit[choice->order[i]]))
-            chosen->unit[chosen->count++] = choice->order[i];
-    return TR_OK;
-}
-
-static bool drops(const struct chosen *chosen, int64_t i, int module) {
+static bool drops(const struct an_plan_choice *chosen, int64_t i, int module) {
     int of = chosen->group->unit[chosen->unit[i]].module;
     return of == module || of == TR_BLOCK;
 }
 
 // Layers without the module's sublayer, ascending. NULL: no memory.
-static json_t *list(const struct chosen *chosen, int64_t layers, int module) {
+static json_t *list(const struct an_plan_choice *chosen, int64_t layers, int module) {
     json_t *layers_list = json_array();
     for (int64_t layer = 0; layer < layers; layer++)
         for (int64_t i = 0; i < chosen->count; i++)
@@ -73,7 +28,7 @@ static json_t *list(const struct chosen *chosen, int64_t layers, int module) {
 }
 
 // "attn:1,0,7 mlp:3"
-static enum tr_status write_text(struct tr_string *text, const struct chosen *chosen,
+static enum tr_status write_text(struct tr_string *text, const struct an_plan_choice *chosen,
                                  struct tr_err *err) {
     for (int module = 0; module < TR_MODULES; module++) {
         int64_t said = 0;
@@ -88,13 +43,6 @@ static enum tr_status write_text(struct tr_string *text, const struct chosen *ch
         }
     }
     return TR_OK;
-}
-
-static double sum_of(const struct chosen *chosen, enum an_aggregate over) {
-    double sum = 0;
-    for (int64_t i = 0; i < chosen->count; i++)
-        sum += chosen->group->unit[chosen->unit[i]].by[over].value;
-    return sum;
 }
 
 static json_t *estimate(const struct an_estimate *value) {
@@ -125,23 +73,17 @@ static json_t *budget(const struct an_result *result) {
                      budget->allowed, "left", budget->chosen.left);
 }
 
-static const char *chosen_by(const struct an_result *result) {
-    if (result->budget)
-        return "budget";
-    return is_below(&result->settings) ? "below" : an_aggregate_names[result->settings.over];
-}
-
 // That the resamples choose the same set, where it is one of the lowest.
-static json_t *probability(const struct an_result *result, const struct chosen *chosen) {
+static json_t *probability(const struct an_result *result, const struct an_plan_choice *chosen) {
     const struct an_settings *s = &result->settings;
-    if (result->method == AN_NO_INTERVAL || result->budget || is_below(s) || s->protect_first ||
-        s->protect_last)
+    bool lowest = chosen->rule == an_aggregate_names[s->over];
+    if (result->method == AN_NO_INTERVAL || !lowest || s->protect_first || s->protect_last)
         return json_null();
     return json_real(chosen->group->set[s->over].choice.set[chosen->count]);
 }
 
 static enum tr_status write_plan(json_t **value_p, const struct an_result *result,
-                                 const struct chosen *chosen, struct tr_err *err) {
+                                 const struct an_plan_choice *chosen, struct tr_err *err) {
     const struct an_series *series = &result->series;
     const struct an_settings *s = &result->settings;
     struct tr_string text = {0}, same = {0};
@@ -151,14 +93,15 @@ static enum tr_status write_plan(json_t **value_p, const struct an_result *resul
     TR_GO(status, write_text(&text, chosen, err), out);
     TR_GO(status, an_unit_set_text(&same, chosen->group, chosen->unit, chosen->count, err), out);
     *value_p = json_pack(
-        "{s:s, s:i, s:s, s:o, s:o, s:s, s:s, s:s, s:I, s:o, s:o, s:f, s:o, s:o, s:f, s:I, s:I, "
+        "{s:s, s:i, s:s, s:o, s:o, s:s, s:s, s:s, s:s, s:I, s:o, s:o, s:f, s:o, s:o, s:f, s:I, "
+        "s:I, "
         "s:s, s:s, s:s, s:s}",
         "schema", "trace-plan", "schema_version", 1, "drop", text.size > 0 ? text.data : "",
         "drop_attn_list", list(chosen, series->layers, TR_ATTN), "drop_mlp_list",
         list(chosen, series->layers, TR_MLP), "module", an_group_names[chosen->group->group], "by",
-        an_by_names[s->by], "chosen_by", chosen_by(result), "count", (json_int_t)chosen->count,
-        "probability", probability(result, chosen), "tau",
-        is_below(s) ? json_real(s->below) : json_null(), "sum", sum_of(chosen, s->over), "measured",
+        an_by_names[s->by], "chosen_by", chosen->rule, "over", an_aggregate_names[s->over], "count",
+        (json_int_t)chosen->count, "probability", probability(result, chosen), "tau",
+        an_plan_is_below(s) ? json_real(s->below) : json_null(), "sum", chosen->sum, "measured",
         measured(result, same.data), "budget", budget(result), "level", s->level, "resamples",
         (json_int_t)s->resamples, "seed", (json_int_t)s->seed, "store", path, "model",
         series->model, "first_checkpoint", series->checkpoint[series->claim[0]].name,
@@ -173,11 +116,9 @@ out:
 }
 
 enum tr_status an_drop_plan(json_t **value_p, const struct an_result *result, struct tr_err *err) {
-    struct chosen chosen = {0};
-    TR_TRY(an_only_group(&chosen.group, result, "a plan is of", err));
-    enum tr_status status = choose(&chosen, result, err);
-    if (status == TR_OK)
-        status = write_plan(value_p, result, &chosen, err);
-    free(chosen.unit);
+    struct an_plan_choice chosen;
+    TR_TRY(an_plan_choose(&chosen, result, err));
+    enum tr_status status = write_plan(value_p, result, &chosen, err);
+    an_plan_choice_free(&chosen);
     return status;
 }

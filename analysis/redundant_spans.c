@@ -12,8 +12,13 @@
 struct matrices {
     int64_t boundaries, claimed;
     double *similarity; // [claimed, boundaries, boundaries]
-    double *mean;       // [boundaries, boundaries] weighted over training
+    double **over;      // [AN_AGGREGATES] of them, each [boundaries, boundaries]
 };
+
+// NaN stays.
+static double lower(double a, double b) {
+    return a < b || isnan(a) ? a : b;
+}
 
 static enum tr_status read_similarity(struct matrices *m, const struct an_series *series,
                                       const struct tr_trace *trace, struct tr_err *err) {
@@ -25,8 +30,11 @@ static enum tr_status read_similarity(struct matrices *m, const struct an_series
         const struct an_checkpoint *checkpoint = &series->checkpoint[series->claim[c]];
         status = tr_trace_read(trace, TR_V_SPAN_SIMILARITY, checkpoint->row, 1, values, err);
         for (int64_t i = 0; i < cells && status == TR_OK; i++) {
+            double *worst = &m->over[AN_WORST][i];
             m->similarity[c * cells + i] = values[i];
-            m->mean[i] += checkpoint->weight * values[i];
+            m->over[AN_MEAN][i] += checkpoint->weight * values[i];
+            *worst = c ? lower(*worst, values[i]) : values[i];
+            m->over[AN_LAST][i] = values[i];
         }
     }
     free(values);
@@ -38,7 +46,8 @@ static void judge(struct an_span *span, const struct matrices *m, const struct a
     for (int64_t c = 0; c < m->claimed; c++) {
         const double *similarity = m->similarity + c * cells;
         struct an_window best = {0};
-        bool any = an_best_window(&best, similarity, m->boundaries, span->length);
+        bool any =
+            an_best_window(&best, similarity, m->boundaries, span->length, 0, m->boundaries - 1);
         double importance =
             1.0 - similarity[span->start * m->boundaries + span->start + span->length];
         span->worst = fmax(span->worst, importance);
@@ -51,18 +60,20 @@ static void judge(struct an_span *span, const struct matrices *m, const struct a
 
 static enum tr_status find_spans(struct an_spans *spans, const struct an_series *series,
                                  const struct tr_trace *trace, struct tr_err *err) {
-    struct matrices m = {.boundaries = series->layers + 1, .claimed = series->claimed};
+    struct matrices m = {
+        .boundaries = series->layers + 1, .claimed = series->claimed, .over = spans->similarity};
     uint64_t cells = (uint64_t)(m.boundaries * m.boundaries), all;
     enum tr_status status;
     if (!tr_mul(cells, (uint64_t)m.claimed, &all))
         return tr_fail(err, TR_ENOMEM, "out of memory for the span similarities");
     TR_TRY(TR_NEW(&spans->span, series->layers, "spans", err));
     TR_GO(status, TR_NEW(&m.similarity, all, "span similarities", err), out);
-    TR_GO(status, TR_NEW(&m.mean, cells, "span similarities", err), out);
+    for (int over = 0; over < AN_AGGREGATES; over++)
+        TR_GO(status, TR_NEW(&spans->similarity[over], cells, "span similarities", err), out);
     TR_GO(status, read_similarity(&m, series, trace, err), out);
     for (int64_t length = 1; length < series->layers; length++) {
         struct an_window best;
-        if (!an_best_window(&best, m.mean, m.boundaries, length))
+        if (!an_best_window(&best, m.over[AN_MEAN], m.boundaries, length, 0, series->layers))
             continue;
         struct an_span *span = &spans->span[spans->lengths++];
         *span = (struct an_span){.length = length,
@@ -73,7 +84,6 @@ static enum tr_status find_spans(struct an_spans *spans, const struct an_series 
     }
 out:
     free(m.similarity);
-    free(m.mean);
     return status;
 }
 
@@ -232,6 +242,8 @@ void an_spans_free(struct an_spans *spans) {
     if (!spans)
         return;
     free(spans->span);
+    for (int over = 0; over < AN_AGGREGATES; over++)
+        free(spans->similarity[over]);
     free(spans->previous);
     free(spans->last);
     free(spans);

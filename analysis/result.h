@@ -7,6 +7,7 @@
 
 #include "analysis/run_series.h"
 #include "analysis/sizes.h"
+#include "base/drop_set.h"
 #include "base/status.h"
 #include "statistics/choice.h"
 #include "statistics/concordance.h"
@@ -67,6 +68,8 @@ struct an_settings {
     enum an_aggregate over; // which value of a unit they go by
     struct an_allowance budget;
     bool protect_first, protect_last; // layers that stay
+    bool consecutive;                 // the best run of blocks, of settings.count
+    const struct tr_drop_set *given;  // a set that somebody else chose; NULL: none; borrowed
 };
 
 // ---- faults of the data ----------------------------------------------------------------------
@@ -276,7 +279,9 @@ struct an_spans {
     int64_t lengths;
     struct an_span *span; // [lengths] of 1 ... layers - 1 blocks
     int64_t boundaries;
-    struct an_drift *previous; // [series.checkpoints, boundaries]; NULL: no stream stored
+    double *similarity[AN_AGGREGATES]; // [boundaries, boundaries] of the stream at two boundaries:
+                                       // mean over training, lowest, at the last claimed checkpoint
+    struct an_drift *previous;         // [series.checkpoints, boundaries]; NULL: no stream stored
     struct an_drift *last;
 };
 

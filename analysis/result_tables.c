@@ -45,6 +45,7 @@ static const struct an_json_field settings_fields[] = {
     AN_NAME("over", struct an_settings, over, an_aggregate_names, AN_AGGREGATES),
     AN_FIELD("protect_first", FLAG, struct an_settings, protect_first),
     AN_FIELD("protect_last", FLAG, struct an_settings, protect_last),
+    AN_FIELD("consecutive", FLAG, struct an_settings, consecutive),
     AN_MADE("interval", make_interval, "string"),
 };
 static const struct an_json_table settings = AN_TABLE(struct an_settings, settings_fields);

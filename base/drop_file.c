@@ -7,6 +7,7 @@
 #include "base/drop_set.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "kept_layers.h"
 
 enum { LARGEST = 1 << 24 };
 
@@ -52,7 +53,13 @@ static enum tr_status from_object(struct tr_drop_set *set, const char *path, con
 static enum tr_status from_bytes(struct tr_drop_set *set, const char *path, const char *bytes,
                                  size_t size, struct tr_err *err) {
     json_t *value;
-    if (bytes[strspn(bytes, " \t\r\n")] != '{')
+    char first = bytes[strspn(bytes, " \t\r\n")];
+    if (first == '[')
+        return tr_fail(err, TR_EUSAGE,
+                       "%s is a list, and does not say of what: layers that are kept are named as "
+                       "attn/32@%s, with what they are of and how many there were",
+                       path, path);
+    if (first != '{')
         return tr_drop_set_parse(set, bytes, err);
     TR_TRY(tr_json_parse(&value, bytes, size, path, err));
     enum tr_status status = from_object(set, path, value, err);
@@ -60,15 +67,21 @@ static enum tr_status from_bytes(struct tr_drop_set *set, const char *path, cons
     return status;
 }
 
-enum tr_status tr_drop_set_read(struct tr_drop_set *set, const char *argument, struct tr_err *err) {
+static enum tr_status from_file(struct tr_drop_set *set, const char *path, struct tr_err *err) {
     char *bytes;
     size_t size;
-    *set = (struct tr_drop_set){0};
-    if (argument[0] != '@')
-        return tr_drop_set_parse(set, argument, err);
-    TR_TRY(tr_file_load(argument + 1, LARGEST, &bytes, &size, err));
-    enum tr_status status = from_bytes(set, argument + 1, bytes, size, err);
+    TR_TRY(tr_file_load(path, LARGEST, &bytes, &size, err));
+    enum tr_status status = from_bytes(set, path, bytes, size, err);
     free(bytes);
+    return status;
+}
+
+enum tr_status tr_drop_set_read(struct tr_drop_set *set, const char *argument, struct tr_err *err) {
+    *set = (struct tr_drop_set){0};
+    if (!strchr(argument, '@'))
+        return tr_drop_set_parse(set, argument, err);
+    enum tr_status status = argument[0] == '@' ? from_file(set, argument + 1, err)
+                                               : tr_kept_layers_read(set, argument, err);
     if (status != TR_OK)
         tr_drop_set_free(set);
     return status;

@@ -112,6 +112,10 @@ enum tr_status tr_drop_set_parse(struct tr_drop_set *set, const char *text, stru
 
 enum tr_status tr_drop_set_check(const struct tr_drop_set *set, int64_t layers,
                                  struct tr_err *err) {
+    if (set->of_layers && set->of_layers != layers)
+        return tr_fail(err, TR_EUSAGE,
+                       "the drop set is of a model of %lld layers, this one has %lld",
+                       (long long)set->of_layers, (long long)layers);
     for (int64_t i = 0; i < set->count; i++)
         if (set->drops[i].layer >= layers)
             return tr_fail(

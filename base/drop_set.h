@@ -26,13 +26,15 @@ struct tr_drop_set {
     struct tr_drop *drops; // [count]
     int64_t count;
     uint64_t capacity;
+    int64_t of_layers; // of a model with so many alone; 0: of any
 };
 
 // TR_EUSAGE names the word that makes no sense, or a sublayer that is named twice.
 enum tr_status tr_drop_set_parse(struct tr_drop_set *set, const char *text, struct tr_err *err);
 // What an option takes: the text form, or @FILE with the text form, a plan, or a config of a model
 // that lists its dropped layers ("drop_attn_list", "drop_mlp_list": numbers, or a flag for each
-// layer).
+// layer); or MODULE/LAYERS@FILE, such as attn/32@reserved_layers.json, with LLM-Drop's list of what
+// is kept: of attn, mlp or block the layers, of joint attentions from 0 and MLPs from LAYERS on.
 enum tr_status tr_drop_set_read(struct tr_drop_set *set, const char *argument, struct tr_err *err);
 // Adds a member; one that is there already, also as part of a block, is TR_EUSAGE.
 enum tr_status tr_drop_set_add(struct tr_drop_set *set, enum tr_module module, int64_t layer,
@@ -43,7 +45,7 @@ void tr_drop_set_free(struct tr_drop_set *set);
 // NULL set is empty.
 bool tr_drop_set_has(const struct tr_drop_set *set, enum tr_module module, int64_t layer);
 
-// TR_EUSAGE when a member is no layer of a model with this many.
+// TR_EUSAGE when a member is no layer of a model with this many, or the set is of another model.
 enum tr_status tr_drop_set_check(const struct tr_drop_set *set, int64_t layers, struct tr_err *err);
 
 // Appends the canonical text: equal sets have equal texts. Sublayers ascending, a block whose

@@ -161,6 +161,13 @@ static const struct option_row rows[] = {
      OPTION_WORD, .read = read_over},
     {"protect", 0, "first,last", "Layers that a plan leaves alone (default: none)", OPTION_WORD,
      .read = read_protect},
+    {"consecutive", 0, NULL,
+     "The run of --count blocks over which the stream turns least, of a store traced with --spans",
+     OPTION_FLAG, SETS(settings.consecutive)},
+    {"set", 0, "SET",
+     "The plan of this set that was chosen elsewhere, as --drop takes it: attn:25,26, @FILE, or "
+     "attn/32@reserved_layers.json with what LLM-Drop keeps of 32 layers",
+     OPTION_TEXT, SETS(set)},
 
     {.kind = OPTION_HEADING, .help = "How sure:"},
     {"resamples", 'r', "N", "Resamples of the bootstrap and of permutation tests (default: 10000)",
@@ -193,7 +200,8 @@ static const struct option_row rows[] = {
      OPTION_TEXT, SETS(json)},
     {"plan", 'p', "OUT",
      "Write what to drop to this file: the N lowest of the --module, or with --below and no "
-     "--count those below TAU, or the cheapest that keep to the --budget",
+     "--count those below TAU, the cheapest that keep to the --budget, a run of blocks or a set "
+     "that was given",
      OPTION_TEXT, SETS(plan)},
 };
 
@@ -239,6 +247,25 @@ static bool check_below(const struct an_settings *settings, char why[OPTION_WHY]
     return !*why;
 }
 
+// What plans are asked to be, the first contradiction.
+static const char *plan_contradiction(const struct analyze_options *options) {
+    const struct an_settings *s = &options->settings;
+    bool chosen = s->count || !isnan(s->below) || s->budget.given || s->consecutive;
+    if (options->set && !options->plan)
+        return "--set is of a --plan";
+    if (options->set && chosen)
+        return "--set is chosen already: no --count, --below, --budget or --consecutive";
+    if (!s->consecutive)
+        return NULL;
+    if (!options->plan || !s->wanted[AN_BLOCK])
+        return "--consecutive is of a --plan of --module block";
+    if (s->by != AN_BY_IMPORTANCE)
+        return "--consecutive goes by importance: by nothing else are runs of blocks measured";
+    if (s->budget.given || !isnan(s->below))
+        return "--consecutive takes a --count, and no --budget or --below";
+    return NULL;
+}
+
 // What the report is asked to hold.
 static bool check_report(const struct analyze_options *options, char why[OPTION_WHY]) {
     int ways = options->brief + options->full + options->asked;
@@ -270,6 +297,8 @@ static bool check(const void *settings, char why[OPTION_WHY]) {
         snprintf(why, OPTION_WHY, "--count and --budget are two answers to one question");
     else if (options->settings.budget.context && !options->settings.budget.given)
         snprintf(why, OPTION_WHY, "--context is of a --budget");
+    else if (plan_contradiction(options))
+        snprintf(why, OPTION_WHY, "%s", plan_contradiction(options));
     if (*why || !check_output(options, "json", options->json, why) ||
         !check_output(options, "plan", options->plan, why))
         return false;

@@ -10,6 +10,7 @@
 struct analyze_options {
     const char *path[2];     // the second: NULL, or a run to compare with
     const char *json, *plan; // files to write; NULL: none; json "-": stdout, in place of a report
+    const char *set;         // that the plan is of, as --drop takes it; NULL: one is chosen
     enum an_format format;
     unsigned sections; // bits of an_section
     bool brief, full;  // asked for by these words,

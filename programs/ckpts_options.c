@@ -169,6 +169,10 @@ static const struct option_row rows[] = {
      "Also measure what leaving out whole sets costs: lines such as \"lowest: attn:7,6 mlp:3\" or "
      "\"plan: @plan.json\"",
      OPTION_TEXT, SETS(drop_sets)},
+    {"set-distances", 0, NULL,
+     "With --drop-sets: also how far apart the distributions are (Jensen-Shannon) and the logits "
+     "(angle), for a second product of the head",
+     OPTION_FLAG, SETS(set_distances)},
     {"cost-samples", 0, "N",
      "With --cost or --drop-sets: on N rows, rounded up to whole micro-batches (default: so many "
      "that costs take "
@@ -224,6 +228,8 @@ static const char *contradiction(const struct tr_run_settings *s) {
         return "--drift-tokens needs --spans";
     if (!s->cost && !s->drop_sets && s->cost_samples)
         return "--cost-samples needs --cost or --drop-sets";
+    if (!s->drop_sets && s->set_distances)
+        return "--set-distances needs --drop-sets";
     if ((s->cost || s->drop_sets) && s->no_nll)
         return "costs compare losses, and --no-nll leaves them out";
     return NULL;

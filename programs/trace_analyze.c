@@ -129,10 +129,15 @@ static enum tr_status report(const struct work *work, const struct analyze_optio
     return an_report_write(&work->result[0], comparison, &work->result[1], &how, out, err);
 }
 
-static enum tr_status analyze(const struct analyze_options *options, struct tr_string *out,
+static enum tr_status analyze(struct analyze_options *options, struct tr_string *out,
                               struct tr_err *err) {
     struct work work = {0};
+    struct tr_drop_set given = {0};
     enum tr_status status;
+    if (options->set) {
+        TR_GO(status, tr_drop_set_read(&given, options->set, err), out);
+        options->settings.given = &given;
+    }
     TR_GO(status, keep_other("json", options->json, err), out);
     TR_GO(status, keep_other("plan", options->plan, err), out);
     TR_GO(status, compute(&work, options, err), out);
@@ -142,6 +147,7 @@ out:
     an_comparison_free(&work.comparison);
     an_result_free(&work.result[0]);
     an_result_free(&work.result[1]);
+    tr_drop_set_free(&given);
     return status;
 }
 

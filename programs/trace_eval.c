@@ -101,6 +101,7 @@ int main(int argc, char **argv) {
     options.evaluation.run.command = command ? command : "trace-eval";
     options.evaluation.run.stop = tr_interrupt_flag();
     options.evaluation.run.drop_sets_text = options.drop_sets.data;
+    options.evaluation.run.set_distances = true;
     int code = run_ranks(&options);
     free(command);
     free(options.evaluation.run.paths);

@@ -14,9 +14,9 @@ struct an_window {
     double similarity; // across the window
 };
 
-// False when no window of that length has a finite similarity, or 1 <= length < boundaries is not
-// so. Ties go to the lower block.
+// Of the windows of that length within blocks [begin, end); 0 <= begin, end < boundaries. False
+// when none has a finite similarity, or length < 1. Ties go to the lower block.
 bool an_best_window(struct an_window *window, const double *similarity, int64_t boundaries,
-                    int64_t length);
+                    int64_t length, int64_t begin, int64_t end);
 
 #endif

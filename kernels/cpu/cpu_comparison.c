@@ -1,26 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The head's panels once more, to compare distributions. Sums of a tile's rows are kept and added
-// in the vocabulary's order, so that they depend on no thread. Each term is computed in f64.
+// The head's logits once more, to compare distributions. Each term is computed in f64.
 #include <math.h>
-#include <string.h>
 
 #include "check.h"
 #include "cpu.h"
 #include "cpu_head.h"
 #include "head.h"
 #include "vector_math.h"
-
-struct comparing {
-    const struct kn_comparison *op;
-    int64_t row_tiles, col_tiles;
-    double *parts; // [col_tiles, candidates, rows, KN_COMPARED]
-};
-
-static double *part_of(const struct comparing *c, int64_t col_tile, int64_t candidate,
-                       int64_t row) {
-    int64_t at = (col_tile * c->op->candidates + candidate) * c->op->base.x.rows + row;
-    return c->parts + at * KN_COMPARED;
-}
 
 // p of the base's logits, the same for every candidate.
 KN_CLONES static void exponentials(const float *z, int64_t count, double log_sum, double *p) {
@@ -57,62 +43,47 @@ static double log_sum_of(const struct kn_loss *base, int64_t row) {
     return base->maximum[row] + log(base->sum[row]);
 }
 
-static void compare_tile(const struct comparing *c, int64_t index, float *scratch) {
-    const struct kn_loss *base = &c->op->base;
-    float *base_z = scratch, *z = scratch + TILE, *wide = scratch + 4 * TILE;
-    double *p = (double *)(void *)(scratch + 2 * TILE);
-    struct cpu_head_tile t = cpu_head_tile_at(base, index, wide);
-    cpu_head_logits(base, &base->x, &t, base_z);
-    for (int64_t r = 0; r < t.rows; r++)
-        exponentials(base_z + r * TILE_COLS, t.cols, log_sum_of(base, t.row + r),
-                     p + r * TILE_COLS);
-    for (int64_t i = 0; i < c->op->candidates; i++) {
-        const struct kn_compared *candidate = &c->op->candidate[i];
-        cpu_head_logits(base, &candidate->x, &t, z);
-        for (int64_t r = 0; r < t.rows; r++) {
-            int64_t row = t.row + r, at = r * TILE_COLS;
-            compare_row(base_z + at, p + at, z + at, t.cols, log_sum_of(base, row),
-                        candidate->maximum[row] + log(candidate->sum[row]),
-                        part_of(c, index / c->row_tiles, i, row));
+// Of the base's tile its p, then of each row of a candidate's what it adds to the sums.
+static void compare_tile(const struct cpu_head_pass *pass, const struct cpu_head_tile *t,
+                         int64_t stream, const float *base_z, const float *z) {
+    const struct kn_comparison *op = pass->op;
+    for (int64_t r = 0; r < t->rows; r++) {
+        int64_t row = t->row + r, at = r * TILE_COLS;
+        double log_sum_base = log_sum_of(&op->base, row);
+        if (stream == 0) {
+            exponentials(z + at, t->cols, log_sum_base, t->of_base + at);
+            continue;
         }
+        const struct kn_compared *candidate = &op->candidate[stream - 1];
+        compare_row(base_z + at, t->of_base + at, z + at, t->cols, log_sum_base,
+                    candidate->maximum[row] + log(candidate->sum[row]),
+                    cpu_head_part(pass, t->index, stream, row));
     }
 }
 
-static void add_row(const struct comparing *c, int64_t row) {
-    int64_t rows = c->op->base.x.rows;
-    for (int64_t i = 0; i < c->op->candidates; i++)
-        for (int64_t tile = 0; tile < c->col_tiles; tile++)
+static void add_row(const struct cpu_head_pass *pass, int64_t row) {
+    const struct kn_comparison *op = pass->op;
+    for (int64_t i = 0; i < op->candidates; i++)
+        for (int64_t tile = 0; tile < pass->col_tiles; tile++) {
+            const double *sums = cpu_head_part(pass, tile, 1 + i, row);
             for (int s = 0; s < KN_COMPARED; s++)
-                c->op->candidate[i].compared[s * rows + row] += part_of(c, tile, i, row)[s];
+                op->candidate[i].compared[s * op->base.x.rows + row] += sums[s];
+        }
 }
 
-static enum kn_status run(struct kn_backend *self, const struct kn_comparison *op) {
-    const struct kn_loss *base = &op->base;
-    int64_t rows = base->x.rows;
-    struct comparing c = {op, cpu_divide_up(rows, TILE_ROWS),
-                          cpu_divide_up(base->w.rows, TILE_COLS), NULL};
-    struct cpu_scratch scratch;
-    int64_t wide = base->w.type == KN_F32 ? 0 : base->w.cols * TILE_COLS;
-    int64_t parts = c.col_tiles * op->candidates * rows * KN_COMPARED;
-    KN_TRY(cpu_reserve(self, &scratch, (size_t)parts * sizeof *c.parts,
-                       (size_t)(4 * TILE + wide) * sizeof(float)));
-    c.parts = (double *)(void *)scratch.common;
-    int64_t tiles = c.row_tiles * c.col_tiles;
-    int64_t work = rows * base->w.rows / CPU_MULTIPLICATIONS * base->w.cols;
-    int threads = tiles > 1 ? cpu_threads(self, work) : 1;
-#pragma omp parallel for schedule(dynamic) num_threads(threads)
-    for (int64_t tile = 0; tile < tiles; tile++)
-        compare_tile(&c, tile, cpu_thread_scratch(&scratch));
-#pragma omp parallel for schedule(static) num_threads(threads)
-    for (int64_t r = 0; r < rows; r++)
-        add_row(&c, r);
-    return KN_OK;
+static struct kn_matrix input(const void *op, int64_t candidate) {
+    return ((const struct kn_comparison *)op)->candidate[candidate].x;
 }
 
 enum kn_status cpu_comparison(struct kn_backend *self, const struct kn_comparison *op) {
+    struct cpu_head_pass pass = {.base = &op->base,
+                                 .candidates = op->candidates,
+                                 .op = op,
+                                 .input = input,
+                                 .part_size = KN_COMPARED * sizeof(double),
+                                 .keeps_of_base = true,
+                                 .reduce = compare_tile,
+                                 .combine = add_row};
     KN_TRY(kn_check_comparison(op, KN_F32));
-    bool fits = cpu_fits_blas(&op->base.x) && cpu_fits_blas(&op->base.w);
-    for (int64_t i = 0; fits && i < op->candidates; i++)
-        fits = cpu_fits_blas(&op->candidate[i].x);
-    return fits ? run(self, op) : KN_EUNSUPPORTED;
+    return cpu_head_run(self, &pass);
 }

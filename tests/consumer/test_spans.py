@@ -41,6 +41,27 @@ def time_weights(tokens):
     return weight / weight.sum()
 
 
+def check_plans(programs, folder, arrays):
+    """The run of three blocks that a plan takes is the best of all, by each value. LLM-Drop's code
+    reads the column of four, and takes its first three."""
+    claimed = arrays["step"] >= FROM
+    similarity = arrays["span_similarity"][claimed]
+    weight = time_weights(arrays["tokens_seen"][claimed])
+    over = {"mean": np.tensordot(weight, similarity, 1), "worst": similarity.min(axis=0),
+            "last": similarity[-1]}
+    for name, matrix in over.items():
+        plan = folder + "/plan.json"
+        harness.run(programs["trace-analyze"], folder + "/spans.h5", "--module", "block", "--from",
+                    FROM, "--count", 3, "--consecutive", "--over", name, "--brief", "--plan",
+                    plan).expect(0)
+        with open(plan, encoding="utf-8") as file:
+            found = json.load(file)
+        first = int(np.diagonal(matrix, 3).argmax())
+        assert found["drop_attn_list"] == found["drop_mlp_list"] == [first, first + 1, first + 2], found
+        np.testing.assert_allclose(found["sum"], 1 - matrix[first, first + 3], rtol=1e-12)
+    assert first == np.diagonal(over["last"], 4).argmax() + 1, "the published rule is right here"
+
+
 def check_windows(arrays, windows):
     claimed = arrays["step"] >= FROM
     similarity = arrays["span_similarity"][claimed]
@@ -94,6 +115,7 @@ def main():
     programs = harness.programs(sys.argv[1:])
     with harness.scratch() as folder:
         arrays, spans = analyze(programs, folder)
+        check_plans(programs, folder, arrays)
     check_windows(arrays, spans["windows"])
     stream = arrays["stream_sample"]
     check_drift(stream, spans["drift_previous"], lambda checkpoint: checkpoint - 1)

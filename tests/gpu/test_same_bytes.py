@@ -31,8 +31,8 @@ def check(programs, root, device, dtype, folders):
     for index, launcher in enumerate(commands(programs)):
         stores.append(f"{root}/{index}.h5")
         harness.run(*launcher, programs["trace-ckpts"], *options, "--per-token", "--cost", "attn,mlp",
-                    "--cost-samples", "32", "--drop-sets", sets, "--fresh", "-o",
-                    stores[-1], "--ckpts", *folders, env=harness.environment(None)).expect(0)
+                    "--cost-samples", "32", "--drop-sets", sets, "--set-distances", "--fresh",
+                    "-o", stores[-1], "--ckpts", *folders, env=harness.environment(None)).expect(0)
         harness.run(programs["same_store"], stores[-1], stores[0]).expect(0)
     return f"{len(stores)} runs"
 

@@ -66,22 +66,24 @@ def three_checkpoints(programs, root, folders):
 
 
 def costs_afterwards(programs, root, folders):
-    """A store that gains costs later, by however many ranks, is the one that was traced with them."""
+    """A store that gains costs later, by however many ranks, is the one that was traced with them.
+    Sets that were measured are measured again for their distances."""
     sets = root + "/sets.txt"
     with open(sets, "w", encoding="ascii") as file:
         file.write(SETS)
     comparison = Comparison(programs, root, folders[:2], "--samples", "6", *COSTS, "--drop-sets",
-                            sets)
+                            sets, "--set-distances")
     comparison.run([], harness.environment(1))
     whole = comparison.arguments
-    steps = ([part for part in whole if part not in (*COSTS, "--drop-sets", sets)],
-             [part for part in whole if part not in ("--drop-sets", sets)],
-             [part for part in whole if part not in COSTS])
+    added = ("--drop-sets", sets, "--set-distances")
+    steps = ([part for part in whole if part not in (*COSTS, *added)],
+             [part for part in whole if part not in added],
+             [part for part in whole if part not in (*COSTS, added[-1])])
     for ranks in (1, 3):
         out = f"{root}/{comparison.runs}.h5"
         for step in steps[:ranks]:
             harness.run(programs["trace-ckpts"], *step, "-o", out).expect(0)
-        comparison.arguments = steps[2] if ranks == 3 else whole
+        comparison.arguments = [*steps[2], added[-1]] if ranks == 3 else whole
         comparison.ranks(ranks, 1)
     return f"{comparison.runs} runs"
 

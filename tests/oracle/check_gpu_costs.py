@@ -41,7 +41,7 @@ def store_of(programs, folder, tokens, dtype, work, layers):
     sets.write_text("".join(f"{module}{layer}: {module}:{layer}\n"
                             for layer in range(layers) for module in MODULES))
     subprocess.run([programs["trace-ckpts"], "--ckpts", folder, "--tokens", tokens, "--fresh", "-q",
-                    "--device", "cuda", "--dtype", dtype, "--cost", "attn,mlp", "--drop-sets", sets,
+                    "--device", "cuda", "--dtype", dtype, "--cost", "attn,mlp", "--drop-sets", sets, "--set-distances",
                     "-o", store], check=True)
     said = subprocess.run([programs["store_json"], store, "-v", "drop_nll", "drop_kl", "set_kl",
                            "set_js", "set_angle"], check=True, capture_output=True, text=True).stdout

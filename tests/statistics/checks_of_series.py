@@ -170,12 +170,13 @@ def check_windows(rng):
     similarity = rng.integers(0, 9, (boundaries, boundaries)) / 8
     similarity[rng.random(similarity.shape) < 0.1] = np.nan
     length, window = int(rng.integers(0, boundaries + 1)), room.Window()
-    found = plain("best_window", byref(window), similarity, boundaries, length)
-    across = [similarity[i, i + length] for i in range(boundaries - length)] if length else []
+    begin, end = sorted(rng.integers(0, boundaries, 2))
+    found = plain("best_window", byref(window), similarity, boundaries, length, begin, end)
+    across = [similarity[i, i + length] for i in range(begin, end - length + 1)] if length else []
     assert found == bool(np.isfinite(across).any())
     if found:
         assert (window.first, window.length, window.similarity) == (
-            np.nanargmax(across), length, np.nanmax(across))
+            begin + np.nanargmax(across), length, np.nanmax(across))
 
 
 def check_decomposition(rng):

@@ -24,12 +24,14 @@ static const char *when(const struct tr_variable *variable) {
     static const struct {
         struct tr_layout layout;
         const char *words;
-    } options[] = {{{.nll = true}, "not with `--no-nll`"},
-                   {{.per_token = true}, "with `--per-token`"},
-                   {{.span_tokens = 1}, "with `--spans`"},
-                   {{.cost_sequences = 1}, "with `--cost`"},
-                   {{.cost_sequences = 1, .drop_sets = 1}, "with `--drop-sets`"},
-                   {{.rounds = 1, .candidates = 1}, "of a search"}};
+    } options[] = {
+        {{.nll = true}, "not with `--no-nll`"},
+        {{.per_token = true}, "with `--per-token`"},
+        {{.span_tokens = 1}, "with `--spans`"},
+        {{.cost_sequences = 1}, "with `--cost`"},
+        {{.cost_sequences = 1, .drop_sets = 1}, "with `--drop-sets`"},
+        {{.cost_sequences = 1, .drop_sets = 1, .set_distances = true}, "with `--set-distances`"},
+        {{.rounds = 1, .candidates = 1}, "of a search"}};
     for (size_t i = 0; variable->present && i < sizeof options / sizeof *options; i++)
         if (variable->present(&options[i].layout))
             return options[i].words;
@@ -54,6 +56,7 @@ static void print_attributes(void) {
     static const char *const roles[] = {[TR_IDENTITY] = "has to agree",
                                         [TR_ADDED] = "has to agree where both have it",
                                         [TR_RECORDED] = "is recorded",
+                                        [TR_GAINED] = "is added where it lacks",
                                         [TR_VOLATILE] = "of the moment"};
     printf("| attribute | type | when a run goes on | meaning |\n|---|---|---|---|\n");
     for (int i = 0; i < tr_attribute_row_count; i++) {

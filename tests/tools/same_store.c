@@ -209,7 +209,7 @@ static bool same_additions(const struct tr_layout *a, const struct tr_layout *b)
     bool same_costs = a->cost_sequences == b->cost_sequences && a->cost_batch == b->cost_batch;
     bool same_search = a->rounds == b->rounds && a->candidates == b->candidates;
     return (!a->cost_sequences || same_costs) && (!a->drop_sets || a->drop_sets == b->drop_sets) &&
-           (!a->rounds || same_search);
+           (!a->rounds || same_search) && a->set_distances <= b->set_distances;
 }
 
 static bool same_layout(const struct tr_layout *a, const struct tr_layout *b) {

@@ -43,7 +43,7 @@ int main(int argc, char **argv) {
     if (number[3] > 8 && number[3] <= 64) { // shorter rows are as those of schema 1.0
         layout.cost_batch = (layout.sequences + 1) / 2;
         layout.cost_sequences = layout.cost_batch;
-        layout.drop_sets = 3;
+        layout.drop_sets = 3, layout.set_distances = true;
         layout.rounds = 2;
         layout.candidates = 3;
     }

@@ -22,6 +22,7 @@ static const struct tr_layout layout = {.layers = 3,
                                         .cost_sequences = 2,
                                         .cost_batch = 1,
                                         .drop_sets = 3,
+                                        .set_distances = true,
                                         .rounds = 2,
                                         .candidates = 4};
 static char out[FOLDER_PATH + 8], parts[FOLDER_PATH + 16];

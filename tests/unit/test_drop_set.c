@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/drop_set.h"
+#include "folder.h"
 
 static void assert_text(const char *text, const char *canonical) {
     struct tr_drop_set set;
@@ -88,11 +89,75 @@ static void what_is_no_set_is_refused(void **state) {
     }
 }
 
+// ---- what LLM-Drop keeps -----------------------------------------------------------------------
+
+static void read_kept(const char *argument, const char *file, const char *expected) {
+    struct tr_drop_set set;
+    struct tr_err err;
+    struct tr_string text = {0};
+    char *path = in_folder("reserved_layers.json"), word[3 * FOLDER_PATH];
+    write_text(path, file);
+    snprintf(word, sizeof word, "%s@%s", argument, path);
+    enum tr_status status = tr_drop_set_read(&set, word, &err);
+    if (!expected) {
+        assert_int_equal(status, TR_EUSAGE);
+        assert_true(*err.text);
+        return;
+    }
+    assert_int_equal(status, TR_OK);
+    assert_int_equal(tr_drop_set_text(&set, &text, &err), TR_OK);
+    assert_string_equal(text.data, expected);
+    tr_string_free(&text);
+    tr_drop_set_free(&set);
+}
+
+static void kept_layers_are_read(void **state) {
+    (void)state;
+    read_kept("attn/6", "[0, 1, 2, 5]", "attn:3,4");
+    read_kept("mlp/6", "[5, 1, 0, 3]", "mlp:2,4");
+    read_kept("block/4", "[1, 2]\n", "block:0,3");
+    read_kept("joint/4", "[0, 2, 3, 4, 5, 6]", "attn:1 mlp:3");
+    read_kept("joint/2", "[0, 2]", "block:1");
+}
+
+static void a_list_is_of_one_model(void **state) {
+    (void)state;
+    struct tr_drop_set set;
+    struct tr_err err;
+    char word[3 * FOLDER_PATH];
+    char *path = in_folder("kept.json");
+    write_text(path, "[0, 1]");
+    snprintf(word, sizeof word, "attn/3@%s", path);
+    assert_int_equal(tr_drop_set_read(&set, word, &err), TR_OK);
+    assert_int_equal(tr_drop_set_check(&set, 3, &err), TR_OK);
+    assert_int_equal(tr_drop_set_check(&set, 4, &err), TR_EUSAGE);
+    assert_non_null(strstr(err.text, "of a model of 3 layers"));
+    tr_drop_set_free(&set);
+    snprintf(word, sizeof word, "@%s", path);
+    assert_int_equal(tr_drop_set_read(&set, word, &err), TR_EUSAGE);
+    assert_non_null(strstr(err.text, "does not say of what"));
+}
+
+static void what_is_no_kept_list_is_refused(void **state) {
+    (void)state;
+    static const char *const cases[][2] = {
+        {"attn", "[0]"},        {"attn/", "[0]"},        {"attn/0", "[]"},    {"/3", "[0]"},
+        {"head/3", "[0]"},      {"attn/3x", "[0]"},      {"attn/-3", "[0]"},  {"attn/3", "[3]"},
+        {"attn/3", "[-1]"},     {"attn/3", "[0, 0]"},    {"attn/3", "[0.5]"}, {"attn/3", "[true]"},
+        {"attn/3", "[\"0\"]"},  {"attn/3", "{\"0\":1}"}, {"joint/3", "[6]"},  {"attn/3/3", "[0]"},
+        {"attn/999999", "[0]"}, {"attn:1 mlp/3", "[0]"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        read_kept(cases[i][0], cases[i][1], NULL);
+}
+
 int main(void) {
     static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(kept_layers_are_read),
+        cmocka_unit_test(a_list_is_of_one_model),
+        cmocka_unit_test(what_is_no_kept_list_is_refused),
         cmocka_unit_test(texts_have_one_canonical_form),
         cmocka_unit_test(members_keep_their_order),
         cmocka_unit_test(what_is_no_set_is_refused),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, folder_create, folder_remove);
 }

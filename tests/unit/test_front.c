@@ -130,7 +130,7 @@ static const char good[] =
 static enum tr_status read(struct an_sizes *sizes, const char *text) {
     struct tr_run_info info = {.layout = {.layers = 3}};
     if (text)
-        assert_int_equal(tr_run_info_text(&info, TR_VOLATILE, "sizes", text, &err), TR_OK);
+        assert_int_equal(tr_run_info_text(&info, TR_GAINED, "sizes", text, &err), TR_OK);
     enum tr_status status = an_sizes_read(sizes, &info, "t.h5", &err);
     tr_run_info_free(&info);
     return status;

@@ -24,6 +24,7 @@ static const struct tr_layout layout = {.layers = LAYERS,
                                         .nll = true,
                                         .cost_sequences = ROWS,
                                         .drop_sets = SETS,
+                                        .set_distances = true,
                                         .cost_batch = 2};
 static struct tr_err err;
 

@@ -67,6 +67,7 @@ static void test_costs_are_added(void **state) {
     struct tr_layout plain = layout;
     plain.cost_sequences = plain.cost_batch = plain.drop_sets = 0;
     plain.rounds = plain.candidates = 0;
+    plain.set_distances = false;
     info.layout = plain;
     publish_steps((const int64_t[]){1, 2}, 2);
     info.layout = layout;
@@ -116,7 +117,7 @@ static void test_sizes_are_added(void **state) {
     struct stat first, second;
     struct tr_trace *trace;
     publish_steps((const int64_t[]){1, 2}, 2);
-    OK(tr_run_info_text(&info, TR_VOLATILE, "sizes", "{}", &err));
+    OK(tr_run_info_text(&info, TR_GAINED, "sizes", "{}", &err));
     publish_steps(NULL, 0);
     assert_int_equal(stat(out, &first), 0);
     assert_steps((const int64_t[]){1, 2}, 2);

@@ -176,8 +176,9 @@ static enum tr_status removals_finish(void *state, int threads, struct tr_row *r
         if (variables[v].single < TR_VARIABLES)
             finish_variable(removals, tr_row_f64(row, variables[v].single), rows, singles,
                             variables[v].quantity);
-        finish_variable(removals, tr_row_f64(row, variables[v].set), rows + singles,
-                        layout->drop_sets * rows, variables[v].quantity);
+        if (tr_variable_present(variables[v].set, layout))
+            finish_variable(removals, tr_row_f64(row, variables[v].set), rows + singles,
+                            layout->drop_sets * rows, variables[v].quantity);
     }
     return TR_OK;
 }

@@ -211,7 +211,7 @@ static enum tr_status describe_sizes(struct tr_job *job, struct tr_err *err) {
     enum tr_status status = tr_sublayer_sizes_text(
         &job->first.config, &job->drop, (int64_t)kn_type_size(job->first.weights), &text, err);
     if (status == TR_OK)
-        status = tr_run_info_text(&job->info, TR_VOLATILE, "sizes", text.data, err);
+        status = tr_run_info_text(&job->info, TR_GAINED, "sizes", text.data, err);
     tr_string_free(&text);
     return status;
 }
@@ -335,6 +335,7 @@ static enum tr_status label_candidates(struct tr_job *job, struct tr_err *err) {
 static enum tr_status label_sets(struct tr_job *job, struct tr_err *err) {
     struct tr_string text = {0};
     job->info.layout.drop_sets = job->sets.count;
+    job->info.layout.set_distances = job->settings->set_distances;
     enum tr_status status = tr_run_info_sets(&job->info, err);
     for (int64_t i = 0; i < job->sets.count && status == TR_OK; i++) {
         const struct tr_named_set *set = &job->sets.sets[i];
@@ -356,7 +357,6 @@ static enum tr_status meet_costs(struct tr_job *job, struct tr_err *err) {
         TR_TRY(as_usage(tr_named_sets_read(&job->sets, o->drop_sets, err)));
     if (o->drop_sets_text)
         TR_TRY(as_usage(tr_named_sets_parse(&job->sets, o->drop_sets_text, "--drop", err)));
-    job->wanted.comparisons = job->sets.count > 0;
     if (job->sets.count)
         TR_TRY(label_sets(job, err));
     TR_TRY(as_usage(tr_job_plan_search(job, err)));
@@ -364,6 +364,7 @@ static enum tr_status meet_costs(struct tr_job *job, struct tr_err *err) {
         TR_TRY(label_candidates(job, err));
     if (o->out && !o->fresh)
         TR_TRY(tr_store_adopt_costs(o->out, &job->info, err));
+    job->wanted.comparisons = job->sets.count && job->info.layout.set_distances;
     return tr_job_plan_costs(job, err);
 }
 

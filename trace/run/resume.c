@@ -64,7 +64,8 @@ static enum tr_status still_valid(const struct tr_job *job, const struct tr_seri
 }
 
 static bool has_all(const struct tr_job *job, const struct tr_additions *additions) {
-    return (additions->costs || !job->settings->cost) && (additions->sets || !job->sets.count);
+    return (additions->costs || !job->settings->cost) && (additions->sets || !job->sets.count) &&
+           (additions->distances || !job->wanted.comparisons);
 }
 
 // What the store has of a checkpoint whose row is `valid`: all that is wanted, or all but its

@@ -27,6 +27,7 @@ struct tr_run_settings {
     const char *cost;                          // modules whose removal is measured; NULL: none
     const char *drop_sets;                     // a file of named sets; NULL: not given
     const char *drop_sets_text;                // lines of such a file instead; NULL: not given
+    bool set_distances;                        // of the named sets set_js and set_angle, too
     const struct tr_search_wishes *search;     // a greedy search; NULL: none
     int64_t cost_samples;                      // rows on which it is, 0: not given
     int64_t samples, seq_len, tokens_per_step; // 0: not given

@@ -39,7 +39,7 @@ const struct tr_attribute_row tr_attribute_rows[] = {
     {"history", TR_VOLATILE, false, false,
      "a line for each run: when, its ranks and threads, its command"},
     {"row_order", TR_VOLATILE, false, false, "how the order of rows differs from the usual one"},
-    {"sizes", TR_VOLATILE, false, false,
+    {"sizes", TR_GAINED, false, false,
      "JSON: what each sublayer of the first checkpoint takes, for plans under a budget"},
     {"scheduler_job", TR_VOLATILE, false, false, "the scheduler's name and its number of the job"},
 };

@@ -94,7 +94,8 @@ static enum tr_status has_values(const struct tr_trace *trace, enum tr_variable_
 enum tr_status tr_trace_additions(const struct tr_trace *trace, int64_t row,
                                   struct tr_additions *additions, struct tr_err *err) {
     TR_TRY(has_values(trace, TR_V_DROP_NLL, row, &additions->costs, err));
-    return has_values(trace, TR_V_SET_NLL, row, &additions->sets, err);
+    TR_TRY(has_values(trace, TR_V_SET_NLL, row, &additions->sets, err));
+    return has_values(trace, TR_V_SET_JS, row, &additions->distances, err);
 }
 
 static enum tr_status adopt_sets(const struct tr_run_info *there, struct tr_run_info *info,
@@ -145,6 +146,7 @@ static enum tr_status adopt(const char *path, struct tr_run_info *info, struct t
         status = adopt_sets(there, info, err);
     if (status == TR_OK && there->layout.rounds && !info->layout.rounds)
         status = adopt_search(there, info, err);
+    info->layout.set_distances |= there->layout.set_distances;
     tr_trace_close(trace);
     return status;
 }

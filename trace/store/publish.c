@@ -116,21 +116,14 @@ static void remove_parts(const struct tr_store *store) {
     }
 }
 
-// Files of earlier versions do not say what sublayers take; a run that finds nothing to trace adds
-// it.
-static bool adds_sizes(const struct tr_store *store) {
-    static const char name[] = "sizes";
-    return store->old && tr_run_info_find(&store->info, name) &&
-           !tr_run_info_find(tr_trace_info(store->old), name);
-}
-
 static enum tr_status publish(struct tr_store *store, struct tr_err *err) {
     struct tr_string warnings = {0};
     enum tr_status status = tr_store_scan(store, &warnings, err);
     tr_string_free(&warnings);
     TR_TRY(status);
     bool withdraws = store->old && store->withdrawn_count;
-    if (!store->new_rows && !withdraws && !adds_sizes(store))
+    bool gains = store->old && tr_run_info_gains(&store->info, tr_trace_info(store->old));
+    if (!store->new_rows && !withdraws && !gains)
         return TR_OK;
     const struct tr_attribute *rule = tr_run_info_find(&store->info, "row_order");
     TR_TRY(tr_records_sort(&store->records, rule && !rule->is_number ? rule->text : NULL, err));

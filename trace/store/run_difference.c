@@ -77,7 +77,8 @@ static enum tr_status compare_attribute(const struct tr_attribute *here,
                                         struct tr_string *warnings, struct tr_err *err) {
     const char *name = here ? here->name : there->name;
     enum tr_attribute_role role = here ? here->role : there->role;
-    if (role == TR_VOLATILE || equal(here, there) || (role == TR_ADDED && (!here || !there)))
+    if (role == TR_VOLATILE || role == TR_GAINED || equal(here, there) ||
+        (role == TR_ADDED && (!here || !there)))
         return TR_OK;
     char a[VALUE_MAX], b[VALUE_MAX], sentence[3 * VALUE_MAX];
     print_value(there, a);

@@ -19,6 +19,15 @@ const struct tr_attribute *tr_run_info_find(const struct tr_run_info *info, cons
     return NULL;
 }
 
+bool tr_run_info_gains(const struct tr_run_info *info, const struct tr_run_info *there) {
+    for (int64_t i = 0; i < info->count; i++) {
+        const struct tr_attribute *attribute = &info->attributes[i];
+        if (attribute->role == TR_GAINED && !tr_run_info_find(there, attribute->name))
+            return true;
+    }
+    return false;
+}
+
 // The attribute of that name, a new one at the end when there is none.
 static enum tr_status find_or_add(struct tr_run_info *info, const char *name,
                                   struct tr_attribute **attribute_p, struct tr_err *err) {
@@ -165,7 +174,8 @@ static bool same_layout(const struct tr_layout *a, const struct tr_layout *b) {
            a->nll == b->nll && a->per_token == b->per_token && a->span_tokens == b->span_tokens &&
            (!a->span_tokens || (a->probes == b->probes && a->channels == b->channels)) &&
            a->cost_sequences == b->cost_sequences && a->cost_batch == b->cost_batch &&
-           a->drop_sets == b->drop_sets && a->rounds == b->rounds && a->candidates == b->candidates;
+           a->drop_sets == b->drop_sets && a->set_distances == b->set_distances &&
+           a->rounds == b->rounds && a->candidates == b->candidates;
 }
 
 static bool same_attribute(const struct tr_attribute *a, const struct tr_attribute *b) {

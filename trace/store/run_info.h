@@ -15,6 +15,7 @@ enum tr_attribute_role {
     TR_IDENTITY, // must be equal, else the run is refused with a sentence naming it
     TR_ADDED,    // must be equal where both have it; either may lack it
     TR_RECORDED, // a difference is a warning; the newer value is written
+    TR_GAINED,   // as volatile; a file without it is written anew even when no row is new
     TR_VOLATILE  // created, host, history ...: no part of "the same file"
 };
 
@@ -59,6 +60,9 @@ enum tr_status tr_run_info_number(struct tr_run_info *info, enum tr_attribute_ro
                                   const char *name, int64_t number, struct tr_err *err);
 // NULL when there is none.
 const struct tr_attribute *tr_run_info_find(const struct tr_run_info *info, const char *name);
+
+// Whether the file whose description is `there` lacks an attribute of the run that it gains.
+bool tr_run_info_gains(const struct tr_run_info *info, const struct tr_run_info *there);
 
 // Allocates `text` and `ids_digest` for layout.sequences, every one "".
 enum tr_status tr_run_info_sequences(struct tr_run_info *info, struct tr_err *err);

@@ -111,7 +111,7 @@ struct reading {
 
 static enum tr_attribute_role role_of(const char *identities, const char *name) {
     const struct tr_attribute_row *row = tr_attribute_row(name);
-    if (row && (row->role == TR_VOLATILE || row->role == TR_ADDED))
+    if (row && row->role != TR_IDENTITY && row->role != TR_RECORDED)
         return row->role;
     size_t size = strlen(name);
     for (const char *at = strstr(identities, name); at; at = strstr(at + 1, name))

@@ -25,9 +25,9 @@ enum tr_status tr_store_commit(const char *out_path, const struct tr_run_info *i
                                const struct tr_row *row, struct tr_err *err);
 
 // What was added to a row after it was traced, or with it: costs of single removals and of named
-// sets. A row has them when a value of theirs is finite.
+// sets, and of these the distances. A row has them when a value of theirs is finite.
 struct tr_additions {
-    bool costs, sets;
+    bool costs, sets, distances;
 };
 enum tr_status tr_trace_additions(const struct tr_trace *trace, int64_t row,
                                   struct tr_additions *additions, struct tr_err *err);

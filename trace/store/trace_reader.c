@@ -80,8 +80,10 @@ static enum tr_status read_costs(struct tr_trace *trace, struct tr_err *err) {
             "%s is damaged: it claims costs on %lld of its %lld sequences, %lld together",
             trace->path, (long long)layout->cost_sequences, (long long)layout->sequences,
             (long long)layout->cost_batch);
-    return has(trace, TR_V_SET_NLL) ? axis_size(trace, TR_DIM_DROP_SET, &layout->drop_sets, err)
-                                    : TR_OK;
+    if (!has(trace, TR_V_SET_NLL))
+        return TR_OK;
+    layout->set_distances = has(trace, TR_V_SET_JS) && has(trace, TR_V_SET_ANGLE);
+    return axis_size(trace, TR_DIM_DROP_SET, &layout->drop_sets, err);
 }
 
 // The sizes that only a store with a search has.

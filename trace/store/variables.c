@@ -96,6 +96,10 @@ static bool search_present(const struct tr_layout *layout) {
     return layout->rounds > 0;
 }
 
+static bool distances_present(const struct tr_layout *layout) {
+    return sets_present(layout) && layout->set_distances;
+}
+
 #define C TR_DIM_CHECKPOINT
 #define LM TR_DIM_CHECKPOINT, TR_DIM_LAYER, TR_DIM_MODULE
 #define LMS LM, TR_DIM_SEQUENCE
@@ -238,13 +242,13 @@ const struct tr_variable tr_variables[TR_VARIABLES] = {
      {C, TR_DIM_DROP_SET, TR_DIM_COST_SEQUENCE},
      "nat",
      "Jensen-Shannon divergence of the next token with and without the set",
-     sets_present},
+     distances_present},
     {"set_angle",
      TR_VALUE_F64,
      {C, TR_DIM_DROP_SET, TR_DIM_COST_SEQUENCE},
      "rad",
      "angle between the logits with and without the set",
-     sets_present},
+     distances_present},
     {"search_drop",
      TR_VALUE_I64,
      {C, TR_DIM_ROUND},

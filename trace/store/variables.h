@@ -46,7 +46,8 @@ struct tr_layout {
     // Costs of removal: on how many sequences they were measured (0: no costs), and how many of
     // them lie side by side.
     int64_t cost_sequences, cost_batch;
-    int64_t drop_sets; // named sets whose costs were measured, on the same sequences
+    int64_t drop_sets;  // named sets whose costs were measured, on the same sequences
+    bool set_distances; // of them set_js and set_angle, too
     // Of a greedy search, on all sequences: how many sublayers or blocks it drops, one in a round
     // (0: no search), and of how many.
     int64_t rounds, candidates;
