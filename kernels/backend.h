@@ -47,6 +47,7 @@ struct kn_norm;
 struct kn_head_norm;
 struct kn_rope;
 struct kn_attention;
+struct kn_decode_attention;
 struct kn_copy_heads;
 struct kn_gate;
 struct kn_scale;
@@ -92,6 +93,8 @@ struct kn_ops {
     enum kn_status (*head_norm)(struct kn_backend *self, const struct kn_head_norm *op);
     enum kn_status (*rope)(struct kn_backend *self, const struct kn_rope *op);
     enum kn_status (*attention)(struct kn_backend *self, const struct kn_attention *op);
+    enum kn_status (*decode_attention)(struct kn_backend *self,
+                                       const struct kn_decode_attention *op);
     enum kn_status (*copy_heads)(struct kn_backend *self, const struct kn_copy_heads *op);
     enum kn_status (*gate)(struct kn_backend *self, const struct kn_gate *op);
     enum kn_status (*scale)(struct kn_backend *self, const struct kn_scale *op);

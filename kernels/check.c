@@ -93,19 +93,30 @@ enum kn_status kn_check_head_norm(const struct kn_head_norm *op, enum kn_type ty
 enum kn_status kn_check_copy_heads(const struct kn_copy_heads *op) {
     const struct kn_heads *y = &op->y, *x = &op->x;
     return status_of(is_apart(y) && is_heads(x) && y->x.type == x->x.type &&
-                     y->x.rows == x->x.rows && y->dim == x->dim &&
+                     (op->rows || y->x.rows == x->x.rows) && y->dim == x->dim &&
                      (x->count == y->count || x->count == 1));
 }
 
-enum kn_status kn_check_attention(const struct kn_attention *op, enum kn_type type) {
+// All but how rows of queries and of keys belong together.
+static bool is_attention(const struct kn_attention *op, enum kn_type type) {
     const struct kn_heads *q = &op->q, *k = &op->k, *v = &op->v;
     bool is_grouped = is_heads(q) && is_heads(k) && is_heads(v) && k->count >= 1 && q->count >= 1 &&
                       q->count % k->count == 0 && v->count == k->count && q->dim == k->dim;
     bool is_same_type = q->x.type == type && k->x.type == type && v->x.type == type;
-    return status_of(is_grouped && is_same_type && is_typed(&op->y, type) &&
-                     is_cached(&op->sequences, q->x.rows, k->x.rows) && op->y.rows == q->x.rows &&
-                     k->x.rows == v->x.rows && q->count <= op->y.cols / v->dim &&
-                     op->y.cols == q->count * v->dim && op->window >= 0 && is_bound(op->softcap));
+    return is_grouped && is_same_type && is_typed(&op->y, type) && op->y.rows == q->x.rows &&
+           k->x.rows == v->x.rows && q->count <= op->y.cols / v->dim &&
+           op->y.cols == q->count * v->dim && op->window >= 0 && is_bound(op->softcap);
+}
+
+enum kn_status kn_check_attention(const struct kn_attention *op, enum kn_type type) {
+    return status_of(is_attention(op, type) &&
+                     is_cached(&op->sequences, op->q.x.rows, op->k.x.rows));
+}
+
+enum kn_status kn_check_decode_attention(const struct kn_decode_attention *op, enum kn_type type) {
+    const struct kn_attention *a = &op->attention;
+    return status_of(is_attention(a, type) && op->keys >= 1 && a->k.x.rows % op->keys == 0 &&
+                     (a->y.rows == 0 || (op->positions && op->sequences)));
 }
 
 enum kn_status kn_check_gate(const struct kn_gate *op, enum kn_type type) {

@@ -20,6 +20,7 @@ enum kn_status kn_check_grouped_product(const struct kn_grouped_product *op, enu
 enum kn_status kn_check_norm(const struct kn_norm *op, enum kn_type type);
 enum kn_status kn_check_rope(const struct kn_rope *op, enum kn_type type);
 enum kn_status kn_check_attention(const struct kn_attention *op, enum kn_type type);
+enum kn_status kn_check_decode_attention(const struct kn_decode_attention *op, enum kn_type type);
 enum kn_status kn_check_head_norm(const struct kn_head_norm *op, enum kn_type type);
 enum kn_status kn_check_copy_heads(const struct kn_copy_heads *op);
 enum kn_status kn_check_scale(const struct kn_scale *op, enum kn_type type);

@@ -131,7 +131,9 @@ static inline struct kn_sequences kn_whole_sequences(int64_t length) {
 
 // In place: rotates heads (Su et al. 2021, RoFormer, eq. 34), activations. The first 2*pairs
 // entries of each head turn, the rest pass. cos, sin: f32 [first + queries, pairs], a row a
-// position. Half-split pairs entry i with i + pairs, interleaved pairs 2i with 2i + 1.
+// position. Half-split pairs entry i with i + pairs, interleaved pairs 2i with 2i + 1. Where
+// `positions` is given, each row has its own, whatever `sequences` says; the tables reach to the
+// last.
 enum kn_rope_kind { KN_ROPE_HALF_SPLIT, KN_ROPE_INTERLEAVED };
 struct kn_rope {
     struct kn_heads heads;
@@ -139,6 +141,7 @@ struct kn_rope {
     int64_t pairs;
     const float *cos, *sin;
     enum kn_rope_kind kind;
+    const int32_t *positions; // [heads.x.rows], or NULL
 };
 
 // Causal grouped-query attention (Vaswani et al. 2017; Ainslie et al. 2023), sequence by sequence:
@@ -162,12 +165,26 @@ struct kn_attention {
     bool slopes_bf16;
 };
 
+// Attention of single queries over a cache, as texts are continued with: what kn_attention computes
+// for the query at position positions[r] of sequence sequences[r], row r of y and q. The key and
+// the value of position j of sequence s are row s * keys + j % keys of k and v, so that a cache
+// behind a window need be no longer than that. No query sees more than `keys` of them; `attention`
+// has the rest of the operands, its sequences are not used. Keys are cut on a fixed grid.
+struct kn_decode_attention {
+    struct kn_attention attention;
+    int64_t keys;                         // rows of a sequence in k and v
+    const int32_t *positions, *sequences; // [y.rows]
+};
+
 // ---- moves -------------------------------------------------------------------------------------
 
 // y's heads = x's heads, entry by entry; where x has one head and y several, all get it. y and x
-// are different matrices of one type, any; the counts of rows and dim agree.
+// are different matrices of one type, any; dim agrees. Row r of x is for row r of y, which has as
+// many; or, where `rows` is given, for row rows[r], each at most once, and for none where that is
+// below 0.
 struct kn_copy_heads {
     struct kn_heads y, x;
+    const int32_t *rows; // [x.x.rows], or NULL
 };
 
 // In place: x = min(max(factor * x, -limit), limit); limit INFINITY: no clamp. NaN stays NaN, but a

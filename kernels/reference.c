@@ -75,6 +75,7 @@ const struct kn_ops kn_reference_ops = {
     .head_norm = kn_reference_head_norm,
     .rope = kn_reference_rope,
     .attention = kn_reference_attention,
+    .decode_attention = kn_reference_decode_attention,
     .copy_heads = kn_reference_copy_heads,
     .gate = kn_reference_gate,
     .scale = kn_reference_scale,

@@ -11,7 +11,8 @@ enum kn_status kn_reference_rope(struct kn_backend *self, const struct kn_rope *
     bool half_split = op->kind == KN_ROPE_HALF_SPLIT;
     int64_t step = half_split ? 1 : 2, distance = half_split ? op->pairs : 1;
     for (int64_t r = 0; r < op->heads.x.rows; r++) {
-        int64_t position = op->sequences.first + r % op->sequences.queries;
+        int64_t position =
+            op->positions ? op->positions[r] : op->sequences.first + r % op->sequences.queries;
         const float *cos_row = op->cos + position * op->pairs;
         const float *sin_row = op->sin + position * op->pairs;
         for (int64_t h = 0; h < op->heads.count; h++) {
@@ -37,15 +38,20 @@ static double bias(const struct kn_attention *op, float slope, int64_t position,
     return (double)op->scale * ((double)kn_slope_bf16(slope, key) - here);
 }
 
-// A query row of the batch, its position, and the row of its sequence's first key.
+// A query row of the batch, its position, and its sequence's rows of keys, which begin anew where
+// positions go on behind the last.
 struct query {
-    int64_t row, head, position, first_key;
+    int64_t row, head, position, first_key, keys;
 };
+
+static int64_t key_row(const struct query *at, int64_t key) {
+    return at->first_key + key % at->keys;
+}
 
 static double score(const struct kn_attention *op, const struct query *at, int64_t key) {
     const float *q = kn_reference_head(&op->q, at->row, at->head);
     const float *k =
-        kn_reference_head(&op->k, at->first_key + key, at->head / (op->q.count / op->k.count));
+        kn_reference_head(&op->k, key_row(at, key), at->head / (op->q.count / op->k.count));
     double sum = 0;
     for (int64_t i = 0; i < op->q.dim; i++)
         sum += (double)q[i] * (double)k[i];
@@ -55,22 +61,20 @@ static double score(const struct kn_attention *op, const struct query *at, int64
     return kn_reference_cap(sum, op->softcap);
 }
 
-void kn_reference_attend(const struct kn_attention *op, int64_t row, int64_t head) {
-    const struct kn_sequences *s = &op->sequences;
-    const struct query at = {row, head, s->first + row % s->queries, row / s->queries * s->keys};
-    int64_t group = head / (op->q.count / op->k.count), last = at.position, first = 0;
-    float *y = kn_reference_row(&op->y, row) + head * op->v.dim;
+static void attend(const struct kn_attention *op, const struct query *at) {
+    int64_t group = at->head / (op->q.count / op->k.count), last = at->position, first = 0;
+    float *y = kn_reference_row(&op->y, at->row) + at->head * op->v.dim;
     if (op->window > 0 && op->window < last + 1)
         first = last - op->window + 1;
     double maximum = -INFINITY;
     for (int64_t j = first; j <= last; j++)
-        maximum = fmax(maximum, score(op, &at, j));
+        maximum = fmax(maximum, score(op, at, j));
     for (int64_t c = 0; c < op->v.dim; c += SUMS) {
         int64_t count = op->v.dim - c < SUMS ? op->v.dim - c : SUMS;
         double total = 0, sums[SUMS] = {0};
         for (int64_t j = first; j <= last; j++) {
-            double weight = exp(score(op, &at, j) - maximum);
-            const float *v = kn_reference_head(&op->v, at.first_key + j, group) + c;
+            double weight = exp(score(op, at, j) - maximum);
+            const float *v = kn_reference_head(&op->v, key_row(at, j), group) + c;
             total += weight;
             for (int64_t i = 0; i < count; i++)
                 sums[i] += weight * (double)v[i];
@@ -80,10 +84,28 @@ void kn_reference_attend(const struct kn_attention *op, int64_t row, int64_t hea
     }
 }
 
+void kn_reference_attend(const struct kn_attention *op, int64_t row, int64_t head) {
+    const struct kn_sequences *s = &op->sequences;
+    const struct query at = {row, head, s->first + row % s->queries, row / s->queries * s->keys,
+                             s->keys};
+    attend(op, &at);
+}
+
 enum kn_status kn_reference_attention(struct kn_backend *self, const struct kn_attention *op) {
     KN_TRY(kn_check_attention(op, self->activation_type));
     for (int64_t r = 0; r < op->y.rows; r++)
         for (int64_t h = 0; h < op->q.count; h++)
             kn_reference_attend(op, r, h);
+    return KN_OK;
+}
+
+enum kn_status kn_reference_decode_attention(struct kn_backend *self,
+                                             const struct kn_decode_attention *op) {
+    KN_TRY(kn_check_decode_attention(op, self->activation_type));
+    for (int64_t r = 0; r < op->attention.y.rows; r++)
+        for (int64_t h = 0; h < op->attention.q.count; h++) {
+            const struct query at = {r, h, op->positions[r], op->sequences[r] * op->keys, op->keys};
+            attend(&op->attention, &at);
+        }
     return KN_OK;
 }

@@ -23,9 +23,9 @@ static void copy(const struct kn_matrix *y, int64_t y_row, int64_t y_col, const 
 enum kn_status kn_reference_copy_heads(struct kn_backend *self, const struct kn_copy_heads *op) {
     (void)self;
     KN_TRY(kn_check_copy_heads(op));
-    for (int64_t r = 0; r < op->y.x.rows; r++)
-        for (int64_t h = 0; h < op->y.count; h++)
-            copy(&op->y.x, r, head_col(&op->y, h), &op->x.x, r,
+    for (int64_t r = 0; r < op->x.x.rows; r++)
+        for (int64_t h = 0, to = op->rows ? op->rows[r] : r; to >= 0 && h < op->y.count; h++)
+            copy(&op->y.x, to, head_col(&op->y, h), &op->x.x, r,
                  head_col(&op->x, op->x.count == 1 ? 0 : h), op->y.dim);
     return KN_OK;
 }

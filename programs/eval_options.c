@@ -11,17 +11,26 @@
 
 static const double LARGEST = (double)(INT64_C(1) << 53);
 
-static bool read_tasks(void *settings, const char *word, char why[OPTION_WHY]) {
-    struct tr_evaluation_settings *s = settings;
-    size_t count = (size_t)s->task_file_count + 1;
-    char **files = realloc(s->task_files, count * sizeof *files);
+static bool add_file(char ***files_p, int64_t *count_p, const char *word, char why[OPTION_WHY]) {
+    size_t count = (size_t)*count_p + 1;
+    char **files = realloc(*files_p, count * sizeof *files);
     if (!files) {
         snprintf(why, OPTION_WHY, "no memory for %zu files", count);
         return false;
     }
-    s->task_files = files;
-    s->task_files[s->task_file_count++] = (char *)word;
+    *files_p = files;
+    files[(*count_p)++] = (char *)word;
     return true;
+}
+
+static bool read_tasks(void *settings, const char *word, char why[OPTION_WHY]) {
+    struct tr_evaluation_settings *s = settings;
+    return add_file(&s->task_files, &s->task_file_count, word, why);
+}
+
+static bool read_prompts(void *settings, const char *word, char why[OPTION_WHY]) {
+    struct tr_evaluation_settings *s = settings;
+    return add_file(&s->prompt_files, &s->prompt_file_count, word, why);
 }
 
 // A set is called as it is written, which a name with a colon could not be; a file's as the file.
@@ -125,6 +134,14 @@ static const struct option_row rows[] = {
      OPTION_WORD, .read = read_begin},
     {"max-length", 0, "N", "Tokens that the model is fed at most (default: its positions)",
      OPTION_WHOLE, SETS(max_length), 1, LARGEST},
+    {"generate", 0, "FILE",
+     "Continue prompts greedily: lines with \"prompt\" or \"input_ids\"; may be given several "
+     "times",
+     OPTION_WORD, .read = read_prompts},
+    {"new-tokens", 0, "N", "Tokens that a prompt is continued by, at most (default: 256)",
+     OPTION_WHOLE, SETS(new_tokens), 1, 1 << 20},
+    {"batch", 0, "N", "Texts that are continued at a time (default: 16)", OPTION_WHOLE, SETS(batch),
+     1, 4096},
     {"results", 0, "FOLDER", "Where results of tasks go (default: OUTPUT.tasks)", OPTION_TEXT,
      SETS(folder)},
 
@@ -152,14 +169,18 @@ static const struct option_row rows[] = {
     {"verbose", 'v', NULL, "More about each checkpoint", OPTION_FLAG, SETS(run.verbose)},
 };
 
+bool tr_eval_has_tasks(const struct eval_options *options) {
+    return options->evaluation.task_file_count || options->evaluation.prompt_file_count;
+}
+
 bool tr_eval_has_text(const struct eval_options *options) {
     const struct tr_evaluation_settings *e = &options->evaluation;
-    return !e->task_file_count || e->run.texts || e->run.tokens || e->stride;
+    return !tr_eval_has_tasks(options) || e->run.texts || e->run.tokens || e->stride;
 }
 
 static const char *contradiction(const struct eval_options *options) {
     const struct tr_run_settings *s = &options->evaluation.run;
-    bool has_tasks = options->evaluation.task_file_count > 0;
+    bool has_tasks = tr_eval_has_tasks(options);
     if (!s->path_count && !s->manifest)
         return "which checkpoints? Give DIR... or --input CSV";
     if (s->path_count && s->manifest)
@@ -172,7 +193,7 @@ static const char *contradiction(const struct eval_options *options) {
         return "--cost-samples needs --drop, --drop-sets or --cost";
     if (!has_tasks && (options->evaluation.prefix_token || options->evaluation.max_length ||
                        options->evaluation.begin != TR_BEGIN_AS_TOKENIZER))
-        return "--prefix-token, --add-bos and --max-length are of --tasks";
+        return "--prefix-token, --add-bos and --max-length are of --tasks and --generate";
     return NULL;
 }
 
@@ -201,7 +222,8 @@ const struct program trace_eval_program = {
 };
 
 struct eval_options tr_eval_defaults(void) {
-    struct eval_options options = {.evaluation = {.run = tr_ckpts_defaults(), .level = 0.95}};
+    struct eval_options options = {
+        .evaluation = {.run = tr_ckpts_defaults(), .new_tokens = 256, .batch = 16, .level = 0.95}};
     options.evaluation.run.out = "eval.h5";
     return options;
 }

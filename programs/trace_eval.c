@@ -49,7 +49,7 @@ static int evaluate(const struct eval_options *options, const struct dist *dist,
 
 static int run(const struct eval_options *options, struct dist *dist) {
     struct tr_string page = {0};
-    bool has_tasks = options->evaluation.task_file_count || options->evaluation.stride;
+    bool has_tasks = tr_eval_has_tasks(options) || options->evaluation.stride;
     int code = tr_eval_has_text(options) ? measure_text(options, dist, &page) : 0;
     if (has_tasks && (code == 0 || code == EXIT_SOME_FAILED)) {
         int tasks = evaluate(options, dist, &page);
@@ -106,6 +106,7 @@ int main(int argc, char **argv) {
     free(command);
     free(options.evaluation.run.paths);
     free(options.evaluation.task_files);
+    free(options.evaluation.prompt_files);
     tr_string_free(&options.drop_sets);
     return code;
 }

@@ -88,11 +88,12 @@ enum kn_status cpu_copy_heads(struct kn_backend *self, const struct kn_copy_head
     KN_TRY(kn_check_copy_heads(op));
     const struct kn_heads *y = &op->y, *x = &op->x;
     int64_t x_pitch = x->count == 1 ? 0 : x->pitch;
-    int threads = cpu_threads(self, y->x.rows * y->count * y->dim);
+    int threads = cpu_threads(self, x->x.rows * y->count * y->dim);
 #pragma omp parallel for num_threads(threads)
-    for (int64_t r = 0; r < y->x.rows; r++) {
-        int64_t to = r * y->x.stride + y->first_col, from = r * x->x.stride + x->first_col;
-        for (int64_t h = 0; h < y->count; h++)
+    for (int64_t r = 0; r < x->x.rows; r++) {
+        int64_t row = op->rows ? op->rows[r] : r;
+        int64_t to = row * y->x.stride + y->first_col, from = r * x->x.stride + x->first_col;
+        for (int64_t h = 0; row >= 0 && h < y->count; h++)
             copy(&y->x, to + h * y->pitch, &x->x, from + h * x_pitch, y->dim);
     }
     return KN_OK;

@@ -30,7 +30,9 @@ enum kn_status cpu_rope(struct kn_backend *self, const struct kn_rope *op) {
     int threads = cpu_threads(self, heads->x.rows * heads->count * 2 * op->pairs);
 #pragma omp parallel for num_threads(threads)
     for (int64_t r = 0; r < heads->x.rows; r++) {
-        int64_t angle = (op->sequences.first + r % op->sequences.queries) * op->pairs;
+        int64_t position =
+            op->positions ? op->positions[r] : op->sequences.first + r % op->sequences.queries;
+        int64_t angle = position * op->pairs;
         float *first = cpu_head(heads, r, 0);
         for (int64_t h = 0; h < heads->count; h++) {
             float *head = first + h * heads->pitch;

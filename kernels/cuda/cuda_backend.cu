@@ -188,6 +188,7 @@ static const struct kn_ops cuda_ops = {
     .head_norm = cuda_head_norm,
     .rope = cuda_rope,
     .attention = cuda_attention,
+    .decode_attention = cuda_decode_attention,
     .copy_heads = cuda_copy_heads,
     .gate = cuda_gate,
     .scale = cuda_scale,

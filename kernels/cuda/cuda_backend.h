@@ -62,6 +62,8 @@ enum kn_status cuda_divergence(struct kn_backend *self, const struct kn_divergen
 enum kn_status cuda_comparison(struct kn_backend *self, const struct kn_comparison *op);
 // attention.cu
 enum kn_status cuda_attention(struct kn_backend *self, const struct kn_attention *op);
+// attention_decode.cu
+enum kn_status cuda_decode_attention(struct kn_backend *self, const struct kn_decode_attention *op);
 // norms.cu
 enum kn_status cuda_norm(struct kn_backend *self, const struct kn_norm *op);
 enum kn_status cuda_head_norm(struct kn_backend *self, const struct kn_head_norm *op);

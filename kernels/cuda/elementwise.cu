@@ -33,7 +33,9 @@ __global__ void rope_halves(struct kn_rope op, INDEX count) {
     if (at >= count)
         return;
     INDEX row = at / groups / heads, head = at / groups % heads, i = at % groups * WIDTH;
-    int64_t position = op.sequences.first + (int64_t)(row % (INDEX)op.sequences.queries);
+    int64_t position = op.positions
+                           ? op.positions[row]
+                           : op.sequences.first + (int64_t)(row % (INDEX)op.sequences.queries);
     int64_t table = position * op.pairs + (int64_t)i;
     T *x = (T *)op.heads.x.data + (int64_t)row * op.heads.x.stride + op.heads.first_col +
            (int64_t)head * op.heads.pitch + (int64_t)i;
@@ -60,7 +62,9 @@ template <typename T> __global__ void rope_interleaved(struct kn_rope op, int64_
         return;
     int64_t i = at % op.pairs, head = at / op.pairs % op.heads.count;
     int64_t row = at / op.pairs / op.heads.count;
-    int64_t table = (op.sequences.first + row % op.sequences.queries) * op.pairs + i;
+    int64_t position =
+        op.positions ? op.positions[row] : op.sequences.first + row % op.sequences.queries;
+    int64_t table = position * op.pairs + i;
     T *x = (T *)op.heads.x.data + row * op.heads.x.stride + op.heads.first_col +
            head * op.heads.pitch + 2 * i;
     turn(&x[0], &x[1], op.cos[table], op.sin[table]);
@@ -165,14 +169,16 @@ __global__ void copy_head_elements(E *y, const E *x, struct kn_copy_heads op, in
     if (at >= count)
         return;
     int64_t i = at % dim, head = at / dim % op.y.count, row = at / dim / op.y.count;
-    int64_t from = op.x.count == 1 ? 0 : head;
-    y[row * op.y.x.stride + op.y.first_col + head * op.y.pitch + i] =
+    int64_t from = op.x.count == 1 ? 0 : head, to = op.rows ? op.rows[row] : row;
+    if (to < 0)
+        return;
+    y[to * op.y.x.stride + op.y.first_col + head * op.y.pitch + i] =
         x[row * op.x.x.stride + op.x.first_col + from * op.x.pitch + i];
 }
 
 enum kn_status cuda_copy_heads(struct kn_backend *self, const struct kn_copy_heads *op) {
     KN_TRY(kn_check_copy_heads(op));
-    int64_t count = op->y.x.rows * op->y.count * op->y.dim;
+    int64_t count = op->x.x.rows * op->y.count * op->y.dim;
     cudaStream_t stream = cuda_of(self)->ops;
     if (!count)
         return KN_OK;

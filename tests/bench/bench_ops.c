@@ -180,8 +180,10 @@ static void bench_rows(void) {
 
     struct kn_matrix qkv = random_matrix(type, ROWS, 3 * WIDTH);
     struct kn_heads heads = {qkv, 0, 2 * HEADS, HEAD_DIM, HEAD_DIM};
-    struct kn_rope rope = {heads, kn_whole_sequences(SEQ_LEN), HEAD_DIM / 8, NULL,
-                           NULL,  KN_ROPE_HALF_SPLIT};
+    struct kn_rope rope = {.heads = heads,
+                           .sequences = kn_whole_sequences(SEQ_LEN),
+                           .pairs = HEAD_DIM / 8,
+                           .kind = KN_ROPE_HALF_SPLIT};
     rope.cos = rope.sin = random_memory(KN_F32, SEQ_LEN * HEAD_DIM / 8);
     TIME("rope", "1024x24x16", "f32", matrix, true, kn->ops->rope(kn, &rope));
     struct kn_matrix pair = random_matrix(type, ROWS, 2 * FEED),

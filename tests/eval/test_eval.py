@@ -85,7 +85,13 @@ def nonsense():
     wrong = [
         ("{", "is not valid JSON"),
         ("[1]", "must be a JSON object"),
-        ({"doc_id": 0, "type": "generate_until"}, 'type "generate_until" is not scored'),
+        ({"doc_id": 0, "type": "translate"}, 'type "translate" is not scored'),
+        ({"doc_id": 0, "type": "generate_until"}, 'has neither a text as "context" nor "input_ids"'),
+        ({"doc_id": 0, "type": "generate_until", "context": "a", "max_gen_toks": 0},
+         '"max_gen_toks" is 0'),
+        ({"doc_id": 0, "type": "generate_until", "context": "a", "until": [1]},
+         '"until" is no text'),
+        ({"doc_id": 0, "type": "generate_until", "input_ids": [1, -2]}, '"input_ids" is no list'),
         ({"doc_id": 0}, 'has no "type"'),
         ({"type": "loglikelihood", "requests": pair}, 'has no "doc_id"'),
         ({"doc_id": 0, "type": "loglikelihood", "requests": pair * 2}, "a loglikelihood has one"),
@@ -98,8 +104,8 @@ def nonsense():
          'has no "gold"'),
         ({"doc_id": 0, "type": "multiple_choice", "requests": pair, "choices": ["b"], "gold": "x"},
          '"gold" is no number'),
-        ({"doc_id": 0, "arguments": {"gen_args_0": {"arg_0": "a", "arg_1": {"until": ["b"]}}}},
-         "a sample of generated text"),
+        ({"doc_id": 0, "arguments": {"gen_args_0": {"arg_0": "a", "arg_1": {"do_sample": True}}}},
+         "text is drawn at random"),
         ({"doc_id": 0, "target": "b", "doc": {}, "arguments": {
             "gen_args_0": {"arg_0": "a", "arg_1": " b"}, "gen_args_1": {"arg_0": "c", "arg_1": " b"}}},
          "which choice is right"),
@@ -140,6 +146,46 @@ def lines():
         again = evaluate(folder, LAST, "--tasks", ours)
         check("1 were already there" in again.err, "the same requests are scored again", again)
         check(results(folder) == wanted, "other results")
+
+
+def generated(folder, name="prompts", drop=None):
+    place = os.path.join(folder, "eval.h5.tasks", "step_6418")
+    if drop:
+        place = os.path.join(place, next(entry for entry in os.listdir(place) if entry.startswith(drop)))
+    with open(os.path.join(place, f"{name}.texts.jsonl"), encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+def prompts():
+    """Prompts are continued: texts and ids, as far as they are to be, alone as together, and what a
+    text ends before is cut; the same again costs nothing."""
+    some = [{"prompt": "The harbour master saw"}, {"prompt": "At the 2011 count", "max_gen_toks": 3},
+            {"prompt": "It measures 31 km from end", "until": ["e", " the"]},
+            {"prompt": "<|endoftext|>", "doc_id": 70}]
+    with scratch() as folder:
+        path = write(folder, "prompts.jsonl", some)
+        told = evaluate(folder, LAST, "--generate", path, "--new-tokens", "12", "--drop", "attn:1,2")
+        check("new_tokens" in told.out and "p: " not in told.out, told)
+        found, without = generated(folder), generated(folder, drop="attn_1_2")
+        check([row["doc_id"] for row in found] == [0, 1, 2, 70], found)
+        check([len(row["tokens"]) for row in found][:2] == [12, 3], found)
+        check(not any(stop in found[2]["text"] for stop in some[2]["until"]), found[2])
+        check(found[2]["ended"] and not found[0]["ended"], found)
+        check([row["tokens"] for row in found] != [row["tokens"] for row in without], without)
+        again = evaluate(folder, LAST, "--generate", path, "--new-tokens", "12", "--drop", "attn:1,2")
+        check("1 were already there" in again.err, again)
+        evaluate(folder, LAST, "--generate", path, "--new-tokens", "12", "--batch", "1", "--fresh")
+        check(generated(folder) == found, "alone", generated(folder))
+        longer = write(folder, "longer.jsonl", [
+            {"task": "words", "doc_id": 0, "type": "generate_until", "context": some[1]["prompt"],
+             "max_gen_toks": 3, "target": [found[1]["text"].upper() + "!", "x"], "ignore_case": True,
+             "ignore_punctuation": True},
+            {"task": "words", "doc_id": 1, "type": "generate_until", "context": "a b",
+             "max_gen_toks": 1024, "target": "b"}])
+        told = evaluate(folder, LAST, "--tasks", longer)
+        check("words, document 1 is not scored: 1024 new tokens leave no room" in told.err, told)
+        check(results(folder)["results"]["words"]["exact_match,none"] == 1, results(folder))
+        check(generated(folder, "words")[0]["tokens"] == found[1]["tokens"], "other tokens")
 
 
 def many(task):
@@ -202,7 +248,8 @@ def series():
 
 def main():
     return run_cases([("requests that cannot be scored", faults), ("lines that make no sense", nonsense),
-                      ("our own lines", lines), ("killed", killed), ("a series", series)])
+                      ("our own lines", lines), ("prompts", prompts),
+                      ("killed", killed), ("a series", series)])
 
 
 sys.exit(main())

@@ -31,12 +31,12 @@ def rows(path):
         return [json.loads(line) for line in file]
 
 
-def samples():
+def samples(generated=False):
     folder = ARGS["fixture"]
     if os.path.isdir(fixture("samples-demo")):
         folder = fixture("samples-demo")
     return [os.path.join(folder, name) for name in sorted(os.listdir(folder))
-            if name.startswith("samples_") and "greedy" not in name]
+            if name.startswith("samples_") and ("greedy" in name) == generated]
 
 
 def series(name):
@@ -78,7 +78,7 @@ class Evaluation:
     def __init__(self, folder, checkpoint, *drops):
         self.folder = os.path.join(folder, "tasks")
         options = [part for drop in drops for part in ("--drop", drop)]
-        options += [part for path in samples() for part in ("--tasks", path)]
+        options += [part for path in samples() + samples(True) for part in ("--tasks", path)]
         self.command = [ARGS["trace-eval"], series(checkpoint), *options, "-o",
                         os.path.join(folder, "eval.h5"), "--results", self.folder, "--device", "cpu"]
         self.place = os.path.join(self.folder, os.path.basename(checkpoint))
@@ -87,6 +87,17 @@ class Evaluation:
     def scores(self, task):
         with open(os.path.join(self.place, f"{task}.scores.json"), encoding="utf-8") as file:
             return json.load(file)
+
+    def texts(self, task, index):
+        """Of the drop set that the scores have at this place, 0: of the whole model."""
+        folder = self.place
+        for name in sorted(os.listdir(folder)) if index else ():
+            path = os.path.join(folder, name, "results.json")
+            if os.path.exists(path):
+                with open(path, encoding="utf-8") as file:
+                    drop = json.load(file)["config"]["drop"]
+                folder = os.path.join(self.place, name) if drop == self.scores(task)["drop_sets"][index] else folder
+        return rows(os.path.join(folder, f"{task}.texts.jsonl"))
 
     def results(self, drop):
         """The results.json of a drop set, None: of the whole model."""
@@ -126,6 +137,18 @@ def compare_likelihoods(evaluation, name, drop):
     return near, worst
 
 
+def compare_texts(evaluation, name, drop):
+    """What is generated, letter by letter, and whether it is right."""
+    wanted = [row for row in rows(fixture(f"lls-{name}.jsonl")) if row["task"] == "tr_greedy"]
+    index = evaluation.scores("tr_greedy")["drop_sets"].index(drop or "")
+    found = evaluation.texts("tr_greedy", index)
+    check(len(found) == len(wanted) > 0, len(found), "texts of", len(wanted))
+    for ours, row in zip(found, wanted):
+        check(ours["doc_id"] == row["doc_id"] and ours["text"] == row["text"], name, ours, row)
+        check(ours["exact_match"] == bool(row["metrics"]["exact_match"]), name, ours, row)
+    return len(found)
+
+
 def expected(name):
     """{task: {metric: (value, standard error or None)}}: what the harness says, where the fixture
     is whole; else the mean of what it says of each document."""
@@ -160,8 +183,6 @@ def expected(name):
 def compare_metrics(evaluation, name, drop):
     ours, count = evaluation.results(drop), 0
     for task, metrics in expected(name).items():
-        if task == "tr_greedy":
-            continue
         for metric, (value, error) in metrics.items():
             mine = ours[task][f"{metric},none"]
             if metric.startswith("acc") or metric == "exact_match":
@@ -182,9 +203,10 @@ def scores(checkpoint, names):
         told = []
         for name in names:
             requests, worst = compare_likelihoods(evaluation, name, MODELS[name][2])
+            texts = compare_texts(evaluation, name, MODELS[name][2])
             count = compare_metrics(evaluation, name, MODELS[name][2])
             told.append(f"{name} {requests} likelihoods, at worst {worst:.2f} of the bound, "
-                        f"{count} metrics equal")
+                        f"{texts} texts and {count} metrics equal")
         return "; ".join(told)
 
 

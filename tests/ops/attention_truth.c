@@ -42,10 +42,14 @@ static long double bf16_slope(const struct kn_attention *op, int64_t at, int64_t
     return round_bf16(op->slopes[head] * position);
 }
 
-// A query, and the row of its sequence's first key.
+// A query, and its sequence's rows of keys, over which positions go round.
 struct query {
-    int64_t row, head, position, first_key;
+    int64_t row, head, position, first_key, keys;
 };
+
+static int64_t key_row(const struct query *at, int64_t key) {
+    return at->first_key + key % at->keys;
+}
 
 static long double score_truth(const struct kn_attention *op, const struct attention_values *values,
                                const struct query *at, int64_t key) {
@@ -54,7 +58,7 @@ static long double score_truth(const struct kn_attention *op, const struct atten
     long double sum = 0, softcap = (long double)op->softcap;
     for (int64_t i = 0; i < op->q.dim; i++)
         sum += element(&op->q, values->q, at->row, head, i) *
-               element(&op->k, values->kv, at->first_key + key, group, i);
+               element(&op->k, values->kv, key_row(at, key), group, i);
     sum *= (long double)op->scale;
     if (op->slopes && op->slopes_bf16)
         sum += (long double)op->scale *
@@ -65,14 +69,12 @@ static long double score_truth(const struct kn_attention *op, const struct atten
 }
 
 static void attend_truth(const struct kn_attention *op, const struct attention_values *values,
-                         int64_t row, int64_t head, long double *y) {
-    const struct kn_sequences *s = &op->sequences;
-    const struct query at = {row, head, s->first + row % s->queries, row / s->queries * s->keys};
-    int64_t first = 0, last = at.position, group = head / (op->q.count / op->k.count);
+                         const struct query *at, long double *y) {
+    int64_t first = 0, last = at->position, group = at->head / (op->q.count / op->k.count);
     first = op->window > 0 && last - op->window + 1 > first ? last - op->window + 1 : first;
     long double *scores = host_new((size_t)(last + 1) * sizeof *scores), largest = -INFINITY;
     for (int64_t j = first; j <= last; j++) {
-        scores[j - first] = score_truth(op, values, &at, j);
+        scores[j - first] = score_truth(op, values, at, j);
         largest = fmaxl(largest, scores[j - first]);
     }
     long double total = 0;
@@ -80,10 +82,18 @@ static void attend_truth(const struct kn_attention *op, const struct attention_v
         long double weight = expl(scores[j - first] - largest);
         total += weight;
         for (int64_t i = 0; i < op->v.dim; i++)
-            y[i] += weight * element(&op->v, values->kv, at.first_key + j, group, i);
+            y[i] += weight * element(&op->v, values->kv, key_row(at, j), group, i);
     }
     for (int64_t i = 0; i < op->v.dim; i++)
         y[i] /= total;
+}
+
+static void check_query(const struct kn_attention *op, const struct attention_values *values,
+                        const struct matrix *y, const struct query *at) {
+    long double truth[512] = {0};
+    attend_truth(op, values, at, truth);
+    check_close(OP_ATTENTION, y->m.type, y->values + at->row * y->m.cols + at->head * op->v.dim,
+                truth, op->v.dim);
 }
 
 void attention_check(const struct kn_attention *op, struct attention_values values,
@@ -92,10 +102,22 @@ void attention_check(const struct kn_attention *op, struct attention_values valu
     matrix_read(y);
     for (int64_t row = 0; row < y->m.rows; row += row + step < y->m.rows ? step : 1) {
         for (int64_t head = 0; head < op->q.count; head++) {
-            long double truth[512] = {0};
-            attend_truth(op, &values, row, head, truth);
-            check_close(OP_ATTENTION, y->m.type, y->values + row * y->m.cols + head * op->v.dim,
-                        truth, op->v.dim);
+            const struct kn_sequences *s = &op->sequences;
+            const struct query at = {row, head, s->first + row % s->queries,
+                                     row / s->queries * s->keys, s->keys};
+            check_query(op, &values, y, &at);
         }
     }
+}
+
+void decode_check(const struct kn_decode_attention *op, struct attention_values values,
+                  struct matrix *y, const int32_t *positions, const int32_t *sequences) {
+    check_status(kn->ops->decode_attention(kn, op));
+    matrix_read(y);
+    for (int64_t row = 0; row < y->m.rows; row++)
+        for (int64_t head = 0; head < op->attention.q.count; head++) {
+            const struct query at = {row, head, positions[row], sequences[row] * op->keys,
+                                     op->keys};
+            check_query(&op->attention, &values, y, &at);
+        }
 }

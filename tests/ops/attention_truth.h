@@ -35,4 +35,8 @@ struct attention_values {
 void attention_check(const struct kn_attention *op, struct attention_values values,
                      struct matrix *y, int64_t step);
 
+// The same of single queries over a cache, all rows; the host's copies of where they are.
+void decode_check(const struct kn_decode_attention *op, struct attention_values values,
+                  struct matrix *y, const int32_t *positions, const int32_t *sequences);
+
 #endif

@@ -101,7 +101,99 @@ static void test_pieces(void **state) {
     }
 }
 
+// Single queries at positions of their own, two of them of one sequence. Rows of the cache that no
+// query sees are not numbers.
+enum { DECODED = 4, CACHED = 3 };
+struct decoded {
+    int64_t heads, kv_heads, head_dim, v_dim, keys, window;
+    int32_t positions[DECODED];
+};
+
+static bool is_seen(const struct decoded *d, const int32_t *sequences, int64_t row) {
+    for (int64_t r = 0; r < DECODED; r++)
+        for (int64_t j = 0; sequences[r] == row / d->keys && j <= d->positions[r]; j++)
+            if (j % d->keys == row % d->keys && (!d->window || j > d->positions[r] - d->window))
+                return true;
+    return false;
+}
+
+static void check_decode(const struct decoded *d, struct attention_options options) {
+    static const int32_t sequences[DECODED] = {2, 0, 1, 2};
+    const struct attention_shape shape = {CACHED,      d->keys,     d->heads,
+                                          d->kv_heads, d->head_dim, d->v_dim};
+    int64_t rows = CACHED * d->keys, width = attention_width(&shape);
+    struct matrix q = matrix_random(kn->activation_type, DECODED, width, 3);
+    struct matrix kv = matrix_random(kn->activation_type, rows, width, 5);
+    for (int64_t i = 0; i < rows * width; i++)
+        kv.values[i] = is_seen(d, sequences, i / width) ? kv.values[i] : NAN;
+    kv = matrix_of(kv.values, kn->activation_type, rows, width, 5);
+    struct matrix y = matrix_output(kn->activation_type, DECODED, d->heads * d->v_dim, 4);
+    options.window = d->window;
+    struct kn_decode_attention op = {.attention = attention_of(&shape, &options, y.m, q.m),
+                                     .keys = d->keys,
+                                     .positions = buffer_new(d->positions, sizeof d->positions),
+                                     .sequences = buffer_new(sequences, sizeof sequences)};
+    op.attention.k.x = op.attention.v.x = kv.m;
+    decode_check(&op, (struct attention_values){q.values, kv.values}, &y, d->positions, sequences);
+}
+
+static void test_decode(void **state) {
+    static const float slopes[] = {0.25F, 0.0625F, 0, 0.7F, 0.01F, 0.3F, 0.2F, 0.1F, 0.6F, 0.05F};
+    static const struct decoded shapes[] = {
+        {2, 1, 16, 16, 40, 0, {0, 39, 7, 12}},
+        {6, 2, 24, 24, 300, 0, {299, 128, 127, 0}},
+        {4, 4, 64, 64, 130, 0, {129, 128, 60, 5}},
+        {10, 1, 80, 48, 700, 0, {699, 300, 255, 256}}, // more heads than share a key at once
+        {4, 2, 128, 128, 20, 20, {19, 3, 20, 33}},     // a ring
+        {4, 2, 33, 20, 150, 150, {1000, 149, 150, 900}},
+        {2, 2, 8, 8, 64, 7, {200, 3, 6, 198}},
+        {2, 1, 256, 256, 9, 1, {40, 8, 9, 0}},
+    };
+    static const struct attention_options options[] = {
+        {.scale = 1.5F},
+        {.scale = 1.5F, .slopes = slopes},
+        {.scale = 1.5F, .softcap = 2.F},
+        {.scale = 0.3F, .softcap = 3.F, .slopes = slopes, .slopes_bf16 = true},
+    };
+    for (size_t i = 0; i < TEST_ARRAY_SIZE(shapes); i++) {
+        for (size_t o = 0; o < TEST_ARRAY_SIZE(options); o++) {
+            check_decode(&shapes[i], options[o]);
+            buffers_free(state);
+        }
+    }
+}
+
+// One value that is not a number touches its column of the query that sees it alone.
+static void test_decode_nonfinite(void **state) {
+    (void)state;
+    static const int32_t positions[] = {4, 5}, sequences[] = {0, 0};
+    const struct attention_options options = {.scale = 1};
+    const struct attention_shape shape = {1, 6, 2, 1, 8, 8};
+    struct matrix q = matrix_random(kn->activation_type, 2, 32, 0);
+    struct matrix kv = matrix_random(kn->activation_type, 6, 32, 0);
+    kv.values[5 * 32 + 24 + 3] = INFINITY;
+    kv = matrix_of(kv.values, kn->activation_type, 6, 32, 0);
+    struct matrix y = matrix_output(kn->activation_type, 2, 16, 0);
+    struct kn_decode_attention op = {.attention = attention_of(&shape, &options, y.m, q.m),
+                                     .keys = 6,
+                                     .positions = buffer_new(positions, sizeof positions),
+                                     .sequences = buffer_new(sequences, sizeof sequences)};
+    op.attention.k.x = op.attention.v.x = kv.m;
+    check_status(kn->ops->decode_attention(kn, &op));
+    matrix_read(&y);
+    for (int64_t i = 0; i < 32; i++)
+        assert_true(isfinite(y.values[i]) == (i < 16 || i % 8 != 3));
+    op.keys = 4; // of 6 rows
+    assert_int_equal(kn->ops->decode_attention(kn, &op), KN_ESHAPE);
+    op.keys = 6;
+    op.positions = NULL;
+    assert_int_equal(kn->ops->decode_attention(kn, &op), KN_ESHAPE);
+    op.attention.y.rows = op.attention.q.x.rows = 0;
+    check_status(kn->ops->decode_attention(kn, &op));
+}
+
 int test_cached_attention(void) {
-    const struct CMUnitTest tests[] = {OPS_TEST(test_cache), OPS_TEST(test_pieces)};
+    const struct CMUnitTest tests[] = {OPS_TEST(test_cache), OPS_TEST(test_pieces),
+                                       OPS_TEST(test_decode), OPS_TEST(test_decode_nonfinite)};
     return cmocka_run_group_tests_name("cached attention", tests, NULL, NULL);
 }

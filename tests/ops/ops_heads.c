@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "support.h"
 
-static void rope_truth(const struct kn_rope *op, const float *cosine, const float *sine,
-                       int64_t row, long double *x) {
+// positions: the host's copy of the op's.
+static void rope_truth(const struct kn_rope *op, const int32_t *positions, const float *cosine,
+                       const float *sine, int64_t row, long double *x) {
     bool half_split = op->kind == KN_ROPE_HALF_SPLIT;
     for (int64_t h = 0; h < op->heads.count; h++) {
         for (int64_t i = 0; i < op->pairs; i++) {
             long double *head = x + op->heads.first_col + h * op->heads.pitch;
             long double *a = head + (half_split ? i : 2 * i);
             long double *b = half_split ? head + i + op->pairs : a + 1;
-            int64_t position = op->sequences.first + row % op->sequences.queries;
+            int64_t position =
+                positions ? positions[row] : op->sequences.first + row % op->sequences.queries;
             int64_t angle = position * op->pairs + i;
             long double c = (long double)cosine[angle], s = (long double)sine[angle];
             long double turned = *a * c - *b * s;
@@ -19,20 +21,27 @@ static void rope_truth(const struct kn_rope *op, const float *cosine, const floa
     }
 }
 
-static void check_rope(const int64_t shape[5], int64_t first, enum kn_rope_kind kind) {
+static void check_rope(const int64_t shape[5], int64_t first, enum kn_rope_kind kind, bool own) {
     const int64_t first_col = shape[0], count = shape[1], pitch = shape[2], dim = shape[3];
     const int64_t pairs = shape[4], rows = 14, cols = first_col + count * pitch + 5;
     struct matrix x = matrix_random(kn->activation_type, rows, cols, 3);
     float *cosine, *sine;
     const struct kn_sequences sequences = {7, 0, first};
-    struct kn_rope op = {{x.m, first_col, count, pitch, dim}, sequences, pairs, NULL, NULL, kind};
+    int32_t positions[14];
+    for (int r = 0; r < 14; r++)
+        positions[r] = (int32_t)((first + 6) * (13 - r) / 13);
+    struct kn_rope op = {.heads = {x.m, first_col, count, pitch, dim},
+                         .sequences = sequences,
+                         .pairs = pairs,
+                         .kind = kind,
+                         .positions = own ? buffer_new(positions, sizeof positions) : NULL};
     op.cos = vector_random(&cosine, (first + 7) * pairs);
     op.sin = vector_random(&sine, (first + 7) * pairs);
     long double *truth = host_new((size_t)(rows * cols) * sizeof *truth);
     for (int64_t i = 0; i < rows * cols; i++)
         truth[i] = (long double)x.values[i];
     for (int64_t r = 0; r < rows; r++)
-        rope_truth(&op, cosine, sine, r, truth + r * cols);
+        rope_truth(&op, own ? positions : NULL, cosine, sine, r, truth + r * cols);
     check_status(kn->ops->rope(kn, &op));
     matrix_read(&x);
     check_close(OP_ROPE, x.m.type, x.values, truth, rows * cols);
@@ -45,8 +54,10 @@ static void test_rope(void **state) {
                                        {3, 0, 8, 8, 4},    {16, 4, 96, 96, 24}, {5, 3, 50, 20, 10}};
     for (size_t i = 0; i < TEST_ARRAY_SIZE(cases); i++) {
         for (int64_t first = 0; first < 30; first += 13) {
-            check_rope(cases[i], first, KN_ROPE_HALF_SPLIT);
-            check_rope(cases[i], first, KN_ROPE_INTERLEAVED);
+            check_rope(cases[i], first, KN_ROPE_HALF_SPLIT, false);
+            check_rope(cases[i], first, KN_ROPE_INTERLEAVED, false);
+            check_rope(cases[i], first, KN_ROPE_HALF_SPLIT, true);
+            check_rope(cases[i], first, KN_ROPE_INTERLEAVED, true);
         }
         buffers_free(state);
     }
@@ -56,8 +67,12 @@ static void test_rope_errors(void **state) {
     (void)state;
     struct matrix x = matrix_random(kn->activation_type, 2, 20, 0);
     float *angles, *device = vector_random(&angles, 20);
-    struct kn_rope op = {{x.m, 0, 2, 10, 10}, kn_whole_sequences(2), 6, device, device,
-                         KN_ROPE_INTERLEAVED};
+    struct kn_rope op = {.heads = {x.m, 0, 2, 10, 10},
+                         .sequences = kn_whole_sequences(2),
+                         .pairs = 6,
+                         .cos = device,
+                         .sin = device,
+                         .kind = KN_ROPE_INTERLEAVED};
     assert_int_equal(kn->ops->rope(kn, &op), KN_ESHAPE); // 12 entries of 10
     op.pairs = 5;
     op.heads.pitch = 0; // would turn the same columns twice
@@ -78,8 +93,8 @@ static void check_copy_heads(enum kn_type type, const int64_t y_heads[4],
                              const int64_t x_heads[4]) {
     const int64_t rows = 5, cols = 70;
     struct matrix x = matrix_random(type, rows, cols, 3), y = matrix_random(type, rows, cols, 2);
-    struct kn_copy_heads op = {{y.m, y_heads[0], y_heads[1], y_heads[2], y_heads[3]},
-                               {x.m, x_heads[0], x_heads[1], x_heads[2], x_heads[3]}};
+    struct kn_copy_heads op = {.y = {y.m, y_heads[0], y_heads[1], y_heads[2], y_heads[3]},
+                               .x = {x.m, x_heads[0], x_heads[1], x_heads[2], x_heads[3]}};
     long double *truth = host_new((size_t)(rows * cols) * sizeof *truth);
     for (int64_t i = 0; i < rows * cols; i++) {
         int64_t at = i % cols - op.y.first_col;
@@ -91,6 +106,26 @@ static void check_copy_heads(enum kn_type type, const int64_t y_heads[4],
     check_status(kn->ops->copy_heads(kn, &op));
     matrix_read(&y);
     check_close(OP_COPY, type, y.values, truth, rows * cols);
+}
+
+// Rows that go elsewhere, and two that go nowhere.
+static void test_copy_heads_rows(void **state) {
+    (void)state;
+    static const int32_t rows[] = {6, -1, 0, 3, -1};
+    struct matrix x = matrix_random(kn->activation_type, 5, 24, 3);
+    struct matrix y = matrix_random(kn->activation_type, 8, 20, 2);
+    struct kn_copy_heads op = {
+        .y = {y.m, 2, 3, 6, 4}, .x = {x.m, 1, 3, 8, 4}, .rows = buffer_new(rows, sizeof rows)};
+    long double truth[8 * 20];
+    for (int i = 0; i < 8 * 20; i++)
+        truth[i] = (long double)y.values[i];
+    for (int r = 0; r < 5; r++)
+        for (int c = 0; rows[r] >= 0 && c < 12; c++)
+            truth[rows[r] * 20 + 2 + c / 4 * 6 + c % 4] =
+                (long double)x.values[r * 24 + 1 + c / 4 * 8 + c % 4];
+    check_status(kn->ops->copy_heads(kn, &op));
+    matrix_read(&y);
+    check_close(OP_COPY, y.m.type, y.values, truth, 8 * 20);
 }
 
 static void test_copy_heads(void **state) {
@@ -111,7 +146,7 @@ static void test_copy_heads(void **state) {
 static void test_copy_heads_errors(void **state) {
     (void)state;
     struct matrix x = matrix_random(KN_F32, 2, 20, 0), y = matrix_random(KN_F32, 2, 20, 0);
-    const struct kn_copy_heads good = {{y.m, 0, 4, 5, 5}, {x.m, 0, 4, 5, 5}};
+    const struct kn_copy_heads good = {.y = {y.m, 0, 4, 5, 5}, .x = {x.m, 0, 4, 5, 5}};
     struct kn_copy_heads bad[5] = {good, good, good, good, good};
     bad[0].x.count = 2;
     bad[1].x.dim = 4;
@@ -125,6 +160,7 @@ static void test_copy_heads_errors(void **state) {
 
 int test_heads(void) {
     const struct CMUnitTest tests[] = {OPS_TEST(test_rope), OPS_TEST(test_rope_errors),
-                                       OPS_TEST(test_copy_heads), OPS_TEST(test_copy_heads_errors)};
+                                       OPS_TEST(test_copy_heads), OPS_TEST(test_copy_heads_rows),
+                                       OPS_TEST(test_copy_heads_errors)};
     return cmocka_run_group_tests_name("heads", tests, NULL, NULL);
 }

@@ -22,6 +22,7 @@ struct task {
         struct kn_norm norm;
         struct kn_rope rope;
         struct kn_attention attention;
+        struct kn_decode_attention decode_attention;
         struct kn_head_norm head_norm;
         struct kn_copy_heads copy_heads;
         struct kn_scale scale;
@@ -154,6 +155,7 @@ static double fake_lag(struct kn_backend *self, int from, int to) {
 OP(norm, kn_norm)
 OP(rope, kn_rope)
 OP(attention, kn_attention)
+OP(decode_attention, kn_decode_attention)
 OP(head_norm, kn_head_norm)
 OP(copy_heads, kn_copy_heads)
 OP(scale, kn_scale)
@@ -349,6 +351,7 @@ static const struct kn_ops fake_ops = {
     .head_norm = fake_head_norm,
     .rope = fake_rope,
     .attention = fake_attention,
+    .decode_attention = fake_decode_attention,
     .copy_heads = fake_copy_heads,
     .gate = fake_gate,
     .scale = fake_scale,

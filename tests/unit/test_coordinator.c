@@ -137,7 +137,7 @@ static struct tr_string measured(const struct served *s, const struct dist_item 
     double loss[SEQUENCES * SEQ_LEN];
     for (int64_t i = 0; i < (end - begin) * SEQ_LEN; i++)
         loss[i] = (double)(begin + i / SEQ_LEN + 1);
-    struct tr_loss_tap tap = {begin, end - begin, SEQ_LEN, loss, NULL};
+    struct tr_loss_tap tap = {begin, end - begin, SEQ_LEN, loss, NULL, NULL};
     struct tr_measured made;
     struct tr_string bytes = {0};
     OK(tr_measured_new(&made, layout, begin, end, &err));

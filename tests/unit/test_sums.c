@@ -97,7 +97,7 @@ static void *sums_of(struct data *data, int64_t begin, int64_t end, int64_t step
                                  .counts = counts,
                                  .importance = importance};
             tr_measure_sums.tap(sums, &tap);
-            struct tr_loss_tap loss = {s, n, SEQ_LEN, data[0].loss + s * SEQ_LEN, NULL};
+            struct tr_loss_tap loss = {s, n, SEQ_LEN, data[0].loss + s * SEQ_LEN, NULL, NULL};
             if (layer == 0)
                 tr_measure_sums.loss(sums, &loss);
         }

@@ -26,6 +26,7 @@ static enum tr_status prepare_job(struct evaluation *e, struct tr_err *err) {
     e->run = e->settings->run;
     e->run.out = NULL;
     e->run.cost = NULL;
+    e->run.no_rows = !e->settings->stride;
     enum tr_status status = tr_job_prepare(&e->job, &e->run, &notes, err);
     tr_string_free(&notes);
     return status;
@@ -71,10 +72,29 @@ static enum tr_status choose_length(const struct evaluation *e, int64_t *length_
                    (long long)asked, (long long)most);
 }
 
+static bool makes_texts(const struct evaluation *e) {
+    for (int64_t t = 0; t < e->tasks.count; t++)
+        if (e->tasks.tasks[t].kind == TR_TASK_GENERATE)
+            return true;
+    return false;
+}
+
+// Whether there is any text: tasks of ids alone need no tokenizer.
+static bool has_texts(const struct evaluation *e) {
+    for (int64_t t = 0; t < e->tasks.count; t++)
+        for (int64_t d = 0; d < e->tasks.tasks[t].count; d++)
+            if (!e->tasks.tasks[t].documents[d].generate.ids)
+                return true;
+    return e->run.tokenizer != NULL;
+}
+
 static enum tr_status make_rules(struct evaluation *e, struct tr_err *err) {
     char *path;
     int64_t length = 0;
     TR_TRY(choose_length(e, &length, err));
+    e->rules.max_length = length;
+    if (!has_texts(e))
+        return TR_OK;
     TR_TRY(find_tokenizer(e, &path, err));
     enum tr_status status =
         tr_tokenizer_open(&e->tokenizer, path, e->job.first.config.family->model_type, err);
@@ -82,6 +102,8 @@ static enum tr_status make_rules(struct evaluation *e, struct tr_err *err) {
         status = tr_prompt_rules_make(&e->rules, e->tokenizer, path, e->settings->prefix_token,
                                       e->settings->begin, length, err);
     free(path);
+    if (status == TR_OK && makes_texts(e))
+        status = tr_detokenizer_new(&e->detokenizer, e->tokenizer, err);
     return status;
 }
 
@@ -98,6 +120,9 @@ static enum tr_status read_tasks(struct evaluation *e, struct tr_err *err) {
     char name[64];
     for (int64_t i = 0; i < e->settings->task_file_count; i++)
         TR_TRY(tr_tasks_read(&e->tasks, e->settings->task_files[i], err));
+    for (int64_t i = 0; i < e->settings->prompt_file_count; i++)
+        TR_TRY(tr_tasks_read_prompts(&e->tasks, e->settings->prompt_files[i],
+                                     e->settings->new_tokens, err));
     if (!e->settings->stride)
         return TR_OK;
     if (e->settings->stride > e->job.calibration.seq_len)
@@ -207,7 +232,7 @@ static enum tr_status evaluate(struct evaluation *e, const struct dist *dist,
     double start = tr_now();
     TR_TRY(prepare_job(e, err));
     TR_TRY(read_tasks(e, err));
-    if (e->settings->task_file_count)
+    if (e->tasks.count)
         TR_TRY(make_rules(e, err));
     TR_TRY(make_plans(e, err));
     TR_TRY(say_plans(e, err));
@@ -236,6 +261,7 @@ static void close_evaluation(struct evaluation *e) {
     tr_task_results_free(&e->results);
     tr_tasks_free(&e->tasks);
     tr_prompt_rules_free(&e->rules);
+    tr_detokenizer_free(e->detokenizer);
     tr_tokenizer_free(e->tokenizer);
     if (e->kn)
         e->kn->ops->close(e->kn);

@@ -15,13 +15,18 @@ struct tr_evaluation_settings {
     struct tr_run_settings run;
     char **task_files; // [task_file_count]
     int64_t task_file_count;
+    char **prompt_files; // [prompt_file_count]: texts to be continued
+    int64_t prompt_file_count;
+    int64_t new_tokens;       // of a prompt, at most
+    int64_t batch;            // texts that are continued at a time
     int64_t stride;           // of windows over the text, 0: none
     const char *prefix_token; // NULL: what the tokenizer says
     enum tr_begin_rule begin;
     int64_t max_length; // tokens that the model is fed at most, 0: its positions
     double level;       // of intervals
     // Where results go: FOLDER/CHECKPOINT/TASK.scores.json, which a run that was stopped goes on
-    // from, FOLDER/CHECKPOINT[/SET]/results.json, FOLDER/differences.json. Borrowed.
+    // from, FOLDER/CHECKPOINT[/SET]/TASK.texts.jsonl, FOLDER/CHECKPOINT[/SET]/results.json,
+    // FOLDER/differences.json. Borrowed.
     const char *folder;
 };
 

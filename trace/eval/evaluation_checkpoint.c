@@ -3,7 +3,10 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/file.h"
 #include "evaluation_state.h"
+#include "generate_task.h"
+#include "run/node_memory.h"
 #include "score_file.h"
 
 struct checkpoint {
@@ -44,13 +47,82 @@ static enum tr_status score_path(const struct checkpoint *c, const struct tr_tas
     return status;
 }
 
+// Bytes that weights may take for as long as tasks run; the rest is for what goes through them.
+static double weights_memory(const struct evaluation *e) {
+    static const double share = 0.7;
+    return share * (e->kn->unified ? tr_node_memory() : (double)e->kn->memory_free);
+}
+
 // The weights are read when the first task needs them.
 static enum tr_status open_weights(const struct checkpoint *c, struct tr_err *err) {
     struct evaluation *e = c->e;
     static const struct tr_wanted wanted = {.head = true};
     if (e->scoring.weights)
         return TR_OK;
-    return tr_resident_open(&e->scoring.weights, e->kn, c->entry->path, &wanted, err);
+    TR_TRY(
+        tr_pass_weights_open(&e->weights, e->kn, c->entry->path, &wanted, weights_memory(e), err));
+    e->scoring.weights = &e->weights;
+    return TR_OK;
+}
+
+static void close_weights(struct evaluation *e) {
+    if (e->scoring.weights)
+        tr_pass_weights_close(&e->weights);
+    e->scoring.weights = NULL;
+}
+
+// ---- files of a checkpoint ---------------------------------------------------------------------
+
+// FOLDER[/SET], made where it is not there.
+static enum tr_status set_folder(const struct checkpoint *c, int64_t set, struct tr_string *path,
+                                 struct tr_err *err) {
+    char *name;
+    TR_TRY(tr_string_format(path, err, "%s", c->folder));
+    if (!set)
+        return TR_OK;
+    TR_TRY(tr_file_name_of(&name, c->e->job.sets.sets[set - 1].name, err));
+    enum tr_status status = tr_string_format(path, err, "/%s", name);
+    free(name);
+    return status == TR_OK ? tr_make_folder(path->data, err) : status;
+}
+
+// Whose texts are made.
+struct keeper {
+    const struct checkpoint *c;
+    const struct tr_task *task;
+};
+
+static enum tr_status keep_texts(void *user, int64_t set, const struct tr_string *lines,
+                                 struct tr_err *err) {
+    const struct keeper *k = user;
+    struct tr_string path = {0};
+    char *name = NULL;
+    enum tr_status status = set_folder(k->c, set, &path, err);
+    if (status == TR_OK)
+        status = tr_file_name_of(&name, k->task->name, err);
+    if (status == TR_OK)
+        status = tr_string_format(&path, err, "/%s.texts.jsonl", name);
+    if (status == TR_OK)
+        status = tr_file_replace(path.data, lines->data, lines->size, err);
+    free(name);
+    tr_string_free(&path);
+    return status;
+}
+
+// ---- scores ------------------------------------------------------------------------------------
+
+static enum tr_status generate(struct checkpoint *c, int64_t t, struct tr_err *err) {
+    struct evaluation *e = c->e;
+    struct keeper keeper = {c, e->plans[t].task};
+    struct tr_generate_task task = {.plan = &e->plans[t],
+                                    .scoring = &e->scoring,
+                                    .detokenizer = e->detokenizer,
+                                    .ends = &c->loaded.config.end_of_sequence,
+                                    .end_count = c->loaded.config.end_of_sequence >= 0,
+                                    .batch = e->settings->batch,
+                                    .keep = keep_texts,
+                                    .user = &keeper};
+    return tr_generate_task(&task, e->now[t], &c->stopped, err);
 }
 
 static enum tr_status score(struct checkpoint *c, int64_t t, const char *path, const char *identity,
@@ -58,7 +130,10 @@ static enum tr_status score(struct checkpoint *c, int64_t t, const char *path, c
     struct evaluation *e = c->e;
     const struct tr_task_plan *plan = &e->plans[t];
     TR_TRY(open_weights(c, err));
-    TR_TRY(tr_task_plan_score(plan, &e->scoring, e->now[t], &c->stopped, err));
+    if (plan->task->kind == TR_TASK_GENERATE)
+        TR_TRY(generate(c, t, err));
+    else
+        TR_TRY(tr_task_plan_score(plan, &e->scoring, e->now[t], &c->stopped, err));
     return c->stopped
                ? TR_OK
                : tr_scores_save(path, identity, &e->job.sets, plan->requests, e->now[t], err);
@@ -115,15 +190,7 @@ static enum tr_status add_cells(struct checkpoint *c, struct tr_err *err) {
 static enum tr_status save_set(const struct checkpoint *c, int64_t set, struct tr_err *err) {
     struct evaluation *e = c->e;
     struct tr_string path = {0};
-    char *name = NULL;
-    enum tr_status status = tr_string_format(&path, err, "%s", c->folder);
-    if (status == TR_OK && set) {
-        status = tr_file_name_of(&name, e->job.sets.sets[set - 1].name, err);
-        if (status == TR_OK)
-            status = tr_string_format(&path, err, "/%s", name);
-        if (status == TR_OK)
-            status = tr_make_folder(path.data, err);
-    }
+    enum tr_status status = set_folder(c, set, &path, err);
     if (status == TR_OK)
         status = tr_string_format(&path, err, "/results.json");
     e->results.model_folder = c->entry->path;
@@ -131,7 +198,6 @@ static enum tr_status save_set(const struct checkpoint *c, int64_t set, struct t
         status =
             tr_json_save(tr_task_results_json(&e->results, e->results.checkpoint_count - 1, set),
                          path.data, err);
-    free(name);
     tr_string_free(&path);
     return status;
 }
@@ -161,8 +227,7 @@ enum tr_status tr_evaluate_checkpoint(struct evaluation *e, int64_t index, bool 
     if (status == TR_OK)
         status = evaluate_into(&c, err);
     *stopped_p = c.stopped;
-    tr_resident_close(e->scoring.weights);
-    e->scoring.weights = NULL;
+    close_weights(e);
     tr_forget_scores(e->now, e->tasks.count);
     free(name);
     tr_string_free(&folder);

@@ -6,6 +6,7 @@
 #include "eval/task_plan.h"
 #include "eval/task_results.h"
 #include "run/job.h"
+#include "text/detokenizer.h"
 
 // An evaluation under way. Private to this folder.
 struct evaluation {
@@ -22,7 +23,9 @@ struct evaluation {
     // Of the checkpoint under way and the one before: [tasks.count] likelihoods of a plan.
     struct tr_likelihood **now, **before;
     struct tr_scoring scoring;
-    int64_t kept; // tasks of checkpoints whose scores were there
+    struct tr_pass_weights weights;     // of the checkpoint under way, once a task needs them
+    struct tr_detokenizer *detokenizer; // NULL: texts stay tokens
+    int64_t kept;                       // tasks of checkpoints whose scores were there
 };
 
 // Scores the tasks of a checkpoint, or takes what is kept of them, adds their cells and writes its

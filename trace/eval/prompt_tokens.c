@@ -123,13 +123,40 @@ static enum tr_status add_rolling(struct tr_prompts *prompts, const struct tr_pr
     return TR_OK;
 }
 
+static enum tr_status take_ids(const struct tr_generate *g, struct tr_ids *ids,
+                               struct tr_err *err) {
+    for (int64_t i = 0; i < g->id_count; i++)
+        TR_TRY(tr_ids_append(ids, g->ids[i], err));
+    return TR_OK;
+}
+
+static enum tr_status add_generate(struct tr_prompts *prompts, const struct tr_prompt_rules *rules,
+                                   struct tr_document *document, struct tr_ids *ids,
+                                   struct tr_err *err) {
+    const struct tr_generate *g = &document->generate;
+    if (g->ids)
+        TR_TRY(take_ids(g, ids, err));
+    else
+        TR_TRY(encode(rules, document->requests[0].context, true, ids, err));
+    if (!ids->count)
+        return tr_document_fault(document, err, "the context has no tokens");
+    if (g->most >= rules->max_length)
+        return tr_document_fault(document, err,
+                                 "%lld new tokens leave no room for a context in the model's %lld",
+                                 (long long)g->most, (long long)rules->max_length);
+    int64_t most = rules->max_length - g->most;
+    return add(prompts, ids->ids, ids->count > most ? ids->count - most : 0, ids->count, ids->count,
+               err);
+}
+
 enum tr_status tr_prompts_add(struct tr_prompts *prompts, const struct tr_prompt_rules *rules,
                               const struct tr_task *task, struct tr_document *document,
                               int64_t index, struct tr_err *err) {
     struct tr_ids ids = {0};
-    enum tr_status status = task->kind == TR_TASK_ROLLING
-                                ? add_rolling(prompts, rules, document, &ids, err)
-                                : add_pair(prompts, rules, document, index, &ids, err);
+    enum tr_status status =
+        task->kind == TR_TASK_ROLLING    ? add_rolling(prompts, rules, document, &ids, err)
+        : task->kind == TR_TASK_GENERATE ? add_generate(prompts, rules, document, &ids, err)
+                                         : add_pair(prompts, rules, document, index, &ids, err);
     free(ids.ids);
     return status;
 }

@@ -37,7 +37,8 @@ enum tr_status tr_prompt_rules_make(struct tr_prompt_rules *rules,
 void tr_prompt_rules_free(struct tr_prompt_rules *rules);
 
 // A row of tokens of which the likelihood of some is asked: all but the last are fed to the model,
-// and tokens [first, count), first >= 1, are predicted.
+// and tokens [first, count), first >= 1, are predicted. To be continued: all are fed, and first is
+// count.
 struct tr_prompt {
     int32_t *tokens; // [count], owned
     int64_t count, first;
@@ -58,6 +59,7 @@ struct tr_prompts {
 // both together, of which as many are context as the context alone has. An empty context is the
 // prefix token, unless the continuation begins with it. Longer than max_length + 1 tokens: the
 // first ones go.
+// generate: the context's tokens, none of which is predicted, of too many the last ones.
 // rolling: windows of max_length tokens; the first sees the prefix token, later ones the token
 // before them, and the last is moved back so that it is full.
 enum tr_status tr_prompts_add(struct tr_prompts *prompts, const struct tr_prompt_rules *rules,

@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <string.h>
+#include <utf8proc.h>
 
 // The code point at `text`, which moves behind it.
 static int32_t next_code(const char **text) {
@@ -51,4 +52,28 @@ int64_t tr_python_words(const char *text) {
         in_space = space;
     }
     return words;
+}
+
+static bool is_punctuation(int32_t code) {
+    return (code >= '!' && code <= '/') || (code >= ':' && code <= '@') ||
+           (code >= '[' && code <= '`') || (code >= '{' && code <= '~');
+}
+
+// The next code point that counts, 0 at the end.
+static int32_t next_compared(const char **text, bool ignore_case, bool ignore_punctuation) {
+    while (**text) {
+        int32_t code = next_code(text);
+        if (!ignore_punctuation || !is_punctuation(code))
+            return ignore_case ? utf8proc_tolower(code) : code;
+    }
+    return 0;
+}
+
+bool tr_python_same_text(const char *a, const char *b, bool ignore_case, bool ignore_punctuation) {
+    for (;;) {
+        int32_t x = next_compared(&a, ignore_case, ignore_punctuation);
+        int32_t y = next_compared(&b, ignore_case, ignore_punctuation);
+        if (x != y || !x)
+            return x == y;
+    }
 }

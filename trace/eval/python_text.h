@@ -2,6 +2,7 @@
 #ifndef TR_PYTHON_TEXT_H
 #define TR_PYTHON_TEXT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,5 +17,9 @@ int64_t tr_python_length(const char *text);
 
 // len(re.split(r"\s+", text)): runs of white space, and one more.
 int64_t tr_python_words(const char *text);
+
+// Whether two texts are equal, whatever their case (code point by code point), and without the
+// characters of string.punctuation, which are ASCII's.
+bool tr_python_same_text(const char *a, const char *b, bool ignore_case, bool ignore_punctuation);
 
 #endif

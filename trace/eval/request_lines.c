@@ -24,8 +24,8 @@ static enum tr_status read_kind(enum tr_task_kind *kind_p, const struct tr_reque
             return TR_OK;
         }
     return tr_fail(err, TR_EUSAGE,
-                   "%s: type \"%.40s\" is not scored; multiple_choice, loglikelihood and "
-                   "loglikelihood_rolling are",
+                   "%s: type \"%.40s\" is not scored; multiple_choice, loglikelihood, "
+                   "loglikelihood_rolling and generate_until are",
                    line->what, type);
 }
 
@@ -127,7 +127,8 @@ enum tr_status tr_request_line_own(const struct tr_request_line *line, struct tr
         struct tr_document *, const struct tr_request_line *,
         struct tr_err *) = {[TR_TASK_CHOICE] = read_choice,
                             [TR_TASK_LIKELIHOOD] = read_likelihood,
-                            [TR_TASK_ROLLING] = read_rolling};
+                            [TR_TASK_ROLLING] = read_rolling,
+                            [TR_TASK_GENERATE] = tr_request_line_generate};
     const char *name = line->task_name;
     enum tr_task_kind kind = TR_TASK_CHOICE;
     struct tr_document *document;

@@ -12,10 +12,20 @@ struct tr_request_line {
     const char *what;      // file and line
     const char *task_name; // what the file's name says; a line's own goes before
     struct tr_tasks *tasks;
+    int64_t new_tokens; // of a prompt, at most
 };
 
 enum tr_status tr_request_line_own(const struct tr_request_line *line, struct tr_err *err);
 enum tr_status tr_request_line_sample(const struct tr_request_line *line, struct tr_err *err);
+
+// A prompt to be continued (generate_lines.c), a request of the type generate_until, and one that
+// the harness logged: its context, and what it says of how to go on.
+enum tr_status tr_request_line_prompt(const struct tr_request_line *line, struct tr_err *err);
+enum tr_status tr_request_line_generate(struct tr_document *document,
+                                        const struct tr_request_line *line, struct tr_err *err);
+enum tr_status tr_request_line_generated(struct tr_document *document,
+                                         const struct tr_request_line *line, const json_t *context,
+                                         const json_t *options, struct tr_err *err);
 
 // The text of a value, borrowed; NULL when it is none, or holds a zero character, which ends texts
 // here.

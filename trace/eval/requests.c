@@ -12,8 +12,8 @@
 #include "request_lines.h"
 #include "text/jsonl.h"
 
-const char *const tr_task_kind_names[TR_TASK_KINDS] = {"multiple_choice", "loglikelihood",
-                                                       "loglikelihood_rolling", "strided"};
+const char *const tr_task_kind_names[TR_TASK_KINDS] = {
+    "multiple_choice", "loglikelihood", "loglikelihood_rolling", "generate_until", "strided"};
 
 // ---- tasks and documents -----------------------------------------------------------------------
 
@@ -114,7 +114,16 @@ enum tr_status tr_document_fault(struct tr_document *document, struct tr_err *er
     return tr_strdup(&document->fault, text, err);
 }
 
+static void free_texts(char **texts, int64_t count) {
+    for (int64_t i = 0; texts && i < count; i++)
+        free(texts[i]);
+    free(texts);
+}
+
 static void free_document(struct tr_document *document) {
+    free(document->generate.ids);
+    free_texts(document->generate.until, document->generate.until_count);
+    free_texts(document->generate.targets, document->generate.target_count);
     for (int64_t i = 0; document->requests && i < document->count; i++) {
         free(document->requests[i].context);
         free(document->requests[i].continuation);
@@ -162,13 +171,16 @@ static enum tr_status task_of_path(char **name_p, const char *path, struct tr_er
 struct reading {
     struct tr_tasks *tasks;
     const char *task_name;
+    int64_t new_tokens; // of prompts; 0: a file of requests
 };
 
 static enum tr_status take(void *user, const json_t *object, const char *what, bool *more_p,
                            struct tr_err *err) {
     const struct reading *r = user;
-    struct tr_request_line line = {object, what, r->task_name, r->tasks};
+    struct tr_request_line line = {object, what, r->task_name, r->tasks, r->new_tokens};
     (void)more_p;
+    if (r->new_tokens)
+        return tr_request_line_prompt(&line, err);
     return json_object_get(object, "arguments") ? tr_request_line_sample(&line, err)
                                                 : tr_request_line_own(&line, err);
 }
@@ -194,11 +206,11 @@ static enum tr_status check_ids(const struct tr_task *task, const char *path, st
     return status;
 }
 
-static enum tr_status read_bytes(struct tr_tasks *tasks, const char *path, const char *bytes,
-                                 size_t size, struct tr_err *err) {
+static enum tr_status read_bytes(struct tr_tasks *tasks, const char *path, int64_t new_tokens,
+                                 const char *bytes, size_t size, struct tr_err *err) {
     char *name;
     TR_TRY(task_of_path(&name, path, err));
-    struct reading r = {tasks, name};
+    struct reading r = {tasks, name, new_tokens};
     enum tr_status status = tr_jsonl_each(bytes, size, path, take, &r, err);
     free(name);
     for (int64_t i = 0; i < tasks->count && status == TR_OK; i++)
@@ -206,17 +218,27 @@ static enum tr_status read_bytes(struct tr_tasks *tasks, const char *path, const
     return status;
 }
 
-enum tr_status tr_tasks_read(struct tr_tasks *tasks, const char *path, struct tr_err *err) {
+static enum tr_status read_file(struct tr_tasks *tasks, const char *path, int64_t new_tokens,
+                                struct tr_err *err) {
     static const uint64_t limit = UINT64_C(4) << 30;
     char *bytes;
     size_t size;
     int64_t before = tasks->count;
     enum tr_status status = tr_file_load(path, limit, &bytes, &size, err);
     if (status == TR_OK) {
-        status = read_bytes(tasks, path, bytes, size, err);
+        status = read_bytes(tasks, path, new_tokens, bytes, size, err);
         free(bytes);
     }
     if (status == TR_OK && !before && !tasks->count)
         status = tr_fail(err, TR_EUSAGE, "%s has no requests", path);
     return status == TR_EFORMAT ? TR_EUSAGE : status;
+}
+
+enum tr_status tr_tasks_read(struct tr_tasks *tasks, const char *path, struct tr_err *err) {
+    return read_file(tasks, path, 0, err);
+}
+
+enum tr_status tr_tasks_read_prompts(struct tr_tasks *tasks, const char *path, int64_t new_tokens,
+                                     struct tr_err *err) {
+    return read_file(tasks, path, new_tokens, err);
 }

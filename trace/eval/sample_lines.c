@@ -26,10 +26,12 @@ static enum tr_status kind_of(enum tr_task_kind *kind_p, const struct tr_request
     int64_t count = (int64_t)json_object_size(arguments);
     if (!json_is_string(argument(arguments, 0, 0)) || count > MOST_REQUESTS)
         return tr_fail(err, TR_EUSAGE, "%s: \"arguments\" are not the harness's", line->what);
-    if (second && !json_is_string(second))
-        return tr_fail(err, TR_EUSAGE,
-                       "%s: a sample of generated text; only likelihoods are scored", line->what);
-    *kind_p = !second ? TR_TASK_ROLLING : count > 1 ? TR_TASK_CHOICE : TR_TASK_LIKELIHOOD;
+    if (second && !json_is_string(second) && !json_is_object(second))
+        return tr_fail(err, TR_EUSAGE, "%s: \"arguments\" are not the harness's", line->what);
+    *kind_p = json_is_object(second) ? TR_TASK_GENERATE
+              : !second              ? TR_TASK_ROLLING
+              : count > 1            ? TR_TASK_CHOICE
+                                     : TR_TASK_LIKELIHOOD;
     return TR_OK;
 }
 
@@ -155,6 +157,9 @@ enum tr_status tr_request_line_sample(const struct tr_request_line *line, struct
         return tr_fail(err, TR_EUSAGE, "%s has no \"doc_id\"", line->what);
     TR_TRY(kind_of(&kind, line, arguments, err));
     TR_TRY(tr_document_new(&document, line, line->task_name, kind, id, err));
+    if (kind == TR_TASK_GENERATE)
+        return tr_request_line_generated(document, line, argument(arguments, 0, 0),
+                                         argument(arguments, 0, 1), err);
     if (kind == TR_TASK_ROLLING)
         return read_rolling(document, line, arguments, err);
     TR_TRY(read_requests(document, line, arguments, err));

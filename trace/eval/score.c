@@ -114,14 +114,18 @@ static void lay_out(struct scorer *s, int64_t count) {
 }
 
 static enum tr_status run_batch(struct scorer *s, int64_t count, struct tr_err *err) {
-    struct tr_weight_source source = tr_resident_source(s->scoring->weights);
+    struct tr_weight_source source;
     struct tr_rows rows = {
         .ids = s->ids, .sequences = count, .seq_len = s->length, .targets = s->targets};
     struct tr_pass pass = {.rows = &rows, .end = count};
     lay_out(s, count);
     s->scoring->rows += count;
     s->scoring->tokens += count * s->length;
-    return tr_forward_run(s->forward, &source, s->candidates, (int)s->count, &pass, err);
+    TR_TRY(tr_pass_weights_begin(s->scoring->weights, &source, err));
+    enum tr_status status =
+        tr_forward_run(s->forward, &source, s->candidates, (int)s->count, &pass, err);
+    tr_pass_weights_end(s->scoring->weights);
+    return status;
 }
 
 // How many of the rows from `first` on are of its length.
@@ -214,7 +218,7 @@ static enum tr_status check_numbers(const struct scorer *s, struct tr_err *err) 
 enum tr_status tr_score_prompts(struct tr_scoring *scoring, const struct tr_prompts *prompts,
                                 struct tr_likelihood *likelihoods, bool *stopped_p,
                                 struct tr_err *err) {
-    const struct tr_config *config = &tr_resident_loaded(scoring->weights)->config;
+    const struct tr_config *config = &scoring->weights->loaded.config;
     struct scorer s = {.scoring = scoring,
                        .config = config,
                        .prompts = prompts,

@@ -7,14 +7,15 @@
 #include <stdint.h>
 
 #include "base/named_sets.h"
+#include "eval/pass_weights.h"
 #include "eval/prompt_tokens.h"
-#include "model/weight_source.h"
 
 // How likely a model finds prompts, whole and without each of several drop sets. All of them go
-// through the model together (docs/design.md, D12), its weights resident.
+// through the model together (docs/design.md, D12).
 
 // log p of the predicted tokens, in nats: the sum over tokens [first, count) of a prompt, each
 // given all before it; and whether none of them has a likelier one.
+// Of a generated text: its tokens, and whether it is what was wanted.
 struct tr_likelihood {
     double sum;
     bool greedy;
@@ -22,7 +23,7 @@ struct tr_likelihood {
 
 struct tr_scoring {
     struct kn_backend *kn;
-    struct tr_resident *weights;
+    struct tr_pass_weights *weights;
     const struct tr_named_sets *sets;
     const volatile sig_atomic_t *stop; // not 0: give up
     int64_t rows, tokens;              // run over so far: the work that was done

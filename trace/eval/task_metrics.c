@@ -106,6 +106,8 @@ const struct tr_metric tr_metrics[] = {
     {"word_perplexity", TR_TASK_ROLLING, false, TR_EXP_MINUS, false, observe_words},
     {"byte_perplexity", TR_TASK_ROLLING, false, TR_EXP_MINUS, false, observe_bytes},
     {"bits_per_byte", TR_TASK_ROLLING, false, TR_MINUS_BITS, false, observe_bytes},
+    {"exact_match", TR_TASK_GENERATE, true, TR_AS_IS, false, observe_greedy},
+    {"new_tokens", TR_TASK_GENERATE, true, TR_AS_IS, false, observe_sum},
     {"loss", TR_TASK_STRIDED, false, TR_MINUS, false, observe_words},
     {"perplexity", TR_TASK_STRIDED, false, TR_EXP_MINUS, false, observe_words},
 };
@@ -114,6 +116,10 @@ const int tr_metric_count = sizeof tr_metrics / sizeof *tr_metrics;
 bool tr_metric_applies(const struct tr_metric *metric, const struct tr_task *task) {
     if (metric->kind != task->kind)
         return false;
+    // Texts are compared with targets, and counted where there are none.
+    if (metric->kind == TR_TASK_GENERATE && task->count)
+        return (metric->observe == observe_greedy) ==
+               (task->documents[0].generate.target_count > 0);
     for (int64_t d = 0; metric->needs_alone && d < task->count; d++)
         if (task->documents[d].count != 2 * task->documents[d].choices)
             return false;

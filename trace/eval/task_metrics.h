@@ -18,6 +18,8 @@
 //   acc_mutual_info  the same of log p less log p without the context
 //   exact_match      a right choice is what greedy decoding would give
 //   acc              of loglikelihood: the continuation is
+//   exact_match      of generate_until: the text is one of the targets
+//   new_tokens       of prompts without targets: how many there are
 //   perplexity       exp(-mean log p of a document)
 //   word_, byte_perplexity, bits_per_byte
 //                    exp(-sum log p / sum of words or bytes), that of bytes / ln 2

@@ -2,6 +2,7 @@
 #include "eval/task_plan.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/alloc.h"
 
@@ -15,6 +16,19 @@ static enum tr_status belong(struct tr_task_plan *plan, int64_t from, int64_t re
     return TR_OK;
 }
 
+static void digest_texts(struct tr_digest *digest, char *const *texts, int64_t count) {
+    tr_digest_update(digest, &count, sizeof count);
+    for (int64_t i = 0; i < count; i++)
+        tr_digest_update(digest, texts[i], strlen(texts[i]) + 1);
+}
+
+static void digest_generate(struct tr_digest *digest, const struct tr_generate *g) {
+    int64_t numbers[] = {g->most, g->ignore_case, g->ignore_punctuation};
+    tr_digest_update(digest, numbers, sizeof numbers);
+    digest_texts(digest, g->until, g->until_count);
+    digest_texts(digest, g->targets, g->target_count);
+}
+
 static enum tr_status digest_prompts(struct tr_task_plan *plan, struct tr_err *err) {
     struct tr_digest *digest;
     TR_TRY(tr_digest_new(&digest, err));
@@ -24,6 +38,8 @@ static enum tr_status digest_prompts(struct tr_task_plan *plan, struct tr_err *e
         tr_digest_update(digest, numbers, sizeof numbers);
         tr_digest_update(digest, prompt->tokens, (size_t)prompt->count * sizeof *prompt->tokens);
     }
+    for (int64_t d = 0; plan->task->kind == TR_TASK_GENERATE && d < plan->task->count; d++)
+        digest_generate(digest, &plan->task->documents[d].generate);
     tr_digest_text(digest, plan->digest);
     tr_digest_free(digest);
     return TR_OK;

@@ -81,7 +81,8 @@ static enum tr_status rotate(struct tr_forward *f, const struct tr_batch *b, str
                            .pairs = c->rope[which].pairs,
                            .cos = f->cos[which],
                            .sin = f->sin[which],
-                           .kind = c->family->rope};
+                           .kind = c->family->rope,
+                           .positions = f->options.positions ? f->row_positions + b->row : NULL};
     KN_TRY(f->kn->ops->rope(f->kn, &rope), "rotary embedding");
     return TR_OK;
 }
@@ -160,6 +161,8 @@ static enum tr_status attend(struct tr_forward *f, const struct tr_batch *b, str
                               .softcap = c->score_softcap,
                               .slopes = f->slopes,
                               .slopes_bf16 = c->family->position == TR_ALIBI_SCALED_BF16};
+    if (f->options.positions)
+        return tr_cache_attend(f, b, &op, err);
     KN_TRY(f->kn->ops->attention(f->kn, &op), "attention");
     return TR_OK;
 }
@@ -185,6 +188,8 @@ enum tr_status tr_step_attention(struct tr_forward *f, const struct tr_batch *b,
         TR_TRY(rotate(f, b, heads.k, err));
         TR_TRY(norm_queries_and_keys(f, b, heads, true, err));
     }
+    if (f->cached)
+        TR_TRY(tr_cache_keep(f, b, heads.k, heads.v, err));
     TR_TRY(attend(f, b, mixed, &heads, err));
     TR_TRY(tr_multiply(f, b, branch, mixed, TR_SLOT_OUT, TR_SLOT_OUT_BIAS, err));
     return tr_finish_branch(f, b, delta, branch, err);

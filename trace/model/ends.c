@@ -79,11 +79,15 @@ enum tr_status tr_start_item(struct tr_forward *f, const struct tr_candidate *ca
     const int32_t *ids = f->rows.ids + f->begin * seq_len;
     KN_TRY(f->kn->ops->upload(f->kn, f->ids, ids, (size_t)tokens * 4), "copying token ids");
     TR_TRY(upload_targets(f, tokens, err));
+    if (f->options.cached)
+        TR_TRY(tr_cache_place(f, err));
     for (int c = 0; c < count; c++)
         candidates[c].streams->pending_layer = -1; // a pass that failed may have left one
     if (tr_measures_divergences(f, count))
         return begin_divergences(f, candidates, count, tokens, err);
-    for (int c = 0; c < count && f->options.head; c++) {
+    for (int c = 0; c < count && f->options.best; c++)
+        TR_TRY(begin_divergences(f, &candidates[c], 1, tokens, err));
+    for (int c = 0; c < count && f->options.head && !f->options.best; c++) {
         struct kn_loss losses =
             loss_of(candidates[c].streams, 0, (struct kn_matrix){.rows = tokens});
         KN_TRY(kn_loss_begin(f->kn, &losses), "beginning the losses");
@@ -107,7 +111,7 @@ enum tr_status tr_step_positions(struct tr_forward *f, const struct tr_batch *b,
                                  struct tr_err *err) {
     struct kn_embed op = {.y = tr_stream(f, b, b->streams->x),
                           .table = b->weights->matrix[TR_SLOT_IN],
-                          .ids = f->positions,
+                          .ids = f->options.positions ? f->table_rows + b->row : f->positions,
                           .scale = 1,
                           .accumulate = true};
     KN_TRY(f->kn->ops->embed(f->kn, &op), "the position embedding");
@@ -168,9 +172,12 @@ enum tr_status tr_step_head_dense(struct tr_forward *f, const struct tr_batch *b
 enum tr_status tr_step_head(struct tr_forward *f, const struct tr_batch *b, struct tr_err *err) {
     struct kn_matrix normed = tr_scratch(f, b, f->normed, f->config.hidden);
     TR_TRY(norm_for_head(f, b, normed, err));
-    struct kn_loss op = loss_of(b->streams, b->row, normed);
-    set_panel(f, b, &op);
-    KN_TRY(f->kn->ops->loss(f->kn, &op), "the head");
+    struct kn_divergence op = divergence_of(b->streams, b->row, normed, 1, NULL);
+    set_panel(f, b, &op.base);
+    if (f->options.best)
+        KN_TRY(f->kn->ops->divergence(f->kn, &op), "the head");
+    else
+        KN_TRY(f->kn->ops->loss(f->kn, &op.base), "the head");
     return TR_OK;
 }
 
@@ -366,7 +373,7 @@ enum tr_status tr_step_losses(struct tr_forward *f, const struct tr_batch *b, st
     TR_TRY(download_losses(f, s, is_candidate, tokens, err));
     finish_losses(f, s, tokens);
     if (!is_candidate) {
-        struct tr_loss_tap tap = {f->begin, sequences, seq_len, loss, s->likeliest};
+        struct tr_loss_tap tap = {f->begin, sequences, seq_len, loss, s->likeliest, s->bests};
         b->taps->loss(b->taps->user, &tap);
         return TR_OK;
     }

@@ -244,6 +244,7 @@ static enum tr_status run_steps(const struct run *r, int64_t begin, int64_t end,
 static void check_pass(const struct tr_forward *f, const struct tr_pass *pass,
                        const struct tr_weight_plan *plan) {
     TR_ASSERT(pass->rows->seq_len == f->options.seq_len);
+    TR_ASSERT(f->options.cached == (pass->cached != NULL));
     TR_ASSERT(pass->begin >= 0 && pass->begin % f->options.micro_batch == 0);
     TR_ASSERT(pass->begin <= pass->end && pass->end <= pass->rows->sequences);
     TR_ASSERT(pass->end - pass->begin <= f->options.max_sequences);
@@ -271,6 +272,7 @@ enum tr_status tr_forward_run(struct tr_forward *f, const struct tr_weight_sourc
     TR_ASSERT(count >= 1 && !candidates[0].parent);
     check_pass(f, pass, plan);
     f->rows = *pass->rows;
+    f->cached = pass->cached;
     f->begin = pass->begin;
     f->end = pass->end;
     int64_t last = pass->last_step ? pass->last_step : plan->step_count;

@@ -7,6 +7,7 @@
 
 #include "base/drop_set.h"
 #include "kernels/backend.h"
+#include "model/cache.h"
 #include "model/config.h"
 #include "model/rows.h"
 #include "model/tap.h"
@@ -38,6 +39,10 @@ struct tr_forward_options {
     bool divergences;      // how far candidates end from the first one is measured; needs the head
     bool comparisons;      // and how alike; needs divergences, and weights that come so (tr_wanted)
     bool losses_only;      // of streams: residual adds are not measured, so they take less memory
+    bool best;             // with the loss comes which token is the likeliest; needs the head
+    bool cached;           // passes leave keys and values in a cache (tr_cached_rows)
+    int64_t positions;     // rows of one token each, at positions of their own below this, that
+                           // find those before them in the cache; 0: rows begin at position 0
 };
 
 // Bytes that something takes: of the backend (the host's own where it is unified) and of the host
@@ -90,6 +95,7 @@ struct tr_pass {
     const struct tr_rows *rows;
     int64_t begin, end;
     int64_t first_step, last_step;
+    const struct tr_cached_rows *cached; // with options.cached, and then there is one candidate
 };
 
 // Runs the candidates over the pass, with weights from `source`, whose checkpoint has the config

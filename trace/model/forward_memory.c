@@ -41,7 +41,12 @@ int64_t tr_micro_batch(const struct tr_config *config, int64_t seq_len, bool dev
     return sequences ? sequences : 1;
 }
 
-enum { MAX_BUFFERS = 24 };
+enum { MAX_BUFFERS = 32 };
+
+// Positions that tables are made for.
+static int64_t table_length(const struct tr_forward_options *options) {
+    return options->positions ? options->positions : options->seq_len;
+}
 
 static int buffers_of(struct tr_forward *f, struct tr_buffer buffers[MAX_BUFFERS]) {
     const struct tr_config *c = &f->config;
@@ -50,6 +55,7 @@ static int buffers_of(struct tr_forward *f, struct tr_buffer buffers[MAX_BUFFERS
     double tokens = sequences * length;
     double rows = fmin((double)o->micro_batch, sequences) * length; // of one micro-batch
     double act = (double)kn_type_size(f->kn->activation_type), hidden = (double)c->hidden;
+    double cached = o->cached ? tokens : 0, table = (double)table_length(o);
     bool alibi = c->family->position == TR_ALIBI || c->family->position == TR_ALIBI_SCALED_BF16;
     const struct tr_buffer list[] = {
         {(void **)&f->ids, tokens * 4, TR_ON_BACKEND},
@@ -63,12 +69,18 @@ static int buffers_of(struct tr_forward *f, struct tr_buffer buffers[MAX_BUFFERS
         {(void **)&f->branch, rows * hidden * 4, TR_ON_BACKEND},
         {(void **)&f->mlp_delta, c->experts ? 0 : rows * hidden * 4, TR_ON_BACKEND},
         {(void **)&f->kept_rows, rows * 4, TR_ON_BACKEND},
-        {(void **)&f->cos[0], length * 4 * (double)c->rope[0].pairs, TR_ON_BACKEND},
-        {(void **)&f->sin[0], length * 4 * (double)c->rope[0].pairs, TR_ON_BACKEND},
-        {(void **)&f->cos[1], length * 4 * (double)c->rope[1].pairs, TR_ON_BACKEND},
-        {(void **)&f->sin[1], length * 4 * (double)c->rope[1].pairs, TR_ON_BACKEND},
+        {(void **)&f->cos[0], table * 4 * (double)c->rope[0].pairs, TR_ON_BACKEND},
+        {(void **)&f->sin[0], table * 4 * (double)c->rope[0].pairs, TR_ON_BACKEND},
+        {(void **)&f->cos[1], table * 4 * (double)c->rope[1].pairs, TR_ON_BACKEND},
+        {(void **)&f->sin[1], table * 4 * (double)c->rope[1].pairs, TR_ON_BACKEND},
         {(void **)&f->positions, rows * 4, TR_ON_BACKEND},
+        {(void **)&f->cache_rows[0], cached * 4, TR_ON_BACKEND},
+        {(void **)&f->cache_rows[1], cached * 4, TR_ON_BACKEND},
+        {(void **)&f->row_positions, cached * 4, TR_ON_BACKEND},
+        {(void **)&f->table_rows, cached * 4, TR_ON_BACKEND},
+        {(void **)&f->row_sequences, cached * 4, TR_ON_BACKEND},
         {(void **)&f->host_rows, rows * 4, TR_ON_HOST},
+        {(void **)&f->host_cached, cached * 5 * 4, TR_ON_HOST},
         {(void **)&f->slopes, alibi ? (double)c->heads * 4 : 0, TR_ON_HOST},
     };
     _Static_assert(sizeof list / sizeof list[0] <= MAX_BUFFERS, "room for all buffers");
@@ -93,10 +105,11 @@ static enum tr_status upload(struct tr_forward *f, void *to, const void *from, s
 }
 
 static enum tr_status upload_rope(struct tr_forward *f, int which, struct tr_err *err) {
-    size_t count = (size_t)(f->options.seq_len * f->config.rope[which].pairs);
+    int64_t length = table_length(&f->options);
+    size_t count = (size_t)(length * f->config.rope[which].pairs);
     float *tables;
     TR_TRY(TR_NEW(&tables, 2 * count, "rotary tables", err));
-    tr_rope_tables(&f->config.rope[which], f->options.seq_len, tables, tables + count);
+    tr_rope_tables(&f->config.rope[which], length, tables, tables + count);
     enum tr_status status =
         upload(f, f->cos[which], tables, count * 4, "copying rotary tables", err);
     if (status == TR_OK)

@@ -16,7 +16,8 @@ struct tr_forward {
     struct tr_config config;
     struct tr_forward_options options;
     struct tr_rows rows; // the pass's
-    int64_t begin, end;  // the item's sequences
+    const struct tr_cached_rows *cached;
+    int64_t begin, end; // the item's sequences
     // Of the item, in the backend's memory; T = max_sequences * seq_len tokens.
     int32_t *ids, *targets; // [T]
     double *bin_starts;     // [TR_BINS]
@@ -31,9 +32,15 @@ struct tr_forward {
     int32_t *kept_rows;     // [R]: tokens whose stream is handed out at a boundary
     float *cos[2], *sin[2]; // [seq_len, rotary pairs] of full and of windowed layers
     int32_t *positions;     // [R]: row of the position table of each token
+    // With a cache: where in it each token's keys and values go, in full and in windowed layers
+    // (-1: nowhere); for rows of one token their positions, rows of the position table and
+    // sequences.
+    int32_t *cache_rows[2];                              // [T]
+    int32_t *row_positions, *table_rows, *row_sequences; // [T]
     // On the host.
-    int32_t *host_rows; // [R]
-    float *slopes;      // [heads], ALiBi; NULL for other families
+    int32_t *host_rows;   // [R]
+    int32_t *host_cached; // [5, T]: the same five
+    float *slopes;        // [heads], ALiBi; NULL for other families
     int64_t routed_rows;
 };
 
@@ -133,6 +140,19 @@ bool tr_has_post_norm(const struct tr_forward *f, enum tr_weight norm);
 // Hands the stream of the micro-batch's chosen tokens at a boundary between blocks to the tap.
 enum tr_status tr_keep_boundary(struct tr_forward *f, const struct tr_batch *b, int64_t boundary,
                                 struct tr_err *err);
+
+// ---- the cache ---------------------------------------------------------------------------------
+
+// Tells the device where the pass's rows stand in the cache.
+enum tr_status tr_cache_place(struct tr_forward *f, struct tr_err *err);
+
+// Leaves the micro-batch's keys and values in the layer's cache.
+enum tr_status tr_cache_keep(struct tr_forward *f, const struct tr_batch *b, struct kn_heads k,
+                             struct kn_heads v, struct tr_err *err);
+
+// Attention of rows of one token with what the cache has; op->k and op->v are the rows' own.
+enum tr_status tr_cache_attend(struct tr_forward *f, const struct tr_batch *b,
+                               const struct kn_attention *op, struct tr_err *err);
 
 // ---- items, layers -----------------------------------------------------------------------------
 

@@ -258,3 +258,11 @@ void tr_rope_tables(const struct tr_rope *rope, int64_t seq_len, float *cos_tabl
         }
     }
 }
+
+int64_t tr_rope_reach(const struct tr_rope *rope, int64_t length) {
+    if (rope->pairs && rope->type == TR_ROPE_DYNAMIC)
+        return length > rope->positions ? length : rope->positions;
+    if (rope->pairs && rope->type == TR_ROPE_LONG && length <= rope->original_positions)
+        return rope->original_positions;
+    return INT64_MAX;
+}

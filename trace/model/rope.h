@@ -54,6 +54,10 @@ const char *tr_rope_type_name(enum tr_rope_type type); // as config.json spells 
 void tr_rope_tables(const struct tr_rope *rope, int64_t seq_len, float *cos_table,
                     float *sin_table);
 
+// The longest sequence with the same tables as one of `length` tokens: what is cached of a sequence
+// holds as long as it is no longer. INT64_MAX where tables do not depend on the length.
+int64_t tr_rope_reach(const struct tr_rope *rope, int64_t length);
+
 // 0.1 * mscale * ln(factor) + 1, for factor > 1, else 1 (YaRN, eq. 15, as DeepSeek-V2 applies it).
 double tr_rope_mscale(double factor, double mscale);
 

@@ -18,7 +18,8 @@ static int buffers_of(struct tr_streams *s, struct tr_buffer buffers[MAX_BUFFERS
     double tokens = sequences * length;
     double batches = ceil(sequences / (double)o->micro_batch);
     double act = (double)kn_type_size(s->kn->activation_type), hidden = (double)c->hidden;
-    double losses = o->head ? tokens : 0, bests = o->divergences ? losses : 0;
+    double losses = o->head ? tokens : 0, crosses = o->divergences ? losses : 0;
+    double bests = o->best ? losses : crosses;
     double compared = o->comparisons ? losses * KN_COMPARED : 0;
     double experts = (double)c->experts;
     double routed = c->experts ? tokens : 0, used = routed * (double)c->experts_used;
@@ -38,7 +39,7 @@ static int buffers_of(struct tr_streams *s, struct tr_buffer buffers[MAX_BUFFERS
         {(void **)&s->maximum, losses * 8, TR_ON_BACKEND},
         {(void **)&s->sum, losses * 8, TR_ON_BACKEND},
         {(void **)&s->target, losses * 8, TR_ON_BACKEND},
-        {(void **)&s->cross, bests * 8, TR_ON_BACKEND},
+        {(void **)&s->cross, crosses * 8, TR_ON_BACKEND},
         {(void **)&s->best_logit, bests * 8, TR_ON_BACKEND},
         {(void **)&s->best, bests * 4, TR_ON_BACKEND},
         {(void **)&s->compared, compared * 8, TR_ON_BACKEND},
@@ -68,7 +69,7 @@ static int buffers_of(struct tr_streams *s, struct tr_buffer buffers[MAX_BUFFERS
         {(void **)&s->routes.rows, used * 4, TR_FOR_COPIES},
         {(void **)&s->routes.chosen, used * 4, TR_ON_HOST},
         {(void **)&s->routes.first, c->experts ? batches * (experts + 1) * 8 : 0, TR_ON_HOST},
-        {(void **)&s->losses, (3 * losses + bests) * 8, TR_ON_HOST},
+        {(void **)&s->losses, (3 * losses + crosses) * 8, TR_ON_HOST},
         {(void **)&s->comparisons, compared * 8, TR_ON_HOST},
         {(void **)&s->bests, bests * 4, TR_ON_HOST},
         {(void **)&s->likeliest, losses * 4, TR_ON_HOST},

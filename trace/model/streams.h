@@ -39,7 +39,8 @@ struct tr_streams {
                                     // the head: the normed stream, of the type of activations
     double *statistics;             // [3, 3 T]: xx, xd, dd; in each by micro-batch, add, token
     double *maximum, *sum, *target; // [T], the loss so far
-    // Where divergences are measured: cross as in struct kn_head_candidate, best and its logit [T].
+    // Where divergences are measured: cross as in struct kn_head_candidate; then and where it is
+    // asked for, best and its logit [T].
     double *cross, *best_logit;
     int32_t *best;
     double *compared; // of each micro-batch [KN_COMPARED, its tokens], where candidates compare

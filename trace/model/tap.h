@@ -28,11 +28,12 @@ struct tr_tap {
 
 // Next-token losses in nats: loss[s * seq_len + i] of token i + 1 given tokens 0..i, or of the
 // rows' target there; a position without one, as the last of a row, is NaN. likeliest[...]: 1 where
-// no token is likelier than the target, else 0.
+// no token is likelier than the target, else 0. best[...], where it is asked for, else NULL: the
+// likeliest token, of equals the lower; -1 where a logit is no number.
 struct tr_loss_tap {
     int64_t first_sequence, sequences, seq_len;
     const double *loss;
-    const int32_t *likeliest;
+    const int32_t *likeliest, *best;
 };
 
 // What a candidate makes of the rows in the end, beside the first one (the base). loss: as above;

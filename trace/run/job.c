@@ -97,9 +97,18 @@ static enum tr_status note_few(const struct tr_calibration *c, bool text, struct
     return tr_string_append(notes, "\n", 1, err);
 }
 
+// One token stands for a text that nobody runs over.
+static enum tr_status no_calibration(struct tr_calibration *c, struct tr_err *err) {
+    c->sequences = c->seq_len = 1;
+    TR_TRY(TR_NEW(&c->ids, 1, "the calibration", err));
+    return tr_strdup(&c->label, "none", err);
+}
+
 static enum tr_status find_calibration(struct tr_job *job, int64_t first, struct tr_string *notes,
                                        struct tr_err *err) {
     const struct tr_run_settings *o = job->settings;
+    if (o->no_rows)
+        return no_calibration(&job->calibration, err);
     struct tr_calibration_options options = {.samples = o->samples,
                                              .seq_len = o->seq_len,
                                              .max_positions = tr_config_longest(&job->first.config),

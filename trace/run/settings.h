@@ -33,7 +33,8 @@ struct tr_run_settings {
     int64_t samples, seq_len, tokens_per_step; // 0: not given
     int64_t span_tokens, drift_tokens;         // 0: not given
     bool separate, spans, per_token, no_nll, fresh, verify, dry_run;
-    bool bos; // each document begins with what the tokenizer puts before a text
+    bool no_rows; // nothing is run over a text: no calibration is looked for
+    bool bos;     // each document begins with what the tokenizer puts before a text
     int64_t publish_seconds;
     bool any_device; // auto: a device where there is one
     enum kn_kind device;

@@ -28,6 +28,7 @@ void tr_tokenizer_free(struct tr_tokenizer *tokenizer) {
     tr_pretokenizer_free(tokenizer->pretokenizer);
     tr_model_free(&tokenizer->model);
     tr_template_free(&tokenizer->template);
+    tr_decode_steps_free(&tokenizer->decode);
     free(tokenizer);
 }
 

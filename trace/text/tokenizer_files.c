@@ -57,8 +57,9 @@ static enum tr_status parse_parts(struct tr_tokenizer *t, const json_t *root, co
     TR_TRY(
         tr_pretokenizer_parse(&t->pretokenizer, json_object_get(root, "pre_tokenizer"), path, err));
     TR_TRY(tr_template_parse(&t->template, json_object_get(root, "post_processor"), path, err));
-    return tr_added_tokens_parse(&t->added, json_object_get(root, "added_tokens"), &t->model,
-                                 &t->normalizer, path, err);
+    const json_t *added = json_object_get(root, "added_tokens");
+    TR_TRY(tr_decode_steps_parse(&t->decode, json_object_get(root, "decoder"), added, path, err));
+    return tr_added_tokens_parse(&t->added, added, &t->model, &t->normalizer, path, err);
 }
 
 static enum tr_status parse_json(struct tr_tokenizer *t, const struct source *s,
@@ -78,6 +79,7 @@ static enum tr_status refuse_pointer(struct tr_tokenizer *t, const struct source
 
 static enum tr_status parse_sentencepiece(struct tr_tokenizer *t, const struct source *s,
                                           struct tr_err *err) {
+    TR_TRY(tr_decode_steps_pieces(&t->decode, err));
     return tr_sentencepiece_parse(&t->model, &t->normalizer, &t->template, s->bytes, s->size,
                                   s->path, err);
 }
@@ -85,6 +87,7 @@ static enum tr_status parse_sentencepiece(struct tr_tokenizer *t, const struct s
 static enum tr_status parse_ranks(struct tr_tokenizer *t, const struct source *s,
                                   struct tr_err *err) {
     TR_TRY(tr_template_parse(&t->template, NULL, s->path, err));
+    TR_TRY(tr_decode_steps_bytes(&t->decode, err));
     return tr_tiktoken_parse(&t->model, &t->pretokenizer, s->bytes, s->size, s->model_type, s->path,
                              err);
 }

@@ -3,13 +3,14 @@
 #define TR_TOKENIZER_PARTS_H
 
 #include "added_tokens.h"
+#include "decode_steps.h"
 #include "model.h"
 #include "normalize.h"
 #include "pretokenize.h"
 #include "template.h"
 #include "tokenizer.h"
 
-// Shared by the parts of the tokenizer: reading its files, and encoding.
+// Shared by the parts of the tokenizer: reading its files, encoding and decoding.
 
 // The pipeline: added tokens on the raw text, normaliser, added tokens on the normalised text,
 // pre-tokenizer, model.
@@ -19,6 +20,7 @@ struct tr_tokenizer {
     struct tr_pretokenizer *pretokenizer; // NULL: no step
     struct tr_model model;
     struct tr_template template;
+    struct tr_decode_steps decode; // the way back
     char digest[TR_DIGEST_MAX];
 };
 
