@@ -192,6 +192,17 @@ static enum tr_status open_found(struct tr_checkpoint *checkpoint, const struct 
     return TR_OK;
 }
 
+// What is wrong within a trainer's folder is plain only to who knows what it was read as.
+static enum tr_status say_format(const struct tr_format *format, enum tr_status status,
+                                 struct tr_err *err) {
+    struct tr_err inner;
+    if (!err || !format->what || (status != TR_EFORMAT && status != TR_EUNSUPPORTED) ||
+        strstr(err->text, format->what))
+        return status;
+    inner = *err;
+    return tr_fail(err, status, "%.900s (read as %s)", inner.text, format->what);
+}
+
 static enum tr_status open_new(struct tr_checkpoint **checkpoint_p, const struct opening *opening,
                                struct tr_err *err) {
     struct tr_checkpoint *checkpoint;
@@ -202,7 +213,7 @@ static enum tr_status open_new(struct tr_checkpoint **checkpoint_p, const struct
     pthread_mutex_init(&checkpoint->mutex, NULL);
     enum tr_status status = find_format(checkpoint, opening, &found, err);
     if (status == TR_OK)
-        status = open_found(checkpoint, opening, &found, err);
+        status = say_format(found.format, open_found(checkpoint, opening, &found, err), err);
     free(found.name);
     if (status == TR_OK)
         *checkpoint_p = checkpoint;

@@ -67,6 +67,7 @@ struct tr_format {
     // Of the file that a folder of this format has, below it. With a '*' it is a pattern of the
     // name of a file in the folder, of which there must be one alone; `read` gets that one's name.
     const char *name;
+    const char *what; // with its article, for sentences of a trainer's format; NULL elsewhere
     tr_format_open *read;
     // For a folder without config.json, called before `read`: gives the configuration by
     // tr_checkpoint_set_config. NULL: such a folder is refused.
