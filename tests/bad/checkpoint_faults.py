@@ -394,6 +394,14 @@ FAULTS = [
         {"model.layers.0.self_attn.q_norm.weight": ("F32", [8], bytes(32))})),
      FILE + ": tensor model.layers.0.self_attn.q_norm.weight would not be used: llama has none "
      "there with what config.json says"),
+    ("a norm of the embedding", tensors(lambda all_: all_.update(
+        {"model.embed_layernorm.weight": ("F32", [16], bytes(64))})),
+     FILE + ": tensor model.embed_layernorm.weight would not be used: llama has none there with "
+     "what config.json says"),
+    ("an activation that learned", tensors(lambda all_: all_.update(
+        {"model.layers.0.mlp.act_fn.beta": ("F32", [1], bytes(4))})),
+     FILE + ": tensor model.layers.0.mlp.act_fn.beta would not be used: llama has none there with "
+     "what config.json says"),
     ("a bias of the head", tensors(lambda all_: all_.update(
         {"lm_head.bias": ("F32", [260], bytes(1040))})),
      FILE + ": tensor lm_head.bias would not be used: llama has none there with what config.json "
