@@ -90,7 +90,7 @@ bool tr_is_state_file(const char *name) {
         "optim*",       "scheduler*", "rng_state*",      "random_states*",  "training_args*",
         "scaler*",      "*optim_*",   "*_optim*",        "meta*",           "common.pt",
         "train_state*", "latest*",    "dataloader*",     "lr_scheduler*",   "trainer*",
-        "tokenizer*",   "*.tmp.*",    "*zero_pp_rank_*", "layer_*-model_*",
+        "tokenizer*",   "*.tmp.*",    "*zero_pp_rank_*", "layer_*-model_*", "model_world_size_*",
     };
     for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++)
         if (!fnmatch(patterns[i], name, FNM_PERIOD))

@@ -166,7 +166,8 @@ enum tr_status tr_checkpoint_stamp(struct tr_checkpoint *checkpoint, const char 
                                    const struct stat *info, const void *bytes, size_t size,
                                    struct tr_err *err);
 
-// Refuses what stands for a file that was never downloaded: an empty file, a git-LFS pointer.
+// Refuses what stands for a file that was never downloaded (an empty file, a git-LFS pointer, a web
+// page), and what is plainly of another kind.
 // bytes[0, size): the beginning of the file.
 enum tr_status tr_refuse_placeholder(const char *path, const void *bytes, size_t size,
                                      struct tr_err *err);
