@@ -197,6 +197,22 @@ static enum tr_status replace(const char *path,
     return status;
 }
 
+// Writes into a pipe, a terminal or another device. A pipe that nobody reads would be waited for.
+static enum tr_status write_through(const char *path, mode_t mode,
+                                    enum tr_status (*write)(const void *user, const char *path,
+                                                            struct tr_err *err),
+                                    const void *user, struct tr_err *err) {
+    if (!S_ISFIFO(mode))
+        return write(user, path, err);
+    int held = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+    if (held < 0)
+        return tr_fail(err, TR_EIO, "cannot write %s: %s", path,
+                       errno == ENXIO ? "it is a pipe that nobody reads" : strerror(errno));
+    enum tr_status status = write(user, path, err);
+    close(held); // nothing was written by it
+    return status;
+}
+
 enum tr_status tr_file_replace_by(const char *path, bool seeks,
                                   enum tr_status (*write)(const void *user, const char *path,
                                                           struct tr_err *err),
@@ -207,7 +223,7 @@ enum tr_status tr_file_replace_by(const char *path, bool seeks,
         return tr_fail(err, TR_EUSAGE, "%s is a folder, not a file to write", path);
     if (exists && !S_ISREG(there.st_mode))
         return seeks ? tr_fail(err, TR_EUSAGE, "%s is no file, which this format needs", path)
-                     : write(user, path, err);
+                     : write_through(path, there.st_mode, write, user, err);
     char *target;
     TR_TRY(tr_file_target(&target, path, err));
     enum tr_status status = replace(target, write, user, err);

@@ -28,6 +28,11 @@ static const struct word {
     {"midtrain", MID, 0},
     {"midtraining", MID, 0},
     {"ext", MID, 1},
+    {"cpt", MID, 2},
+    {"continualpretrain", MID, 2},
+    {"continualpretraining", MID, 2},
+    {"continuedpretrain", MID, 2},
+    {"continuedpretraining", MID, 2},
     {"decay", DECAY, 0},
     {"anneal", DECAY, 0},
     {"annealing", DECAY, 0},
@@ -41,6 +46,8 @@ static const struct word {
     {"extension", LONG, 0},
     {"sft", SFT, 0},
     {"it", SFT, 0},
+    {"posttrain", SFT, 0},
+    {"posttraining", SFT, 0},
     {"dpo", DPO, 0},
     {"apo", DPO, 0},
     {"kto", DPO, 0},
@@ -56,7 +63,7 @@ static const struct word {
 };
 
 static bool separates(char c) {
-    return c == '-' || c == '_' || c == ' ';
+    return c == '-' || c == '_' || c == ' ' || c == '.';
 }
 
 // Where `text` goes on behind `word`; NULL when it does not begin with it.
@@ -82,13 +89,33 @@ static const struct word *first_word(const char *text, const char **rest_p) {
     return found;
 }
 
+// Of a stage's numbers those that are letters: stage-ii, phase_b. The longest comes first.
+static const struct {
+    const char *text;
+    int64_t number;
+} letters[] = {
+    {"viii", 8}, {"iii", 3}, {"vii", 7}, {"ii", 2}, {"iv", 4}, {"vi", 6}, {"ix", 9},
+    {"i", 1},    {"v", 5},   {"x", 10},  {"a", 1},  {"b", 2},  {"c", 3},  {"d", 4},
+};
+
+static int64_t letters_at(const char *text, const char **rest_p) {
+    for (size_t i = 0; i < sizeof letters / sizeof *letters; i++) {
+        size_t size = strlen(letters[i].text);
+        if (!strncasecmp(text, letters[i].text, size) && !isalnum((unsigned char)text[size])) {
+            *rest_p = text + size;
+            return letters[i].number;
+        }
+    }
+    return -1;
+}
+
 // The number at the text's start, behind separators; -1 when there is none.
 static int64_t number_at(const char *text, const char **rest_p) {
     int64_t number = 0;
     while (separates(*text))
         text++;
     if (!isdigit((unsigned char)*text))
-        return -1;
+        return letters_at(text, rest_p);
     for (; isdigit((unsigned char)*text); text++)
         number = number < MOST ? number * 10 + (*text - '0') : number;
     *rest_p = text;
@@ -102,7 +129,8 @@ int64_t tr_stage_key(const char *stage) {
     int64_t number;
     if (!*stage)
         return (int64_t)PRETRAIN << 32;
-    if (!word && (number = number_at(stage, &rest)) >= 0 && !*rest)
+    if (!word && isdigit((unsigned char)*stage) && (number = number_at(stage, &rest)) >= 0 &&
+        !*rest)
         return (int64_t)PRETRAIN << 32 | (NUMBERED + number) << 8;
     if (!word)
         return (int64_t)UNKNOWN << 32;
@@ -133,6 +161,38 @@ int64_t tr_stage_number(const char *stage) {
     return word && word->place == NUMBERED ? number_at(rest, &rest) : -1;
 }
 
+static bool is_any(const char *name, const char *const *list, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (!strcasecmp(name, list[i]))
+            return true;
+    return false;
+}
+
+bool tr_names_the_beginning(const char *name) {
+    static const char *const beginnings[] = {"init",
+                                             "initial",
+                                             "initialization",
+                                             "initialized",
+                                             "random",
+                                             "random-init",
+                                             "random_init",
+                                             "rand_init",
+                                             "untrained",
+                                             "model_init",
+                                             "model-init",
+                                             "init_model",
+                                             "initial_model",
+                                             "initial-model",
+                                             "ckpt_init",
+                                             "checkpoint_init",
+                                             "checkpoint-init",
+                                             "init_ckpt",
+                                             "init_checkpoint",
+                                             "at_init",
+                                             "at-init"};
+    return is_any(name, beginnings, sizeof beginnings / sizeof *beginnings);
+}
+
 bool tr_names_the_end(const char *name) {
     static const char *const ends[] = {"main",
                                        "master",
@@ -151,9 +211,19 @@ bool tr_names_the_end(const char *name) {
                                        "checkpoint-latest",
                                        "checkpoint_final",
                                        "checkpoint_last",
-                                       "checkpoint_latest"};
-    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
-        if (!strcasecmp(name, ends[i]))
-            return true;
-    return false;
+                                       "checkpoint_latest",
+                                       "final_checkpoint",
+                                       "final-checkpoint",
+                                       "final_ckpt",
+                                       "final-model",
+                                       "model_final",
+                                       "model-final",
+                                       "model_last",
+                                       "last_checkpoint",
+                                       "latest_checkpoint",
+                                       "hf_final",
+                                       "final_hf",
+                                       "final-hf",
+                                       "release_hf"};
+    return is_any(name, ends, sizeof ends / sizeof *ends);
 }

@@ -16,7 +16,7 @@ struct placed {
     int64_t key;                   // of the stage's words
     int64_t stage;                 // the stage's number among all, in order
     int64_t listed;                // among the rule's names, INT64_MAX when it is not there
-    bool end;                      // of all: no stage, no step, and a name that says the end
+    int end;                       // 1 or -1: of all, by a name that says the end or beginning
     bool by_tokens;
 };
 
@@ -237,7 +237,9 @@ static enum tr_status sort(struct placed *placed, struct placed **order, int64_t
         p->place = &p->moment;
         p->by_tokens = rule->by_tokens;
         p->listed = listed_place(p, rule);
-        p->end = !*p->moment.stage && !is_timed(p) && tr_names_the_end(p->moment.name);
+        p->end = *p->moment.stage || is_timed(p)
+                     ? 0
+                     : tr_names_the_end(p->moment.name) - tr_names_the_beginning(p->moment.name);
     }
     TR_TRY(join_equal_weights(placed, count, err));
     qsort(order, (size_t)count, sizeof *order, compare_placed);

@@ -23,6 +23,8 @@ int64_t tr_stage_number(const char *stage);
 
 // Whether a name says the end of training and nothing else: main, final, latest ...
 bool tr_names_the_end(const char *name);
+// Likewise its beginning: init, random_init, untrained ...
+bool tr_names_the_beginning(const char *name);
 
 // A checkpoint as its place in training is found from; strings are borrowed.
 struct tr_moment {
@@ -34,8 +36,8 @@ struct tr_moment {
 };
 
 // Sorts by stage, step, tokens, name; what is not known comes last in its stage, and a name that
-// says the end without a stage last of all. A checkpoint of no stage, step and tokens with the
-// weights of one that has them stands behind that one.
+// without a stage says the beginning or the end first or last of all. A checkpoint of no stage,
+// step and tokens with the weights of one that has them stands behind that one.
 //
 // `rule` is what differs from that, as lines; NULL or "" for nothing. The first line is "tokens"
 // where tokens come before steps, else "step"; the others are stages in their order. A stage that

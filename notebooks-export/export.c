@@ -9,6 +9,7 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "base/printable.h"
 #include "selection.h"
 #include "store/copy.h"
 #include "store/parts.h"
@@ -214,6 +215,27 @@ static enum tr_status write_text(const struct nx_job *job, const struct nx_expor
     return TR_OK;
 }
 
+// Names out of files may hold what a terminal obeys: it gets '?' instead, a pipe what is there.
+static enum tr_status write_stdout(const struct nx_job *job, const struct nx_exporter *exporter,
+                                   struct tr_err *err) {
+    static const char path[] = "to stdout";
+    char *text = NULL;
+    size_t size = 0;
+    if (!isatty(STDOUT_FILENO))
+        return write_text(job, exporter, stdout, path, err);
+    FILE *memory = open_memstream(&text, &size);
+    if (!memory)
+        return tr_fail(err, TR_ENOMEM, "out of memory for what goes to the terminal");
+    enum tr_status status = write_text(job, exporter, memory, path, err);
+    if (fclose(memory) && status == TR_OK)
+        status = tr_fail(err, TR_ENOMEM, "out of memory for what goes to the terminal");
+    if (status == TR_OK && (fwrite(text, 1, tr_printable(text, size, "\r\n\t"), stdout) == 0 ||
+                            fflush(stdout)))
+        status = tr_fail(err, TR_EIO, "cannot write %s: %s", path, strerror(errno));
+    free(text);
+    return status;
+}
+
 // A file that is being written under the name tr_file_replace_by gives it.
 struct output {
     const struct nx_job *job;
@@ -245,7 +267,7 @@ static enum tr_status write_output(const struct nx_job *job, const struct nx_exp
                                    char **path_p, struct tr_err *err) {
     char *path = NULL;
     if (to_stdout(job->options)) {
-        TR_TRY(write_text(job, exporter, stdout, "to stdout", err));
+        TR_TRY(write_stdout(job, exporter, err));
     } else {
         if (job->options->out)
             TR_TRY(tr_strdup(&path, job->options->out, err));

@@ -131,7 +131,9 @@ def instead(*names):
     def change(folder):
         os.remove(os.path.join(folder, "model.safetensors"))
         for name in names:
-            tiny.write(os.path.join(folder, name), b"something")
+            path = os.path.join(folder, name)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            tiny.write(path, b"something")
     return change
 
 
@@ -392,6 +394,14 @@ FAULTS = [
         {"model.layers.0.self_attn.q_norm.weight": ("F32", [8], bytes(32))})),
      FILE + ": tensor model.layers.0.self_attn.q_norm.weight would not be used: llama has none "
      "there with what config.json says"),
+    ("a norm of the embedding", tensors(lambda all_: all_.update(
+        {"model.embed_layernorm.weight": ("F32", [16], bytes(64))})),
+     FILE + ": tensor model.embed_layernorm.weight would not be used: llama has none there with "
+     "what config.json says"),
+    ("an activation that learned", tensors(lambda all_: all_.update(
+        {"model.layers.0.mlp.act_fn.beta": ("F32", [1], bytes(4))})),
+     FILE + ": tensor model.layers.0.mlp.act_fn.beta would not be used: llama has none there with "
+     "what config.json says"),
     ("a bias of the head", tensors(lambda all_: all_.update(
         {"lm_head.bias": ("F32", [260], bytes(1040))})),
      FILE + ": tensor lm_head.bias would not be used: llama has none there with what config.json "
@@ -473,6 +483,14 @@ FAULTS = [
     # Folders that hold something else.
     ("an empty folder", removed("model.safetensors", "config.json", "tokenizer.json"),
      "FOLDER holds no checkpoint: there is no " + FORMATS),
+    ("FSDP's folder of accelerate",
+     instead("pytorch_model_fsdp_0/__0_0.distcp", "pytorch_model_fsdp_0/.metadata"),
+     "FOLDER/pytorch_model_fsdp_0/.metadata: its pickle does not begin as one (read as "
+     "accelerate's distributed checkpoint)"),
+    ("ZeRO-3 without its optimizer",
+     instead("global_step1000/zero_pp_rank_0_mp_rank_00_model_states.pt", "latest"),
+     "FOLDER/global_step1000 has 1 files of ZeRO-3's model states and 0 of optimizer states, in "
+     "which the weights are: there should be as many (read as a DeepSpeed ZeRO-3 checkpoint)"),
     ("an adapter", instead("adapter_model.safetensors"),
      "FOLDER holds an adapter, not a whole model (adapter_model.safetensors); " + CAN_READ),
     ("a download cache", instead("snapshots"),

@@ -163,8 +163,9 @@ FAULTS = [
      "no checkpoint folder was given, only 2 plain files (the first is README.md)"),
     ("two checkpoints of one name", lambda root: tiny.write_checkpoint(root + "/b/step_0"),
      f"CKPTS ROOT/b/step_0 {IDS} {OUT}", USAGE,
-     'ROOT/step_0 and ROOT/b/step_0 have the same name, and a trace knows its checkpoints by '
-     'name: give them a "name" in a manifest'),
+     "b-step_0 and step_0 are both of step 0: not one line of training, but several side by side "
+     "(seeds, ingredients of a merge); --separate makes a stage of each line, or a manifest's "
+     'column "stage" does'),
     ("the same checkpoint twice", nothing, f"CKPTS ROOT/step_0/ {IDS} {OUT}", USAGE,
      'ROOT/step_0 and ROOT/step_0 have the same name, and a trace knows its checkpoints by name: '
      'give them a "name" in a manifest'),

@@ -5,6 +5,7 @@ inputs; a full disk behind stdout; names that would speak to a terminal.
 test_files.py NAME=PATH... [mpirun=PATH]: trace-ckpts, trace-info, trace-analyze, trace-export."""
 
 import os
+import pty
 import stat
 import subprocess
 import sys
@@ -14,6 +15,23 @@ sys.path[:0] = [os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "
 import harness
 import tiny_checkpoint as tiny
 from harness import check
+
+
+def on_a_terminal(*command):
+    """What a program prints there."""
+    ours, theirs = pty.openpty()
+    with open(ours, "rb", buffering=0) as screen:
+        with subprocess.Popen(command, stdout=theirs, stderr=theirs, stdin=subprocess.DEVNULL,
+                              env=harness.environment(TERM="dumb")) as started:
+            os.close(theirs)
+            printed = bytearray()
+            try:
+                while block := screen.read(65536):
+                    printed += block
+            except OSError:  # its other end was closed
+                pass
+        check(started.returncode == 0, command, printed)
+    return bytes(printed)
 
 
 def mode(path):
@@ -181,13 +199,28 @@ class Cases:
             check(not found, program, found, ran)
             check("owned" in text or program == "trace-analyze", "nothing was named:", ran)
             check(not any(line.startswith("fake-step_9 failed") for line in text.splitlines()), ran)
+        for to in (b"csv", b"json"):
+            printed = on_a_terminal(programs["trace-export"], store, b"--to", to, b"-o", b"-").decode()
+            found = {c for c in printed if ord(c) < 32 and c not in "\r\n" or 127 <= ord(c) < 160}
+            check(not found and "owned" in printed, to, sorted(found), printed[:500])
+
+    def pipes(self):
+        """One that nobody reads is refused at once; one that is read is written."""
+        pipe = self.root + "/pipe"
+        os.mkfifo(pipe)
+        told = f"cannot write {pipe}: it is a pipe that nobody reads"
+        check(told in self.export("--to", "csv", "-o", pipe).expect(3).err)
+        check(told in self.analyze("--json", pipe).expect(3).err)
+        with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE) as reader:
+            self.export("--to", "csv", "-o", pipe).expect(0)
+            check(reader.stdout.read().startswith(b"model,"), "nothing came through")
 
 
 def main():
     programs = harness.programs(sys.argv[1:])
     only = os.path.basename(programs.pop("only", ""))
     names = ("modes", "links", "link_circle", "parts_of_links", "long_command", "full_stdout",
-             "hostile_names")
+             "hostile_names", "pipes")
     with harness.scratch() as root:
         cases = Cases(programs, root)
         return harness.run_cases([(name.replace("_", " "), getattr(cases, name))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Damaged stores.
 
-test_damage.py NAME=PATH... random=N aimed=M unsealed=K: trace-ckpts, trace-info, trace-analyze,
+test_damage.py NAME=PATH... random=N aimed=M unsealed=K [part=IofN] [keep=FOLDER]: trace-ckpts, trace-info, trace-analyze,
 trace-export, same_store, write_sample. N damages anywhere in a store, M in the global heaps, trees,
 names, strings, scalars and the seal, K of both kinds in a store whose seal another program cut off;
 each goes through the four programs. None may crash, hang, or take other values for what was
@@ -83,6 +83,8 @@ class Victim:
 
     def __init__(self, programs, root):
         self.programs, self.root = programs, root
+        self.part = os.path.basename(programs.get("part", "0of1"))
+        self.keep = programs.get("keep", root)
         self.bad, self.copy = root + "/bad.h5", root + "/copy.h5"
         folders = tiny.write_series(root + "/series", 3)
         tiny.write_tokens(root + "/ids.jsonl", 3, 12)
@@ -140,19 +142,20 @@ class Victim:
 
 def campaign(victim, clean, places, count, seed, **options):
     wrong, refused = 0, [0] * 5
-    for i in range(count):
+    numbers = harness.share(range(count), victim.part)
+    for done, i in enumerate(numbers, 1):
         draw = random.Random(f"{seed} {i}")
         content = damaged(clean, places, draw)
         try:
             refused[victim.one(content, **options)] += 1
         except harness.Failure as failure:
             wrong += 1
-            tiny.write(f"{victim.root}/wrong-{seed}-{i}.h5", content)
+            tiny.write(f"{victim.keep}/wrong-{seed}-{i}.h5", content)
             print(f"{seed} {i}: {failure}", flush=True)
-        if i % 100 == 99:
-            print(f"  {seed}: {i + 1} of {count}, {wrong} wrong", flush=True)
-    check(not wrong, wrong, "of", count, "wrong")
-    return f"{count} damages, refused by 0 ... 4 of the programs: {refused}"
+        if done % 20 == 0:
+            print(f"  {seed}: {done} of {len(numbers)}, {wrong} wrong", flush=True)
+    check(not wrong, wrong, "of", len(numbers), "wrong")
+    return f"{len(numbers)} damages, refused by 0 ... 4 of the programs: {refused}"
 
 
 # ---- schema 1.0 ---------------------------------------------------------------------------------

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Dies at the n-th call that changes a file, and comes back.
 
-test_die_at.py NAME=PATH... samples=N: trace-ckpts, die_at (the library to preload), store_json,
-same_store. A run is killed at its n-th write, rename, truncate, fsync, unlink ... for N values of n
-(0: every one) spread over all calls that an undisturbed run makes. After each death OUT must be
-readable with final rows; the same command must then finish, compute nothing twice that was
-committed, and leave what an undisturbed run leaves."""
+test_die_at.py NAME=PATH... samples=N [checkpoints=N]: trace-ckpts, die_at (the library to preload),
+store_json, same_store. A run of so many checkpoints (72) is killed at its n-th write, rename,
+truncate, fsync, unlink ... for N values of n (0: every one) spread over all calls that an
+undisturbed run makes. After each death OUT must be readable with final rows; the same command must
+then finish, compute nothing twice that was committed, and leave what an undisturbed run leaves."""
 
 import os
 import random
@@ -102,8 +102,9 @@ def fresh_deaths(series, programs):
 def main():
     programs = harness.programs(sys.argv[1:])
     wanted = int(os.path.basename(programs.get("samples", "40")))
+    checkpoints = int(os.path.basename(programs.get("checkpoints", "72")))
     with harness.scratch() as root:
-        series = Series(programs, root, 72, 2, 8, num_hidden_layers=1, hidden_size=8,
+        series = Series(programs, root, checkpoints, 2, 8, num_hidden_layers=1, hidden_size=8,
                         num_attention_heads=1, intermediate_size=8)
         return harness.run_cases([("crash", lambda: all_deaths(series, programs, wanted)),
                                   ("--fresh", lambda: fresh_deaths(series, programs))])

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Lets the n-th call fail, and goes on.
 
-test_fail_at.py NAME=PATH... samples=N [only=TEXT] [seconds=N]: trace-ckpts, trace-export, fail_at (the
-library to preload), same_store, mpirun. For N values of n (0: every one) spread over all calls that
-an undisturbed run makes, the n-th open, read, write, fsync, rename, close ... fails, once or from
+test_fail_at.py NAME=PATH... samples=N [only=TEXT] [seconds=N] [part=IofN]: trace-ckpts, trace-export,
+fail_at (the library to preload), same_store, mpirun. For N values of n (0: every one; of those every
+N-th from the I-th on) spread over all calls that an undisturbed run makes, the n-th open, read, write, fsync, rename, close ... fails, once or from
 then on, with EIO or ENOSPC; likewise the n-th allocation; or the n-th write says that it is done and
 is not. Whatever happens: no crash; an end after at most `seconds` (60; a loaded machine needs more);
 a sentence where the exit is not 0; the undisturbed run's store where it is; and the same command then
@@ -90,11 +90,11 @@ LOST = [dict(FAIL_WHAT="writes", FAIL_COUNT=ONCE, FAIL_ERRNO=0)]
 MEMORY = [dict(FAIL_WHAT="memory", FAIL_COUNT=count) for count in (ONCE, EVER)]
 
 
-def all_failures(command, modes, wanted):
+def all_failures(command, modes, wanted, part):
     calls = command.undisturbed(modes[0]["FAIL_WHAT"])
     samples = [(mode, at) for mode in modes for at in range(1, calls + 1)]
     random.Random(1).shuffle(samples)
-    samples = samples[:wanted] if wanted else samples
+    samples = harness.share(samples[:wanted] if wanted else samples, part)
     noticed = wrong = 0
     for i, (mode, at) in enumerate(samples):
         try:
@@ -102,7 +102,7 @@ def all_failures(command, modes, wanted):
         except harness.Failure as failure:
             wrong += 1
             print(failure, flush=True)
-        if i % 200 == 199:
+        if i % 20 == 19:
             print(f"  {command.name}: {i + 1} of {len(samples)}, {wrong} wrong", flush=True)
     check(not wrong, wrong, "of", len(samples), "wrong")
     return f"{len(samples)} failures among {calls} calls x {len(modes)} ways, {noticed} noticed"
@@ -128,6 +128,7 @@ def main():
     programs = harness.programs(sys.argv[1:])
     wanted = int(os.path.basename(programs.get("samples", "12")))
     only = os.path.basename(programs.get("only", ""))
+    part = os.path.basename(programs.get("part", "0of1"))
     with harness.scratch() as root:
         cases = []
         for command in commands(programs, root):
@@ -135,7 +136,7 @@ def main():
                 if what != "files" and "ranks" in command.name:
                     continue
                 cases.append((f"{command.name}, {what}",
-                              lambda c=command, m=modes: all_failures(c, m, wanted)))
+                              lambda c=command, m=modes: all_failures(c, m, wanted, part)))
         return harness.run_cases(cases, only)
 
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """kill -9 of a job of two ranks, at random moments, until it gets through.
 
-test_kill9.py NAME=PATH... kills=K seed=S: trace-ckpts, store_json, same_store, watch_store, mpirun.
-K times a rank, or mpirun itself, is killed; whenever all checkpoints are through, the store is
-compared with an undisturbed one and the series is begun again. All the while a reader opens OUT
-again and again: it must never fail, and no row may ever change or go."""
+test_kill9.py NAME=PATH... kills=K seed=S [checkpoints=N]: trace-ckpts, store_json, same_store,
+watch_store, mpirun. K times a rank, or mpirun itself, is killed; whenever all checkpoints are
+through, the store is compared with an undisturbed one and the series is begun again. All the while
+a reader opens OUT again and again: it must never fail, and no row may ever change or go."""
 
 import os
 import random
@@ -128,11 +128,11 @@ def under_fire(series, programs, kills, seed):
 
 def main():
     programs = harness.programs(sys.argv[1:])
-    kills, seed = (int(os.path.basename(programs.get(name, fallback)))
-                   for name, fallback in (("kills", "8"), ("seed", "1")))
+    kills, seed, checkpoints = (int(os.path.basename(programs.get(name, fallback)))
+                   for name, fallback in (("kills", "8"), ("seed", "1"), ("checkpoints", "73")))
     with harness.scratch() as root:
         # An odd number of checkpoints over two micro-batches: the last one is split.
-        series = Series(programs, root, 73, 64, 32, options=("--cost", "attn,mlp"),
+        series = Series(programs, root, checkpoints, 64, 32, options=("--cost", "attn,mlp"),
                         num_hidden_layers=1, hidden_size=8, num_attention_heads=1,
                         intermediate_size=8)
         return harness.run_cases(

@@ -107,6 +107,12 @@ def programs(arguments):
             (argument.partition("=") for argument in arguments)}
 
 
+def share(samples, part):
+    """Of samples those that the part "IofN" (I from 0 on) of a campaign takes."""
+    first, _, step = part.partition("of")
+    return samples[int(first)::int(step)]
+
+
 def run_cases(cases, chosen=""):
     """Runs (name, function) pairs; prints one line each; the exit code for all."""
     failed = 0

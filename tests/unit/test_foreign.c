@@ -89,6 +89,12 @@ static void every_sign_is_named(void **state) {
         {"trainer_state.json", "a trainer's state without the weights"},
         {"model.bin", "a file of weights under a name that nobody reads"},
         {"model.tar.gz", "an archive: unpack it"},
+        {"saved_model.pb", "TensorFlow weights"},
+        {"model.ckpt-1000.index", "TensorFlow weights"},
+        {"_METADATA", "an Orbax checkpoint: export it with MaxText's to_huggingface.py"},
+        {"model.safetensors.part", "an unfinished download"},
+        {"model_world_size_8_rank_0.pt", "verl's shards: its model_merger merges them"},
+        {"model.7z", "an archive: unpack it"},
         {"config.json", "a configuration without weights"},
         {"tokenizer.model", "a tokenizer without weights"},
     };
@@ -132,6 +138,11 @@ static void one_folder_down_is_seen(void **state) {
     put(folder, "step-3/__0_0.distcp");
     assert_says(folder, "holds a PyTorch distributed checkpoint without its .metadata, which is "
                         "written last one folder down (step-3/__0_0.distcp);");
+    folder = new_folder();
+    put(folder, "config.json"); // which alone says little
+    put(folder, "pytorch_model_fsdp_0/__0_0.distcp");
+    assert_says(folder, "holds a PyTorch distributed checkpoint without its .metadata, which is "
+                        "written last one folder down (pytorch_model_fsdp_0/__0_0.distcp);");
     folder = new_folder();
     put(folder, "a/b/model.safetensors"); // two down is too far
     assert_says(folder, "holds no checkpoint: there is no model.safetensors,");

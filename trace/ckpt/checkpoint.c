@@ -15,10 +15,33 @@
 
 enum { CONFIG_LIMIT = 16 << 20 }; // bytes
 
+// How files begin that are found in place of weights.
+static const struct {
+    const char *begin, *what;
+} others[] = {
+    {"<!DOCTYPE", "a web page: its download failed"},
+    {"<!doctype", "a web page: its download failed"},
+    {"<html", "a web page: its download failed"},
+    {"<?xml", "a server's answer: its download failed"},
+    {"{\"error", "a server's answer: its download failed"},
+    {"Entry not found", "a server's answer: its download failed"},
+    {"Invalid credentials", "a server's answer: its download failed"},
+    {"Repository not found", "a server's answer: its download failed"},
+    {"# xet", "a Xet pointer, not the file itself"},
+    {"GGUF", "a GGUF file, which is not read"},
+    {"\x28\xb5\x2f\xfd", "compressed: unpack it"},
+    {"\x89HDF\r\n", "an HDF5 file, which is not read"},
+};
+
 enum tr_status tr_refuse_placeholder(const char *path, const void *bytes, size_t size,
                                      struct tr_err *err) {
     if (!size)
         return tr_fail(err, TR_EFORMAT, "%s is empty: its download did not finish", path);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        size_t begin = strlen(others[i].begin);
+        if (size >= begin && !memcmp(bytes, others[i].begin, begin))
+            return tr_fail(err, TR_EFORMAT, "%s is %s", path, others[i].what);
+    }
     return tr_refuse_lfs_pointer(path, bytes, size, err);
 }
 
@@ -192,6 +215,17 @@ static enum tr_status open_found(struct tr_checkpoint *checkpoint, const struct 
     return TR_OK;
 }
 
+// What is wrong within a trainer's folder is plain only to who knows what it was read as.
+static enum tr_status say_format(const struct tr_format *format, enum tr_status status,
+                                 struct tr_err *err) {
+    struct tr_err inner;
+    if (!err || !format->what || (status != TR_EFORMAT && status != TR_EUNSUPPORTED) ||
+        strstr(err->text, format->what))
+        return status;
+    inner = *err;
+    return tr_fail(err, status, "%.900s (read as %s)", inner.text, format->what);
+}
+
 static enum tr_status open_new(struct tr_checkpoint **checkpoint_p, const struct opening *opening,
                                struct tr_err *err) {
     struct tr_checkpoint *checkpoint;
@@ -202,7 +236,7 @@ static enum tr_status open_new(struct tr_checkpoint **checkpoint_p, const struct
     pthread_mutex_init(&checkpoint->mutex, NULL);
     enum tr_status status = find_format(checkpoint, opening, &found, err);
     if (status == TR_OK)
-        status = open_found(checkpoint, opening, &found, err);
+        status = say_format(found.format, open_found(checkpoint, opening, &found, err), err);
     free(found.name);
     if (status == TR_OK)
         *checkpoint_p = checkpoint;

@@ -24,8 +24,11 @@ static const struct sign foreign[] = {
     {"adapter_config.json", "an adapter, not a whole model", TR_EUNSUPPORTED},
     {"model-*-of-*.safetensors", "shards without their index", TR_EFORMAT},
     {"pytorch_model-*-of-*.bin", "shards without their index", TR_EFORMAT},
+    {"model_world_size_*_rank_*.pt", "verl's shards: its model_merger merges them",
+     TR_EUNSUPPORTED},
     {"shard-*-model-*-of-*.safetensors", "shards that were never consolidated", TR_EUNSUPPORTED},
     {"*.incomplete", "an unfinished download", TR_EFORMAT},
+    {"*.part", "an unfinished download", TR_EFORMAT},
     {"*.aria2", "an unfinished download", TR_EFORMAT},
     {"*.crdownload", "an unfinished download", TR_EFORMAT},
     {"snapshots", "a Hugging Face cache: give a folder below snapshots", TR_EUNSUPPORTED},
@@ -50,9 +53,13 @@ static const struct sign foreign[] = {
     {"model_[0-9]*.bin", "an llm.c checkpoint: its dev/eval/export_hf.py exports it",
      TR_EUNSUPPORTED},
     {"*.gguf", "GGUF weights", TR_EUNSUPPORTED},
+    {"*.awq", "quantized weights", TR_EUNSUPPORTED},
+    {"*.exl2", "quantized weights", TR_EUNSUPPORTED},
     {"ggml-*.bin", "GGML weights", TR_EUNSUPPORTED},
     {"consolidated*.safetensors", "weights in Mistral's own layout", TR_EUNSUPPORTED},
     {"manifest.ocdbt", "an Orbax checkpoint: export it with MaxText's to_huggingface.py",
+     TR_EUNSUPPORTED},
+    {"_METADATA", "an Orbax checkpoint: export it with MaxText's to_huggingface.py",
      TR_EUNSUPPORTED},
     {"_CHECKPOINT_METADATA", "an Orbax checkpoint: export it with MaxText's to_huggingface.py",
      TR_EUNSUPPORTED},
@@ -61,6 +68,8 @@ static const struct sign foreign[] = {
      TR_EUNSUPPORTED},
     {"tf_model.h5", "TensorFlow weights", TR_EUNSUPPORTED},
     {"*.ckpt.index", "TensorFlow weights", TR_EUNSUPPORTED},
+    {"*.ckpt-*.index", "TensorFlow weights", TR_EUNSUPPORTED},
+    {"saved_model.pb", "TensorFlow weights", TR_EUNSUPPORTED},
     {"flax_model*.msgpack", "Flax weights", TR_EUNSUPPORTED},
     {"rust_model.ot", "rust-bert's weights", TR_EUNSUPPORTED},
     {"*.onnx", "an ONNX model", TR_EUNSUPPORTED},
@@ -76,10 +85,16 @@ static const struct sign foreign[] = {
     {"*.tar", "an archive: unpack it", TR_EUNSUPPORTED},
     {"*.tar.*", "an archive: unpack it", TR_EUNSUPPORTED},
     {"*.zip", "an archive: unpack it", TR_EUNSUPPORTED},
+    {"*.7z", "an archive: unpack it", TR_EUNSUPPORTED},
+    {"*.safetensors.*z*", "an archive: unpack it", TR_EUNSUPPORTED},
     {"config.json", "a configuration without weights", TR_EFORMAT},
     {"tokenizer*", "a tokenizer without weights", TR_EFORMAT},
 };
-enum { FOREIGN = sizeof foreign / sizeof *foreign };
+enum {
+    FOREIGN = sizeof foreign / sizeof *foreign,
+    CERTAIN = FOREIGN - 2, // the rows before tell what the weights are; those from here only that
+                           // none lie here
+};
 
 // Whose configuration is there where config.json is not.
 static const struct sign configs[] = {
@@ -216,7 +231,7 @@ static enum tr_status look_one_down(const char *folder, struct found *best, char
 
 enum tr_status tr_refuse_folder(const char *folder, const char *looked_for, struct tr_err *err) {
     struct findings found;
-    struct found below;
+    struct found below = {.row = FOREIGN};
     char in[256] = "";
     TR_TRY(look(folder, &found, err));
     if (found.below_count == 1)
@@ -226,11 +241,12 @@ enum tr_status tr_refuse_folder(const char *folder, const char *looked_for, stru
         return tr_fail(err, TR_EFORMAT,
                        "%s holds %d checkpoints one folder down (%s, ...): give those", folder,
                        found.below_count, found.below);
-    if (found.foreign.row < FOREIGN)
+    if (found.foreign.row >= CERTAIN)
+        TR_TRY(look_one_down(folder, &below, in, err));
+    if (found.foreign.row < FOREIGN && (found.foreign.row < CERTAIN || below.row >= CERTAIN))
         return tr_fail(err, foreign[found.foreign.row].code,
                        "%s holds %s (%s); what can be read is %s", folder,
                        foreign[found.foreign.row].what, found.foreign.name, looked_for);
-    TR_TRY(look_one_down(folder, &below, in, err));
     if (below.row < FOREIGN)
         return tr_fail(err, foreign[below.row].code,
                        "%s holds %s one folder down (%s/%s); what can be read is %s", folder,

@@ -67,6 +67,7 @@ struct tr_format {
     // Of the file that a folder of this format has, below it. With a '*' it is a pattern of the
     // name of a file in the folder, of which there must be one alone; `read` gets that one's name.
     const char *name;
+    const char *what; // with its article, for sentences of a trainer's format; NULL elsewhere
     tr_format_open *read;
     // For a folder without config.json, called before `read`: gives the configuration by
     // tr_checkpoint_set_config. NULL: such a folder is refused.
@@ -165,7 +166,8 @@ enum tr_status tr_checkpoint_stamp(struct tr_checkpoint *checkpoint, const char 
                                    const struct stat *info, const void *bytes, size_t size,
                                    struct tr_err *err);
 
-// Refuses what stands for a file that was never downloaded: an empty file, a git-LFS pointer.
+// Refuses what stands for a file that was never downloaded (an empty file, a git-LFS pointer, a web
+// page), and what is plainly of another kind.
 // bytes[0, size): the beginning of the file.
 enum tr_status tr_refuse_placeholder(const char *path, const void *bytes, size_t size,
                                      struct tr_err *err);

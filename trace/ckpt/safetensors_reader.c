@@ -18,6 +18,13 @@ static enum tr_status read_header_size(const struct tr_weight_file *file, uint64
     uint64_t size;
     TR_TRY(tr_file_read_at(file->fd, file->path, 0, start, got, err));
     TR_TRY(tr_refuse_placeholder(file->path, start, got, err));
+    bool header =
+        got > 8 && start[8] && strchr("{ \t\r\n", start[8]); // its size may begin as other files do
+    if (got > 8 && !header && (!memcmp(start, "PK\3\4", 4) || !memcmp(start, "\x80\2", 2)))
+        return tr_fail(err, TR_EFORMAT, "%s is a file of torch.save: call it pytorch_model.bin",
+                       file->path);
+    if (got > 8 && !header && !memcmp(start, "\x1f\x8b", 2))
+        return tr_fail(err, TR_EFORMAT, "%s is compressed: unpack it", file->path);
     if (file->size < 10) // 8 bytes of size and "{}"
         return tr_fail(err, TR_EFORMAT, "%s has %" PRIu64 " bytes, too few for a safetensors file",
                        file->path, file->size);

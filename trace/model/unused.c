@@ -15,12 +15,16 @@ static bool ends_with(const char *text, const char *end) {
 }
 
 // Buffers that older versions saved: what they hold follows from config.json.
-static bool is_buffer(const struct tr_tensor *tensor) {
-    static const char *const ends[] = {".inv_freq",   ".masked_bias", ".cos_cached",
-                                       ".sin_cached", ".act_fn.beta", ".act_fn.eps"};
+static bool is_buffer(const struct tr_tensor *tensor, const struct tr_family *family) {
+    static const char *const ends[] = {".inv_freq",   ".masked_bias",  ".cos_cached",
+                                       ".sin_cached", ".position_ids", "._float_tensor",
+                                       ".version"};
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
         if (ends_with(tensor->name, ends[i]))
             return true;
+    if (family->weights[TR_W_ALPHA_P] &&
+        (ends_with(tensor->name, ".act_fn.beta") || ends_with(tensor->name, ".act_fn.eps")))
+        return true; // of xIELU
     bool mask = ends_with(tensor->name, "attn.bias") || ends_with(tensor->name, "attention.bias");
     return mask && tensor->dims == 4;
 }
@@ -29,6 +33,19 @@ static bool is_buffer(const struct tr_tensor *tensor) {
 static bool same_module(const char *a, const char *b) {
     const char *a_end = strrchr(a, '.'), *b_end = strrchr(b, '.');
     return a_end && b_end && a_end - a == b_end - b && memcmp(a, b, (size_t)(a_end - a)) == 0;
+}
+
+// Whether a name is of a module that stands in the trunk beside the embedding, as a norm does that
+// the family has not. Deeper ones are other models' (a vision tower), which the forward leaves out.
+static bool is_in_trunk(const struct tr_family *family, const char *name) {
+    const char *embedding = family->weights[TR_W_EMBED], *end = strrchr(embedding, '.');
+    while (end && end > embedding && end[-1] != '.')
+        end--;
+    size_t size = end ? (size_t)(end - embedding) : 0;
+    if (!size || strncmp(name, embedding, size) != 0)
+        return false;
+    const char *dot = strchr(name + size, '.');
+    return !dot || !strchr(dot + 1, '.');
 }
 
 // ---- verdicts ----------------------------------------------------------------------------------
@@ -66,7 +83,7 @@ static bool is_head(const char *name) {
 static enum tr_status check_outside(const struct tr_tensor *tensor, const struct tr_config *c,
                                     const struct tr_checkpoint *checkpoint, struct tr_err *err) {
     const char *name = tr_bare_name(tensor->name);
-    bool beside = is_head(name);
+    bool beside = is_head(name) || is_in_trunk(c->family, tensor->name);
     for (int w = 0; w < TR_WEIGHTS; w++) {
         const char *role = c->family->weights[w] ? tr_bare_name(c->family->weights[w]) : "{";
         if (strchr(role, '{'))
@@ -82,7 +99,7 @@ static enum tr_status check(const struct tr_tensor *tensor, const struct tr_conf
                             const struct tr_checkpoint *checkpoint, const struct tr_wanted *wanted,
                             struct tr_err *err) {
     const char *number = tr_layer_number(c->family, tensor->name);
-    if (is_buffer(tensor))
+    if (is_buffer(tensor, c->family))
         return TR_OK;
     return number ? check_in_block(tensor, number, c, checkpoint, wanted, err)
                   : check_outside(tensor, c, checkpoint, err);

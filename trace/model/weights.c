@@ -62,14 +62,29 @@ static const char *root_of(const struct tr_family *family, char out[64]) {
     return out;
 }
 
+// A tensor of that name behind a word that is not known; NULL when there is none.
+static const char *behind_a_word(const struct tr_checkpoint *checkpoint, const char *name) {
+    for (int64_t i = 0; i < tr_checkpoint_tensor_count(checkpoint); i++) {
+        const char *other = tr_checkpoint_tensor(checkpoint, i)->name;
+        size_t size = strlen(other), tail = strlen(name);
+        if (size > tail && other[size - tail - 1] == '.' && !strcmp(other + size - tail, name))
+            return other;
+    }
+    return NULL;
+}
+
 static enum tr_status missing(const struct tr_binder *b, enum tr_weight weight, const char *name) {
     bool loss = weight == TR_W_HEAD || weight == TR_W_HEAD_BIAS;
     const char *sign = NULL, *whose = tr_checkpoint_whose(b->checkpoint, &sign);
+    const char *wrapped = behind_a_word(b->checkpoint, name);
     char hint[256] = "";
     if (loss)
         snprintf(hint, sizeof hint, "; --no-nll leaves out the loss, which alone needs it");
     else if (whose)
         snprintf(hint, sizeof hint, "; the names are %s (%.128s)", whose, sign);
+    else if (wrapped)
+        snprintf(hint, sizeof hint, "; the files hold %.128s: save the language model alone",
+                 wrapped);
     return tr_fail(b->err, TR_EFORMAT,
                    "%s: tensor %s is missing (config.json: %s with %lld layers)%s", b->folder, name,
                    b->config->family->model_type, (long long)b->config->layers, hint);

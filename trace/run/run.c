@@ -57,9 +57,11 @@ static enum tr_status share_choice(struct run *r, struct tr_err *err) {
     return TR_OK;
 }
 
-// FLOP/s of a product that is large enough to keep all of the machine busy.
-static double measure_product_rate(struct kn_backend *kn, enum kn_kind kind) {
-    int64_t side = kind == KN_CUDA ? 4096 : 1024;
+// FLOP/s of a product that is large enough to keep all of the machine busy, and no larger: for few
+// threads the time it takes is that of a small run.
+static double measure_product_rate(struct kn_backend *kn, enum kn_kind kind, int threads) {
+    enum { FEW = 4 };
+    int64_t side = kind == KN_CUDA ? 4096 : threads > FEW ? 1024 : 512;
     double cubed = (double)side * (double)side * (double)side;
     double seconds = kn_product_seconds(kn, side, side, side);
     *kn->error = '\0'; // a failure here is not one of what comes
@@ -80,7 +82,7 @@ static enum tr_status open_backend(struct run *r, struct tr_err *err) {
                        r->job.device == KN_CUDA ? "cuda" : "the CPU",
                        *why ? why : kn_status_text(status),
                        r->job.device == KN_CUDA ? "; --device cpu works" : "");
-    r->product_rate = measure_product_rate(r->kn, r->job.device);
+    r->product_rate = measure_product_rate(r->kn, r->job.device, r->job.threads);
     return TR_OK;
 }
 

@@ -173,6 +173,10 @@ static void take(const struct tr_name_rules *rules, const struct rule *rule, con
     }
 }
 
+bool tr_name_rules_give_stage(const struct tr_name_rules *rules) {
+    return rules->has_pattern && rules->pattern.gives & 1u << STAGE;
+}
+
 enum tr_status tr_name_parse(const struct tr_name_rules *rules, const char *path, const char *name,
                              struct tr_name *out, struct tr_err *err) {
     struct span spans[2] = {{0}};

@@ -29,6 +29,8 @@ struct tr_name_rules;
 // none of that.
 enum tr_status tr_name_rules_new(struct tr_name_rules **rules_p, const char *pattern,
                                  struct tr_err *err);
+// Whether the caller's pattern alone says the stages.
+bool tr_name_rules_give_stage(const struct tr_name_rules *rules);
 void tr_name_rules_free(struct tr_name_rules *rules);
 
 // Reads a name by the rules of published series and of trainers: name.c lists them, and

@@ -10,7 +10,7 @@
 // "step11921+11000", "step3rd", "step1.5" and "step1,000" tell no step 11921, 3 or 1.
 #define END "(?![a-z0-9+]|[.,][0-9])"
 // "step_2_5000": two numbers, and one does not know which.
-#define ALONE "(?![-_][0-9]+(?![a-z0-9.]))"
+#define ALONE "(?![-_](?!" DATE "(?![0-9]))[0-9]+(?![a-z0-9.]))"
 #define DECIMAL "[0-9]+(?:\\.[0-9]+)?"
 #define COUNT DECIMAL "[km]?"
 #define SIZE DECIMAL "(?:k|m|mt|b|bt|t)"
@@ -18,7 +18,7 @@
 #define STEPPING "(?:global[-_]?)?(?:steps?|iter|checkpoint|ckpt|ba|epoch|tokens?)[-_=]?[0-9]"
 // What is planned is not reached.
 #define REACHED "(?<!target[-_])(?<!max[-_])(?<!total[-_])(?!(?<=warmup[-_])steps)"
-#define SECOND "(?:[-_](?:up|training|context|ctx|down|extension))?"
+#define SECOND "(?:[-_](?:up|(?:pre[-_]?)?train(?:ing)?|context|ctx|down|extension))?"
 // "lc-4k-to-32k"
 #define LENGTHS "(?:[-_][0-9]+k(?:[-_]to[-_][0-9]+k)?)?"
 #define LONG "(?:lc|long|longctx|long[-_]?context|ext|extension|context[-_]?extension)"
@@ -26,13 +26,15 @@
 #define FILE_END "(?:\\.(?:ckpt|pt|pth|bin|safetensors))?$"
 // Words before a step that are no stage.
 #define PLAIN                                                                                      \
-    "(?:checkpoint|ckpt|global|model|train|training|hf|state|epoch|seed[a-z]*|target|max|seen|"    \
+    "(?:checkpoint|ckpt|global|model|train|training|opt|optim|optimizer|batch|hf|state|epoch|"     \
+    "seed[a-z]*|target|max|seen|"                                                                  \
     "total|intermediate|run|exp|data|num|main|final|latest|last|best|release|consolidated|"        \
     "merged|converted|huggingface|tmp)"
 
 const char *const tr_name_rows[TR_NAME_ROWS] = {
     // stages
-    BEGIN "(?<stage>(?:stage|phase)[-_]?[0-9]+(?:[-_]ingredient[-_]?[0-9]+)?)" END,
+    BEGIN "(?<stage>(?:stage|phase)(?:[-_.]?[0-9]+|[-_](?:[ivx]{1,4}|[a-d]))(?:[-_]ingredient[-_]?["
+          "0-9]+)?)" END,
     "^(?<stage>mid_[0-9]+)(?:[-_](?:(?<step>[0-9]+k?)|final))?$",
     "^(?<word>" LONG "[-_]?[0-9]+k)$", // a length, not a step
     "^(?!it[-_]?[0-9]|" LONG "[-_]?[0-9]+k$)(?<word>[a-z]+" SECOND
@@ -45,10 +47,12 @@ const char *const tr_name_rows[TR_NAME_ROWS] = {
     "^(?<word>it(?:[-_][a-z]+)+|(?!base[-_]|stable[-_])[a-z]+" SECOND ")$",
     "[-_](?<word>sft|dpo|apo|kto|orpo|simpo|rlvr[0-9]*|rlhf|grpo|ppo|instruct|chat)$",
     "^(?!" PLAIN "[-_])(?<other>[a-z]{2,})[-_](?:global[-_]?)?(?:step|iter)s?[-_=]?[0-9]",
+    "(?<![a-z0-9])(?!(?:e|ep|epoch|seed|rank|shard|gpu|node|tp|pp|dp|gbs|bs|mbs|lr|v)[0-9])"
+    "(?<other>[a-z]+[0-9]+)[-_](?:global[-_]?)?(?:step|iter)s?[-_=]?[0-9]",
     // tokens
     BEGIN "seen_tokens_(?<tokens>" SIZE "|[0-9]+)" END,
-    BEGIN REACHED "tok(?:en)?s?[-_=]?(?<tokens>" SIZE "|" DECIMAL ")" END,
-    NUMBER_BEGIN "(?<tokens>" SIZE ")[-_]?tok(?:en)?s?" END,
+    BEGIN REACHED "tok(?:en)?s?(?:[-_]?seen)?[-_=]?(?<tokens>" SIZE END "|" DECIMAL END ALONE ")",
+    NUMBER_BEGIN "(?<tokens>" SIZE ")[-_ ]?tok(?:en)?s?" END,
     // A bare size counts tokens only behind a step: "llama-7b" does not.
     BEGIN "steps?[-_=]?" COUNT "[-_](?<tokens>" DECIMAL "(?:m|b|bt|t))$",
     "^train_(?<tokens>[0-9]+b)$",
@@ -58,11 +62,11 @@ const char *const tr_name_rows[TR_NAME_ROWS] = {
     "^(?:ckpt|checkpoint|iter|train|at)[-_]?(?<tokens>" DECIMAL "[mbt])$",
     // steps
     BEGIN "seen_steps_(?<step>" COUNT ")" END,
-    BEGIN REACHED "(?:global)?steps?" SEP "(?<step>" COUNT ")" END ALONE,
+    BEGIN REACHED "(?:global|train(?:ing)?)?steps?" SEP "(?<step>" COUNT ")" END ALONE,
     BEGIN "(?:iter(?:ation)?s?|it)" SEP "(?<step>" COUNT ")" END ALONE,
     "^checkpoint_[0-9]+_(?<step>[0-9]+)" END "(?!_[0-9])", // fairseq: epoch, updates
-    BEGIN "(?:checkpoint|ckpt)[-_=. ](?<step>" DECIMAL "k?)" END ALONE,
-    BEGIN "ba(?<step>[0-9]+)" END,
+    BEGIN "(?:checkpoints?|ckpts?|snapshot)[-_=. ](?<step>" DECIMAL "k?)" END ALONE,
+    BEGIN "(?:ba|batch(?:es)?)[-_=]?(?<step>[0-9]+)" END ALONE,
     BEGIN "(?:num_)?updates?[-_=]?(?<step>" COUNT ")" END ALONE,
     NUMBER_BEGIN "(?<step>" COUNT ")(?:steps?|[-_]steps|[-_]step$)" END,
     NUMBER_BEGIN "(?<step>" COUNT ")[-_]?it(?:er(?:ation)?)?s?" END,

@@ -203,6 +203,8 @@ static enum tr_status finish(struct tr_series *series, bool manifest,
     enum tr_status status = tr_series_name(series, rules, err);
     if (status == TR_OK)
         status = read_entries(series, rules, err);
+    if (status == TR_OK)
+        status = tr_series_folder_stages(series, rules, err);
     tr_name_rules_free(rules);
     TR_TRY(status);
     TR_TRY(tr_series_tell_apart(series, options->separate, err));

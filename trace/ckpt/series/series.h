@@ -49,7 +49,9 @@ struct tr_series_options {
 //
 // A folder's name is its last component, in the Hub's cache (snapshots/COMMIT) the branch. Where
 // that is only how a trainer lays out its folders (step1000/hf) it is the component above that
-// tells a step; where last components are equal and tell nothing, it is what differs in the paths.
+// tells a step; where last components are equal, it is what differs in the paths. A stage that a
+// name does not tell is that of the nearest folder above which tells a known one and is not above
+// all (pretrain/step1000, anneal/step500).
 // Entries that still have equal names are TR_EUSAGE naming both paths: a trace knows its rows by
 // name.
 //

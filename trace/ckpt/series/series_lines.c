@@ -118,12 +118,21 @@ static bool differ_in_words(const char *a, const char *b) {
     }
 }
 
+// Folders called alike, which are told apart by the folders above: seed1/step5 and seed2/step5.
+static bool are_called_alike(const struct tr_series_entry *a, const struct tr_series_entry *b) {
+    const char *left = strrchr(a->path, '/'), *right = strrchr(b->path, '/');
+    size_t size = left ? strlen(left) : 0, name = strlen(a->name), other = strlen(b->name);
+    return left && right && !strcmp(left, right) && name + 1 >= size && other + 1 >= size &&
+           !strcmp(a->name + name + 1 - size, left + 1) &&
+           !strcmp(b->name + other + 1 - size, right + 1);
+}
+
 static bool were_side_by_side(const struct tr_series_entry *a, const struct tr_series_entry *b) {
     static const char *const words[] = {"seed", "ingredient"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (strcasestr(a->name, words[i]) && strcasestr(b->name, words[i]))
             return true;
-    return differ_in_words(a->name, b->name);
+    return are_called_alike(a, b) || differ_in_words(a->name, b->name);
 }
 
 static void moment_text(const struct tr_series_entry *entry, char out[64]) {

@@ -155,27 +155,61 @@ static enum tr_status name_by_difference(struct tr_series_entry **list, int64_t 
     return TR_OK;
 }
 
-// Entries [0, count) have the same last component.
+// Entries [0, count) have the same last component, which tells neither step nor tokens.
 static enum tr_status name_group(struct tr_series_entry **list, int64_t count,
                                  const struct tr_name_rules *rules, struct tr_err *err) {
-    bool tells;
-    TR_TRY(tells_time(&tells, rules, list[0]->name, err));
-    if (tells)
-        return TR_OK;
     for (int64_t i = 0; i < count; i++)
         TR_TRY(climb(list[i], rules, err));
     return have_equal_names(list, count) ? name_by_difference(list, count, err) : TR_OK;
 }
 
+// Whether a new name tells time where the old one did.
+static enum tr_status tells_as_before(bool *tells_p, const struct tr_name_rules *rules,
+                                      const char *before, const char *now, struct tr_err *err) {
+    TR_TRY(tells_time(tells_p, rules, now, err));
+    if (*tells_p)
+        return TR_OK;
+    TR_TRY(tells_time(tells_p, rules, before, err));
+    *tells_p = !*tells_p;
+    return TR_OK;
+}
+
+// Names by what differs where equal ones tell a step (stage1/step100, stage2/step100), unless that
+// would lose one (folders of the Hub's cache are called by their branch).
+static enum tr_status name_equal_steps(struct tr_series_entry **list, int64_t count,
+                                       const struct tr_name_rules *rules, struct tr_err *err) {
+    char **before;
+    bool tells = true;
+    TR_TRY(TR_NEW(&before, count, "names of checkpoints", err));
+    enum tr_status status = TR_OK;
+    for (int64_t i = 0; i < count && status == TR_OK; i++)
+        status = tr_strdup(&before[i], list[i]->name, err);
+    if (status == TR_OK)
+        status = name_by_difference(list, count, err);
+    for (int64_t i = 0; i < count && status == TR_OK && tells; i++)
+        status = tells_as_before(&tells, rules, before[i], list[i]->name, err);
+    for (int64_t i = 0; i < count; i++) {
+        char *unused = tells || status != TR_OK ? before[i] : list[i]->name;
+        list[i]->name = unused == before[i] ? list[i]->name : before[i];
+        free(unused);
+    }
+    free(before);
+    return status;
+}
+
 static enum tr_status name_groups(struct tr_series_entry **list, int64_t count,
                                   const struct tr_name_rules *rules, struct tr_err *err) {
+    bool tells, equal_steps = false;
     qsort(list, (size_t)count, sizeof *list, compare_names);
     for (int64_t first = 0, end; first < count; first = end) {
         for (end = first + 1; end < count && !compare_names(&list[first], &list[end]);)
             end++;
-        TR_TRY(name_group(list + first, end - first, rules, err));
+        TR_TRY(tells_time(&tells, rules, list[first]->name, err));
+        equal_steps = equal_steps || (tells && end - first > 1);
+        if (!tells)
+            TR_TRY(name_group(list + first, end - first, rules, err));
     }
-    return TR_OK;
+    return equal_steps ? name_equal_steps(list, count, rules, err) : TR_OK;
 }
 
 static enum tr_status refuse_equal_names(struct tr_series_entry **list, int64_t count,

@@ -119,17 +119,17 @@ static const char *order_text(const struct tr_series *series, const struct tr_st
 // ---- what is not known -------------------------------------------------------------------------
 
 static enum tr_status say_unknown(struct tr_series *series, struct tr_err *err) {
-    struct tr_told ends = {0}, unclear = {0}, timeless = {0};
+    struct tr_told beginnings = {0}, ends = {0}, unclear = {0}, timeless = {0};
     char names[320];
     for (int64_t i = 0; i < series->count; i++) {
         const struct tr_series_entry *entry = &series->entries[i];
         if (tr_entry_is_timeless(entry))
-            tr_told_add(tr_entry_is_end(entry)  ? &ends
+            tr_told_add(tr_entry_is_end(entry) ? tr_names_the_end(entry->name) ? &ends : &beginnings
                         : entry->parsed.unclear ? &unclear
                                                 : &timeless,
                         entry);
     }
-    int64_t unknown = ends.count + unclear.count + timeless.count;
+    int64_t unknown = beginnings.count + ends.count + unclear.count + timeless.count;
     if (series->count == 1)
         return TR_OK;
     if (unclear.count)
@@ -142,6 +142,10 @@ static enum tr_status say_unknown(struct tr_series *series, struct tr_err *err) 
                                 "no step or tokens known: %s; last of the stage, without one "
                                 "behind the checkpoint of the same weights, if any\n",
                                 tr_told_names(&timeless, names)));
+    if (beginnings.count && unknown < series->count)
+        TR_TRY(tr_string_format(&series->notes, err,
+                                "no step or tokens known: %s; first, by the name\n",
+                                tr_told_names(&beginnings, names)));
     if (ends.count && unknown < series->count)
         TR_TRY(tr_string_format(&series->notes, err,
                                 "no step or tokens known: %s; last, or behind the checkpoint with "

@@ -8,9 +8,10 @@
 #include "base/alloc.h"
 #include "base/training_order.h"
 
-// Main, final and the like come last, wherever the others are.
+// Main, final and the like come last, init and the like first, wherever the others are.
 bool tr_entry_is_end(const struct tr_series_entry *entry) {
-    return !*entry->parsed.stage && tr_entry_is_timeless(entry) && tr_names_the_end(entry->name);
+    return !*entry->parsed.stage && tr_entry_is_timeless(entry) &&
+           (tr_names_the_end(entry->name) || tr_names_the_beginning(entry->name));
 }
 
 static int compare_stage_names(const void *a, const void *b) {

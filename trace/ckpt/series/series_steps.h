@@ -10,6 +10,10 @@
 enum tr_status tr_series_name(struct tr_series *series, const struct tr_name_rules *rules,
                               struct tr_err *err);
 
+// Gives entries without a stage that of a folder above them, of those that not all share.
+enum tr_status tr_series_folder_stages(struct tr_series *series, const struct tr_name_rules *rules,
+                                       struct tr_err *err);
+
 // Gives stages to entries that their names alone leave open, and tells apart or refuses what was
 // trained side by side.
 enum tr_status tr_series_tell_apart(struct tr_series *series, bool separate, struct tr_err *err);

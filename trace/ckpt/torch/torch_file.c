@@ -20,6 +20,9 @@ static enum tr_status check_start(struct tr_torch *torch, uint64_t offset, uint6
     size_t got = size < sizeof start ? (size_t)size : sizeof start;
     TR_TRY(tr_file_read_at(torch->fd, torch->path, offset, start, got, err));
     TR_TRY(tr_refuse_placeholder(torch->path, start, got, err));
+    if (got > 10 && !memcmp(start + 5, "\0\0\0{\"", 5))
+        return tr_fail(err, TR_EFORMAT, "%s is a safetensors file: call it model.safetensors",
+                       torch->path);
     torch->is_legacy = tr_is_legacy(start, got) && !offset;
     if (!torch->is_legacy && memcmp(start, "PK\3\4", 4))
         return tr_fail(err, TR_EFORMAT, "%s does not begin as a file of torch.save", torch->path);

@@ -354,7 +354,11 @@ static enum tr_status configure(struct tr_checkpoint *checkpoint, enum tr_traine
     if (!there)
         return TR_OK;
     TR_TRY(tr_checkpoint_load(checkpoint, name, LIMIT, &bytes, &size, NULL, err));
-    enum tr_status status = parse(&facts, bytes, size, name, err);
+    char *path = NULL;
+    enum tr_status status = tr_path_join(&path, checkpoint->folder, name, err);
+    if (status == TR_OK)
+        status = parse(&facts, bytes, size, path, err);
+    free(path);
     free(bytes);
     if (status == TR_OK)
         status = tr_trainer_configure(checkpoint, trainer, facts, name, err);
