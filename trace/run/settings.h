@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "ckpt/series.h"
 #include "kernels/backend.h"
 
 enum { TR_TEXTS_MOST = 16 };
@@ -14,7 +15,8 @@ enum { TR_TEXTS_MOST = 16 };
 // What a job is told by whoever starts it: a command line, another program, a test. Everything is
 // borrowed and outlives the job. Every rank has the same settings.
 struct tr_run_settings {
-    char **paths; // [path_count] folders of checkpoints; or a manifest
+    char **
+        paths; // [path_count] folders of checkpoints, or with `follow` that of a run; or a manifest
     int64_t path_count;
     const char *manifest, *out, *tokens, *tokenizer; // files; NULL: not given
     const char *text[TR_TEXTS_MOST];                 // files, or "-" for stdin
@@ -29,7 +31,10 @@ struct tr_run_settings {
     int64_t samples, seq_len, tokens_per_step; // 0: not given
     int64_t span_tokens, drift_tokens;         // 0: not given
     bool separate, spans, per_token, no_nll, fresh, verify, dry_run;
-    bool bos; // each document begins with what the tokenizer puts before a text
+    bool follow;        // goes on with what appears in the run's folder
+    int64_t until_step; // with it: until a checkpoint of this step or a later one; 0: not given
+    int64_t until_idle; // until nothing has appeared for so many seconds; 0: not given
+    bool bos;           // each document begins with what the tokenizer puts before a text
     int64_t publish_seconds;
     bool any_device; // auto: a device where there is one
     enum kn_kind device;
@@ -47,5 +52,11 @@ struct tr_run_settings {
     // Not 0: take no more items, finish those in flight. A signal handler may set it.
     const volatile sig_atomic_t *stop;
 };
+
+static inline struct tr_series_options tr_settings_series(const struct tr_run_settings *s) {
+    return (struct tr_series_options){.tokens_per_step = s->tokens_per_step,
+                                      .name_pattern = s->name_pattern,
+                                      .separate = s->separate};
+}
 
 #endif
