@@ -57,6 +57,15 @@ bool tr_read_type(void *settings, const char *word, char why[OPTION_WHY]) {
     return s->any_type || type <= KN_BF16;
 }
 
+// "1000": until that step; "idle=600": until nothing has come for so many seconds.
+static bool read_until(void *settings, const char *word, char why[OPTION_WHY]) {
+    struct tr_run_settings *s = settings;
+    bool idle = strncmp(word, "idle=", 5) == 0;
+    snprintf(why, OPTION_WHY, "takes a step above 0, or idle=SECONDS");
+    return tr_parse_i64(idle ? word + 5 : word, 1, (int64_t)LARGEST,
+                        idle ? &s->until_idle : &s->until_step);
+}
+
 #define SETS(member) OPTION_SETS(struct tr_run_settings, member)
 
 // As squeue prints what a job has left: [days-]hours:minutes:seconds, minutes:seconds, seconds.
@@ -108,6 +117,14 @@ static const struct option_row rows[] = {
      "A config.json as Hugging Face's folders have it, in place of the checkpoints' own: what a "
      "trainer writes seldom holds one",
      OPTION_TEXT, SETS(config)},
+    {"follow", 0, NULL,
+     "DIR is the folder of a run that is training: take what is there, wait for further "
+     "checkpoints, and trace each once it is whole",
+     OPTION_FLAG, SETS(follow)},
+    {"until", 0, "STEP|idle=SEC",
+     "With --follow: until a checkpoint of that step or a later one is traced, or until nothing "
+     "has come for so many seconds (default: until a signal)",
+     OPTION_WORD, .read = read_until},
 
     {.kind = OPTION_HEADING,
      .help = "Over which text (default: a built-in one of about 14 thousand tokens, "
@@ -216,6 +233,12 @@ static const char *contradiction(const struct tr_run_settings *s) {
         return "which checkpoints? Give --ckpts DIR... or --input CSV";
     if (s->path_count && s->manifest)
         return "--ckpts and --input exclude each other";
+    if (s->follow && (s->manifest || s->path_count != 1))
+        return "--follow takes one folder, in which a run's checkpoints appear: --ckpts DIR";
+    if (s->follow && s->verify)
+        return "--follow traces what is new; --verify looks at what is traced";
+    if (!s->follow && (s->until_step || s->until_idle))
+        return "--until needs --follow";
     if (s->texts && s->tokens)
         return "--text and --tokens exclude each other";
     if (s->tokenizer && s->tokens)

@@ -3,7 +3,10 @@
 """Checkpoints that trainers wrote, against what they must give: the tensors of Hugging Face's names
 by digest, and the same store as of those tensors in a Hugging Face folder.
 
-    test_formats.py NAME=PROGRAM ... fixtures=FOLDER [only=NAME] [mpirun=PROGRAM]
+    test_formats.py NAME=PROGRAM ... fixtures=FOLDER [only=NAME] [mpirun=PROGRAM [ranks=1,2,4]]
+                    [sampled=yes]
+
+sampled=yes: the stores of five alone, two of them of several ranks where there is an mpirun.
 
 Each fixture is a folder with the checkpoint and expected.json, which says who wrote it and what
 tensors it has (sha256 of their little-endian row-major bytes), see README.md."""
@@ -51,7 +54,8 @@ CHECKPOINTS = {
 # Fixtures that hold f32 masters where the digests are of the bfloat16 weights.
 MASTERS = {"ds-zero3-w2"}
 # Whose stores are compared in a short run.
-SAMPLED = {"lightning-ckpt", "titan-w3", "megatron-pp2-vpp2", "ds-zero2-w2", "nanotron-tp2"}
+SAMPLED = {"lightning-ckpt": 1, "titan-w3": 2, "megatron-pp2-vpp2": 1, "ds-zero2-w2": 4,
+           "nanotron-tp2": 1}  # on so many ranks
 # What the fixture's trainer did not write where it can be found, or of one rank only.
 NOT_TOLD = {("titan-w3", "tokens"), ("ds-zero1-w2-f32", "step"), ("ds-universal-neox", "step")}
 # Tensors beside those of the model, which stay under their own names.
@@ -123,6 +127,12 @@ class Fixture:
                     "--tokens", tokens, "--seq-len", 32, "--samples", 16, *options,
                     env=env).expect(0)
 
+    def ranks(self, arguments):
+        """Of how many ranks stores are compared: one after the other."""
+        if "sampled" not in arguments:
+            return [int(ranks) for ranks in arguments.get("ranks", "1").split(",")]
+        return [SAMPLED[self.name] if "mpirun" in arguments else 1] if self.name in SAMPLED else []
+
     def check_store(self, ranks):
         ours = os.path.join(self.work, f"{self.name}-{ranks}.h5")
         theirs = os.path.join(self.work, f"{self.name}-hf.h5")
@@ -163,9 +173,8 @@ def main():
             try:
                 fixture = Fixture(arguments, root, name, work)
                 fixture.check_tensors()
-                sampled = "sampled" not in arguments or name in SAMPLED
-                if "trace-ckpts" in arguments and sampled:
-                    fixture.check_store(1)
+                for ranks in fixture.ranks(arguments) if "trace-ckpts" in arguments else []:
+                    fixture.check_store(ranks)
             except harness.Failure as failure:
                 failed += 1
                 print(f"{name}: {failure}")

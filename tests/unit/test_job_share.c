@@ -20,6 +20,7 @@ static void open_job(struct demo_job *demo) {
     settings.seq_len = 16;
     settings.drop = "attn:2 mlp:3 block:7";
     settings.per_token = settings.spans = true;
+    settings.config = DEMO_STEP "/config.json";
     settings.out = in_folder("none.h5");
     demo_job_open(demo, &settings, NULL);
     OK(tr_job_describe(&demo->job, demo->kn, &err));
@@ -94,12 +95,16 @@ static void a_job_is_unpacked_as_it_was_packed(void **state) {
     struct tr_string bytes = {0}, again = {0};
     open_job(&demo);
     const struct tr_drop_set *drop = demo.job.wanted.drop;
+    char config[] = DEMO_STEP "/config.json"; // another rank has it at another place
+    struct tr_run_settings theirs = demo.settings;
+    theirs.config = config;
     OK(tr_job_pack(&demo.job, &bytes, &err));
     assert_ptr_equal(demo.job.wanted.drop, drop); // packing leaves the job as it is
     assert_non_null(demo.job.first.config.family);
-    OK(tr_job_unpack(&other, &demo.settings, bytes.data, bytes.size, &err));
+    OK(tr_job_unpack(&other, &theirs, bytes.data, bytes.size, &err));
     assert_same(&demo.job, &other);
-    assert_ptr_equal(other.settings, &demo.settings);
+    assert_ptr_equal(other.settings, &theirs);
+    assert_ptr_equal(other.wanted.config, config);
     OK(tr_job_pack(&other, &again, &err));
     assert_int_equal(again.size, bytes.size);
     assert_memory_equal(again.data, bytes.data, bytes.size);

@@ -6,54 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "assembly.h"
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "model/costs.h"
+#include "coordinator_state.h"
 #include "mpi/launcher.h"
-#include "mpi/work.h"
 #include "run/affinity.h"
 #include "run/assignment.h"
-#include "run/progress.h"
-#include "run/protocol.h"
-#include "run/watch.h"
+#include "run/snapshot.h"
 #include "run/worker.h"
 
 enum { PUBLISH_SHARE = 50 }; // publishing costs at most 1/50 of the run
-
-struct tr_coordinator {
-    const struct tr_job *job;
-    struct tr_store *store;
-    const char *backend;
-    int ranks;
-    struct dist_work *work;
-    struct tr_assembly *assemblies; // [job->todo_count]
-    struct tr_hello *hellos;        // [ranks]
-    int hello_count;
-    double *partial; // [ranks], tokens of the item that each rank is at
-    struct tr_progress progress;
-    struct tr_watch watch;
-    void (*end)(void *user, bool stopped);
-    void *end_user;
-    int64_t finished, failed; // checkpoints
-    bool stopped, dirty;      // a signal came; something is committed and not published
-    double last_publish, publish_seconds;
-    struct tr_err fatal; // code TR_OK: none
-};
-
-// The checkpoints to do, in order, with what each costs.
-static enum tr_status list_work(struct tr_coordinator *c, struct tr_err *err) {
-    const struct tr_job *job = c->job;
-    double each = tr_config_flops(&job->first.config, 1, job->calibration.seq_len, &job->wanted);
-    struct dist_task task = {.bytes = job->first.bytes_read, .node = -1};
-    TR_TRY(dist_work_new(&c->work, tr_job_units(job), c->ranks, err));
-    for (int64_t i = 0; i < job->todo_count; i++) {
-        task.flops = each * tr_job_tokens(job, tr_job_is_traced(job, i));
-        TR_TRY(dist_work_add(c->work, &task, err));
-    }
-    dist_work_close(c->work);
-    return TR_OK;
-}
 
 enum tr_status tr_coordinator_new(struct tr_coordinator **coordinator_p, const struct tr_job *job,
                                   struct tr_store *store, int ranks, const char *backend,
@@ -61,17 +23,17 @@ enum tr_status tr_coordinator_new(struct tr_coordinator **coordinator_p, const s
     struct tr_coordinator *c;
     TR_TRY(TR_NEW(&c, 1, "the coordinator", err));
     *c = (struct tr_coordinator){
-        .job = job, .store = store, .backend = backend, .ranks = ranks, .last_publish = tr_now()};
+        .job = job, .store = store, .backend = backend, .ranks = ranks, .highest_step = -1};
+    c->last_publish = c->last_over = tr_now();
     tr_progress_start(&c->progress, job);
-    enum tr_status status = list_work(c, err);
-    if (status == TR_OK)
-        status = TR_NEW(&c->assemblies, job->todo_count, "split checkpoints", err);
+    enum tr_status status = tr_arrivals_begin(c, err);
     if (status == TR_OK)
         status = TR_NEW(&c->hellos, ranks, "the ranks", err);
     if (status == TR_OK)
         status = TR_NEW(&c->partial, ranks, "the ranks", err);
     if (status == TR_OK)
-        status = tr_watch_new(&c->watch, job->settings, dist_seconds_left(), ranks, tr_now(), err);
+        status =
+            tr_limits_new(&c->limits, job->settings, dist_seconds_left(), ranks, tr_now(), err);
     if (status != TR_OK) {
         tr_coordinator_free(c);
         return status;
@@ -89,50 +51,48 @@ void tr_coordinator_on_end(struct tr_coordinator *c, void (*end)(void *user, boo
 void tr_coordinator_free(struct tr_coordinator *c) {
     if (!c)
         return;
-    for (int64_t i = 0; c->assemblies && i < c->job->todo_count; i++)
-        tr_assembly_free(&c->assemblies[i]);
-    free(c->assemblies);
+    tr_arrivals_free(c);
     free(c->hellos);
     free(c->partial);
-    tr_watch_free(&c->watch);
+    tr_limits_free(&c->limits);
     dist_work_free(c->work);
     free(c);
 }
 
-static void set_fatal(struct tr_coordinator *c, const struct tr_err *err) {
+void tr_coordinator_fail(struct tr_coordinator *c, const struct tr_err *err) {
     if (c->fatal.code == TR_OK)
         c->fatal = *err;
     dist_work_stop(c->work);
 }
 
-static const struct tr_series_entry *entry_of(const struct tr_coordinator *c,
-                                              const struct dist_item *item) {
-    return &c->job->series.entries[c->job->todo[item->task]];
-}
-
 static void checkpoint_over(struct tr_coordinator *c, const struct tr_message *message) {
+    struct task *task = &c->tasks[message->item.task];
+    task->over = true;
+    task->failed = message->status != TR_OK && !message->vanished;
     c->finished++;
-    c->failed += message->status != TR_OK;
+    c->failed += task->failed;
     c->dirty = true;
-    tr_progress_checkpoint(&c->progress, entry_of(c, &message->item)->name, message);
+    c->last_over = tr_now();
+    if (c->job->follow)
+        tr_snapshot_release(task->entry.path, c->job->settings);
+    tr_progress_checkpoint(&c->progress, task->entry.name, message);
 }
 
 // ---- results -----------------------------------------------------------------------------------
 
 static enum tr_status take_piece(struct tr_coordinator *c, const struct tr_message *message,
                                  const void *bytes, size_t size, struct tr_err *err) {
-    struct tr_assembly *assembly = &c->assemblies[message->item.task];
+    struct task *task = &c->tasks[message->item.task];
     enum dist_done done = dist_work_done(c->work, &message->item);
     if (done == DIST_LATE) // another rank has brought the same
         return TR_OK;
-    bool traced = tr_job_is_traced(c->job, message->item.task);
-    TR_TRY(tr_assembly_take(assembly, c->job, traced, message, bytes, size, err));
+    TR_TRY(tr_assembly_take(&task->assembly, c->job, task->traced, message, bytes, size, err));
     tr_progress_add(&c->progress, message);
     if (done != DIST_TASK)
         return TR_OK;
-    TR_TRY(tr_assembly_commit(assembly, c->job, entry_of(c, &message->item), traced, &message->item,
+    TR_TRY(tr_assembly_commit(&task->assembly, c->job, &task->entry, task->traced, &message->item,
                               c->backend, err));
-    checkpoint_over(c, &assembly->message);
+    checkpoint_over(c, &task->assembly.message);
     return TR_OK;
 }
 
@@ -187,7 +147,7 @@ static void note_stop(struct tr_coordinator *c, const char *why) {
     snprintf(
         text, sizeof text,
         "%lld of %lld checkpoints are done and kept; the same command goes on with the rest%s%s",
-        (long long)c->finished, (long long)c->job->todo_count,
+        (long long)c->finished, (long long)c->task_count,
         each > 0 ? "; a checkpoint has taken a rank " : "",
         each > 0 ? tr_human_seconds(each, seconds) : "");
     tr_progress_note(&c->progress, text);
@@ -195,7 +155,7 @@ static void note_stop(struct tr_coordinator *c, const char *why) {
 
 static void stop(struct tr_coordinator *c, const char *why) {
     c->stopped = true;
-    tr_watch_stop(&c->watch, tr_now());
+    tr_limits_stop(&c->limits, tr_now());
     dist_work_stop(c->work);
     note_stop(c, why);
 }
@@ -205,17 +165,21 @@ static void heed_stop(struct tr_coordinator *c) {
         stop(c, "stopping: finishing what is in flight");
 }
 
+static bool nothing_more_comes(const struct tr_coordinator *c) {
+    return !c->job->follow || c->closed;
+}
+
 // Takes no checkpoint that would not be done by the time limit. Before the first is done, nobody
 // knows how long one takes.
 static void heed_time_limit(struct tr_coordinator *c) {
     char text[200], each[TR_HUMAN_MAX], left[TR_HUMAN_MAX];
     double seconds = tr_progress_seconds(&c->progress), now = tr_now();
-    if (c->stopped || dist_work_is_handed_out(c->work) ||
-        tr_watch_in_time(&c->watch, now, seconds + c->publish_seconds))
+    if (c->stopped || (nothing_more_comes(c) && dist_work_is_handed_out(c->work)) ||
+        tr_limits_in_time(&c->limits, now, seconds + c->publish_seconds))
         return;
     snprintf(text, sizeof text,
              "stopping: the job's time ends in %s, and a checkpoint takes a rank about %s",
-             tr_human_seconds(fmax(c->watch.deadline - now, 0), left),
+             tr_human_seconds(fmax(c->limits.deadline - now, 0), left),
              tr_human_seconds(seconds, each));
     stop(c, text);
 }
@@ -224,12 +188,13 @@ static enum tr_status answer_next(struct tr_coordinator *c, int from, void **ans
                                   size_t *size_p, struct tr_err *err) {
     heed_stop(c);
     heed_time_limit(c);
+    tr_arrivals_heed(c);
     struct dist_item item;
     struct tr_string bytes = {0};
     enum dist_next next = dist_work_next(c->work, from, tr_now(), &item);
-    bool has_item = next == DIST_ITEM;
-    TR_TRY(tr_assignment_write(&bytes, next, &item, has_item ? entry_of(c, &item) : NULL,
-                               has_item && tr_job_is_traced(c->job, item.task), err));
+    const struct task *task = next == DIST_ITEM ? &c->tasks[item.task] : NULL;
+    TR_TRY(tr_assignment_write(&bytes, next, &item, task ? &task->entry : NULL,
+                               task && task->traced, err));
     *answer_p = bytes.data;
     *size_p = bytes.size;
     return TR_OK;
@@ -261,7 +226,7 @@ static enum tr_status take_message(struct tr_coordinator *c, int from,
             snprintf(fatal.text, sizeof fatal.text, "rank %d: %.900s", from, message->text);
         else
             strcpy(fatal.text, message->text);
-        set_fatal(c, &fatal);
+        tr_coordinator_fail(c, &fatal);
         return TR_OK;
     default:
         return take_piece(c, message, payload, size, err);
@@ -275,13 +240,13 @@ static enum tr_status answer(void *user, int from, const void *request, size_t s
     if (size < sizeof message)
         return tr_fail(err, TR_EFORMAT, "a message of %zu bytes is too short", size);
     memcpy(&message, request, sizeof message);
-    tr_watch_hear(&c->watch, from, tr_now());
+    tr_limits_hear(&c->limits, from, tr_now());
     if (message.kind == TR_MSG_NEXT)
         return answer_next(c, from, answer_p, answer_size_p, err);
     enum tr_status status = take_message(c, from, &message, (const char *)request + sizeof message,
                                          size - sizeof message, err);
     if (status != TR_OK)
-        set_fatal(c, err);
+        tr_coordinator_fail(c, err);
     return status;
 }
 
@@ -290,7 +255,7 @@ static enum tr_status answer(void *user, int from, const void *request, size_t s
 static void publish(struct tr_coordinator *c) {
     struct tr_err err;
     if (tr_store_publish(c->store, &c->publish_seconds, &err) != TR_OK)
-        set_fatal(c, &err);
+        tr_coordinator_fail(c, &err);
     c->dirty = false;
     c->last_publish = tr_now();
 }
@@ -308,13 +273,13 @@ static void look_at_rank(struct tr_coordinator *c, int rank) {
     double since, silence;
     if (!dist_work_holds(c->work, rank, &item, &since))
         return;
-    silence = tr_watch_silence(&c->watch, rank, since, tr_now());
-    bool over = silence >= c->watch.limit;
-    if (!over && (silence < c->watch.stall || c->watch.ranks[rank].told))
+    silence = tr_limits_silence(&c->limits, rank, since, tr_now());
+    bool over = silence >= c->limits.limit;
+    if (!over && (silence < c->limits.stall || c->limits.ranks[rank].told))
         return;
-    c->watch.ranks[rank].told = true;
+    c->limits.ranks[rank].told = true;
     snprintf(text, sizeof text, "rank %d has said nothing for %s; it is at %.200s%s", rank,
-             tr_human_seconds(silence, seconds), entry_of(c, &item)->name,
+             tr_human_seconds(silence, seconds), c->tasks[item.task].entry.name,
              over ? "; the job is ended, and the same command goes on" : "");
     if (over)
         end(c, false, text);
@@ -325,16 +290,20 @@ static void look_at_rank(struct tr_coordinator *c, int rank) {
 static void heed_clock(struct tr_coordinator *c) {
     for (int i = 0; i < c->ranks; i++)
         look_at_rank(c, i);
-    if (tr_watch_grace_is_over(&c->watch, tr_now()))
+    if (tr_limits_grace_is_over(&c->limits, tr_now()))
         end(c, true, "what is in flight is dropped, as --grace says; the same command goes on");
 }
 
 static void tick(void *user) {
     struct tr_coordinator *c = user;
     heed_stop(c);
+    heed_time_limit(c);
     heed_clock(c);
+    tr_arrivals_heed(c);
     double interval =
         fmax((double)c->job->settings->publish_seconds, PUBLISH_SHARE * c->publish_seconds);
+    if (c->job->follow && c->finished == c->task_count) // nothing comes for now
+        interval = PUBLISH_SHARE * c->publish_seconds;
     if (c->dirty && tr_now() - c->last_publish >= interval)
         publish(c);
     tr_progress_show(&c->progress);
@@ -346,9 +315,10 @@ struct dist_service tr_coordinator_service(struct tr_coordinator *c) {
 
 enum tr_status tr_coordinator_finish(struct tr_coordinator *c, struct tr_run_outcome *outcome,
                                      struct tr_err *err) {
+    tr_arrivals_end(c);
     publish(c);
     tr_progress_end(&c->progress, c->finished, c->failed);
-    bool left = c->finished < c->job->todo_count;
+    bool left = c->finished < c->task_count;
     *outcome = (struct tr_run_outcome){.failed = c->failed, .stopped = left && c->stopped};
     if (left && !c->stopped && c->fatal.code == TR_OK)
         tr_fail(&c->fatal, TR_ENVIRONMENT,

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "model/forward.h"
+#include "run/following.h"
 #include "sublayer_sizes.h"
 #include "survey.h"
 #include "tokenize.h"
@@ -35,15 +36,19 @@ void tr_shape_text(const struct tr_config *c, char out[256]) {
                  (long long)c->experts_used, (long long)c->experts, (long long)c->expert_ffn);
 }
 
-static enum tr_status find_series(struct tr_job *job, struct tr_string *notes, struct tr_err *err) {
+static enum tr_status list_series(struct tr_job *job, struct tr_err *err) {
     const struct tr_run_settings *o = job->settings;
-    const struct tr_series_options options = {.tokens_per_step = o->tokens_per_step,
-                                              .name_pattern = o->name_pattern,
-                                              .separate = o->separate};
+    const struct tr_series_options options = tr_settings_series(o);
     if (o->manifest)
-        TR_TRY(tr_series_from_manifest(&job->series, o->manifest, &options, err));
-    else
-        TR_TRY(tr_series_from_paths(&job->series, o->paths, o->path_count, &options, err));
+        return tr_series_from_manifest(&job->series, o->manifest, &options, err);
+    if (!o->follow)
+        return tr_series_from_paths(&job->series, o->paths, o->path_count, &options, err);
+    TR_TRY(tr_follow_new(&job->follow, o, &job->wanted, err));
+    return tr_follow_first(job->follow, &job->series, err);
+}
+
+static enum tr_status find_series(struct tr_job *job, struct tr_string *notes, struct tr_err *err) {
+    TR_TRY(list_series(job, err));
     const struct tr_series *s = &job->series;
     if (s->count == 0)
         return tr_fail(err, TR_EUSAGE,
@@ -270,7 +275,8 @@ enum tr_status tr_job_describe(struct tr_job *job, const struct kn_backend *kn,
     TR_GO(status, tr_run_info_text(i, TR_RECORDED, "library", kn->description, err), out);
     TR_GO(status, tr_run_info_text(i, TR_RECORDED, "calibration", c->label, err), out);
     TR_GO(status, tr_run_info_text(i, TR_RECORDED, "source", job->settings->version, err), out);
-    TR_GO(status, tr_run_info_number(i, TR_VOLATILE, "planned", job->series.count, err), out);
+    if (!job->follow) // nobody knows how many will come
+        TR_GO(status, tr_run_info_number(i, TR_VOLATILE, "planned", job->series.count, err), out);
     TR_GO(status, tr_run_info_text(i, TR_VOLATILE, "created", time, err), out);
     if (job->series.rule.data)
         TR_GO(status, tr_run_info_text(i, TR_VOLATILE, "row_order", job->series.rule.data, err),
@@ -433,6 +439,7 @@ enum tr_status tr_job_prepare(struct tr_job *job, const struct tr_run_settings *
 }
 
 void tr_job_free(struct tr_job *job) {
+    tr_follow_free(job->follow);
     tr_series_free(&job->series);
     tr_calibration_free(&job->calibration);
     tr_run_info_free(&job->info);

@@ -17,6 +17,8 @@
 #include "store/store.h"
 #include "text/calibration.h"
 
+struct tr_follow;
+
 // What all ranks of a job agree on before work starts: rank 0 finds it out, the others receive it.
 struct tr_job {
     const struct tr_run_settings *settings; // borrowed
@@ -37,10 +39,11 @@ struct tr_job {
     int64_t done_count;  // of the series, already in the store
     enum kn_kind device; // where all ranks compute, and with operands of which type
     enum kn_type type;
-    int64_t micro_batch;   // sequences
-    int64_t micro_batches; // of the calibration
-    int threads;           // of this rank's processors; not shared
-    int ranks;             // not shared
+    int64_t micro_batch;      // sequences
+    int64_t micro_batches;    // of the calibration
+    int threads;              // of this rank's processors; not shared
+    int ranks;                // not shared
+    struct tr_follow *follow; // of rank 0, with --follow; not shared
 };
 
 // Whether the store has entry i of the list but for its costs.

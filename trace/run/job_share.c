@@ -150,7 +150,8 @@ static enum tr_status loaded(struct walk *w, struct tr_loaded *l) {
 static enum tr_status drop_set(struct walk *w, struct tr_job *job) {
     TR_TRY(number(w, &job->drop.count));
     TR_TRY(block(w, (void **)&job->drop.drops, job->drop.count, sizeof *job->drop.drops));
-    job->wanted.drop = NULL;
+    job->wanted.drop = NULL; // pointers mean nothing on another rank
+    job->wanted.config = NULL;
     return raw(w, &job->wanted, sizeof job->wanted);
 }
 
@@ -208,6 +209,7 @@ enum tr_status tr_job_unpack(struct tr_job *job, const struct tr_run_settings *s
     if (status == TR_OK && walk.at < size)
         status = tr_fail(err, TR_EFORMAT, "the job's description from rank 0 is too long");
     job->wanted.drop = &job->drop;
+    job->wanted.config = settings->config;
     if (status == TR_OK)
         status = tr_job_plan_costs(job, err);
     if (status == TR_OK)

@@ -47,7 +47,12 @@ void tr_progress_start(struct tr_progress *p, const struct tr_job *job) {
     p->stream = job->settings->messages;
     p->terminal = isatty(fileno(p->stream)) == 1;
     for (int64_t i = 0; i < job->todo_count; i++)
-        p->all_tokens += tr_job_tokens(job, tr_job_is_traced(job, i));
+        tr_progress_plan(p, tr_job_is_traced(job, i));
+}
+
+void tr_progress_plan(struct tr_progress *p, bool traced) {
+    p->planned++;
+    p->all_tokens += tr_job_tokens(p->job, traced);
 }
 
 static void clear_line(struct tr_progress *p) {
@@ -81,6 +86,13 @@ void tr_progress_checkpoint(struct tr_progress *p, const char *name,
     p->failed += failed;
     if (!failed && !p->job->settings->verbose)
         return;
+    if (message->vanished) {
+        char text[512];
+        snprintf(text, sizeof text, "%.400s vanished or was written anew before it was traced",
+                 name);
+        tr_progress_note(p, text);
+        return;
+    }
     clear_line(p);
     struct tr_string text = {0};
     enum tr_status status =
@@ -106,14 +118,17 @@ void tr_progress_show(struct tr_progress *p) {
     p->last_shown = now;
     char rate[TR_HUMAN_MAX], left[TR_HUMAN_MAX], time[TR_TIME_MAX], line[160];
     // By tokens, so that the pieces of a split checkpoint count as they come.
-    double all = p->all_tokens * (double)(p->job->todo_count - p->failed) /
-                 (double)(p->job->todo_count ? p->job->todo_count : 1);
+    double all =
+        p->all_tokens * (double)(p->planned - p->failed) / (double)(p->planned ? p->planned : 1);
     double done = p->tokens + p->partial, speed = done / elapsed;
     double rest = all > done ? all - done : 0;
     clear_line(p);
     snprintf(line, sizeof line, "%lld of %lld checkpoints, %s tokens/s, %s left",
-             (long long)p->finished, (long long)p->job->todo_count, tr_human_count(speed, rate),
+             (long long)p->finished, (long long)p->planned, tr_human_count(speed, rate),
              tr_human_seconds(rest / speed, left));
+    if (p->job->settings->follow) // it has waited, too
+        snprintf(line, sizeof line, "%lld checkpoints traced, %lld in hand, more may come",
+                 (long long)p->finished, (long long)(p->planned - p->finished));
     if (p->terminal) // a line that wrapped could not be cleared
         fprintf(p->stream, "%.*s", terminal_columns(p->stream) - 1, line);
     else
@@ -137,10 +152,10 @@ static enum tr_status summary(const struct tr_progress *p, int64_t finished, int
     if (p->job->done_count)
         TR_TRY(tr_string_format(text, NULL, ", %lld were already there",
                                 (long long)p->job->done_count));
-    if (finished < p->job->todo_count)
+    if (finished < p->planned)
         TR_TRY(tr_string_format(text, NULL, ", %lld of %lld left for the same command",
-                                (long long)(p->job->todo_count - finished),
-                                (long long)(p->job->todo_count + p->job->done_count)));
+                                (long long)(p->planned - finished),
+                                (long long)(p->planned + p->job->done_count)));
     if (p->tokens > 0)
         TR_TRY(tr_string_format(text, NULL, ": %s tokens/s, %s read, %.3g GFLOP/s",
                                 tr_human_count(p->tokens / elapsed, rate),

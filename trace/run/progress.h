@@ -14,7 +14,8 @@ struct tr_progress {
     const struct tr_job *job;
     FILE *stream; // the messages'
     bool terminal, line_shown;
-    double all_tokens;                // of all checkpoints
+    int64_t planned;                  // checkpoints
+    double all_tokens;                // of all of them
     double blocks_done, blocks_whole; // of costs, as in struct tr_message
     double start, last_shown;
     double product_rate; // FLOP/s of the machine's sgemm, all ranks
@@ -28,9 +29,11 @@ struct tr_progress {
 void tr_say(FILE *stream, const char *text);
 
 void tr_progress_start(struct tr_progress *progress, const struct tr_job *job);
+// One more checkpoint to do, as in struct tr_assignment.
+void tr_progress_plan(struct tr_progress *progress, bool traced);
 void tr_progress_add(struct tr_progress *progress, const struct tr_message *message);
-// Says that a checkpoint is over, if it failed or with -v; the latter with the seconds of all
-// ranks.
+// Says that a checkpoint is over, if it failed or vanished or with -v; the latter with the seconds
+// of all ranks.
 void tr_progress_checkpoint(struct tr_progress *progress, const char *name,
                             const struct tr_message *message);
 // Shows the progress line when it is due.

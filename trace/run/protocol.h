@@ -34,7 +34,8 @@ struct tr_hello {
 struct tr_message {
     enum tr_message_kind kind;
     struct dist_item item;
-    enum tr_status status;                        // TR_MSG_WHOLE: of the checkpoint
+    enum tr_status status; // TR_MSG_WHOLE: of the checkpoint
+    bool vanished;         // it failed because it is no more; with --follow, no row then
     double seconds, bytes, flops, tokens, waited; // what the item took
     double blocks_done, blocks_whole;             // of costs, as in struct tr_cost_flops
     char identity[TR_DIGEST_MAX], config_digest[TR_DIGEST_MAX], weights_digest[TR_DIGEST_MAX];

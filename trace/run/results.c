@@ -41,6 +41,8 @@ enum tr_status tr_results_commit(struct tr_measured *measured, const struct tr_j
     struct tr_row row;
     if (traced && message->status != TR_OK)
         return TR_OK; // the row that is there stays
+    if (message->vanished)
+        return TR_OK;
     TR_TRY(tr_row_new(&row, &job->info.layout, err));
     enum tr_status status = TR_OK;
     if (traced)

@@ -68,15 +68,17 @@ static bool has_all(const struct tr_job *job, const struct tr_additions *additio
            (additions->distances || !job->wanted.comparisons);
 }
 
-// What the store has of a checkpoint whose row is `valid`: all that is wanted, or all but its
-// costs.
-static void sort_out(struct tr_job *job, int64_t index, bool valid,
-                     const struct tr_additions *additions) {
-    if (valid && has_all(job, additions)) {
+static enum tr_left left_of(const struct tr_job *job, bool valid,
+                            const struct tr_additions *additions) {
+    return !valid ? TR_LEFT_ALL : has_all(job, additions) ? TR_LEFT_NOTHING : TR_LEFT_COSTS;
+}
+
+static void sort_out(struct tr_job *job, int64_t index, enum tr_left left) {
+    if (left == TR_LEFT_NOTHING) {
         job->done_count++;
         return;
     }
-    job->traced[job->todo_count] = valid;
+    job->traced[job->todo_count] = left == TR_LEFT_COSTS;
     job->todo[job->todo_count++] = index;
 }
 
@@ -85,19 +87,26 @@ static enum tr_status new_list(struct tr_job *job, struct tr_err *err) {
     return TR_NEW(&job->traced, job->series.count, "the list of checkpoints", err);
 }
 
+enum tr_status tr_job_left(enum tr_left *left_p, const struct tr_job *job, struct tr_store *store,
+                           const struct tr_series_entry *entry, struct tr_string *notes,
+                           struct tr_err *err) {
+    struct tr_committed row = {0};
+    bool valid = false, known = tr_store_find(store, entry->name, &row);
+    if (known)
+        TR_TRY(still_valid(job, entry, &row, &valid, notes, err));
+    *left_p = left_of(job, valid, &row.additions);
+    if (known && !valid)
+        tr_store_withdraw(store, entry->name);
+    return TR_OK;
+}
+
 enum tr_status tr_job_resume(struct tr_job *job, struct tr_store *store, struct tr_string *notes,
                              struct tr_err *err) {
     TR_TRY(new_list(job, err));
     for (int64_t i = 0; i < job->series.count; i++) {
-        const struct tr_series_entry *entry = &job->series.entries[i];
-        struct tr_committed row = {0};
-        bool valid = false;
-        bool known = tr_store_find(store, entry->name, &row);
-        if (known)
-            TR_TRY(still_valid(job, entry, &row, &valid, notes, err));
-        if (known && !valid)
-            tr_store_withdraw(store, entry->name);
-        sort_out(job, i, valid, &row.additions);
+        enum tr_left left;
+        TR_TRY(tr_job_left(&left, job, store, &job->series.entries[i], notes, err));
+        sort_out(job, i, left);
     }
     return TR_OK;
 }
@@ -151,7 +160,7 @@ enum tr_status tr_job_preview(struct tr_job *job, struct tr_string *notes, struc
         bool valid = false;
         if (find_row(trace, entry->name, &row))
             status = still_valid(job, entry, &row, &valid, notes, err);
-        sort_out(job, i, valid, &row.additions);
+        sort_out(job, i, left_of(job, valid, &row.additions));
     }
     tr_trace_close(trace);
     return status;

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "ckpt/series.h"
 #include "kernels/backend.h"
 
 enum { TR_TEXTS_MOST = 16 };
@@ -16,7 +17,8 @@ struct tr_search_wishes; // search_plan.h
 // What a job is told by whoever starts it: a command line, another program, a test. Everything is
 // borrowed and outlives the job. Every rank has the same settings.
 struct tr_run_settings {
-    char **paths; // [path_count] folders of checkpoints; or a manifest
+    char **
+        paths; // [path_count] folders of checkpoints, or with `follow` that of a run; or a manifest
     int64_t path_count;
     const char *manifest, *out, *tokens, *tokenizer; // files; NULL: not given
     const char *text[TR_TEXTS_MOST];                 // files, or "-" for stdin
@@ -33,8 +35,11 @@ struct tr_run_settings {
     int64_t samples, seq_len, tokens_per_step; // 0: not given
     int64_t span_tokens, drift_tokens;         // 0: not given
     bool separate, spans, per_token, no_nll, fresh, verify, dry_run;
-    bool no_rows; // nothing is run over a text: no calibration is looked for
-    bool bos;     // each document begins with what the tokenizer puts before a text
+    bool no_rows;       // nothing is run over a text: no calibration is looked for
+    bool follow;        // goes on with what appears in the run's folder
+    int64_t until_step; // with it: until a checkpoint of this step or a later one; 0: not given
+    int64_t until_idle; // until nothing has appeared for so many seconds; 0: not given
+    bool bos;           // each document begins with what the tokenizer puts before a text
     int64_t publish_seconds;
     bool any_device; // auto: a device where there is one
     enum kn_kind device;
@@ -57,5 +62,11 @@ struct tr_run_settings {
     // silence, until it is told and until the job is ended, 0: never.
     double time_limit, grace, stall, stall_limit;
 };
+
+static inline struct tr_series_options tr_settings_series(const struct tr_run_settings *s) {
+    return (struct tr_series_options){.tokens_per_step = s->tokens_per_step,
+                                      .name_pattern = s->name_pattern,
+                                      .separate = s->separate};
+}
 
 #endif

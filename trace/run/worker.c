@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "cost_pass.h"
 #include "measure/measures.h"
 #include "passes.h"
@@ -241,6 +242,11 @@ static void count_pass(const struct worker *w, const struct tr_item_pass *pass,
     message->blocks_whole += pass->cost_flops.blocks_whole;
 }
 
+// Whether what the watch has found is not what was read.
+static bool is_other(const struct worker *w, const char *identity) {
+    return *w->present.entry.identity && strcmp(w->present.entry.identity, identity) != 0;
+}
+
 // Runs one pass of the present item over the weights. The reader's checkpoint is begun and ended
 // here whatever happens.
 static enum tr_status run_pass(struct worker *w, const struct tr_item_pass *pass,
@@ -252,6 +258,11 @@ static enum tr_status run_pass(struct worker *w, const struct tr_item_pass *pass
     message->waited += tr_slab_reader_waited(w->reader) - waited;
     strcpy(message->identity, loaded.identity);
     strcpy(message->config_digest, loaded.config_digest);
+    if (is_other(w, loaded.identity)) {
+        tr_slab_reader_end(w->reader, digest);
+        return tr_fail(err, TR_EIO, "%s was written anew before it was read",
+                       w->present.entry.name);
+    }
     w->slabs = loaded.slabs;
     w->ask_from = loaded.slabs - tr_slab_reader_slabs(w->reader);
     w->item_tokens = message->tokens;
@@ -301,6 +312,20 @@ static enum tr_status new_measured(struct worker *w, struct tr_err *err) {
     return tr_measured_new(&w->measured, layout, begin, end, err);
 }
 
+// Whether the present checkpoint, of which something could not be read, is no more: a trainer keeps
+// the newest few, or writes it anew. Deleting it takes a moment.
+static bool has_vanished(const struct worker *w, const char *identity) {
+    enum { LOOKS = 15 };
+    if (*identity && is_other(w, identity))
+        return true;
+    for (int i = 0; i < LOOKS && w->job->settings->follow; i++) {
+        if (!tr_file_exists(w->present.entry.path))
+            return true;
+        tr_sleep(0.2);
+    }
+    return false;
+}
+
 // Runs the present item into sums and says in the message what happened. An error of this rank
 // (not of the checkpoint) is returned.
 static enum tr_status run_item(struct worker *w, struct tr_message *message, struct tr_err *err) {
@@ -310,6 +335,7 @@ static enum tr_status run_item(struct worker *w, struct tr_message *message, str
     w->asked = false;
     message->status = run_passes(w, message, &failure);
     message->seconds = tr_now() - start;
+    message->vanished = message->status != TR_OK && has_vanished(w, message->identity);
     note_slabs(w, message);
     strcpy(message->text, message->status == TR_OK ? "" : failure.text);
     if (message->status == TR_ENOMEM || message->status == TR_ENVIRONMENT) {

@@ -33,7 +33,7 @@ const struct tr_attribute_row tr_attribute_rows[] = {
      "of the tokenizer's file, where there was text"},
     {"tokenizer_template", TR_RECORDED, false, false, "what was put before a document"},
     {"planned", TR_VOLATILE, false, true,
-     "checkpoints that the last run was to trace, done or not"},
+     "checkpoints that the last run was to trace, done or not; absent where it followed a run"},
     {"created", TR_VOLATILE, false, false, "when the file was begun, UTC"},
     {"host", TR_VOLATILE, false, false, "where rank 0 ran"},
     {"history", TR_VOLATILE, false, false,

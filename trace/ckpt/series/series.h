@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/digest.h"
 #include "base/status.h"
 #include "base/strings.h"
 #include "ckpt/name.h"
@@ -16,8 +17,9 @@ struct tr_series_entry {
     char *path; // as given, without trailing slashes
     char *name; // last component, or what the manifest calls it; unique in the series, UTF-8
     struct tr_name parsed;
-    int64_t row;    // among what was given
-    unsigned given; // what the manifest says itself: bits of enum tr_series_given
+    int64_t row;                  // among what was given
+    unsigned given;               // what the manifest says itself: bits of enum tr_series_given
+    char identity[TR_DIGEST_MAX]; // of a watch: what it found whole; else ""
 };
 
 enum tr_series_given {

@@ -80,10 +80,11 @@ static enum tr_status find_vocabulary(const struct tr_checkpoint *checkpoint, co
     if (status == TR_OK) {
         const struct tr_value *dict = tr_torch_items(torch.root);
         const struct tr_value *table = dict ? tr_value_get(dict, "word_embeddings.weight") : NULL;
-        if (table && table->kind == TR_VALUE_TENSOR && table->tensor.shape->sequence.count == 2)
-            json_object_set_new(
-                facts, "vocab_size",
-                json_integer(ranks * table->tensor.shape->sequence.items[0]->integer));
+        bool matrix =
+            table && table->kind == TR_VALUE_TENSOR && table->tensor.shape->sequence.count == 2;
+        int64_t rows = matrix ? table->tensor.shape->sequence.items[0]->integer : 0;
+        if (rows > 0 && rows <= INT64_MAX / ranks)
+            json_object_set_new(facts, "vocab_size", json_integer(ranks * rows));
         tr_torch_close(&torch);
     }
     free(path);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#ifndef TR_WATCH_H
-#define TR_WATCH_H
+#ifndef TR_LIMITS_H
+#define TR_LIMITS_H
 
 #include <stdbool.h>
 
@@ -16,7 +16,7 @@ struct tr_heard {
     bool told;   // of its silence since
 };
 
-struct tr_watch {
+struct tr_limits {
     double deadline;     // when the job is ended from outside; INFINITY: never
     double grace;        // seconds from a stop to the end; INFINITY: as long as it takes
     double stall, limit; // seconds of silence that are told, and that end the job
@@ -25,18 +25,18 @@ struct tr_watch {
 };
 
 // `left`: seconds that the scheduler leaves (dist_seconds_left), which settings override.
-enum tr_status tr_watch_new(struct tr_watch *watch, const struct tr_run_settings *settings,
-                            double left, int ranks, double now, struct tr_err *err);
-void tr_watch_free(struct tr_watch *watch); // accepts zeros
+enum tr_status tr_limits_new(struct tr_limits *limits, const struct tr_run_settings *settings,
+                             double left, int ranks, double now, struct tr_err *err);
+void tr_limits_free(struct tr_limits *limits); // accepts zeros
 
 // Whether what takes so many seconds, and a tenth more, ends before the deadline.
-bool tr_watch_in_time(const struct tr_watch *watch, double now, double seconds);
+bool tr_limits_in_time(const struct tr_limits *limits, double now, double seconds);
 
-void tr_watch_stop(struct tr_watch *watch, double now);
-bool tr_watch_grace_is_over(const struct tr_watch *watch, double now);
+void tr_limits_stop(struct tr_limits *limits, double now);
+bool tr_limits_grace_is_over(const struct tr_limits *limits, double now);
 
-void tr_watch_hear(struct tr_watch *watch, int rank, double now);
+void tr_limits_hear(struct tr_limits *limits, int rank, double now);
 // Seconds since a rank last said something or, later, took the item it holds.
-double tr_watch_silence(const struct tr_watch *watch, int rank, double since, double now);
+double tr_limits_silence(const struct tr_limits *limits, int rank, double since, double now);
 
 #endif
