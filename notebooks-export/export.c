@@ -229,8 +229,8 @@ static enum tr_status write_stdout(const struct nx_job *job, const struct nx_exp
     enum tr_status status = write_text(job, exporter, memory, path, err);
     if (fclose(memory) && status == TR_OK)
         status = tr_fail(err, TR_ENOMEM, "out of memory for what goes to the terminal");
-    if (status == TR_OK && (fwrite(text, 1, tr_printable(text, size, "\r\n\t"), stdout) == 0 ||
-                            fflush(stdout)))
+    if (status == TR_OK &&
+        (fwrite(text, 1, tr_printable(text, size, "\r\n\t"), stdout) == 0 || fflush(stdout)))
         status = tr_fail(err, TR_EIO, "cannot write %s: %s", path, strerror(errno));
     free(text);
     return status;

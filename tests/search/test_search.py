@@ -135,7 +135,7 @@ class Cases:
                 file.writelines(lines)
             traced = self.path()
             harness.run(self.programs["trace-ckpts"], "--ckpts", folder, "--tokens",
-                        self.root + "/ids.jsonl", "-o", traced, "--drop-sets", sets, "--cost-samples",
+                        self.root + "/ids.jsonl", "-o", traced, "--drop-sets", sets, "--set-distances", "--cost-samples",
                         ROWS).expect(0)
             row = harness.Store(self.programs["store_json"], traced, what, "set_nll",
                                 "set_kl").row(name)

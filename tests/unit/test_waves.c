@@ -197,7 +197,12 @@ static void left_over_work_is_an_error(void **state) {
     int64_t todo[] = {0};
     struct tr_run_settings settings = demo_settings(0);
     settings.out = in_folder("left.h5");
-    struct tr_job job = {.settings = &settings, .todo = todo, .todo_count = 1, .micro_batches = 1};
+    struct tr_series_entry entry = {.path = "step_1", .name = "step_1"};
+    struct tr_job job = {.settings = &settings,
+                         .series = {.entries = &entry, .count = 1},
+                         .todo = todo,
+                         .todo_count = 1,
+                         .micro_batches = 1};
     struct tr_run_info info = {.layout = {.layers = 1, .sequences = 1, .seq_len = 1}};
     struct tr_coordinator *coordinator;
     struct tr_store *store;

@@ -119,7 +119,8 @@ enum tr_status tr_facts_of_yaml(json_t **facts_p, const char *bytes, size_t size
     for (const char *at = bytes, *end = bytes + size, *stop; at < end; at = stop + 1) {
         stop = memchr(at, '\n', (size_t)(end - at));
         stop = stop ? stop : end;
-        bool json = size && *bytes == '{'; // with comments, or commas at the end: indented by custom
+        bool json =
+            size && *bytes == '{'; // with comments, or commas at the end: indented by custom
         while (json && at < stop && isspace((unsigned char)*at))
             at++;
         add_line(*facts_p, at, (size_t)(stop - at));
