@@ -95,7 +95,7 @@ static enum tr_status write_plan(json_t **value_p, const struct an_result *resul
     *value_p = json_pack(
         "{s:s, s:i, s:s, s:o, s:o, s:s, s:s, s:s, s:s, s:I, s:o, s:o, s:f, s:o, s:o, s:f, s:I, "
         "s:I, "
-        "s:s, s:s, s:s, s:s}",
+        "s:s, s:s, s:I, s:I, s:s, s:s, s:s}",
         "schema", "trace-plan", "schema_version", 1, "drop", text.size > 0 ? text.data : "",
         "drop_attn_list", list(chosen, series->layers, TR_ATTN), "drop_mlp_list",
         list(chosen, series->layers, TR_MLP), "module", an_group_names[chosen->group->group], "by",
@@ -104,8 +104,10 @@ static enum tr_status write_plan(json_t **value_p, const struct an_result *resul
         an_plan_is_below(s) ? json_real(s->below) : json_null(), "sum", chosen->sum, "measured",
         measured(result, same.data), "budget", budget(result), "level", s->level, "resamples",
         (json_int_t)s->resamples, "seed", (json_int_t)s->seed, "store", path, "model",
-        series->model, "first_checkpoint", series->checkpoint[series->claim[0]].name,
-        "last_checkpoint", series->checkpoint[series->claim[series->claimed - 1]].name);
+        series->model, "rows", (json_int_t)series->sampled, "seq_len", (json_int_t)series->seq_len,
+        "tokens_digest", series->tokens_digest, "first_checkpoint",
+        series->checkpoint[series->claim[0]].name, "last_checkpoint",
+        series->checkpoint[series->claim[series->claimed - 1]].name);
     if (!*value_p)
         status = tr_fail(err, TR_ENOMEM, "out of memory for the plan");
 out:

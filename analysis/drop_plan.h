@@ -19,7 +19,8 @@
 //   the
 //                     last checkpoint, as estimates in nats; null: it was not measured
 //   "budget"          {"resource", "context", "whole", "allowed", "left"}, or null
-// and where it comes from: "by" what it was ranked, the store, its first and last checkpoint that
+// and where it comes from: "by" what it was ranked, the store, how many rows of text of how many
+// tokens it was ranked on ("rows", "seq_len", "tokens_digest"), its first and last checkpoint that
 // count, "chosen_by" "mean", "worst", "last", "below", "budget", "consecutive" or "given", "over"
 // which value, "tau", "level", "resamples", "seed". Where nothing is below tau the set is empty, so
 // that who follows the plan drops nothing. Freed with json_decref. TR_EUSAGE when several groups

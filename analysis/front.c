@@ -7,11 +7,10 @@
 
 #include "base/alloc.h"
 
-enum { MOST_STATES = 1 << 23 };
-
 // The states that matter of the items so far, and room for those with one more.
 struct work {
     struct an_front *front;
+    int64_t most;
     uint64_t capacity;
     int64_t *now, *next; // places in front->state, by rising `saved`
     int64_t count;
@@ -26,11 +25,11 @@ static struct an_front_state with_item(const struct an_front *front, int64_t res
 static enum tr_status add_state(struct work *work, const struct an_front_state *state,
                                 struct tr_err *err) {
     struct an_front *front = work->front;
-    if (front->states == MOST_STATES)
+    if (front->states == work->most)
         return tr_fail(err, TR_EUNSUPPORTED,
-                       "more than %d sets of sublayers matter: their sizes are too different for "
+                       "more than %lld sets of sublayers matter: their sizes are too different for "
                        "an exact plan",
-                       MOST_STATES);
+                       (long long)work->most);
     TR_TRY(tr_grow((void **)&front->state, &work->capacity, (uint64_t)front->states + 1,
                    sizeof *front->state, "the sets of a plan", err));
     front->state[front->states++] = *state;
@@ -81,9 +80,9 @@ static enum tr_status add_item(struct work *work, double saved, double cost, int
 }
 
 enum tr_status an_front_make(struct an_front *front, const double *saved, const double *cost,
-                             int64_t items, struct tr_err *err) {
+                             int64_t items, int64_t most, struct tr_err *err) {
     struct an_front new = {0};
-    struct work work = {.front = &new, .count = 1};
+    struct work work = {.front = &new, .most = most, .count = 1};
     struct an_front_state empty = {.item = -1, .rest = -1};
     enum tr_status status = TR_NEW(&work.now, 1, "the sets of a plan", err);
     if (status == TR_OK)

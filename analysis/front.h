@@ -17,6 +17,8 @@ struct an_front_state {
     int64_t item, rest; // the item that was added last, and the state before; -1: the empty set
 };
 
+enum { AN_FRONT_MOST = 1 << 23 }; // states: what memory and patience allow
+
 struct an_front {
     struct an_front_state *state; // [states] all that were met
     int64_t states;
@@ -24,10 +26,10 @@ struct an_front {
     int64_t points;
 };
 
-// Items whose cost is below 0 save even where nothing has to be saved. TR_EUNSUPPORTED when the
-// sets that matter are too many to hold: sizes that are almost all different.
+// Items whose cost is below 0 save even where nothing has to be saved. TR_EUNSUPPORTED when more
+// than `most` sets were to be held: sizes that are almost all different.
 enum tr_status an_front_make(struct an_front *front, const double *saved, const double *cost,
-                             int64_t items, struct tr_err *err);
+                             int64_t items, int64_t most, struct tr_err *err);
 void an_front_free(struct an_front *front);
 
 // The cheapest set that saves at least `need`: its place among the points; -1: none does.

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "analysis/prices.h"
 #include "budget.h"
 #include "computation.h"
 #include "cost_rows.h"
@@ -53,6 +54,7 @@ static enum tr_status compute(struct an_result *result, struct an_work *work,
     TR_TRY(try_proxies(result, trace, err));
     TR_TRY(an_set_costs_make(result, trace, err));
     TR_TRY(an_budget_make(result, trace, err));
+    TR_TRY(an_prices_make(result, trace, err));
     int64_t samples = result->series.sampled;
     result->method = samples < AN_INTERVAL_LEAST ? AN_NO_INTERVAL
                      : samples < AN_BCA_LEAST    ? AN_BOOTSTRAP_T
@@ -87,5 +89,6 @@ void an_result_free(struct an_result *result) {
     an_spans_free(result->spans);
     an_set_costs_free(result);
     an_budget_free(result->budget);
+    an_prices_free(result);
     an_series_free(&result->series);
 }

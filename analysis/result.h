@@ -307,6 +307,17 @@ struct an_budget {
     int64_t units, *unit;          // [units] of the group: its members, the lowest first
 };
 
+// What less of a resource costs: the points of a front (budget_front.h), from the whole model on.
+struct an_price {
+    enum an_group group;
+    enum an_resource resource;
+    int64_t context; // tokens
+    double whole;    // of the resource
+    int64_t points;
+    double *share; // [points] of the whole model's, falling
+    double *sum;   // [points] of the units' values, by settings.by and settings.over: rising
+};
+
 // ---- all of it -------------------------------------------------------------------------------
 
 // What a named set costs at a checkpoint, by loss and by divergence, in nats.
@@ -336,6 +347,8 @@ struct an_result {
     int64_t sets;                             // named ones whose costs were measured
     struct an_set_costs *set;                 // [sets]
     struct an_budget *budget;                 // NULL: not asked
+    int64_t prices;                           // 0: the store does not say what sublayers take
+    struct an_price *price;                   // [prices]
 };
 
 // Reads and computes. `path` names the store in sentences. TR_EUSAGE: settings that the store

@@ -237,6 +237,28 @@ static json_t *make_budget(const void *result, const void *context) {
     return made ? an_json_object(&budget, made, context) : json_null();
 }
 
+static json_t *make_shares(const void *item, const void *context) {
+    const struct an_price *price = item;
+    (void)context;
+    return an_json_numbers(price->share, price->points);
+}
+
+static json_t *make_sums(const void *item, const void *context) {
+    const struct an_price *price = item;
+    (void)context;
+    return an_json_numbers(price->sum, price->points);
+}
+
+static const struct an_json_field price_fields[] = {
+    AN_NAME("module", struct an_price, group, an_group_names, AN_GROUPS),
+    AN_NAME("resource", struct an_price, resource, an_resource_names, AN_RESOURCES),
+    AN_FIELD("context", INTEGER, struct an_price, context),
+    AN_FIELD("whole", REAL, struct an_price, whole),
+    AN_MADE("share", make_shares, "array"),
+    AN_MADE("sum", make_sums, "array"),
+};
+static const struct an_json_table price = AN_TABLE(struct an_price, price_fields);
+
 static const struct an_json_field result_fields[] = {
     AN_MADE("schema", make_schema, "string"),
     AN_MADE("schema_version", make_version, "integer"),
@@ -247,6 +269,7 @@ static const struct an_json_field result_fields[] = {
     AN_MADE_OF("groups", make_groups, "array", &an_json_group),
     AN_LIST("sets", struct an_result, set, sets, &set_costs),
     AN_MADE_OF("budget", make_budget, "object|null", &budget),
+    AN_LIST("prices", struct an_result, price, prices, &price),
     AN_MADE_OF("spans", make_spans, "object|null", &spans),
     AN_MADE_OF("comparison", make_comparison, "object|null", &an_json_comparison),
 };

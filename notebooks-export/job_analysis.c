@@ -53,8 +53,8 @@ enum tr_status nx_analyze(struct an_result *result, const struct nx_job *job, bo
                           struct tr_err *err) {
     struct an_settings settings = {
         .below = NAN, .from = INT64_MIN, .resamples = RESAMPLES, .level = 0.95};
-    for (int module = 0; module < TR_MODULES; module++)
-        settings.wanted[module] = true;
+    for (int group = 0; group < AN_GROUPS; group++)
+        settings.wanted[group] = true;
     TR_TRY(take_options(&settings, job->options, err));
     const struct tr_layout *layout = &tr_trace_info(job->trace)->layout;
     double values = (double)tr_trace_rows(job->trace) * (double)layout->layers * TR_MODULES *

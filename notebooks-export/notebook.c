@@ -34,6 +34,7 @@ enum {
     COSTS,
     VERDICTS,
     FORECASTS,
+    PRICES,
     VALUES
 };
 
@@ -159,6 +160,7 @@ static enum tr_status make_values(struct value *values, const struct nx_job *job
     values[COSTS].text = tables.costs;
     values[VERDICTS].text = tables.verdicts;
     values[FORECASTS].text = tables.forecasts;
+    values[PRICES].text = tables.prices;
     return status;
 }
 
@@ -299,6 +301,7 @@ enum tr_status nx_notebook(const struct nx_job *job, FILE *out, struct tr_err *e
         [COSTS] = {.name = "COSTS"},
         [VERDICTS] = {.name = "VERDICTS"},
         [FORECASTS] = {.name = "FORECASTS"},
+        [PRICES] = {.name = "PRICES"},
     };
     json_t *cells = json_array();
     enum tr_status status = make_values(values, job, err);

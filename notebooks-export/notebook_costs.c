@@ -85,13 +85,28 @@ static enum tr_status put_forecasts(struct tr_string *table, const struct an_gro
     return TR_OK;
 }
 
+static enum tr_status put_prices(struct tr_string *table, const struct an_result *result,
+                                 struct tr_err *err) {
+    TR_TRY(tr_string_format(table, err, "module,resource,context,share,sum\n"));
+    for (int64_t i = 0; i < result->prices; i++)
+        for (int64_t at = 0; at < result->price[i].points; at++) {
+            const struct an_price *price = &result->price[i];
+            const double numbers[] = {price->share[at], price->sum[at]};
+            TR_TRY(tr_string_format(table, err, "%s,%s,%lld", an_group_names[price->group],
+                                    an_resource_names[price->resource], (long long)price->context));
+            TR_TRY(put_numbers(table, numbers, 2, err));
+        }
+    return TR_OK;
+}
+
 enum tr_status nx_notebook_costs(struct nx_notebook_tables *tables, const struct nx_job *job,
                                  const struct an_result *result, struct tr_err *err) {
     TR_TRY(put_all(&tables->costs, "module,cost,checkpoint,time,layer,value,low,high", job, result,
                    put_costs, err));
     TR_TRY(put_all(&tables->verdicts, "module,cost,proxy,checkpoint,time,spearman,low,high,ceiling",
                    job, result, put_verdicts, err));
-    return put_all(&tables->forecasts,
+    TR_TRY(put_all(&tables->forecasts,
                    "module,cost,by,checkpoint,time,found,low,high,themselves,chance", job, result,
-                   put_forecasts, err);
+                   put_forecasts, err));
+    return put_prices(&tables->prices, result, err);
 }

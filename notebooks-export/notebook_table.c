@@ -116,9 +116,9 @@ enum tr_status nx_notebook_tables_make(struct nx_notebook_tables *tables, const 
 }
 
 void nx_notebook_tables_free(struct nx_notebook_tables *tables) {
-    struct tr_string *const all[] = {&tables->layers,   &tables->about,    &tables->rule,
-                                     &tables->by,       &tables->axis,     &tables->costs,
-                                     &tables->verdicts, &tables->forecasts};
+    struct tr_string *const all[] = {&tables->layers,   &tables->about,     &tables->rule,
+                                     &tables->by,       &tables->axis,      &tables->costs,
+                                     &tables->verdicts, &tables->forecasts, &tables->prices};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         tr_string_free(all[i]);
 }

@@ -15,6 +15,7 @@ struct nx_notebook_tables {
     // Of a store with costs, else only their headings: what leaving layers out costs at the last
     // checkpoint at which that was measured, and the trial over training.
     struct tr_string costs, verdicts, forecasts;
+    struct tr_string prices; // what less of a resource costs
 };
 
 enum tr_status nx_notebook_tables_make(struct nx_notebook_tables *tables, const struct nx_job *job,
@@ -27,7 +28,7 @@ enum tr_status nx_put_number(struct tr_string *table, double value, struct tr_er
 // Appends a text in quotes. What would end a string of Python or CSV becomes '?'.
 enum tr_status nx_put_text(struct tr_string *table, const char *text, struct tr_err *err);
 
-// Fills in costs, verdicts and forecasts.
+// Fills in costs, verdicts, forecasts and prices.
 enum tr_status nx_notebook_costs(struct nx_notebook_tables *tables, const struct nx_job *job,
                                  const struct an_result *result, struct tr_err *err);
 

@@ -199,6 +199,10 @@ void nx_data_free(struct nx_data *data) {
             free(data->trial[module].high[cost]);
         }
     }
+    free(data->prices.share);
+    free_texts(data->prices.name, NX_PRICE_STEPS);
+    for (int resource = 0; resource < AN_RESOURCES; resource++)
+        free(data->prices.sum[resource]);
     free(data->store_row);
     free(data->nll);
     free(data->nll_low);

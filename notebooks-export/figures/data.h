@@ -24,6 +24,17 @@ struct nx_trial {
     double itself[AN_COSTS], chance; // what these tell of themselves, and what chance would
 };
 
+// What less of a resource costs, at NX_PRICE_STEPS shares of it from the whole model's on.
+enum { NX_PRICE_STEPS = 101 };
+struct nx_prices {
+    double *share;             // [NX_PRICE_STEPS] falling; NULL: not known
+    char **name;               // [NX_PRICE_STEPS] "20 % saved"
+    double *sum[AN_RESOURCES]; // [AN_GROUPS, NX_PRICE_STEPS] NaN: no set leaves so little
+    bool has[AN_RESOURCES][AN_GROUPS];
+    int64_t context;        // tokens of the text that caches and operations are counted for
+    enum an_aggregate over; // what is summed, of each layer
+};
+
 struct nx_data {
     int64_t checkpoints, layers;
     int64_t *store_row; // [checkpoints]
@@ -56,6 +67,7 @@ struct nx_data {
     double tau;
     double level;                      // of intervals
     struct nx_trial trial[TR_MODULES]; // nx_data_choose, too
+    struct nx_prices prices;           // and these
 };
 
 enum tr_status nx_data_load(struct nx_data *data, const struct tr_trace *trace,

@@ -2,7 +2,9 @@
 // What figures show of an analysis: its sets, what it ranks by, what layers cost and the trial of
 // proxies, at the checkpoints and layers that are shown.
 #include <math.h>
+#include <stdio.h>
 
+#include "analysis/prices.h"
 #include "analysis/rule.h"
 #include "base/alloc.h"
 #include "base/strings.h"
@@ -89,6 +91,46 @@ static enum tr_status take_trial(struct nx_data *data, int module,
     return TR_OK;
 }
 
+// ---- prices ----------------------------------------------------------------------------------
+
+static enum tr_status begin_prices(struct nx_prices *prices, const struct an_result *result,
+                                   struct tr_err *err) {
+    double least = 1;
+    for (int64_t i = 0; i < result->prices; i++)
+        least = fmin(least, result->price[i].share[result->price[i].points - 1]);
+    TR_TRY(TR_NEW(&prices->share, NX_PRICE_STEPS, "prices", err));
+    TR_TRY(TR_NEW(&prices->name, NX_PRICE_STEPS, "prices", err));
+    for (int i = 0; i < NX_PRICE_STEPS; i++) {
+        char text[32];
+        prices->share[i] = 1 - i * (1 - least) / (NX_PRICE_STEPS - 1);
+        snprintf(text, sizeof text, "%.1f %% saved", 100 - 100 * prices->share[i]);
+        TR_TRY(tr_strdup(&prices->name[i], text, err));
+    }
+    prices->share[NX_PRICE_STEPS - 1] = least;
+    prices->context = result->price[0].context;
+    prices->over = result->settings.over;
+    return TR_OK;
+}
+
+// A price is known from the whole model's share on: what costs nothing is there at once.
+static enum tr_status take_prices(struct nx_data *data, const struct an_result *result,
+                                  struct tr_err *err) {
+    struct nx_prices *prices = &data->prices;
+    if (!result->prices)
+        return TR_OK;
+    TR_TRY(begin_prices(prices, result, err));
+    for (int64_t i = 0; i < result->prices; i++) {
+        const struct an_price *price = &result->price[i];
+        if (!prices->sum[price->resource])
+            TR_TRY(new_values(&prices->sum[price->resource], AN_GROUPS * NX_PRICE_STEPS, err));
+        prices->has[price->resource][price->group] = true;
+        for (int step = 0; step < NX_PRICE_STEPS; step++)
+            prices->sum[price->resource][price->group * NX_PRICE_STEPS + step] =
+                an_price_at(price, prices->share[step]);
+    }
+    return TR_OK;
+}
+
 // ---- the sets --------------------------------------------------------------------------------
 
 static enum tr_status copy_set(struct nx_data *data, int module,
@@ -152,6 +194,7 @@ enum tr_status nx_data_choose(struct nx_data *data, const struct an_result *resu
     for (int module = 0; module < TR_MODULES; module++)
         if (data->shown[module] && result->group[module] && result->group[module]->trial)
             TR_TRY(take_trial(data, module, result->group[module], result->series.checkpoint, err));
+    TR_TRY(take_prices(data, result, err));
     enum tr_status status = an_rule_text(&rule, result, err);
     data->rule = rule.data;
     data->level = result->settings.level;

@@ -42,7 +42,8 @@ struct nx_row {
     enum nx_paint paint;
     int64_t colour;     // NX_DISTINCT_COLOUR: which
     double shade;       // NX_BY_DEPTH: 0 first to 1 last
-    bool dashed, named; // named: its name is written at the line's right end
+    bool dashed, named; // named: its name is written at the line's right end,
+    bool keyed;         // behind a piece of the line also where that is faint
 };
 
 struct nx_panel {

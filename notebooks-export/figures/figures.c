@@ -24,12 +24,19 @@ static bool has_several_layers(const struct nx_data *data) {
     return data->layers > 1;
 }
 
+static bool has_prices(const struct nx_data *data) {
+    return data->prices.share != NULL;
+}
+
 #define NEEDS_LAYERS "has one layer, and that is in no order"
 #define NEEDS_SPANS "was traced without spans; trace-ckpts with --spans measures them"
 #define NEEDS_LOSS "was traced with --no-nll; trace-ckpts without it measures the loss"
 #define NEEDS_COSTS                                                                                \
     "has no costs of leaving layers out on 5 rows of text or more; the same trace-ckpts command "  \
     "with --cost attn,mlp adds them"
+
+#define NEEDS_SIZES                                                                                \
+    "does not say what sublayers take; the same trace-ckpts command of this version adds that"
 
 const struct nx_figure_row nx_figures[] = {
     {"heat-map", "Importance of every layer over training", NULL, NULL, false, nx_build_heat_map},
@@ -49,6 +56,7 @@ const struct nx_figure_row nx_figures[] = {
      nx_build_proxies},
     {"told", "How early the cheapest at the end are told", has_trial, NEEDS_COSTS, true,
      nx_build_told},
+    {"prices", "What a smaller model costs", has_prices, NEEDS_SIZES, true, nx_build_prices},
 };
 _Static_assert(sizeof nx_figures / sizeof *nx_figures <= NX_FIGURES_MAX, "too many figures");
 const int nx_figure_count = sizeof nx_figures / sizeof *nx_figures;

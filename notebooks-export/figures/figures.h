@@ -50,5 +50,7 @@ enum tr_status nx_build_proxies(struct nx_figure *figure, const struct nx_data *
                                 struct tr_err *err);
 enum tr_status nx_build_told(struct nx_figure *figure, const struct nx_data *data,
                              struct tr_err *err);
+enum tr_status nx_build_prices(struct nx_figure *figure, const struct nx_data *data,
+                               struct tr_err *err);
 
 #endif

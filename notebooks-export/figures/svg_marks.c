@@ -66,10 +66,10 @@ static int by_height(const void *a, const void *b) {
     return x->y < y->y ? -1 : x->y > y->y;
 }
 
-// A piece of the line, for rows that have a colour of their own.
+// A piece of the line, for rows that have a colour of their own or ask for it.
 static enum tr_status put_key(struct tr_string *out, const struct nx_row *row, double x, double y,
                               struct tr_err *err) {
-    if (row->paint == NX_FAINT)
+    if (row->paint == NX_FAINT && !row->keyed)
         return TR_OK;
     TR_TRY(tr_string_format(out, err, "<path "));
     TR_TRY(nx_svg_paint(out, row, "", err));

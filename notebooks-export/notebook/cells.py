@@ -47,6 +47,8 @@ verdicts = found("""\
 @VERDICTS@""")
 forecasts = found("""\
 @FORECASTS@""")
+priced = found("""\
+@PRICES@""")
 
 
 def panels(draw, modules, height=4.2):
@@ -133,6 +135,20 @@ of text; dashed, what the cheapest tell of themselves and what chance would give
 for cost in ("cost-nll", "cost-kl"):
     if tried:
         panels(lambda module, ax, last: told(forecasts, module, cost, ax), tried)
+# %% markdown
+## What a smaller model costs
+
+The least that a model costs that saves so much, if what single layers cost adds up: over the cheapest of all sets of
+attentions, of MLPs, of blocks, and of both kinds of sublayers. Nothing is drawn of a store that does not say what its
+sublayers take; the same `trace-ckpts` command of this version adds that.
+# %%
+resources = list(priced["resource"].unique())
+if resources:
+    _, axes = plt.subplots(1, len(resources), figsize=(5 * len(resources), 4.2), squeeze=False,
+                           layout="constrained")
+    for resource, ax in zip(resources, axes[0]):
+        prices(priced, resource, ax)
+    plt.show()
 # %% markdown
 ## Layers that are among the least important all along
 

@@ -22,7 +22,7 @@ from harness import check
 
 SVG = "{http://www.w3.org/2000/svg}"
 ALWAYS = ["agreement.svg", "heat-map.svg", "lines.svg", "ranks.svg"]
-FIGURES = "heat-map, lines, ranks, agreement, spans, loss, cost, cost-map, proxies, told"
+FIGURES = "heat-map, lines, ranks, agreement, spans, loss, cost, cost-map, proxies, told, prices"
 
 
 def texts(root):
@@ -107,9 +107,14 @@ class Cases:
         for name in ("cost", "cost-map", "proxies", "told"):
             ran = self.export("--figure", name, "-o", "-", store=without).expect(2)
             check(ran.err == f"trace-export: --figure {name}: {sentence}\n", ran)
+        sizes = (f"{without} does not say what sublayers take; the same trace-ckpts command of this "
+                 "version adds that")
+        ran = self.export("--figure", "prices", "-o", "-", store=without).expect(2)
+        check(ran.err == f"trace-export: --figure prices: {sizes}\n", ran)
         page = harness.run(self.programs["trace-export"], without, "--to", "html", "-o",
                            "-").expect(0).out
-        check(page.count(sentence) == 1 and page.count('class="missing"') == 2, "not said once")
+        check(page.count(sentence) == page.count(sizes) == 1, "not said once")
+        check(page.count('class="missing"') == 3, "more or less is missing")
         ran = harness.run(self.programs["trace-export"], self.store, "--to", "csv", "--figure",
                           "loss").expect(2)
         check(ran.err == "trace-export: --figure means nothing to --to csv\n", ran)

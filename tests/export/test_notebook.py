@@ -64,7 +64,7 @@ def check_traced(program, store, folder):
     done = executed(path)
     errors = [output for output in outputs(done) if output.output_type in ("error", "stream")]
     assert not errors, errors
-    assert len(figures(done)) == 7, len(figures(done))
+    assert len(figures(done)) == 8, len(figures(done))
     last = done.cells[-1].outputs[-1].data
     assert last["text/html"].count("<tr") == 1 + 3 * 3, last["text/plain"]
     for name in ("mean", "low", "high", "worst_bound", "probability", "onset"):
@@ -95,7 +95,7 @@ def check_costs(program, store, folder):
     done = executed(path)
     errors = [output for output in outputs(done) if output.output_type in ("error", "stream")]
     assert not errors, errors
-    assert len(figures(done)) == 4 + 1 + 7 + 1, len(figures(done))
+    assert len(figures(done)) == 4 + 1 + 7 + 1 + 1, len(figures(done))
     assert "<th>below</th>" in done.cells[-1].outputs[-1].data["text/html"], "no column of tau"
 
 

@@ -27,7 +27,8 @@ KNOWN = ("similarity, importance, update_ratio, alignment, stream_norm, token_co
          "importance_seq, update_ratio_seq, alignment_seq, xx_seq, xd_seq, dd_seq, "
          "importance_hist, importance_pos, nonfinite, nonfinite_first, nll, importance_token, "
          "span_similarity, cka, cka_debiased, stream_sample, base_nll, drop_nll, drop_kl, drop_agree, "
-         "set_nll, set_kl, set_agree, set_js, set_angle")
+         "set_nll, set_kl, set_agree, set_js, set_angle, search_drop, search_value, search_value_seq, "
+         "search_nll, search_kl")
 
 # Arguments, exit code, sentence; STORE has 7 checkpoints (steps 1000 to 7000) of 3 layers.
 REFUSED = [

@@ -187,6 +187,14 @@ def cost_figures(package, trace, found):
                 assert not overlapping(ax.get_xticklabels()), draw
                 plt.close(ax.figure)
         assert drawn(package.cost_map(trace, module)) == (0, 1)
+    for resource in ("params", "kv", "flops"):
+        part = found.prices.query("resource == @resource")
+        ax = package.prices(found.prices, resource)
+        ends = {line.get_ydata()[-1] for line in ax.lines}
+        assert ends == set(part.groupby("module")["sum"].last()), (ends, part)
+        ax.figure.canvas.draw()
+        assert not overlapping(ax.texts), overlapping(ax.texts)
+        plt.close(ax.figure)
 
 
 def notebook_size(package, trace, found):
@@ -228,6 +236,7 @@ def errors(package, trace, found, folder):
             (lambda: package.span_matrix(trace), "no span_similarity: trace-ckpts with --spans"),
             (lambda: package.heat_map(trace, "heads"), "no module 'heads', it has attn, mlp, block"),
             (lambda: package.proxies(found.verdicts, "block"), f"no costs of block: {adds} them"),
+            (lambda: package.prices(found.prices, "bytes"), "no prices of bytes"),
             (lambda: package.result(broken), "broken.json is not JSON"),
             (lambda: package.result(other), "other.json is not what trace-analyze --json writes"),
             (lambda: package.open_trace(folder + "/no.h5"), "no.h5: trace-ckpts writes it")):

@@ -136,6 +136,24 @@ static enum tr_status commit(struct made_up *run, const char *out, const struct 
     return status;
 }
 
+// Of a model whose layers are alike: what runs with costs say of sizes.
+static enum tr_status add_sizes(struct tr_run_info *info, struct tr_err *err) {
+    struct tr_string text = {0};
+    long long last = (long long)info->layout.layers - 1;
+    enum tr_status status = tr_string_format(
+        &text, err,
+        "{\"weight_bytes\":2,\"elsewhere\":1000,\"head\":2000,\"sublayers\":["
+        "{\"module\":\"attn\",\"first\":0,\"last\":%lld,\"parameters\":100,\"met\":100,"
+        "\"kept\":8,\"key\":64,\"window\":0},"
+        "{\"module\":\"mlp\",\"first\":0,\"last\":%lld,\"parameters\":300,\"met\":300,"
+        "\"kept\":0,\"key\":0,\"window\":0}]}",
+        last, last);
+    if (status == TR_OK)
+        status = tr_run_info_text(info, TR_GAINED, "sizes", text.data, err);
+    tr_string_free(&text);
+    return status;
+}
+
 static enum tr_status write_series(struct made_up *run, const char *out, int64_t checkpoints,
                                    struct tr_err *err) {
     struct tr_run_info info = {.layout = run->layout};
@@ -145,6 +163,8 @@ static enum tr_status write_series(struct made_up *run, const char *out, int64_t
     TR_TRY(tr_run_info_text(&info, TR_IDENTITY, "tokens_digest", "made up", err));
     if (run->dtype)
         TR_TRY(tr_run_info_text(&info, TR_IDENTITY, "dtype", run->dtype, err));
+    if (run->costs)
+        TR_TRY(add_sizes(&info, err));
     TR_TRY(tr_run_info_sequences(&info, err));
     TR_TRY(tr_store_open(&store, out, &info, true, &warnings, err));
     for (int64_t c = 0; c < checkpoints; c++)

@@ -180,6 +180,34 @@ static void test_trial(void **state) {
     nx_data_free(&data);
 }
 
+// Two prices of three points: of attention to 0.6 of the parameters, of blocks to 0.2.
+static void test_prices(void **state) {
+    (void)state;
+    double share[] = {1, 0.8, 0.6}, sum[] = {0, 1, 4}, less[] = {1, 0.5, 0.2}, more[] = {0, 3, 9};
+    struct an_price price[] = {{AN_ATTN, AN_PARAMETERS, 256, 100, 3, share, sum},
+                               {AN_BLOCK, AN_PARAMETERS, 256, 100, 3, less, more}};
+    struct an_result result = {.prices = 2, .price = price};
+    struct nx_data data = make_data(2, 4);
+    assert_false(nx_figure_find("prices")->possible(&data));
+    result.settings.below = NAN;
+    assert_int_equal(nx_data_choose(&data, &result, &err), TR_OK);
+    struct nx_figure figure = build(&data, "prices");
+    const struct nx_panel *panel = &figure.panels[0];
+    assert_int_equal(figure.count, 1);
+    assert_int_equal(panel->rows, 2);
+    assert_string_equal(panel->row[0].name, "blocks");
+    assert_string_equal(panel->row[1].name, "attention");
+    const double *blocks = panel->values, *attention = blocks + NX_PRICE_STEPS;
+    assert_true(panel->at[0] == 0 && fabs(panel->at[50] - 40) < 1e-9);
+    assert_true(blocks[0] == 0 && attention[0] == 0);
+    assert_true(attention[24] == 1 && attention[26] == 4); // 19.2 and 20.8 % saved
+    assert_true(isnan(attention[51]) && blocks[51] == 3);  // 40.8 %
+    assert_true(blocks[NX_PRICE_STEPS - 1] == 9);
+    assert_string_equal(panel->column_names[50], "40.0 % saved");
+    nx_figure_free(&figure);
+    nx_data_free(&data);
+}
+
 static void test_possible(void **state) {
     (void)state;
     struct nx_data data = make_data(2, 1);
@@ -278,10 +306,10 @@ static void test_escape(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_values),      cmocka_unit_test(test_agreement),
-        cmocka_unit_test(test_trial),       cmocka_unit_test(test_possible),
-        cmocka_unit_test(test_all_figures), cmocka_unit_test(test_nothing_finite),
-        cmocka_unit_test(test_escape),
+        cmocka_unit_test(test_values),         cmocka_unit_test(test_agreement),
+        cmocka_unit_test(test_trial),          cmocka_unit_test(test_possible),
+        cmocka_unit_test(test_prices),         cmocka_unit_test(test_all_figures),
+        cmocka_unit_test(test_nothing_finite), cmocka_unit_test(test_escape),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

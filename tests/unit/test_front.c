@@ -65,7 +65,8 @@ static void check_point(const struct an_front *front, const struct items *items,
 
 static void check_budgets(const struct items *items) {
     struct an_front front;
-    assert_int_equal(an_front_make(&front, items->saved, items->cost, ITEMS, &err), TR_OK);
+    assert_int_equal(an_front_make(&front, items->saved, items->cost, ITEMS, AN_FRONT_MOST, &err),
+                     TR_OK);
     for (int64_t at = 0; at < front.points; at++)
         check_point(&front, items, at);
     double most = sum_of(items->saved, SUBSETS - 1);
@@ -98,7 +99,7 @@ static void every_budget(void **state) {
 static void nothing_to_drop(void **state) {
     struct an_front front;
     (void)state;
-    assert_int_equal(an_front_make(&front, NULL, NULL, 0, &err), TR_OK);
+    assert_int_equal(an_front_make(&front, NULL, NULL, 0, AN_FRONT_MOST, &err), TR_OK);
     assert_int_equal(front.points, 1);
     assert_int_equal(an_front_find(&front, 0), 0);
     assert_int_equal(an_front_find(&front, 1), -1);
@@ -112,7 +113,8 @@ static void too_many_sets(void **state) {
     (void)state;
     for (int i = 0; i < MANY; i++)
         saved[i] = cost[i] = ldexp(1, i % 50);
-    assert_int_equal(an_front_make(&front, saved, cost, MANY, &err), TR_EUNSUPPORTED);
+    assert_int_equal(an_front_make(&front, saved, cost, MANY, AN_FRONT_MOST, &err),
+                     TR_EUNSUPPORTED);
     assert_non_null(strstr(err.text, "too different for an exact plan"));
 }
 

@@ -47,16 +47,18 @@ static enum tr_status add_rule(struct tr_string *card, const struct tr_drop_job 
     const char *argument = job->options->drop;
     json_t *plan;
     struct tr_err none;
-    if (argument[0] != '@')
+    const char *at = strchr(argument, '@');
+    if (!at)
         return tr_string_format(card, err,
                                 "Named by hand: `--drop \"%s\"`. Who wrote this model "
                                 "knows why.\n",
                                 argument);
-    TR_TRY(tr_string_format(card, err, "Read from `%s`", argument + 1));
-    if (tr_json_load(&plan, argument + 1, LARGEST_PLAN, &none) != TR_OK || !json_is_object(plan))
+    TR_TRY(tr_string_format(card, err, "Read from `%s`", at + 1));
+    if (tr_json_load(&plan, at + 1, LARGEST_PLAN, &none) != TR_OK)
         return tr_string_format(card, err, ".\n");
-    enum tr_status status = tr_string_format(card, err, ", which says:\n\n");
-    if (status == TR_OK)
+    enum tr_status status = tr_string_format(
+        card, err, json_is_object(plan) ? ", which says:\n\n" : ", a list of what is kept.\n");
+    if (status == TR_OK && json_is_object(plan))
         status = add_values(card, "", plan, err);
     json_decref(plan);
     return status;

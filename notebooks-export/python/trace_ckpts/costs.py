@@ -18,6 +18,10 @@ from .orders import RANKED_BY, values
 from .plots import heat_map
 
 COST_NAMES = {"cost-nll": "loss", "cost-kl": "KL"}
+RESOURCES = {"params": "parameters", "kv": "cache of keys and values",
+             "flops": "operations of a token"}
+SETS_OF = {"joint": ("both", FAINT, "-"), "block": ("blocks", FAINT, "--"), "mlp": ("MLP", INK, "--"),
+           "attn": ("attention", INK, "-")}
 TRIED_NAMES = {"importance": "importance", "update_ratio": "update ratio",
                "alignment": "alignment", **COST_NAMES}
 
@@ -176,4 +180,31 @@ def told(forecasts: pd.DataFrame, module: str, cost: str = "cost-nll",
         ends.append((float(lines["found"].iloc[-1]), TRIED_NAMES[str(by)], CRITERIA[str(by)]))
     ax.set(ylim=(-0.02, 1.02), ylabel="Share told")
     _finish(ax, part, module, cost, ends)
+    return ax
+
+
+def prices(table: pd.DataFrame, resource: str = "params", ax: Axes | None = None) -> Axes:
+    """What a smaller model costs, if what single layers cost adds up: the sum of the cheapest set's
+    values against the share of a resource (params, kv, flops) that is saved, by what the sets are of;
+    of the table `prices` of a result.
+
+    >>> prices(found.prices).get_xlabel()
+    'Saved of the parameters (%)'
+    """
+    part = table[table["resource"] == resource] if len(table) else table
+    if not len(part):
+        raise ValueError(f"the analysis has no prices of {resource}: the same trace-ckpts command of "
+                         "this version adds what sublayers take to the store")
+    ax = new_axes(ax)
+    ends = []
+    for module, (name, colour, line) in SETS_OF.items():
+        points = part[part["module"] == module]
+        if len(points):
+            ax.plot(100 - 100 * points["share"], points["sum"], color=colour, linestyle=line,
+                    drawstyle="steps-pre")
+            ends.append((float(points["sum"].iloc[-1]), name, colour))
+    label_ends(ax, ends)
+    noun = RANKED_BY[table.attrs.get("by", "importance")].label
+    ax.set(xlabel=f"Saved of the {RESOURCES[resource]} (%)", ylabel=f"Sum of: {noun}")
+    ax.spines[["top", "right"]].set_visible(False)
     return ax

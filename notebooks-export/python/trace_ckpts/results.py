@@ -30,6 +30,8 @@ class Result:
     costs        what leaving each layer out costs at each checkpoint, and its interval
     verdicts     Spearman's correlation of proxies with costs, at each checkpoint and over training
     forecasts    share of the cheapest at the end that are told at each checkpoint
+    prices       what less of a resource costs: the share of it that is left, and the sum of the
+                 cheapest set's values, of each module and resource (params, kv, flops)
     settings     the options of the analysis; `rule` says how the sets were chosen
     """
     layers: pd.DataFrame
@@ -39,6 +41,7 @@ class Result:
     costs: pd.DataFrame
     verdicts: pd.DataFrame
     forecasts: pd.DataFrame
+    prices: pd.DataFrame
     settings: dict[str, Any]
     rule: str
 
@@ -124,6 +127,15 @@ class _Tables:
                  "themselves": itself[one["cost"]], "chance": group["trial"]["chance"]}
                 for one in group["trial"]["forecasts"]]
 
+    def prices(self) -> pd.DataFrame:
+        made = pd.DataFrame([{"module": one["module"], "resource": one["resource"],
+                              "context": one["context"], "share": share, "sum": cost}
+                             for one in self.whole.get("prices", [])
+                             for share, cost in zip(one["share"], one["sum"])],
+                            columns=["module", "resource", "context", "share", "sum"])
+        made.attrs = dict(self.settings)
+        return made
+
     def table(self, rows: Any, of_trial: bool = False) -> pd.DataFrame:
         groups = [group for group in self.whole["groups"] if not of_trial or group["trial"]]
         made = pd.DataFrame([row for group in groups for row in rows(group)])
@@ -155,7 +167,8 @@ def result(path: str | os.PathLike[str]) -> Result:
     return Result(tables.table(tables.layers), pd.DataFrame(tables.points),
                   tables.table(tables.sets), tables.table(tables.agreement),
                   tables.table(tables.costs, True), tables.table(tables.verdicts, True),
-                  tables.table(tables.forecasts, True), dict(whole["settings"]), whole["rule"])
+                  tables.table(tables.forecasts, True), tables.prices(), dict(whole["settings"]),
+                  whole["rule"])
 
 
 def chosen(found: Result, module: str) -> list[int]:
