@@ -73,6 +73,11 @@ static enum tr_status write_series(struct an_writer *w, struct tr_err *err) {
                             (long long)series->layers, an_plural(series->layers),
                             (long long)series->sequences, an_plural(series->sequences),
                             (long long)series->seq_len));
+    if (series->scans[0])
+        TR_TRY(tr_string_format(w->text, err,
+                                " attn is attention but for %s, where it is the scan of a state "
+                                "space.",
+                                series->scans));
     TR_TRY(add_claimed(w, err));
     TR_TRY(an_page_paragraph(&w->page, 0, err));
     if (!series->unfinished)

@@ -76,6 +76,7 @@ static json_t *make_noise_floor(const void *series, const void *context) {
 static const struct an_json_field series_fields[] = {
     AN_MADE("path", make_path, "string"),
     AN_FIELD("model", TEXT, struct an_series, model),
+    AN_FIELD("scans", TEXT, struct an_series, scans),
     AN_FIELD("tokens_digest", TEXT, struct an_series, tokens_digest),
     AN_FIELD("dtype", TEXT, struct an_series, dtype),
     AN_MADE("kl_noise_floor", make_noise_floor, "number|null"),

@@ -279,6 +279,7 @@ static enum tr_status load(struct an_series *series, struct rows *rows,
                            struct tr_err *err) {
     TR_TRY(tr_strdup(&series->path, path, err));
     TR_TRY(copy_attribute(&series->model, trace, "model", err));
+    TR_TRY(copy_attribute(&series->scans, trace, "scans", err));
     TR_TRY(copy_attribute(&series->tokens_digest, trace, "tokens_digest", err));
     TR_TRY(copy_attribute(&series->dtype, trace, "dtype", err));
     TR_TRY(rows_read(rows, trace, err));
@@ -334,5 +335,6 @@ void an_series_free(struct an_series *series) {
     free(series->tokens_digest);
     free(series->dtype);
     free(series->model);
+    free(series->scans);
     free(series->path);
 }

@@ -18,6 +18,7 @@ enum an_measure { AN_RANKED, AN_UPDATE_RATIO, AN_ALIGNMENT, AN_MEASURES };
 
 struct an_series {
     char *path, *model, *tokens_digest, *dtype; // "" where the store does not say
+    char *scans; // "attn:0,2": where attn is the scan of a state space; "": nowhere
     int64_t layers, sequences, seq_len;
     enum an_by by;       // what is ranked by
     int64_t sampled;     // sequences whose means are known; 1: only the mean of all

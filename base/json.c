@@ -93,14 +93,14 @@ enum tr_status tr_json_load(json_t **value_p, const char *path, uint64_t limit,
     return status;
 }
 
-static bool is_nonfinite(const json_t *value) {
+bool tr_json_is_nonfinite(const json_t *value) {
     return json_is_string(value) && strcmp(json_string_value(value), nonfinite) == 0;
 }
 
 static const char *type_name(const json_t *value) {
     static const char *const names[] = {"an object", "an array", "a string", "an integer",
                                         "a number",  "true",     "false",    "null"};
-    if (is_nonfinite(value))
+    if (tr_json_is_nonfinite(value))
         return "NaN or infinite";
     return names[json_typeof(value)];
 }
@@ -158,7 +158,7 @@ enum tr_status tr_json_string(const json_t *object, const char *key, const char 
     const json_t *value = present(object, key);
     if (!value)
         return TR_OK;
-    if (!json_is_string(value) || is_nonfinite(value))
+    if (!json_is_string(value) || tr_json_is_nonfinite(value))
         return wrong_type(value, key, "a string", what, err);
     *value_p = json_string_value(value);
     return TR_OK;

@@ -32,6 +32,9 @@ enum tr_status tr_json_bool(const json_t *object, const char *key, bool *value_p
 enum tr_status tr_json_string(const json_t *object, const char *key, const char **value_p,
                               const char *what, struct tr_err *err);
 
+// Whether a value stands for one of Python's Infinity and NaN tokens.
+bool tr_json_is_nonfinite(const json_t *value);
+
 // Members that hold others, borrowed; NULL when absent or null.
 enum tr_status tr_json_object(const json_t *object, const char *key, const json_t **value_p,
                               const char *what, struct tr_err *err);

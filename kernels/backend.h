@@ -48,6 +48,8 @@ struct kn_head_norm;
 struct kn_rope;
 struct kn_attention;
 struct kn_decode_attention;
+struct kn_convolution;
+struct kn_scan;
 struct kn_copy_heads;
 struct kn_gate;
 struct kn_scale;
@@ -95,6 +97,8 @@ struct kn_ops {
     enum kn_status (*attention)(struct kn_backend *self, const struct kn_attention *op);
     enum kn_status (*decode_attention)(struct kn_backend *self,
                                        const struct kn_decode_attention *op);
+    enum kn_status (*convolution)(struct kn_backend *self, const struct kn_convolution *op);
+    enum kn_status (*scan)(struct kn_backend *self, const struct kn_scan *op);
     enum kn_status (*copy_heads)(struct kn_backend *self, const struct kn_copy_heads *op);
     enum kn_status (*gate)(struct kn_backend *self, const struct kn_gate *op);
     enum kn_status (*scale)(struct kn_backend *self, const struct kn_scale *op);

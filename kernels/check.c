@@ -119,6 +119,34 @@ enum kn_status kn_check_decode_attention(const struct kn_decode_attention *op, e
                      (a->y.rows == 0 || (op->positions && op->sequences)));
 }
 
+enum kn_status kn_check_convolution(const struct kn_convolution *op, enum kn_type type) {
+    if (op->activation == KN_XIELU)
+        return KN_EUNSUPPORTED;
+    return status_of(is_typed(&op->y, type) && is_typed(&op->x, type) && is_alike(&op->y, &op->x) &&
+                     op->weight && op->taps >= 1 && op->length >= 1 &&
+                     op->y.rows % op->length == 0);
+}
+
+// Heads of activations, so many of such a size over so many rows.
+static bool is_heads_of(const struct kn_heads *h, enum kn_type type, int64_t rows, int64_t count,
+                        int64_t dim) {
+    return is_heads(h) && h->x.type == type && h->x.rows == rows && h->count == count &&
+           h->dim == dim;
+}
+
+enum kn_status kn_check_scan(const struct kn_scan *op, enum kn_type type) {
+    const struct kn_heads *x = &op->x, *b = &op->b;
+    int64_t rows = x->x.rows;
+    bool is_grouped = x->count >= 1 && b->count >= 1 && x->count % b->count == 0;
+    return status_of(is_grouped && is_heads_of(x, type, rows, x->count, x->dim) &&
+                     is_heads_of(&op->y, type, rows, x->count, x->dim) && is_apart(&op->y) &&
+                     is_heads_of(b, type, rows, b->count, b->dim) &&
+                     is_heads_of(&op->c, type, rows, b->count, b->dim) &&
+                     is_heads_of(&op->dt, type, rows, x->count, 1) && op->a_log && op->d &&
+                     op->dt_bias && op->low <= op->high && op->length >= 1 &&
+                     rows % op->length == 0);
+}
+
 enum kn_status kn_check_gate(const struct kn_gate *op, enum kn_type type) {
     if (op->activation == KN_XIELU)
         return KN_EUNSUPPORTED;

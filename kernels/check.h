@@ -26,6 +26,8 @@ enum kn_status kn_check_copy_heads(const struct kn_copy_heads *op);
 enum kn_status kn_check_scale(const struct kn_scale *op, enum kn_type type);
 enum kn_status kn_check_gather(const struct kn_gather *op);
 enum kn_status kn_check_combine(const struct kn_combine *op);
+enum kn_status kn_check_convolution(const struct kn_convolution *op, enum kn_type type);
+enum kn_status kn_check_scan(const struct kn_scan *op, enum kn_type type);
 enum kn_status kn_check_gate(const struct kn_gate *op, enum kn_type type);
 enum kn_status kn_check_block_end(const struct kn_block_end *op);
 enum kn_status kn_check_summary(const struct kn_summary *op);

@@ -176,6 +176,34 @@ struct kn_decode_attention {
     const int32_t *positions, *sequences; // [y.rows]
 };
 
+// ---- state spaces ------------------------------------------------------------------------------
+
+// y[r,c] = activation(bias[c] + sum_t weight[c,t] * x[r - taps + 1 + t, c]), t < taps: each column
+// by itself along its sequence, rows before the first counting as 0. Rows are sequences of `length`
+// rows, one after the other. y and x activations of different memory; weight f32 [cols, taps], bias
+// f32 [cols] or NULL. KN_EUNSUPPORTED for KN_XIELU.
+struct kn_convolution {
+    struct kn_matrix y, x;
+    const float *weight, *bias;
+    int64_t length, taps;
+    enum kn_activation activation;
+};
+
+// The selective state space of Mamba-2 (Dao & Gu 2024, arXiv 2405.21060, section 2.1), sequence by
+// sequence and head by head, as the recurrence over positions t that it is:
+//   step = min(max(log(1 + exp(dt[t,h] + dt_bias[h])), low), high)
+//   S    = exp(-exp(a_log[h]) * step) * S + step * x[t,h] b[t,g]^T     [x.dim, b.dim], 0 at first
+//   y[t,h] = S c[t,g] + d[h] * x[t,h],   g = h / (x.count / b.count)
+// Activations; y and x have the same heads, b and c too, dt is a head of one entry for each of x's.
+// y may be x in place, where its matrix has b's, c's and dt's heads elsewhere. a_log, d and dt_bias
+// f32 [x.count]. S is f32. KN_EUNSUPPORTED where b.dim is beyond what a device keeps in registers.
+struct kn_scan {
+    struct kn_heads y, x, b, c, dt;
+    const float *a_log, *d, *dt_bias;
+    float low, high;
+    int64_t length;
+};
+
 // ---- moves -------------------------------------------------------------------------------------
 
 // y's heads = x's heads, entry by entry; where x has one head and y several, all get it. y and x

@@ -110,6 +110,8 @@ enum kn_status kn_cpu_open(struct kn_backend **kn_p, const struct kn_options *op
     cpu->table.scale = cpu_scale;
     cpu->table.gather = cpu_gather;
     cpu->table.combine = cpu_combine;
+    cpu->table.convolution = cpu_convolution;
+    cpu->table.scan = cpu_scan;
     cpu->table.gate = cpu_gate;
     cpu->table.block_end = cpu_block_end;
     cpu->table.summary = cpu_summary;

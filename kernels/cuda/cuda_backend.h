@@ -72,6 +72,8 @@ enum kn_status cuda_block_end(struct kn_backend *self, const struct kn_block_end
 enum kn_status cuda_summary(struct kn_backend *self, const struct kn_summary *op);
 // elementwise.cu
 enum kn_status cuda_rope(struct kn_backend *self, const struct kn_rope *op);
+enum kn_status cuda_convolution(struct kn_backend *self, const struct kn_convolution *op);
+enum kn_status cuda_scan(struct kn_backend *self, const struct kn_scan *op);
 enum kn_status cuda_gate(struct kn_backend *self, const struct kn_gate *op);
 enum kn_status cuda_scale(struct kn_backend *self, const struct kn_scale *op);
 enum kn_status cuda_copy_heads(struct kn_backend *self, const struct kn_copy_heads *op);

@@ -17,9 +17,10 @@ static enum tr_status put(struct tr_string *out, const char *text, struct tr_err
     return tr_string_append(out, text, strlen(text), err);
 }
 
-static const char *model_of(const struct nx_page *page) {
-    const struct tr_attribute *model = tr_run_info_find(page->info, "model");
-    return model && model->text ? model->text : "";
+// An attribute's text, "" where the store has none.
+static const char *text_of(const struct nx_page *page, const char *name) {
+    const struct tr_attribute *found = tr_run_info_find(page->info, name);
+    return found && found->text ? found->text : "";
 }
 
 static enum tr_status put_title(struct tr_string *out, const struct nx_page *page,
@@ -44,7 +45,12 @@ static enum tr_status put_summary(struct tr_string *out, const struct nx_page *p
     TR_TRY(tr_string_format(out, err, "; %lld layers; %lld sequences of %lld tokens. ",
                             (long long)data->layers, (long long)page->info->layout.sequences,
                             (long long)page->info->layout.seq_len));
-    return nx_escape(out, model_of(page), err);
+    TR_TRY(nx_escape(out, text_of(page, "model"), err));
+    if (!*text_of(page, "scans"))
+        return TR_OK;
+    TR_TRY(put(out, ". attn is attention but for ", err));
+    TR_TRY(nx_escape(out, text_of(page, "scans"), err));
+    return put(out, ", where it is the scan of a state space", err);
 }
 
 static enum tr_status put_figures(struct tr_string *out, const struct nx_page *page,

@@ -62,6 +62,7 @@ int test_attention(void);
 int test_cached_attention(void);
 int test_norms(void);
 int test_heads(void);
+int test_scans(void);
 int test_elementwise(void);
 int test_moves(void);
 int test_statistics(void);

@@ -35,7 +35,7 @@ class Family:
     shapes: tuple  # whatever config() understands
     small_shapes: tuple  # the same, for the fixtures that are stored
     layers: str  # path of the list of layers below the causal LM
-    attn: str  # the module of a layer whose output is what attention adds
+    attn: str  # the module of a layer whose output is what attention adds; "a|b": the one it has
     mlp: str  # the same of the MLP
     writes: tuple  # parts of names of the weights that scale what a sublayer adds
     parallel: Callable  # of the config: whether both sublayers read the layer's input
@@ -70,6 +70,8 @@ def rename(config, **names):
 
 # Keys whose value is a list with an entry for each layer.
 PER_LAYER = ("layer_types", "no_rope_layers")
+# Keys whose value is a list of layers.
+LAYER_NUMBERS = ("attn_layer_indices",)
 
 
 # ---- cases -------------------------------------------------------------------------------------
@@ -105,6 +107,7 @@ def draw_case(family, number, deck, shapes, small):
     if small:
         config |= {"num_hidden_layers": 2, "vocab_size": 61}
         config |= {key: config[key][-2:] for key in PER_LAYER if key in config}
+        config |= {key: [1] for key in LAYER_NUMBERS if key in config}
     elif family.scaled:
         scale_some(deck, config)
     rows = [(2, 24)] if small else [(3, 33), (1, 130), (7, 16), (2, 64), (5, 2), (40, 12)]

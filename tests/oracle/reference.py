@@ -49,6 +49,8 @@ def randomise(model, family, vocabulary, generator):
             elif parameter.dim() in (2, 3):  # 3: experts in one tensor
                 gain = log_uniform(-0.2, 0.2) / parameter.shape[-1] ** 0.5
                 value = gain * normal(parameter.shape)
+            elif name.endswith("dt_bias"):  # steps of time, long and short
+                value = 2 * normal(parameter.shape) - 2
             elif parameter.dim() == 1 and name.endswith("weight"):  # of a norm
                 value = 1 + 0.3 * normal(parameter.shape)
             else:
@@ -149,6 +151,12 @@ def add_nothing(module, args, output):
     return torch.zeros_like(output)
 
 
+def part_of(layer, paths):
+    """The module of a layer at the first of the paths, between bars, that it has."""
+    modules = dict(layer.named_modules())
+    return next(modules[path] for path in paths.split("|") if path in modules)
+
+
 class Taps:
     """Keeps, layer by layer, the stream that enters, what attention and MLP add, and what leaves."""
 
@@ -159,10 +167,10 @@ class Taps:
         for index, layer in enumerate(model.get_submodule(family.layers)):
             for key, path in (("attn", family.attn), ("mlp", family.mlp)):
                 if (key, index) in drop:
-                    layer.get_submodule(path).register_forward_hook(add_nothing)
+                    part_of(layer, path).register_forward_hook(add_nothing)
             layer.register_forward_hook(self.keep_layer(index), with_kwargs=True)
             for key, path in (("attn", family.attn), ("mlp", family.mlp)):
-                layer.get_submodule(path).register_forward_hook(self.keep((index, key)))
+                part_of(layer, path).register_forward_hook(self.keep((index, key)))
             router = dict(layer.named_modules()).get(family.router) if family.router else None
             if router:
                 router.register_forward_hook(self.keep((index, "router")))

@@ -26,7 +26,7 @@ from transformers.utils import logging
 import targets
 from families import FAMILIES
 from family import draw_cases
-from reference import add_nothing, load_model, make_model
+from reference import add_nothing, load_model, make_model, part_of
 
 TOLERANCE = 1e-5
 NEW_TOKENS = 32
@@ -101,7 +101,7 @@ def hook(model, family, drop):
     blocks = model.get_submodule(family.layers)
     for module, layer in drop:
         path = family.attn if module == "attn" else family.mlp
-        blocks[layer].get_submodule(path).register_forward_hook(add_nothing)
+        part_of(blocks[layer], path).register_forward_hook(add_nothing)
 
 
 def logits_of(model, tokens):

@@ -4,14 +4,15 @@
     test_forward.py --trace build/release/bin/trace-ckpts [--count 10] [--seed 1] [--family llama]
 
 The last configuration of each family is traced once more without random sublayers (--drop) and
-compared with a model in which those add nothing; what is left out must be NaN. Three random
-sublayers of it are left out alone, too, and what that costs (--cost) is compared.
+compared with a model in which those add nothing; what is left out must be NaN. Some random
+sublayers of it (--singles) are left out alone, too, and what that costs (--cost) is compared.
 
 Per-token importance of attn, mlp and block must agree within 2e-5 relative + 1e-9, the loss of each
 sequence within 1e-5 nats.
 Where a router's choice of experts is a near tie, what follows from it is exempt and counted.
 """
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -45,7 +46,8 @@ def trace(program, folder, store, *options):
     tokens = () if "--tokens" in options else ("--tokens", folder / "tokens.npy")
     command = [program, "--ckpts", folder, *tokens, "--per-token", "--fresh", "-q", "-o", store,
                *options]
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True,
+                          env=os.environ | {"OMP_NUM_THREADS": "1"})
     if done.returncode != 0:
         raise ValueError(f"trace-ckpts ended with {done.returncode}: {done.stderr.strip()}")
 
@@ -93,28 +95,30 @@ def random_drops(case, layers):
     return sorted(all_of_them[i] for i in generator.permutation(len(all_of_them))[:count])
 
 
-def check(case, program, folder, drops):
-    """Whether the case agrees, and without random sublayers if `drops`; says how well."""
+def check(case, program, folder, singles):
+    """Whether the case agrees, and without random sublayers and each of `singles` if that is not 0;
+    says how well."""
     print(describe(case), flush=True)
     model = folder / "model"
     tokens = make_model(case, model)
     truth = compute_truth(case, model, tokens)
     ok = agree(program, model, folder / "trace.h5", truth)
-    if drops:
+    if singles:
         drop = random_drops(case, len(truth.importance))
         text = " ".join(f"{module}:{layer}" for module, layer in drop)
         print(f"    without {text}", flush=True)
         truth = compute_truth(case, model, tokens, drop)
         ok &= agree(program, model, folder / "drop.h5", truth, "--drop", text)
-        ok &= costs_agree(case, program, model, folder / "costs.h5", tokens, len(truth.importance))
+        ok &= costs_agree(case, program, model, folder / "costs.h5", tokens, len(truth.importance),
+                          singles)
     return ok
 
 
-def costs_agree(case, program, model, store, tokens, layers):
-    """Whether leaving out three random sublayers, each alone, costs what it does in truth."""
+def costs_agree(case, program, model, store, tokens, layers, count):
+    """Whether leaving out `count` random sublayers, each alone, costs what it does in truth."""
     generator = np.random.default_rng(case.seed + 1)
     all_of_them = [(module, layer) for module in removal.MODULES for layer in range(layers)]
-    singles = [all_of_them[i] for i in generator.permutation(len(all_of_them))[:3]]
+    singles = [all_of_them[i] for i in generator.permutation(len(all_of_them))[:count]]
     try:
         trace(program, model, store, "--cost", "attn,mlp", "--cost-samples", len(tokens))
         share, words = removal.compare(store, case, model, tokens, singles)
@@ -145,9 +149,10 @@ def main():
     parser.add_argument("--trace", required=True, type=Path, help="the trace-ckpts program")
     parser.add_argument("--count", type=int, default=12, help="configurations a family (12)")
     parser.add_argument("--seed", type=int, default=1, help="of the random configurations (1)")
+    parser.add_argument("--singles", type=int, default=3, help="sublayers left out alone (3)")
     parser.add_argument("--family", choices=sorted(row.model_type for row in FAMILIES.values()), help="only this family")
     options = parser.parse_args()
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)  # models are tiny: threads would wait for each other
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     print(f"seed {options.seed}, {options.count} configurations a family, torch {torch.__version__}")
@@ -158,7 +163,8 @@ def main():
             cases = list(draw_cases(family, options.count, options.seed))
             for case in cases:
                 with tempfile.TemporaryDirectory() as folder:
-                    failed += not check(case, options.trace, Path(folder), case is cases[-1])
+                    failed += not check(case, options.trace, Path(folder),
+                                        options.singles if case is cases[-1] else 0)
                 total += 1
     print(f"{total - failed} of {total} configurations agree")
     sys.exit(1 if failed or not total else 0)

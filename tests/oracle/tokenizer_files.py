@@ -27,14 +27,14 @@ def random_lines():
 
 
 @functools.cache
-def trained(**options):
+def trained(lines=1200, **options):
     """The bytes of a tokenizer.model."""
     model = io.BytesIO()
     settings = dict(vocab_size=SIZE, character_coverage=0.9995, num_threads=1, minloglevel=2,
                     hard_vocab_limit=False, self_test_sample_size=0, max_sentence_length=10000)
     options = {key: list(value) if isinstance(value, tuple) else value
                for key, value in options.items()}
-    sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(random_lines()),
+    sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(random_lines()[:lines]),
                                              model_writer=model, **{**settings, **options})
     return model.getvalue()
 
@@ -127,7 +127,7 @@ def tiktoken_file(name):
 def charsmap(**options):
     from sentencepiece import sentencepiece_model_pb2
     message = sentencepiece_model_pb2.ModelProto()
-    message.ParseFromString(trained(model_type="unigram", **options))
+    message.ParseFromString(trained(model_type="unigram", vocab_size=400, lines=200, **options))
     blob = base64.b64encode(message.normalizer_spec.precompiled_charsmap).decode()
     return {"type": "Precompiled", "precompiled_charsmap": blob}
 

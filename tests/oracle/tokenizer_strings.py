@@ -82,24 +82,25 @@ class Strings:
             lambda: self.rng.choice(SPACES), lambda: self.rng.choice(SPACES),
             lambda: self.rng.choice(APOSTROPHES), lambda: self.rng.choice(WORDS)])()
 
-    def fixed(self):
-        """Empty, NUL, every added token, every assigned code point once alone and once
-        around an added token (but for private use), very long words."""
-        found = ["", "\0", "a\0b", *self.added, "".join(self.added), " ".join(self.added)]
+    def code_points(self, most):
+        """Every assigned code point once alone and once around an added token (but for private use), or
+        so many stretches of them, drawn at random."""
         step = 64
-        found += ["".join(map(chr, ASSIGNED[i:i + step])) for i in range(0, len(ASSIGNED), step)
-                  if unicodedata.category(chr(ASSIGNED[i])) != "Co"]
-        for i in range(0, len(ASSIGNED), step):
-            if unicodedata.category(chr(ASSIGNED[i])) not in ("Co", "Lo"):
-                token = self.rng.choice(self.added)
-                found.append("".join(chr(c) + token + chr(c) for c in ASSIGNED[i:i + step]))
-        found += ["a" * 5000, "ab" * 5000, " " * 5000, "\n" * 3000, "é" * 3000, "1" * 4000,
-                  "'s" * 2000, " a" * 3000, "e\u0301" * 2000, "\u1112\u1161\u11ab" * 1000,
-                  "".join(self.rng.choices("abcdefghij", k=20000))]
-        return found
+        begins = [(i, around) for around in (False, True) for i in range(0, len(ASSIGNED), step)
+                  if unicodedata.category(chr(ASSIGNED[i])) not in (("Co", "Lo") if around else ("Co",))]
+        chosen = begins if most >= len(begins) else self.rng.sample(begins, most)
+        tokens = [self.rng.choice(self.added) if around else "" for _, around in chosen]
+        return ["".join(chr(c) + token + chr(c) * around for c in ASSIGNED[i:i + step])
+                for (i, around), token in zip(chosen, tokens)]
+
+    def fixed(self):
+        """Empty, NUL, every added token, very long words."""
+        return ["", "\0", "a\0b", *self.added, "".join(self.added), " ".join(self.added),
+                "a" * 5000, "ab" * 5000, " " * 5000, "\n" * 3000, "é" * 3000, "1" * 4000,
+                "'s" * 2000, " a" * 3000, "e\u0301" * 2000, "\u1112\u1161\u11ab" * 1000,
+                "".join(self.rng.choices("abcdefghij", k=20000))]
 
     def make(self, count):
-        strings = self.fixed()
-        while len(strings) < count:
-            strings.append("".join(self.piece() for _ in range(self.rng.randint(1, 9))))
-        return strings
+        """`count` random strings beside the fixed ones and half as many of code points."""
+        return self.fixed() + self.code_points(count // 2) + [
+            "".join(self.piece() for _ in range(self.rng.randint(1, 9))) for _ in range(count)]

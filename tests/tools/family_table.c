@@ -55,6 +55,8 @@ static void print_position(const struct tr_family *f) {
         printf(", windows");
     if (writes(f, TR_K_NOPE_PERIOD))
         printf(", some layers without");
+    if (writes(f, TR_K_SCAN_HEADS))
+        printf("; a scan (Mamba-2) in most layers' attention's place");
 }
 
 static void print_residual(const struct tr_family *f) {

@@ -29,6 +29,8 @@
     "61"
 #define HF_OLMO_ROPE HF_OLMO ", \"rope\": true, \"include_bias\": false"
 // A file of that type, with the sizes under all the names that they have.
+#define BAMBA                                                                                      \
+    "\"model_type\": \"bamba\", \"num_key_value_heads\": 4, \"mamba_n_heads\": 4, " LLAMA_SIZES
 #define CLASS(type)                                                                                \
     "\"model_type\": \"" type "\", " LLAMA_SIZES                                                   \
     ", \"n_layers\": 2, \"d_model\": 16, \"n_heads\": 4"
@@ -237,6 +239,19 @@ static const struct {
     {"{" APERTUS ", \"rope_theta\": 10000}",
      "transformers 4 takes \"rope_theta\", 5 the base of the class's own rope object; give a rope "
      "object"},
+    {"{" BAMBA ", \"mamba_d_head\": 5}",
+     "4 heads of size 5 are not \"mamba_expand\" times the hidden size"},
+    {"{" BAMBA ", \"mamba_n_groups\": 3}", "4 heads cannot share 3 groups evenly"},
+    {"{" BAMBA ", \"mamba_d_state\": null}", "\"mamba_d_state\" is missing"},
+    {"{" BAMBA ", \"attn_layer_indices\": [2]}", "\"attn_layer_indices\" does not fit the layers"},
+    {"{" BAMBA ", \"layer_types\": [\"full_attention\", \"linear_attention\"]}",
+     "\"layer_types\" does not fit the layers"},
+    {"{" BAMBA ", \"time_step_limit\": [0.5, 0.1]}",
+     "\"time_step_limit\" must be two numbers, the lower first"},
+    {"{" BAMBA ", \"time_step_limit\": [NaN, 1]}",
+     "\"time_step_limit\" must be two numbers, the lower first"},
+    {"{" BAMBA ", \"partial_rotary_factor\": 1}",
+     "this bamba is not supported: another part of a head that turns"},
     {"{\"model_type\": \"internlm2\", " LLAMA_SIZES ", \"rope_parameters\": {\"rope_theta\": 500}}",
      "\"rope_parameters\" is there, but the code of internlm2 does not read it"},
     {"{\"model_type\": \"baichuan\", " LLAMA_SIZES

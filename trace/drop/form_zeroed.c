@@ -48,6 +48,8 @@ static enum tr_fate fate(const struct tr_drop_job *job, int64_t layer, enum tr_w
     switch (role) {
     case TR_W_O:
     case TR_W_O_BIAS:
+    case TR_W_SCAN_OUT:
+    case TR_W_SCAN_OUT_BIAS:
         return tr_job_drops(job, TR_ATTN, layer) ? TR_TENSOR_ZEROED : TR_TENSOR_STAYS;
     case TR_W_DOWN:
     case TR_W_DOWN_BIAS:

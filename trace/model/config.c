@@ -190,6 +190,68 @@ static enum tr_status read_groups(struct tr_config *c, const struct tr_config_so
     return TR_OK;
 }
 
+// Infinity, as Python writes it or as transformers does: {"__float__": "Infinity"}.
+static bool is_infinite(const json_t *value) {
+    const char *word = json_string_value(json_object_get(value, "__float__"));
+    return tr_json_is_nonfinite(value) || (word && strcmp(word, "Infinity") == 0);
+}
+
+// "time_step_limit": [low, high], absent: none.
+static enum tr_status read_steps(struct tr_config *c, const struct tr_config_source *from) {
+    const json_t *list = json_object_get(from->root, "time_step_limit");
+    const json_t *low = json_array_get(list, 0), *high = json_array_get(list, 1);
+    c->scan.step_high = INFINITY;
+    if (!list)
+        return TR_OK;
+    c->scan.step_low = (float)json_number_value(low);
+    if (json_is_number(high))
+        c->scan.step_high = (float)json_number_value(high);
+    if (json_array_size(list) != 2 || !json_is_number(low) ||
+        !(json_is_number(high) || is_infinite(high)) || c->scan.step_low > c->scan.step_high)
+        return tr_fail(from->err, TR_EFORMAT,
+                       "%s: \"time_step_limit\" must be two numbers, the lower first", from->path);
+    return TR_OK;
+}
+
+// The size of a head may be the word "auto": what the ratio comes to.
+static enum tr_status read_scan_dim(struct tr_config *c, const struct tr_config_source *from) {
+    const char *key = c->family->keys[TR_K_SCAN_DIM].json;
+    const char *word = key ? json_string_value(json_object_get(from->root, key)) : NULL;
+    int64_t ratio;
+    TR_TRY(size(c, TR_K_SCAN_RATIO, 2, 1, 1024, &ratio, from));
+    c->scan.width = ratio * c->hidden;
+    c->scan.dim = c->scan.width / c->scan.heads;
+    if (!word || strcmp(word, "auto") != 0)
+        TR_TRY(size(c, TR_K_SCAN_DIM, c->scan.dim, 1, MAX_HEADS, &c->scan.dim, from));
+    if (c->scan.dim * c->scan.heads != c->scan.width || c->scan.width > MAX_SIZE)
+        return tr_fail(from->err, TR_EFORMAT,
+                       "%s: %lld heads of size %lld are not \"%s\" times the hidden size",
+                       from->path, (long long)c->scan.heads, (long long)c->scan.dim,
+                       c->family->keys[TR_K_SCAN_RATIO].json);
+    return TR_OK;
+}
+
+static enum tr_status read_scan(struct tr_config *c, const struct tr_config_source *from) {
+    TR_TRY(size(c, TR_K_SCAN_HEADS, 0, 0, MAX_HEADS, &c->scan.heads, from));
+    if (!c->scan.heads)
+        return TR_OK;
+    TR_TRY(read_scan_dim(c, from));
+    TR_TRY(size(c, TR_K_SCAN_GROUPS, 1, 1, c->scan.heads, &c->scan.groups, from));
+    TR_TRY(size(c, TR_K_SCAN_STATES, 0, 1, MAX_HEADS, &c->scan.states, from));
+    TR_TRY(size(c, TR_K_SCAN_TAPS, 0, 1, 1024, &c->scan.taps, from));
+    TR_TRY(flag(c, TR_K_SCAN_BIAS, false, &c->scan.bias, from));
+    TR_TRY(flag(c, TR_K_TAPS_BIAS, false, &c->scan.taps_bias, from));
+    if (c->scan.heads % c->scan.groups)
+        return tr_fail(from->err, TR_EFORMAT, "%s: %lld heads cannot share %lld groups evenly",
+                       from->path, (long long)c->scan.heads, (long long)c->scan.groups);
+    if (tr_config_scan_rows(c) > MAX_SIZE)
+        return tr_fail(from->err, TR_EFORMAT, "%s: %lld groups of %lld states are too many",
+                       from->path, (long long)c->scan.groups, (long long)c->scan.states);
+    for (int layer = 0; layer < c->layers; layer++) // lists say which do not
+        tr_config_mark(c, layer, TR_LAYER_SCAN, true);
+    return read_steps(c, from);
+}
+
 static enum tr_status read_experts(struct tr_config *c, const struct tr_config_source *from) {
     TR_TRY(size(c, TR_K_EXPERTS, 0, 0, TR_MAX_EXPERTS, &c->experts, from));
     if (!c->experts)
@@ -402,6 +464,7 @@ static enum tr_status parse_root(struct tr_config *c, const struct tr_config_sou
     TR_TRY(read_sizes(c, from));
     TR_TRY(mark_dropped(c, from));
     TR_TRY(read_experts(c, from));
+    TR_TRY(read_scan(c, from));
     TR_TRY(mark_layers(c, from));
     TR_TRY(tr_config_read_layer_lists(c, from->root, from->path, from->err));
     TR_TRY(read_rope(c, from));

@@ -24,7 +24,8 @@ enum tr_layer_flag {
     TR_LAYER_NOPE = 2,     // no rotation of queries and keys
     TR_LAYER_EXPERTS = 4,  // the MLP is a mixture of experts
     TR_LAYER_NO_ATTN = 8,  // config.json leaves the sublayer out
-    TR_LAYER_NO_MLP = 16
+    TR_LAYER_NO_MLP = 16,
+    TR_LAYER_SCAN = 32 // a selective state space in attention's place
 };
 
 // Bits that say what people should be told of a checkpoint that is run all the same.
@@ -53,6 +54,12 @@ struct tr_config {
     int64_t experts, experts_used, expert_ffn, shared_ffn, groups, groups_used;
     bool normalise_top;
     float routed_scale;
+    // Layers that scan (scan.heads > 0); scan.width = heads * dim.
+    struct {
+        int64_t heads, dim, width, groups, states, taps;
+        bool bias, taps_bias;
+        float step_low, step_high; // bounds of a step of time
+    } scan;
     struct tr_rope rope[2]; // of layers that see everything, of windowed layers
     enum kn_activation activation, head_activation;
     uint32_t remarks;        // enum tr_remark
@@ -79,6 +86,13 @@ static inline int64_t tr_config_qkv_rows(const struct tr_config *c) {
 }
 static inline int64_t tr_config_mixed_cols(const struct tr_config *c) {
     return c->heads * c->v_dim;
+}
+// Columns that the convolution of a layer that scans sees, and rows of that layer's first product.
+static inline int64_t tr_config_taps_cols(const struct tr_config *c) {
+    return c->scan.width + 2 * c->scan.groups * c->scan.states;
+}
+static inline int64_t tr_config_scan_rows(const struct tr_config *c) {
+    return c->scan.width + tr_config_taps_cols(c) + c->scan.heads;
 }
 // Rows of the first product of an MLP of inner width ffn.
 static inline int64_t tr_config_in_rows(const struct tr_config *c, int64_t ffn) {

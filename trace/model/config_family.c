@@ -40,7 +40,7 @@ static enum tr_status unknown_type(const char *type, const struct tr_config_sour
                        "%s: model_type \"%.64s\" holds a \"text_config\" among others; models of "
                        "more than text are not supported",
                        from->path, type);
-    char known[768] = "";
+    char known[1024] = "";
     for (int i = 0; tr_family_at(i); i++) {
         const char *name = tr_family_at(i)->model_type;
         if (tr_family_find(name) != tr_family_at(i))

@@ -63,9 +63,32 @@ bool tr_windows_vary(const struct tr_family *family) {
             family->window_where_still);
 }
 
+static bool has_scans(const struct tr_family *family) {
+    return family->keys[TR_K_SCAN_HEADS].json != NULL;
+}
+
+static enum tr_status read_attending_layer(struct tr_config *c, int64_t layer, const json_t *entry,
+                                           const struct source *from) {
+    (void)entry, (void)from;
+    tr_config_mark(c, layer, TR_LAYER_SCAN, false);
+    return TR_OK;
+}
+
+// Entries are words that the class does not read, so they have to say what the other list does.
+static enum tr_status check_block_word(struct tr_config *c, int64_t layer, const json_t *entry,
+                                       const struct source *from) {
+    const char *word = json_string_value(entry);
+    bool scans = word && (!strcmp(word, "linear_attention") || !strcmp(word, "mamba"));
+    bool attends = word && (!strcmp(word, "full_attention") || !strcmp(word, "attention"));
+    bool is_scan = tr_config_has(c, (int)layer, TR_LAYER_SCAN);
+    return (is_scan ? scans : attends) ? TR_OK : wrong_list(from);
+}
+
 static enum tr_status read_attention_type(struct tr_config *c, int64_t layer, const json_t *entry,
                                           const struct source *from) {
     const char *type = json_string_value(entry);
+    if (has_scans(c->family))
+        return check_block_word(c, layer, entry, from);
     bool sliding = type && strcmp(type, "sliding_attention") == 0;
     if (!sliding && (!type || (strcmp(type, "full_attention") && strcmp(type, "attention"))))
         return tr_fail(from->err, TR_EUNSUPPORTED, "%s: layer type \"%.64s\" is not supported",
@@ -146,6 +169,8 @@ static const struct tr_layer_reader attention_type = {NULL, read_attention_type,
 static const struct tr_layer_reader mlp_type = {NULL, check_mlp_type, NULL, NULL};
 static const struct tr_layer_reader dense_layer = {tr_lists_dense_layers, read_dense_layer, NULL,
                                                    NULL};
+static const struct tr_layer_reader attending = {has_scans, read_attending_layer, NULL, NULL};
+static const struct tr_layer_reader block_word = {has_scans, check_block_word, NULL, NULL};
 static const struct tr_layer_reader neo_words = {has_attention_layers, read_neo_word, NULL, NULL};
 static const struct tr_layer_reader neo_repeats = {has_attention_layers, NULL, read_repeated, NULL};
 
@@ -153,10 +178,11 @@ static const struct tr_layer_reader neo_repeats = {has_attention_layers, NULL, r
 // types of MLPs after the layers without experts.
 static const struct tr_layer_key rows[] = {
     {"no_rope_layers", TR_LAYER_ENTRIES, NULL, &rotation},
+    {"attn_layer_indices", TR_LAYER_NUMBERS, NULL, &attending},
     {"layer_types", TR_LAYER_ENTRIES, NULL, &attention_type},
     {"mlp_only_layers", TR_LAYER_NUMBERS, NULL, &dense_layer},
     {"mlp_layer_types", TR_LAYER_ENTRIES, NULL, &mlp_type},
-    {"layers_block_type", TR_LAYER_ENTRIES, NULL, NULL},
+    {"layers_block_type", TR_LAYER_ENTRIES, NULL, &block_word},
     {"block_types", TR_LAYER_ENTRIES, NULL, NULL},
     {"block_configs", TR_LAYER_ENTRIES, NULL, NULL},
     {"attention_types", TR_LAYER_ENTRIES, NULL, &neo_repeats},

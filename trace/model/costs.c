@@ -11,6 +11,12 @@ static double attention_parameters(const struct tr_config *c) {
            (double)(c->kv_rank * c->heads * (c->nope_dim + c->v_dim)) + out;
 }
 
+static double scan_parameters(const struct tr_config *c) {
+    double hidden = (double)c->hidden, cols = (double)tr_config_taps_cols(c);
+    return ((double)tr_config_scan_rows(c) + (double)c->scan.width) * hidden +
+           cols * (double)c->scan.taps;
+}
+
 static double mlp_parameters(const struct tr_config *c, int64_t ffn) {
     return (double)(tr_config_in_rows(c, ffn) + ffn) * (double)c->hidden;
 }
@@ -25,7 +31,8 @@ double tr_sublayer_parameters(const struct tr_config *c, enum tr_module module, 
                               bool used) {
     double total = 0;
     if (module != TR_MLP)
-        total += attention_parameters(c);
+        total +=
+            tr_config_has(c, layer, TR_LAYER_SCAN) ? scan_parameters(c) : attention_parameters(c);
     if (module != TR_ATTN)
         total += tr_config_has(c, layer, TR_LAYER_EXPERTS) ? experts_parameters(c, used)
                                                            : mlp_parameters(c, c->ffn);
@@ -42,8 +49,10 @@ double tr_config_parameters(const struct tr_config *c) {
 }
 
 // Scores and mixing of one token: 2 operations per entry of a query and of a value head and visible
-// key.
+// key; or what a scan does to its state.
 static double score_flops(const struct tr_config *c, int layer, int64_t seq_len) {
+    if (tr_config_has(c, layer, TR_LAYER_SCAN)) // the state: forgotten, written and read
+        return 6 * (double)(c->scan.width * c->scan.states);
     bool windowed = tr_config_has(c, layer, TR_LAYER_WINDOWED) && c->window < seq_len / 2;
     int64_t keys = windowed ? c->window : (seq_len + 1) / 2;
     return 2 * (double)(c->heads * (c->qk_dim + c->v_dim)) * (double)keys;

@@ -90,10 +90,23 @@ static enum tr_status allocate(struct tr_decoder *d, struct tr_err *err) {
     return tr_forward_new(&d->forward, d->kn, &d->config, &options, err);
 }
 
+// The cache knows keys and values, not the state of a scan.
+static enum tr_status check_layers(const struct tr_config *c, const struct tr_drop_set *drop,
+                                   struct tr_err *err) {
+    for (int layer = 0; layer < c->layers; layer++)
+        if (tr_config_has(c, layer, TR_LAYER_SCAN) && tr_config_keeps(c, drop, TR_ATTN, layer))
+            return tr_fail(err, TR_EUNSUPPORTED,
+                           "texts cannot be continued with %s: layer %d scans, and the state of a "
+                           "scan is not kept from token to token",
+                           c->family->model_type, layer);
+    return TR_OK;
+}
+
 enum tr_status tr_decoder_new(struct tr_decoder **decoder_p, struct kn_backend *kn,
                               const struct tr_config *config,
                               const struct tr_decoder_options *options, struct tr_err *err) {
     struct tr_decoder *d;
+    TR_TRY(check_layers(config, options->drop, err));
     TR_TRY(TR_NEW(&d, 1, "the decoder", err));
     d->kn = kn;
     d->config = *config;

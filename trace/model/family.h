@@ -72,6 +72,14 @@ enum tr_key {
     TR_K_NOPE_DIM,   // latent attention: entries of a key that do not turn
     TR_K_ROPE_DIM,   // latent attention: entries that do, shared by all key heads
     TR_K_VALUE_DIM,  // latent attention: entries of a value head
+    TR_K_SCAN_HEADS, // layers that scan: heads; 0: none does, see tr_config's scan
+    TR_K_SCAN_DIM,   // entries of one of them; absent: scan ratio * hidden / scan heads
+    TR_K_SCAN_RATIO,
+    TR_K_SCAN_GROUPS, // heads of each group share what writes and reads the state
+    TR_K_SCAN_STATES, // numbers that each entry of a head keeps of what came before
+    TR_K_SCAN_TAPS,   // positions that the convolution sees
+    TR_K_SCAN_BIAS,   // the products have biases
+    TR_K_TAPS_BIAS,   // the convolution has biases
     TR_KEYS
 };
 
@@ -120,6 +128,16 @@ enum tr_weight {
     TR_W_KV_B,      // [heads * (nope_dim + value_dim), kv_rank]
     TR_W_O,         // [hidden, heads * head_dim]
     TR_W_O_BIAS,
+    TR_W_SCAN_IN, // of layers that scan: [2 * width + 2 * groups * states + heads, hidden]
+    TR_W_SCAN_IN_BIAS,
+    TR_W_TAPS, // [width + 2 * groups * states, 1, taps], width = scan heads * scan dim
+    TR_W_TAPS_BIAS,
+    TR_W_SCAN_RATE, // [scan heads]: log of how fast the state is forgotten
+    TR_W_SCAN_SKIP, // [scan heads]
+    TR_W_SCAN_STEP_BIAS,
+    TR_W_SCAN_NORM, // [width]
+    TR_W_SCAN_OUT,  // [hidden, width]
+    TR_W_SCAN_OUT_BIAS,
     TR_W_ATTN_POST_NORM, // of what attention adds
     TR_W_MLP_NORM,
     TR_W_MLP_NORM_BIAS,

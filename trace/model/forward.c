@@ -45,6 +45,7 @@ static const struct {
     [TR_STEP_EMBED_NORM] = {.batch = tr_step_embed_norm, .module = TR_MODULES},
     [TR_STEP_BLOCKS] = {.batch = tr_step_blocks, .module = TR_MODULES},
     [TR_STEP_ATTENTION] = {.batch = tr_step_attention, .module = TR_ATTN},
+    [TR_STEP_SCAN] = {.batch = tr_step_scan, .module = TR_ATTN},
     [TR_STEP_MLP] = {.batch = tr_step_mlp, .module = TR_MLP},
     [TR_STEP_ROUTER] = {.batch = tr_step_router, .module = TR_MLP},
     [TR_STEP_ROUTE] = {.item = tr_step_route, .module = TR_MLP},

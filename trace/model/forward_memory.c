@@ -21,12 +21,13 @@ static int64_t wide_cols(const struct tr_config *c) {
         attention = 2 * c->heads * c->qk_dim + c->heads * (c->nope_dim + c->v_dim) +
                     larger(c->query_rank, c->kv_rank + c->rope_dim);
     int64_t ffn = larger(c->ffn, larger(c->expert_ffn, c->shared_ffn));
+    attention = larger(attention, c->scan.heads ? tr_config_scan_rows(c) : 0);
     return larger(attention, tr_config_in_rows(c, ffn));
 }
 
 static int64_t inner_cols(const struct tr_config *c) {
     int64_t ffn = larger(c->ffn, larger(c->expert_ffn, c->shared_ffn));
-    return larger(tr_config_mixed_cols(c), ffn);
+    return larger(larger(tr_config_mixed_cols(c), tr_config_taps_cols(c)), ffn);
 }
 
 // Rows of a product that keep a device busy, and bytes that its widest rows may take in f32.

@@ -74,6 +74,7 @@ enum tr_status tr_step_embed_norm(struct tr_forward *f, const struct tr_batch *b
 enum tr_status tr_step_blocks(struct tr_forward *f, const struct tr_batch *b, struct tr_err *err);
 enum tr_status tr_step_attention(struct tr_forward *f, const struct tr_batch *b,
                                  struct tr_err *err);
+enum tr_status tr_step_scan(struct tr_forward *f, const struct tr_batch *b, struct tr_err *err);
 enum tr_status tr_step_mlp(struct tr_forward *f, const struct tr_batch *b, struct tr_err *err);
 enum tr_status tr_step_router(struct tr_forward *f, const struct tr_batch *b, struct tr_err *err);
 enum tr_status tr_step_route(struct tr_forward *f, const struct tr_batch *b, struct tr_err *err);

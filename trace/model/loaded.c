@@ -6,7 +6,7 @@
 // The type that the first product's matrices have in memory.
 static enum kn_type weight_type(const struct tr_weight_plan *plan) {
     for (int64_t i = 0; i < plan->count; i++)
-        if (plan->slabs[i].kind == TR_SLAB_ATTN || plan->slabs[i].kind == TR_SLAB_MLP)
+        if (plan->slabs[i].kind >= TR_SLAB_ATTN && plan->slabs[i].kind <= TR_SLAB_MLP)
             return plan->slabs[i].slots[TR_SLOT_OUT].type;
     return KN_F32;
 }

@@ -89,10 +89,16 @@ static enum tr_status add_mlp(const struct tr_binder *b, int layer) {
     return add_slab(b, TR_STEP_MLP, (struct tr_slab_plan){.kind = TR_SLAB_MLP, .layer = layer});
 }
 
+static enum tr_status add_attention(const struct tr_binder *b, int layer) {
+    bool scans = tr_config_has(b->config, layer, TR_LAYER_SCAN);
+    enum tr_slab_kind kind = scans ? TR_SLAB_SCAN : TR_SLAB_ATTN;
+    return add_slab(b, scans ? TR_STEP_SCAN : TR_STEP_ATTENTION,
+                    (struct tr_slab_plan){.kind = kind, .layer = layer});
+}
+
 static enum tr_status add_block(const struct tr_binder *b, int layer) {
     if (keeps(b, TR_ATTN, layer))
-        TR_TRY(add_slab(b, TR_STEP_ATTENTION,
-                        (struct tr_slab_plan){.kind = TR_SLAB_ATTN, .layer = layer}));
+        TR_TRY(add_attention(b, layer));
     if (keeps(b, TR_MLP, layer))
         TR_TRY(add_mlp(b, layer));
     TR_TRY(add_bare(b, TR_STEP_BLOCK_END, layer));

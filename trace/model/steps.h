@@ -13,6 +13,7 @@ enum tr_step_kind {
     TR_STEP_EMBED_NORM,
     TR_STEP_BLOCKS, // the stream before the first block is complete: boundary 0
     TR_STEP_ATTENTION,
+    TR_STEP_SCAN, // in attention's place
     TR_STEP_MLP,
     TR_STEP_ROUTER,
     TR_STEP_ROUTE, // each token's experts are chosen

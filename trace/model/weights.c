@@ -28,6 +28,8 @@ static const bool has_two_dimensions[TR_WEIGHTS] = {
     [TR_W_KV_A] = true,
     [TR_W_KV_B] = true,
     [TR_W_O] = true,
+    [TR_W_SCAN_IN] = true,
+    [TR_W_SCAN_OUT] = true,
     [TR_W_GATE_UP] = true,
     [TR_W_GATE] = true,
     [TR_W_UP] = true,
@@ -106,6 +108,14 @@ static enum tr_status look_for(const struct tr_binder *b, enum tr_weight weight,
                               b->err);
 }
 
+static enum tr_status check_type(const struct tr_binder *b, const struct tr_tensor *tensor,
+                                 const char *name) {
+    if (tensor->dtype != TR_OTHER_DTYPE)
+        return TR_OK;
+    return tr_fail(b->err, TR_EUNSUPPORTED, "%s: tensor %s has type %s; known: F64, F32, F16, BF16",
+                   tr_checkpoint_file(b->checkpoint, tensor), name, tensor->dtype_text);
+}
+
 // Finds the same tensor, which must be there and have this shape.
 static enum tr_status find_tensor(const struct tr_binder *b, enum tr_weight weight, int layer,
                                   int64_t index, int64_t rows, int64_t cols,
@@ -123,10 +133,7 @@ static enum tr_status find_tensor(const struct tr_binder *b, enum tr_weight weig
                        tr_index_text(tensor->dims, tensor->shape, found),
                        tr_index_text(vector ? 1 : 2, shape, expected));
     }
-    if (tensor->dtype == TR_OTHER_DTYPE)
-        return tr_fail(b->err, TR_EUNSUPPORTED,
-                       "%s: tensor %s has type %s; known: F64, F32, F16, BF16",
-                       tr_checkpoint_file(b->checkpoint, tensor), name, tensor->dtype_text);
+    TR_TRY(check_type(b, tensor, name));
     *tensor_p = tensor;
     return TR_OK;
 }
@@ -281,6 +288,46 @@ static enum tr_status plan_attention(const struct tr_binder *b, struct tr_slab_p
     if (c->out_bias)
         TR_TRY(bind(b, slab, TR_SLOT_OUT_BIAS, TR_W_O_BIAS, c->hidden, 1, 0));
     return TR_OK;
+}
+
+// ---- layers that scan --------------------------------------------------------------------------
+
+// The convolution's weights [cols, 1, taps], as one vector.
+static enum tr_status bind_taps(const struct tr_binder *b, struct tr_slab_plan *slab) {
+    const struct tr_config *c = b->config;
+    int64_t cols = tr_config_taps_cols(c), shape[3] = {cols, 1, c->scan.taps};
+    char name[256], expected[TR_INDEX_MAX], found[TR_INDEX_MAX];
+    const struct tr_tensor *tensor;
+    struct tr_placement *whole;
+    TR_TRY(look_for(b, TR_W_TAPS, slab->layer, 0, name, &tensor));
+    if (!tensor)
+        return missing(b, TR_W_TAPS, name);
+    if (tensor->dims != 3 || memcmp(tensor->shape, shape, sizeof shape) != 0)
+        return tr_fail(b->err, TR_EFORMAT, "%s: tensor %s has shape %s, config.json asks for %s",
+                       tr_checkpoint_file(b->checkpoint, tensor), name,
+                       tr_index_text(tensor->dims, tensor->shape, found),
+                       tr_index_text(3, shape, expected));
+    TR_TRY(check_type(b, tensor, name));
+    return place(slab, TR_SLOT_TAPS, tensor, cols * c->scan.taps, 1, 0, &whole, b->err);
+}
+
+static enum tr_status plan_scan(const struct tr_binder *b, struct tr_slab_plan *slab) {
+    const struct tr_config *c = b->config;
+    int64_t heads = c->scan.heads, width = c->scan.width, rows = tr_config_scan_rows(c);
+    TR_TRY(bind_norm(b, slab, TR_SLOT_NORM, TR_W_ATTN_NORM, c->hidden));
+    TR_TRY(bind(b, slab, TR_SLOT_IN, TR_W_SCAN_IN, rows, c->hidden, 0));
+    TR_TRY(bind_taps(b, slab));
+    TR_TRY(bind(b, slab, TR_SLOT_SCAN_RATE, TR_W_SCAN_RATE, heads, 1, 0));
+    TR_TRY(bind(b, slab, TR_SLOT_SCAN_SKIP, TR_W_SCAN_SKIP, heads, 1, 0));
+    TR_TRY(bind(b, slab, TR_SLOT_SCAN_STEP_BIAS, TR_W_SCAN_STEP_BIAS, heads, 1, 0));
+    TR_TRY(bind_norm(b, slab, TR_SLOT_SCAN_NORM, TR_W_SCAN_NORM, width));
+    TR_TRY(bind(b, slab, TR_SLOT_OUT, TR_W_SCAN_OUT, c->hidden, width, 0));
+    if (c->scan.taps_bias)
+        TR_TRY(bind(b, slab, TR_SLOT_TAPS_BIAS, TR_W_TAPS_BIAS, tr_config_taps_cols(c), 1, 0));
+    if (!c->scan.bias)
+        return TR_OK;
+    TR_TRY(bind(b, slab, TR_SLOT_IN_BIAS, TR_W_SCAN_IN_BIAS, rows, 1, 0));
+    return bind(b, slab, TR_SLOT_OUT_BIAS, TR_W_SCAN_OUT_BIAS, c->hidden, 1, 0);
 }
 
 // ---- MLP and experts ---------------------------------------------------------------------------
@@ -451,6 +498,7 @@ static const plan_func planners[] = {
     [TR_SLAB_POSITIONS] = plan_positions,
     [TR_SLAB_EMBED_NORM] = plan_embed_norm,
     [TR_SLAB_ATTN] = plan_attention,
+    [TR_SLAB_SCAN] = plan_scan,
     [TR_SLAB_MLP] = plan_mlp,
     [TR_SLAB_ROUTER] = plan_router,
     [TR_SLAB_EXPERTS] = plan_experts,

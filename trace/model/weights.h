@@ -17,6 +17,8 @@
 //
 //   attention: norm, in = [q heads | k heads | v heads] x hidden, out = hidden x heads*v_dim
 //              latent: in = the query's projection (or its first half), see the slots below
+//   scan:      norm, in = [gate | what is scanned | what writes and reads the state | steps] x
+//              hidden, out = hidden x width, the convolution and the state's vectors
 //   MLP:       norm, in = [gate | up] or up x hidden,             out = hidden x ffn
 //   router:    norm, router = experts x hidden, in and out of the shared expert if there is one
 //   experts:   in = expert by expert [gate | up] x hidden, out = expert by expert hidden x ffn
@@ -33,6 +35,7 @@ enum tr_slab_kind {
     TR_SLAB_POSITIONS,
     TR_SLAB_EMBED_NORM,
     TR_SLAB_ATTN,
+    TR_SLAB_SCAN,
     TR_SLAB_MLP,
     TR_SLAB_ROUTER,
     TR_SLAB_EXPERTS,
@@ -57,7 +60,13 @@ enum tr_slot {
     TR_SLOT_Q_LATENT_NORM, // [query_rank]
     TR_SLOT_KV_LATENT,     // [kv_rank + rope_dim, hidden]
     TR_SLOT_KV_LATENT_NORM,
-    TR_SLOT_KV,                // [heads * (nope_dim + v_dim), kv_rank]
+    TR_SLOT_KV,        // [heads * (nope_dim + v_dim), kv_rank]
+    TR_SLOT_TAPS,      // layers that scan: [taps cols * taps], f32
+    TR_SLOT_TAPS_BIAS, // [taps cols]
+    TR_SLOT_SCAN_RATE, // [scan heads], as are the next two
+    TR_SLOT_SCAN_SKIP,
+    TR_SLOT_SCAN_STEP_BIAS,
+    TR_SLOT_SCAN_NORM,         // [scan width]
     TR_SLOT_ALPHAS,            // xIELU: [2]
     TR_SLOT_ROUTER,            // [experts, hidden]
     TR_SLOT_ROUTER_CORRECTION, // [experts]

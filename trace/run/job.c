@@ -220,6 +220,25 @@ static enum tr_status describe_drop(struct tr_job *job, struct tr_err *err) {
     return status;
 }
 
+// In which layers attn is no attention; a file of a model without such layers has no such
+// attribute.
+static enum tr_status describe_scans(struct tr_job *job, struct tr_err *err) {
+    const struct tr_config *c = &job->first.config;
+    struct tr_drop_set scans = {0};
+    struct tr_string text = {0};
+    enum tr_status status = TR_OK;
+    for (int layer = 0; layer < c->layers && status == TR_OK; layer++)
+        if (tr_config_has(c, layer, TR_LAYER_SCAN))
+            status = tr_drop_set_add(&scans, TR_ATTN, layer, err);
+    if (status == TR_OK)
+        status = tr_drop_set_text(&scans, &text, err);
+    if (status == TR_OK && scans.count)
+        status = tr_run_info_text(&job->info, TR_IDENTITY, "scans", text.data, err);
+    tr_drop_set_free(&scans);
+    tr_string_free(&text);
+    return status;
+}
+
 static enum tr_status describe_sizes(struct tr_job *job, struct tr_err *err) {
     struct tr_string text = {0};
     enum tr_status status = tr_sublayer_sizes_text(
@@ -267,6 +286,7 @@ enum tr_status tr_job_describe(struct tr_job *job, const struct kn_backend *kn,
     TR_GO(status, tr_run_info_text(i, TR_IDENTITY, "tokens_digest", c->ids_digest, err), out);
     TR_GO(status, tr_run_info_number(i, TR_IDENTITY, "micro_batch", job->micro_batch, err), out);
     TR_GO(status, describe_drop(job, err), out);
+    TR_GO(status, describe_scans(job, err), out);
     TR_GO(status, describe_costs(job, err), out);
     TR_GO(status, describe_search(job, err), out);
     TR_GO(status, describe_sizes(job, err), out);

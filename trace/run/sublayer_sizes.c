@@ -13,6 +13,8 @@ struct sizes {
 
 static void attention_sizes(struct sizes *sizes, const struct tr_config *c, int layer) {
     bool windowed = tr_config_has(c, layer, TR_LAYER_WINDOWED);
+    if (tr_config_has(c, layer, TR_LAYER_SCAN)) // keeps its state, however long the text
+        return;
     sizes->kept = c->kv_rank ? c->kv_rank + c->rope_dim : c->kv_heads * (c->qk_dim + c->v_dim);
     sizes->key = 2 * c->heads * (c->qk_dim + c->v_dim);
     sizes->window = windowed ? c->window : 0;

@@ -20,6 +20,9 @@ const struct tr_attribute_row tr_attribute_rows[] = {
     {"tokens_digest", TR_IDENTITY, false, false, "digest of all calibration ids"},
     {"micro_batch", TR_IDENTITY, false, true, "sequences that were computed together"},
     {"drop", TR_IDENTITY, false, false, "sublayers that were left out, where there are any"},
+    {"scans", TR_IDENTITY, false, false,
+     "where attn is the scan of a state space (Mamba-2), as drop sets are written; absent: "
+     "nowhere"},
     {"cost", TR_ADDED, false, false, "modules whose removal was measured, a comma between two"},
     {"search", TR_ADDED, false, false,
      "what a greedy search went by, over which candidates, as in \"by=js over=attn,mlp\""},

@@ -5,6 +5,7 @@
 const struct tr_family tr_family_cohere = {
     .model_type = "cohere",
     .series = "Command R, Aya 23",
+    .tokenizer_read = true,
     .norm = KN_LAYER_NORM,
     .qk_kind = KN_LAYER_NORM,
     .qk_norm = TR_QK_PER_HEAD_OWN,

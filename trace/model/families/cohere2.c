@@ -6,6 +6,7 @@
 const struct tr_family tr_family_cohere2 = {
     .model_type = "cohere2",
     .series = "Command R7B, Command A",
+    .tokenizer_read = true,
     .norm = KN_LAYER_NORM,
     .qkv = TR_QKV_SEPARATE,
     .rope = KN_ROPE_INTERLEAVED,

@@ -7,6 +7,7 @@ const struct tr_family tr_family_crystalcoder = {
     .model_type = "crystalcoder",
     .series = "CrystalCoder, Crystal",
     .training = "CrystalCoder",
+    .tokenizer_read = true,
     .refusals = {{{"mup_scale_qk_dot_by_d", 0, 0}, "scores divided by the head size's root"},
                  {{"scale_attn_weights", 0, 1}, "scores that are not scaled"}},
     .words = {{"position_embedding_type", "rotary", "learned"},

@@ -5,6 +5,7 @@
 const struct tr_family tr_family_deepseek = {
     .model_type = "deepseek",
     .series = "DeepSeek-MoE",
+    .tokenizer_read = true,
     .refusals = {{{"num_experts_per_tok", 1, 0}, "one routed expert per token"}},
     .words = {{"scoring_func", "softmax", "softmax"}},
     .norm = KN_RMS_NORM,

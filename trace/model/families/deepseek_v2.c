@@ -4,6 +4,7 @@
 const struct tr_family tr_family_deepseek_v2 = {
     .model_type = "deepseek_v2",
     .series = "DeepSeek-V2, DeepSeek-V2-Lite",
+    .tokenizer_read = true,
     .refusals = {{{"norm_topk_prob", true, false}, "implementations differ on norm_topk_prob"},
                  {{"attention_bias", true, false}, "attention_bias in latent attention"},
                  {{"mlp_bias", true, false}, "mlp_bias beside experts"}},

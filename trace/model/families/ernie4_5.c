@@ -5,6 +5,7 @@
 const struct tr_family tr_family_ernie4_5 = {
     .model_type = "ernie4_5",
     .series = "ERNIE 4.5 (dense)",
+    .tokenizer_read = true,
     .norm = KN_RMS_NORM,
     .qkv = TR_QKV_SEPARATE,
     .rope = KN_ROPE_INTERLEAVED,

@@ -26,6 +26,7 @@ const struct tr_family tr_family_glm = {
     GLM,
     .model_type = "glm",
     .series = "GLM-4 of 2024",
+    .tokenizer_read = true,
     .weights = {GLM_WEIGHTS},
 };
 
@@ -33,6 +34,7 @@ const struct tr_family tr_family_glm4 = {
     GLM,
     .model_type = "glm4",
     .series = "GLM-4 of 2025 (0414)",
+    .tokenizer_read = true,
     .weights = {GLM_WEIGHTS,
                 [TR_W_ATTN_POST_NORM] = "model.layers.{layer}.post_self_attn_layernorm.weight",
                 [TR_W_MLP_POST_NORM] = "model.layers.{layer}.post_mlp_layernorm.weight"},

@@ -5,6 +5,7 @@
 const struct tr_family tr_family_gpt_neo = {
     .model_type = "gpt_neo",
     .series = "GPT-Neo",
+    .tokenizer_read = true,
     .prefix = "transformer.",
     .norm = KN_LAYER_NORM,
     .qkv = TR_QKV_SEPARATE,

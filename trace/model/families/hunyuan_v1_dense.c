@@ -5,6 +5,7 @@
 const struct tr_family tr_family_hunyuan_v1_dense = {
     .model_type = "hunyuan_v1_dense",
     .series = "Hunyuan (dense)",
+    .tokenizer_read = true,
     .refusals = {{{"use_qk_norm", false, true}, "queries and keys without norms"},
                  {{"use_cla", true, false}, "layers that share keys and values"}},
     .norm = KN_RMS_NORM,

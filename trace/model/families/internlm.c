@@ -5,6 +5,7 @@
 const struct tr_family tr_family_internlm = {
     .model_type = "internlm",
     .series = "InternLM of 2023",
+    .tokenizer_read = true,
     .refusals = {{{"tie_word_embeddings", true, false}, "a head that is the embedding"}},
     .norm = KN_RMS_NORM,
     .rope_objects = TR_ROPE_NONE,

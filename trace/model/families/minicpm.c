@@ -8,6 +8,7 @@ const struct tr_family tr_family_minicpm = {
     .model_type = "minicpm",
     .series = "MiniCPM 1B and 2B",
     .training = "MiniCPM-2B (history)",
+    .tokenizer_read = true,
     .refusals = {{{"num_experts", TR_OTHER, 0}, "experts"},
                  {{"mup_denominator", TR_OTHER, 0}, "another depth for the residual multiplier"}},
     .unread = {"sparse_config"},

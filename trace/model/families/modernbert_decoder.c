@@ -7,6 +7,7 @@ const struct tr_family tr_family_modernbert_decoder = {
     .model_type = "modernbert-decoder",
     .series = "Ettin's decoders",
     .training = "Ettin's decoders",
+    .tokenizer_read = true,
     .refusals = {{{"norm_bias", true, false}, "norms with biases"}},
     .norm = KN_LAYER_NORM,
     .first_attn_bare = true,

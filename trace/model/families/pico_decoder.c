@@ -6,6 +6,7 @@ const struct tr_family tr_family_pico_decoder = {
     .model_type = "pico_decoder",
     .series = "Pico",
     .training = "Pico",
+    .tokenizer_read = true,
     .prefix = "pico_decoder.",
     .norm = KN_RMS_NORM,
     .rope_objects = TR_ROPE_NONE,

@@ -5,6 +5,7 @@
 const struct tr_family tr_family_seed_oss = {
     .model_type = "seed_oss",
     .series = "Seed-OSS",
+    .tokenizer_read = true,
     .norm = KN_RMS_NORM,
     .qkv = TR_QKV_SEPARATE,
     .gated = true,

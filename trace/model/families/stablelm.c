@@ -4,6 +4,7 @@
 const struct tr_family tr_family_stablelm = {
     .model_type = "stablelm",
     .series = "StableLM",
+    .tokenizer_read = true,
     .norm = KN_LAYER_NORM,
     .qk_kind = KN_LAYER_NORM,
     .parallel_shares_norm = true,
