@@ -485,7 +485,8 @@ class Cases:
             check(line in known, line, "is in no table of tests/statistics")
 
     def attributes(self):
-        """docs/file-format.md knows every attribute of a store, and which have to agree."""
+        """docs/file-format.md knows every attribute of a store, and which have to agree. The file
+        says what made it as --version does, how long a checkpoint took, and sizes in words."""
         with open(self.sources + "/docs/file-format.md", encoding="utf-8") as file:
             rows = re.findall(r"^\| `(\w+)` \| \w+ \| ([\w' ]+) \|", file.read(), re.MULTILINE)
         known = {name: role == "has to agree" for name, role in rows}
@@ -495,6 +496,13 @@ class Cases:
         check(len(found) > 9, told)
         for name, agrees in found:
             check(known.get(name) == bool(agrees), name, "in the document:", known.get(name))
+        told = " ".join(info.out.split())
+        version = harness.run(self.programs["trace-ckpts"], "--version").expect(0).out
+        build = ", ".join(words if key in ("compiler",) else f"{key} {words}" for key, words in
+                          re.findall(r"^  (\w+) +(.+)$", version, re.MULTILINE))
+        check(f" build {build} " in told, build, "is not in", told)
+        check(float(re.search(r" seconds_per_checkpoint (\S+) ", told)[1]) > 0, told)
+        check("mlp 0 to 9: 30.7 k each" in told and "{" not in told, told)
 
 
 def main():
