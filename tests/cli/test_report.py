@@ -300,6 +300,22 @@ class Cases:
                      for line in layers]
             check(len(split) == 10 and all(len(line) == cells for line in split), split)
             check("%.3g" % result["groups"][0]["units"][1]["mean"]["value"] in out, out)
+        self.markdown(quick, result["groups"][0]["units"])
+
+    def markdown(self, quick, units):
+        """Every table of a whole report reads as one; the layers' has the numbers of the JSON."""
+        out = self.analyze(*quick, "--module", "attn", "--full", "--format", "markdown").out
+        tables = [[[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+                   for line in table.splitlines()]
+                  for table in re.findall(r"(?:^\|.*\|\n)+", out, re.MULTILINE)]
+        check(len(tables) > 2, out)
+        for head, rule, *rows in tables:
+            check(rows and {*map(len, rows)} == {len(head)} == {len(rule)}, head, rule, rows)
+            check(set(rule) <= {":--", "--:"}, rule)
+        layers, = [rows for head, _, *rows in tables if head[:3] == ["layer", "mean", "low"]]
+        told = {int(row[0]): row[1:4] for row in layers}
+        check(told == {unit["layer"]: ["%.3g" % unit["mean"][key] for key in ("value", "low", "high")]
+                       for unit in units}, told)
 
     # ---- costs ----------------------------------------------------------------------------------
 
