@@ -5,14 +5,13 @@
 
 enum tr_status an_rule_text(struct tr_string *out, const struct an_result *result,
                             struct tr_err *err) {
-    static const char *const weights[AN_AXES] = {
-        "weighed by its share of the tokens", "weighed by its share of the steps", "counting once"};
+    static const char *const weights[AN_AXES] = {"weighed by tokens", "weighed by steps",
+                                                 "each checkpoint once"};
     const struct an_series *series = &result->series;
     const char *noun = an_criteria[series->by].noun;
     if (series->claimed == 1)
         return tr_string_format(out, err, "by %s at the one checkpoint", noun);
-    TR_TRY(tr_string_format(out, err, "by mean %s over training, each checkpoint %s", noun,
-                            weights[series->axis]));
+    TR_TRY(tr_string_format(out, err, "by mean %s over training, %s", noun, weights[series->axis]));
     if (result->settings.from == INT64_MIN)
         return TR_OK;
     return tr_string_format(out, err, ", from step %lld on", (long long)result->settings.from);

@@ -7,9 +7,9 @@
 
 // How everything that shows a result says what it shows.
 
-// By which rule the sets are the least important: "by mean importance over training, each
-// checkpoint weighed by its share of the tokens, from step 1024 on". It quotes no text of the
-// store.
+// By which rule the sets are the least important: "by mean importance over training, weighed by
+// tokens, from step 1024 on". A checkpoint's weight is the tokens or steps of training that it
+// stands for. It quotes no text of the store.
 enum tr_status an_rule_text(struct tr_string *out, const struct an_result *result,
                             struct tr_err *err);
 

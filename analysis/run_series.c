@@ -130,10 +130,6 @@ static void find_samples(struct an_series *series) {
         series->sampled = 1;
     if (!known || an_criteria[series->by].of_cost ||
         all_equal(series->tokens, cells * series->sequences)) {
-        for (int64_t i = 0; i < series->texts; i++)
-            free(series->text[i]);
-        free(series->text);
-        free(series->text_of);
         free(series->tokens);
         series->tokens = NULL;
     }
@@ -256,17 +252,18 @@ static enum tr_status find_text(struct an_series *series, int64_t row, const cha
     return TR_OK;
 }
 
-// Which text each row is of, where they are of several and all rows of the calibration are there.
+// Which text each row is of, where they are of several. Costs are of some rows of the calibration.
 static enum tr_status find_texts(struct an_series *series, const struct tr_trace *trace,
                                  struct tr_err *err) {
     const struct tr_run_info *info = tr_trace_info(trace);
-    if (an_criteria[series->by].of_cost || series->sampled != info->layout.sequences ||
-        series->sampled < 2)
+    const struct an_criterion *by = &an_criteria[series->by];
+    if (series->sampled != an_criterion_rows(by, &info->layout) || series->sampled < 2)
         return TR_OK;
     TR_TRY(TR_NEW(&series->text, series->sampled, "the names of texts", err));
     TR_TRY(TR_NEW(&series->text_of, series->sampled, "the names of texts", err));
     for (int64_t s = 0; s < series->sampled; s++)
-        TR_TRY(find_text(series, s, info->text[s], err));
+        TR_TRY(find_text(series, s,
+                         info->text[by->of_cost ? tr_cost_sequence(&info->layout, s) : s], err));
     if (series->texts > 1)
         return TR_OK;
     free(series->text_of);

@@ -4,6 +4,7 @@
 
 #include "base/module.h"
 #include "base/status.h"
+#include "base/strings.h"
 #include "store/run_info.h"
 
 // What each sublayer of a model takes, as a store's attribute "sizes" says
@@ -33,13 +34,18 @@ enum tr_status an_sizes_read(struct an_sizes *sizes, const struct tr_run_info *i
                              const char *path, struct tr_err *err);
 void an_sizes_free(struct an_sizes *sizes);
 
+// In words, a line for the whole and one for each run of neighbouring layers that are alike;
+// appended. Of sizes that the store says.
+enum tr_status an_sizes_text(struct tr_string *out, const struct an_sizes *sizes,
+                             struct tr_err *err);
+
 // What a sublayer, or both of a block, takes of a resource:
 //   AN_PARAMETERS  of its matrices
 //   AN_BYTES       of those, as the checkpoints store them
 //   AN_CACHE       bytes that `context` tokens keep in a cache of 16-bit values, at most the
-//   window's AN_FLOPS       operations of a token, averaged over the tokens of a text of `context`:
-//   2 for each
-//                  parameter met, and those with the keys that it sees
+//                  window's
+//   AN_FLOPS       operations of a token, averaged over the tokens of a text of `context`: 2 for
+//                  each parameter met, and those with the keys that it sees
 double an_size_of(const struct an_sizes *sizes, enum an_resource resource, int64_t context,
                   enum tr_module module, int64_t layer);
 

@@ -157,13 +157,18 @@ static enum tr_status add_layers(struct an_writer *w, int64_t begin, int64_t end
     return TR_OK;
 }
 
+enum tr_status an_add_numbers(struct an_writer *w, int64_t count, struct tr_err *err) {
+    qsort(w->list, (size_t)count, sizeof *w->list, compare_units);
+    return add_layers(w, 0, count, err);
+}
+
 enum tr_status an_add_units(struct an_writer *w, int64_t count, struct tr_err *err) {
     const struct an_unit *unit = w->group->unit;
-    qsort(w->list, (size_t)count, sizeof *w->list, compare_units);
     if (w->group->group != AN_JOINT) {
         TR_TRY(tr_string_format(w->text, err, "layer%s ", an_plural(count)));
-        return add_layers(w, 0, count, err);
+        return an_add_numbers(w, count, err);
     }
+    qsort(w->list, (size_t)count, sizeof *w->list, compare_units);
     for (int64_t begin = 0, end; begin < count; begin = end) {
         for (end = begin; end < count && unit[w->list[end]].module == unit[w->list[begin]].module;)
             end++;

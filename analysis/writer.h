@@ -87,6 +87,8 @@ enum tr_status an_add_divergence(struct an_writer *w, const struct an_estimate *
 // To the paragraph: the units w->list[0, count) of the group, as "layers 0, 1 and 2" or, in the
 // joint ranking, "attn 0, 1 and 2, mlp 4". Sorts them.
 enum tr_status an_add_units(struct an_writer *w, int64_t count, struct tr_err *err);
+// Their numbers alone, "0, 1 and 2", of a group of one module. Sorts them.
+enum tr_status an_add_numbers(struct an_writer *w, int64_t count, struct tr_err *err);
 enum tr_status an_add_unit(struct an_writer *w, int64_t unit, struct tr_err *err);
 
 // What the report ranks by.

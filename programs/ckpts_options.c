@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/strings.h"
+#include "version.h"
 
 static const double LARGEST = (double)(INT64_C(1) << 53);
 
@@ -283,6 +284,7 @@ const struct program trace_ckpts_program = {
 struct tr_run_settings tr_ckpts_defaults(void) {
     return (struct tr_run_settings){.out = "trace.h5",
                                     .version = "trace-ckpts " TRACE_VERSION,
+                                    .build = program_build_text(),
                                     .messages = stderr,
                                     .results = stdout,
                                     .publish_seconds = 60,

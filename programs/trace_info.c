@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "analysis/sizes.h"
 #include "base/printable.h"
 #include "base/strings.h"
 #include "base/wrap.h"
@@ -182,11 +183,29 @@ static void print_sizes(const struct tr_trace *trace, const char *path) {
                disk ? (double)values / (double)disk : 1.0);
 }
 
+// The model's sizes in words; what is wrong with them where they make no sense.
+static void print_parameters(const struct tr_trace *trace, const char *path) {
+    struct an_sizes sizes = {0};
+    struct tr_string text = {0};
+    struct tr_err err;
+    enum tr_status status = an_sizes_read(&sizes, tr_trace_info(trace), path, &err);
+    if (status == TR_OK && sizes.of)
+        status = an_sizes_text(&text, &sizes, &err);
+    if (status != TR_OK)
+        print_line("parameters", "%s", err.text);
+    else if (text.data)
+        print_line("parameters", "%s", text.data);
+    tr_string_free(&text);
+    an_sizes_free(&sizes);
+}
+
 static void print_attributes(const struct tr_run_info *info) {
     printf("\nwhere it came from (* has to agree when the run goes on)\n");
     for (int64_t i = 0; i < info->count; i++) {
         const struct tr_attribute *attribute = &info->attributes[i];
         char key[64];
+        if (strcmp(attribute->name, "sizes") == 0)
+            continue; // print_parameters says it
         snprintf(key, sizeof key, "%s%s", attribute->name,
                  attribute->role == TR_IDENTITY ? " *" : "");
         tr_printable(key, strlen(key), "");
@@ -215,6 +234,7 @@ static enum tr_status print_trace(const struct tr_trace *trace, const char *path
     TR_TRY(print_series(trace, err));
     TR_TRY(print_progress(trace, err));
     print_layout(trace);
+    print_parameters(trace, path);
     print_texts(tr_trace_info(trace));
     print_sizes(trace, path);
     print_attributes(tr_trace_info(trace));

@@ -11,6 +11,11 @@ const char *program_version_text(void) {
     return TRACE_VERSION;
 }
 
+const char *program_build_text(void) {
+    return "commit " TRACE_BUILD_COMMIT ", " TRACE_BUILD_COMPILER ", MPI " TRACE_BUILD_MPI
+           ", CUDA " TRACE_BUILD_CUDA ", BLAS " TRACE_BUILD_BLAS ", HDF5 " TRACE_BUILD_HDF5;
+}
+
 void program_version(const char *name, FILE *out) {
     fprintf(out, "%s " TRACE_VERSION "\n", name);
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)

@@ -8,6 +8,9 @@
 // of and with. "none": built without.
 void program_version(const char *name, FILE *out);
 
+// The same but the version, in a line: "commit 0123456789ab, GNU 12.2.0, MPI Open MPI v4.1.4, ...".
+const char *program_build_text(void);
+
 // "0.2.0".
 const char *program_version_text(void);
 

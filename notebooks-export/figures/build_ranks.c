@@ -43,6 +43,15 @@ static void leave_out(double *ranks, int64_t layers, int64_t checkpoints, int64_
     }
 }
 
+// Layers that are near each other have colours that are, and often ranks: of the chosen ones every
+// second is dashed.
+static void dash_every_second(struct nx_panel *panel, const struct nx_data *data, int module) {
+    for (int64_t i = 1; i < data->chosen_count[module]; i += 2)
+        for (int64_t row = 0; row < panel->rows; row++)
+            if (data->number[row] == data->chosen[module][i])
+                panel->row[row].dashed = true;
+}
+
 // A name stands where the line ends within the ranks shown.
 static void paint_rows(struct nx_panel *panel, const struct nx_data *data, int module,
                        int64_t shown) {
@@ -51,6 +60,7 @@ static void paint_rows(struct nx_panel *panel, const struct nx_data *data, int m
         nx_paint_layer(&panel->row[row], data, module, row);
         panel->row[row].named = last <= (double)shown;
     }
+    dash_every_second(panel, data, module);
 }
 
 // The highest rank shown: RANKS_MAX, or more where more layers were chosen.

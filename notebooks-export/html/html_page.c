@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analysis/sizes.h"
 #include "figures/figures.h"
 #include "figures/svg.h"
 #include "html_data.h"
@@ -89,6 +90,26 @@ static enum tr_status put_missing(struct tr_string *out, const struct nx_page *p
     return TR_OK;
 }
 
+// In words; nothing of sizes that make no sense.
+static enum tr_status put_sizes(struct tr_string *out, const struct nx_page *page,
+                                struct tr_err *err) {
+    struct an_sizes sizes = {0};
+    struct tr_string text = {0};
+    enum tr_status status = TR_OK;
+    if (an_sizes_read(&sizes, page->info, page->store, NULL) == TR_OK && sizes.of)
+        status = an_sizes_text(&text, &sizes, err);
+    for (char *line = text.data; status == TR_OK && line;) {
+        char *end = strchr(line, '\n');
+        status = tr_string_append(out, line, end ? (size_t)(end - line) : strlen(line), err);
+        if (status == TR_OK && end)
+            status = put(out, "<br>", err);
+        line = end ? end + 1 : NULL;
+    }
+    tr_string_free(&text);
+    an_sizes_free(&sizes);
+    return status;
+}
+
 static enum tr_status put_provenance(struct tr_string *out, const struct nx_page *page,
                                      struct tr_err *err) {
     TR_TRY(put(out, "<dt>store</dt><dd>", err));
@@ -99,7 +120,9 @@ static enum tr_status put_provenance(struct tr_string *out, const struct nx_page
         TR_TRY(put(out, "<dt>", err));
         TR_TRY(nx_escape(out, attribute->name, err));
         TR_TRY(put(out, "</dt><dd>", err));
-        if (attribute->is_number)
+        if (strcmp(attribute->name, "sizes") == 0)
+            TR_TRY(put_sizes(out, page, err));
+        else if (attribute->is_number)
             TR_TRY(tr_string_format(out, err, "%lld", (long long)attribute->number));
         else
             TR_TRY(nx_escape(out, attribute->text, err));

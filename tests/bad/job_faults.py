@@ -156,7 +156,7 @@ FAULTS = [
     ("folders and a manifest", nothing, f"{ALL} -i x.csv", USAGE,
      "--ckpts and --input exclude each other"),
     # The series.
-    ("a path that does not exist", nothing, f"CKPTS ROOT/step_7 {IDS} {OUT}", USAGE,
+    ("a path that does not exist", nothing, f"CKPTS ROOT/step_7 {IDS} {OUT}", ENVIRONMENT,
      "cannot find the checkpoint folder ROOT/step_7: No such file or directory"),
     ("plain files only", file_is("README.md", "x"),
      f"--ckpts ROOT/README.md ROOT/ids.jsonl {IDS} {OUT}", USAGE,
@@ -198,7 +198,7 @@ FAULTS = [
      "ROOT/series.csv: stray quote or text after a quote in line 2"),
     ("manifest not UTF-8", manifest(b"path\nstep_\xff\n"), CSV, USAGE,
      "ROOT/series.csv is not UTF-8 text"),
-    ("manifest of a folder not there", manifest("path\nstep_7\n"), CSV, USAGE,
+    ("manifest of a folder not there", manifest("path\nstep_7\n"), CSV, ENVIRONMENT,
      "cannot find the checkpoint folder ROOT/step_7: No such file or directory"),
     ("manifest with a name twice", manifest("path,name\nstep_0,a\nstep_100,a\n"), CSV, USAGE,
      'ROOT/step_0 and ROOT/step_100 have the same name, and a trace knows its checkpoints by '

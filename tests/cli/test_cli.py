@@ -187,6 +187,25 @@ class Cases:
         check("--bind-to" not in ran.err, ran)
         return None
 
+    def processor_time(self):
+        """Threads that have nothing to do wait and do not spin: with as many of them as cores, and
+        with more, a tiny trace takes hardly more processor time than with one."""
+        def seconds(threads):
+            before = os.times()
+            self.run(f"threads-{threads}", "--fresh", "-q",
+                     env=harness.environment(threads)).expect(0)
+            after = os.times()
+            return (after.children_user + after.children_system
+                    - before.children_user - before.children_system)
+
+        cores = len(os.sched_getaffinity(0))
+        one, all_cores, more = (min(seconds(threads) for _ in range(3))
+                                for threads in (1, max(cores, 2), 4 * cores))
+        told = (f"{one:.2f} s of processor time with one thread, {all_cores:.2f} s with one for "
+                f"each core, {more:.2f} s with four")
+        check(max(all_cores, more) < 1.8 * one, told)
+        return told
+
     def stop(self, launcher, number):
         """A signal in mid-series ends the run with 75; the same command goes on."""
         out, count = f"{self.root}/stop-{number}-{len(launcher)}.h5", len(self.many)
@@ -287,7 +306,8 @@ def main():
     programs = harness.programs(sys.argv[1:])
     only = os.path.basename(programs.pop("only", ""))
     names = ("help", "usage", "dry_run", "no_device", "summary_line", "quiet_and_verbose",
-             "manifest", "tokens_per_step", "demo", "idle_cores", "time_limit", "silence", "signals")
+             "manifest", "tokens_per_step", "demo", "idle_cores", "processor_time", "time_limit",
+             "silence", "signals")
     with harness.scratch() as root:
         cases = Cases(programs, root)
         return harness.run_cases([(name.replace("_", " "), getattr(cases, name))

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """What trace-analyze says of little data: 2 to 8 rows of text, 1 to 6 checkpoints, values that are
-possible and hardly likely (write_wild). No interval outside of what its quantity can be, none whose
-limits cross, none at all from fewer rows than tell one, and then it is said.
+possible and hardly likely (wild_reports). No interval outside of what its quantity can be, none
+whose limits cross, none at all from fewer rows than tell one, and then it is said.
 
-test_little_data.py NAME=PATH... [reports=N] [first=N]: trace-analyze, write_wild. A test run looks
-at 48 reports; the whole campaign is reports=10000, quickest with TMPDIR=/dev/shm."""
+test_little_data.py wild_reports=PATH [reports=N] [first=N]: a test run looks at 240 reports; the
+whole campaign is reports=10000, minutes of one core, quickest with TMPDIR=/dev/shm."""
 
 import json
 import math
 import os
 import re
+import subprocess
 import sys
 
 sys.path[:0] = [os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tools")]
@@ -70,71 +71,65 @@ def look_at(name, estimate, by, known):
     check(low is None or high is None or low <= high, "limits cross:", by, name, estimate)
 
 
-class Campaign:
-    def __init__(self, programs, folder):
-        self.programs, self.folder, self.looked = programs, folder, 0
+def look_at_all(result, by):
+    """How many estimates were looked at."""
+    known = result["series"]["samples"] >= LEAST
+    looked = 0
+    for name, estimate in estimates(result["groups"]):
+        if name == "costs":
+            continue
+        look_at(name, estimate, by, known)
+        looked += 1
+    for name, estimate in estimates([result["sets"], result["comparison"]]):
+        look_at(name, estimate, by, True)
+        looked += 1
+    return looked
 
-    def analyze(self, *arguments):
-        return harness.run(self.programs["trace-analyze"], *arguments, "--resamples", 100,
-                           cwd=self.folder)
 
-    def look(self, ran, by):
-        result = json.loads(ran.expect(0).out)
-        known = result["series"]["samples"] >= LEAST
-        for name, estimate in estimates(result["groups"]):
-            if name == "costs":
-                continue
-            look_at(name, estimate, by, known)
-            self.looked += 1
-        for name, estimate in estimates([result["sets"], result["comparison"]]):
-            look_at(name, estimate, by, True)
-            self.looked += 1
-        return known
+def read(text, known):
+    words = " ".join(text.split())
+    for value, low, high in BRACKET.findall(words):
+        check(float(low) <= float(high), value, low, high, text)
+    check(known != ("tell nothing of others, so that there are no intervals" in words), text)
+    check(known == ("With fewer than 32 rows of text they are wide" in words), text)
 
-    def report(self, number):
-        """One store, ranked by one thing; its report as text, and now and then beside another."""
-        seed, which = divmod(number, len(BY))
-        if which == 0 or not os.path.exists(self.folder + "/wild.h5"):
-            harness.run(self.programs["write_wild"], "wild.h5", seed, cwd=self.folder).expect(0)
-        by = BY[which]
-        ran = self.analyze("wild.h5", "--by", by, "--json", "-")
-        if ran.code in (2, 3):  # no costs, or nothing to rank
-            check(re.search("cannot be ranked|no complete checkpoint", ran.err), ran)
-            by, ran = BY[0], self.analyze("wild.h5", "--json", "-")
-        known = self.look(ran, by)
-        if number % 5 == 0:
-            self.read(self.analyze("wild.h5", "--by", by, "--full").expect(0).out, known)
-        if number % 30 == 1:
-            harness.run(self.programs["write_wild"], "other.h5", seed + 1, cwd=self.folder).expect(0)
-            ran = self.analyze("wild.h5", "other.h5", "--json", "-")
-            if ran.code == 2:
-                check("no checkpoints in common" in ran.err or "no layer" in ran.err, ran)
-            else:
-                self.look(ran, BY[0])
 
-    @staticmethod
-    def read(text, known):
-        words = " ".join(text.split())
-        for value, low, high in BRACKET.findall(words):
-            check(float(low) <= float(high), value, low, high, text)
-        check(known != ("tell nothing of others, so that there are no intervals" in words), text)
-        check(known == ("With fewer than 32 rows of text they are wide" in words), text)
+def look_at_report(line):
+    """One line of wild_reports; how many estimates it has."""
+    by, refused = line["by"], line.get("refused")
+    if refused:
+        check(re.search("cannot be ranked|no complete checkpoint|no checkpoints in common|no layer",
+                        refused), refused)
+        by = BY[0]
+    if "result" not in line:
+        return 0
+    check(line["result"]["settings"]["by"] == by, line["result"]["settings"], by)
+    read(line["text"], line["result"]["series"]["samples"] >= LEAST)
+    return look_at_all(line["result"], by)
 
 
 def main():
     options = dict(word.split("=", 1) for word in sys.argv[1:])
-    reports, first = int(options.pop("reports", 48)), int(options.pop("first", 0))
-    programs = harness.programs(f"{name}={path}" for name, path in options.items())
+    reports, first = int(options.get("reports", 240)), int(options.get("first", 0))
+    seen, looked, beside, refused = set(), 0, 0, 0
     with harness.scratch() as folder:
-        campaign = Campaign(programs, folder)
-        for number in range(first, first + reports):
-            try:
-                campaign.report(number)
-            except harness.Failure as failure:
-                print(f"FAILED  report {number}, write_wild wild.h5 {number // len(BY)}: {failure}")
-                return 1
-        print(f"{reports} reports, {campaign.looked} estimates")
-        check(campaign.looked > 10 * reports, "hardly anything was looked at")
+        command = [options["wild_reports"], folder, str(first), str(reports)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as made:
+            for line in map(json.loads, made.stdout):
+                number = line["number"]
+                try:
+                    looked += look_at_report(line)
+                except harness.Failure as failure:
+                    print(f"FAILED  report {number}, which wild_reports FOLDER {number} 1 makes: {failure}")
+                    return 1
+                beside += number in seen
+                refused += "refused" in line
+                seen.add(number)
+        check(made.returncode == 0, command, "ended with", made.returncode)
+    check(seen == set(range(first, first + reports)), "reports are missing:", len(seen))
+    check(looked > 100 * reports and beside > 0, "hardly anything was looked at:", looked, beside)
+    print(f"{reports} reports and {beside} of two stores, {refused} ranked otherwise than asked; "
+          f"{looked} estimates")
     return 0
 
 

@@ -18,7 +18,7 @@ sys.path[:0] = [os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "
 import harness
 from harness import check
 
-DOCUMENTS = {"README.md": 3, "docs/report.md": 4, "docs/reading-the-report.md": 5}  # and how many reports they have
+DOCUMENTS = {"README.md": 3, "docs/report.md": 4, "docs/reading-the-report.md": 6}  # and how many reports they have
 QUESTION = ["--module", "attn", "--from", "1024"]
 SEVEN, SIX = [0, 1, 2, 4, 5, 6, 7], [0, 1, 2, 4, 5, 7]
 REPORT = re.compile(r"(<!-- report ([\w-]+) ([^:\n]*?)(?: : ([^\n]*?))? -->\n)(.*?)(<!-- end -->)",
@@ -30,8 +30,10 @@ class Cases:
     def __init__(self, programs, folder):
         self.programs, self.folder, self.sources = programs, folder, programs["root"]
         os.makedirs(folder + "/build/demo")
-        self.stores = {"demo": self.trace("demo", "trace.h5"),
-                       "neox": self.trace("neox", "neox.h5")}
+        with open(folder + "/sets.txt", "w", encoding="utf-8") as file:
+            file.write("seven lowest: attn:0,1,2,4,5,6,7\nnothing:\n"
+                       "\x1b]0;" + 28 * "\u00fc" + ": attn:0\n")
+        self.stores = {"demo": self.trace("demo", "trace.h5")}
 
     def trace(self, series, name, first=0, *options):
         series = f"{self.sources}/tests/series/{series}"
@@ -44,9 +46,11 @@ class Cases:
         return out
 
     def store(self, name):
-        """The store of a series; NAME-costs has its last checkpoints, with costs of attention."""
+        """The store of a series; NAME-costs has its last checkpoints, with costs of attention and
+        of named sets."""
         if name not in self.stores:
-            self.stores[name] = self.trace(name.split("-")[0], name + ".h5", 2048, "--cost", "attn")
+            self.stores[name] = self.trace(name.split("-")[0], name + ".h5", 4096, "--cost", "attn",
+                                           "--drop-sets", "sets.txt")
         return self.stores[name]
 
     def analyze(self, *arguments, env=None):
@@ -190,15 +194,21 @@ class Cases:
                  for kind in ("attn", "mlp")}
         return ", ".join(f"{kind} {numbers(layers)}" for kind, layers in kinds.items() if layers)
 
-    def rule(self, group):
-        """What the answer says of a group, by the rule that docs/reading-the-report.md states."""
-        units, sets = group["units"], group["sets"]
-        joint = units if group["module"] == "joint" else None
+    @staticmethod
+    def facts(group):
+        """What an answer is made of, by the rule that docs/reading-the-report.md states: the sets,
+        the word for how sure the first is, and the share of training of which it holds."""
+        sets, units = group["sets"], group["units"]
         mean, worst, last = (set(sets[name]["units"]) for name in ("mean", "worst", "last"))
         p = sets["mean"]["probability"]
         sure = next(word for least, word in ((0.99, "sure"), (0.9, "nearly sure"), (0.5, "likely"),
                                              (0, "not sure")) if p >= least)
-        share = min(units[unit]["share"] for unit in mean)
+        return mean, worst, last, sure, min(units[unit]["share"] for unit in mean)
+
+    def rule(self, group):
+        """The parts of the answer where one module is asked for."""
+        joint = group["units"] if group["module"] == "joint" else None
+        mean, worst, last, sure, share = self.facts(group)
         often = ("throughout" if share > 1 - 1e-9
                  else f"for {math.floor(100 * share)} % of training or more")
         agree = "mean, worst case and last checkpoint agree"
@@ -208,37 +218,50 @@ class Cases:
                                   f"has {self.said(other - mean, joint)} for "
                                   f"{self.said(mean - other, joint)}")
                 for name, other in (("worst case", worst), ("last checkpoint", last)))
-        return (f"{self.said(mean, joint)} of {len(units)}: {sure} (probability ",
+        return (f"{self.said(mean, joint)} of {len(group['units'])}: {sure} (probability ",
                 f"over texts{'' if sure == 'sure' else ': '}",
                 f", {'each ' if len(mean) > 1 else ''}{often}", f"; {agree}.")
 
+    def short_rule(self, group):
+        """The parts of its line where several are."""
+        mean, worst, last, sure, share = self.facts(group)
+        often = "all" if share > 1 - 1e-9 else f"{math.floor(100 * share)} %"
+        agree = ("all agree" if worst == last == mean else
+                 f"worst has {len(worst & mean) or 'none'}, last {len(last & mean) or 'none'}")
+        layers = self.said(mean)
+        return (f": {layers if len(mean) == 1 else layers.split(' ', 1)[1]}: {sure} (", f"), {often} of training",
+                f"; {agree}.")
+
     def answer(self):
-        """--brief is the answer alone, of what was computed and by one rule, in three to six lines
-        for one question; a report begins with it."""
-        for question in ((), ("--module", "attn"), (*QUESTION, "--count", 7),
-                         ("--module", "mlp", "--count", 6), ("--module", "block", "--count", 9)):
-            question = (*question, "--resamples", 1000)
+        """--brief is the answer alone, of what was computed and by one rule, in three to six lines,
+        for all modules, too; a report begins with it."""
+        names = {"attn": "Attention: ", "mlp": "MLP: ", "block": "Blocks: ", "joint": "Together: "}
+        for question in ((), ("--from", 1024), ("--module", "attn"), (*QUESTION, "--count", 7),
+                         ("--module", "joint"), ("--module", "mlp", "--count", 6)):
+            question = (*question, "--resamples", 500)
             result = self.json(self.stores["demo"], *question)
             brief = self.analyze(self.stores["demo"], *question, "--brief").out
             check(self.analyze(self.stores["demo"], *question).out.startswith(brief + "\n"), brief)
-            if len(question) > 2:
-                check(3 <= len(brief.splitlines()) <= 7, brief)
-            told = re.split(r"\n(?! )", brief)
-            names = {"attn": "Attention: ", "mlp": "MLP: ", "block": "Blocks: ",
-                     "joint": "Together: "}
+            several = len(result["groups"]) > 1
+            most = 8 if {"joint", "mlp"} & set(question) else 7 if question[:1] == ("--module",) else 6
+            check(3 <= len(brief.splitlines()) <= most, brief)
+            told = [" ".join(line.split()) for line in re.split(r"\n(?! )", brief)]
             for group in result["groups"]:
-                line, = [" ".join(line.split()) for line in told
-                         if line.startswith(names[group["module"]])]
-                for part in self.rule(group):
+                if several and group["module"] == "joint":
+                    continue
+                line, = [line for line in told if line.startswith(names[group["module"]])]
+                for part in (self.short_rule if several else self.rule)(group):
                     check(part in line, part, "is not in", line)
             missing = " ".join(brief[brief.index("To say more"):].split())
             claimed = sum(c["weight"] > 0 for c in result["series"]["checkpoints"])
-            check(missing == f"To say more: 32 rows of text (16 here), 46 checkpoints ({claimed} "
-                  "here), measured costs (trace-ckpts --cost), another run of training.", missing)
+            rows, costs, run = ((" of text", "measured costs (trace-ckpts --cost)", " of training")
+                                if not several else ("", "--cost", ""))
+            check(missing == f"To say more: 32 rows{rows} (16 here), 46 checkpoints ({claimed} "
+                  f"here), {costs}, another run{run}.", missing)
 
     def short(self):
         """A usual report fits a few screens; the whole one, or a part, is there when asked for."""
-        harness.run(self.programs["write_series"], "big.h5", 154, 32, 64, 3,
+        harness.run(self.programs["write_series"], "big.h5", 154, 32, 32, 3,
                     cwd=self.folder).expect(0)
         for store, most in ((self.stores["demo"], 120), ("big.h5", 200)):
             quick = ("--resamples", 200)
@@ -249,8 +272,8 @@ class Cases:
                                  "docs/statistics.md the formulas.\n"), usual)
             check("There is more: --full, or of it --sections map,sets," in usual, usual)
             check("There is more" not in full, "all of it, and more?")
-            sets = self.analyze(store, *quick, "--sections", "sets").out
-            check("Which are the" in sets and "Does the ranking hold" not in sets, sets)
+        sets = self.analyze(self.stores["demo"], *quick, "--sections", "sets").out
+        check("Which are the" in sets and "Does the ranking hold" not in sets, sets)
 
     def formats(self):
         """Every number of the layers' table is in each format; CSV reads back to the last bit."""
@@ -277,6 +300,22 @@ class Cases:
                      for line in layers]
             check(len(split) == 10 and all(len(line) == cells for line in split), split)
             check("%.3g" % result["groups"][0]["units"][1]["mean"]["value"] in out, out)
+        self.markdown(quick, result["groups"][0]["units"])
+
+    def markdown(self, quick, units):
+        """Every table of a whole report reads as one; the layers' has the numbers of the JSON."""
+        out = self.analyze(*quick, "--module", "attn", "--full", "--format", "markdown").out
+        tables = [[[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+                   for line in table.splitlines()]
+                  for table in re.findall(r"(?:^\|.*\|\n)+", out, re.MULTILINE)]
+        check(len(tables) > 2, out)
+        for head, rule, *rows in tables:
+            check(rows and {*map(len, rows)} == {len(head)} == {len(rule)}, head, rule, rows)
+            check(set(rule) <= {":--", "--:"}, rule)
+        layers, = [rows for head, _, *rows in tables if head[:3] == ["layer", "mean", "low"]]
+        told = {int(row[0]): row[1:4] for row in layers}
+        check(told == {unit["layer"]: ["%.3g" % unit["mean"][key] for key in ("value", "low", "high")]
+                       for unit in units}, told)
 
     # ---- costs ----------------------------------------------------------------------------------
 
@@ -310,10 +349,7 @@ class Cases:
 
     def sets_add_up(self):
         """demo's seven lowest attention layers cost 0.28 nats one by one and 0.44 together."""
-        with open(self.folder + "/sets.txt", "w", encoding="utf-8") as file:
-            file.write("seven lowest: attn:0,1,2,4,5,6,7\nnothing:\n"
-                       "\x1b]0;" + 28 * "\u00fc" + ": attn:0\n")
-        out = self.trace("demo", "sets.h5", 6418, "--cost", "attn", "--drop-sets", "sets.txt")
+        out = self.store("demo-costs")
         seven, nothing, _ = self.json(out, "--module", "attn")["sets"]
         last, zero = seven["checkpoints"][-1], nothing["checkpoints"][-1]
         check(seven["name"] == "seven lowest" and seven["drop"] == "attn:0,1,2,4,5,6,7", seven)
@@ -334,8 +370,9 @@ class Cases:
         for kind, since in settled.items():
             harness.run(self.programs["write_series"], kind + ".h5", 8, 12, 32, 3, kind,
                         cwd=self.folder).expect(0)
-            trial = self.json(kind + ".h5", "--module", "attn")["groups"][0]["trial"]
-            report = self.analyze(kind + ".h5", "--module", "attn", "--sections", "costs").out
+            quick = (kind + ".h5", "--module", "attn", "--resamples", 500)
+            trial = self.json(*quick)["groups"][0]["trial"]
+            report = self.analyze(*quick, "--sections", "costs").out
             report = " ".join(report.split())
             for cost in ("cost-nll", "cost-kl"):
                 misjudged = self.verdict(trial, cost=cost, checkpoint=7)["misjudged"]
@@ -389,13 +426,14 @@ class Cases:
         group, = same["groups"]
         check(group["jaccard"] == {"value": 1, "low": 1, "high": 1}, group["jaccard"])
         check({unit["difference"]["value"] for unit in group["units"]} == {0}, group["units"])
-        other = self.json(self.stores["demo"], self.stores["neox"], *QUESTION)["comparison"]
+        neox = self.store("neox-costs")
+        other = self.json(self.stores["demo"], neox, *QUESTION)["comparison"]
         check(not other["paired"] and other["layers"] == 8, other)
-        check(len(other["checkpoints"]) == 3, other)
+        check(len(other["checkpoints"]) == 1, other)
         group, = other["groups"]
         check(group["units"][0]["difference"]["low"] > 0.4, group["units"][0])
         check(group["spearman"]["value"] < 0.5, group["spearman"])
-        report = self.analyze(self.stores["demo"], self.stores["neox"], *QUESTION).out
+        report = self.analyze(self.stores["demo"], neox, *QUESTION).out
         report = " ".join(report.split())
         check("Layers (10 and 8) are aligned by relative depth" in report, report)
 
@@ -464,7 +502,8 @@ class Cases:
             check(line in known, line, "is in no table of tests/statistics")
 
     def attributes(self):
-        """docs/file-format.md knows every attribute of a store, and which have to agree."""
+        """docs/file-format.md knows every attribute of a store, and which have to agree. The file
+        says what made it as --version does, how long a checkpoint took, and sizes in words."""
         with open(self.sources + "/docs/file-format.md", encoding="utf-8") as file:
             rows = re.findall(r"^\| `(\w+)` \| \w+ \| ([\w' ]+) \|", file.read(), re.MULTILINE)
         known = {name: role == "has to agree" for name, role in rows}
@@ -474,6 +513,13 @@ class Cases:
         check(len(found) > 9, told)
         for name, agrees in found:
             check(known.get(name) == bool(agrees), name, "in the document:", known.get(name))
+        told = " ".join(info.out.split())
+        version = harness.run(self.programs["trace-ckpts"], "--version").expect(0).out
+        build = ", ".join(words if key in ("compiler",) else f"{key} {words}" for key, words in
+                          re.findall(r"^  (\w+) +(.+)$", version, re.MULTILINE))
+        check(f" build {build} " in told, build, "is not in", told)
+        check(float(re.search(r" seconds_per_checkpoint (\S+) ", told)[1]) > 0, told)
+        check("mlp 0 to 9: 30.7 k each" in told and "{" not in told, told)
 
 
 def main():

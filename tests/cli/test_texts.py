@@ -108,7 +108,7 @@ class Cases:
         tiny.write(self.root + "/third.jsonl", json.dumps({"text": other.upper()}) + "\n")
         texts = [word for name in ("plain.txt", "other.txt", "third.jsonl")
                  for word in ("--text", f"{self.root}/{name}")]
-        ran = self.trace("several", *texts).expect(0)
+        ran = self.trace("several", *texts, "--cost", "mlp", "--cost-samples", 24).expect(0)
         check("calibration: 40 rows of 16 tokens from plain.txt, other.txt, third.jsonl\n" in ran.err,
               ran)
         store = self.root + "/several.h5"
@@ -141,6 +141,27 @@ class Cases:
                 check(abs(mean - expected) < 1e-12, text["name"], mean, expected)
         told = harness.run(self.programs["trace-analyze"], store, "--module", "mlp").expect(0).out
         check("Texts: " in told, told)
+        self.agreement_by_cost(store, rows)
+
+    def agreement_by_cost(self, store, rows):
+        """The same by a measured cost, of the rows that costs were measured on."""
+        result = json.loads(harness.run(self.programs["trace-analyze"], store, "--module", "mlp",
+                                        "--by", "cost-kl", "--json", "-").expect(0).out)
+        group, = result["groups"]
+        check([text["name"] for text in group["texts"]] == list(rows), group["texts"])
+        values = harness.Store(self.programs["store_json"], store, "drop_kl", "base_nll", "nll").rows
+        of = [values[0]["nll"].index(loss) for loss in values[0]["base_nll"]]
+        check(len(set(of)) == len(of), of)
+        for text in group["texts"]:
+            first, last = rows[text["name"]]
+            picked = [i for i, row in enumerate(of) if first <= row < last]
+            check(text["rows"] == len(picked) > 0, text, picked)
+            for unit, mean in zip(group["units"], text["mean"]):
+                at = (unit["layer"] * 3 + 1) * len(of)
+                by_row = [[row["drop_kl"][at + i] for i in picked] for row in values]
+                weights = [c["weight"] for c in result["series"]["checkpoints"]]
+                expected = sum(w * sum(r) / len(r) for w, r in zip(weights, by_row))
+                check(abs(mean - expected) < 1e-12, text["name"], mean, expected)
 
     def little(self):
         """Fewer than 32 rows: said, with what would be better; and what the program's text is."""

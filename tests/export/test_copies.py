@@ -23,10 +23,23 @@ def run(*command, code=0, **environment):
     return done.stdout + done.stderr
 
 
-def without_plugins(path):
+def without_plugins(paths):
     """Every value can be read where no plugin is."""
-    read = "import h5py,sys\nfor d in h5py.File(sys.argv[1]).values(): d[()]"
-    run(sys.executable, "-c", read, path, HDF5_PLUGIN_PATH="/nonexistent")
+    read = ("import h5py,sys\nfor path in sys.argv[1:]:\n"
+            "    for d in h5py.File(path).values(): d[()]")
+    run(sys.executable, "-c", read, *paths, HDF5_PLUGIN_PATH="/nonexistent")
+
+
+def conventional(paths):
+    """The checker of the CF conventions finds nothing."""
+    checker = os.path.join(os.path.dirname(sys.executable), "compliance-checker")
+    # The skipped one subtracts neighbours, also of the names of modules.
+    text = run(sys.executable, checker, "--criteria", "strict", "--test", "cf:1.9",
+               "--skip-checks", "check_coordinate_variables_strict_monotonicity", *paths)
+    assert text.count("All tests passed!") == len(paths), text
+
+
+def plainly_packed(path):
     with h5py.File(path) as file:
         properties = file["importance"].id.get_create_plist()
         filters = [properties.get_filter(i)[0] for i in range(properties.get_nfilters())]
@@ -54,13 +67,14 @@ class Copies:
         path = self.export("hdf5", "copy.h5")
         if shutil.which("h5diff"):
             run("h5diff", self.store, path, HDF5_PLUGIN_PATH=self.plugins)
-        without_plugins(path)
+        plainly_packed(path)
         xarray.testing.assert_identical(opened(path, "h5netcdf"), self.whole)
         run(self.info, path)
+        return path
 
     def netcdf(self):
         path = self.export("netcdf", "copy.nc")
-        without_plugins(path)
+        plainly_packed(path)
         for engine in ("h5netcdf", "netcdf4"):
             copy = opened(path, engine)
             xarray.testing.assert_equal(copy, self.whole)
@@ -69,11 +83,7 @@ class Copies:
         if shutil.which("ncdump"):
             text = run("ncdump", path)
             assert "double importance(checkpoint, layer, module) ;" in text, text[:2000]
-        checker = os.path.join(os.path.dirname(sys.executable), "compliance-checker")
-        # The skipped one subtracts neighbours, also of the names of modules.
-        text = run(sys.executable, checker, "--criteria", "strict", "--test", "cf:1.9",
-                   "--skip-checks", "check_coordinate_variables_strict_monotonicity", path)
-        assert "All tests passed!" in text, text
+        return path
 
     def excerpt(self):
         """A part keeps the coordinates of the whole, and is no store."""
@@ -101,14 +111,19 @@ class Copies:
 def main():
     program, info, plugins, *stores = sys.argv[1:]
     os.environ["HDF5_PLUGIN_PATH"] = plugins
-    for store in stores:
-        with tempfile.TemporaryDirectory() as folder:
-            copies = Copies(program, info, plugins, store, folder)
-            copies.hdf5()
-            copies.netcdf()
+    with tempfile.TemporaryDirectory() as folder:
+        hdf5, netcdf = [], []
+        for number, store in enumerate(stores):
+            own = f"{folder}/{number}"
+            os.mkdir(own)
+            copies = Copies(program, info, plugins, store, own)
+            hdf5.append(copies.hdf5())
+            netcdf.append(copies.netcdf())
             copies.excerpt()
             copies.some_steps()
             assert np.isfinite(copies.whole.importance).any()
+        without_plugins(hdf5 + netcdf)
+        conventional(netcdf)
 
 
 if __name__ == "__main__":

@@ -29,10 +29,22 @@ def export(program, store, folder, *arguments):
     return path, notebook
 
 
-def executed(path):
+def executed(notebooks, folder):
+    """Each with its outputs. A kernel takes longer to start than a notebook to run, so one runs all
+    of them, behind each other, and forgets everything between two."""
+    whole = nbformat.v4.new_notebook(metadata=notebooks[0].metadata)
+    for notebook in notebooks:
+        whole.cells += [*notebook.cells, nbformat.v4.new_code_cell("%reset -f")]
+    for number, cell in enumerate(whole.cells):
+        cell.id = f"cell-{number}"
+    nbformat.write(whole, folder + "/whole.ipynb")
     run(sys.executable, "-m", "jupyter", "nbconvert", "--execute", "--to", "notebook", "--output",
-        "done", path)
-    return nbformat.read(os.path.dirname(path) + "/done.ipynb", as_version=4)
+        "done", folder + "/whole.ipynb")
+    cells = nbformat.read(folder + "/done.ipynb", as_version=4).cells
+    for notebook in notebooks:
+        count = len(notebook.cells)
+        yield nbformat.v4.new_notebook(metadata=whole.metadata, cells=cells[:count])
+        cells = cells[count + 1:]
 
 
 def outputs(notebook):
@@ -55,15 +67,17 @@ def headings(notebook):
             for line in cell.source.splitlines() if line.startswith("## ")]
 
 
-def check_traced(program, store, folder):
-    path, notebook = export(program, store, folder)
+def of_traced(program, store, folder):
+    _, notebook = export(program, store, folder)
     assert f'STORE = "{os.path.basename(store)}"' in "".join(
         cell.source for cell in notebook.cells), "the path of a store in the same folder"
     assert {"## Runs of blocks", "## Loss"} < set(headings(notebook)), headings(notebook)
     assert "with `--cost attn,mlp` adds it" in "".join(cell.source for cell in notebook.cells)
-    done = executed(path)
-    errors = [output for output in outputs(done) if output.output_type in ("error", "stream")]
-    assert not errors, errors
+    return notebook
+
+
+def check_traced(done):
+    check_silent(done)
     assert len(figures(done)) == 8, len(figures(done))
     last = done.cells[-1].outputs[-1].data
     assert last["text/html"].count("<tr") == 1 + 3 * 3, last["text/plain"]
@@ -71,42 +85,54 @@ def check_traced(program, store, folder):
         assert f"<th>{name}</th>" in last["text/html"], last["text/plain"]
 
 
-def check_excerpt(program, store, folder):
-    """Only the layers that were asked for, and only figures that the store has the values for; of
-    a store with costs those of costs, ranked by what was asked for."""
+def of_excerpt(program, store, folder):
+    """Only the layers that were asked for, and only figures that the store has the values for."""
     part = folder + "/part.h5"
     run(program, store, "--to", "hdf5", "-o", part, "--variables", "default,importance_seq")
-    path, notebook = export(program, part, folder, "--steps", "1000-3000", "--layers", "0,2",
-                            "--module", "attn,block")
+    _, notebook = export(program, part, folder, "--steps", "1000-3000", "--layers", "0,2",
+                         "--module", "attn,block")
     assert not {"## Runs of blocks", "## Loss"} & set(headings(notebook)), headings(notebook)
     notebook.cells.append(nbformat.v4.new_code_cell(
         'print(list(map(str, trace.module.values)), list(map(int, trace.layer)), '
         'list(map(int, trace.step)))'))
-    nbformat.write(notebook, path)
-    done = executed(path)
+    return notebook
+
+
+def check_excerpt(done):
     assert len(figures(done)) == 5, len(figures(done))
     assert done.cells[-1].outputs[0].text == "['attn', 'block'] [0, 2] [1000, 2000, 3000]\n"
 
 
-def check_costs(program, store, folder):
-    path, notebook = export(program, store, folder, "--by", "cost-kl", "--below", "0.02")
+def of_costs(program, store, folder):
+    """Of a store with costs those of costs, ranked by what was asked for."""
+    _, notebook = export(program, store, folder, "--by", "cost-kl", "--below", "0.02")
     source = "".join(cell.source for cell in notebook.cells)
     assert "from ." not in source and "adds it to the store" not in source, "cells of other stores"
-    done = executed(path)
-    errors = [output for output in outputs(done) if output.output_type in ("error", "stream")]
-    assert not errors, errors
+    return notebook
+
+
+def check_costs(done):
+    check_silent(done)
     assert len(figures(done)) == 4 + 1 + 7 + 1 + 1, len(figures(done))
     assert "<th>below</th>" in done.cells[-1].outputs[-1].data["text/html"], "no column of tau"
+
+
+def check_silent(done):
+    errors = [output for output in outputs(done) if output.output_type in ("error", "stream")]
+    assert not errors, errors
 
 
 def main():
     program, write_series, sample, traced = sys.argv[1:]
     with tempfile.TemporaryDirectory() as folder:
-        for store, check in ((traced, check_traced), (sample, check_excerpt)):
-            check(program, shutil.copy(store, folder), folder)
         costs = folder + "/costs.h5"
-        run(write_series, costs, "6", "12", "16", "5", "wrong")
-        check_costs(program, costs, folder)
+        run(write_series, costs, "6", "8", "12", "5", "wrong")
+        kinds = ((of_traced, check_traced, shutil.copy(traced, folder)),
+                 (of_excerpt, check_excerpt, shutil.copy(sample, folder)),
+                 (of_costs, check_costs, costs))
+        notebooks = [made(program, store, folder) for made, _, store in kinds]
+        for (_, check, _), done in zip(kinds, executed(notebooks, folder)):
+            check(done)
 
 
 if __name__ == "__main__":

@@ -49,17 +49,21 @@ def of_json(whole):
     return sets
 
 
-def of_report(program, store, options):
-    """Its answer: the rule, and {module: (layers in the order of their numbers, probability)}."""
-    answer = " ".join(run(program, store, "--brief", *options).split())
-    rule = re.match(r"To leave out first, (by .*?) \(\d+ checkpoints", answer)[1]
-    sets = {}
+def of_answer(answer):
+    """What --brief prints: the rule, {module: (layers in the order of their numbers, probability)},
+    and {module: those below tau}."""
+    lines = [" ".join(line.split()) for line in re.split(r"\n(?! )", answer)]
+    rule = re.match(r"To leave out first, (by .*?):", " ".join(answer.split()))[1]
+    sets, below = {}, {}
     for module, title in {**TITLES, "block": "Blocks"}.items():
-        found = re.search(rf"{title}: layers? ([^:]*?) of \d+: [^(]*\(probability ([^(]*?) over "
-                          "texts", answer)
-        if found:
-            sets[module] = numbers(found[1]), found[2]
-    return rule, sets
+        for line in lines:
+            found = re.match(rf"{title}: ([^:]*): [a-z ]+ \(([^)]*)\)", line)
+            if found:
+                sets[module] = numbers(found[1]), found[2]
+                under = re.search(r"; below [\d.e-]+: ([^;]*?)\.$", line)
+                if under and under[1] != "none shown":
+                    below[module] = numbers(under[1])
+    return rule, sets, below
 
 
 def of_figure(text):
@@ -120,7 +124,7 @@ def coloured(ax):
 def compare(programs, store, options, package, folder, whole_series):
     analyze, export = programs
     path = folder + "/result.json"
-    run(analyze, store, *options, "--json", path)
+    brief = run(analyze, store, *options, "--json", path, "--brief")
     with open(path, encoding="utf-8") as file:
         result = json.load(file)
     sets = of_json(result)
@@ -139,8 +143,9 @@ def compare(programs, store, options, package, folder, whole_series):
     assert result["rule"] == rule, (result["rule"], rule)
     assert f"Ordered {rule} (" in page and rule in source, rule
     assert notebook == said, (notebook, said)
-    answer, report = of_report(analyze, store, options)
+    answer, report, under = of_answer(brief)
     assert answer == rule, (answer, rule)
+    assert under == {module: sorted(found) for module, found in below.items()}, (under, below)
     together = {group["module"]: group["sets"]["mean"]["probability"] for group in result["groups"]}
     assert report == {module: (sorted(chosen), told(together[module], resamples))
                       for module, chosen in layers.items()}, (report, layers)
@@ -159,7 +164,7 @@ def compare(programs, store, options, package, folder, whole_series):
             assert package.lowest(trace, module, len(chosen), by) == chosen, module
             assert np.allclose(package.training_weights(trace), found.checkpoints["weight"],
                                rtol=1e-9), "weights"
-    return layers
+    return layers, below
 
 
 def main():
@@ -168,18 +173,19 @@ def main():
     import trace_ckpts as package  # pylint: disable=import-outside-toplevel
     with tempfile.TemporaryDirectory() as folder:
         tokens = folder + "/tokens.h5"
-        run(write_series, tokens, 20, 12, 16, 5)
+        run(write_series, tokens, 8, 8, 12, 5)
         gaps, steps, costs = (f"{folder}/{kind}.h5" for kind in ("gaps", "steps", "wrong"))
-        for store, checkpoints in ((gaps, 20), (steps, 20), (costs, 6)):
+        for store in (gaps, steps, costs):
             kind = os.path.basename(store).split(".", maxsplit=1)[0]
-            run(write_series, store, checkpoints, 12, 16, 5, kind)
+            run(write_series, store, 6, 8, 12, 5, kind)
         for store, options, whole_series in (
                 (traced, (), True), (traced, ("--count", 7, "--from", 1024), False),
-                (tokens, (), True), (tokens, ("--count", 4, "--from", 9000), False),
-                (tokens, ("--by", "update_ratio", "--below", 0.15), True), (steps, (), True),
-                (costs, ("--by", "cost-kl", "--below", 0.02), True),
+                (tokens, (), True), (tokens, ("--count", 4, "--from", 1500), False),
+                (tokens, ("--by", "update_ratio", "--below", 0.26), True), (steps, (), True),
+                (costs, ("--by", "cost-kl", "--below", 0.2), True),
                 (gaps, (), False), (gaps, ("--count", 2, "--level", 0.9), False)):
-            found = compare((analyze, export), store, options, package, folder, whole_series)
+            found, below = compare((analyze, export), store, options, package, folder, whole_series)
+            assert bool(below) == ("--below" in options), (options, below)
             print(os.path.basename(store), *options, found)
 
 

@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 
 
 class Failure(Exception):
@@ -121,9 +122,11 @@ def run_cases(cases, chosen=""):
         print(f"no case is called {chosen!r}")
         return 1
     for name, case in cases:
+        start = time.monotonic()
         try:
             note = case()
-            print(f"ok      {name}{': ' + note if note else ''}", flush=True)
+            print(f"ok      {name}{': ' + note if note else ''}, {time.monotonic() - start:.1f} s",
+                  flush=True)
         except Failure as failure:
             failed += 1
             print(f"FAILED  {name}\n    " + str(failure).replace("\n", "\n    "), flush=True)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // same_store [--rows-subset] A B: exit 0 when A and B are the same store: the same datasets and
-// attributes, bit for bit (NaN equals the same NaN), but for the root's created, host, history
-// and scheduler_job.
+// attributes, bit for bit (NaN equals the same NaN), but for the root's created, host, history,
+// scheduler_job and seconds_per_checkpoint.
 // --rows-subset: when every row of A is in B unchanged. Prints the first differences, exit 1.
 #include <hdf5.h>
 #include <stdbool.h>
@@ -71,7 +71,8 @@ static void release(struct values *values) {
 
 // Attributes that a job may change, and those that hold addresses within one file.
 static bool ignored(const char *object, const char *name) {
-    static const char *const root[] = {"created", "host", "history", "scheduler_job"};
+    static const char *const root[] = {"created", "host", "history", "scheduler_job",
+                                       "seconds_per_checkpoint"};
     if (!strcmp(name, "DIMENSION_LIST") || !strcmp(name, "REFERENCE_LIST"))
         return true;
     for (size_t i = 0; !strcmp(object, "/") && i < sizeof root / sizeof *root; i++)

@@ -46,6 +46,7 @@ static inline struct tr_run_settings demo_settings(int64_t count) {
                                     .stop = &never,
                                     .command = "test",
                                     .version = "test",
+                                    .build = "test",
                                     .device = KN_CPU};
 }
 

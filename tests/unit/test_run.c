@@ -181,7 +181,7 @@ static void what_cannot_begin_is_an_error(void **state) {
     int before = entries_of(test_folder);
     r.settings.paths = paths;
     run(&r);
-    assert_int_equal(r.status, TR_EUSAGE);
+    assert_int_equal(r.status, TR_EIO);
     assert_says(err.text, "nowhere");
     assert_true(r.outcome.failed == 0 && !r.outcome.stopped);
     assert_int_equal(entries_of(test_folder), before);

@@ -131,12 +131,17 @@ static void test_paths_are_kept_without_trailing_slashes(void **state) {
     tr_series_free(&series);
 }
 
-static void assert_refused(char *const *paths, int64_t count, const char *expected) {
+static void assert_refused_as(enum tr_status status, char *const *paths, int64_t count,
+                              const char *expected) {
     struct tr_series series = {.count = 42};
     struct tr_err err;
-    assert_int_equal(tr_series_from_paths(&series, paths, count, &none, &err), TR_EUSAGE);
+    assert_int_equal(tr_series_from_paths(&series, paths, count, &none, &err), status);
     assert_string_equal(err.text, expand(expected));
     assert_int_equal(series.count, 42);
+}
+
+static void assert_refused(char *const *paths, int64_t count, const char *expected) {
+    assert_refused_as(TR_EUSAGE, paths, count, expected);
 }
 
 static void test_refusals(void **state) {
@@ -152,8 +157,8 @@ static void test_refusals(void **state) {
     assert_refused((char *[]){first, first}, 2,
                    "@/a/step1 and @/a/step1 have the same name, and a trace knows its checkpoints "
                    "by name: give them a \"name\" in a manifest");
-    assert_refused((char *[]){first, missing}, 2,
-                   "cannot find the checkpoint folder @/a/*: No such file or directory");
+    assert_refused_as(TR_EIO, (char *[]){first, missing}, 2,
+                      "cannot find the checkpoint folder @/a/*: No such file or directory");
     assert_refused((char *[]){file, file}, 2,
                    "no checkpoint folder was given, only 2 plain files (the first is file)");
     assert_refused(NULL, 0, "no checkpoint folder was given");
@@ -240,7 +245,7 @@ static void test_manifest_refusals(void **state) {
     }
     struct tr_series series;
     struct tr_err err;
-    assert_int_equal(read_manifest(&series, "path\nstep20\nnowhere\n", &err), TR_EUSAGE);
+    assert_int_equal(read_manifest(&series, "path\nstep20\nnowhere\n", &err), TR_EIO);
     assert_string_equal(
         err.text,
         expand("cannot find the checkpoint folder @/runs/nowhere: No such file or directory"));

@@ -262,6 +262,6 @@ enum tr_status tr_format_of_file(const struct tr_checkpoint *checkpoint, const c
             found->format = &formats[i];
             return tr_strdup(&found->name, name, err);
         }
-    return tr_fail(err, TR_EUNSUPPORTED, "%s/%s is a file that is no checkpoint by itself",
+    return tr_fail(err, TR_EUSAGE, "%s/%s is a file that is no checkpoint by itself",
                    checkpoint->folder, name);
 }

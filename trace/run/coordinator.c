@@ -252,9 +252,17 @@ static enum tr_status answer(void *user, int from, const void *request, size_t s
 
 // ---- between messages --------------------------------------------------------------------------
 
+static enum tr_status tell_seconds(struct tr_coordinator *c, struct tr_err *err) {
+    char text[32];
+    double each = tr_progress_seconds(&c->progress);
+    snprintf(text, sizeof text, "%.3g", each);
+    return each > 0 ? tr_store_tell(c->store, "seconds_per_checkpoint", text, err) : TR_OK;
+}
+
 static void publish(struct tr_coordinator *c) {
     struct tr_err err;
-    if (tr_store_publish(c->store, &c->publish_seconds, &err) != TR_OK)
+    if (tell_seconds(c, &err) != TR_OK ||
+        tr_store_publish(c->store, &c->publish_seconds, &err) != TR_OK)
         tr_coordinator_fail(c, &err);
     c->dirty = false;
     c->last_publish = tr_now();

@@ -295,6 +295,7 @@ enum tr_status tr_job_describe(struct tr_job *job, const struct kn_backend *kn,
     TR_GO(status, tr_run_info_text(i, TR_RECORDED, "library", kn->description, err), out);
     TR_GO(status, tr_run_info_text(i, TR_RECORDED, "calibration", c->label, err), out);
     TR_GO(status, tr_run_info_text(i, TR_RECORDED, "source", job->settings->version, err), out);
+    TR_GO(status, tr_run_info_text(i, TR_VOLATILE, "build", job->settings->build, err), out);
     if (!job->follow) // nobody knows how many will come
         TR_GO(status, tr_run_info_number(i, TR_VOLATILE, "planned", job->series.count, err), out);
     TR_GO(status, tr_run_info_text(i, TR_VOLATILE, "created", time, err), out);

@@ -45,8 +45,8 @@ struct tr_run_settings {
     enum kn_kind device;
     bool any_type; // auto: what suits device and weights
     enum kn_type type;
-    uint64_t device_memory;        // bytes of each device, 0: not given
-    const char *version, *command; // recorded in the store
+    uint64_t device_memory;                // bytes of each device, 0: not given
+    const char *version, *build, *command; // recorded in the store
 
     // For people. Only rank 0 writes.
     FILE *messages;           // notes, plan, progress, failures

@@ -49,7 +49,19 @@ void tr_store_withdraw(struct tr_store *store, const char *name) {
 
 // ---- what is there ---------------------------------------------------------------------------
 
-// `created` stays what it was, `history` goes on; so does an order that this job does not give.
+// What this job does not say stays as it is there.
+static enum tr_status adopt_unsaid(struct tr_store *store, const struct tr_run_info *there,
+                                   struct tr_err *err) {
+    static const char *const names[] = {"row_order", "seconds_per_checkpoint"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const struct tr_attribute *said = tr_run_info_find(there, names[i]);
+        if (said && !said->is_number && !tr_run_info_find(&store->info, names[i]))
+            TR_TRY(tr_run_info_text(&store->info, TR_VOLATILE, names[i], said->text, err));
+    }
+    return TR_OK;
+}
+
+// `created` stays what it was, `history` goes on.
 static enum tr_status adopt_history(struct tr_store *store, struct tr_err *err) {
     const struct tr_run_info *there = tr_trace_info(store->old);
     const struct tr_attribute *created = tr_run_info_find(there, "created");
@@ -57,9 +69,7 @@ static enum tr_status adopt_history(struct tr_store *store, struct tr_err *err) 
     const struct tr_attribute *present = tr_run_info_find(&store->info, "history");
     if (created && !created->is_number)
         TR_TRY(tr_run_info_text(&store->info, TR_VOLATILE, "created", created->text, err));
-    const struct tr_attribute *order = tr_run_info_find(there, "row_order");
-    if (order && !order->is_number && !tr_run_info_find(&store->info, "row_order"))
-        TR_TRY(tr_run_info_text(&store->info, TR_VOLATILE, "row_order", order->text, err));
+    TR_TRY(adopt_unsaid(store, there, err));
     if (!past || past->is_number || !present || present->is_number)
         return TR_OK;
     struct tr_string joined = {0};
@@ -228,4 +238,9 @@ void tr_store_close(struct tr_store *store) {
     free(store->folder);
     free(store->out_path);
     free(store);
+}
+
+enum tr_status tr_store_tell(struct tr_store *store, const char *name, const char *text,
+                             struct tr_err *err) {
+    return tr_run_info_text(&store->info, TR_VOLATILE, name, text, err);
 }

@@ -68,6 +68,10 @@ bool tr_store_find(const struct tr_store *store, const char *name, struct tr_com
 // publication, unless a new row of that name is committed.
 void tr_store_withdraw(struct tr_store *store, const char *name);
 
+// An attribute of the moment that the next publication writes, such as how long work took.
+enum tr_status tr_store_tell(struct tr_store *store, const char *name, const char *text,
+                             struct tr_err *err);
+
 // Publishes what is committed: a new OUT with the rows of the old one and of all parts (a part
 // replaces a row of the same name), in the order of training: tr_moments_sort, by the rule that the
 // attribute row_order holds. Nothing is written when nothing is new. Seconds it took in *seconds_p

@@ -95,9 +95,9 @@ def layer_lines(trace: xr.Dataset, module: str, by: str = "importance", bar: boo
 
 def rank_bumps(trace: xr.Dataset, module: str, chosen: Sequence[int] | int | None = None,
                by: str = "importance", ax: Axes | None = None) -> Axes:
-    """The 12 lowest ranks over training. The chosen layers have their colour, all others are grey;
-    a number, or None, stands for so many of `lowest`. Of many checkpoints about 30 are shown, the
-    last one included.
+    """The 12 lowest ranks over training. The chosen layers have their colour, every second of them
+    dashed; all others are grey. A number, or None, stands for so many of `lowest`. Of many
+    checkpoints about 30 are shown, the last one included.
 
     >>> rank_bumps(trace, "attn", chosen(found, "attn")).get_ylabel()
     'Rank (1: lowest)'
@@ -114,7 +114,8 @@ def rank_bumps(trace: xr.Dataset, module: str, chosen: Sequence[int] | int | Non
     for layer in sorted(table.columns, key=lambda layer: layer in chosen):
         if table[layer].min() <= deepest:
             ax.plot(np.arange(len(table)), table[layer], **style(len(table)),
-                    color=colours[layer] if layer in chosen else FAINT)
+                    color=colours[layer] if layer in chosen else FAINT,
+                    linestyle="--" if layer in chosen and chosen.index(layer) % 2 else "-")
     ax.set_ylim(deepest + 0.5, 0.5)
     label_ends(ax, [(rank, f"layer {layer}", colours[layer] if layer in chosen else "#777777")
                     for layer, rank in table.iloc[-1].items() if rank <= deepest])

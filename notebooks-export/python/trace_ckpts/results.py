@@ -149,7 +149,7 @@ def result(path: str | os.PathLike[str]) -> Result:
 
     >>> found = result(json_path)
     >>> found.rule
-    'by mean importance over training, each checkpoint weighed by its share of the tokens'
+    'by mean importance over training, weighed by tokens'
     >>> found.layers.query("module == 'attn' and chosen")["layer"].tolist() == lowest(trace, "attn")
     True
     """

@@ -68,7 +68,7 @@ static bool is_checkpoint(const char *path) {
 static enum tr_status add_path(struct tr_series *series, const char *path, struct tr_err *err) {
     struct stat info;
     if (stat(path, &info))
-        return tr_fail(err, TR_EUSAGE, "cannot find the checkpoint folder %s: %s", path,
+        return tr_fail(err, TR_EIO, "cannot find the checkpoint folder %s: %s", path,
                        strerror(errno));
     if (!S_ISDIR(info.st_mode) && !(S_ISREG(info.st_mode) && is_checkpoint(path))) {
         skip_file(series, path);

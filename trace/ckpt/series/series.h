@@ -47,7 +47,7 @@ struct tr_series_options {
 
 // Builds the series from paths as the shell expanded them: folders, and files that are checkpoints
 // by themselves (.ckpt, .pt, .pth). Other plain files are skipped and counted; a path that does not
-// exist is TR_EUSAGE, and so is a series without a checkpoint.
+// exist is TR_EIO, a series without a checkpoint TR_EUSAGE.
 //
 // A folder's name is its last component, in the Hub's cache (snapshots/COMMIT) the branch. Where
 // that is only how a trainer lays out its folders (step1000/hf) it is the component above that

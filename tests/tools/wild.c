@@ -1,13 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// write_wild OUT SEED: a small store of values that are possible and hardly likely: 1 to 4 layers,
-// 2 to 8 rows of text, 1 to 6 checkpoints; heavy tails, values at the ends of their ranges, ties,
-// rows of other lengths, layers without a value, and, of two stores in three, costs and named sets.
-// All of it follows from SEED. For tests of what is said of little data.
+#include "wild.h"
+
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 
-#include "base/strings.h"
 #include "statistics/random.h"
 #include "store/store.h"
 
@@ -106,13 +102,14 @@ static enum tr_status commit(const char *out, const struct tr_run_info *info, in
     return status;
 }
 
-static enum tr_status write_wild(const char *out, struct tr_err *err) {
+enum tr_status write_wild(const char *out, uint64_t seed, struct tr_err *err) {
     static const double spreads[] = {0.02, 0.5, 1.5, 4.0};
-    struct tr_run_info info = {
-        .layout = {
-            .layers = within(1, 4), .sequences = within(2, 8), .seq_len = SEQ_LEN, .nll = true}};
+    struct tr_run_info info = {.layout = {.seq_len = SEQ_LEN, .nll = true}};
     struct tr_store *store;
     char *warnings;
+    an_random_seed(&random_state, seed);
+    info.layout.layers = within(1, 4);
+    info.layout.sequences = within(2, 8);
     spread = spreads[within(0, 3)];
     tied = chance(0.2);
     if (chance(2.0 / 3.0)) {
@@ -133,16 +130,4 @@ static enum tr_status write_wild(const char *out, struct tr_err *err) {
     tr_store_close(store);
     tr_run_info_free(&info);
     return TR_OK;
-}
-
-int main(int argc, char **argv) {
-    int64_t seed;
-    struct tr_err err;
-    if (argc != 3 || !tr_parse_i64(argv[2], 0, INT64_MAX, &seed))
-        return 2;
-    an_random_seed(&random_state, (uint64_t)seed);
-    enum tr_status status = write_wild(argv[1], &err);
-    if (status != TR_OK)
-        fprintf(stderr, "write_wild: %s\n", err.text);
-    return status == TR_OK ? 0 : 1;
 }
