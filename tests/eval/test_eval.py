@@ -235,6 +235,7 @@ def series():
         for words in ("|step_1024 |two of them|", "|step_6418 |an mlp     |", "text, stride 100",
                       "Packed: rows of 256 tokens"):
             check(words in told.out, words, "in", told)
+        check(max(map(len, told.out.splitlines())) <= 100, "a table is too wide", told.out)
         with open(os.path.join(folder, "eval.h5.tasks", "differences.json"), encoding="utf-8") as file:
             differences = json.load(file)["differences"]
         over_time = [d for d in differences if d["against_checkpoint"] != d["checkpoint"]]

@@ -196,6 +196,36 @@ def compare_metrics(evaluation, name, drop):
     return count
 
 
+def compare_means(evaluation, names):
+    """The mean over tasks and the share retained, with intervals about as wide as the standard error
+    within tasks says, or wider where few documents change, which skews them."""
+    with open(os.path.join(evaluation.folder, "differences.json"), encoding="utf-8") as file:
+        means = {row["drop"].replace(" ", ":"): row for row in json.load(file)["means"]}
+    values = {}
+    for name in names:
+        per_task = {}
+        for row in rows(fixture(f"lls-{name}.jsonl")):
+            for metric, value in row["metrics"].items():
+                if metric == ("exact_match" if row["task"] == "tr_greedy" else "acc"):
+                    per_task.setdefault(row["task"], []).append(value)
+        values[name] = list(per_task.values())
+    average = lambda x: sum(x) / len(x)  # noqa: E731
+    whole = average([average(x) for x in values[names[0]]])
+    for name in names:
+        found, mine = means[MODELS[name][2] or ""], average([average(x) for x in values[name]])
+        check(abs(found["mean"] - mine) < 1e-12, name, found, mine)
+        if not MODELS[name][2]:
+            continue
+        check(abs(found["retained"] - mine / whole) < 1e-12, name, found, mine / whole)
+        variance = 0
+        for with_all, without in zip(values[names[0]], values[name]):
+            d = [(b - mine / whole * a) / whole for a, b in zip(with_all, without)]
+            variance += sum((x - average(d)) ** 2 for x in d) / len(d) ** 2 / len(values[name]) ** 2
+        width = (found["retained_high"] - found["retained_low"]) / 2 / math.sqrt(variance)
+        check(found["retained_low"] <= found["retained"] <= found["retained_high"], name, found)
+        check(1.8 < width < 8, name, "interval of", width, "standard errors")  # few documents: skewed
+
+
 def scores(checkpoint, names):
     with scratch() as folder:
         drops = [MODELS[name][2] for name in names if MODELS[name][2]]
@@ -207,6 +237,7 @@ def scores(checkpoint, names):
             count = compare_metrics(evaluation, name, MODELS[name][2])
             told.append(f"{name} {requests} likelihoods, at worst {worst:.2f} of the bound, "
                         f"{texts} texts and {count} metrics equal")
+        compare_means(evaluation, names)
         return "; ".join(told)
 
 

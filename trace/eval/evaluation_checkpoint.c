@@ -180,6 +180,8 @@ static enum tr_status add_cells(struct checkpoint *c, struct tr_err *err) {
     for (int64_t t = 0; t < e->tasks.count; t++)
         TR_TRY(tr_task_results_add(results, index, &e->plans[t], e->now[t],
                                    index ? e->before[t] : NULL, err));
+    TR_TRY(tr_task_means_add(&results->means, index, results->sets, e->plans, e->tasks.count,
+                             e->now, results->level, err));
     tr_forget_scores(e->before, e->tasks.count);
     struct tr_likelihood **now = e->now;
     e->now = e->before;

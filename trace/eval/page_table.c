@@ -71,19 +71,71 @@ static enum tr_status write_cell(struct tr_string *out, const char *text, int wi
                             to_right ? 0 : padding, "");
 }
 
-static enum tr_status write_titles(const struct tr_page_table *table, const int *width,
-                                   struct tr_string *out, struct tr_err *err) {
-    for (int c = 0; c < table->column_count; c++)
-        TR_TRY(
-            write_cell(out, table->columns[c].title, width[c], table->columns[c].is_number, err));
+// The keys and columns [begin, end) of a table.
+struct part {
+    const struct tr_page_table *table;
+    const int *width; // of all columns
+    int begin, end;
+};
+
+static bool is_in(const struct part *p, int c) {
+    return c < p->table->keys || (c >= p->begin && c < p->end);
+}
+
+static int part_width(const struct part *p) {
+    int width = 1;
+    for (int c = 0; c < p->table->column_count; c++)
+        width += is_in(p, c) ? p->width[c] + 1 : 0;
+    return width;
+}
+
+static enum tr_status write_titles(const struct part *p, struct tr_string *out,
+                                   struct tr_err *err) {
+    const struct tr_page_column *columns = p->table->columns;
+    for (int c = 0; c < p->table->column_count; c++)
+        if (is_in(p, c))
+            TR_TRY(write_cell(out, columns[c].title, p->width[c], columns[c].is_number, err));
     TR_TRY(tr_string_format(out, err, "|\n"));
-    for (int c = 0; c < table->column_count; c++) {
-        bool is_number = table->columns[c].is_number;
+    for (int c = 0; c < p->table->column_count; c++) {
+        if (!is_in(p, c))
+            continue;
         TR_TRY(tr_string_format(out, err, "|"));
-        for (int i = 0; i < width[c]; i++)
-            TR_TRY(tr_string_format(out, err, is_number && i + 1 == width[c] ? ":" : "-"));
+        for (int i = 0; i < p->width[c]; i++)
+            TR_TRY(tr_string_format(out, err,
+                                    columns[c].is_number && i + 1 == p->width[c] ? ":" : "-"));
     }
     return tr_string_format(out, err, "|\n");
+}
+
+// Whether a row has something to say beside its keys.
+static bool says_something(const struct part *p, char *const *row) {
+    for (int c = p->begin; c < p->end; c++)
+        if (*row[c])
+            return true;
+    return false;
+}
+
+static enum tr_status write_part(const struct part *p, struct tr_string *out, struct tr_err *err) {
+    const struct tr_page_table *table = p->table;
+    TR_TRY(write_titles(p, out, err));
+    for (int64_t i = 0; i < table->count; i += table->column_count) {
+        char *const *row = table->cells + i;
+        if (!says_something(p, row))
+            continue;
+        for (int c = 0; c < table->column_count; c++)
+            if (is_in(p, c))
+                TR_TRY(write_cell(out, row[c], p->width[c], table->columns[c].is_number, err));
+        TR_TRY(tr_string_format(out, err, "|\n"));
+    }
+    return TR_OK;
+}
+
+// The end of the columns that stay with the one at `begin`.
+static int group_end(const struct tr_page_table *table, int begin) {
+    int end = begin + 1;
+    while (end < table->column_count && table->columns[end].follows)
+        end++;
+    return end;
 }
 
 enum tr_status tr_page_write(const struct tr_page_table *table, struct tr_string *out,
@@ -92,12 +144,16 @@ enum tr_status tr_page_write(const struct tr_page_table *table, struct tr_string
     if (!table->count)
         return TR_OK;
     measure(table, width);
-    TR_TRY(write_titles(table, width, out, err));
-    for (int64_t i = 0; i < table->count; i++) {
-        int c = (int)(i % table->column_count);
-        TR_TRY(write_cell(out, table->cells[i], width[c], table->columns[c].is_number, err));
-        if (c + 1 == table->column_count)
-            TR_TRY(tr_string_format(out, err, "|\n"));
+    for (struct part p = {table, width, table->keys, table->keys}; p.end < table->column_count;
+         p.begin = p.end) {
+        p.end = group_end(table, p.begin);
+        for (struct part more = p; p.end < table->column_count; p.end = more.end) {
+            more.end = group_end(table, p.end);
+            if (part_width(&more) > TR_PAGE_WIDTH)
+                break;
+        }
+        TR_TRY(tr_string_format(out, err, "%s", p.begin > table->keys ? "\n" : ""));
+        TR_TRY(write_part(&p, out, err));
     }
     return TR_OK;
 }

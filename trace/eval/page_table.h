@@ -6,17 +6,20 @@
 
 #include "base/strings.h"
 
-// A table for people, as Markdown, its columns as wide as they have to be.
+// A table for people, as Markdown, its columns as wide as they have to be. One that is wider than a
+// page is written as several, one below the other, each with the columns that say what a row is of.
 
 struct tr_page_column {
     const char *title;
     bool is_number; // set to the right
+    bool follows;   // stays with the column before it
 };
+enum { TR_PAGE_WIDTH = 100 };
 
 struct tr_page_table {
     const struct tr_page_column *columns; // [column_count]
-    int column_count;
-    char **cells; // [count] row by row
+    int column_count, keys;               // keys: the first columns, which say what a row is of
+    char **cells;                         // [count] row by row
     int64_t count;
     uint64_t capacity;
 };

@@ -92,5 +92,6 @@ json_t *tr_task_differences_json(const struct tr_task_results *results) {
     for (int64_t i = 0; i < results->count; i++)
         if (results->cells[i].is_compared)
             json_array_append_new(list, difference_json(results, &results->cells[i]));
-    return json_pack("{s:f, s:o}", "level", results->level, "differences", list);
+    return json_pack("{s:f, s:o, s:o}", "level", results->level, "differences", list, "means",
+                     tr_task_means_json(&results->means, results->checkpoints, results->sets));
 }

@@ -85,6 +85,7 @@ enum tr_status tr_task_results_add(struct tr_task_results *results, int64_t chec
 
 void tr_task_results_free(struct tr_task_results *results) {
     free(results->cells);
+    tr_task_means_free(&results->means);
     results->cells = NULL;
     results->count = 0;
 }

@@ -6,6 +6,7 @@
 
 #include "base/named_sets.h"
 #include "base/strings.h"
+#include "eval/task_means.h"
 #include "eval/task_metrics.h"
 #include "eval/task_plan.h"
 
@@ -31,6 +32,7 @@ struct tr_task_results {
     struct tr_task_cell *cells; // [count] by checkpoint, set, task, metric
     int64_t count;
     uint64_t capacity;
+    struct tr_task_means means; // over tasks
     // What tells readers how it was made, for the "config" of the harness's files.
     const char *model_folder, *type, *device;
 };
@@ -51,7 +53,7 @@ enum tr_status tr_task_results_table(const struct tr_task_results *results, stru
 // tools read it. A new value.
 json_t *tr_task_results_json(const struct tr_task_results *results, int64_t checkpoint,
                              int64_t set);
-// All paired differences. A new value.
+// All paired differences, and the means over tasks. A new value.
 json_t *tr_task_differences_json(const struct tr_task_results *results);
 
 #endif

@@ -4,9 +4,11 @@
 #include "page_table.h"
 
 static const struct tr_page_column columns[] = {
-    {"Checkpoint", false}, {"Left out", false},  {"Tasks", false},   {"n", true},
-    {"Metric", false},     {"", false},          {"Value", true},    {"", false},
-    {"Stderr", true},      {"Difference", true}, {"Interval", true}, {"Ties", true}};
+    {"Checkpoint", false, false}, {"Left out", false, false}, {"Tasks", false, false},
+    {"n", true, false},           {"Metric", false, false},   {"", false, false},
+    {"Value", true, true},        {"", false, true},          {"Stderr", true, true},
+    {"Difference", true, false},  {"Interval", true, true},   {"Ties", true, false}};
+enum { KEYS = 5 };
 
 static enum tr_status add_difference(struct tr_page_table *table, const struct tr_task_cell *cell,
                                      struct tr_err *err) {
@@ -70,13 +72,16 @@ static enum tr_status write_legend(struct tr_string *out, const struct tr_task_r
 
 enum tr_status tr_task_results_table(const struct tr_task_results *results, struct tr_string *out,
                                      struct tr_err *err) {
-    struct tr_page_table table = {.columns = columns,
-                                  .column_count = sizeof columns / sizeof *columns};
+    struct tr_page_table table = {
+        .columns = columns, .column_count = sizeof columns / sizeof *columns, .keys = KEYS};
     enum tr_status status = TR_OK;
     for (int64_t c = 0; c < results->checkpoint_count && status == TR_OK; c++)
         status = add_rows(&table, results, c, err);
     if (status == TR_OK)
         status = tr_page_write(&table, out, err);
     tr_page_free(&table);
-    return status == TR_OK ? write_legend(out, results, err) : status;
+    TR_TRY(status);
+    TR_TRY(write_legend(out, results, err));
+    return tr_task_means_table(&results->means, results->checkpoints, results->sets, results->level,
+                               out, err);
 }

@@ -38,22 +38,23 @@ struct text_costs {
     double *values;           // [rows]
 };
 
-static void add_column(struct text_costs *t, const char *title, bool is_number) {
-    t->columns[t->table.column_count++] = (struct tr_page_column){title, is_number};
+static void add_column(struct text_costs *t, const char *title, bool is_number, bool follows) {
+    t->columns[t->table.column_count++] = (struct tr_page_column){title, is_number, follows};
 }
 
 static void set_columns(struct text_costs *t) {
     t->table.columns = t->columns;
-    add_column(t, "Checkpoint", false);
-    add_column(t, "Left out", false);
-    add_column(t, "rows", true);
-    add_column(t, "Loss", true);
-    add_column(t, "Perplexity", true);
+    t->table.keys = 2;
+    add_column(t, "Checkpoint", false, false);
+    add_column(t, "Left out", false, false);
+    add_column(t, "rows", true, false);
+    add_column(t, "Loss", true, true);
+    add_column(t, "Perplexity", true, true);
     for (int m = 0; m < MEASURES && t->layout->drop_sets; m++) {
-        add_column(t, measures[m].title, true);
-        add_column(t, "Interval", true);
+        add_column(t, measures[m].title, true, false);
+        add_column(t, "Interval", true, true);
         if (t->has_singles && measures[m].single < TR_VARIABLES)
-            add_column(t, "One by one", true);
+            add_column(t, "One by one", true, true);
     }
 }
 
