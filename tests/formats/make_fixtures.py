@@ -462,13 +462,110 @@ def nanotron(root):
         "last_train_step": 6418, "consumed_tokens_total": 157728768}, "version": "1.5"})
 
 
+# ---- experts, and OLMo-core ---------------------------------------------------------------------
+
+EXPERTS, EXPERT = 3, 8
+
+
+def qwen_moe():
+    tensors = {name: tensor for name, tensor in llama(1).items() if "mlp" not in name}
+    at = "model.layers.0."
+    tensors[at + "self_attn.q_norm.weight"] = make(HEAD)
+    tensors[at + "self_attn.k_norm.weight"] = make(HEAD)
+    tensors[at + "mlp.gate.weight"] = make(EXPERTS, HIDDEN)
+    for n in range(EXPERTS):
+        for name, shape in {"gate": (EXPERT, HIDDEN), "up": (EXPERT, HIDDEN),
+                            "down": (HIDDEN, EXPERT)}.items():
+            tensors[f"{at}mlp.experts.{n}.{name}_proj.weight"] = make(*shape)
+    return tensors
+
+
+def qwen_moe_config():
+    config = llama_config(1)
+    config.update({"model_type": "qwen3_moe", "num_experts": EXPERTS, "num_experts_per_tok": 2,
+                   "moe_intermediate_size": EXPERT, "norm_topk_prob": True, "decoder_sparse_step": 1,
+                   "mlp_only_layers": []})
+    return config
+
+
+def stacked(tensors, which):
+    return torch.stack([tensors[f"model.layers.0.mlp.experts.{n}.{which}_proj.weight"]
+                        for n in range(EXPERTS)])
+
+
+def experts(root):
+    tensors = qwen_moe()
+    rest = {name: tensor for name, tensor in tensors.items() if ".experts." not in name}
+    # torchtitan's qwen3, which is not in Meta's order.
+    fixture = Fixture(root, "titan-qwen3-moe", qwen_moe_config(), tensors)
+    words = {"self_attn.q_norm": "attention.q_norm", "self_attn.k_norm": "attention.k_norm",
+             "self_attn.q_proj": "attention.qkv_linear.wq", "self_attn.o_proj": "attention.wo",
+             "self_attn.k_proj": "attention.qkv_linear.wk", "mlp.gate": "moe.router.gate",
+             "self_attn.v_proj": "attention.qkv_linear.wv", "embed_tokens": "tok_embeddings",
+             "post_attention_layernorm": "ffn_norm", "input_layernorm": "attention_norm",
+             "model.": ""}
+    state = {}
+    for name, tensor in rest.items():
+        for word, other in words.items():
+            name = name.replace(word, other)
+        state[name] = tensor
+    at = "layers.0.moe.routed_experts.inner_experts."
+    state |= {at + "w1_EFD": stacked(tensors, "gate"), at + "w2_EDF": stacked(tensors, "down"),
+              at + "w3_EFD": stacked(tensors, "up"),
+              "layers.0.moe.tokens_per_expert": torch.zeros(EXPERTS)}
+    write_distributed(os.path.join(fixture.root, "step-10"), state, {})
+    # transformers 5 in memory, as an FSDP script saves it.
+    fixture = Fixture(root, "dcp-fused-experts", qwen_moe_config(), tensors)
+    at = "model.layers.0.mlp.experts."
+    both = torch.cat([stacked(tensors, "gate"), stacked(tensors, "up")], 1)
+    state = {**rest, at + "gate_up_proj": both, at + "down_proj": stacked(tensors, "down")}
+    write_distributed(fixture.root, {"app.model." + name: tensor for name, tensor in state.items()},
+                      {})
+
+
+def olmo_core(root):
+    at = "model.layers.0."
+    tensors = llama(1)
+    tensors[at + "post_feedforward_layernorm.weight"] = tensors.pop(at + "input_layernorm.weight")
+    tensors[at + "self_attn.q_norm.weight"] = make(HEADS * HEAD)
+    tensors[at + "self_attn.k_norm.weight"] = make(KV * HEAD)
+    config = {**llama_config(1), "model_type": "olmo2", "rms_norm_eps": 1e-6, "rope_theta": 500000}
+    del config["head_dim"]
+    fixture = Fixture(root, "olmo-core", config, tensors, step=1000, tokens=4096000)
+    words = {"model.embed_tokens": "embeddings", "model.norm": "lm_head.norm",
+             "lm_head.weight": "lm_head.w_out.weight", "model.layers": "blocks",
+             "self_attn.o_proj": "attention.w_out", "self_attn.q_proj": "attention.w_q",
+             "self_attn.k_proj": "attention.w_k", "self_attn.v_proj": "attention.w_v",
+             "self_attn": "attention", "post_attention_layernorm": "attention_norm",
+             "post_feedforward_layernorm": "feed_forward_norm", "mlp.gate_proj": "feed_forward.w1",
+             "mlp.down_proj": "feed_forward.w2", "mlp.up_proj": "feed_forward.w3"}
+    state = {"optim.state.blocks.0.feed_forward.w1.weight.exp_avg": torch.ones(4)}
+    for name, tensor in tensors.items():
+        for word, other in words.items():
+            name = name.replace(word, other)
+        state["model." + name] = tensor
+    write_distributed(os.path.join(fixture.root, "step1000", "model_and_optim"), state, {})
+    fixture.save("step1000/train/rank0.pt", {"global_step": 1000, "global_train_tokens_seen": 4096000,
+                                             "epoch": 1})
+    fixture.json("step1000/config.json", {
+        "model": {"d_model": HIDDEN, "n_layers": 1, "vocab_size": VOCAB, "block": {
+            "name": "reordered_norm", "layer_norm": {"name": "rms", "eps": 1e-6},
+            "attention": {"n_heads": HEADS, "n_kv_heads": KV, "bias": False,
+                          "rope": {"name": "default", "theta": 500000}, "qk_norm": {"eps": 1e-6}},
+            "feed_forward": {"hidden_size": FFN, "bias": False}}},
+        "dataset": {"sequence_length": 128}})
+    fixture.json("step1000/.metadata.json", {"version": "1.0"})
+
+
+
 def main():
     root = sys.argv[1]
     module = types.ModuleType("a_trainer_of_another_machine")  # whose classes nobody here has
     module.Kind = Kind
     Kind.__module__ = module.__name__
     sys.modules[module.__name__] = module
-    for write in pt, nano_gpt, megatron_neox, deepspeed, nanotron, distributed, megatron:
+    for write in pt, nano_gpt, megatron_neox, deepspeed, nanotron, distributed, megatron, \
+            experts, olmo_core:
         write(root)
 
 

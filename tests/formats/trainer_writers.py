@@ -177,6 +177,27 @@ class Overwriting(Accelerate):
         yield from self.checkpoint(self.steps[0])
 
 
+class OlmoCore(Writer):
+    """A folder aside, renamed, then .metadata.json."""
+    fixture, below, needs_config = "olmo-core", "step1000", False
+    counter, steps = b"global_step", (1000, 1001, 1002)
+
+    def name(self, step):
+        return f"step{step}"
+
+    def checkpoint(self, step):
+        aside = self.path(step) + "-tmp"
+        yield from self.files(aside, [os.path.join("train", "rank0.pt"), "config.json"], step)
+        source, self.source = self.source, os.path.join(self.source, "model_and_optim")
+        yield from self.distributed(os.path.join(aside, "model_and_optim"), step)
+        self.source = source
+        yield
+        os.rename(aside, self.path(step))
+        yield
+        yield from write(os.path.join(self.path(step), ".metadata.json"), b'{"version": "1.0"}')
+        self.done(step)
+
+
 class LightningFsdp(Writer):
     fixture, below = "dcp-app-fsdp2-w4", "."
 
@@ -355,5 +376,5 @@ class Nanotron(Writer):
 
 
 WRITERS = {writer.__name__: writer for writer in (
-    TorchTitan, Accelerate, HuggingFace, Deleting, Overwriting, LightningFsdp, Nemo, Megatron, MegatronDistributed,
+    TorchTitan, Accelerate, HuggingFace, Deleting, Overwriting, OlmoCore, LightningFsdp, Nemo, Megatron, MegatronDistributed,
     DeepSpeed, DeepSpeedWhole, NeoX, Lightning, LitGpt, Composer, Script, NanoGpt, Nanotron)}

@@ -65,6 +65,34 @@ static const char *behind_time(const char *line) {
 
 // ---- the line ----------------------------------------------------------------------------------
 
+// How long waiting takes nobody knows, and what may come.
+static void a_run_that_is_followed_has_no_time_left(void **state) {
+    (void)state;
+    FILE *file = tmpfile();
+    struct shown s;
+    assert_non_null(file);
+    start(&s, file);
+    s.settings.follow = true;
+    tr_progress_plan(&s.progress, false);
+    tr_progress_show(&s.progress);
+    assert_string_equal(behind_time(written(file)),
+                        "1 checkpoints traced, 4 in hand, more may come\n");
+    fclose(file);
+}
+
+static void one_that_vanished_has_not_failed(void **state) {
+    (void)state;
+    FILE *file = tmpfile();
+    struct shown s;
+    struct tr_message gone = {.status = TR_EIO, .vanished = true};
+    assert_non_null(file);
+    start(&s, file);
+    tr_progress_checkpoint(&s.progress, "step-7", &gone);
+    assert_written(file, "step-7 vanished or was written anew before it was traced\n");
+    assert_int_equal(s.progress.failed, 0);
+    fclose(file);
+}
+
 static void a_line_has_rate_and_time_left(void **state) {
     (void)state;
     FILE *file = tmpfile();
@@ -335,6 +363,8 @@ static void the_line_is_cut(void **state) {
 int main(void) {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_line_has_rate_and_time_left),
+        cmocka_unit_test(a_run_that_is_followed_has_no_time_left),
+        cmocka_unit_test(one_that_vanished_has_not_failed),
         cmocka_unit_test(a_line_comes_when_it_is_due),
         cmocka_unit_test(failures_are_always_said),
         cmocka_unit_test(notes_of_ranks_are_for_who_asks),

@@ -69,6 +69,7 @@ static void checkpoint_over(struct tr_coordinator *c, const struct tr_message *m
     struct task *task = &c->tasks[message->item.task];
     task->over = true;
     task->failed = message->status != TR_OK && !message->vanished;
+    c->vanished += message->vanished;
     c->finished++;
     c->failed += task->failed;
     c->dirty = true;
@@ -325,7 +326,7 @@ enum tr_status tr_coordinator_finish(struct tr_coordinator *c, struct tr_run_out
                                      struct tr_err *err) {
     tr_arrivals_end(c);
     publish(c);
-    tr_progress_end(&c->progress, c->finished, c->failed);
+    tr_progress_end(&c->progress, c->finished - c->vanished, c->failed);
     bool left = c->finished < c->task_count;
     *outcome = (struct tr_run_outcome){.failed = c->failed, .stopped = left && c->stopped};
     if (left && !c->stopped && c->fatal.code == TR_OK)

@@ -40,8 +40,8 @@ struct tr_coordinator {
     struct tr_limits limits;
     void (*end)(void *user, bool stopped); // as in tr_coordinator_on_end
     void *end_user;
-    int64_t finished, failed; // checkpoints
-    bool stopped, dirty;      // a signal came; something is committed and not published
+    int64_t finished, failed, vanished; // checkpoints
+    bool stopped, dirty;                // a signal came; something is committed and not published
     double last_publish, publish_seconds;
     struct tr_err fatal; // code TR_OK: none
 };

@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "ckpt/watch.h"
 #include "run/progress.h"
 #include "run/snapshot.h"
@@ -128,13 +129,24 @@ static enum tr_status next_place(struct place *place, bool *found_p, struct tr_f
     *found_p = path != NULL;
     if (!path)
         return TR_OK;
-    if (!tr_is_overwritten(path)) {
+    if (follow->settings->dry_run || !tr_is_overwritten(path)) {
         strcpy(place->identity, identity);
         return tr_strdup(&place->path, path, err);
     }
     if (tr_snapshot_take(&place->path, path, follow->settings, &why) == TR_OK)
         return TR_OK;
     return tr_string_format(&follow->notes, err, "left out: %s\n", why.text);
+}
+
+// One that has vanished meanwhile is none.
+static void drop_vanished(struct paths *paths) {
+    int64_t kept = 0;
+    for (int64_t i = 0; i < paths->count; i++)
+        if (tr_file_exists(paths->places[i].path))
+            paths->places[kept++] = paths->places[i];
+        else
+            free(paths->places[i].path);
+    paths->count = kept;
 }
 
 static enum tr_status gather(struct tr_follow *follow, struct paths *paths, struct tr_err *err) {
@@ -146,6 +158,7 @@ static enum tr_status gather(struct tr_follow *follow, struct paths *paths, stru
         if (place.path)
             TR_TRY(add_place(paths, &place, err));
     }
+    drop_vanished(paths);
     return TR_OK;
 }
 

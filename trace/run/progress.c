@@ -79,28 +79,27 @@ void tr_progress_add(struct tr_progress *p, const struct tr_message *message) {
     p->blocks_whole += message->blocks_whole;
 }
 
+static enum tr_status say_checkpoint(struct tr_string *text, const char *name,
+                                     const struct tr_message *message) {
+    if (message->vanished)
+        return tr_string_format(text, NULL, "%s vanished or was written anew before it was traced",
+                                name);
+    if (message->status != TR_OK)
+        return tr_string_format(text, NULL, "%s failed: %s", name, message->text);
+    return tr_string_format(text, NULL, "%s traced in %.3f s, %.3f s of them waiting for weights",
+                            name, message->seconds, message->waited);
+}
+
 void tr_progress_checkpoint(struct tr_progress *p, const char *name,
                             const struct tr_message *message) {
-    bool failed = message->status != TR_OK;
-    p->finished++;
-    p->failed += failed;
-    if (!failed && !p->job->settings->verbose)
-        return;
-    if (message->vanished) {
-        char text[512];
-        snprintf(text, sizeof text, "%.400s vanished or was written anew before it was traced",
-                 name);
-        tr_progress_note(p, text);
-        return;
-    }
-    clear_line(p);
     struct tr_string text = {0};
-    enum tr_status status =
-        failed ? tr_string_format(&text, NULL, "%s failed: %s", name, message->text)
-               : tr_string_format(&text, NULL,
-                                  "%s traced in %.3f s, %.3f s of them waiting for weights", name,
-                                  message->seconds, message->waited);
-    if (status == TR_OK) {
+    p->planned -= message->vanished;
+    p->finished += !message->vanished;
+    p->failed += message->status != TR_OK && !message->vanished;
+    if (message->status == TR_OK && !p->job->settings->verbose)
+        return;
+    clear_line(p);
+    if (say_checkpoint(&text, name, message) == TR_OK) {
         tr_printable(text.data, text.size, ""); // a line end in a name is none of ours
         tr_progress_note(p, text.data);
     }

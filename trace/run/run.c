@@ -253,6 +253,17 @@ static enum tr_status run_more(struct run *r, const struct tr_run_more *more,
     return more->run(more->user, &state, outcome, err);
 }
 
+// A job that was asked to stop while it waited for the first checkpoint of a run has failed in
+// nothing: the same command goes on.
+static bool stopped_waiting(const struct run *r, const struct tr_err *err) {
+    const struct tr_run_settings *o = r->settings;
+    if (!o->follow || !o->stop || !*o->stop || err->code != TR_ENVIRONMENT)
+        return false;
+    tr_say(o->messages, err->text);
+    tr_say(o->messages, "\n");
+    return true;
+}
+
 enum tr_status tr_run_then(const struct tr_run_settings *settings, struct dist *dist,
                            const struct tr_run_more *more, struct tr_run_outcome *outcome,
                            struct tr_err *err) {
@@ -266,6 +277,10 @@ enum tr_status tr_run_then(const struct tr_run_settings *settings, struct dist *
         status = tr_coordinator_finish(r.coordinator, outcome, err);
     if (ready && more)
         status = run_more(&r, more, outcome, status, err);
+    if (!ready && status != TR_OK && stopped_waiting(&r, err)) {
+        outcome->stopped = true;
+        status = TR_OK;
+    }
     close_run(&r);
     return status;
 }

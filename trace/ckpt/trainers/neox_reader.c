@@ -94,13 +94,16 @@ static enum tr_status find_vocabulary(const struct tr_checkpoint *checkpoint, co
 static enum tr_status add_facts(struct tr_checkpoint *checkpoint, const char *name, json_t *facts,
                                 struct tr_err *err) {
     enum { LIMIT = 1 << 20 };
-    char path[512], *bytes = NULL;
+    char path[512], *whole, *bytes = NULL;
     size_t size;
     json_t *more = NULL;
     snprintf(path, sizeof path, "configs/%.400s", name);
-    TR_TRY(tr_checkpoint_load(checkpoint, path, LIMIT, &bytes, &size, NULL, err));
-    enum tr_status status = tr_facts_of_yaml(&more, bytes, size, path, err);
+    TR_TRY(tr_path_join(&whole, checkpoint->folder, path, err));
+    enum tr_status status = tr_checkpoint_load(checkpoint, path, LIMIT, &bytes, &size, NULL, err);
+    if (status == TR_OK)
+        status = tr_facts_of_yaml(&more, bytes, size, whole, err);
     free(bytes);
+    free(whole);
     const char *key;
     json_t *value;
     if (status == TR_OK)
