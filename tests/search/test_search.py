@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Greedy searches: the golden orders, one engine with drop sets, the same bytes whatever happens.
 
-test_search.py NAME=PATH... kills=K seed=S [whole=1] [only=WORD]: trace-drop, trace-ckpts, trace-info,
+test_search.py NAME=PATH... kills=K seed=S [whole=1] [only=WORD]: trace-drop, fake_trace_drop, trace-ckpts, trace-info,
 trace-analyze, store_json, same_store, mpirun, series (the folder of the trained series). whole: all
 rounds of every golden search, which takes minutes."""
 
@@ -191,6 +191,28 @@ class Cases:
                 self.same(first, out)
         return "1, 2 and 4 ranks, 1 and 2 threads"
 
+    def little_memory(self):
+        """On a device with room for one candidate, for some, for all, and for streams from round to
+        round: the same bytes."""
+        def search(memory):
+            out = self.path()
+            env = harness.environment(1, FAKE_DEVICES="a", FAKE_MEMORY=str(8 * 10**9))
+            command = self.command(out, "--by", "js", "--count", 3, "--device", "cuda", "--dtype",
+                                   "f32", "--device-memory", memory, folders=self.folders[:1])
+            command[0] = self.programs["fake_trace_drop"]
+            said = harness.run(*command, env=env).expect(0).err
+            return out, float(re.search(r"([\d.]+) in the blocks", said)[1])
+
+        reserved = 1_100_000_000
+        whole, least = search(4 * 10**9)
+        shares = [least]
+        for more in (1_200_000, 1_600_000, 2_100_000):
+            out, share = search(reserved + more)
+            self.same(whole, out)
+            shares.append(share)
+        check(shares[1] > shares[2] > least, "products with more and more memory:", shares)
+        return f"{shares} of the products"
+
     def goes_on(self):
         """From a trace; after a stop; and not as another search."""
         options = ("--by", "kl", "--count", "3")
@@ -281,6 +303,8 @@ def main():
         cases = Cases(programs, root)
         listed = [("golden orders", cases.golden), ("one engine", cases.one_engine),
                   ("choices", cases.choices), ("price", cases.price), ("goes on", cases.goes_on)]
+        if "fake_trace_drop" in programs:
+            listed.append(("little memory", cases.little_memory))
         if "mpirun" in programs:
             listed += [("ranks", cases.ranks), ("kills", cases.kills)]
         return harness.run_cases(listed, os.path.basename(programs.get("only", "")))
