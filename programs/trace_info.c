@@ -152,6 +152,9 @@ static void print_layout(const struct tr_trace *trace) {
         print_line("costs", "of leaving out %s alone, on %lld of the sequences",
                    of && of->text ? of->text : "sublayers", (long long)layout->cost_sequences);
     }
+    if (layout->rounds)
+        print_line("search", "%lld rounds among %lld sublayers or blocks",
+                   (long long)layout->rounds, (long long)layout->candidates);
 }
 
 // Prints the calibration texts: consecutive sequences of one text are one line.

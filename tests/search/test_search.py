@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Greedy searches: the golden orders, one engine with drop sets, the same bytes whatever happens.
 
-test_search.py NAME=PATH... kills=K seed=S [whole=1] [only=WORD]: trace-drop, trace-ckpts, trace-info,
+test_search.py NAME=PATH... kills=K seed=S [whole=1] [only=WORD]: trace-drop, fake_trace_drop, trace-ckpts, trace-info,
 trace-analyze, store_json, same_store, mpirun, series (the folder of the trained series). whole: all
 rounds of every golden search, which takes minutes."""
 
@@ -119,7 +119,7 @@ class Cases:
         """What a search says of a set is what drop sets say of it, to the bit."""
         cases = (("attn,mlp", "js", "set_js"), ("block", "angle", "set_angle"),
                  ("mlp", "nll", "set_nll"), ("attn", "kl", "set_kl"))
-        for over, by, what in cases if "whole" in self.programs else cases[:2]:
+        for over, by, what in cases if "whole" in self.programs else cases[:1]:
             folder = self.folders[0]
             out, _ = self.search("--by", by, "--over", over, folders=[folder])
             name = os.path.basename(folder)
@@ -191,6 +191,28 @@ class Cases:
                 self.same(first, out)
         return "1, 2 and 4 ranks, 1 and 2 threads"
 
+    def little_memory(self):
+        """On a device with room for one candidate, for some, for all, and for streams from round to
+        round: the same bytes."""
+        def search(memory):
+            out = self.path()
+            env = harness.environment(1, FAKE_DEVICES="a", FAKE_MEMORY=str(8 * 10**9))
+            command = self.command(out, "--by", "js", "--count", 2, "--device", "cuda", "--dtype",
+                                   "f32", "--device-memory", memory, folders=self.folders[:1])
+            command[0] = self.programs["fake_trace_drop"]
+            said = harness.run(*command, env=env).expect(0).err
+            return out, float(re.search(r"([\d.]+) in the blocks", said)[1])
+
+        reserved = 1_100_000_000
+        whole, least = search(4 * 10**9)
+        shares = [least]
+        for more in (1_200_000, 1_600_000, 2_100_000):
+            out, share = search(reserved + more)
+            self.same(whole, out)
+            shares.append(share)
+        check(shares[1] > shares[2] > least, "products with more and more memory:", shares)
+        return f"{shares} of the products"
+
     def goes_on(self):
         """From a trace; after a stop; and not as another search."""
         options = ("--by", "kl", "--count", "3")
@@ -218,6 +240,27 @@ class Cases:
         check(all(row[name] == old[name] for name in VARIABLES), "the search changed")
         harness.run(self.programs["trace-analyze"], out).expect(0)
 
+    def stopped(self):
+        """A signal ends a search behind the round that it is in, with its own exit code."""
+        clean, _ = self.search("--by", "kl", folders=self.folders[:1])
+        out = self.path()
+        command = self.command(out, "--by", "kl", "-v", folders=self.folders[:1])
+        job = subprocess.Popen(command, env=harness.environment(), stdin=subprocess.DEVNULL,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        for line in job.stderr:
+            if ": round 2 of 6" in line:
+                job.send_signal(signal.SIGTERM)
+                break
+        said = job.communicate()[1]
+        if job.returncode == 0:  # the signal came too late
+            return "got through"
+        check(job.returncode == 75, job.returncode, said)
+        done = self.rounds_in(out)
+        check(2 <= done < 6, done, "rounds")
+        harness.run(*command).expect(0)
+        self.same(clean, out)
+        return f"after {done} rounds"
+
     def rounds_in(self, out):
         names = harness.committed(self.programs["store_json"], out)
         parts = [out, *(os.path.join(out + ".parts", part)
@@ -238,10 +281,11 @@ class Cases:
         wanted, killed, through = int(os.path.basename(self.programs["kills"])), 0, 0
         launcher = [self.programs["mpirun"], "-n", "2"]
         start = time.monotonic()
-        clean, _ = self.search("--by", "js", launcher=launcher)
+        options, folders = ("--by", "kl"), self.folders[:1]
+        clean, _ = self.search(*options, launcher=launcher, folders=folders)
         duration = time.monotonic() - start
         out = self.path()
-        command = [*launcher, *self.command(out, "--by", "js")]
+        command = [*launcher, *self.command(out, *options, folders=folders)]
         while killed < wanted or through == 0:
             done = self.rounds_in(out) if os.path.exists(out) or os.path.isdir(out + ".parts") else 0
             job = subprocess.Popen(command, env=harness.environment(), stdin=subprocess.DEVNULL,
@@ -280,7 +324,10 @@ def main():
     with harness.scratch() as root:
         cases = Cases(programs, root)
         listed = [("golden orders", cases.golden), ("one engine", cases.one_engine),
-                  ("choices", cases.choices), ("price", cases.price), ("goes on", cases.goes_on)]
+                  ("choices", cases.choices), ("price", cases.price), ("goes on", cases.goes_on),
+                  ("stopped", cases.stopped)]
+        if "fake_trace_drop" in programs:
+            listed.append(("little memory", cases.little_memory))
         if "mpirun" in programs:
             listed += [("ranks", cases.ranks), ("kills", cases.kills)]
         return harness.run_cases(listed, os.path.basename(programs.get("only", "")))

@@ -37,6 +37,7 @@ struct task {
         struct kn_embed embed;
         struct kn_loss loss;
         struct kn_divergence divergence;
+        struct kn_comparison comparison;
         struct {
             void *to;
             const void *from;
@@ -212,15 +213,30 @@ static enum kn_status run_divergence(struct kn_backend *cpu, struct task *task) 
     return cpu->ops->divergence(cpu, &task->op.divergence);
 }
 
-static enum kn_status fake_divergence(struct kn_backend *self, const struct kn_divergence *op) {
-    struct task task = {.run = run_divergence, .op.divergence = *op};
-    size_t bytes = (size_t)op->candidates * sizeof *op->candidate;
-    task.staged = malloc(bytes + 1);
-    if (!task.staged)
+// Pushes a task with its own copy of what the caller has in the host's memory.
+static enum kn_status push_with(struct kn_backend *self, struct task *task, const void *host,
+                                size_t bytes) {
+    task->staged = malloc(bytes + 1);
+    if (!task->staged)
         return KN_ENOMEM;
     if (bytes)
-        memcpy(task.staged, op->candidate, bytes);
-    return push(self, KN_LANE_OPS, &task);
+        memcpy(task->staged, host, bytes);
+    return push(self, KN_LANE_OPS, task);
+}
+
+static enum kn_status fake_divergence(struct kn_backend *self, const struct kn_divergence *op) {
+    struct task task = {.run = run_divergence, .op.divergence = *op};
+    return push_with(self, &task, op->candidate, (size_t)op->candidates * sizeof *op->candidate);
+}
+
+static enum kn_status run_comparison(struct kn_backend *cpu, struct task *task) {
+    task->op.comparison.candidate = task->staged;
+    return cpu->ops->comparison(cpu, &task->op.comparison);
+}
+
+static enum kn_status fake_comparison(struct kn_backend *self, const struct kn_comparison *op) {
+    struct task task = {.run = run_comparison, .op.comparison = *op};
+    return push_with(self, &task, op->candidate, (size_t)op->candidates * sizeof *op->candidate);
 }
 
 // ---- memory ------------------------------------------------------------------------------------
@@ -365,6 +381,7 @@ static const struct kn_ops fake_ops = {
     .inner_products = fake_inner_products,
     .loss = fake_loss,
     .divergence = fake_divergence,
+    .comparison = fake_comparison,
 };
 
 struct kn_backend *fake_device_open(enum fake_order order) {

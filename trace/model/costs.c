@@ -82,9 +82,10 @@ double tr_config_flops(const struct tr_config *c, double tokens, int64_t seq_len
 }
 
 double tr_kept_flops(const struct tr_config *c, double tokens, int64_t seq_len,
-                     const struct tr_wanted *wanted, const struct tr_drop_set *removed) {
+                     const struct tr_wanted *wanted, const struct tr_drop_set *removed,
+                     int64_t first) {
     double each = head_flops(c, wanted);
-    for (int layer = 0; layer < c->layers; layer++)
+    for (int layer = (int)first; layer < c->layers; layer++)
         for (enum tr_module module = TR_ATTN; module <= TR_MLP; module++)
             if (!tr_drop_set_has(removed, module, layer))
                 each += sublayer_flops(c, seq_len, wanted, module, layer);

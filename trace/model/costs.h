@@ -21,9 +21,10 @@ double tr_config_parameters(const struct tr_config *config);
 double tr_config_flops(const struct tr_config *config, double tokens, int64_t seq_len,
                        const struct tr_wanted *wanted);
 
-// Of the whole model without the sublayers of `removed`.
+// Of the model without the sublayers of `removed`, from block `first` on.
 double tr_kept_flops(const struct tr_config *config, double tokens, int64_t seq_len,
-                     const struct tr_wanted *wanted, const struct tr_drop_set *removed);
+                     const struct tr_wanted *wanted, const struct tr_drop_set *removed,
+                     int64_t first);
 
 // Of the model without the sublayers of `removed`, from the first of them on that `from` has not
 // (NULL: the whole model): what comes before is known.

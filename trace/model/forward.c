@@ -162,6 +162,23 @@ static int64_t fork_step(const struct run *r, const struct tr_candidate *candida
     return end;
 }
 
+// Whether a step is the first of its block: the stream before it is whole.
+static bool enters_block(const struct run *r, int64_t index) {
+    if (step_rows[r->steps[index].kind].module == TR_MODULES || index == 0)
+        return false;
+    enum tr_step_kind before = r->steps[index - 1].kind;
+    return before == TR_STEP_BLOCKS || before == TR_STEP_LAYER_END;
+}
+
+// The step with which a candidate goes on from a bookmark: blocks that have no sublayers are passed
+// over, which add nothing.
+static int64_t resume_step(const struct run *r, int64_t layer, int64_t begin, int64_t end) {
+    for (int64_t s = begin; s < end; s++)
+        if (enters_block(r, s) && r->steps[s].layer >= layer)
+            return s;
+    return end;
+}
+
 // Who goes through the steps before `index` for candidate c.
 static const struct tr_candidate *forerunner(const struct run *r, int c, int64_t index) {
     const struct tr_candidate *candidate = r->candidates[c].parent;
@@ -187,7 +204,7 @@ static enum tr_status fork_at(const struct run *r, int64_t index, struct tr_err 
     const struct tr_step *step = &r->steps[index];
     for (int c = 1; c < r->count; c++) {
         const struct tr_candidate *candidate = &r->candidates[c];
-        if (!candidate->parent || r->begins[c] != index)
+        if (candidate->resume || !candidate->parent || r->begins[c] != index)
             continue;
         const struct tr_streams *from = forerunner(r, c, index)->streams;
         bool within = step_rows[step->kind].module == TR_MLP && step->has_attn &&
@@ -195,6 +212,23 @@ static enum tr_status fork_at(const struct run *r, int64_t index, struct tr_err 
         TR_TRY(copy_rows(r->f, candidate->streams->x, from->x, err));
         if (within)
             TR_TRY(copy_rows(r->f, candidate->streams->delta, from->delta, err));
+    }
+    return TR_OK;
+}
+
+// Brings the streams of candidates that go on from a bookmark, and keeps those of others that come
+// by.
+static enum tr_status use_bookmarks(const struct run *r, int64_t index, struct tr_err *err) {
+    int layer = r->steps[index].layer;
+    for (int c = 0; c < r->count && enters_block(r, index); c++) {
+        const struct tr_candidate *candidate = &r->candidates[c];
+        float *const *marks = candidate->bookmarks;
+        if (!marks)
+            continue;
+        if (candidate->resume && r->begins[c] == index)
+            TR_TRY(copy_rows(r->f, candidate->streams->x, marks[candidate->resume], err));
+        else if (marks[layer] && r->begins[c] < index)
+            TR_TRY(copy_rows(r->f, marks[layer], candidate->streams->x, err));
     }
     return TR_OK;
 }
@@ -212,6 +246,7 @@ static enum tr_status run_slab(const struct run *r, int64_t begin, int64_t end,
         TR_TRY(r->source->next(r->source->user, slab, &weights, err));
         taps->slab(taps->user, slab);
     }
+    TR_TRY(use_bookmarks(r, begin, err));
     TR_TRY(fork_at(r, begin, err));
     for (int64_t s = begin, next; s < end; s = next) {
         next = s + 1;
@@ -257,7 +292,9 @@ static enum tr_status prepare(struct run *r, int64_t begin, int64_t end, struct 
     TR_TRY(TR_NEW(&r->begins, r->count, "the candidates", err));
     TR_TRY(TR_NEW(&r->batches, r->count, "the candidates", err));
     for (int c = 1; c < r->count; c++)
-        if (r->candidates[c].parent)
+        if (r->candidates[c].resume)
+            r->begins[c] = resume_step(r, r->candidates[c].resume, begin, end);
+        else if (r->candidates[c].parent)
             r->begins[c] = fork_step(r, &r->candidates[c], begin, end);
     while (r->candidates[0].at_head && r->begins[0] < end &&
            r->steps[r->begins[0]].kind != TR_STEP_HEAD)

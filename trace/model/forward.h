@@ -86,6 +86,12 @@ struct tr_candidate {
     // blocks, so that only the head is left. Nothing has it for a parent before the head.
     bool at_head;
     bool blocks_only; // not the first one: others go on from its streams, and it ends at the head
+    // Its stream at the entry of block l as it comes by is kept in bookmarks[l], f32 [the pass's
+    // tokens, hidden] in the backend's memory, where that is not NULL. With resume > 0 it goes on
+    // with bookmarks[resume], whatever came before: of the same rows, and of a set that is the same
+    // before that block.
+    float *const *bookmarks; // [layers]; NULL: nothing is kept
+    int64_t resume;
 };
 
 // Which part of the work is done: sequences [begin, end) of the rows, at most max_sequences of

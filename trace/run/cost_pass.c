@@ -94,12 +94,15 @@ static bool is_there(const struct tr_cost_pass *pass, const struct tr_cost_candi
 static const struct tr_candidate *add_first(const struct tr_cost_pass *pass, struct running *r) {
     struct tr_candidate *base = add(pass, r, pass->base);
     base->at_head = pass->base_at_head;
+    base->bookmarks = pass->base_marks.at;
     if (!pass->set_streams)
         return base;
     struct tr_candidate *set = add(pass, r, pass->set_streams);
     set->drop = pass->set;
     set->parent = pass->base_at_head ? NULL : base;
     set->blocks_only = true;
+    set->bookmarks = pass->set_marks.at;
+    set->resume = pass->set_marks.resume;
     return set;
 }
 
@@ -114,6 +117,10 @@ static void add_all(const struct tr_cost_pass *pass, struct running *r) {
         r->listeners[r->count - 1].candidate = candidate;
         made->drop = &candidate->drop;
         made->parent = parent;
+        if (pass->marks) {
+            made->bookmarks = pass->marks[i].at;
+            made->resume = pass->marks[i].resume;
+        }
         made->compares = pass->compares && candidate->module == TR_MODULES;
     }
 }

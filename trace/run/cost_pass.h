@@ -6,6 +6,13 @@
 #include "model/forward.h"
 #include "run/job.h"
 
+// Streams of one candidate that are kept from pass to pass, and the one it goes on with, as in
+// struct tr_candidate.
+struct tr_bookmarks {
+    float *const *at; // [layers]; NULL: none
+    int64_t resume;
+};
+
 // One pass over the weights that measures costs: the whole model and candidates beside it, each
 // going on by itself from where it leaves something out that the whole model has, or, where a set
 // is given, that the set has.
@@ -23,6 +30,8 @@ struct tr_cost_pass {
     struct tr_streams *const *streams; // of the candidates, one for each of the block's
     const struct tr_cost_candidate *candidates; // of which the block speaks
     struct tr_cost_block block;
+    struct tr_bookmarks base_marks, set_marks;
+    const struct tr_bookmarks *marks; // of the candidates; NULL: none
     void (*removal)(void *user, const struct tr_removal *removal);
     void (*slab)(void *user, int64_t index); // as in struct tr_taps
     void *user;

@@ -202,7 +202,7 @@ static double done_of(const struct counting *c, const struct tr_drop_set *remove
 }
 
 static double left_of(const struct counting *c, const struct tr_drop_set *removed) {
-    return tr_kept_flops(c->config, c->tokens, c->seq_len, &c->blocks, removed);
+    return tr_kept_flops(c->config, c->tokens, c->seq_len, &c->blocks, removed, 0);
 }
 
 // A round that begins with `set` left out; dropped[count] says which candidates that are.

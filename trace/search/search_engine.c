@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "search_bookmarks.h"
 
 struct tr_search_engine {
     const struct tr_job *job;
@@ -15,12 +16,14 @@ struct tr_search_engine {
     struct tr_resident *weights;
     struct tr_forward *forward;
     struct tr_streams *base, *set_streams;
-    struct tr_streams **streams;   // [at_once]: of candidates
-    int64_t at_once, batches;      // candidates, and micro-batches, that go through together
-    int64_t base_first, base_last; // the micro-batches that the base's streams are of; none: 0, 0
-    struct tr_drop_set set;        // what the rounds so far left out
-    bool *dropped;                 // [plan->count]
+    struct tr_streams **streams; // [at_once]: of candidates
+    int64_t at_once, batches;    // candidates, and micro-batches, that go through together
+    int64_t first, last;         // the micro-batches that base and bookmarks are of; none: 0, 0
+    struct tr_search_bookmarks bookmarks;
+    struct tr_drop_set set;               // what the rounds so far left out
+    bool *dropped;                        // [plan->count]
     struct tr_cost_candidate *candidates; // [count] of the round
+    struct tr_bookmarks *marks;           // [count] theirs
     int64_t count;
     double *values; // of the round, the caller's
     struct tr_search_work work;
@@ -30,6 +33,8 @@ struct tr_search_engine {
 
 static struct tr_forward_options options_of(const struct tr_search_engine *e, int64_t batches) {
     struct tr_forward_options options = tr_cost_stream_options(e->job, batches);
+    int64_t all = e->job->calibration.sequences;
+    options.max_sequences = options.max_sequences < all ? options.max_sequences : all;
     options.comparisons = e->wanted.comparisons;
     return options;
 }
@@ -66,6 +71,25 @@ static enum tr_status fit(struct tr_search_engine *e, struct tr_rank_bytes memor
         tr_human_bytes(bytes_of(e, 1, 1), needed), tr_human_bytes(room > 0 ? room : 0, left));
 }
 
+static double tokens_at_once(const struct tr_search_engine *e) {
+    const struct tr_calibration *c = &e->job->calibration;
+    int64_t rows = e->batches * e->job->micro_batch;
+    return (double)(rows < c->sequences ? rows : c->sequences) * (double)c->seq_len;
+}
+
+// The streams of as many blocks as there is room for; none where rows go through in waves.
+static int64_t fit_bookmarks(const struct tr_search_engine *e, struct tr_rank_bytes memory) {
+    const struct tr_config *config = &tr_search_engine_loaded(e)->config;
+    double room = e->kn->unified ? memory.host : memory.device;
+    double left = room - bytes_of(e, e->batches, e->at_once);
+    if (e->batches < e->job->micro_batches)
+        return 0;
+    for (int64_t stride = 1; stride < config->layers; stride *= 2)
+        if (tr_search_bookmarks_bytes(e->plan, config, stride, tokens_at_once(e)) <= left)
+            return stride;
+    return 0;
+}
+
 static enum tr_status make_streams(struct tr_search_engine *e, struct tr_err *err) {
     const struct tr_config *config = &tr_search_engine_loaded(e)->config;
     struct tr_forward_options options = options_of(e, e->batches);
@@ -94,10 +118,14 @@ static enum tr_status open_engine(struct tr_search_engine *e, struct tr_rank_byt
                                   const char *folder, struct tr_err *err) {
     TR_TRY(TR_NEW(&e->dropped, e->plan->count, "the candidates", err));
     TR_TRY(TR_NEW(&e->candidates, e->plan->count, "the candidates", err));
+    TR_TRY(TR_NEW(&e->marks, e->plan->count, "the candidates", err));
     TR_TRY(tr_resident_open(&e->weights, e->kn, folder, &e->wanted, err));
     TR_TRY(check_shape(e, folder, err));
     TR_TRY(fit(e, memory, err));
-    return make_streams(e, err);
+    TR_TRY(make_streams(e, err));
+    return tr_search_bookmarks_new(&e->bookmarks, e->kn, e->plan,
+                                   &tr_search_engine_loaded(e)->config, fit_bookmarks(e, memory),
+                                   (int64_t)tokens_at_once(e), err);
 }
 
 enum tr_status tr_search_engine_open(struct tr_search_engine **engine_p, const struct tr_job *job,
@@ -129,12 +157,14 @@ void tr_search_engine_close(struct tr_search_engine *e) {
     for (int64_t i = 0; e->streams && i < e->at_once; i++)
         tr_streams_free(e->streams[i]);
     free(e->streams);
+    tr_search_bookmarks_free(&e->bookmarks);
     tr_streams_free(e->set_streams);
     tr_streams_free(e->base);
     tr_forward_free(e->forward);
     tr_resident_close(e->weights);
     forget_candidates(e);
     free(e->candidates);
+    free(e->marks);
     free(e->dropped);
     tr_drop_set_free(&e->set);
     free(e);
@@ -152,6 +182,7 @@ enum tr_status tr_search_engine_drop(struct tr_search_engine *e, int64_t candida
                                      struct tr_err *err) {
     const struct tr_drop *drop = &e->plan->candidates[candidate];
     e->dropped[candidate] = true;
+    tr_search_bookmarks_drop(&e->bookmarks, candidate);
     return tr_drop_set_add(&e->set, drop->module, drop->layer, err);
 }
 
@@ -220,22 +251,70 @@ static void on_slab(void *user, int64_t index) {
     (void)index;
 }
 
-static void count_work(struct tr_search_engine *e, const struct tr_cost_pass *pass, double tokens) {
+// Of the blocks: each from where it begins.
+static double blocks_of(const struct tr_search_engine *e, const struct tr_cost_pass *pass,
+                        double tokens) {
     const struct tr_config *config = pass->config;
     const struct tr_wanted blocks = {.drop = e->wanted.drop};
-    int64_t seq_len = pass->rows->seq_len, candidates = 0;
-    double head = tr_config_flops(config, tokens, seq_len, &e->wanted) -
-                  tr_config_flops(config, tokens, seq_len, &blocks);
-    double done = 0;
-    for (int64_t i = pass->block.first_candidate; i < pass->block.last_candidate; i++, candidates++)
-        done += tr_removal_flops(config, tokens, seq_len, &blocks, &pass->candidates[i].drop,
-                                 pass->set_streams ? pass->set : NULL);
-    if (!pass->base_at_head)
-        done += tr_config_flops(config, tokens, seq_len, &blocks);
-    if (pass->set_streams)
-        done += tr_kept_flops(config, tokens, seq_len, &blocks, pass->set);
+    int64_t seq_len = pass->rows->seq_len;
+    double done = pass->base_at_head ? 0 : tr_config_flops(config, tokens, seq_len, &blocks);
+    for (int64_t i = pass->block.first_candidate; i < pass->block.last_candidate; i++) {
+        const struct tr_drop_set *drop = &pass->candidates[i].drop;
+        int64_t resume = pass->marks[i].resume;
+        done += resume ? tr_kept_flops(config, tokens, seq_len, &blocks, drop, resume)
+                       : tr_removal_flops(config, tokens, seq_len, &blocks, drop, pass->set);
+    }
+    if (!pass->set_streams)
+        return done;
+    return done +
+           (pass->base_at_head
+                ? tr_kept_flops(config, tokens, seq_len, &blocks, pass->set, pass->set_marks.resume)
+                : tr_removal_flops(config, tokens, seq_len, &blocks, pass->set, NULL));
+}
+
+static void count_work(struct tr_search_engine *e, const struct tr_cost_pass *pass,
+                       int64_t sequences) {
+    const struct tr_wanted blocks = {.drop = e->wanted.drop};
+    double tokens = (double)(sequences * pass->rows->seq_len), done = blocks_of(e, pass, tokens);
+    double head = tr_config_flops(pass->config, tokens, pass->rows->seq_len, &e->wanted) -
+                  tr_config_flops(pass->config, tokens, pass->rows->seq_len, &blocks);
+    int64_t heads = 1 + pass->block.last_candidate - pass->block.first_candidate;
     e->work.blocks += done;
-    e->work.flops += done + (double)(1 + candidates) * head;
+    e->work.flops += done + (double)heads * head;
+}
+
+// Where candidates go on. The set is run where one of them begins by itself, from the last bookmark
+// before the first of those.
+static void set_bookmarks(struct tr_search_engine *e, struct tr_cost_pass *pass) {
+    int64_t first = INT64_MAX;
+    for (int64_t i = pass->block.first_candidate; i < pass->block.last_candidate; i++) {
+        int64_t candidate = e->candidates[i].layer, layer = e->plan->candidates[candidate].layer;
+        e->marks[i] = tr_search_bookmarks_of(&e->bookmarks, candidate, INT64_MAX);
+        if (!e->marks[i].resume)
+            first = layer < first ? layer : first;
+    }
+    pass->marks = e->marks;
+    pass->base_marks = pass->set_marks =
+        tr_search_bookmarks_of(&e->bookmarks, e->plan->count, first);
+    if (!pass->base_at_head)
+        pass->set_marks.resume = 0;
+    bool wanted = pass->base_at_head ? first < INT64_MAX : e->set.count > 0;
+    pass->set_streams = wanted ? e->set_streams : NULL;
+}
+
+static void fill_bookmarks(struct tr_search_engine *e, const struct tr_cost_pass *pass) {
+    for (int64_t i = pass->block.first_candidate; i < pass->block.last_candidate; i++)
+        tr_search_bookmarks_fill(&e->bookmarks, e->candidates[i].layer);
+    if (pass->set_streams || !pass->base_at_head)
+        tr_search_bookmarks_fill(&e->bookmarks, e->plan->count);
+}
+
+// What was kept is of other rows.
+static void begin_rows(struct tr_search_engine *e, const struct tr_cost_block *block) {
+    if (e->first == block->first_batch && e->last == block->last_batch)
+        return;
+    tr_search_bookmarks_forget(&e->bookmarks);
+    e->first = e->last = 0;
 }
 
 // Candidates [first, last) of the block on its micro-batches.
@@ -244,16 +323,16 @@ static enum tr_status run_pass(struct tr_search_engine *e, const struct tr_cost_
     const struct tr_calibration *c = &e->job->calibration;
     struct tr_weight_source source = tr_resident_source(e->weights);
     struct tr_rows rows = {.ids = c->ids, .sequences = c->sequences, .seq_len = c->seq_len};
-    bool at_head = e->base_first == block->first_batch && e->base_last == block->last_batch;
+    int64_t micro = e->job->micro_batch, end = block->last_batch * micro;
+    begin_rows(e, block);
     struct tr_cost_pass pass = {.config = &tr_search_engine_loaded(e)->config,
                                 .absent = &e->job->drop,
                                 .rows = &rows,
-                                .micro_batch = e->job->micro_batch,
+                                .micro_batch = micro,
                                 .forward = e->forward,
                                 .base = e->base,
-                                .base_at_head = at_head,
+                                .base_at_head = e->last > 0,
                                 .compares = e->wanted.comparisons,
-                                .set_streams = at_head || e->set.count ? e->set_streams : NULL,
                                 .set = &e->set,
                                 .streams = e->streams,
                                 .candidates = e->candidates,
@@ -261,13 +340,13 @@ static enum tr_status run_pass(struct tr_search_engine *e, const struct tr_cost_
                                 .removal = on_removal,
                                 .slab = on_slab,
                                 .user = e};
-    int64_t last = block->last_batch * e->job->micro_batch;
-    last = last < c->sequences ? last : c->sequences;
-    count_work(e, &pass, (double)((last - block->first_batch * e->job->micro_batch) * c->seq_len));
-    e->base_first = e->base_last = 0;
+    set_bookmarks(e, &pass);
+    count_work(e, &pass, (end < c->sequences ? end : c->sequences) - block->first_batch * micro);
+    e->first = e->last = 0;
     TR_TRY(tr_cost_pass_run(&pass, &source, err));
-    e->base_first = block->first_batch;
-    e->base_last = block->last_batch;
+    e->first = block->first_batch;
+    e->last = block->last_batch;
+    fill_bookmarks(e, &pass);
     return TR_OK;
 }
 
