@@ -71,22 +71,26 @@ static bool read_until(void *settings, const char *word, char why[OPTION_WHY]) {
 
 // As squeue prints what a job has left: [days-]hours:minutes:seconds, minutes:seconds, seconds.
 static double read_clock(const char *word) {
-    double days = 0, seconds = 0;
+    double days = 0, seconds = 0, part = 0;
     int parts = 0;
     char *end = (char *)word;
-    if (strchr(word, '-')) {
+    bool dated = strchr(word, '-');
+    if (dated) {
         days = isdigit((unsigned char)*word) ? strtod(word, &end) : NAN;
         word = end + 1;
         if (*end != '-')
             return NAN;
     }
     do {
-        if (!isdigit((unsigned char)*word) || parts++ == 3)
+        if (!isdigit((unsigned char)*word) || parts == 3)
             return NAN;
-        seconds = 60 * seconds + strtod(word, &end);
+        part = strtod(word, &end);
+        if (parts++ && part >= 60)
+            return NAN;
+        seconds = 60 * seconds + part;
         word = end + 1;
     } while (*end == ':');
-    return *end ? NAN : 24 * 60 * 60 * days + seconds;
+    return *end || (dated && parts != 3) ? NAN : 24 * 60 * 60 * days + seconds;
 }
 
 static bool read_time_limit(void *settings, const char *word, char why[OPTION_WHY]) {

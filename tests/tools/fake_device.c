@@ -23,6 +23,8 @@ struct task {
         struct kn_rope rope;
         struct kn_attention attention;
         struct kn_decode_attention decode_attention;
+        struct kn_convolution convolution;
+        struct kn_scan scan;
         struct kn_head_norm head_norm;
         struct kn_copy_heads copy_heads;
         struct kn_scale scale;
@@ -157,6 +159,8 @@ OP(norm, kn_norm)
 OP(rope, kn_rope)
 OP(attention, kn_attention)
 OP(decode_attention, kn_decode_attention)
+OP(convolution, kn_convolution)
+OP(scan, kn_scan)
 OP(head_norm, kn_head_norm)
 OP(copy_heads, kn_copy_heads)
 OP(scale, kn_scale)
@@ -368,6 +372,8 @@ static const struct kn_ops fake_ops = {
     .rope = fake_rope,
     .attention = fake_attention,
     .decode_attention = fake_decode_attention,
+    .convolution = fake_convolution,
+    .scan = fake_scan,
     .copy_heads = fake_copy_heads,
     .gate = fake_gate,
     .scale = fake_scale,
