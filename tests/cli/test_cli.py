@@ -48,7 +48,7 @@ class Cases:
     def __init__(self, programs, root):
         self.programs, self.root = programs, root
         self.folders = tiny.write_series(root + "/series", 6)
-        self.many = tiny.write_series(root + "/many", 60)
+        self.many = tiny.write_series(root + "/many", 36)
         tiny.write_tokens(root + "/ids.jsonl", 4, 16)
         tiny.write(root + "/series/README.md", "notes")
 
