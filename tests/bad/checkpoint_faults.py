@@ -427,7 +427,7 @@ FAULTS = [
     ("family missing", config(model_type=None), CONFIG + ': "model_type" is missing'),
     ("family unknown", config(model_type="lama2"),
      CONFIG + ': model_type "lama2" is not known; the nearest known one is llama, all are: apertus, '
-     'arcee, baichuan, bloom, cohere, cohere2, crystalcoder, deepseek, deepseek_v2, deepseek_v3, '
+     'arcee, baichuan, bamba, bloom, cohere, cohere2, crystalcoder, deepseek, deepseek_v2, deepseek_v3, '
      'dots1, ernie4_5, exaone4, falcon, gemma, gemma2, gemma3_text, glm, glm4, gpt2, gpt_bigcode, '
      'gpt_neo, gpt_neox, gptj, granite, hunyuan_v1_dense, internlm, internlm2, llama, minicpm, '
      'mistral, mixtral, modernbert-decoder, mpt, nemotron, olmo, hf_olmo, olmo2, olmo3, olmoe, opt, '

@@ -18,7 +18,7 @@ import tiny_checkpoint as tiny
 from harness import check
 
 CLUSTER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "cluster.sh")
-CHECKPOINTS, ROWS, LENGTH = 40, 256, 32
+CHECKPOINTS, ROWS, LENGTH = 120, 256, 32
 
 
 class Cluster:
