@@ -47,7 +47,7 @@ enum tr_status nx_build_cost_map(struct nx_figure *figure, const struct nx_data 
     return tr_string_format(&figure->caption, err,
                             "Loss with one sublayer left out less the loss of the whole model. "
                             "Light: leaving it out changes nothing; blue: the model is better "
-                            "without it. Grey: not measured.");
+                            "without it. Grey: not measured, or before the training looked at.");
 }
 
 // ---- against importance ----------------------------------------------------------------------
