@@ -328,7 +328,8 @@ enum tr_status tr_coordinator_finish(struct tr_coordinator *c, struct tr_run_out
     publish(c);
     tr_progress_end(&c->progress, c->finished - c->vanished, c->failed);
     bool left = c->finished < c->task_count;
-    *outcome = (struct tr_run_outcome){.failed = c->failed, .stopped = left && c->stopped};
+    bool goes_on = left || !nothing_more_comes(c);
+    *outcome = (struct tr_run_outcome){.failed = c->failed, .stopped = goes_on && c->stopped};
     if (left && !c->stopped && c->fatal.code == TR_OK)
         tr_fail(&c->fatal, TR_ENVIRONMENT,
                 "a rank gave up without a reason; run the same command again");
