@@ -161,6 +161,10 @@ void tr_arrivals_end(struct tr_coordinator *c) {
     say_notes(c, &notes);
 }
 
+bool tr_arrivals_are_over(const struct tr_coordinator *c) {
+    return !c->job->follow || c->closed;
+}
+
 void tr_arrivals_free(struct tr_coordinator *c) {
     for (int64_t i = 0; i < c->task_count; i++) {
         tr_assembly_free(&c->tasks[i].assembly);

@@ -60,6 +60,17 @@ void tr_arrivals_heed(struct tr_coordinator *coordinator);
 // With --follow: ends looking, and says what is left because it is not whole.
 void tr_arrivals_end(struct tr_coordinator *coordinator);
 
+// Whether no checkpoint will be added any more.
+bool tr_arrivals_are_over(const struct tr_coordinator *coordinator);
+
 void tr_arrivals_free(struct tr_coordinator *coordinator); // the tasks
+
+// Takes no more items when a signal has come, or when another checkpoint would not be done by the
+// time limit; says so once.
+void tr_endings_heed_stop(struct tr_coordinator *coordinator);
+
+// Tells of ranks that say nothing, and ends the job when one has for too long, or when a stop was
+// waited for longer than --grace.
+void tr_endings_heed_silence(struct tr_coordinator *coordinator);
 
 #endif
