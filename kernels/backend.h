@@ -53,6 +53,7 @@ struct kn_scan;
 struct kn_copy_heads;
 struct kn_gate;
 struct kn_scale;
+struct kn_route;
 struct kn_gather;
 struct kn_combine;
 struct kn_conversion;
@@ -102,6 +103,7 @@ struct kn_ops {
     enum kn_status (*copy_heads)(struct kn_backend *self, const struct kn_copy_heads *op);
     enum kn_status (*gate)(struct kn_backend *self, const struct kn_gate *op);
     enum kn_status (*scale)(struct kn_backend *self, const struct kn_scale *op);
+    enum kn_status (*route)(struct kn_backend *self, const struct kn_route *op);
     enum kn_status (*gather)(struct kn_backend *self, const struct kn_gather *op);
     enum kn_status (*combine)(struct kn_backend *self, const struct kn_combine *op);
     enum kn_status (*convert)(struct kn_backend *self, const struct kn_conversion *op);

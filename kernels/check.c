@@ -53,14 +53,35 @@ enum kn_status kn_check_product(const struct kn_product *op, enum kn_type type) 
 
 enum kn_status kn_check_grouped_product(const struct kn_grouped_product *op, enum kn_type type) {
     struct kn_product one = op->product;
-    bool agrees = op->groups >= 0 && op->first && !one.bias && is_matrix(&one.w);
-    for (int64_t g = 0; agrees && g < op->groups; g++)
-        agrees = op->first[g] <= op->first[g + 1];
-    if (!agrees || op->first[op->groups] - op->first[0] != one.y.rows ||
+    if (op->groups < 0 || !op->first || one.bias || !is_matrix(&one.w) ||
         one.w.rows != op->groups * one.y.cols)
         return KN_ESHAPE;
     one.w.rows = one.y.cols;
-    return kn_check_product(&one, type);
+    KN_TRY(kn_check_product(&one, type));
+    if (!op->gated.data)
+        return KN_OK;
+    struct kn_gate gate = {op->gated, one.y, op->gate};
+    KN_TRY(kn_check_gate(&gate, type));
+    return status_of(one.activation == KN_IDENTITY);
+}
+
+enum kn_status kn_check_groups(const struct kn_grouped_product *op) {
+    bool ascends = true;
+    for (int64_t g = 0; ascends && g < op->groups; g++)
+        ascends = op->first[g] <= op->first[g + 1];
+    return status_of(ascends && op->first[op->groups] - op->first[0] <= op->product.y.rows);
+}
+
+// An f32 matrix of experts' logits, so many of them chosen, from groups that divide them.
+enum kn_status kn_check_route(const struct kn_route *op) {
+    int64_t experts = op->logits.cols;
+    bool agrees = is_typed(&op->logits, KN_F32) && op->used >= 1 && op->used <= experts &&
+                  op->groups >= 0 && op->first && op->rows && op->positions && op->weights;
+    if (agrees && op->groups > 1)
+        agrees = experts % op->groups == 0 && op->groups_used >= 1 && op->groups_used <= op->groups;
+    if (agrees && (experts > KN_MAX_EXPERTS || op->groups > KN_MAX_EXPERT_GROUPS))
+        return KN_EUNSUPPORTED;
+    return status_of(agrees);
 }
 
 enum kn_status kn_check_norm(const struct kn_norm *op, enum kn_type type) {
@@ -188,12 +209,14 @@ enum kn_status kn_check_scale(const struct kn_scale *op, enum kn_type type) {
 }
 
 enum kn_status kn_check_gather(const struct kn_gather *op) {
-    return status_of(is_matrix(&op->y) && is_typed(&op->x, op->y.type) && op->y.cols == op->x.cols);
+    return status_of(is_matrix(&op->y) && is_typed(&op->x, op->y.type) &&
+                     op->y.cols == op->x.cols && !op->range.begin == !op->range.end);
 }
 
 enum kn_status kn_check_combine(const struct kn_combine *op) {
     return status_of(is_typed(&op->y, KN_F32) && is_typed(&op->x, KN_F32) &&
-                     op->y.cols == op->x.cols && op->used >= 0 && op->first >= 0);
+                     op->y.cols == op->x.cols && op->used >= 0 &&
+                     !op->range.begin == !op->range.end);
 }
 
 enum kn_status kn_check_loss(const struct kn_loss *op, enum kn_type type) {

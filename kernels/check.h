@@ -17,6 +17,8 @@
 // calls the check first, so that the code behind it can rely on it.
 enum kn_status kn_check_product(const struct kn_product *op, enum kn_type type);
 enum kn_status kn_check_grouped_product(const struct kn_grouped_product *op, enum kn_type type);
+// Whether op->first, in the host's memory, ascends and its rows fit.
+enum kn_status kn_check_groups(const struct kn_grouped_product *op);
 enum kn_status kn_check_norm(const struct kn_norm *op, enum kn_type type);
 enum kn_status kn_check_rope(const struct kn_rope *op, enum kn_type type);
 enum kn_status kn_check_attention(const struct kn_attention *op, enum kn_type type);
@@ -24,6 +26,7 @@ enum kn_status kn_check_decode_attention(const struct kn_decode_attention *op, e
 enum kn_status kn_check_head_norm(const struct kn_head_norm *op, enum kn_type type);
 enum kn_status kn_check_copy_heads(const struct kn_copy_heads *op);
 enum kn_status kn_check_scale(const struct kn_scale *op, enum kn_type type);
+enum kn_status kn_check_route(const struct kn_route *op);
 enum kn_status kn_check_gather(const struct kn_gather *op);
 enum kn_status kn_check_combine(const struct kn_combine *op);
 enum kn_status kn_check_convolution(const struct kn_convolution *op, enum kn_type type);

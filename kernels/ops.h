@@ -63,12 +63,16 @@ struct kn_product {
 
 // A product per group, as the experts of a layer are: product.w is `groups` matrices of
 // product.y.cols rows, one below the other, and group g's meets the rows first[g] - first[0] ...
-// first[g + 1] - first[0] of product.x and product.y, no rows if they are equal. product.bias is
-// NULL. Groups are computed side by side where the backend has room for them.
+// first[g + 1] - first[0] of product.x and product.y, no rows if they are equal. These have room
+// for as many rows or more; what the rows behind hold afterwards is undefined. product.bias is
+// NULL. Where `gated` is there, it gets kn_gate of product.y by `gate`, and what product.y holds
+// afterwards is undefined: a backend may never write it. Then product.activation is KN_IDENTITY.
 struct kn_grouped_product {
     struct kn_product product;
-    const int64_t *first; // [groups + 1], ascending; host memory
+    const int64_t *first; // [groups + 1], ascending; backends with host memory check that
     int64_t groups;
+    struct kn_matrix gated; // [rows, product.y.cols / 2], activations; or absent
+    enum kn_activation gate;
 };
 
 // y[n,f] = activation(x[n, 0:f]) * x[n, f:2f]  (GLU variants, Shazeer 2020), activations. y may be
@@ -204,6 +208,41 @@ struct kn_scan {
     int64_t length;
 };
 
+// ---- experts -----------------------------------------------------------------------------------
+
+// Rows that only the backend knows: [*begin, *end), both in its memory. Absent: begin == NULL.
+struct kn_range {
+    const int64_t *begin, *end;
+};
+
+// Which experts the rows go to, and the rows in the experts' order.
+//   p = softmax(logits[r,:]), or with `sigmoid` p[e] = 1 / (1 + exp(-logits[r,e])); s = p +
+//   correction groups > 1: the experts are so many groups side by side, of which the groups_used
+//   best are
+//     eligible: by the highest p of a group, or with `sigmoid` by the sum of its two highest s. The
+//     others' p is 0, with `sigmoid` their s is -infinity (DeepSeek-V2 and V3, arXiv 2405.04434,
+//     2412.19437)
+//   the row's experts are the `used` highest s, NaN being highest and of equals the lower index
+//   first; ascending they are e(r,0), e(r,1), ...
+//   weights[r,k] = scale * p[e(r,k)], over the sum of the row's p where `normalise`
+//   rows: all r by (e(r,k), r); positions[r,k] says where r stands there because of e(r,k), and
+//   first[e] where the rows of expert e begin, first[experts] where they end
+//   shared_weights[r] = 1 / (1 + exp(-shared_gates[r])), 1 without gates: the shared expert's
+struct kn_route {
+    int32_t *rows;           // [logits.rows * used]
+    int32_t *positions;      // [logits.rows, used]
+    float *weights;          // [logits.rows, used]
+    int64_t *first;          // [logits.cols + 1]
+    float *shared_weights;   // [logits.rows], or NULL
+    struct kn_matrix logits; // f32; what it holds afterwards is undefined
+    const float *correction; // [logits.cols], or NULL: zeros
+    const float *shared_gates;
+    int64_t used, groups, groups_used;
+    bool sigmoid, normalise;
+    float scale;
+};
+enum { KN_MAX_EXPERTS = 4096, KN_MAX_EXPERT_GROUPS = 1024 }; // more: KN_EUNSUPPORTED
+
 // ---- moves -------------------------------------------------------------------------------------
 
 // y's heads = x's heads, entry by entry; where x has one head and y several, all get it. y and x
@@ -222,20 +261,24 @@ struct kn_scale {
     float factor, limit;
 };
 
-// y[i,:] = x[rows[i],:] for i < y.rows (experts: the tokens routed to them). Any one type.
+// y[i,:] = x[rows[i],:] for i < y.rows (experts: the tokens routed to them). Any one type. With a
+// range, y[i,:] = x[rows[range.begin + i],:] for those of its rows that y has room for.
 struct kn_gather {
     struct kn_matrix y, x;
-    const int32_t *rows; // [y.rows]
+    const int32_t *rows; // [y.rows], or as many as the range reaches to
+    struct kn_range range;
 };
 
-// In place, what experts add to their tokens: y[r,:] += weights[r,k] * x[positions[r,k] - first,:]
-// for k = 0, 1, ... used - 1, one after the other, where first <= positions[r,k] < first + x.rows;
-// other positions are left out. y and x f32.
+// In place, what experts add to their tokens: y[r,:] += weights[r,k] * x[positions[r,k] - begin,:]
+// for k = 0, 1, ... used - 1, one after the other, where begin <= positions[r,k] < end; other
+// positions are left out. begin and end are the range's, and 0 and x.rows without one; x has end -
+// begin rows or more. y and x f32.
 struct kn_combine {
     struct kn_matrix y, x;
     const int32_t *positions; // [y.rows, used]
     const float *weights;     // [y.rows, used]
-    int64_t used, first;
+    int64_t used;
+    struct kn_range range;
 };
 
 // to[i] = from[i] for i < count, rounded to nearest even. The types differ.

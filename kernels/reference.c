@@ -81,6 +81,7 @@ const struct kn_ops kn_reference_ops = {
     .scan = kn_reference_scan,
     .gate = kn_reference_gate,
     .scale = kn_reference_scale,
+    .route = kn_reference_route,
     .gather = kn_reference_gather,
     .combine = kn_reference_combine,
     .convert = kn_reference_convert,

@@ -21,6 +21,24 @@ double kn_reference_activate(enum kn_activation activation, const float *paramet
 // The product of one group of a checked op.
 struct kn_product kn_product_of_group(const struct kn_grouped_product *op, int64_t group);
 
+// After the products of a checked op: the gate of the first `rows` rows, where the op has one.
+enum kn_status kn_gate_groups(struct kn_backend *self, const struct kn_grouped_product *op,
+                              int64_t rows);
+
+// The experts of row `row` of a checked op, ascending, where its positions belong, and their
+// weights. Then, for all rows: rows, positions and first, from the experts.
+void kn_route_row(const struct kn_route *op, int64_t row);
+void kn_route_sort(const struct kn_route *op);
+
+// The range's ends; where it is absent 0 and `rows`.
+static inline int64_t kn_range_begin(const struct kn_range *range) {
+    return range->begin ? *range->begin : 0;
+}
+
+static inline int64_t kn_range_end(const struct kn_range *range, int64_t rows) {
+    return range->begin ? *range->end : rows;
+}
+
 // Attention of query row `row` (a row of the batch) and head `head` into y.
 void kn_reference_attend(const struct kn_attention *op, int64_t row, int64_t head);
 

@@ -46,6 +46,7 @@ enum kn_status kn_reference_scan(struct kn_backend *self, const struct kn_scan *
 enum kn_status kn_reference_copy_heads(struct kn_backend *self, const struct kn_copy_heads *op);
 enum kn_status kn_reference_gate(struct kn_backend *self, const struct kn_gate *op);
 enum kn_status kn_reference_scale(struct kn_backend *self, const struct kn_scale *op);
+enum kn_status kn_reference_route(struct kn_backend *self, const struct kn_route *op);
 enum kn_status kn_reference_gather(struct kn_backend *self, const struct kn_gather *op);
 enum kn_status kn_reference_combine(struct kn_backend *self, const struct kn_combine *op);
 enum kn_status kn_reference_convert(struct kn_backend *self, const struct kn_conversion *op);

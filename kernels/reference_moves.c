@@ -46,17 +46,19 @@ enum kn_status kn_reference_scale(struct kn_backend *self, const struct kn_scale
 enum kn_status kn_reference_gather(struct kn_backend *self, const struct kn_gather *op) {
     (void)self;
     KN_TRY(kn_check_gather(op));
-    for (int64_t r = 0; r < op->y.rows; r++)
-        copy(&op->y, r, 0, &op->x, op->rows[r], 0, op->y.cols);
+    int64_t begin = kn_range_begin(&op->range), end = kn_range_end(&op->range, op->y.rows);
+    for (int64_t r = 0; r < op->y.rows && begin + r < end; r++)
+        copy(&op->y, r, 0, &op->x, op->rows[begin + r], 0, op->y.cols);
     return KN_OK;
 }
 
 enum kn_status kn_reference_combine(struct kn_backend *self, const struct kn_combine *op) {
     (void)self;
     KN_TRY(kn_check_combine(op));
+    int64_t begin = kn_range_begin(&op->range), end = kn_range_end(&op->range, op->x.rows);
     for (int64_t i = 0; i < op->y.rows * op->used; i++) {
-        int64_t row = op->positions[i] - op->first;
-        if (row < 0 || row >= op->x.rows)
+        int64_t row = op->positions[i] - begin;
+        if (row < 0 || op->positions[i] >= end || row >= op->x.rows)
             continue;
         float *y = kn_reference_row(&op->y, i / op->used);
         for (int64_t c = 0; c < op->x.cols; c++)

@@ -64,15 +64,23 @@ struct kn_product kn_product_of_group(const struct kn_grouped_product *op, int64
     return product;
 }
 
+enum kn_status kn_gate_groups(struct kn_backend *self, const struct kn_grouped_product *op,
+                              int64_t rows) {
+    struct kn_gate gate = {op->gated, op->product.y, op->gate};
+    gate.y.rows = gate.x.rows = rows;
+    return op->gated.data ? self->ops->gate(self, &gate) : KN_OK;
+}
+
 // The groups one after the other, by the backend's own product.
 enum kn_status kn_reference_grouped_product(struct kn_backend *self,
                                             const struct kn_grouped_product *op) {
     KN_TRY(kn_check_grouped_product(op, self->activation_type));
+    KN_TRY(kn_check_groups(op));
     for (int64_t g = 0; g < op->groups; g++) {
         struct kn_product product = kn_product_of_group(op, g);
         KN_TRY(self->ops->product(self, &product));
     }
-    return KN_OK;
+    return kn_gate_groups(self, op, op->first[op->groups] - op->first[0]);
 }
 
 enum kn_status kn_reference_gate(struct kn_backend *self, const struct kn_gate *op) {

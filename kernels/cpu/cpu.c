@@ -108,6 +108,7 @@ enum kn_status kn_cpu_open(struct kn_backend **kn_p, const struct kn_options *op
     cpu->table.head_norm = cpu_head_norm;
     cpu->table.copy_heads = cpu_copy_heads;
     cpu->table.scale = cpu_scale;
+    cpu->table.route = cpu_route;
     cpu->table.gather = cpu_gather;
     cpu->table.combine = cpu_combine;
     cpu->table.convolution = cpu_convolution;

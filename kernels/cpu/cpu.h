@@ -86,6 +86,7 @@ enum kn_status cpu_norm(struct kn_backend *self, const struct kn_norm *op);
 enum kn_status cpu_head_norm(struct kn_backend *self, const struct kn_head_norm *op);
 enum kn_status cpu_copy_heads(struct kn_backend *self, const struct kn_copy_heads *op);
 enum kn_status cpu_scale(struct kn_backend *self, const struct kn_scale *op);
+enum kn_status cpu_route(struct kn_backend *self, const struct kn_route *op);
 enum kn_status cpu_gather(struct kn_backend *self, const struct kn_gather *op);
 enum kn_status cpu_combine(struct kn_backend *self, const struct kn_combine *op);
 enum kn_status cpu_rope(struct kn_backend *self, const struct kn_rope *op);

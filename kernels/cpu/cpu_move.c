@@ -3,6 +3,7 @@
 // conversion.
 #include "check.h"
 #include "cpu.h"
+#include "reference.h"
 #include "vector_math.h"
 
 // y = scale * table row, or y += that; from: the row's first element in the table.
@@ -57,10 +58,12 @@ static void copy(const struct kn_matrix *y, int64_t to, const struct kn_matrix *
 
 enum kn_status cpu_gather(struct kn_backend *self, const struct kn_gather *op) {
     KN_TRY(kn_check_gather(op));
+    int64_t begin = kn_range_begin(&op->range), end = kn_range_end(&op->range, op->y.rows);
+    int64_t rows = cpu_min(op->y.rows, end - begin);
     int threads = cpu_row_threads(self, &op->y);
 #pragma omp parallel for num_threads(threads)
-    for (int64_t r = 0; r < op->y.rows; r++)
-        copy(&op->y, r * op->y.stride, &op->x, op->rows[r] * op->x.stride, op->y.cols);
+    for (int64_t r = 0; r < rows; r++)
+        copy(&op->y, r * op->y.stride, &op->x, op->rows[begin + r] * op->x.stride, op->y.cols);
     return KN_OK;
 }
 
@@ -72,12 +75,14 @@ KN_CLONES static void add_weighted(float *y, const float *x, float weight, int64
 
 enum kn_status cpu_combine(struct kn_backend *self, const struct kn_combine *op) {
     KN_TRY(kn_check_combine(op));
+    int64_t begin = kn_range_begin(&op->range), end = kn_range_end(&op->range, op->x.rows);
+    int64_t rows = cpu_min(op->x.rows, end - begin);
     int threads = cpu_row_threads(self, &op->x);
 #pragma omp parallel for num_threads(threads)
     for (int64_t r = 0; r < op->y.rows; r++) {
         for (int64_t i = r * op->used; i < (r + 1) * op->used; i++) {
-            int64_t row = op->positions[i] - op->first;
-            if (row >= 0 && row < op->x.rows)
+            int64_t row = op->positions[i] - begin;
+            if (row >= 0 && row < rows)
                 add_weighted(cpu_row(&op->y, r), cpu_row(&op->x, row), op->weights[i], op->x.cols);
         }
     }

@@ -6,8 +6,7 @@
 // exponentials. Key tiles go from the diagonal to the first.
 #include "attention.cuh"
 #include "hopper.cuh"
-
-#include <cudaTypedefs.h>
+#include "hopper_maps.h"
 
 constexpr int WARPGROUP = 4 * WARP;
 constexpr int STAGES = 2;            // of the rings of keys and values
@@ -398,53 +397,31 @@ __global__ void __launch_bounds__(S::threads, 1)
 
 // ---- host --------------------------------------------------------------------------------------
 
-static enum kn_status find_encoder(struct kn_backend *self,
-                                   PFN_cuTensorMapEncodeTiled_v12000 *encode_p) {
-    void *function = NULL;
-    cudaDriverEntryPointQueryResult found = cudaDriverEntryPointSymbolNotFound;
-    KN_TRY(cuda_check(self,
-                      cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &function, 12000,
-                                                       cudaEnableDefault, &found),
-                      "looking for cuTensorMapEncodeTiled"));
-    if (!function || found != cudaDriverEntryPointSuccess)
-        return cuda_check(self, cudaErrorSymbolNotFound, "looking for cuTensorMapEncodeTiled");
-    *encode_p = (PFN_cuTensorMapEncodeTiled_v12000)function;
-    return KN_OK;
-}
-
 // [sequence, position, head, column], taken in boxes of one head, `rows` positions and 64 columns.
-static enum kn_status encode(struct kn_backend *self, PFN_cuTensorMapEncodeTiled_v12000 encoder,
-                             CUtensorMap *map, const struct attention_launch *launch,
+static enum kn_status encode(struct kn_backend *self, CUtensorMap *map,
+                             const struct attention_launch *launch,
                              const struct attention_heads *heads, int count, int rows) {
     const struct attention_task *task = &launch->task;
-    cuuint64_t stride = (cuuint64_t)heads->stride * 2;
-    const cuuint64_t sizes[4] = {(cuuint64_t)task->dim, (cuuint64_t)count,
-                                 (cuuint64_t)task->queries, (cuuint64_t)task->sequences};
-    const cuuint64_t strides[3] = {(cuuint64_t)heads->pitch * 2, stride,
-                                   (cuuint64_t)task->queries * stride};
-    const cuuint32_t box[4] = {SWIZZLED_COLUMNS, 1, (cuuint32_t)rows, 1}, steps[4] = {1, 1, 1, 1};
-    CUresult result = encoder(
-        map,
-        launch->type == KN_F16 ? CU_TENSOR_MAP_DATA_TYPE_FLOAT16 : CU_TENSOR_MAP_DATA_TYPE_BFLOAT16,
-        4, const_cast<void *>(heads->data), sizes, strides, box, steps,
-        CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
-        CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
-    return result == CUDA_SUCCESS
-               ? KN_OK
-               : cuda_check(self, cudaErrorInvalidValue, "describing heads to the copy engine");
+    uint64_t stride = (uint64_t)heads->stride * 2;
+    const struct hopper_tensor tensor = {
+        .data = heads->data,
+        .type = launch->type,
+        .sizes = {(uint64_t)task->dim, (uint64_t)count, (uint64_t)task->queries,
+                  (uint64_t)task->sequences},
+        .strides = {(uint64_t)heads->pitch * 2, stride, (uint64_t)task->queries * stride},
+        .box = {SWIZZLED_COLUMNS, 1, (uint32_t)rows, 1}};
+    return hopper_map(self, map, &tensor);
 }
 
 template <typename S>
 static enum kn_status launch_shape(struct kn_backend *self, struct attention_launch *launch) {
     struct attention_task *task = &launch->task;
-    PFN_cuTensorMapEncodeTiled_v12000 encoder = NULL;
     hopper_maps maps;
     int heads = task->first_head + task->heads, key_heads = (heads - 1) / task->group + 1;
     int bytes = (int)sizeof(hopper_shared<S>) + 1024; // room to align
-    KN_TRY(find_encoder(self, &encoder));
-    KN_TRY(encode(self, encoder, &maps.q, launch, &task->q, heads, S::queries));
-    KN_TRY(encode(self, encoder, &maps.k, launch, &task->k, key_heads, S::keys));
-    KN_TRY(encode(self, encoder, &maps.v, launch, &task->v, key_heads, S::keys));
+    KN_TRY(encode(self, &maps.q, launch, &task->q, heads, S::queries));
+    KN_TRY(encode(self, &maps.k, launch, &task->k, key_heads, S::keys));
+    KN_TRY(encode(self, &maps.v, launch, &task->v, key_heads, S::keys));
     KN_TRY(cuda_check(
         self,
         cudaFuncSetAttribute(hopper_kernel<S>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes),
@@ -455,13 +432,6 @@ static enum kn_status launch_shape(struct kn_backend *self, struct attention_lau
     hopper_kernel<S><<<(unsigned)blocks, S::threads, (size_t)bytes, launch->stream>>>(*task, maps);
     return cuda_launched(self, "attention on Hopper");
 }
-
-// The instructions belong to architecture 90a: code built for plain 9.0 has an empty kernel.
-#ifdef KN_HAS_90A
-enum { HOPPER_BUILT = 1 };
-#else
-enum { HOPPER_BUILT = 0 };
-#endif
 
 bool attention_hopper_takes(const struct attention_launch *launch) {
     const struct attention_task *task = &launch->task;

@@ -194,6 +194,7 @@ static const struct kn_ops cuda_ops = {
     .copy_heads = cuda_copy_heads,
     .gate = cuda_gate,
     .scale = cuda_scale,
+    .route = cuda_route,
     .gather = cuda_gather,
     .combine = cuda_combine,
     .convert = cuda_convert,

@@ -81,5 +81,7 @@ enum kn_status cuda_gather(struct kn_backend *self, const struct kn_gather *op);
 enum kn_status cuda_combine(struct kn_backend *self, const struct kn_combine *op);
 enum kn_status cuda_embed(struct kn_backend *self, const struct kn_embed *op);
 enum kn_status cuda_convert(struct kn_backend *self, const struct kn_conversion *op);
+// routing.cu
+enum kn_status cuda_route(struct kn_backend *self, const struct kn_route *op);
 
 #endif

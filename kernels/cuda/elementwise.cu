@@ -193,8 +193,11 @@ enum kn_status cuda_copy_heads(struct kn_backend *self, const struct kn_copy_hea
 
 template <typename E>
 __global__ void gather_rows(E *y, int64_t y_stride, const E *x, int64_t x_stride, int64_t cols,
-                            const int32_t *rows) {
-    const E *from = x + (int64_t)rows[blockIdx.x] * x_stride;
+                            const int32_t *rows, struct kn_range range) {
+    int64_t begin = range.begin ? *range.begin : 0, row = begin + blockIdx.x;
+    if (range.begin && row >= *range.end)
+        return;
+    const E *from = x + (int64_t)rows[row] * x_stride;
     for (int64_t c = threadIdx.x; c < cols; c += blockDim.x)
         y[(int64_t)blockIdx.x * y_stride + c] = from[c];
 }
@@ -203,7 +206,7 @@ template <typename E> static void launch_gather(cudaStream_t stream, const struc
     int64_t pack = (int64_t)(sizeof(E) / kn_type_size(op->y.type));
     gather_rows<<<(unsigned)op->y.rows, row_threads(op->y.cols / pack), 0, stream>>>(
         (E *)op->y.data, op->y.stride / pack, (const E *)op->x.data, op->x.stride / pack,
-        op->y.cols / pack, op->rows);
+        op->y.cols / pack, op->rows, op->range);
 }
 
 enum kn_status cuda_gather(struct kn_backend *self, const struct kn_gather *op) {
@@ -223,8 +226,9 @@ enum kn_status cuda_gather(struct kn_backend *self, const struct kn_gather *op) 
 
 // Whether x has the row of a position, which is then *row_p.
 __device__ static bool find_row(const struct kn_combine &op, int32_t position, int64_t *row_p) {
-    *row_p = position - op.first;
-    return *row_p >= 0 && *row_p < op.x.rows;
+    int64_t begin = op.range.begin ? *op.range.begin : 0;
+    *row_p = position - begin;
+    return *row_p >= 0 && *row_p < op.x.rows && (!op.range.begin || position < *op.range.end);
 }
 
 // A block a row of y, left alone where x has nothing for it.

@@ -134,6 +134,7 @@ __device__ static inline uint64_t descriptor_of(const void *tile, unsigned leadi
 #define HOPPER_D16(i) HOPPER_D4(i), HOPPER_D4((i) + 4), HOPPER_D4((i) + 8), HOPPER_D4((i) + 12)
 #define HOPPER_D32 HOPPER_D16(0), HOPPER_D16(16)
 #define HOPPER_D64 HOPPER_D32, HOPPER_D16(32), HOPPER_D16(48)
+#define HOPPER_D128 HOPPER_D64, HOPPER_D16(64), HOPPER_D16(80), HOPPER_D16(96), HOPPER_D16(112)
 #define HOPPER_LIST32                                                                              \
     "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, "            \
     "%18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, "
@@ -143,7 +144,24 @@ __device__ static inline uint64_t descriptor_of(const void *tile, unsigned leadi
     "%34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, %48, %49, "             \
     "%50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63}, "
 
-// d[64, 128] (+)= a[64, 16] b[128, 16]^T, both in shared memory.
+#define HOPPER_LIST128                                                                             \
+    "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "                      \
+    "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "             \
+    "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "             \
+    "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63, "             \
+    "%64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79, "             \
+    "%80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95, "             \
+    "%96, %97, %98, %99, %100, %101, %102, %103, %104, %105, %106, %107, %108, %109, %110, %111, " \
+    "%112, %113, %114, %115, %116, %117, %118, %119, %120, %121, %122, %123, %124, %125, %126, "   \
+    "%127}, "
+
+// d[64, N] (+)= a[64, 16] b[N, 16]^T, both in shared memory.
+#define HOPPER_SHARED_256(TYPE)                                                                    \
+    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %130, 0;\n"                                     \
+                 "wgmma.mma_async.sync.aligned.m64n256k16.f32." TYPE "." TYPE " " HOPPER_LIST128   \
+                 "%128, %129, p, 1, 1, 0, 0;\n}"                                                   \
+                 : HOPPER_D128                                                                     \
+                 : "l"(a), "l"(b), "r"(accumulates))
 #define HOPPER_SHARED_128(TYPE)                                                                    \
     asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %66, 0;\n"                                      \
                  "wgmma.mma_async.sync.aligned.m64n128k16.f32." TYPE "." TYPE " " HOPPER_LIST64    \
@@ -171,6 +189,15 @@ __device__ static inline void multiply_shared(float (&d)[64], uint64_t a, uint64
         HOPPER_SHARED_128("f16");
     else
         HOPPER_SHARED_128("bf16");
+}
+
+template <typename T>
+__device__ static inline void multiply_shared(float (&d)[128], uint64_t a, uint64_t b,
+                                              int accumulates) {
+    if constexpr (std::is_same_v<T, __half>)
+        HOPPER_SHARED_256("f16");
+    else
+        HOPPER_SHARED_256("bf16");
 }
 
 template <typename T>

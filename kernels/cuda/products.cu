@@ -467,17 +467,54 @@ static enum kn_status multiply_groups(struct kn_backend *self, const struct kn_g
     return KN_OK;
 }
 
+// How many rows the groups have, on the host: the library's products have to know. It waits.
+static enum kn_status download_groups(struct kn_backend *self, const struct kn_grouped_product *op,
+                                      int64_t *first) {
+    KN_TRY(self->ops->download(self, first, op->first, (size_t)(op->groups + 1) * sizeof *first));
+    return self->ops->sync(self);
+}
+
+static enum kn_status multiply_downloaded(struct kn_backend *self,
+                                          const struct kn_grouped_product *op) {
+    int lanes = op->groups == 1 ? 0 : op->groups < CUDA_LANES ? (int)op->groups : CUDA_LANES;
+    KN_TRY(kn_check_groups(op));
+    KN_TRY(fork(self, lanes));
+    enum kn_status status = multiply_groups(self, op, lanes);
+    enum kn_status joined = join(self, lanes);
+    KN_TRY(status != KN_OK ? status : joined);
+    int64_t rows = op->first[op->groups] - op->first[0];
+    struct kn_product done = op->product;
+    done.y.rows = done.x.rows = rows;
+    if (!rows)
+        return KN_OK;
+    if (done.activation != KN_IDENTITY)
+        KN_TRY(activate_in_place(self, &done));
+    return kn_gate_groups(self, op, rows);
+}
+
+static enum kn_status multiply_by_library(struct kn_backend *self,
+                                          const struct kn_grouped_product *op) {
+    struct kn_grouped_product known = *op;
+    int64_t *first = (int64_t *)malloc((size_t)(op->groups + 1) * sizeof *first);
+    if (!first)
+        return KN_ENOMEM;
+    enum kn_status status = download_groups(self, op, first);
+    known.first = first;
+    if (status == KN_OK)
+        status = multiply_downloaded(self, &known);
+    free(first);
+    return status;
+}
+
 enum kn_status cuda_grouped_product(struct kn_backend *self, const struct kn_grouped_product *op) {
     KN_TRY(kn_check_grouped_product(op, self->activation_type));
     if (!op->product.y.rows || !op->product.y.cols)
         return KN_OK;
     struct kn_grouped_product typed = *op;
     const void *no_bias;
-    int lanes = op->groups == 1 ? 0 : op->groups < CUDA_LANES ? (int)op->groups : CUDA_LANES;
     KN_TRY(convert_operands(self, &op->product, &typed.product.w, &no_bias));
-    KN_TRY(fork(self, lanes));
-    enum kn_status status = multiply_groups(self, &typed, lanes);
-    enum kn_status joined = join(self, lanes);
-    KN_TRY(status != KN_OK ? status : joined);
+    if (!grouped_hopper_takes(cuda_of(self), &typed))
+        return multiply_by_library(self, &typed);
+    KN_TRY(grouped_hopper(self, &typed));
     return op->product.activation == KN_IDENTITY ? KN_OK : activate_in_place(self, &op->product);
 }

@@ -54,7 +54,7 @@ static void test_embed_foreign(void **state) {
 static void check_gather(enum kn_type type, int64_t cols) {
     const int32_t rows[] = {4, 0, 4, 2, 1};
     struct matrix x = matrix_random(type, 5, cols, 3), y = matrix_output(type, 5, cols, 2);
-    struct kn_gather op = {y.m, x.m, buffer_new(rows, sizeof rows)};
+    struct kn_gather op = {.y = y.m, .x = x.m, .rows = buffer_new(rows, sizeof rows)};
     long double *truth = host_new((size_t)(5 * cols) * sizeof *truth);
     for (int64_t i = 0; i < 5 * cols; i++)
         truth[i] = (long double)x.values[rows[i / cols] * cols + i % cols];
@@ -70,11 +70,33 @@ static void test_gather(void **state) {
         check_gather((enum kn_type)type, 77);
     }
     struct matrix x = matrix_random(KN_F32, 5, 8, 0), y = matrix_output(KN_BF16, 5, 8, 0);
-    struct kn_gather op = {y.m, x.m, NULL};
+    struct kn_gather op = {.y = y.m, .x = x.m};
     assert_int_equal(kn->ops->gather(kn, &op), KN_ESHAPE); // converts nothing
     op.y = x.m;
     op.y.rows = 0;
     check_status(kn->ops->gather(kn, &op));
+}
+
+// Rows of a range, with room for more and for fewer.
+static void test_gather_range(void **state) {
+    (void)state;
+    const int32_t rows[] = {4, 0, 4, 2, 1};
+    const int64_t range[] = {1, 4};
+    int64_t *ends = buffer_new(range, sizeof range);
+    struct matrix x = matrix_random(KN_F32, 5, 8, 0);
+    for (int64_t room = 2; room <= 5; room++) {
+        struct matrix y = matrix_random(KN_F32, room, 8, 0);
+        struct kn_gather op = {y.m, x.m, buffer_new(rows, sizeof rows), {ends, ends + 1}};
+        long double truth[5 * 8];
+        for (int64_t i = 0; i < room * 8; i++)
+            truth[i] =
+                (long double)(i / 8 < 3 ? x.values[rows[1 + i / 8] * 8 + i % 8] : y.values[i]);
+        check_status(kn->ops->gather(kn, &op));
+        matrix_read(&y);
+        check_close(OP_COPY, KN_F32, y.values, truth, room * 8);
+        op.range.end = NULL;
+        assert_int_equal(kn->ops->gather(kn, &op), KN_ESHAPE);
+    }
 }
 
 enum { TOKENS = 6 };
@@ -87,8 +109,16 @@ static void check_combine(int64_t cols, int64_t used, int64_t first, int64_t row
     struct matrix x = matrix_random(KN_F32, rows, cols, 3),
                   y = matrix_random(KN_F32, TOKENS, cols, 2);
     float *weights, *device = vector_random(&weights, TOKENS * used);
-    struct kn_combine op = {y.m,    x.m,  buffer_new(positions, (size_t)(TOKENS * used) * 4),
-                            device, used, first};
+    const int64_t ends[] = {first, first + rows};
+    const int64_t *range = buffer_new(ends, sizeof ends);
+    struct kn_combine op = {.y = y.m,
+                            .x = x.m,
+                            .positions = buffer_new(positions, (size_t)(TOKENS * used) * 4),
+                            .weights = device,
+                            .used = used,
+                            .range = {range, range + 1}};
+    if (first == 0) // as without a range
+        op.range = (struct kn_range){NULL, NULL};
     long double *truth = host_new((size_t)(TOKENS * cols) * sizeof *truth);
     for (int64_t i = 0; i < TOKENS * cols; i++) {
         truth[i] = (long double)y.values[i];
@@ -127,18 +157,24 @@ static void test_combine_order(void **state) {
     const int32_t positions[] = {1, 3, 2, 2, 0, 4};
     struct matrix all = matrix_of(x, KN_F32, 5, 1, 0);
     struct matrix y = matrix_of((float[]){0, 5}, KN_F32, 2, 1, 0);
-    struct kn_combine op = {
-        y.m, all.m, buffer_new(positions, sizeof positions), buffer_new(ones, sizeof ones), 3, 1};
+    const int64_t ends[] = {1, 4};
+    const int64_t *range = buffer_new(ends, sizeof ends);
+    struct kn_combine op = {.y = y.m,
+                            .x = all.m,
+                            .positions = buffer_new(positions, sizeof positions),
+                            .weights = buffer_new(ones, sizeof ones),
+                            .used = 3,
+                            .range = {range, range + 1}};
     op.x.data = (float *)all.m.data + 1;
-    op.x.rows = 3;
+    op.x.rows = 4; // with room for one that the range has not
     check_status(kn->ops->combine(kn, &op));
     matrix_read(&y);
     assert_true(y.values[0] == 1 && y.values[1] == 6);
 }
 
 int test_moves(void) {
-    const struct CMUnitTest tests[] = {OPS_TEST(test_embed), OPS_TEST(test_embed_foreign),
-                                       OPS_TEST(test_gather), OPS_TEST(test_combine),
-                                       OPS_TEST(test_combine_order)};
+    const struct CMUnitTest tests[] = {OPS_TEST(test_embed),   OPS_TEST(test_embed_foreign),
+                                       OPS_TEST(test_gather),  OPS_TEST(test_gather_range),
+                                       OPS_TEST(test_combine), OPS_TEST(test_combine_order)};
     return cmocka_run_group_tests_name("moves", tests, NULL, NULL);
 }

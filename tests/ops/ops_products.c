@@ -118,15 +118,17 @@ static void test_shape_errors(void **state) {
 }
 
 // Rows begin[g] ... begin[g + 1] of x meet the g-th of `groups` matrices of m rows; begin[0] may be
-// any number.
+// any number. Rows of matrices of even sizes begin where copies of whole tiles can.
 static void check_groups(const int64_t *begin, int64_t groups, int64_t m, int64_t k,
                          enum kn_type y_type, enum kn_type w_type, enum kn_activation activation) {
-    int64_t n = begin[groups] - begin[0];
-    struct matrix x = matrix_random(kn->activation_type, n, k, 3);
-    struct matrix w = matrix_weights(w_type, groups * m, k, 5);
-    struct matrix y = matrix_output(y_type, n, m, 7);
+    int64_t n = begin[groups] - begin[0], pad = k % 8 ? 1 : 8;
+    struct matrix x = matrix_random(kn->activation_type, n, k, 3 * pad);
+    struct matrix w = matrix_weights(w_type, groups * m, k, 5 * pad);
+    struct matrix y = matrix_output(y_type, n, m, 7 * pad);
     struct kn_grouped_product op = {
-        {y.m, x.m, w.m, NULL, activation, parameters_of(activation)}, begin, groups};
+        .product = {y.m, x.m, w.m, NULL, activation, parameters_of(activation)},
+        .first = buffer_new(begin, (size_t)(groups + 1) * sizeof *begin),
+        .groups = groups};
     long double *truth = host_new((size_t)(n * m) * sizeof *truth);
     check_status(kn->ops->grouped_product(kn, &op));
     matrix_read(&y);
@@ -145,13 +147,14 @@ static void check_groups(const int64_t *begin, int64_t groups, int64_t m, int64_
 static void test_groups(void **state) {
     static const int64_t none[] = {7}, empty[] = {3, 3, 3}, one[] = {0, 13}, later[] = {50, 60, 61},
                          holes[] = {0, 0, 5, 5, 5, 38, 39, 39},
-                         wide[] = {0, 130, 140, 700, 701, 800};
+                         wide[] = {0, 130, 140, 700, 701, 800},
+                         large[] = {9, 9, 140, 141, 205, 205, 400};
     static const struct {
         const int64_t *begin;
         int64_t groups, m, k;
-    } cases[] = {{none, 0, 9, 5},    {empty, 2, 9, 5},   {one, 1, 17, 80},
-                 {later, 2, 24, 33}, {holes, 7, 21, 16}, {holes, 7, 1, 1},
-                 {wide, 5, 40, 24},  {wide, 5, 128, 64}, {holes, 7, 0, 4}};
+    } cases[] = {{none, 0, 9, 5},    {empty, 2, 9, 5},     {one, 1, 17, 80},   {later, 2, 24, 33},
+                 {holes, 7, 21, 16}, {holes, 7, 1, 1},     {wide, 5, 40, 24},  {wide, 5, 128, 64},
+                 {holes, 7, 0, 4},   {large, 6, 264, 200}, {large, 6, 33, 200}};
     for (size_t i = 0; i < TEST_ARRAY_SIZE(cases); i++) {
         for (size_t t = 0; t < TEST_ARRAY_SIZE(types); t++) {
             enum kn_type y_type = (i + t) % 2 ? KN_F32 : kn->activation_type;
@@ -164,6 +167,45 @@ static void test_groups(void **state) {
         check_groups(holes, 7, 21, 30, kn->activation_type, KN_F32, (enum kn_activation)activation);
 }
 
+// Groups of rows in matrices with room for more, gated: activation(gate) * up of their rows.
+static void check_gated(int64_t m, int64_t k, enum kn_activation gate) {
+    static const int64_t begin[] = {5, 8, 8, 210, 211};
+    enum { GROUPS = 4, FILLED = 206, ROOM = 230 };
+    enum kn_type type = kn->activation_type;
+    struct matrix x = matrix_random(type, ROOM, k, 0),
+                  w = matrix_weights(type, GROUPS * 2 * m, k, 0);
+    struct matrix wide = matrix_output(type, ROOM, 2 * m, 0), y = matrix_output(type, ROOM, m, 0);
+    struct kn_grouped_product op = {.product = {.y = wide.m, .x = x.m, .w = w.m},
+                                    .first = buffer_new(begin, sizeof begin),
+                                    .groups = GROUPS,
+                                    .gated = y.m,
+                                    .gate = gate};
+    long double *truth = host_new((size_t)(FILLED * m) * sizeof *truth);
+    check_status(kn->ops->grouped_product(kn, &op));
+    matrix_read(&y);
+    for (int64_t g = 0; g < GROUPS; g++) {
+        int64_t first = begin[g] - begin[0], rows = begin[g + 1] - begin[g];
+        struct matrix part = {x.m, x.values + first * k}, own = {w.m, w.values + g * 2 * m * k};
+        part.m.rows = rows;
+        own.m.rows = 2 * m;
+        const long double *both = product_truth(&part, &own, NULL, KN_IDENTITY);
+        for (int64_t i = 0; i < rows * m; i++)
+            truth[first * m + i] =
+                truth_activate(gate, both[i / m * 2 * m + i % m]) * both[i / m * 2 * m + m + i % m];
+    }
+    check_close(OP_GATED, type, y.values, truth, FILLED * m);
+}
+
+static void test_gated_groups(void **state) {
+    static const enum kn_activation gates[] = {KN_SILU, KN_GELU_TANH, KN_GELU_ERF};
+    for (size_t i = 0; i < TEST_ARRAY_SIZE(gates); i++) {
+        check_gated(136, 72, gates[i]);
+        buffers_free(state);
+        check_gated(13, 9, gates[i]);
+        buffers_free(state);
+    }
+}
+
 // A group that is not finite leaves the others alone.
 static void test_nonfinite_groups(void **state) {
     (void)state;
@@ -172,7 +214,9 @@ static void test_nonfinite_groups(void **state) {
     const long double truth[] = {3, NAN, INFINITY};
     struct matrix a = matrix_of(x, kn->activation_type, 3, 1, 0), b = matrix_of(w, KN_F32, 3, 1, 0);
     struct matrix y = matrix_output(kn->activation_type, 3, 1, 0);
-    struct kn_grouped_product op = {{.y = y.m, .x = a.m, .w = b.m}, begin, 3};
+    struct kn_grouped_product op = {.product = {.y = y.m, .x = a.m, .w = b.m},
+                                    .first = buffer_new(begin, sizeof begin),
+                                    .groups = 3};
     check_status(kn->ops->grouped_product(kn, &op));
     matrix_read(&y);
     check_close(OP_PRODUCT, y.m.type, y.values, truth, 3);
@@ -180,20 +224,23 @@ static void test_nonfinite_groups(void **state) {
 
 static void test_group_shape_errors(void **state) {
     (void)state;
-    const int64_t begin[] = {2, 3, 6}, falling[] = {2, 7, 6}, few[] = {2, 3, 5};
+    const int64_t begin[] = {2, 3, 6}, falling[] = {2, 7, 6}, many[] = {2, 3, 7};
     struct matrix x = matrix_random(kn->activation_type, 4, 6, 0);
     struct matrix w = matrix_random(KN_F32, 10, 6, 0), bias = matrix_random(KN_F32, 1, 5, 0);
     struct matrix y = matrix_output(kn->activation_type, 4, 5, 0);
-    const struct kn_grouped_product good = {{.y = y.m, .x = x.m, .w = w.m}, begin, 2};
-    struct kn_grouped_product bad[] = {good, good, good, good, good, good, good};
+    const struct kn_grouped_product good = {.product = {.y = y.m, .x = x.m, .w = w.m},
+                                            .first = buffer_new(begin, sizeof begin),
+                                            .groups = 2};
+    struct kn_grouped_product bad[] = {good, good, good, good, good, good, good, good};
     bad[0].first = NULL;
-    bad[1].first = falling;
-    bad[2].first = few;
-    bad[3].groups = -1;
-    bad[4].product.w.rows = 9;
-    bad[5].product.y.cols = 4;
-    bad[6].product.bias = bias.m.data;
-    for (size_t i = 0; i < TEST_ARRAY_SIZE(bad); i++)
+    bad[1].groups = -1;
+    bad[2].product.w.rows = 9;
+    bad[3].product.y.cols = 4;
+    bad[4].product.bias = bias.m.data;
+    bad[5].gated = y.m; // as wide as what is gated
+    bad[6].first = falling;
+    bad[7].first = many;
+    for (size_t i = 0; i < (kn->unified ? 8 : 6); i++) // a device does not look at what it holds
         assert_int_equal(kn->ops->grouped_product(kn, &bad[i]), KN_ESHAPE);
     check_status(kn->ops->grouped_product(kn, &good));
 }
@@ -242,6 +289,7 @@ int test_products(void) {
                                        OPS_TEST(test_shape_errors),
                                        OPS_TEST(test_ceiling),
                                        OPS_TEST(test_groups),
+                                       OPS_TEST(test_gated_groups),
                                        OPS_TEST(test_nonfinite_groups),
                                        OPS_TEST(test_group_shape_errors),
                                        OPS_TEST(test_conversion)};

@@ -24,7 +24,9 @@ static void run_matrices(struct outputs *out, const struct matrix *x, const stru
 
     static const int64_t begin[GROUPS + 1] = {0, 300, 310, 310, 500, 501, 600, 700, 900, 999, ROWS};
     struct matrix grouped = matrix_output(kn->activation_type, ROWS, GROUP, 0);
-    struct kn_grouped_product groups = {{.y = grouped.m, .x = x->m, .w = w->m}, begin, GROUPS};
+    struct kn_grouped_product groups = {.product = {.y = grouped.m, .x = x->m, .w = w->m},
+                                        .first = buffer_new(begin, sizeof begin),
+                                        .groups = GROUPS};
     check_status(kn->ops->grouped_product(kn, &groups));
     matrix_read(&grouped);
     memcpy(out->groups, grouped.values, sizeof out->groups);

@@ -64,6 +64,7 @@ int test_norms(void);
 int test_heads(void);
 int test_scans(void);
 int test_elementwise(void);
+int test_routing(void);
 int test_moves(void);
 int test_statistics(void);
 int test_block_ends(void);

@@ -36,7 +36,7 @@ int main(int count, char **arguments) {
         return status == KN_EUNSUPPORTED ? 77 : 1;
     }
     int failed = test_products() + test_attention() + test_cached_attention() + test_norms() +
-                 test_heads() + test_scans() + test_elementwise() + test_moves() +
+                 test_heads() + test_scans() + test_elementwise() + test_routing() + test_moves() +
                  test_statistics() + test_block_ends() + test_summary() + test_loss() +
                  test_divergence() + test_memory() + test_threads();
     kn->ops->close(kn);

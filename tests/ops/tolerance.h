@@ -10,6 +10,7 @@
 enum test_op {
     OP_PRODUCT,
     OP_ACTIVATED, // a product with an activation, which sees the sum rounded to y's type
+    OP_GATED,     // a gate of sums that are rounded before
     OP_NORM,
     OP_ROPE,
     OP_ATTENTION,
@@ -18,6 +19,7 @@ enum test_op {
     OP_GATE,
     OP_STATISTICS,
     OP_SUMMARY,
+    OP_ROUTE,
     OP_ADD,
     OP_EMBED,
     OP_COPY,
@@ -34,6 +36,8 @@ struct tolerance {
 static const struct tolerance tolerances[OP_COUNT][3] = {
     [OP_PRODUCT] = {[KN_F32] = {5e-7, 1e-6}, [KN_F16] = {1e-3, 1e-5}, [KN_BF16] = {8e-3, 1e-5}},
     [OP_ACTIVATED] = {[KN_F32] = {5e-7, 1e-6}, [KN_F16] = {4e-3, 2e-3}, [KN_BF16] = {3e-2, 2e-2}},
+    [OP_GATED] = {[KN_F32] = {1e-6, 2e-6}, [KN_F16] = {4e-3, 2e-3}, [KN_BF16] = {3e-2, 2e-2}},
+    [OP_ROUTE] = {[KN_F32] = {4e-7, 1e-7}},
     [OP_NORM] = {[KN_F32] = {1e-6, 1e-7}, [KN_F16] = {1e-3, 1e-5}, [KN_BF16] = {8e-3, 1e-5}},
     [OP_ROPE] = {[KN_F32] = {2e-7, 1e-7}, [KN_F16] = {1e-3, 1e-3}, [KN_BF16] = {8e-3, 8e-3}},
     [OP_ATTENTION] = {[KN_F32] = {4e-6, 4e-6}, [KN_F16] = {2e-3, 2e-3}, [KN_BF16] = {1e-2, 1e-2}},

@@ -15,7 +15,7 @@ struct task {
     enum kn_status (*run)(struct kn_backend *cpu, struct task *task); // NULL: waits for `ticket`
     int64_t ticket;
     float parameters[4]; // a product's, as they were when it was called
-    void *staged;        // an upload's bytes, where groups begin or candidates, likewise
+    void *staged;        // an upload's bytes or candidates, likewise
     union {
         struct kn_product product;
         struct kn_grouped_product grouped_product;
@@ -28,6 +28,7 @@ struct task {
         struct kn_head_norm head_norm;
         struct kn_copy_heads copy_heads;
         struct kn_scale scale;
+        struct kn_route route;
         struct kn_gather gather;
         struct kn_combine combine;
         struct kn_gate gate;
@@ -164,6 +165,7 @@ OP(scan, kn_scan)
 OP(head_norm, kn_head_norm)
 OP(copy_heads, kn_copy_heads)
 OP(scale, kn_scale)
+OP(route, kn_route)
 OP(gather, kn_gather)
 OP(combine, kn_combine)
 OP(gate, kn_gate)
@@ -192,7 +194,6 @@ static enum kn_status fake_product(struct kn_backend *self, const struct kn_prod
 
 static enum kn_status run_grouped_product(struct kn_backend *cpu, struct task *task) {
     struct kn_grouped_product *op = &task->op.grouped_product;
-    op->first = task->staged;
     op->product.parameters = task->parameters;
     return cpu->ops->grouped_product(cpu, op);
 }
@@ -200,13 +201,8 @@ static enum kn_status run_grouped_product(struct kn_backend *cpu, struct task *t
 static enum kn_status fake_grouped_product(struct kn_backend *self,
                                            const struct kn_grouped_product *op) {
     struct task task = {.run = run_grouped_product, .op.grouped_product = *op};
-    size_t bytes = (size_t)(op->groups + 1) * sizeof *op->first;
     if (op->product.w.type != self->activation_type)
         return KN_EUNSUPPORTED;
-    task.staged = malloc(bytes);
-    if (!task.staged)
-        return KN_ENOMEM;
-    memcpy(task.staged, op->first, bytes);
     if (op->product.parameters)
         memcpy(task.parameters, op->product.parameters, sizeof task.parameters);
     return push(self, KN_LANE_OPS, &task);
@@ -377,6 +373,7 @@ static const struct kn_ops fake_ops = {
     .copy_heads = fake_copy_heads,
     .gate = fake_gate,
     .scale = fake_scale,
+    .route = fake_route,
     .gather = fake_gather,
     .combine = fake_combine,
     .convert = fake_convert,

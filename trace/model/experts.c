@@ -14,33 +14,52 @@ static struct kn_matrix routed_input(const struct tr_forward *f, const struct tr
                       f->config.hidden);
 }
 
-// The layer's correction of the router outlives the slab that has it.
-static enum tr_status keep_correction(struct tr_forward *f, const struct tr_batch *b,
-                                      struct tr_err *err) {
-    int64_t experts = f->config.experts;
-    const float *from = b->weights->vector[TR_SLOT_ROUTER_CORRECTION];
-    struct kn_matrix x = kn_matrix((void *)(uintptr_t)from, KN_F32, 1, experts);
-    struct kn_matrix y = kn_matrix(b->streams->correction, KN_F32, 1, experts);
-    struct kn_copy_heads copy = {.y = {.x = y, .count = 1, .pitch = experts, .dim = experts},
-                                 .x = {.x = x, .count = 1, .pitch = experts, .dim = experts}};
-    if (from)
-        KN_TRY(f->kn->ops->copy_heads(f->kn, &copy), "keeping the router's correction");
+// Where the micro-batch's routes are: its first token's, and its place among the micro-batches.
+static int64_t routes_at(const struct tr_forward *f, const struct tr_batch *b) {
+    return b->row * f->config.experts_used;
+}
+
+static int64_t *routes_first(const struct tr_forward *f, const struct tr_batch *b) {
+    int64_t batch = (b->first_sequence - f->begin) / f->options.micro_batch;
+    return b->streams->expert_first + batch * (f->config.experts + 1);
+}
+
+// Each token's experts, from the router's logits and the shared expert's gate in scratch.
+static enum tr_status route(struct tr_forward *f, const struct tr_batch *b, struct kn_matrix logits,
+                            struct tr_err *err) {
+    const struct tr_config *c = &f->config;
+    struct tr_streams *s = b->streams;
+    bool gated = b->weights->matrix[TR_SLOT_SHARED_GATE].rows > 0;
+    _Static_assert((int)TR_MAX_EXPERTS <= (int)KN_MAX_EXPERTS, "all experts can be routed to");
+    struct kn_route op = {.rows = s->expert_rows + routes_at(f, b),
+                          .positions = s->expert_positions + routes_at(f, b),
+                          .weights = s->expert_weights + routes_at(f, b),
+                          .first = routes_first(f, b),
+                          .shared_weights = c->shared_ffn ? s->shared_weights + b->row : NULL,
+                          .logits = logits,
+                          .correction = b->weights->vector[TR_SLOT_ROUTER_CORRECTION],
+                          .shared_gates = gated ? f->shared_gates : NULL,
+                          .used = c->experts_used,
+                          .groups = c->groups,
+                          .groups_used = c->groups_used,
+                          .sigmoid = c->family->sigmoid_router,
+                          .normalise = c->normalise_top,
+                          .scale = c->routed_scale};
+    KN_TRY(f->kn->ops->route(f->kn, &op), "choosing experts");
     return TR_OK;
 }
 
-// The router's logits, and the shared expert's gate; what the MLP adds starts at 0.
+// What the MLP adds starts at 0.
 enum tr_status tr_step_router(struct tr_forward *f, const struct tr_batch *b, struct tr_err *err) {
     const struct tr_config *c = &f->config;
     struct kn_matrix normed = routed_input(f, b);
-    struct kn_matrix logits =
-        kn_matrix(b->streams->logits + b->row * c->experts, KN_F32, b->rows, c->experts);
+    struct kn_matrix logits = kn_matrix(f->router_logits, KN_F32, b->rows, c->experts);
     TR_TRY(tr_normalise(f, b, normed, tr_mlp_entering(f, b), !c->family->no_pre_norm, err));
     TR_TRY(tr_multiply(f, b, logits, normed, TR_SLOT_ROUTER, TR_SLOT_NONE, err));
-    TR_TRY(keep_correction(f, b, err));
-    b->streams->is_gated = b->weights->matrix[TR_SLOT_SHARED_GATE].rows > 0;
-    if (b->streams->is_gated)
-        TR_TRY(tr_multiply(f, b, kn_matrix(b->streams->gates + b->row, KN_F32, b->rows, 1), normed,
+    if (b->weights->matrix[TR_SLOT_SHARED_GATE].rows > 0)
+        TR_TRY(tr_multiply(f, b, kn_matrix(f->shared_gates, KN_F32, b->rows, 1), normed,
                            TR_SLOT_SHARED_GATE, TR_SLOT_NONE, err));
+    TR_TRY(route(f, b, logits, err));
     struct kn_scale clear = {.x = tr_mlp_delta(f, b), .factor = 0, .limit = INFINITY};
     KN_TRY(f->kn->ops->scale(f->kn, &clear), "clearing what the MLP adds");
     return TR_OK;
@@ -76,69 +95,59 @@ enum tr_status tr_step_shared_expert(struct tr_forward *f, const struct tr_batch
 
 // ---- routed experts ----------------------------------------------------------------------------
 
-// A few of the slab's experts, one after the other: the rows of their matrices.
-struct group {
-    int64_t begin, end;   // of the slab's experts
-    const int64_t *first; // [end - begin + 1]: where their rows begin among the micro-batch's
-    int64_t rows;
+// The slab's experts for one micro-batch. Only the backend knows how many rows they have: at most
+// each token's for all of its experts, or for all of the slab's.
+struct routed {
+    const int64_t *first; // of the slab's experts
+    struct kn_range range;
+    int64_t experts, room;
 };
 
-// Finds the next experts whose rows together are no more than the micro-batch's, since scratch has
-// room for that many. The rows of a single expert always fit, for they are different tokens.
-static struct group next_group(const struct tr_forward *f, const struct tr_batch *b,
-                               int64_t begin) {
-    int64_t batch = (b->first_sequence - f->begin) / f->options.micro_batch;
-    const int64_t *first = b->streams->routes.first + batch * (f->config.experts + 1);
-    int64_t end = begin + 1;
-    while (end < b->weights->plan->last_id && first[end + 1] - first[begin] <= b->rows)
-        end++;
-    return (struct group){begin, end, first + begin, first[end] - first[begin]};
+static struct routed routed_of(const struct tr_forward *f, const struct tr_batch *b) {
+    const struct tr_slab_plan *plan = b->weights->plan;
+    const int64_t *first = routes_first(f, b) + plan->first_id;
+    int64_t experts = plan->last_id - plan->first_id, used = f->config.experts_used;
+    return (struct routed){.first = first,
+                           .range = {first, first + experts},
+                           .experts = experts,
+                           .room = b->rows * (used < experts ? used : experts)};
 }
 
-// The matrices of a group's experts in the slab, `rows` rows each.
-static struct kn_grouped_product grouped(const struct tr_batch *b, const struct group *g,
-                                         struct kn_matrix x, enum tr_slot slot, int64_t rows) {
-    struct kn_matrix w = b->weights->matrix[slot];
-    int64_t first = (g->begin - b->weights->plan->first_id) * rows;
-    w.data = (char *)w.data + (size_t)(first * w.stride) * kn_type_size(w.type);
-    w.rows = (g->end - g->begin) * rows;
-    return (struct kn_grouped_product){{.x = x, .w = w}, g->first, g->end - g->begin};
+static struct kn_grouped_product grouped(const struct tr_batch *b, const struct routed *r,
+                                         struct kn_matrix x, enum tr_slot slot) {
+    return (struct kn_grouped_product){.product = {.x = x, .w = b->weights->matrix[slot]},
+                                       .first = r->first,
+                                       .groups = r->experts};
 }
 
-static enum tr_status run_group(struct tr_forward *f, const struct tr_batch *b,
-                                const struct group *g, struct tr_err *err) {
+// Rows that experts worked on; a device keeps the number to itself.
+static void count_rows(struct tr_forward *f, const struct routed *r) {
+    if (f->kn->unified)
+        f->routed_rows += *r->range.end - *r->range.begin;
+}
+
+enum tr_status tr_step_experts(struct tr_forward *f, const struct tr_batch *b, struct tr_err *err) {
     const struct tr_config *c = &f->config;
     enum kn_type type = f->kn->activation_type;
-    int64_t at = b->row * c->experts_used;
-    struct kn_gather gather = {.y = kn_matrix(f->normed, type, g->rows, c->hidden),
+    struct routed r = routed_of(f, b);
+    struct kn_gather gather = {.y = kn_matrix(f->normed, type, r.room, c->hidden),
                                .x = routed_input(f, b),
-                               .rows = b->streams->expert_rows + at + g->first[0]};
+                               .rows = b->streams->expert_rows + routes_at(f, b),
+                               .range = r.range};
     KN_TRY(f->kn->ops->gather(f->kn, &gather), "gathering the tokens of experts");
-    struct kn_matrix inner = kn_matrix(f->inner, type, g->rows, c->expert_ffn);
-    int64_t in_rows = tr_config_in_rows(c, c->expert_ffn);
-    TR_TRY(tr_activate(f, b, inner, grouped(b, g, gather.y, TR_SLOT_IN, in_rows), err));
-    struct kn_grouped_product down = grouped(b, g, inner, TR_SLOT_OUT, c->hidden);
-    down.product.y = kn_matrix(f->branch, KN_F32, g->rows, c->hidden);
+    struct kn_matrix inner = kn_matrix(f->inner, type, r.room, c->expert_ffn);
+    TR_TRY(tr_activate(f, b, inner, grouped(b, &r, gather.y, TR_SLOT_IN), err));
+    struct kn_grouped_product down = grouped(b, &r, inner, TR_SLOT_OUT);
+    down.product.y = kn_matrix(f->branch, KN_F32, r.room, c->hidden);
     TR_TRY(tr_product(f, b, &down, TR_SLOT_OUT, err));
-    f->routed_rows += g->rows;
+    count_rows(f, &r);
     return combine(f, b,
                    (struct kn_combine){.x = down.product.y,
-                                       .positions = b->streams->expert_positions + at,
-                                       .weights = b->streams->expert_weights + at,
+                                       .positions = b->streams->expert_positions + routes_at(f, b),
+                                       .weights = b->streams->expert_weights + routes_at(f, b),
                                        .used = c->experts_used,
-                                       .first = g->first[0]},
+                                       .range = r.range},
                    err);
-}
-
-// The slab's experts for one micro-batch.
-enum tr_status tr_step_experts(struct tr_forward *f, const struct tr_batch *b, struct tr_err *err) {
-    const struct tr_slab_plan *plan = b->weights->plan;
-    for (struct group g = {.end = plan->first_id}; g.end < plan->last_id;) {
-        g = next_group(f, b, g.end);
-        if (g.rows)
-            TR_TRY(run_group(f, b, &g, err));
-    }
-    return TR_OK;
 }
 
 // The post-norm and the multiplier of what all experts together add.

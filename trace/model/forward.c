@@ -48,7 +48,6 @@ static const struct {
     [TR_STEP_SCAN] = {.batch = tr_step_scan, .module = TR_ATTN},
     [TR_STEP_MLP] = {.batch = tr_step_mlp, .module = TR_MLP},
     [TR_STEP_ROUTER] = {.batch = tr_step_router, .module = TR_MLP},
-    [TR_STEP_ROUTE] = {.item = tr_step_route, .module = TR_MLP},
     [TR_STEP_SHARED_EXPERT] = {.batch = tr_step_shared_expert, .module = TR_MLP},
     [TR_STEP_EXPERTS] = {.batch = tr_step_experts, .module = TR_MLP},
     [TR_STEP_EXPERTS_END] = {.batch = tr_step_experts_end, .module = TR_MLP},

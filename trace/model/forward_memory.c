@@ -25,19 +25,34 @@ static int64_t wide_cols(const struct tr_config *c) {
     return larger(attention, tr_config_in_rows(c, ffn));
 }
 
+// Columns of an expert's first product.
+static int64_t expert_in_rows(const struct tr_config *c) {
+    return c->experts ? tr_config_in_rows(c, c->expert_ffn) : 0;
+}
+
 static int64_t inner_cols(const struct tr_config *c) {
     int64_t ffn = larger(c->ffn, larger(c->expert_ffn, c->shared_ffn));
     return larger(larger(tr_config_mixed_cols(c), tr_config_taps_cols(c)), ffn);
 }
 
-// Rows of a product that keep a device busy, and bytes that its widest rows may take in f32.
+// Rows of a product that keep a device busy, and bytes that its widest rows may take in f32, and
+// all rows of a token's experts.
 enum { HOST_TOKENS = 1024, DEVICE_TOKENS = 16384 };
-static const double DEVICE_SCRATCH = 1.5e9;
+static const double DEVICE_SCRATCH = 1.5e9, EXPERTS_SCRATCH = 4e9;
+
+// Bytes of a token's rows for all of its experts on a device: what goes in, is wide, inner, comes
+// out.
+static double routed_bytes(const struct tr_config *c) {
+    double cols = (double)(expert_in_rows(c) + c->expert_ffn + c->hidden);
+    return (double)c->experts_used * (2 * cols + 4 * (double)c->hidden);
+}
 
 int64_t tr_micro_batch(const struct tr_config *config, int64_t seq_len, bool device) {
     double tokens = HOST_TOKENS;
     if (device)
         tokens = fmin(DEVICE_TOKENS, DEVICE_SCRATCH / (4 * (double)wide_cols(config)));
+    if (device && config->experts)
+        tokens = fmin(tokens, EXPERTS_SCRATCH / routed_bytes(config));
     int64_t sequences = (int64_t)tokens / seq_len;
     return sequences ? sequences : 1;
 }
@@ -57,6 +72,11 @@ static int buffers_of(struct tr_forward *f, struct tr_buffer buffers[MAX_BUFFERS
     double rows = fmin((double)o->micro_batch, sequences) * length; // of one micro-batch
     double act = (double)kn_type_size(f->kn->activation_type), hidden = (double)c->hidden;
     double cached = o->cached ? tokens : 0, table = (double)table_length(o);
+    // Each token goes to several experts, whose rows stand side by side.
+    double spread = c->experts ? (double)c->experts_used : 1;
+    double routed = c->experts ? rows : 0;
+    double wide = fmax((double)wide_cols(c), spread * (double)expert_in_rows(c));
+    double inner = fmax((double)inner_cols(c), spread * (double)c->expert_ffn);
     bool alibi = c->family->position == TR_ALIBI || c->family->position == TR_ALIBI_SCALED_BF16;
     const struct tr_buffer list[] = {
         {(void **)&f->ids, tokens * 4, TR_ON_BACKEND},
@@ -64,10 +84,12 @@ static int buffers_of(struct tr_forward *f, struct tr_buffer buffers[MAX_BUFFERS
         {(void **)&f->bin_starts, TR_BINS * 8, TR_ON_BACKEND},
         {(void **)&f->position_bin, length * 4, TR_ON_BACKEND},
         {(void **)&f->shared_rows, c->shared_ffn ? rows * 4 : 0, TR_ON_BACKEND},
-        {&f->normed, rows * hidden * act, TR_ON_BACKEND},
-        {&f->wide, rows * (double)wide_cols(c) * act, TR_ON_BACKEND},
-        {&f->inner, rows * (double)inner_cols(c) * act, TR_ON_BACKEND},
-        {(void **)&f->branch, rows * hidden * 4, TR_ON_BACKEND},
+        {(void **)&f->router_logits, routed * (double)c->experts * 4, TR_ON_BACKEND},
+        {(void **)&f->shared_gates, c->shared_ffn ? routed * 4 : 0, TR_ON_BACKEND},
+        {&f->normed, spread * rows * hidden * act, TR_ON_BACKEND},
+        {&f->wide, rows * wide * act, TR_ON_BACKEND},
+        {&f->inner, rows * inner * act, TR_ON_BACKEND},
+        {(void **)&f->branch, spread * rows * hidden * 4, TR_ON_BACKEND},
         {(void **)&f->mlp_delta, c->experts ? 0 : rows * hidden * 4, TR_ON_BACKEND},
         {(void **)&f->kept_rows, rows * 4, TR_ON_BACKEND},
         {(void **)&f->cos[0], table * 4 * (double)c->rope[0].pairs, TR_ON_BACKEND},

@@ -24,10 +24,13 @@ struct tr_forward {
     int32_t *position_bin;  // [seq_len]
     int32_t *shared_rows;   // [R]: 0, 1, ...; models with experts only
     // Scratch of one micro-batch of R tokens; activations are of the backend's type.
+    // With experts there is room in the first four for experts_used rows of each token.
     void *normed;           // [R, hidden]
     void *wide;             // [R, wide_cols]: the first product of a sublayer
     void *inner;            // [R, inner_cols]: mixed values, or the MLP's inner activations
     float *branch;          // [R, hidden]: a sublayer's output before its post-norm
+    float *router_logits;   // [R, experts]
+    float *shared_gates;    // [R]
     float *mlp_delta;       // [R, hidden]: what the MLP adds; with experts the streams have it
     int32_t *kept_rows;     // [R]: tokens whose stream is handed out at a boundary
     float *cos[2], *sin[2]; // [seq_len, rotary pairs] of full and of windowed layers
@@ -77,7 +80,6 @@ enum tr_status tr_step_attention(struct tr_forward *f, const struct tr_batch *b,
 enum tr_status tr_step_scan(struct tr_forward *f, const struct tr_batch *b, struct tr_err *err);
 enum tr_status tr_step_mlp(struct tr_forward *f, const struct tr_batch *b, struct tr_err *err);
 enum tr_status tr_step_router(struct tr_forward *f, const struct tr_batch *b, struct tr_err *err);
-enum tr_status tr_step_route(struct tr_forward *f, const struct tr_batch *b, struct tr_err *err);
 enum tr_status tr_step_shared_expert(struct tr_forward *f, const struct tr_batch *b,
                                      struct tr_err *err);
 enum tr_status tr_step_experts(struct tr_forward *f, const struct tr_batch *b, struct tr_err *err);

@@ -10,9 +10,13 @@ enum tr_status tr_activate(struct tr_forward *f, const struct tr_batch *b, struc
     in.product.y = gated ? kn_matrix(f->wide, inner.type, inner.rows, cols) : inner;
     in.product.activation = gated ? KN_IDENTITY : c->activation;
     in.product.parameters = b->weights->xielu;
+    if (gated && in.first) {
+        in.gated = inner;
+        in.gate = c->activation;
+    }
     TR_TRY(tr_product(f, b, &in, TR_SLOT_IN, err));
     struct kn_gate gate = {.y = inner, .x = in.product.y, .activation = c->activation};
-    if (gated)
+    if (gated && !in.first)
         KN_TRY(f->kn->ops->gate(f->kn, &gate), "the gate");
     return TR_OK;
 }

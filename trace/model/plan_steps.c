@@ -6,9 +6,11 @@
 #include "bind.h"
 #include "unused.h"
 
-// Elements of a panel of the embedding or head, and of a group of experts: 64 MiB in f32. Fixed,
-// because the loss is combined panel by panel and its last bits must not depend on the machine.
-enum { PANEL_ELEMENTS = 1 << 24 };
+// Elements of a panel of the embedding or head: 64 MiB in f32. Fixed, because the loss is combined
+// panel by panel and its last bits must not depend on the machine. Of a group of experts as many,
+// and on a device more, for its products are fast where a group has many rows. What experts add
+// does not depend on their groups.
+enum { PANEL_ELEMENTS = 1 << 24, DEVICE_EXPERTS_ELEMENTS = 1 << 29 };
 
 static bool keeps(const struct tr_binder *b, enum tr_module sublayer, int layer) {
     return tr_config_keeps(b->config, b->wanted->drop, sublayer, layer);
@@ -59,9 +61,7 @@ static enum tr_status add_slab(const struct tr_binder *b, enum tr_step_kind kind
 
 // Adds slabs for rows [0, total) of a table, each with as many rows as fit into a panel.
 static enum tr_status add_panels(const struct tr_binder *b, enum tr_step_kind step,
-                                 enum tr_slab_kind kind, int layer, int64_t total,
-                                 int64_t row_elements) {
-    int64_t each = PANEL_ELEMENTS / row_elements;
+                                 enum tr_slab_kind kind, int layer, int64_t total, int64_t each) {
     each = each > 1 ? each : 1;
     for (int64_t first = 0; first < total; first += each) {
         int64_t last = total - first < each ? total : first + each;
@@ -77,9 +77,9 @@ static enum tr_status add_experts(const struct tr_binder *b, int layer) {
     int64_t expert = (tr_config_in_rows(c, c->expert_ffn) + c->expert_ffn) * c->hidden;
     TR_TRY(
         add_slab(b, TR_STEP_ROUTER, (struct tr_slab_plan){.kind = TR_SLAB_ROUTER, .layer = layer}));
-    TR_TRY(add_bare(b, TR_STEP_ROUTE, layer));
     TR_TRY(add_bare(b, TR_STEP_SHARED_EXPERT, layer));
-    TR_TRY(add_panels(b, TR_STEP_EXPERTS, TR_SLAB_EXPERTS, layer, c->experts, expert));
+    int64_t elements = b->wanted->device ? DEVICE_EXPERTS_ELEMENTS : PANEL_ELEMENTS;
+    TR_TRY(add_panels(b, TR_STEP_EXPERTS, TR_SLAB_EXPERTS, layer, c->experts, elements / expert));
     return add_bare(b, TR_STEP_EXPERTS_END, layer);
 }
 
@@ -109,7 +109,8 @@ static enum tr_status add_all(const struct tr_binder *b) {
     const struct tr_config *c = b->config;
     if (b->wanted->drop)
         TR_TRY(tr_drop_set_check(b->wanted->drop, c->layers, b->err));
-    TR_TRY(add_panels(b, TR_STEP_EMBED, TR_SLAB_EMBED, 0, c->vocabulary, c->hidden));
+    int64_t rows = PANEL_ELEMENTS / c->hidden;
+    TR_TRY(add_panels(b, TR_STEP_EMBED, TR_SLAB_EMBED, 0, c->vocabulary, rows));
     if (c->family->weights[TR_W_POSITIONS])
         TR_TRY(add_slab(b, TR_STEP_POSITIONS, (struct tr_slab_plan){.kind = TR_SLAB_POSITIONS}));
     if (c->family->weights[TR_W_EMBED_NORM])
@@ -121,9 +122,9 @@ static enum tr_status add_all(const struct tr_binder *b) {
         return TR_OK;
     if (c->family->weights[TR_W_HEAD_DENSE])
         TR_TRY(add_slab(b, TR_STEP_HEAD_DENSE, (struct tr_slab_plan){.kind = TR_SLAB_HEAD_DENSE}));
-    TR_TRY(add_panels(b, TR_STEP_HEAD, TR_SLAB_HEAD, 0, c->vocabulary, c->hidden));
+    TR_TRY(add_panels(b, TR_STEP_HEAD, TR_SLAB_HEAD, 0, c->vocabulary, rows));
     if (b->wanted->comparisons)
-        TR_TRY(add_panels(b, TR_STEP_COMPARE, TR_SLAB_HEAD, 0, c->vocabulary, c->hidden));
+        TR_TRY(add_panels(b, TR_STEP_COMPARE, TR_SLAB_HEAD, 0, c->vocabulary, rows));
     return add_bare(b, TR_STEP_LOSSES, 0);
 }
 

@@ -15,8 +15,7 @@ enum tr_step_kind {
     TR_STEP_ATTENTION,
     TR_STEP_SCAN, // in attention's place
     TR_STEP_MLP,
-    TR_STEP_ROUTER,
-    TR_STEP_ROUTE, // each token's experts are chosen
+    TR_STEP_ROUTER, // each token's experts are chosen
     TR_STEP_SHARED_EXPERT,
     TR_STEP_EXPERTS,     // a group of them
     TR_STEP_EXPERTS_END, // what they add is complete

@@ -28,7 +28,6 @@ static int buffers_of(struct tr_streams *s, struct tr_buffer buffers[MAX_BUFFERS
     // Each micro-batch's part of the head's input begins at a multiple of HEAD_ALIGNMENT.
     double padding = o->divergences ? batches * TR_HEAD_ALIGNMENT : 0;
     double bins = (double)tr_position_bins(o->seq_len);
-    double correction = c->family->sigmoid_router ? experts * 4 : 0;
     double sums = modules * (KN_SUMS + bins) * 8,
            counts = modules * (KN_COUNTS + TR_BINS + bins) * 4;
     double importance = o->per_token ? modules * length * 4 : 0;
@@ -47,13 +46,11 @@ static int buffers_of(struct tr_streams *s, struct tr_buffer buffers[MAX_BUFFERS
         {(void **)&s->layer.counts, counts, TR_ON_BACKEND},
         {(void **)&s->layer.importance, importance, TR_ON_BACKEND},
         {&s->routed_input, routed * hidden * act, TR_ON_BACKEND},
-        {(void **)&s->logits, routed * experts * 4, TR_ON_BACKEND},
         {(void **)&s->expert_rows, used * 4, TR_ON_BACKEND},
         {(void **)&s->expert_positions, used * 4, TR_ON_BACKEND},
         {(void **)&s->expert_weights, used * 4, TR_ON_BACKEND},
-        {(void **)&s->gates, shared * 4, TR_ON_BACKEND},
+        {(void **)&s->expert_first, c->experts ? batches * (experts + 1) * 8 : 0, TR_ON_BACKEND},
         {(void **)&s->shared_weights, shared * 4, TR_ON_BACKEND},
-        {(void **)&s->correction, correction, TR_ON_BACKEND},
         {(void **)&s->mlp_delta, routed * hidden * 4, TR_ON_BACKEND},
         {(void **)&s->arriving[0].sums, sums, TR_FOR_COPIES},
         {(void **)&s->arriving[1].sums, sums, TR_FOR_COPIES},
@@ -61,14 +58,6 @@ static int buffers_of(struct tr_streams *s, struct tr_buffer buffers[MAX_BUFFERS
         {(void **)&s->arriving[1].counts, counts, TR_FOR_COPIES},
         {(void **)&s->arriving[0].importance, importance, TR_FOR_COPIES},
         {(void **)&s->arriving[1].importance, importance, TR_FOR_COPIES},
-        {(void **)&s->routes.logits, routed * experts * 4, TR_FOR_COPIES},
-        {(void **)&s->routes.gates, routed * 4, TR_FOR_COPIES},
-        {(void **)&s->routes.correction, correction, TR_FOR_COPIES},
-        {(void **)&s->routes.weights, used * 4, TR_FOR_COPIES},
-        {(void **)&s->routes.positions, used * 4, TR_FOR_COPIES},
-        {(void **)&s->routes.rows, used * 4, TR_FOR_COPIES},
-        {(void **)&s->routes.chosen, used * 4, TR_ON_HOST},
-        {(void **)&s->routes.first, c->experts ? batches * (experts + 1) * 8 : 0, TR_ON_HOST},
         {(void **)&s->losses, (3 * losses + crosses) * 8, TR_ON_HOST},
         {(void **)&s->comparisons, compared * 8, TR_ON_HOST},
         {(void **)&s->bests, bests * 4, TR_ON_HOST},

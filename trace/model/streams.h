@@ -17,18 +17,6 @@ struct tr_layer_sums {
     float *importance;
 };
 
-// Which experts the item's tokens go to, on the host; T tokens, B micro-batches. The rows of a
-// micro-batch for its experts are sorted by expert, then by token.
-struct tr_routes {
-    float *logits, *gates; // [T, experts], [T]
-    int32_t *chosen;       // [T, experts_used]: experts of each token, ascending
-    float *weights;        // [T, experts_used]: theirs
-    float *correction;     // [experts] of the layer, where the router has one
-    int32_t *positions;    // [T, experts_used]: where they stand among the micro-batch's rows
-    int32_t *rows;         // [T, experts_used]: tokens of the micro-batch, in the rows' order
-    int64_t *first;        // [B, experts + 1]: where an expert's rows begin in its micro-batch's
-};
-
 struct tr_streams {
     struct kn_backend *kn;
     struct tr_config config;
@@ -46,13 +34,14 @@ struct tr_streams {
     double *compared; // of each micro-batch [KN_COMPARED, its tokens], where candidates compare
     struct tr_layer_sums layer; // [3 max_sequences, ...], see struct kn_summary
     // Models with experts only.
-    float *mlp_delta;      // [T, hidden]: what the MLP adds
-    void *routed_input;    // [T, hidden] activations
-    float *logits, *gates; // [T, experts], [T]: of the router, and of the shared expert
-    int32_t *expert_rows, *expert_positions; // as in the routes, [T, experts_used] each
+    float *mlp_delta;   // [T, hidden]: what the MLP adds
+    void *routed_input; // [T, hidden] activations
+    // As in struct kn_route, micro-batch by micro-batch: [T, experts_used] each, and
+    // [micro-batches, experts + 1].
+    int32_t *expert_rows, *expert_positions;
     float *expert_weights;
+    int64_t *expert_first;
     float *shared_weights; // [T]
-    float *correction;     // [experts]
     // On the host.
     struct tr_layer_sums arriving[2];
     int pending_layer;            // whose sums arrive, -1: none
@@ -62,8 +51,6 @@ struct tr_streams {
     double *comparisons;          // as `compared`
     int32_t *bests;               // [T]
     int32_t *likeliest;           // [T]: whether no token is likelier than the target
-    struct tr_routes routes;
-    bool is_gated; // the layer's shared expert has a gate
 };
 
 #endif

@@ -117,9 +117,10 @@ struct tr_slab_plan {
 
 // What of a checkpoint is wanted: the head and the final norm with it, or not, and the head once
 // more for candidates that are compared; all sublayers but those of `drop` (borrowed; NULL: all);
-// and so many rows of the embedding and head, where the file has more (0: all).
+// and so many rows of the embedding and head, where the file has more (0: all). For a device: slabs
+// of many experts.
 struct tr_wanted {
-    bool head, comparisons;
+    bool head, comparisons, device;
     const struct tr_drop_set *drop;
     int64_t vocabulary;
     const char *config; // a file that says the configuration, in place of the checkpoint's own

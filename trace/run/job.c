@@ -153,10 +153,15 @@ static enum tr_status size_spans(struct tr_job *job, struct tr_err *err) {
 }
 
 // Where the series is computed, and with which type: once for all of it.
+// Whether a device is used because there is one.
+static bool finds_device(const struct tr_run_settings *settings) {
+    return settings->any_device && kn_device_count() > 0;
+}
+
 static enum tr_status choose_device(struct tr_job *job, struct tr_string *notes,
                                     struct tr_err *err) {
     const struct tr_run_settings *o = job->settings;
-    bool found = o->any_device && kn_device_count() > 0;
+    bool found = finds_device(o);
     job->device = found ? KN_CUDA : o->device;
     job->type = o->type;
     if (job->device == KN_CPU && o->type != KN_F32)
@@ -435,8 +440,11 @@ enum tr_status tr_job_prepare(struct tr_job *job, const struct tr_run_settings *
                               struct tr_string *notes, struct tr_err *err) {
     *job = (struct tr_job){.settings = settings};
     int64_t first = 0;
-    job->wanted = (struct tr_wanted){
-        .head = !settings->no_nll, .drop = &job->drop, .config = settings->config};
+    job->wanted =
+        (struct tr_wanted){.head = !settings->no_nll,
+                           .device = settings->device == KN_CUDA || finds_device(settings),
+                           .drop = &job->drop,
+                           .config = settings->config};
     TR_TRY(as_usage(find_series(job, notes, err)));
     if (settings->drop)
         TR_TRY(as_usage(tr_drop_set_read(&job->drop, settings->drop, err)));
