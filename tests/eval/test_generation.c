@@ -4,9 +4,11 @@
 // streamed, on the CPU and on a device that is late; then each text goes through the model as a
 // whole, and at every position the likeliest token must be the one that was generated.
 //
-//     test_generation TOKENS FOLDER...      a line for each folder, with the near ties
+//     test_generation TOKENS FOLDER...         a line for each folder, with the near ties
+//     test_generation --cuda TOKENS FOLDER...  the same on the first CUDA device, in f32
 //
-// Each folder goes all together and one of the other ways, in turn.
+// Each folder goes all together and one of the other ways, in turn; on a CUDA device every way. The
+// run without a cache is always the CPU's.
 // Where two tokens' logits are closer than NEAR_TIE both are right: such positions are counted.
 #include <stdio.h>
 #include <stdlib.h>
@@ -202,24 +204,44 @@ static int64_t check_way(const char *folder, const struct way *way, const struct
     return g.tokens;
 }
 
+static void check_folder(const char *folder, const struct way *ways, const int *chosen, int count,
+                         const struct way *judge, int64_t most) {
+    int64_t ties = 0, tokens = 0;
+    for (int i = 0; i < count; i++)
+        tokens += check_way(folder, &ways[chosen[i]], judge, most, &ties);
+    printf("%s: %lld tokens, %lld near ties\n", folder, (long long)tokens, (long long)ties);
+}
+
+// Where there is no such device: 77, which ctest takes for skipped.
+static struct kn_backend *open_cuda(void) {
+    struct kn_options options = {.type = KN_F32, .error = err.text};
+    struct kn_backend *kn;
+    if (kn_device_count() == 0)
+        exit(77);
+    require(kn_open(&kn, KN_CUDA, &options) == KN_OK, "cuda", "opening the device");
+    return kn;
+}
+
 int main(int argc, char **argv) {
-    struct kn_backend *cpu;
-    struct kn_backend *fake = fake_device_open(FAKE_LATE_ALL);
+    bool on_cuda = argc > 1 && strcmp(argv[1], "--cuda") == 0;
+    int first = on_cuda ? 2 : 1;
+    struct kn_backend *cpu, *device = on_cuda ? open_cuda() : fake_device_open(FAKE_LATE_ALL);
     struct kn_options options = {.threads = 1};
-    require(argc > 2 && fake && kn_open(&cpu, KN_CPU, &options) == KN_OK, "usage", argv[0]);
-    const struct way ways[WAYS] = {{"together", cpu, 1e12, TEXTS, false},
-                                   {"alone", cpu, 1e12, 1, true},
-                                   {"without sublayers", cpu, 1e12, 5, true},
-                                   {"streamed", cpu, 0, 3, false},
-                                   {"on a late device", fake, 1e9, TEXTS, true}};
-    int64_t most = strtoll(argv[1], NULL, 10);
-    for (int i = 2; i < argc; i++) {
-        int64_t ties = 0, tokens = 0;
-        tokens += check_way(argv[i], &ways[0], &ways[0], most, &ties);
-        tokens += check_way(argv[i], &ways[1 + i % (WAYS - 1)], &ways[0], most, &ties);
-        printf("%s: %lld tokens, %lld near ties\n", argv[i], (long long)tokens, (long long)ties);
+    require(argc > first + 1 && device && kn_open(&cpu, KN_CPU, &options) == KN_OK, "usage",
+            argv[0]);
+    struct kn_backend *kn = on_cuda ? device : cpu;
+    const struct way judge = {.kn = cpu};
+    const struct way ways[WAYS] = {{"together", kn, 1e12, TEXTS, false},
+                                   {"alone", kn, 1e12, 1, true},
+                                   {"without sublayers", kn, 1e12, 5, true},
+                                   {"streamed", kn, 0, 3, false},
+                                   {"on a late device", device, 1e9, TEXTS, true}};
+    int64_t most = strtoll(argv[first], NULL, 10);
+    for (int i = first + 1; i < argc; i++) {
+        const int all[] = {0, 1, 2, 3}, two[] = {0, 1 + i % (WAYS - 1)};
+        check_folder(argv[i], ways, on_cuda ? all : two, on_cuda ? 4 : 2, &judge, most);
     }
     cpu->ops->close(cpu);
-    fake->ops->close(fake);
+    device->ops->close(device);
     return 0;
 }

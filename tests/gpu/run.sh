@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Runs GPU tests and benches by stages, each within a time limit; OUT/run.log keeps what they say:
 #   tests/gpu/run.sh OUT [STAGE...]
-# Stages: build; ops sanitize golden oracle bytes, the default; stages (a table of ops);
+# Stages: build; ops sanitize golden oracle bytes generate, the default; stages (a table of ops);
+# decode-SHAPE (generation beside transformers', DECODE_FLAGS as bench_decode.py has them);
 # floor-SHAPE peers-SHAPE trace-SHAPE bench-SHAPE costs-SHAPE (SHAPE 160m, 1.4b, 7b, olmoe);
 # search-SHAPE (8b; SEARCH_FLAGS, as --launcher "mpirun -n 2"); eight; 70b; two-JOB-SHAPE (JOB
 # series, rows, costs): two GPUs against one. Builds into build/cuda when asked or when nothing is
@@ -10,7 +11,7 @@
 # from tests/oracle/make_gpu_fixtures.py), BENCH_FLAGS (--quick), COST_ROWS (32).
 set -uo pipefail
 
-(($#)) || { sed -n '3,11s/^# \{0,1\}//p' "$0"; exit 2; }
+(($#)) || { sed -n '3,12s/^# \{0,1\}//p' "$0"; exit 2; }
 mkdir -p "$1"
 out=$(realpath "$1")
 shift
@@ -100,6 +101,17 @@ two() {
     --ranks 2 --job "$1" --shape "$2" --rows "$rows" --out "$out"
 }
 
+# Texts continued through a cache are those of the run without one, every family, every way.
+generate() {
+  find tests/golden/forward -mindepth 1 -maxdepth 1 -not -name 'bamba-*' -print0 | sort -z |
+    limited 180 xargs -0 -n 13 -P 8 $bin/test_generation --cuda "${GENERATE_TOKENS:-256}"
+}
+
+decode() {
+  limited 240 "$python" tests/bench/bench_decode.py --program $bin/bench_decode --shape "$1" \
+    --out "$out" ${DECODE_FLAGS:-}
+}
+
 stages() {
   limited 150 $bin/bench_stages cuda bf16 >"$out/stages.csv"
   local code=$?
@@ -110,11 +122,12 @@ stages() {
 run_stage() {
   local shape=${1#*-}
   case $1 in
-    build | ops | sanitize | golden | oracle | bytes | stages) "$1" ;;
+    build | ops | sanitize | golden | oracle | bytes | generate | stages) "$1" ;;
     floor-*) bench 120 "$shape" ceilings,floor ;;
     peers-*) bench 240 "$shape" make,plain,careful,llm-drop ;;
     trace-*) bench 240 "$shape" make,floor,trace,trace-nll,floor ;;
     bench-*) bench 420 "$shape" make,ceilings,floor,plain,careful,trace,trace-nll,floor ;;
+    decode-*) decode "$shape" ;;
     eight) bench 300 7b make,eight ;;
     costs-*) limited 240 "$python" tests/bench/bench_costs.py --trace $bin/trace-ckpts \
       --shape "$shape" --out "$out" --rows "${COST_ROWS:-32}" ;;
@@ -126,7 +139,7 @@ run_stage() {
   esac
 }
 
-(($#)) || set -- ops sanitize golden oracle bytes
+(($#)) || set -- ops sanitize golden oracle bytes generate
 [[ -x $bin/trace-ckpts || " $* " == *" build "* ]] || set -- build "$@"
 failed=()
 for stage; do

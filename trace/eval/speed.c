@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "eval/speed.h"
+
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+
+// What a round needs beside the model.
+struct speed {
+    struct tr_pass_weights *weights;
+    const struct tr_speed_shape *shape;
+    int32_t *prompts;            // [batch, prompt]
+    struct tr_prompt_row *rows;  // [batch]
+    int32_t *sequences, *tokens; // [batch]
+};
+
+// Tokens from all over the vocabulary, each text its own.
+static enum tr_status make_prompts(struct speed *s, struct tr_err *err) {
+    static const char what[] = "the prompts";
+    int64_t batch = s->shape->batch, length = s->shape->prompt;
+    int64_t vocabulary = s->weights->loaded.config.vocabulary;
+    TR_TRY(TR_NEW(&s->prompts, batch * length, what, err));
+    TR_TRY(TR_NEW(&s->rows, batch, what, err));
+    TR_TRY(TR_NEW(&s->sequences, batch, what, err));
+    TR_TRY(TR_NEW(&s->tokens, batch, what, err));
+    for (int64_t i = 0; i < batch * length; i++)
+        s->prompts[i] = (int32_t)((i * 7919 + i / length * 104729 + 11) % vocabulary);
+    for (int64_t i = 0; i < batch; i++) {
+        s->rows[i] = (struct tr_prompt_row){s->prompts + i * length, length};
+        s->sequences[i] = (int32_t)i;
+    }
+    return TR_OK;
+}
+
+static void free_prompts(struct speed *s) {
+    free(s->prompts);
+    free(s->rows);
+    free(s->sequences);
+    free(s->tokens);
+}
+
+static enum tr_status prefill(struct speed *s, struct tr_decoder *decoder, struct tr_err *err) {
+    struct tr_weight_source source;
+    TR_TRY(tr_pass_weights_begin(s->weights, &source, err));
+    enum tr_status status =
+        tr_decoder_begin(decoder, &source, s->rows, s->shape->batch, s->tokens, err);
+    tr_pass_weights_end(s->weights);
+    return status;
+}
+
+static enum tr_status decode(struct speed *s, struct tr_decoder *decoder, struct tr_err *err) {
+    enum tr_status status = TR_OK;
+    for (int64_t i = 0; i < s->shape->generated && status == TR_OK; i++) {
+        struct tr_weight_source source;
+        TR_TRY(tr_pass_weights_begin(s->weights, &source, err));
+        status = tr_decoder_next(decoder, &source, s->sequences, s->tokens, s->shape->batch,
+                                 s->tokens, err);
+        tr_pass_weights_end(s->weights);
+    }
+    return status;
+}
+
+// One turn of one model.
+static enum tr_status take_turn(struct speed *s, const struct tr_speed_model *model,
+                                double *prefill_p, double *decode_p, struct tr_err *err) {
+    struct kn_backend *kn = s->weights->kn;
+    struct tr_decoder_options options = {.drop = model->drop,
+                                         .sequences = s->shape->batch,
+                                         .positions = s->shape->prompt + s->shape->generated};
+    struct tr_decoder *decoder;
+    TR_TRY(tr_decoder_new(&decoder, kn, &s->weights->loaded.config, &options, err));
+    double start = tr_now(), middle = start;
+    enum tr_status status = prefill(s, decoder, err);
+    if (status == TR_OK) {
+        middle = tr_now();
+        status = decode(s, decoder, err);
+    }
+    *prefill_p = middle - start;
+    *decode_p = tr_now() - middle;
+    tr_decoder_free(decoder);
+    return status;
+}
+
+static enum tr_status run_rounds(struct speed *s, const struct tr_speed_model *models, int count,
+                                 int64_t rounds, struct tr_err *err) {
+    for (int64_t r = -1; r < rounds; r++)
+        for (int m = 0; m < count; m++) {
+            double unmeasured[2];
+            double *prefill = r < 0 ? &unmeasured[0] : &models[m].prefill[r];
+            double *decode = r < 0 ? &unmeasured[1] : &models[m].decode[r];
+            TR_TRY(take_turn(s, &models[m], prefill, decode, err));
+        }
+    return TR_OK;
+}
+
+enum tr_status tr_speed_measure(struct tr_pass_weights *weights, const struct tr_speed_shape *shape,
+                                const struct tr_speed_model *models, int count, int64_t rounds,
+                                struct tr_err *err) {
+    struct speed s = {.weights = weights, .shape = shape};
+    enum tr_status status = make_prompts(&s, err);
+    if (status == TR_OK)
+        status = run_rounds(&s, models, count, rounds, err);
+    free_prompts(&s);
+    return status;
+}

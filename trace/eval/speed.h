@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef TR_SPEED_H
+#define TR_SPEED_H
+
+#include "eval/pass_weights.h"
+#include "model/decoder.h"
+
+// How fast a model takes in prompts (prefill) and generates text (decode), whole and without drop
+// sets in turns.
+
+struct tr_speed_shape {
+    int64_t prompt, generated; // tokens of a text, 1 or more each
+    int64_t batch;             // texts at a time
+};
+
+struct tr_speed_model {
+    const struct tr_drop_set *drop; // NULL: the whole model; borrowed
+    double *prefill, *decode;       // [rounds] seconds of a round, the caller's
+};
+
+// One round that nobody measures, then `rounds` of them; in each every model takes its turn.
+// Prompts are the same made-up tokens for all; no text ends early. A round's prefill is the pass
+// over all prompts up to the first token of each; its decode is `generated` further tokens of each,
+// fed back greedily. The device is waited for before a clock is read.
+enum tr_status tr_speed_measure(struct tr_pass_weights *weights, const struct tr_speed_shape *shape,
+                                const struct tr_speed_model *models, int count, int64_t rounds,
+                                struct tr_err *err);
+
+#endif
