@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a user types and reads: help, the plan, progress, the summary, signals.
 
-test_cli.py NAME=PATH... series=FOLDER [mpirun=PATH]: trace-ckpts, trace-info, trace-analyze,
+test_cli.py NAME=PATH... series=FOLDER [mpirun=PATH]: trace-ckpts, trace-info, trace-analyze, trace-merge,
 store_json, same_store."""
 
 import os
@@ -61,7 +61,8 @@ class Cases:
         return harness.run(*self.command(out, *more), **options)
 
     def help(self):
-        for program in ("trace-ckpts", "trace-info", "trace-analyze", "trace-export", "trace-drop"):
+        for program in ("trace-ckpts", "trace-info", "trace-analyze", "trace-export", "trace-merge",
+                        "trace-drop"):
             ran = harness.run(self.programs[program], "--help").expect(0)
             has(ran, ran.out, rf"^Usage: .*{program}")
             check(not ran.err, ran)

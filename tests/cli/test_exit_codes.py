@@ -2,7 +2,7 @@
 """Equal faults end in equal exit codes, whichever program meets them, and say one sentence.
 
 test_exit_codes.py NAME=PATH...: trace-ckpts, trace-info, trace-analyze, trace-export, trace-eval,
-trace-drop."""
+trace-merge, trace-drop."""
 
 import os
 import subprocess
@@ -17,12 +17,13 @@ from harness import check
 SOME_FAILED, USAGE, ENVIRONMENT = 1, 2, 3
 
 # What each program does with an input I, an output O and more options, without which it is well.
-STORES, CHECKPOINTS, WRITERS = ("info", "analyze", "export"), ("ckpts", "eval", "drop"), (
-    "analyze", "export", "ckpts", "eval", "drop")
+STORES, CHECKPOINTS, WRITERS = ("info", "analyze", "export", "merge"), (
+    "ckpts", "eval", "drop"), ("analyze", "export", "merge", "ckpts", "eval", "drop")
 COMMANDS = {
     "info": "trace-info I",
     "analyze": "trace-analyze I --json O",
     "export": "trace-export I --to csv -o O",
+    "merge": "trace-merge -o O I",
     "ckpts": "trace-ckpts --ckpts I --tokens ids.jsonl -o O",
     "eval": "trace-eval I --tokens ids.jsonl -o O",
     "drop": "trace-drop write I --drop block:1 --as smaller -o O",
@@ -46,7 +47,7 @@ FAULTS = (
     ("a set that is none", USAGE, ("ckpts", "drop"), None, None, "--drop block:x"),
     ("a layer that is not there", USAGE, ("ckpts", "drop"), None, None, "--drop block:99"),
     ("more rows than there are", USAGE, ("ckpts", "eval"), None, None, "--samples 99"),
-    ("somebody's file in the way", ENVIRONMENT, ("analyze", "ckpts", "eval", "drop"), None,
+    ("somebody's file in the way", ENVIRONMENT, ("analyze", "merge", "ckpts", "eval", "drop"), None,
      "notes.txt", ""),
     ("an output's folder that is not there", USAGE, WRITERS, None, "nowhere/out", ""),
     ("stdout on a full disk", ENVIRONMENT, ALL, None, None, "--help >"),

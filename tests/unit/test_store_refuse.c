@@ -93,7 +93,7 @@ static void test_layout_differs(void **state) {
     OK(tr_run_info_sequence(&info, 2, "b.txt", "d9", &err));
     FAILS(try_open(), TR_ECONFLICT,
           said("%s was traced over other tokens: its sequence 2 is of \"caf\xc3\xa9.txt\" with "
-               "digest d2, here it is of \"b.txt\" with digest d9; use another output file, or "
+               "digest d2, this run has \"b.txt\" with digest d9; use another output file, or "
                "--fresh to start again",
                out));
 }

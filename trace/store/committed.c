@@ -9,6 +9,7 @@
 #include "store/parts.h"
 #include "store/store.h"
 #include "store/utf8.h"
+#include "store_state.h"
 
 // ---- one row -----------------------------------------------------------------------------------
 
@@ -100,6 +101,9 @@ enum tr_status tr_trace_additions(const struct tr_trace *trace, int64_t row,
 
 static enum tr_status adopt_sets(const struct tr_run_info *there, struct tr_run_info *info,
                                  struct tr_err *err) {
+    free(info->set_name); // lists of none
+    free(info->set_drop);
+    info->set_name = info->set_drop = NULL;
     info->layout.drop_sets = there->layout.drop_sets;
     TR_TRY(tr_run_info_sets(info, err));
     for (int64_t i = 0; i < there->layout.drop_sets; i++)
@@ -112,6 +116,8 @@ static enum tr_status adopt_search(const struct tr_run_info *there, struct tr_ru
     const struct tr_attribute *of = tr_run_info_find(there, "search");
     info->layout.rounds = there->layout.rounds;
     info->layout.candidates = there->layout.candidates;
+    free(info->candidate);
+    info->candidate = NULL;
     TR_TRY(tr_run_info_candidates(info, err));
     for (int64_t i = 0; i < there->layout.candidates; i++)
         TR_TRY(tr_run_info_candidate(info, i, there->candidate[i], err));
@@ -122,31 +128,32 @@ static bool is_of_same_rows(const struct tr_layout *a, const struct tr_layout *b
     return a->layers == b->layers && a->sequences == b->sequences && a->seq_len == b->seq_len;
 }
 
-// Takes what a file says of its costs into the description of a run. A file that cannot be read, or
-// is of another run, is left to whoever opens the store in earnest and says so.
-static enum tr_status adopt(const char *path, struct tr_run_info *info, struct tr_err *err) {
-    struct tr_trace *trace;
-    struct tr_err ignored;
-    if (tr_trace_open(&trace, path, &ignored) != TR_OK)
-        return TR_OK;
-    const struct tr_run_info *there = tr_trace_info(trace);
+enum tr_status tr_store_adopt(struct tr_run_info *info, const struct tr_run_info *there,
+                              struct tr_err *err) {
     const struct tr_attribute *of = tr_run_info_find(there, "cost");
-    enum tr_status status = TR_OK;
-    if (!is_of_same_rows(&there->layout, &info->layout)) {
-        tr_trace_close(trace);
+    if (!is_of_same_rows(&there->layout, &info->layout))
         return TR_OK;
-    }
     if (there->layout.cost_sequences && !info->layout.cost_sequences) {
         info->layout.cost_sequences = there->layout.cost_sequences;
         info->layout.cost_batch = there->layout.cost_batch;
     }
     if (of && !of->is_number && !tr_run_info_find(info, "cost"))
-        status = tr_run_info_text(info, TR_ADDED, "cost", of->text, err);
-    if (status == TR_OK && there->layout.drop_sets && !info->layout.drop_sets)
-        status = adopt_sets(there, info, err);
-    if (status == TR_OK && there->layout.rounds && !info->layout.rounds)
-        status = adopt_search(there, info, err);
+        TR_TRY(tr_run_info_text(info, TR_ADDED, "cost", of->text, err));
+    if (there->layout.drop_sets && !info->layout.drop_sets)
+        TR_TRY(adopt_sets(there, info, err));
+    if (there->layout.rounds && !info->layout.rounds)
+        TR_TRY(adopt_search(there, info, err));
     info->layout.set_distances |= there->layout.set_distances;
+    return TR_OK;
+}
+
+// Of a file. One that cannot be read is left to whoever opens the store in earnest and says so.
+static enum tr_status adopt(const char *path, struct tr_run_info *info, struct tr_err *err) {
+    struct tr_trace *trace;
+    struct tr_err ignored;
+    if (tr_trace_open(&trace, path, &ignored) != TR_OK)
+        return TR_OK;
+    enum tr_status status = tr_store_adopt(info, tr_trace_info(trace), err);
     tr_trace_close(trace);
     return status;
 }

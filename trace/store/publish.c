@@ -66,10 +66,9 @@ out:
 // ---- the whole file --------------------------------------------------------------------------
 
 static enum tr_status copy_record(struct tr_writer *writer, int64_t index,
-                                  const struct tr_store *store, const struct tr_record *record,
-                                  struct tr_err *err) {
+                                  const struct tr_record *record, struct tr_err *err) {
     if (!record->part)
-        return tr_writer_copy(writer, index, store->old, record->index, err);
+        return tr_writer_copy(writer, index, record->trace, record->index, err);
     struct tr_trace *part;
     TR_TRY(tr_trace_open(&part, record->part, err));
     enum tr_status status = tr_writer_copy(writer, index, part, record->index, err);
@@ -77,12 +76,12 @@ static enum tr_status copy_record(struct tr_writer *writer, int64_t index,
     return status;
 }
 
-static enum tr_status write_out(const struct tr_store *store, const char *path,
-                                struct tr_err *err) {
+static enum tr_status write_out(const struct tr_records *records, const struct tr_run_info *info,
+                                const char *path, struct tr_err *err) {
     struct tr_writer writer;
-    TR_TRY(tr_writer_open(&writer, path, &store->info, store->records.count, err));
-    for (int64_t i = 0; i < store->records.count; i++) {
-        enum tr_status status = copy_record(&writer, i, store, &store->records.rows[i], err);
+    TR_TRY(tr_writer_open(&writer, path, info, records->count, err));
+    for (int64_t i = 0; i < records->count; i++) {
+        enum tr_status status = copy_record(&writer, i, &records->rows[i], err);
         if (status != TR_OK) {
             tr_writer_discard(&writer);
             return status;
@@ -91,25 +90,32 @@ static enum tr_status write_out(const struct tr_store *store, const char *path,
     return tr_writer_close(&writer, err);
 }
 
-static enum tr_status publish_out(const struct tr_store *store, const char *temporary,
-                                  struct tr_err *err) {
+static enum tr_status publish_out(const struct tr_records *records, const struct tr_run_info *info,
+                                  const char *temporary, const char *out_path, struct tr_err *err) {
     const char **digests;
-    int64_t count = store->records.count;
-    enum tr_status status = TR_NEW(&digests, count, "the rows of a store", err);
-    for (int64_t i = 0; i < count && status == TR_OK; i++)
-        digests[i] = store->records.rows[i].digest;
+    enum tr_status status = TR_NEW(&digests, records->count, "the rows of a store", err);
+    for (int64_t i = 0; i < records->count && status == TR_OK; i++)
+        digests[i] = records->rows[i].digest;
     if (status != TR_OK)
         unlink(temporary);
     else
-        status = publish_file(temporary, store->out_path, &store->info, digests, count, err);
+        status = publish_file(temporary, out_path, info, digests, records->count, err);
     free(digests);
     return status;
 }
 
-// Removes the parts that were published; one that was committed again meanwhile stays.
-static void remove_parts(const struct tr_store *store) {
-    for (int64_t i = 0; i < store->records.count; i++) {
-        const struct tr_record *record = &store->records.rows[i];
+enum tr_status tr_records_publish(const struct tr_records *records, const struct tr_run_info *info,
+                                  const char *temporary, const char *out_path, struct tr_err *err) {
+    tr_hdf5_enter();
+    enum tr_status status = write_out(records, info, temporary, err);
+    tr_hdf5_leave();
+    return status == TR_OK ? publish_out(records, info, temporary, out_path, err) : status;
+}
+
+// One that was committed again meanwhile stays.
+void tr_records_remove_parts(const struct tr_records *records) {
+    for (int64_t i = 0; i < records->count; i++) {
+        const struct tr_record *record = &records->rows[i];
         struct stat about;
         if (record->part && !stat(record->part, &about) && about.st_ino == record->inode)
             unlink(record->part);
@@ -129,18 +135,14 @@ static enum tr_status publish(struct tr_store *store, struct tr_err *err) {
     TR_TRY(tr_records_sort(&store->records, rule && !rule->is_number ? rule->text : NULL, err));
     char *temporary;
     TR_TRY(tr_part_temporary(&temporary, store->folder, err));
-    tr_hdf5_enter();
-    status = write_out(store, temporary, err);
-    tr_hdf5_leave();
-    if (status == TR_OK)
-        status = publish_out(store, temporary, err);
+    status = tr_records_publish(&store->records, &store->info, temporary, store->out_path, err);
     free(temporary);
     // A mark that stayed without the parts it speaks of would make a later job forget OUT.
     if (status == TR_OK)
         status = tr_parts_unsupersede(store->folder, err);
     if (status == TR_OK) {
         store->superseded = false;
-        remove_parts(store);
+        tr_records_remove_parts(&store->records);
         tr_store_forget_withdrawn(store);
     }
     return status;

@@ -51,14 +51,16 @@ static enum tr_status read_record(struct tr_record *record, const struct tr_trac
     TR_TRY(tr_trace_additions(trace, row, &record->additions, err));
     record->status = status == TR_ROW_COMPLETE ? TR_ROW_COMPLETE : TR_ROW_FAILED;
     struct stat about;
-    if (!part)
+    if (!part) {
+        record->trace = trace;
         return TR_OK;
+    }
     record->inode = stat(part, &about) ? 0 : about.st_ino;
     return tr_strdup(&record->part, part, err);
 }
 
-static enum tr_status add_row(struct tr_records *records, const struct tr_trace *trace, int64_t row,
-                              const char *part, struct tr_err *err) {
+enum tr_status tr_records_add_row(struct tr_records *records, const struct tr_trace *trace,
+                                  int64_t row, const char *part, struct tr_err *err) {
     TR_TRY(tr_grow((void **)&records->rows, &records->capacity, (uint64_t)records->count + 1,
                    sizeof *records->rows, "the rows of a store", err));
     struct tr_record record = {0};
@@ -78,7 +80,7 @@ static enum tr_status add_row(struct tr_records *records, const struct tr_trace 
 enum tr_status tr_records_add(struct tr_records *records, const struct tr_trace *trace,
                               const char *part, struct tr_err *err) {
     for (int64_t row = 0; row < tr_trace_rows(trace); row++)
-        TR_TRY(add_row(records, trace, row, part, err));
+        TR_TRY(tr_records_add_row(records, trace, row, part, err));
     return TR_OK;
 }
 

@@ -16,9 +16,10 @@ struct tr_record {
     double tokens;
     enum tr_row_status status;
     struct tr_additions additions;
-    char *part;    // the part's path; NULL: the row is in OUT
-    int64_t index; // the row in OUT
-    ino_t inode;   // the part's, when it was read
+    char *part; // the path of the file of its own that the row is in; NULL: it is in `trace`,
+    const struct tr_trace *trace; // which is to be read only while it is open
+    int64_t index;                // the row there
+    ino_t inode;                  // the part's, when it was read
 };
 
 struct tr_records {
@@ -31,6 +32,9 @@ struct tr_records {
 // OUT.
 enum tr_status tr_records_add(struct tr_records *records, const struct tr_trace *trace,
                               const char *part, struct tr_err *err);
+// The same of one row.
+enum tr_status tr_records_add_row(struct tr_records *records, const struct tr_trace *trace,
+                                  int64_t row, const char *part, struct tr_err *err);
 // NULL when there is none.
 struct tr_record *tr_records_find(const struct tr_records *records, const char *name);
 void tr_records_remove(struct tr_records *records, struct tr_record *record);

@@ -62,18 +62,41 @@ static enum tr_status append_values(struct tr_string *text, const struct tr_row 
     return TR_OK;
 }
 
+// The digits behind a variable's name; NULL when the text has none.
+static const char *digits_of(const char *text, const char *name, size_t length) {
+    for (const char *at = strchr(text, ' '); at; at = strchr(at + 1, ' '))
+        if (!strncmp(at + 1, name, length) && at[1 + length] == ':')
+            return at + 1 + length + 1;
+    return NULL;
+}
+
 bool tr_row_digest_values(const char *text, enum tr_variable_id id, const void *values,
                           const struct tr_layout *layout) {
     const char *name = tr_variables[id].name;
+    const char *there = digits_of(text, name, strlen(name));
     char digits[TR_DIGEST_MAX];
-    size_t length = strlen(name);
-    for (const char *at = strchr(text, ' '); at; at = strchr(at + 1, ' ')) {
-        if (strncmp(at + 1, name, length) || at[1 + length] != ':')
-            continue;
-        digest_values(digits, id, values, layout);
-        return !strncmp(at + 1 + length + 1, digits, DIGITS);
+    if (!there)
+        return true;
+    digest_values(digits, id, values, layout);
+    return !strncmp(there, digits, DIGITS);
+}
+
+const char *tr_row_digest_difference(const char *a, const char *b, size_t *length_p) {
+    for (const char *at = strchr(a, ' '); at; at = strchr(at + 1, ' ')) {
+        size_t length = strcspn(at + 1, ":");
+        const char *there = digits_of(b, at + 1, length);
+        *length_p = length;
+        if (there && at[1 + length] && strncmp(there, at + 1 + length + 1, DIGITS))
+            return at + 1;
     }
-    return true;
+    return NULL;
+}
+
+int tr_row_digest_count(const char *text) {
+    int count = 0;
+    for (const char *at = strchr(text, ' '); at; at = strchr(at + 1, ' '))
+        count++;
+    return count;
 }
 
 enum tr_status tr_row_digest(char **text_p, const struct tr_row *row,

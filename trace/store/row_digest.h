@@ -2,6 +2,9 @@
 #ifndef TR_ROW_DIGEST_H
 #define TR_ROW_DIGEST_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 #include "store/row.h"
 
 // What a row's digest says, computed where the row was measured and carried along with it:
@@ -23,5 +26,10 @@ enum tr_status tr_row_digest_scalars(bool *fits_p, const char *text, const struc
 // added.
 bool tr_row_digest_values(const char *text, enum tr_variable_id id, const void *values,
                           const struct tr_layout *layout);
+
+// Which variable's digest differs between two texts, NULL for none, of those that both have; its
+// name is not ended by a 0. And how many variables a text has.
+const char *tr_row_digest_difference(const char *a, const char *b, size_t *length_p);
+int tr_row_digest_count(const char *text);
 
 #endif

@@ -5,55 +5,66 @@
 #include "store_state.h"
 
 enum { VALUE_MAX = 120 };
-static const char advice[] = "use another output file, or --fresh to start again";
 
-static enum tr_status differ(const char *path, const char *what, const char *there,
-                             const char *here, struct tr_err *err) {
-    return tr_fail(err, TR_ECONFLICT, "%s has %s = %s, this run has %s; %s", path, what, there,
-                   here, advice);
+const struct tr_comparison tr_comparison_run = {
+    .here = "this run",
+    .some = "rows traced before",
+    .advice = "use another output file, or --fresh to start again"};
+
+static enum tr_status differ(const struct tr_comparison *words, const char *path, const char *what,
+                             const char *there, const char *here, struct tr_err *err) {
+    return tr_fail(err, TR_ECONFLICT, "%s has %s = %s, %s has %s; %s", path, what, there,
+                   words->here, here, words->advice);
 }
 
-static enum tr_status compare_number(const char *path, const char *what, int64_t there,
-                                     int64_t here, struct tr_err *err) {
+static enum tr_status compare_number(const struct tr_comparison *words, const char *path,
+                                     const char *what, int64_t there, int64_t here,
+                                     struct tr_err *err) {
     char a[VALUE_MAX], b[VALUE_MAX];
     snprintf(a, sizeof a, "%lld", (long long)there);
     snprintf(b, sizeof b, "%lld", (long long)here);
-    return there == here ? TR_OK : differ(path, what, a, b, err);
+    return there == here ? TR_OK : differ(words, path, what, a, b, err);
 }
 
-static enum tr_status compare_presence(const char *path, const char *variable, bool there,
-                                       bool here, struct tr_err *err) {
+static enum tr_status compare_presence(const struct tr_comparison *words, const char *path,
+                                       const char *variable, bool there, bool here,
+                                       struct tr_err *err) {
     if (there == here)
         return TR_OK;
-    return tr_fail(err, TR_ECONFLICT, "%s was traced %s %s, this run is %s; %s", path,
-                   there ? "with" : "without", variable, here ? "with it" : "without it", advice);
+    return tr_fail(err, TR_ECONFLICT, "%s was traced %s %s, %s is %s; %s", path,
+                   there ? "with" : "without", variable, words->here,
+                   here ? "with it" : "without it", words->advice);
 }
 
 // Costs are an addition: a run may bring them to rows that were traced without.
-static enum tr_status compare_costs(const struct tr_layout *here, const struct tr_layout *there,
-                                    const char *path, struct tr_err *err) {
+static enum tr_status compare_costs(const struct tr_comparison *words, const struct tr_layout *here,
+                                    const struct tr_layout *there, const char *path,
+                                    struct tr_err *err) {
     if (!there->cost_sequences)
         return TR_OK;
-    TR_TRY(compare_number(path, "cost_samples", there->cost_sequences, here->cost_sequences, err));
-    return compare_number(path, "cost_batch", there->cost_batch, here->cost_batch, err);
+    TR_TRY(compare_number(words, path, "cost_samples", there->cost_sequences, here->cost_sequences,
+                          err));
+    return compare_number(words, path, "cost_batch", there->cost_batch, here->cost_batch, err);
 }
 
-static enum tr_status compare_layout(const struct tr_layout *here, const struct tr_layout *there,
+static enum tr_status compare_layout(const struct tr_comparison *words,
+                                     const struct tr_layout *here, const struct tr_layout *there,
                                      const char *path, struct tr_err *err) {
-    TR_TRY(compare_number(path, "layers", there->layers, here->layers, err));
-    TR_TRY(compare_number(path, "sequences", there->sequences, here->sequences, err));
-    TR_TRY(compare_number(path, "seq_len", there->seq_len, here->seq_len, err));
-    TR_TRY(compare_presence(path, "nll", there->nll, here->nll, err));
-    TR_TRY(compare_presence(path, "importance_token", there->per_token, here->per_token, err));
-    TR_TRY(compare_presence(path, "span_similarity", there->span_tokens > 0, here->span_tokens > 0,
-                            err));
-    TR_TRY(compare_number(path, "span_tokens", there->span_tokens, here->span_tokens, err));
-    TR_TRY(compare_number(path, "drift_tokens", there->probes, here->probes, err));
-    TR_TRY(compare_number(path, "channels", there->channels, here->channels, err));
-    TR_TRY(compare_costs(here, there, path, err));
+    TR_TRY(compare_number(words, path, "layers", there->layers, here->layers, err));
+    TR_TRY(compare_number(words, path, "sequences", there->sequences, here->sequences, err));
+    TR_TRY(compare_number(words, path, "seq_len", there->seq_len, here->seq_len, err));
+    TR_TRY(compare_presence(words, path, "nll", there->nll, here->nll, err));
+    TR_TRY(
+        compare_presence(words, path, "importance_token", there->per_token, here->per_token, err));
+    TR_TRY(compare_presence(words, path, "span_similarity", there->span_tokens > 0,
+                            here->span_tokens > 0, err));
+    TR_TRY(compare_number(words, path, "span_tokens", there->span_tokens, here->span_tokens, err));
+    TR_TRY(compare_number(words, path, "drift_tokens", there->probes, here->probes, err));
+    TR_TRY(compare_number(words, path, "channels", there->channels, here->channels, err));
+    TR_TRY(compare_costs(words, here, there, path, err));
     // A search is an addition, too; where both have one it is the same.
     if (there->rounds && here->rounds)
-        TR_TRY(compare_number(path, "search rounds", there->rounds, here->rounds, err));
+        TR_TRY(compare_number(words, path, "search rounds", there->rounds, here->rounds, err));
     return TR_OK;
 }
 
@@ -72,7 +83,8 @@ static bool equal(const struct tr_attribute *a, const struct tr_attribute *b) {
     return a->is_number ? a->number == b->number : !strcmp(a->text, b->text);
 }
 
-static enum tr_status compare_attribute(const struct tr_attribute *here,
+static enum tr_status compare_attribute(const struct tr_comparison *words,
+                                        const struct tr_attribute *here,
                                         const struct tr_attribute *there, const char *path,
                                         struct tr_string *warnings, struct tr_err *err) {
     const char *name = here ? here->name : there->name;
@@ -84,16 +96,17 @@ static enum tr_status compare_attribute(const struct tr_attribute *here,
     print_value(there, a);
     print_value(here, b);
     if (role == TR_IDENTITY || role == TR_ADDED)
-        return differ(path, name, a, b, err);
+        return differ(words, path, name, a, b, err);
     // The file's own name stays out, so that a hundred parts warn once.
-    snprintf(sentence, sizeof sentence, "%s was %s in rows traced before, this run has %s\n", name,
-             a, b);
+    snprintf(sentence, sizeof sentence, "%s was %s in %s, %s has %s\n", name, a, words->some,
+             words->here, b);
     if (warnings->data && strstr(warnings->data, sentence))
         return TR_OK;
     return tr_string_append(warnings, sentence, strlen(sentence), err);
 }
 
-static enum tr_status compare_sequences(const struct tr_run_info *here,
+static enum tr_status compare_sequences(const struct tr_comparison *words,
+                                        const struct tr_run_info *here,
                                         const struct tr_run_info *there, const char *path,
                                         struct tr_err *err) {
     for (int64_t i = 0; i < here->layout.sequences; i++)
@@ -102,58 +115,62 @@ static enum tr_status compare_sequences(const struct tr_run_info *here,
             return tr_fail(
                 err, TR_ECONFLICT,
                 "%s was traced over other tokens: its sequence %lld is of \"%.80s\" with "
-                "digest %s, here it is of \"%.80s\" with digest %s; %s",
-                path, (long long)i, there->text[i], there->ids_digest[i], here->text[i],
-                here->ids_digest[i], advice);
+                "digest %s, %s has \"%.80s\" with digest %s; %s",
+                path, (long long)i, there->text[i], there->ids_digest[i], words->here,
+                here->text[i], here->ids_digest[i], words->advice);
     return TR_OK;
 }
 
 // Named sets are an addition, too; where both have them they are the same.
-static enum tr_status compare_sets(const struct tr_run_info *here, const struct tr_run_info *there,
+static enum tr_status compare_sets(const struct tr_comparison *words,
+                                   const struct tr_run_info *here, const struct tr_run_info *there,
                                    const char *path, struct tr_err *err) {
     if (!there->layout.drop_sets)
         return TR_OK;
-    TR_TRY(compare_number(path, "drop_sets", there->layout.drop_sets, here->layout.drop_sets, err));
+    TR_TRY(compare_number(words, path, "drop_sets", there->layout.drop_sets, here->layout.drop_sets,
+                          err));
     for (int64_t i = 0; i < here->layout.drop_sets; i++)
         if (strcmp(here->set_name[i], there->set_name[i]) ||
             strcmp(here->set_drop[i], there->set_drop[i]))
-            return tr_fail(
-                err, TR_ECONFLICT,
-                "%s has the drop set \"%.64s\" of %.200s where this run has \"%.64s\" of "
-                "%.200s; %s",
-                path, there->set_name[i], there->set_drop[i], here->set_name[i], here->set_drop[i],
-                advice);
+            return tr_fail(err, TR_ECONFLICT,
+                           "%s has the drop set \"%.64s\" of %.200s where %s has \"%.64s\" of "
+                           "%.200s; %s",
+                           path, there->set_name[i], there->set_drop[i], words->here,
+                           here->set_name[i], here->set_drop[i], words->advice);
     return TR_OK;
 }
 
-static enum tr_status compare_candidates(const struct tr_run_info *here,
+static enum tr_status compare_candidates(const struct tr_comparison *words,
+                                         const struct tr_run_info *here,
                                          const struct tr_run_info *there, const char *path,
                                          struct tr_err *err) {
     if (!there->layout.candidates || !here->layout.candidates)
         return TR_OK;
-    TR_TRY(compare_number(path, "search candidates", there->layout.candidates,
+    TR_TRY(compare_number(words, path, "search candidates", there->layout.candidates,
                           here->layout.candidates, err));
     for (int64_t i = 0; i < here->layout.candidates; i++)
         if (strcmp(here->candidate[i], there->candidate[i]))
-            return differ(path, "candidate_drop", there->candidate[i], here->candidate[i], err);
+            return differ(words, path, "candidate_drop", there->candidate[i], here->candidate[i],
+                          err);
     return TR_OK;
 }
 
-enum tr_status tr_store_compare(const struct tr_run_info *here, const struct tr_run_info *there,
-                                const char *path, struct tr_string *warnings, struct tr_err *err) {
-    TR_TRY(compare_layout(&here->layout, &there->layout, path, err));
+enum tr_status tr_store_compare(const struct tr_comparison *words, const struct tr_run_info *here,
+                                const struct tr_run_info *there, const char *path,
+                                struct tr_string *warnings, struct tr_err *err) {
+    TR_TRY(compare_layout(words, &here->layout, &there->layout, path, err));
     for (int64_t i = 0; i < here->count; i++) {
         const struct tr_attribute *attribute = &here->attributes[i];
-        TR_TRY(compare_attribute(attribute, tr_run_info_find(there, attribute->name), path,
+        TR_TRY(compare_attribute(words, attribute, tr_run_info_find(there, attribute->name), path,
                                  warnings, err));
     }
     // Attributes that only the file has differ, too.
     for (int64_t i = 0; i < there->count; i++) {
         const struct tr_attribute *attribute = &there->attributes[i];
         if (!tr_run_info_find(here, attribute->name))
-            TR_TRY(compare_attribute(NULL, attribute, path, warnings, err));
+            TR_TRY(compare_attribute(words, NULL, attribute, path, warnings, err));
     }
-    TR_TRY(compare_sets(here, there, path, err));
-    TR_TRY(compare_candidates(here, there, path, err));
-    return compare_sequences(here, there, path, err);
+    TR_TRY(compare_sets(words, here, there, path, err));
+    TR_TRY(compare_candidates(words, here, there, path, err));
+    return compare_sequences(words, here, there, path, err);
 }

@@ -85,8 +85,8 @@ static enum tr_status scan_out(struct tr_store *store, struct tr_string *warning
     if (store->superseded || !tr_file_exists(store->out_path))
         return TR_OK;
     TR_TRY(tr_trace_open(&store->old, store->out_path, err));
-    TR_TRY(
-        tr_store_compare(&store->info, tr_trace_info(store->old), store->out_path, warnings, err));
+    TR_TRY(tr_store_compare(&tr_comparison_run, &store->info, tr_trace_info(store->old),
+                            store->out_path, warnings, err));
     TR_TRY(tr_records_add(&store->records, store->old, NULL, err));
     for (int64_t i = store->records.count; i-- > 0;)
         if (tr_store_withdrew(store, store->records.rows[i].strings[TR_V_NAME]))
@@ -106,7 +106,8 @@ static enum tr_status scan_part(struct tr_store *store, const char *path,
                        "%s; remove that part to trace its checkpoint again, or start again with "
                        "--fresh",
                        cause.text);
-    status = tr_store_compare(&store->info, tr_trace_info(part), path, warnings, err);
+    status = tr_store_compare(&tr_comparison_run, &store->info, tr_trace_info(part), path, warnings,
+                              err);
     if (status == TR_OK)
         status = tr_records_add(&store->records, part, path, err);
     if (status == TR_OK)
@@ -147,8 +148,7 @@ static bool is_store(const char *path) {
     return same;
 }
 
-// --fresh may replace a store, but not somebody's other file, nor a pipe, a device or a folder.
-static enum tr_status check_replaceable(const char *path, struct tr_err *err) {
+enum tr_status tr_store_replaceable(const char *path, struct tr_err *err) {
     if (!tr_file_exists(path) || is_store(path))
         return TR_OK;
     return tr_fail(err, TR_ECONFLICT, "%s is no trace, and is not replaced", path);
@@ -176,7 +176,7 @@ static enum tr_status open_store(struct tr_store *store, const char *out_path,
                                  struct tr_string *warnings, struct tr_err *err) {
     TR_TRY(tr_file_target(&store->out_path, out_path, err));
     if (fresh)
-        TR_TRY(check_replaceable(out_path, err));
+        TR_TRY(tr_store_replaceable(out_path, err));
     TR_TRY(tr_parts_path(&store->folder, out_path, err));
     TR_TRY(tr_run_info_copy(&store->info, info, err));
     TR_TRY(tr_parts_lock(&store->lock, store->folder, out_path, err));

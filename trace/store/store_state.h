@@ -26,9 +26,33 @@ enum tr_status tr_store_scan(struct tr_store *store, struct tr_string *warnings,
 bool tr_store_withdrew(const struct tr_store *store, const char *name);
 void tr_store_forget_withdrawn(struct tr_store *store);
 
-// Whether a file that is there can take rows of this run (compare.c): TR_ECONFLICT with a sentence
-// when its layout, its sequences or an identity attribute differ.
-enum tr_status tr_store_compare(const struct tr_run_info *here, const struct tr_run_info *there,
-                                const char *path, struct tr_string *warnings, struct tr_err *err);
+// The words of a comparison: what a file is compared with, where a recorded attribute was another,
+// and what to do about a difference.
+struct tr_comparison {
+    const char *here, *some, *advice;
+};
+extern const struct tr_comparison tr_comparison_run; // of a file with a run
+
+// Whether a file that is there can take rows of this run (run_difference.c): TR_ECONFLICT with a
+// sentence when its layout, its sequences or an identity attribute differ.
+enum tr_status tr_store_compare(const struct tr_comparison *words, const struct tr_run_info *here,
+                                const struct tr_run_info *there, const char *path,
+                                struct tr_string *warnings, struct tr_err *err);
+
+// Whether a file may be replaced unread (store.c): a store may, but not somebody's other file, nor
+// a pipe, a device or a folder. TR_ECONFLICT.
+enum tr_status tr_store_replaceable(const char *path, struct tr_err *err);
+
+// Takes what `there` says of costs, named sets and a search into a description of the same rows
+// that says nothing of them (committed.c).
+enum tr_status tr_store_adopt(struct tr_run_info *info, const struct tr_run_info *there,
+                              struct tr_err *err);
+
+// Writes the records as a whole file under the name `temporary`, looks at what was written, and
+// renames it to out_path (publish.c). Records whose rows are in an open trace name it.
+enum tr_status tr_records_publish(const struct tr_records *records, const struct tr_run_info *info,
+                                  const char *temporary, const char *out_path, struct tr_err *err);
+// Removes the parts that the records are of, where they are still those that were read.
+void tr_records_remove_parts(const struct tr_records *records);
 
 #endif
