@@ -28,7 +28,7 @@ ROOMS = {
     "base/statistics": ["base"],
     "kernels": [],
     "mpi": ["base"],
-    "trace/ckpt": ["base"],
+    "trace/ckpt": ["base", "kernels"],
     "trace/text": ["base"],
     "trace/store": ["base"],
     "trace/model": ["base", "kernels", "ckpt"],

@@ -43,3 +43,31 @@ void tr_codes_free(struct tr_codes *codes) {
     free(codes->group_of);
     *codes = (struct tr_codes){0};
 }
+
+static float value_of(float scale, uint8_t code, uint8_t zero) {
+    return scale * (float)(code - zero);
+}
+
+static void ordered_row(const struct tr_codes *codes, const uint8_t *code, const float *scale,
+                        const uint8_t *zero, float *values) {
+    for (int64_t i = 0; i < codes->in; i++) {
+        int32_t g = codes->group_of[i];
+        values[i] = value_of(scale[g], code[i], zero[g]);
+    }
+}
+
+static void plain_row(const struct tr_codes *codes, const uint8_t *code, const float *scale,
+                      const uint8_t *zero, float *values) {
+    for (int64_t g = 0, i = 0; g < codes->groups; g++) {
+        int64_t end = codes->in - i < codes->group_size ? codes->in : i + codes->group_size;
+        for (; i < end; i++)
+            values[i] = value_of(scale[g], code[i], zero[g]);
+    }
+}
+
+void tr_codes_values(const struct tr_codes *codes, float *values) {
+    for (int64_t o = 0; o < codes->out; o++)
+        (codes->group_of ? ordered_row : plain_row)(
+            codes, codes->code + o * codes->in, codes->scale + o * codes->groups,
+            codes->zero + o * codes->groups, values + o * codes->in);
+}

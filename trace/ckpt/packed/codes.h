@@ -32,4 +32,7 @@ enum tr_status tr_codes_new(struct tr_codes *codes, int64_t out, int64_t in, int
                             int64_t group_size, bool ordered, const char *what, struct tr_err *err);
 void tr_codes_free(struct tr_codes *codes); // accepts one that is zero
 
+// Its values [out, in], as the formula above has them.
+void tr_codes_values(const struct tr_codes *codes, float *values);
+
 #endif
