@@ -5,7 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "convert.h"
+#include "kernels/convert.h"
 #include "kernels/measure.h"
 #include "reference.h"
 

@@ -3,7 +3,7 @@
 #include <math.h>
 
 #include "check.h"
-#include "convert.h"
+#include "kernels/convert.h"
 #include "reference_entries.h"
 
 enum kn_status kn_reference_rope(struct kn_backend *self, const struct kn_rope *op) {

@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-#include "convert.h"
+#include "kernels/convert.h"
 #include "reference.h"
 
 // What the files of the reference share: its entries of the table, and how they reach rows and

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "check.h"
-#include "convert.h"
+#include "kernels/convert.h"
 #include "reference_entries.h"
 
 static int64_t head_col(const struct kn_heads *h, int64_t head) {

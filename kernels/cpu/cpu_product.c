@@ -4,8 +4,8 @@
 #include <stddef.h>
 
 #include "check.h"
-#include "convert.h"
 #include "cpu.h"
+#include "kernels/convert.h"
 
 enum { TILE_ROWS = 512, TILE_COLS = 384 };
 

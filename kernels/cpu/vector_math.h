@@ -2,7 +2,7 @@
 #ifndef KN_VECTOR_MATH_H
 #define KN_VECTOR_MATH_H
 
-#include "convert.h"
+#include "kernels/convert.h"
 #include "kernels/ops.h"
 
 // Branch-free functions for loops that the compiler vectorises. NaN goes in and out.

@@ -28,7 +28,7 @@ ROOMS = {
     "base/statistics": ["base"],
     "kernels": [],
     "mpi": ["base"],
-    "trace/ckpt": ["base"],
+    "trace/ckpt": ["base", "kernels"],
     "trace/text": ["base"],
     "trace/store": ["base"],
     "trace/model": ["base", "kernels", "ckpt"],
@@ -47,6 +47,7 @@ ROOMS = {
 # Folders within a room, each with those beside it that it may include; all see the room's own files,
 # of which only the table of formats sees them.
 INNER = {
+    "trace/ckpt/packed": [],
     "trace/ckpt/torch": [],
     "trace/ckpt/trainers": ["torch"],
     "trace/ckpt/series": ["trainers"],
