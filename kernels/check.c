@@ -53,7 +53,7 @@ enum kn_status kn_check_product(const struct kn_product *op, enum kn_type type) 
 
 enum kn_status kn_check_grouped_product(const struct kn_grouped_product *op, enum kn_type type) {
     struct kn_product one = op->product;
-    if (op->groups < 0 || !op->first || one.bias || !is_matrix(&one.w) ||
+    if (op->groups < 0 || (!op->first && op->groups != 1) || one.bias || !is_matrix(&one.w) ||
         one.w.rows != op->groups * one.y.cols)
         return KN_ESHAPE;
     one.w.rows = one.y.cols;
@@ -67,6 +67,8 @@ enum kn_status kn_check_grouped_product(const struct kn_grouped_product *op, enu
 
 enum kn_status kn_check_groups(const struct kn_grouped_product *op) {
     bool ascends = true;
+    if (!op->first)
+        return KN_OK;
     for (int64_t g = 0; ascends && g < op->groups; g++)
         ascends = op->first[g] <= op->first[g + 1];
     return status_of(ascends && op->first[op->groups] - op->first[0] <= op->product.y.rows);

@@ -61,15 +61,16 @@ struct kn_product {
     const float *parameters; // [4] of KN_XIELU, NULL otherwise; host memory
 };
 
-// A product per group, as the experts of a layer are: product.w is `groups` matrices of
-// product.y.cols rows, one below the other, and group g's meets the rows first[g] - first[0] ...
-// first[g + 1] - first[0] of product.x and product.y, no rows if they are equal. These have room
-// for as many rows or more; what the rows behind hold afterwards is undefined. product.bias is
-// NULL. Where `gated` is there, it gets kn_gate of product.y by `gate`, and what product.y holds
-// afterwards is undefined: a backend may never write it. Then product.activation is KN_IDENTITY.
+// A product per group, as the experts of a layer are (without `first` one group of all rows):
+// product.w is `groups` matrices of product.y.cols rows, one below the other, and group g's meets
+// the rows first[g] - first[0] ... first[g + 1] - first[0] of product.x and product.y, no rows if
+// they are equal. These have room for as many rows or more; what the rows behind hold afterwards is
+// undefined. product.bias is NULL. Where `gated` is there, it gets kn_gate of product.y by `gate`,
+// and what product.y holds afterwards is undefined: a backend may never write it. Then
+// product.activation is KN_IDENTITY.
 struct kn_grouped_product {
     struct kn_product product;
-    const int64_t *first; // [groups + 1], ascending; backends with host memory check that
+    const int64_t *first; // [groups + 1], ascending, which host memory is checked for; or NULL
     int64_t groups;
     struct kn_matrix gated; // [rows, product.y.cols / 2], activations; or absent
     enum kn_activation gate;

@@ -21,6 +21,9 @@ double kn_reference_activate(enum kn_activation activation, const float *paramet
 // The product of one group of a checked op.
 struct kn_product kn_product_of_group(const struct kn_grouped_product *op, int64_t group);
 
+// Rows of all groups of a checked op; op->first is the host's.
+int64_t kn_rows_of_groups(const struct kn_grouped_product *op);
+
 // After the products of a checked op: the gate of the first `rows` rows, where the op has one.
 enum kn_status kn_gate_groups(struct kn_backend *self, const struct kn_grouped_product *op,
                               int64_t rows);

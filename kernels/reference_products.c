@@ -57,11 +57,17 @@ static struct kn_matrix rows_of(const struct kn_matrix *m, int64_t first, int64_
 
 struct kn_product kn_product_of_group(const struct kn_grouped_product *op, int64_t group) {
     struct kn_product product = op->product;
+    if (!op->first)
+        return product;
     int64_t first = op->first[group] - op->first[0], rows = op->first[group + 1] - op->first[group];
     product.y = rows_of(&op->product.y, first, rows);
     product.x = rows_of(&op->product.x, first, rows);
     product.w = rows_of(&op->product.w, group * product.y.cols, product.y.cols);
     return product;
+}
+
+int64_t kn_rows_of_groups(const struct kn_grouped_product *op) {
+    return op->first ? op->first[op->groups] - op->first[0] : op->product.y.rows;
 }
 
 enum kn_status kn_gate_groups(struct kn_backend *self, const struct kn_grouped_product *op,
@@ -80,7 +86,7 @@ enum kn_status kn_reference_grouped_product(struct kn_backend *self,
         struct kn_product product = kn_product_of_group(op, g);
         KN_TRY(self->ops->product(self, &product));
     }
-    return kn_gate_groups(self, op, op->first[op->groups] - op->first[0]);
+    return kn_gate_groups(self, op, kn_rows_of_groups(op));
 }
 
 enum kn_status kn_reference_gate(struct kn_backend *self, const struct kn_gate *op) {

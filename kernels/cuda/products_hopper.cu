@@ -14,12 +14,13 @@ constexpr int BOX = 128;                          // rows that are copied at onc
 constexpr int STAGES = 4;
 constexpr int CONSUMERS = ROWS / 64;
 constexpr int THREADS = (CONSUMERS + 1) * WARPGROUP;
-constexpr int64_t MOST_GROUPS = 2048;
+constexpr int BAND = 16; // tiles of rows that go through the columns together
+constexpr int64_t MOST_GROUPS = 2048, FEWEST_DENSE_ROWS = 2048;
 
 struct grouped_task {
     void *y;
     int64_t y_stride;
-    const int64_t *first;
+    const int64_t *first;          // NULL: one group with all rows
     int groups, rows, cols, depth; // rows that there is room for; cols of y
     int w_rows;                    // of a group
     int column_tiles;
@@ -42,13 +43,20 @@ struct grouped_tile {
 
 #ifdef HOPPER_CODE
 
+// Where a group's rows begin.
+__device__ static int group_begin(const grouped_task &task, int group) {
+    if (!task.first)
+        return group ? task.rows : 0;
+    return (int)(task.first[group] - task.first[0]);
+}
+
 // Tiles of rows of the groups before each group, and of all behind them. A warp counts.
 __device__ static void count_tiles(const grouped_task &task, int *tiles) {
     int lane = (int)threadIdx.x, before = 0;
     for (int group = lane; group - lane < task.groups; group += WARP) {
         int own = 0;
         if (group < task.groups)
-            own = (int)((task.first[group + 1] - task.first[group] + ROWS - 1) / ROWS);
+            own = (group_begin(task, group + 1) - group_begin(task, group) + ROWS - 1) / ROWS;
         int sum = own;
         for (int distance = 1; distance < WARP; distance *= 2) {
             int other = __shfl_up_sync(0xffffffffu, sum, distance);
@@ -62,9 +70,12 @@ __device__ static void count_tiles(const grouped_task &task, int *tiles) {
         tiles[task.groups] = before;
 }
 
-// All columns of a tile of rows are neighbours.
+// A band of tiles of rows goes through all columns before the next does, so that what blocks read
+// at one time stays in the cache of the device.
 __device__ static grouped_tile tile_at(const grouped_task &task, const int *tiles, int index) {
-    int row_tile = index / task.column_tiles, low = 0, high = task.groups;
+    int band = index / (BAND * task.column_tiles) * BAND, low = 0, high = task.groups;
+    int rows = min(tiles[task.groups] - band, BAND);
+    int in_band = index - band * task.column_tiles, row_tile = band + in_band % rows;
     while (high - low > 1) { // the last group that begins at this tile or before it has it
         int middle = (low + high) / 2;
         if (tiles[middle] <= row_tile)
@@ -72,9 +83,9 @@ __device__ static grouped_tile tile_at(const grouped_task &task, const int *tile
         else
             high = middle;
     }
-    int begin = (int)(task.first[low] - task.first[0]) + (row_tile - tiles[low]) * ROWS;
-    int end = (int)(task.first[low + 1] - task.first[0]);
-    return {low, begin, min(min(end, task.rows) - begin, ROWS), index % task.column_tiles};
+    int begin = group_begin(task, low) + (row_tile - tiles[low]) * ROWS;
+    int end = min(group_begin(task, low + 1), task.rows);
+    return {low, begin, min(end - begin, ROWS), in_band / rows};
 }
 
 __device__ static int stage_of(unsigned use) {
@@ -117,51 +128,102 @@ __device__ static void copy_tiles(const grouped_task &task, const grouped_maps &
 
 // ---- the warpgroups that multiply --------------------------------------------------------------
 
-__device__ static void store_pair(float *to, float a, float b) {
-    *reinterpret_cast<float2 *>(to) = make_float2(a, b);
-}
-__device__ static void store_pair(__half *to, float a, float b) {
-    round_pair(to, a, b);
-}
-__device__ static void store_pair(__nv_bfloat16 *to, float a, float b) {
-    round_pair(to, a, b);
+template <typename T> __device__ static unsigned rounded_pair(float2 v) {
+    pack<T, 2> two;
+    round_pair(two.v, v.x, v.y);
+    return *reinterpret_cast<unsigned *>(&two);
 }
 
-// As kn_gate computes it of elements that were stored.
-template <typename T, enum kn_activation GATE> __device__ static float gated(float gate, float up) {
-    const struct activation_parameters none = {};
-    gate = to_float(from_float<T>(gate));
-    up = to_float(from_float<T>(up));
-    return activate<float>(GATE, none, gate) * up;
+__device__ static float2 widened(__half2 v) {
+    return __half22float2(v);
+}
+__device__ static float2 widened(__nv_bfloat162 v) {
+    return __bfloat1622float2(v);
+}
+
+// A pair as it is when it was stored.
+template <typename T> __device__ static float2 stored_pair(float a, float b) {
+    using two = std::conditional_t<std::is_same_v<T, __half>, __half2, __nv_bfloat162>;
+    unsigned bits = rounded_pair<T>(make_float2(a, b));
+    return widened(*reinterpret_cast<two *>(&bits));
 }
 
 // Warp w of a warpgroup has rows from 16 w on, lane i rows i / 4 and i / 4 + 8 and of every eight
-// columns two from i % 4 * 2 on: entries 4 j + {0, 1} and 4 j + {2, 3}. Gates and what they meet
-// are 128 columns apart.
+// columns two from i % 4 * 2 on: entries 4 j + {0, 1} and 4 j + {2, 3} of d. Gates and what they
+// meet are 128 columns apart. Two columns from 8 j + i % 4 * 2 on, of the lower row or the upper:
+template <typename T, enum kn_activation GATE>
+__device__ static float2 values_at(const float (&d)[128], int j, int upper) {
+    int at = 4 * j + 2 * upper;
+    if constexpr (GATE == KN_IDENTITY)
+        return make_float2(d[at], d[at + 1]);
+    const struct activation_parameters none = {};
+    float2 gate = stored_pair<T>(d[at], d[at + 1]), up = stored_pair<T>(d[at + 64], d[at + 65]);
+    return make_float2(activate<float>(GATE, none, gate.x) * up.x,
+                       activate<float>(GATE, none, gate.y) * up.y);
+}
+
+// Four lanes have two columns each of four times eight; then each has eight of them.
+__device__ static void turn(unsigned (&v)[4]) {
+    int lane = (int)threadIdx.x;
+#pragma unroll
+    for (int bit = 1; bit <= 2; bit *= 2) {
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            if (i & bit)
+                continue;
+            bool keeps_low = !(lane & bit);
+            unsigned other = __shfl_xor_sync(0xffffffffu, keeps_low ? v[i | bit] : v[i], bit);
+            v[i] = keeps_low ? v[i] : other;
+            v[i | bit] = keeps_low ? other : v[i | bit];
+        }
+    }
+}
+
+// Rows of f32: four lanes write 32 bytes that are neighbours.
+template <typename T>
+__device__ static void write_row(const grouped_task &task, int64_t row, int column,
+                                 const float (&d)[128], int upper, bool is_there) {
+    float *y = (float *)task.y + row * task.y_stride + (int)threadIdx.x % 4 * 2;
+#pragma unroll
+    for (int j = 0; j < COLS / 8; j++)
+        if (is_there && column + 8 * j < task.cols)
+            *reinterpret_cast<float2 *>(y + column + 8 * j) =
+                values_at<T, KN_IDENTITY>(d, j, upper);
+}
+
+// Rows of 16-bit elements: four lanes write 64 bytes that are neighbours, and turn what they have
+// for that, whether or not they have the row.
+template <typename T, enum kn_activation GATE>
+__device__ static void write_short_row(const grouped_task &task, int64_t row, int column,
+                                       const float (&d)[128], int upper, bool is_there) {
+    constexpr int columns = GATE == KN_IDENTITY ? COLS : COLS / 2;
+    T *y = (T *)task.y + row * task.y_stride;
+#pragma unroll
+    for (int j = 0; j < columns / 8; j += 4) {
+        unsigned v[4];
+#pragma unroll
+        for (int i = 0; i < 4; i++)
+            v[i] = rounded_pair<T>(values_at<T, GATE>(d, j + i, upper));
+        turn(v);
+        int at = column + 8 * (j + (int)threadIdx.x % 4);
+        if (is_there && at < task.cols)
+            *reinterpret_cast<uint4 *>(y + at) = make_uint4(v[0], v[1], v[2], v[3]);
+    }
+}
+
 template <typename T, typename Y, enum kn_activation GATE>
 __device__ static void write_tile(const grouped_task &task, const grouped_tile &tile, int warpgroup,
                                   const float (&d)[128]) {
-    constexpr bool GATED = GATE != KN_IDENTITY;
-    constexpr int columns = GATED ? BOX : COLS;
     int lane = (int)threadIdx.x % WARP, warp = (int)threadIdx.x / WARP % 4;
-    int first = 64 * warpgroup + 16 * warp + lane / 4,
-        column = tile.column * columns + lane % 4 * 2;
+    int first = 64 * warpgroup + 16 * warp + lane / 4;
+    int column = tile.column * (GATE == KN_IDENTITY ? COLS : COLS / 2);
 #pragma unroll
-    for (int half = 0; half < 2; half++) {
-        int row = first + 8 * half;
-        if (row >= tile.rows)
-            break;
-        Y *y = (Y *)task.y + (int64_t)(tile.row + row) * task.y_stride;
-#pragma unroll
-        for (int j = 0; j < columns / 8; j++) {
-            float a = d[4 * j + 2 * half], b = d[4 * j + 2 * half + 1];
-            if constexpr (GATED) {
-                a = gated<T, GATE>(a, d[4 * j + 2 * half + 64]);
-                b = gated<T, GATE>(b, d[4 * j + 2 * half + 65]);
-            }
-            if (column + 8 * j < task.cols)
-                store_pair(y + column + 8 * j, a, b);
-        }
+    for (int upper = 0; upper < 2; upper++) {
+        int row = first + 8 * upper;
+        if constexpr (sizeof(Y) == 4)
+            write_row<T>(task, tile.row + row, column, d, upper, row < tile.rows);
+        else
+            write_short_row<T, GATE>(task, tile.row + row, column, d, upper, row < tile.rows);
     }
 }
 
@@ -265,10 +327,9 @@ static bool is_copied(const struct kn_matrix *m) {
     return (uintptr_t)m->data % 16 == 0 && m->stride % 8 == 0 && m->cols > 0;
 }
 
-// Whether two columns can be written at once.
-static bool is_paired(const struct kn_matrix *m) {
-    return (uintptr_t)m->data % (2 * kn_type_size(m->type)) == 0 && m->stride % 2 == 0 &&
-           m->cols % 2 == 0;
+// Whether eight columns can be written at once.
+static bool is_written(const struct kn_matrix *m) {
+    return (uintptr_t)m->data % 16 == 0 && m->stride % 8 == 0 && m->cols % 8 == 0;
 }
 
 static bool is_fused(enum kn_activation gate) {
@@ -279,9 +340,10 @@ bool grouped_hopper_takes(const struct cuda_backend *cuda, const struct kn_group
     const struct kn_matrix *y = op->gated.data ? &op->gated : &op->product.y;
     const struct kn_matrix *x = &op->product.x, *w = &op->product.w;
     return HOPPER_BUILT && cuda->capability == 90 && x->type != KN_F32 && w->type == x->type &&
-           is_copied(x) && is_copied(w) && is_paired(y) && op->groups >= 1 &&
+           is_copied(x) && is_copied(w) && is_written(y) && op->groups >= 1 &&
            op->groups <= MOST_GROUPS && (!op->gated.data || is_fused(op->gate)) &&
-           x->rows <= INT32_MAX - ROWS && w->rows <= INT32_MAX - COLS;
+           (op->first || x->rows >= FEWEST_DENSE_ROWS) && x->rows <= INT32_MAX - ROWS &&
+           w->rows <= INT32_MAX - COLS;
 }
 
 // Rows of a matrix, taken in boxes of so many of them and of a stage's depth.

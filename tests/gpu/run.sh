@@ -3,7 +3,7 @@
 # Runs GPU tests and benches by stages, each within a time limit; OUT/run.log keeps what they say:
 #   tests/gpu/run.sh OUT [STAGE...]
 # Stages: build; ops sanitize golden oracle bytes generate, the default; stages (a table of ops);
-# decode-SHAPE (generation beside transformers', DECODE_FLAGS as bench_decode.py has them);
+# products (rates of products); decode-SHAPE (generation beside transformers', DECODE_FLAGS as bench_decode.py has them);
 # floor-SHAPE peers-SHAPE trace-SHAPE bench-SHAPE costs-SHAPE (SHAPE 160m, 1.4b, 7b, olmoe);
 # search-SHAPE (8b; SEARCH_FLAGS, as --launcher "mpirun -n 2"); eight; 70b; two-JOB-SHAPE (JOB
 # series, rows, costs): two GPUs against one. Builds into build/cuda when asked or when nothing is
@@ -11,7 +11,7 @@
 # from tests/oracle/make_gpu_fixtures.py), BENCH_FLAGS (--quick), COST_ROWS (32).
 set -uo pipefail
 
-(($#)) || { sed -n '3,12s/^# \{0,1\}//p' "$0"; exit 2; }
+(($#)) || { sed -n '3,11s/^# \{0,1\}//p' "$0"; exit 2; }
 mkdir -p "$1"
 out=$(realpath "$1")
 shift
@@ -119,10 +119,17 @@ stages() {
   return $code
 }
 
+products() {
+  limited 100 $bin/bench_products cuda bf16 >"$out/products.csv"
+  local code=$?
+  cat "$out/products.csv"
+  return $code
+}
+
 run_stage() {
   local shape=${1#*-}
   case $1 in
-    build | ops | sanitize | golden | oracle | bytes | generate | stages) "$1" ;;
+    build | ops | sanitize | golden | oracle | bytes | generate | stages | products) "$1" ;;
     floor-*) bench 120 "$shape" ceilings,floor ;;
     peers-*) bench 240 "$shape" make,plain,careful,llm-drop ;;
     trace-*) bench 240 "$shape" make,floor,trace,trace-nll,floor ;;

@@ -27,9 +27,10 @@ static const float *parameters_of(enum kn_activation activation) {
 
 static void check_product(int64_t n, int64_t m, int64_t k, enum kn_type y_type, enum kn_type type,
                           bool with_bias, enum kn_activation activation) {
-    struct matrix x = matrix_random(kn->activation_type, n, k, 3);
-    struct matrix w = matrix_weights(type, m, k, 5);
-    struct matrix y = matrix_output(y_type, n, m, 7);
+    int64_t pad = k < 4096 ? 1 : 8; // long rows begin where copies of whole tiles can
+    struct matrix x = matrix_random(kn->activation_type, n, k, 3 * pad);
+    struct matrix w = matrix_weights(type, m, k, 5 * pad);
+    struct matrix y = matrix_output(y_type, n, m, 7 * pad);
     float *host = NULL, *bias = with_bias ? vector_representable(&host, m, y.m.type) : NULL;
     struct kn_product op = {y.m, x.m, w.m, bias, activation, parameters_of(activation)};
     check_status(kn->ops->product(kn, &op));
@@ -50,6 +51,11 @@ static void test_shapes(void **state) {
             buffers_free(state);
         }
     }
+}
+
+static void test_long_sums(void **state) {
+    (void)state;
+    check_product(2050, 8, 10240, KN_F32, kn->activation_type, false, KN_IDENTITY);
 }
 
 static void test_activations(void **state) {
@@ -196,6 +202,24 @@ static void check_gated(int64_t m, int64_t k, enum kn_activation gate) {
     check_close(OP_GATED, type, y.values, truth, FILLED * m);
 }
 
+// Without groups, as a dense layer is: many rows, and few.
+static void check_gated_whole(int64_t rows) {
+    enum { M = 24, K = 72 };
+    enum kn_type type = kn->activation_type;
+    struct matrix x = matrix_random(type, rows, K, 8), w = matrix_weights(type, 2 * M, K, 0);
+    struct matrix wide = matrix_output(type, rows, 2 * M, 0), y = matrix_output(type, rows, M, 8);
+    struct kn_grouped_product op = {
+        .product = {.y = wide.m, .x = x.m, .w = w.m}, .groups = 1, .gated = y.m, .gate = KN_SILU};
+    long double *truth = host_new((size_t)(rows * M) * sizeof *truth);
+    check_status(kn->ops->grouped_product(kn, &op));
+    matrix_read(&y);
+    const long double *both = product_truth(&x, &w, NULL, KN_IDENTITY);
+    for (int64_t i = 0; i < rows * M; i++)
+        truth[i] =
+            truth_activate(KN_SILU, both[i / M * 2 * M + i % M]) * both[i / M * 2 * M + M + i % M];
+    check_close(OP_GATED, type, y.values, truth, rows * M);
+}
+
 static void test_gated_groups(void **state) {
     static const enum kn_activation gates[] = {KN_SILU, KN_GELU_TANH, KN_GELU_ERF};
     for (size_t i = 0; i < TEST_ARRAY_SIZE(gates); i++) {
@@ -204,6 +228,8 @@ static void test_gated_groups(void **state) {
         check_gated(13, 9, gates[i]);
         buffers_free(state);
     }
+    check_gated_whole(2310);
+    check_gated_whole(3);
 }
 
 // A group that is not finite leaves the others alone.
@@ -232,7 +258,7 @@ static void test_group_shape_errors(void **state) {
                                             .first = buffer_new(begin, sizeof begin),
                                             .groups = 2};
     struct kn_grouped_product bad[] = {good, good, good, good, good, good, good, good};
-    bad[0].first = NULL;
+    bad[0].first = NULL; // two groups
     bad[1].groups = -1;
     bad[2].product.w.rows = 9;
     bad[3].product.y.cols = 4;
@@ -283,6 +309,7 @@ static void test_conversion(void **state) {
 
 int test_products(void) {
     const struct CMUnitTest tests[] = {OPS_TEST(test_shapes),
+                                       OPS_TEST(test_long_sums),
                                        OPS_TEST(test_activations),
                                        OPS_TEST(test_activation_values),
                                        OPS_TEST(test_nonfinite),

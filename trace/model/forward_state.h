@@ -118,7 +118,7 @@ enum tr_status tr_normalise(struct tr_forward *f, const struct tr_batch *b, stru
                             struct kn_matrix addend, bool pre_norm, struct tr_err *err);
 
 // The one way to a product of activations with weights: that of `op`, which is grouped where
-// op->first is not NULL, with the weights of `slot`. A tap on products sees its input.
+// op->groups is not 0, with the weights of `slot`. A tap on products sees its input.
 enum tr_status tr_product(struct tr_forward *f, const struct tr_batch *b,
                           const struct kn_grouped_product *op, enum tr_slot slot,
                           struct tr_err *err);

@@ -9,8 +9,8 @@
 // Elements of a panel of the embedding or head: 64 MiB in f32. Fixed, because the loss is combined
 // panel by panel and its last bits must not depend on the machine. Of a group of experts as many,
 // and on a device more, for its products are fast where a group has many rows. What experts add
-// does not depend on their groups.
-enum { PANEL_ELEMENTS = 1 << 24, DEVICE_EXPERTS_ELEMENTS = 1 << 29 };
+// does not depend on their groups. No more, for the reader's ring has to hold several.
+enum { PANEL_ELEMENTS = 1 << 24, DEVICE_EXPERTS_ELEMENTS = 1 << 28 };
 
 static bool keeps(const struct tr_binder *b, enum tr_module sublayer, int layer) {
     return tr_config_keeps(b->config, b->wanted->drop, sublayer, layer);
@@ -79,7 +79,9 @@ static enum tr_status add_experts(const struct tr_binder *b, int layer) {
         add_slab(b, TR_STEP_ROUTER, (struct tr_slab_plan){.kind = TR_SLAB_ROUTER, .layer = layer}));
     TR_TRY(add_bare(b, TR_STEP_SHARED_EXPERT, layer));
     int64_t elements = b->wanted->device ? DEVICE_EXPERTS_ELEMENTS : PANEL_ELEMENTS;
-    TR_TRY(add_panels(b, TR_STEP_EXPERTS, TR_SLAB_EXPERTS, layer, c->experts, elements / expert));
+    int64_t slabs = (c->experts * expert + elements - 1) / elements;
+    TR_TRY(add_panels(b, TR_STEP_EXPERTS, TR_SLAB_EXPERTS, layer, c->experts,
+                      (c->experts + slabs - 1) / slabs));
     return add_bare(b, TR_STEP_EXPERTS_END, layer);
 }
 

@@ -43,7 +43,7 @@ enum tr_status tr_product(struct tr_forward *f, const struct tr_batch *b,
     struct tr_product_tap tap = {.plan = b->weights->plan, .slot = slot, .op = op};
     if (b->taps->product)
         TR_TRY(b->taps->product(b->taps->user, f->kn, &tap, err));
-    KN_TRY(op->first ? ops->grouped_product(f->kn, op) : ops->product(f->kn, &op->product),
+    KN_TRY(op->groups ? ops->grouped_product(f->kn, op) : ops->product(f->kn, &op->product),
            "a product");
     return TR_OK;
 }

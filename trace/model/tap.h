@@ -50,7 +50,7 @@ struct tr_divergence_tap {
 };
 
 // A product that is about to be computed. op->product.x is what meets the weights of `slot`, in the
-// backend's memory. For products of experts op->first is not NULL, see struct kn_grouped_product.
+// backend's memory. For products of experts op->first is not NULL; it is the backend's memory, too.
 struct tr_product_tap {
     const struct tr_slab_plan *plan;
     enum tr_slot slot;
