@@ -101,6 +101,17 @@ static bool read_time_limit(void *settings, const char *word, char why[OPTION_WH
     return none || (s->time_limit > 0 && isfinite(s->time_limit));
 }
 
+// "3/8": the third of eight parts.
+static bool read_shard(void *settings, const char *word, char why[OPTION_WHY]) {
+    struct tr_run_settings *s = settings;
+    char index[32];
+    size_t size = strcspn(word, "/");
+    snprintf(why, OPTION_WHY, "takes I/N with I from 1 to N, as 3/8");
+    snprintf(index, sizeof index, "%.*s", (int)(size < sizeof index ? size : 0), word);
+    return word[size] && tr_parse_i64(word + size + 1, 1, 1000 * 1000, &s->shards) &&
+           tr_parse_i64(index, 1, s->shards, &s->shard);
+}
+
 static const struct option_row rows[] = {
     {.kind = OPTION_HEADING, .help = "What to trace:"},
     {"ckpts", 'c', "DIR...",
@@ -122,6 +133,10 @@ static const struct option_row rows[] = {
      "A config.json as Hugging Face's folders have it, in place of the checkpoints' own: what a "
      "trainer writes seldom holds one",
      OPTION_TEXT, SETS(config)},
+    {"shard", 0, "I/N",
+     "The I-th of N equal parts of the series alone, I from 1: N such jobs trace all of it, into "
+     "one FILE that they share, or each into its own, for trace-merge",
+     OPTION_WORD, .read = read_shard},
     {"follow", 0, NULL,
      "DIR is the folder of a run that is training: take what is there, wait for further "
      "checkpoints, and trace each once it is whole",
@@ -242,6 +257,11 @@ static const char *contradiction(const struct tr_run_settings *s) {
         return "--follow takes one folder, in which a run's checkpoints appear: --ckpts DIR";
     if (s->follow && s->verify)
         return "--follow traces what is new; --verify looks at what is traced";
+    if (s->shards && s->follow)
+        return "--shard is a part of the checkpoints that are there; with --follow more come";
+    if (s->shards && s->fresh)
+        return "--fresh would forget what other shards have traced; remove the output and its "
+               ".parts by hand before they all begin";
     if (!s->follow && (s->until_step || s->until_idle))
         return "--until needs --follow";
     if (s->texts && s->tokens)

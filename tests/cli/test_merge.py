@@ -4,8 +4,12 @@
 test_merge.py NAME=PATH...: trace-ckpts, trace-merge, trace-info, same_store."""
 
 import os
+import re
 import shutil
+import signal
+import subprocess
 import sys
+import time
 
 sys.path[:0] = [os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tools")]
 
@@ -106,6 +110,63 @@ class Cases:
         self.refused('mlp.h5 has cost = "mlp", what it is to be merged with has "attn"; they are '
                      "not of one series", self.path("costs"), self.path("mlp"))
 
+    # ---- shards --------------------------------------------------------------------------------
+
+    def shards(self):
+        """Each into a file of its own, merged: one run's file."""
+        counts = []
+        for shard in ("1/3", "2/3", "3/3"):
+            name = "own" + shard[0]
+            ran = harness.run(*self.command(self.path(name), "--shard", shard)).expect(0)
+            counts.append(harness.summary(ran)[0])
+            check(f"shard {shard[0]} of 3: {counts[-1]} of the 5 checkpoints" in ran.err, ran)
+        check(counts == [2, 2, 1], counts)
+        self.merge("of_shards", *(self.path(f"own{i}") for i in (3, 1, 2)))
+        self.same(self.path("of_shards"), self.whole)
+
+    def command(self, out, *options):
+        return [self.programs["trace-ckpts"], "--ckpts", *self.folders, "-o", out, "--tokens",
+                self.root + "/ids.jsonl", *options]
+
+    def one_output(self):
+        """All at once into one file; whoever comes last has published all of it."""
+        out = self.path("shared")
+        jobs = [subprocess.Popen(self.command(out, "--shard", f"{i}/3", "--publish", "0"),
+                                 env=harness.environment(), stderr=subprocess.PIPE, text=True)
+                for i in (1, 2, 3)]
+        for job in jobs:
+            _, said = job.communicate(timeout=120)
+            check(job.returncode == 0, said)
+        self.same(out, self.whole)
+        check(not os.path.exists(out + ".parts"), "a folder is left")
+        told = harness.run(self.programs["trace-info"], out).expect(0).out
+        check(told.count("--shard") == 3, told)
+
+    def shares(self):
+        """What a shard that runs keeps others from, and what not: it is stopped in its middle."""
+        out = self.path("held")
+        held = subprocess.Popen(self.command(out, "--shard", "1/2"), env=harness.environment(),
+                                stderr=subprocess.DEVNULL)
+        try:
+            lock = out + ".parts/.shard-1-of-2"
+            while held.poll() is None and not (os.path.exists(lock) and tiny.read(lock)):
+                time.sleep(0.002)
+            os.kill(held.pid, signal.SIGSTOP)
+            holder = rf": process {held.pid} on \S+, shard 1 of 2"
+            for options, told in (((), "another job is writing \\S+" + holder),
+                                  (("--shard", "1/2"), "another job has this shard of .*" + holder),
+                                  (("--shard", "2/3"), "another job has a shard of another number "
+                                                       "of them of .*" + holder)):
+                ran = harness.run(*self.command(out, *options)).expect(3)
+                check(re.search(told, ran.err), told, ran)
+            harness.run(*self.command(out, "--shard", "2/2")).expect(0)
+        finally:
+            os.kill(held.pid, signal.SIGCONT)
+        check(held.wait(timeout=60) == 0, "the first shard must not be disturbed")
+        self.same(out, self.whole)
+        for options in (("--shard", "3/2"), ("--shard", "1"), ("--shard", "1/2", "--fresh")):
+            harness.run(*self.command(out, *options)).expect(2)
+
     # ---- what does not -------------------------------------------------------------------------
 
     def others(self):
@@ -142,7 +203,8 @@ class Cases:
 def main():
     programs = harness.programs(sys.argv[1:])
     only = os.path.basename(programs.pop("only", ""))
-    names = ("one_run", "into_itself", "parts", "failed_and_traced", "costs", "others",
+    names = ("one_run", "into_itself", "parts", "failed_and_traced", "costs", "shards", "one_output",
+             "shares", "others",
              "other_weights", "in_the_way")
     with harness.scratch() as root:
         cases = Cases(programs, root)

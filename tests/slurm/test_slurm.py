@@ -40,11 +40,11 @@ class Cluster:
         return subprocess.run([str(word) for word in words], env=self.env, check=True, text=True,
                               capture_output=True).stdout.strip()
 
-    def submit(self, name, *flags):
-        """(job, store, log) of a recipe that is told of two nodes of one slot each."""
+    def submit(self, name, *flags, recipe="cpu"):
+        """(job, store, log) of a recipe that is told of nodes of one slot each."""
         out, log = f"{self.root}/{name}.h5", f"{self.root}/{name}.log"
         job = self.call("sbatch", "--parsable", "-o", log, "--ntasks-per-node=1", "--cpus-per-task=1",
-                        "--time=10", *flags, self.programs["recipes"] + "/cpu.sbatch", out,
+                        "--time=10", *flags, f"{self.programs['recipes']}/{recipe}.sbatch", out,
                         *self.folders, *self.options)
         return job, out, log
 
@@ -60,26 +60,31 @@ class Cluster:
             time.sleep(0.05)
         raise harness.Failure(f"job {job} never said {text!r}")
 
-    def finish(self, job, out, log, seconds=240):
+    def end_of(self, job, log, seconds=240):
         end = time.time() + seconds
         while self.state(job) not in ("COMPLETED", "FAILED", "TIMEOUT", "CANCELLED", "NODE_FAIL"):
             check(time.time() < end, "job", job, "is", self.state(job))
             time.sleep(0.3)
         said = open(log, encoding="utf-8").read()
         check(self.state(job) == "COMPLETED", self.state(job), said[-3000:])
+        return said
+
+    def finish(self, job, out, log):
+        said = self.end_of(job, log)
         harness.run(self.programs["same_store"], out, self.whole).expect(0)
         check(not os.path.exists(out + ".parts"), "parts are left")
         return said
 
-    def requeue_now(self, job):
+    def requeue_now(self, *jobs):
         """A job that queues again waits two minutes before it begins; an operator may hurry it, but
         not so much that Slurm's PMIx still has the first run's folder of the same name."""
         end = time.time() + 60
-        while self.state(job) != "PENDING":
-            check(time.time() < end, "job", job, "was not queued again:", self.state(job))
+        while any(self.state(job) != "PENDING" for job in jobs):
+            check(time.time() < end, *jobs, "were not queued again:", *map(self.state, jobs))
             time.sleep(0.2)
         time.sleep(4)
-        self.call("scontrol", "update", f"JobId={job}", "StartTime=now")
+        for job in jobs:
+            self.call("scontrol", "update", f"JobId={job}", "StartTime=now")
 
     # ---- cases ---------------------------------------------------------------------------------
 
@@ -88,13 +93,22 @@ class Cluster:
         check("on 2 ranks" in said, said)
 
     def usr1(self):
+        """To a job, and beside it to one of an array of three shards in one file: it alone queues
+        again."""
+        array, shared, task_log = self.submit("array", "--array=1-3", recipe="array")
+        self.wait_for(array, task_log, "step_300 traced")
+        self.call("scancel", "--batch", "--signal=USR1", array + "_1")
         job, out, log = self.submit("usr1")
         self.wait_for(job, log, "step_300 traced")
         self.call("scancel", "--batch", "--signal=USR1", job)
         self.wait_for(job, log, "stopping: finishing what is in flight")
-        self.requeue_now(job)
+        self.requeue_now(job, array + "_1")
         said = self.finish(job, out, log)
         check("were already there" in said, said)
+        for task in ("_1", "_2", "_3"):
+            self.end_of(array + task, task_log)
+        said = self.finish(array + "_3", shared, task_log)
+        check("stopping: finishing what is in flight" in said and "shard 3 of 3: 40" in said, said)
 
     def time_limit(self):
         """One minute of Slurm's, of which less than a checkpoint takes is left: see the recipe."""

@@ -232,7 +232,7 @@ static void tick(void *user) {
         fmax((double)c->job->settings->publish_seconds, PUBLISH_SHARE * c->publish_seconds);
     if (c->job->follow && c->finished == c->task_count) // nothing comes for now
         interval = PUBLISH_SHARE * c->publish_seconds;
-    if (c->dirty && tr_now() - c->last_publish >= interval)
+    if (c->dirty && tr_now() - c->last_publish >= interval && !tr_store_is_busy(c->store))
         publish(c);
     tr_progress_show(&c->progress);
 }

@@ -82,6 +82,24 @@ static void sort_out(struct tr_job *job, int64_t index, enum tr_left left) {
     job->todo[job->todo_count++] = index;
 }
 
+// Whether another job has it: shards take the series in turn, so that each has checkpoints of all
+// of training, and as many as the others but for one. All cost the same, for they are one model's.
+static bool is_others(const struct tr_job *job, int64_t index) {
+    const struct tr_run_settings *o = job->settings;
+    return o->shards && index % o->shards != o->shard - 1;
+}
+
+static enum tr_status note_shard(const struct tr_job *job, struct tr_string *notes,
+                                 struct tr_err *err) {
+    const struct tr_run_settings *o = job->settings;
+    if (!o->shards)
+        return TR_OK;
+    return tr_string_format(notes, err, "shard %lld of %lld: %lld of the %lld checkpoints\n",
+                            (long long)o->shard, (long long)o->shards,
+                            (long long)(job->todo_count + job->done_count),
+                            (long long)job->series.count);
+}
+
 static enum tr_status new_list(struct tr_job *job, struct tr_err *err) {
     TR_TRY(TR_NEW(&job->todo, job->series.count, "the list of checkpoints", err));
     return TR_NEW(&job->traced, job->series.count, "the list of checkpoints", err);
@@ -105,10 +123,12 @@ enum tr_status tr_job_resume(struct tr_job *job, struct tr_store *store, struct 
     TR_TRY(new_list(job, err));
     for (int64_t i = 0; i < job->series.count; i++) {
         enum tr_left left;
+        if (is_others(job, i))
+            continue;
         TR_TRY(tr_job_left(&left, job, store, &job->series.entries[i], notes, err));
         sort_out(job, i, left);
     }
-    return TR_OK;
+    return note_shard(job, notes, err);
 }
 
 // The row of that name in a published store.
@@ -158,10 +178,12 @@ enum tr_status tr_job_preview(struct tr_job *job, struct tr_string *notes, struc
         const struct tr_series_entry *entry = &job->series.entries[i];
         struct tr_committed row = {0};
         bool valid = false;
+        if (is_others(job, i))
+            continue;
         if (find_row(trace, entry->name, &row))
             status = still_valid(job, entry, &row, &valid, notes, err);
         sort_out(job, i, left_of(job, valid, &row.additions));
     }
     tr_trace_close(trace);
-    return status;
+    return status == TR_OK ? note_shard(job, notes, err) : status;
 }

@@ -92,9 +92,13 @@ static enum tr_status as_conflict(enum tr_status status) {
 }
 
 static enum tr_status open_store(struct run *r, char **warnings_p, struct tr_err *err) {
-    enum tr_status status = tr_store_open(&r->store, r->settings->out, &r->job.info,
-                                          r->settings->fresh, warnings_p, err);
-    return as_conflict(status);
+    const struct tr_run_settings *o = r->settings;
+    struct tr_shard shard = {o->shard, o->shards};
+    if (!o->shards)
+        return as_conflict(
+            tr_store_open(&r->store, o->out, &r->job.info, o->fresh, warnings_p, err));
+    return as_conflict(
+        tr_store_open_shard(&r->store, o->out, &r->job.info, shard, warnings_p, err));
 }
 
 // The store that the job goes into, and what it holds already.

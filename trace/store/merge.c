@@ -9,6 +9,7 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "lock.h"
 #include "merge_info.h"
 #include "row_digest.h"
 #include "store/parts.h"
@@ -18,7 +19,7 @@
 struct merge {
     const struct tr_merging *merging;
     char *out, *folder; // where `out` leads, and its parts
-    int lock;
+    struct tr_lock lock;
     struct tr_merged_info about;
     struct tr_records records;
     struct tr_trace **open; // [open_count] files of several rows, which stay open until the end
@@ -248,7 +249,7 @@ static enum tr_status write_out(struct merge *m, struct tr_err *err) {
 static enum tr_status merge(struct merge *m, struct tr_err *err) {
     TR_TRY(tr_file_target(&m->out, m->merging->out, err));
     TR_TRY(tr_parts_path(&m->folder, m->out, err));
-    TR_TRY(tr_parts_lock(&m->lock, m->folder, m->out, err));
+    TR_TRY(tr_lock_take(&m->lock, m->folder, m->out, (struct tr_shard){0}, err));
     TR_TRY(check_out(m, err));
     TR_TRY(add_inputs(m, err));
     if (!m->records.count)
@@ -261,12 +262,11 @@ static enum tr_status merge(struct merge *m, struct tr_err *err) {
 
 enum tr_status tr_store_merge(const struct tr_merging *merging, int64_t *rows_p,
                               struct tr_string *notes, struct tr_err *err) {
-    struct merge m = {.merging = merging, .lock = -1, .notes = notes};
+    struct merge m = {.merging = merging, .lock = tr_lock_none, .notes = notes};
     enum tr_status status = merge(&m, err);
     if (status == TR_OK)
         *rows_p = m.records.count;
-    if (m.lock >= 0)
-        tr_parts_unlock(m.lock, m.folder);
+    tr_lock_release(&m.lock, m.folder);
     for (int64_t i = 0; i < m.open_count; i++)
         tr_trace_close(m.open[i]);
     free(m.open);

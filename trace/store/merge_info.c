@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/alloc.h"
+#include "history.h"
 #include "store_state.h"
 
 static const struct tr_comparison of_files = {.here = "what it is to be merged with",
@@ -21,27 +21,6 @@ static bool same_text(const char *a, const char *b) {
 }
 
 // ---- attributes of the moment ------------------------------------------------------------------
-
-// Whether the lines of `text` have this one.
-static bool has_line(const char *text, const char *line, size_t size) {
-    for (const char *at = text; at && *at; at += strcspn(at, "\n"), at += *at == '\n')
-        if (strcspn(at, "\n") == size && !memcmp(at, line, size))
-            return true;
-    return false;
-}
-
-// A line for each run, however many files it went into.
-static enum tr_status add_history(struct tr_string *history, const char *lines,
-                                  struct tr_err *err) {
-    for (const char *at = lines; at && *at; at += *at == '\n') {
-        size_t size = strcspn(at, "\n");
-        if (!has_line(history->data, at, size))
-            TR_TRY(
-                tr_string_format(history, err, "%s%.*s", history->size ? "\n" : "", (int)size, at));
-        at += size;
-    }
-    return TR_OK;
-}
 
 static void add_seconds(struct tr_merged_info *merged, const char *text, int64_t rows) {
     double each;
@@ -74,7 +53,7 @@ static enum tr_status add_moment(struct tr_merged_info *merged, const struct tr_
     compare_planned(merged, there);
     add_seconds(merged, text_of(there, "seconds_per_checkpoint"), rows);
     TR_TRY(add_created(&merged->info, text_of(there, "created"), err));
-    return add_history(&merged->history, text_of(there, "history"), err);
+    return tr_history_add(&merged->history, there, err);
 }
 
 // ---- all of it ---------------------------------------------------------------------------------

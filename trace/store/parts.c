@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,7 +18,7 @@
 #include "base/file.h"
 #include "base/strings.h"
 
-static const char lock_name[] = ".lock", mark_name[] = ".fresh";
+static const char mark_name[] = ".fresh", shard_name[] = ".shard-";
 
 enum tr_status tr_parts_path(char **path_p, const char *out_path, struct tr_err *err) {
     struct tr_string path = {0};
@@ -86,7 +85,7 @@ enum tr_status tr_part_path(char **path_p, const char *folder, const char *name,
     return TR_OK;
 }
 
-static void host_name(char out[65]) {
+void tr_part_host(char out[TR_HOST_MAX]) {
     char host[HOST_NAME_MAX + 1] = "";
     gethostname(host, sizeof host - 1);
     harmless(host, out);
@@ -94,8 +93,8 @@ static void host_name(char out[65]) {
 
 enum tr_status tr_part_temporary(char **path_p, const char *folder, struct tr_err *err) {
     static atomic_uint counter;
-    char host[65];
-    host_name(host);
+    char host[TR_HOST_MAX];
+    tr_part_host(host);
     struct tr_string path = {0};
     TR_TRY(tr_string_format(&path, err, "%s/.%s-%d-%u.h5", folder, host, (int)getpid(),
                             atomic_fetch_add(&counter, 1)));
@@ -156,6 +155,15 @@ enum tr_status tr_parts_list(struct tr_part_list *list, const char *folder, stru
     return list_files(list, folder, is_committed, err);
 }
 
+static bool is_shard(const char *name) {
+    return !strncmp(name, shard_name, sizeof shard_name - 1);
+}
+
+enum tr_status tr_parts_list_shards(struct tr_part_list *list, const char *folder,
+                                    struct tr_err *err) {
+    return list_files(list, folder, is_shard, err);
+}
+
 void tr_part_list_free(struct tr_part_list *list) {
     for (int64_t i = 0; i < list->count; i++)
         free(list->paths[i]);
@@ -211,85 +219,4 @@ enum tr_status tr_parts_unsupersede(const char *folder, struct tr_err *err) {
         status = tr_fail(err, TR_EIO, "cannot remove %s: %s", path, strerror(errno));
     free(path);
     return status;
-}
-
-// ---- the lock --------------------------------------------------------------------------------
-
-static enum tr_status conflict(int fd, const char *out_path, struct tr_err *err) {
-    char holder[128] = "";
-    ssize_t size = pread(fd, holder, sizeof holder - 1, 0);
-    if (size <= 0)
-        return tr_fail(err, TR_ECONFLICT, "another job is writing %s", out_path);
-    holder[strcspn(holder, "\n")] = 0;
-    return tr_fail(err, TR_ECONFLICT, "another job is writing %s: %s", out_path, holder);
-}
-
-// Whether the file we locked is still the one of that name: its holder may have removed it between
-// our opening and locking it.
-static bool still_there(int fd, const char *path) {
-    struct stat ours, there;
-    return !fstat(fd, &ours) && !stat(path, &there) && ours.st_ino == there.st_ino &&
-           ours.st_dev == there.st_dev;
-}
-
-// Returns TR_OK with *fd_p < 0 when the caller has to try again.
-static enum tr_status try_lock(int *fd_p, const char *path, const char *out_path,
-                               struct tr_err *err) {
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (fd < 0)
-        return tr_fail(err, TR_EIO, "cannot create %s: %s", path, strerror(errno));
-    enum tr_status status = TR_OK;
-    // A file system that has no locks (ENOLCK, ENOSYS, EOPNOTSUPP) goes without.
-    if (flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
-        status = conflict(fd, out_path, err);
-    if (status == TR_OK && still_there(fd, path)) {
-        *fd_p = fd;
-        return TR_OK;
-    }
-    close(fd);
-    return status;
-}
-
-static enum tr_status name_holder(int fd, const char *path, struct tr_err *err) {
-    char host[65];
-    host_name(host);
-    if (ftruncate(fd, 0) || dprintf(fd, "process %d on %s\n", (int)getpid(), host) < 0)
-        return tr_fail(err, TR_EIO, "cannot write %s: %s", path, strerror(errno));
-    return TR_OK;
-}
-
-enum tr_status tr_parts_lock(int *fd_p, const char *folder, const char *out_path,
-                             struct tr_err *err) {
-    char *path;
-    TR_TRY(tr_path_join(&path, folder, lock_name, err));
-    int fd = -1;
-    enum tr_status status = TR_OK;
-    while (status == TR_OK && fd < 0) {
-        status = tr_parts_create(folder, out_path, err);
-        if (status == TR_OK)
-            status = try_lock(&fd, path, out_path, err);
-    }
-    if (status == TR_OK)
-        status = name_holder(fd, path, err);
-    free(path);
-    if (status == TR_OK)
-        *fd_p = fd;
-    else if (fd >= 0)
-        close(fd);
-    return status;
-}
-
-void tr_parts_unlock(int fd, const char *folder) {
-    char *path;
-    if (tr_path_join(&path, folder, lock_name, NULL) == TR_OK) {
-        struct tr_part_list left;
-        if (tr_parts_list(&left, folder, NULL) == TR_OK && left.count == 0) {
-            tr_parts_unsupersede(folder, NULL);
-            unlink(path);
-            rmdir(folder);
-        }
-        tr_part_list_free(&left);
-        free(path);
-    }
-    close(fd);
 }

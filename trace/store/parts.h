@@ -8,8 +8,8 @@
 #include "base/status.h"
 
 // The folder OUT.parts: committed one-checkpoint stores "<key>.h5", temporary files (names that
-// begin with a dot), the lock of the job that publishes OUT, and a mark while OUT is older than the
-// parts and is to be replaced by them alone.
+// begin with a dot), locks of the jobs that are at it (lock.h), and a mark while OUT is older than
+// the parts and is to be replaced by them alone.
 
 // OUT.parts for OUT, freed with free(). When OUT is a link: of the file that it points to.
 enum tr_status tr_parts_path(char **path_p, const char *out_path, struct tr_err *err);
@@ -24,6 +24,10 @@ enum tr_status tr_part_path(char **path_p, const char *folder, const char *name,
 // A name in the folder that no other process, host or thread uses.
 enum tr_status tr_part_temporary(char **path_p, const char *folder, struct tr_err *err);
 
+// This host's name, made harmless.
+enum { TR_HOST_MAX = 65 };
+void tr_part_host(char out[TR_HOST_MAX]);
+
 // The paths of all committed parts, sorted. No folder: none.
 struct tr_part_list {
     char **paths; // [count]
@@ -31,6 +35,9 @@ struct tr_part_list {
     uint64_t capacity;
 };
 enum tr_status tr_parts_list(struct tr_part_list *list, const char *folder, struct tr_err *err);
+// Of the files that stand for shards.
+enum tr_status tr_parts_list_shards(struct tr_part_list *list, const char *folder,
+                                    struct tr_err *err);
 void tr_part_list_free(struct tr_part_list *list);
 
 // Removes what interrupted jobs left under temporary names; with `committed` the parts too.
@@ -40,12 +47,5 @@ enum tr_status tr_parts_clean(const char *folder, bool committed, struct tr_err 
 enum tr_status tr_parts_supersede(const char *folder, struct tr_err *err);
 enum tr_status tr_parts_superseded(const char *folder, bool *superseded_p, struct tr_err *err);
 enum tr_status tr_parts_unsupersede(const char *folder, struct tr_err *err);
-
-// Locks the folder for this job. The lock goes with the process, however that ends. TR_ECONFLICT
-// naming the holder when another job has it.
-enum tr_status tr_parts_lock(int *fd_p, const char *folder, const char *out_path,
-                             struct tr_err *err);
-// Unlocks, and removes the folder and its mark when there are no parts.
-void tr_parts_unlock(int fd, const char *folder);
 
 #endif

@@ -127,6 +127,7 @@ static enum tr_status publish(struct tr_store *store, struct tr_err *err) {
     enum tr_status status = tr_store_scan(store, &warnings, err);
     tr_string_free(&warnings);
     TR_TRY(status);
+    TR_TRY(tr_store_go_on(store, err));
     bool withdraws = store->old && store->withdrawn_count;
     bool gains = store->old && tr_run_info_gains(&store->info, tr_trace_info(store->old));
     if (!store->new_rows && !withdraws && !gains)
@@ -149,8 +150,11 @@ static enum tr_status publish(struct tr_store *store, struct tr_err *err) {
 }
 
 enum tr_status tr_store_publish(struct tr_store *store, double *seconds_p, struct tr_err *err) {
+    int publishing;
+    TR_TRY(tr_lock_publishing(&publishing, &store->lock, store->folder, store->out_path, err));
     double start = tr_now();
     enum tr_status status = publish(store, err);
+    tr_lock_published(publishing);
     tr_trace_close(store->old);
     store->old = NULL;
     if (status == TR_OK && seconds_p)

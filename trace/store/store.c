@@ -9,6 +9,7 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "history.h"
 #include "store/parts.h"
 #include "store/utf8.h"
 #include "store_state.h"
@@ -61,23 +62,23 @@ static enum tr_status adopt_unsaid(struct tr_store *store, const struct tr_run_i
     return TR_OK;
 }
 
-// `created` stays what it was, `history` goes on.
-static enum tr_status adopt_history(struct tr_store *store, struct tr_err *err) {
-    const struct tr_run_info *there = tr_trace_info(store->old);
+// `created` stays what it was.
+static enum tr_status adopt_moment(struct tr_store *store, const struct tr_run_info *there,
+                                   struct tr_err *err) {
     const struct tr_attribute *created = tr_run_info_find(there, "created");
-    const struct tr_attribute *past = tr_run_info_find(there, "history");
-    const struct tr_attribute *present = tr_run_info_find(&store->info, "history");
     if (created && !created->is_number)
         TR_TRY(tr_run_info_text(&store->info, TR_VOLATILE, "created", created->text, err));
-    TR_TRY(adopt_unsaid(store, there, err));
-    if (!past || past->is_number || !present || present->is_number)
-        return TR_OK;
-    struct tr_string joined = {0};
-    TR_TRY(tr_string_format(&joined, err, "%s\n%s", past->text, present->text));
-    enum tr_status status =
-        tr_run_info_text(&store->info, TR_VOLATILE, "history", joined.data, err);
-    tr_string_free(&joined);
-    return status;
+    return adopt_unsaid(store, there, err);
+}
+
+// `history` has a line for each job that traced what is there, and goes on with this one.
+enum tr_status tr_store_go_on(struct tr_store *store, struct tr_err *err) {
+    if (store->old)
+        TR_TRY(adopt_moment(store, tr_trace_info(store->old), err));
+    TR_TRY(tr_history_add(&store->past, &store->info, err));
+    return store->past.size
+               ? tr_run_info_text(&store->info, TR_VOLATILE, "history", store->past.data, err)
+               : TR_OK;
 }
 
 static enum tr_status scan_out(struct tr_store *store, struct tr_string *warnings,
@@ -87,6 +88,7 @@ static enum tr_status scan_out(struct tr_store *store, struct tr_string *warning
     TR_TRY(tr_trace_open(&store->old, store->out_path, err));
     TR_TRY(tr_store_compare(&tr_comparison_run, &store->info, tr_trace_info(store->old),
                             store->out_path, warnings, err));
+    TR_TRY(tr_history_add(&store->past, tr_trace_info(store->old), err));
     TR_TRY(tr_records_add(&store->records, store->old, NULL, err));
     for (int64_t i = store->records.count; i-- > 0;)
         if (tr_store_withdrew(store, store->records.rows[i].strings[TR_V_NAME]))
@@ -109,6 +111,8 @@ static enum tr_status scan_part(struct tr_store *store, const char *path,
     status = tr_store_compare(&tr_comparison_run, &store->info, tr_trace_info(part), path, warnings,
                               err);
     if (status == TR_OK)
+        status = tr_history_add(&store->past, tr_trace_info(part), err);
+    if (status == TR_OK)
         status = tr_records_add(&store->records, part, path, err);
     if (status == TR_OK)
         store->new_rows += tr_trace_rows(part);
@@ -122,6 +126,9 @@ enum tr_status tr_store_scan(struct tr_store *store, struct tr_string *warnings,
     tr_trace_close(store->old);
     store->old = NULL;
     store->new_rows = 0;
+    tr_string_free(&store->past);
+    if (store->lock.shard.count) // another job may have replaced OUT since
+        TR_TRY(tr_parts_superseded(store->folder, &store->superseded, err));
     TR_TRY(scan_out(store, warnings, err));
     struct tr_part_list parts;
     TR_TRY(tr_parts_list(&parts, store->folder, err));
@@ -171,32 +178,43 @@ static enum tr_status resume(struct tr_store *store, struct tr_err *err) {
     return tr_parts_clean(store->folder, false, err);
 }
 
+// What other jobs publish meanwhile would be missed.
+static enum tr_status look_around(struct tr_store *store, struct tr_string *warnings,
+                                  struct tr_err *err) {
+    int publishing;
+    TR_TRY(tr_lock_publishing(&publishing, &store->lock, store->folder, store->out_path, err));
+    enum tr_status status = tr_store_scan(store, warnings, err);
+    tr_lock_published(publishing);
+    return status;
+}
+
 static enum tr_status open_store(struct tr_store *store, const char *out_path,
-                                 const struct tr_run_info *info, bool fresh,
+                                 const struct tr_run_info *info, bool fresh, struct tr_shard shard,
                                  struct tr_string *warnings, struct tr_err *err) {
     TR_TRY(tr_file_target(&store->out_path, out_path, err));
     if (fresh)
         TR_TRY(tr_store_replaceable(out_path, err));
     TR_TRY(tr_parts_path(&store->folder, out_path, err));
     TR_TRY(tr_run_info_copy(&store->info, info, err));
-    TR_TRY(tr_parts_lock(&store->lock, store->folder, out_path, err));
-    TR_TRY(fresh ? forget(store, err) : resume(store, err));
-    TR_TRY(tr_store_scan(store, warnings, err));
-    if (store->old)
-        TR_TRY(adopt_history(store, err));
+    TR_TRY(tr_lock_take(&store->lock, store->folder, out_path, shard, err));
+    if (store->lock.alone)
+        TR_TRY(fresh ? forget(store, err) : resume(store, err));
+    TR_TRY(tr_lock_share(&store->lock, store->folder, out_path, err));
+    TR_TRY(look_around(store, warnings, err));
+    TR_TRY(tr_store_go_on(store, err));
     tr_trace_close(store->old);
     store->old = NULL;
     return TR_OK;
 }
 
-enum tr_status tr_store_open(struct tr_store **store_p, const char *out_path,
-                             const struct tr_run_info *info, bool fresh, char **warnings_p,
-                             struct tr_err *err) {
+static enum tr_status open_new(struct tr_store **store_p, const char *out_path,
+                               const struct tr_run_info *info, bool fresh, struct tr_shard shard,
+                               char **warnings_p, struct tr_err *err) {
     struct tr_store *store;
     struct tr_string warnings = {0};
     TR_TRY(TR_NEW(&store, 1, "a store", err));
-    store->lock = -1;
-    enum tr_status status = open_store(store, out_path, info, fresh, &warnings, err);
+    store->lock = tr_lock_none;
+    enum tr_status status = open_store(store, out_path, info, fresh, shard, &warnings, err);
     if (status != TR_OK) {
         tr_store_close(store);
         tr_string_free(&warnings);
@@ -205,6 +223,22 @@ enum tr_status tr_store_open(struct tr_store **store_p, const char *out_path,
     *store_p = store;
     *warnings_p = warnings.data;
     return TR_OK;
+}
+
+enum tr_status tr_store_open(struct tr_store **store_p, const char *out_path,
+                             const struct tr_run_info *info, bool fresh, char **warnings_p,
+                             struct tr_err *err) {
+    return open_new(store_p, out_path, info, fresh, (struct tr_shard){0}, warnings_p, err);
+}
+
+enum tr_status tr_store_open_shard(struct tr_store **store_p, const char *out_path,
+                                   const struct tr_run_info *info, struct tr_shard shard,
+                                   char **warnings_p, struct tr_err *err) {
+    return open_new(store_p, out_path, info, false, shard, warnings_p, err);
+}
+
+bool tr_store_is_busy(const struct tr_store *store) {
+    return tr_lock_is_publishing(&store->lock, store->folder);
 }
 
 bool tr_store_find(const struct tr_store *store, const char *name, struct tr_committed *out) {
@@ -229,12 +263,13 @@ void tr_store_close(struct tr_store *store) {
     if (!store)
         return;
     tr_trace_close(store->old);
-    if (store->lock >= 0)
-        tr_parts_unlock(store->lock, store->folder);
+    if (store->folder)
+        tr_lock_release(&store->lock, store->folder);
     tr_records_free(&store->records);
     tr_store_forget_withdrawn(store);
     free(store->withdrawn);
     tr_run_info_free(&store->info);
+    tr_string_free(&store->past);
     free(store->folder);
     free(store->out_path);
     free(store);

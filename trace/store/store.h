@@ -44,6 +44,11 @@ enum tr_status tr_store_adopt_costs(const char *out_path, struct tr_run_info *in
 
 struct tr_store; // the publisher's handle: one per job, on rank 0
 
+// Which part of a series a job takes: the index-th of `count`, from 1; count 0: all of it.
+struct tr_shard {
+    int64_t index, count;
+};
+
 // Opens out_path for a run that `info` describes: creates the .parts folder, locks it against a
 // second job (TR_ECONFLICT naming host and process), removes left-over temporary files, reads which
 // rows OUT and the parts hold. `fresh`: removes the parts and forgets OUT, which stays as it is
@@ -54,6 +59,15 @@ struct tr_store; // the publisher's handle: one per job, on rank 0
 enum tr_status tr_store_open(struct tr_store **store_p, const char *out_path,
                              const struct tr_run_info *info, bool fresh, char **warnings_p,
                              struct tr_err *err);
+
+// The same for one of several jobs on one OUT, each with a shard of the series: each commits its
+// parts, and publishes when no other one does. TR_ECONFLICT when another job has this shard or the
+// whole series; TR_EUNSUPPORTED where the file system's locks do not reach from host to host.
+enum tr_status tr_store_open_shard(struct tr_store **store_p, const char *out_path,
+                                   const struct tr_run_info *info, struct tr_shard shard,
+                                   char **warnings_p, struct tr_err *err);
+// Whether another job is publishing OUT, so that this one would wait.
+bool tr_store_is_busy(const struct tr_store *store);
 
 // What a committed row says of itself, for resuming: all borrowed until the next publish.
 struct tr_committed {

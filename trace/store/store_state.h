@@ -3,15 +3,17 @@
 #define TR_STORE_STATE_H
 
 #include "base/strings.h"
+#include "lock.h"
 #include "records.h"
 
 // The publisher's state, shared by opening (store.c) and publishing (publish.c).
 struct tr_store {
     char *out_path, *folder; // OUT and OUT.parts
-    int lock;
+    struct tr_lock lock;
     bool superseded; // OUT is older than the parts; the next publication replaces it
     struct tr_run_info info;
-    struct tr_trace *old; // OUT while it is being read; NULL when there is none
+    struct tr_string past; // history of OUT and the parts
+    struct tr_trace *old;  // OUT while it is being read; NULL when there is none
     struct tr_records records;
     int64_t new_rows; // rows of `records` that come from parts
     char **withdrawn; // [withdrawn_count] names whose rows in OUT no longer count
@@ -23,6 +25,8 @@ struct tr_store {
 // recorded attributes are appended to `warnings`.
 enum tr_status tr_store_scan(struct tr_store *store, struct tr_string *warnings,
                              struct tr_err *err);
+// What OUT and the parts that were scanned say of their past becomes this job's (store.c).
+enum tr_status tr_store_go_on(struct tr_store *store, struct tr_err *err);
 bool tr_store_withdrew(const struct tr_store *store, const char *name);
 void tr_store_forget_withdrawn(struct tr_store *store);
 
