@@ -445,8 +445,9 @@ FAULTS = [
      CONFIG + ": rotary base 0 and fraction 1 of head size 8 make no sense"),
     ("activation unknown", config(hidden_act="mish"),
      CONFIG + ': activation "mish" is not supported'),
-    ("weights quantized", config(quantization_config={"quant_method": "gptq", "bits": 4}),
-     CONFIG + ': quantized weights ("quantization_config") are not supported'),
+    ("weights quantized", config(quantization_config={"quant_method": "fp8"}),
+     CONFIG + ': weights quantized by fp8 ("quantization_config") are not supported: gptq, awq and '
+     "compressed-tensors' pack-quantized are read"),
     ("a size missing", config(hidden_size=None), CONFIG + ': "hidden_size" is missing'),
     ("a size of zero", config(num_hidden_layers=0),
      CONFIG + ': "num_hidden_layers" is 0, expected an integer from 1 to 1024'),

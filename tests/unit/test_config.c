@@ -21,6 +21,11 @@
 #define CRYSTAL_WORDS "\"position_embedding_type\": \"rotary\", \"activation_function\": \"swiglu\""
 
 #define DEEPSEEK "\"model_type\": \"deepseek_v2\", \"num_experts_per_tok\": 6, " LLAMA_SIZES
+#define QUANTIZED "{" LLAMA ", \"quantization_config\": {\"quant_method\": "
+#define GPTQ QUANTIZED "\"gptq\", "
+#define AWQ QUANTIZED "\"awq\", "
+#define COMPRESSED QUANTIZED "\"compressed-tensors\", "
+#define FOUR "\"weights\": {\"num_bits\": 4, \"group_size\": 32}"
 #define OLMO3 "\"model_type\": \"olmo3\", " LLAMA_SIZES
 #define APERTUS "\"model_type\": \"apertus\", " LLAMA_SIZES
 #define QWEN_MOE "\"model_type\": \"qwen3_moe\", \"num_key_value_heads\": 4, " LLAMA_SIZES
@@ -61,7 +66,11 @@ static const struct {
     {"{" LLAMA ", \"rope_parameters\": {\"rope_type\": \"proportional\"}}",
      "rope type \"proportional\" is not supported"},
     {"{" LLAMA ", \"quantization_config\": {\"bits\": 4}}",
-     "quantized weights (\"quantization_config\") are not supported"},
+     "weights quantized by a method that is not named (\"quantization_config\") are not supported: "
+     "gptq, awq and compressed-tensors' pack-quantized are read"},
+    {"{" LLAMA ", \"quantization_config\": {\"quant_method\": \"bitsandbytes\"}}",
+     "weights quantized by bitsandbytes (\"quantization_config\") are not supported: gptq, awq and "
+     "compressed-tensors' pack-quantized are read"},
     // options of a family that are not run
     {"{" CRYSTAL ", " CRYSTAL_WORDS "}",
      "this crystalcoder is not supported: scores divided by the head size's root"},
@@ -308,7 +317,39 @@ static const struct {
     {"{" LLAMA ", \"rope_scaling\": {\"type\": \"linear\", \"factor\": NaN}}",
      "\"factor\" must be a number, it is NaN or infinite"},
     {"{" LLAMA ", \"quantization_config\": \"gptq\"}",
-     "quantized weights (\"quantization_config\") are not supported"},
+     "\"quantization_config\" must be an object, it is a string"},
+    {GPTQ "\"bits\": 3}}",
+     "weights of 3 bits (\"bits\" of \"quantization_config\") are not read: gptq has 4 or 8"},
+    {GPTQ "\"bits\": 4, \"group_size\": 0}}", "\"group_size\" of \"quantization_config\" is 0"},
+    {GPTQ "\"bits\": 4, \"checkpoint_format\": \"marlin\"}}",
+     "\"quantization_config\" has the format \"marlin\", which is not read"},
+    {GPTQ "\"bits\": 4, \"checkpoint_format\": \"gptq\", \"format\": \"gptq_v2\"}}",
+     "says \"checkpoint_format\" gptq and \"format\" gptq_v2"},
+    {GPTQ "\"bits\": 4, \"pack_dtype\": \"int8\"}}", "\"pack_dtype\" \"int8\""},
+    {GPTQ "\"bits\": 4, \"dynamic\": {\"-:a\": {}, \"+:b\": {\"bits\": 8}}}}",
+     "has \"dynamic\" bits for \"+:b\", which is not read"},
+    {AWQ "\"bits\": 4, \"version\": \"gemv\"}}", "has the version \"gemv\", which is not read"},
+    {AWQ "\"bits\": 4, \"zero_point\": false}}", "says \"zero_point\" false"},
+    {AWQ "\"bits\": 8}}", "weights of 8 bits"},
+    {COMPRESSED "\"format\": \"nvfp4-pack-quantized\"}}",
+     "has the format \"nvfp4-pack-quantized\", which is not read"},
+    {COMPRESSED "\"kv_cache_scheme\": {\"num_bits\": 8}}}", "asks for \"kv_cache_scheme\""},
+    {COMPRESSED "\"transform_config\": {\"R1\": {}}}}", "asks for \"transform_config\""},
+    {COMPRESSED "\"sparsity_config\": {\"format\": \"sparse-24-bitmask\"}}}",
+     "has the sparse format \"sparse-24-bitmask\""},
+    {COMPRESSED "\"config_groups\": {}}}", "has no \"config_groups\""},
+    {COMPRESSED "\"config_groups\": {\"a\": {}}}}", "says nothing of weights"},
+    {COMPRESSED "\"config_groups\": {\"a\": {" FOUR ", \"input_activations\": {\"bits\": 8}}}}}",
+     "asks for \"input_activations\""},
+    {COMPRESSED "\"config_groups\": {\"a\": {\"weights\": {\"num_bits\": 4, \"type\": "
+                "\"float\"}}}}}",
+     "has weights of type \"float\""},
+    {COMPRESSED "\"config_groups\": {\"a\": {\"weights\": {\"num_bits\": 4, \"strategy\": "
+                "\"block\"}}}}}",
+     "has the strategy \"block\""},
+    {COMPRESSED "\"config_groups\": {\"a\": {" FOUR "}, \"b\": {\"weights\": {\"num_bits\": "
+                "8}}}}}",
+     "\"config_groups\" of \"quantization_config\" differ in bits"},
     {"{" LLAMA ", \"layer_types\": \"full_attention\"}",
      "\"layer_types\" must be a list, it is a string"},
     {"{" LLAMA ", \"eos_token_id\": \"2\"}",

@@ -210,6 +210,8 @@ static enum tr_status open_found(struct tr_checkpoint *checkpoint, const struct 
         return TR_OK;
     TR_TRY(found->format->read(checkpoint, found->name, err));
     TR_TRY(unwrap_names(checkpoint, err));
+    TR_TRY(tr_checkpoint_join_packed(checkpoint, err));
+    sort_tensors(checkpoint);
     TR_TRY(tr_checkpoint_rename(checkpoint, err));
     sort_tensors(checkpoint);
     return TR_OK;
@@ -267,11 +269,19 @@ enum tr_status tr_checkpoint_peek(struct tr_checkpoint **checkpoint_p, const cha
     return open_new(checkpoint_p, &(struct opening){.path = path, .config = config}, err);
 }
 
+static void free_tensor(struct tr_tensor *tensor) {
+    int count;
+    const struct tr_tensor *stored = tr_tensor_stored(tensor, &count);
+    for (int i = 0; i < count; i++)
+        free(stored[i].pieces);
+    free(tensor->packed);
+}
+
 void tr_checkpoint_close(struct tr_checkpoint *checkpoint) {
     if (!checkpoint)
         return;
     for (int64_t i = 0; i < checkpoint->tensor_count; i++)
-        free(checkpoint->tensors[i].pieces);
+        free_tensor(&checkpoint->tensors[i]);
     tr_checkpoint_close_files(checkpoint);
     pthread_mutex_destroy(&checkpoint->mutex);
     tr_index_free(&checkpoint->index);
@@ -312,6 +322,8 @@ enum tr_status tr_checkpoint_read(struct tr_checkpoint *checkpoint, const struct
         return tr_fail(err, TR_EUSAGE,
                        "%s: tensor %s has %" PRIu64 " bytes, %zu were asked for at %" PRIu64,
                        file->path, tensor->name, tensor->bytes, size, begin);
+    if (tensor->packed)
+        return tr_packed_read(checkpoint, tensor, begin, bytes, size, err);
     if (tensor->strided)
         return tr_pieces_read(checkpoint, tensor, begin, bytes, size, err);
     int fd = -1;
@@ -331,12 +343,19 @@ static void will_read(struct tr_checkpoint *checkpoint, const struct tr_piece *p
     tr_checkpoint_give_file(checkpoint, piece->file);
 }
 
-void tr_checkpoint_will_read(struct tr_checkpoint *checkpoint, const struct tr_tensor *tensor) {
+static void will_read_stored(struct tr_checkpoint *checkpoint, const struct tr_tensor *tensor) {
     int64_t count;
     const struct tr_piece *pieces = tr_tensor_pieces(tensor, &count);
     for (int64_t i = 0; i < count; i++)
         will_read(checkpoint, &pieces[i],
                   tensor->strided ? tr_piece_span(tensor, &pieces[i]) : tensor->bytes);
+}
+
+void tr_checkpoint_will_read(struct tr_checkpoint *checkpoint, const struct tr_tensor *tensor) {
+    int count;
+    const struct tr_tensor *stored = tr_tensor_stored(tensor, &count);
+    for (int i = 0; i < count; i++)
+        will_read_stored(checkpoint, &stored[i]);
 }
 
 const char *tr_checkpoint_choice(const struct tr_checkpoint *checkpoint) {

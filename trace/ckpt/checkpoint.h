@@ -48,7 +48,14 @@ struct tr_tensor {
     int64_t piece_count;     // of `pieces`
     bool copy;               // its bytes were found to be those of the tensor that stands for it
     bool unwrapped;          // words of wrapping modules were taken out of its name
+    struct tr_packed
+        *packed; // a quantized weight, whose values are made of other tensors; else NULL
 };
+
+// The tensors [*count_p] as which it lies in files: itself, or the parts of a quantized weight.
+// tr_checkpoint_read gives their bytes, too. Borrowed from the tensor.
+const struct tr_tensor *tr_tensor_stored(const struct tr_tensor *tensor, int *count_p);
+uint64_t tr_tensor_stored_bytes(const struct tr_tensor *tensor); // of all of them
 
 // The pieces [*count_p]. Borrowed from the tensor.
 const struct tr_piece *tr_tensor_pieces(const struct tr_tensor *tensor, int64_t *count_p);
@@ -64,7 +71,8 @@ struct tr_checkpoint;
 // docs/checkpoints.md lists; where a folder has several, the first of model.safetensors,
 // model.safetensors.index.json and its shards, pytorch_model.bin, pytorch_model.bin.index.json and
 // its shards, model.pt, and then what trainers write. Tensors that have a trainer's names and rows
-// are given Hugging Face's. Words of wrapping modules ("module", "_orig_mod",
+// are given Hugging Face's. Quantized weights in the layouts of ckpt/packed_layout.h are tensors of
+// f32 under the names of plain ones. Words of wrapping modules ("module", "_orig_mod",
 // "_fsdp_wrapped_module" ...) are taken out of the tensors' names, wherever they stand. The error
 // sentences name the file and, where there is one, the tensor. TR_EFORMAT for damaged files,
 // TR_EUNSUPPORTED for a folder in a format we do not read (naming it), TR_EIO otherwise.

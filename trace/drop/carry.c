@@ -46,11 +46,15 @@ static bool is_weights(const char *name) {
 
 // Whether the file holds the tensors that are written anew, or places them.
 static bool is_own(const struct tr_drop_job *job, const char *path) {
-    int64_t count = tr_checkpoint_tensor_count(job->checkpoint);
-    for (int64_t i = 0; i < count; i++)
-        if (!strcmp(path,
-                    tr_checkpoint_file(job->checkpoint, tr_checkpoint_tensor(job->checkpoint, i))))
-            return true;
+    const struct tr_checkpoint *checkpoint = job->checkpoint;
+    for (int64_t t = 0; t < tr_checkpoint_tensor_count(checkpoint); t++) {
+        int count;
+        const struct tr_tensor *stored =
+            tr_tensor_stored(tr_checkpoint_tensor(checkpoint, t), &count);
+        for (int i = 0; i < count; i++)
+            if (!strcmp(path, tr_checkpoint_file(checkpoint, &stored[i])))
+                return true;
+    }
     return ends_with(path, ".index.json");
 }
 

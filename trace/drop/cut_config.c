@@ -9,6 +9,7 @@
 #include "config_file.h"
 #include "form.h"
 #include "model/config_layers.h"
+#include "quantized_names.h"
 
 static enum tr_status set(json_t *root, const char *key, json_t *value, struct tr_err *err) {
     return json_object_set_new(root, key, value)
@@ -82,7 +83,7 @@ static enum tr_status refuse_unknown(const struct tr_drop_job *job, const json_t
                            "%s: \"%.64s\" has an entry for each of the %lld layers, and how it is "
                            "cut is not known",
                            job->config_path, key, (long long)job->config.layers);
-        if (json_is_object(value))
+        if (json_is_object(value) && strcmp(key, "quantization_config") != 0)
             TR_TRY(refuse_unknown(job, value, false, err));
     }
     return TR_OK;
@@ -280,6 +281,7 @@ enum tr_status tr_cut_config(const struct tr_drop_job *job, json_t *root, struct
     TR_TRY(refuse_unknown(job, root, true, err));
     TR_TRY(cut_lists(job, root, err));
     TR_TRY(spell_rules(job, root, err));
+    TR_TRY(tr_renumber_quantized(job, root, err));
     TR_TRY(tr_set_layers(job, root, err));
     TR_TRY(keep_depth_scale(job, root, err));
     return tr_says_the_same(job, root, err);

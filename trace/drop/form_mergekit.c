@@ -21,6 +21,10 @@ static enum tr_status check_lists(const struct tr_drop_job *job, struct tr_err *
 }
 
 static enum tr_status check(const struct tr_drop_job *job, struct tr_err *err) {
+    if (json_is_object(json_object_get(job->root, "quantization_config")))
+        return tr_fail(err, TR_EUNSUPPORTED,
+                       "%s: mergekit reads no quantized weights: write it as smaller",
+                       job->config_path);
     json_t *root = json_deep_copy(job->root);
     enum tr_status status = root ? tr_form_smaller.check(job, err)
                                  : tr_fail(err, TR_ENOMEM, "out of memory for config.json");

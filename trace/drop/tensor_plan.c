@@ -67,44 +67,57 @@ static bool lies_plainly(const struct tr_drop_job *job, const struct tr_tensor *
            ends_with(tr_checkpoint_file(job->checkpoint, tensor), ".safetensors");
 }
 
-// Adds a tensor to the last file; *same_p becomes false where the file changes by it.
-static enum tr_status add_tensor(struct tr_tensor_plan *plan, const struct tr_drop_job *job,
-                                 int64_t index, bool *same_p, struct tr_err *err) {
-    const struct tr_tensor *tensor = tr_checkpoint_tensor(job->checkpoint, index);
+// Adds what lies in the last file of a tensor of that fate: itself, or a part of a quantized
+// weight, which is zero where its scales are, the only ones of a type that weights have. *same_p
+// becomes false where the file changes by it.
+static enum tr_status add_stored(struct tr_tensor_plan *plan, const struct tr_drop_job *job,
+                                 const struct tr_tensor *tensor, enum tr_fate fate, bool *same_p,
+                                 struct tr_err *err) {
     const char *number = tr_layer_number(job->config.family, tensor->name);
-    enum tr_fate fate = fate_of(job, tensor, number);
-    plan->bytes_before += tensor->bytes;
-    *same_p = *same_p && fate == TR_TENSOR_STAYS && lies_plainly(job, tensor);
-    if (fate == TR_TENSOR_GONE || is_repeated(job->checkpoint, index))
-        return TR_OK;
+    bool zeroed = fate == TR_TENSOR_ZEROED && tensor->dtype != TR_OTHER_DTYPE;
     char **name = &plan->names[plan->count];
     struct tr_tensor_reader *reader = &plan->readers[plan->count];
     struct tr_tensor_source *source = &plan->sources[plan->count];
     TR_TRY(new_name(name, job, tensor, number, err));
-    *reader = (struct tr_tensor_reader){job, fate == TR_TENSOR_ZEROED ? NULL : tensor};
+    *reader = (struct tr_tensor_reader){job, zeroed ? NULL : tensor};
     *source = tr_tensor_source_of(job->checkpoint, tensor);
     source->read = read_tensor;
     source->user = reader;
     if (*name)
         source->name = *name;
-    *same_p = *same_p && !*name;
-    plan->zeroed += fate == TR_TENSOR_ZEROED;
+    *same_p = *same_p && !*name && !zeroed;
+    plan->zeroed += zeroed;
     plan->bytes += tensor->bytes;
     plan->files[plan->file_count].count++;
     plan->count++;
     return TR_OK;
 }
 
+// Adds what lies in `file` of a tensor.
+static enum tr_status add_tensor(struct tr_tensor_plan *plan, const struct tr_drop_job *job,
+                                 int64_t index, int file, bool *same_p, struct tr_err *err) {
+    const struct tr_tensor *tensor = tr_checkpoint_tensor(job->checkpoint, index);
+    enum tr_fate fate = fate_of(job, tensor, tr_layer_number(job->config.family, tensor->name));
+    bool gone = fate == TR_TENSOR_GONE || is_repeated(job->checkpoint, index);
+    int count;
+    const struct tr_tensor *stored = tr_tensor_stored(tensor, &count);
+    for (int i = 0; i < count; i++) {
+        if (stored[i].piece.file != file)
+            continue;
+        plan->paths[plan->file_count] = tr_checkpoint_file(job->checkpoint, &stored[i]);
+        plan->bytes_before += stored[i].bytes;
+        *same_p = *same_p && fate != TR_TENSOR_GONE && lies_plainly(job, &stored[i]);
+        if (!gone)
+            TR_TRY(add_stored(plan, job, &stored[i], fate, same_p, err));
+    }
+    return TR_OK;
+}
+
 static enum tr_status add_file(struct tr_tensor_plan *plan, const struct tr_drop_job *job, int file,
                                struct tr_err *err) {
     bool same = true;
-    for (int64_t i = 0; i < tr_checkpoint_tensor_count(job->checkpoint); i++) {
-        const struct tr_tensor *tensor = tr_checkpoint_tensor(job->checkpoint, i);
-        if (tensor->piece.file != file)
-            continue;
-        plan->paths[plan->file_count] = tr_checkpoint_file(job->checkpoint, tensor);
-        TR_TRY(add_tensor(plan, job, i, &same, err));
-    }
+    for (int64_t i = 0; i < tr_checkpoint_tensor_count(job->checkpoint); i++)
+        TR_TRY(add_tensor(plan, job, i, file, &same, err));
     if (!plan->files[plan->file_count].count)
         return TR_OK;
     plan->files[plan->file_count++].there = same;
@@ -125,11 +138,14 @@ static enum tr_status make_room(struct tr_tensor_plan *plan, int64_t tensors, in
 
 static enum tr_status fill(struct tr_tensor_plan *plan, const struct tr_drop_job *job,
                            struct tr_err *err) {
-    int64_t tensors = tr_checkpoint_tensor_count(job->checkpoint);
-    int last = 0;
-    for (int64_t i = 0; i < tensors; i++) {
-        int file = tr_checkpoint_tensor(job->checkpoint, i)->piece.file;
-        last = file > last ? file : last;
+    int64_t tensors = 0;
+    int last = 0, count;
+    for (int64_t t = 0; t < tr_checkpoint_tensor_count(job->checkpoint); t++) {
+        const struct tr_tensor *stored =
+            tr_tensor_stored(tr_checkpoint_tensor(job->checkpoint, t), &count);
+        for (int i = 0; i < count; i++)
+            last = stored[i].piece.file > last ? stored[i].piece.file : last;
+        tensors += count;
     }
     TR_TRY(make_room(plan, tensors, last + 2, err));
     for (int file = 0; file <= last; file++)

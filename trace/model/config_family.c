@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "ckpt/packed_scheme.h"
 #include "config_source.h"
 
 const json_t *tr_config_holder(const char **key_p, const json_t *root) {
@@ -113,12 +114,9 @@ static enum tr_status check_unread(const struct tr_family *family,
 
 // Refuses what no family runs, whatever its row says.
 static enum tr_status check_common(const struct tr_config_source *from) {
-    const json_t *quantized = json_object_get(from->root, "quantization_config");
+    struct tr_packed_scheme scheme;
     const json_t *causal = json_object_get(from->root, "is_causal");
-    if (quantized && !json_is_null(quantized))
-        return tr_fail(from->err, TR_EUNSUPPORTED,
-                       "%s: quantized weights (\"quantization_config\") are not supported",
-                       from->path);
+    TR_TRY(tr_packed_scheme_read(&scheme, from->root, from->path, from->err));
     if (causal && !json_is_true(causal))
         return tr_fail(from->err, TR_EUNSUPPORTED,
                        "%s: \"is_causal\" is not true: attention is causal here, not "

@@ -41,7 +41,7 @@ static void count_bytes(struct tr_weight_plan *plan, const struct tr_slab_plan *
         const struct tr_placement *p = &slab->placements[i];
         double all = (double)tr_shape_elements(p->tensor->shape, p->tensor->dims);
         double used = (double)(p->rows * slab->slots[p->slot].cols);
-        plan->bytes_read += used / all * (double)p->tensor->bytes;
+        plan->bytes_read += used / all * (double)tr_tensor_stored_bytes(p->tensor);
     }
 }
 

@@ -138,6 +138,19 @@ static enum tr_status find_tensor(const struct tr_binder *b, enum tr_weight weig
     return TR_OK;
 }
 
+// Whether a role's tensor lies transposed. Quantized ones never do, whatever the family's do.
+static enum tr_status find_side(const struct tr_binder *b, enum tr_weight weight, int layer,
+                                int64_t index, bool *transposed_p) {
+    const struct tr_tensor *tensor;
+    char name[256];
+    *transposed_p = b->config->family->transposed && has_two_dimensions[weight];
+    if (!*transposed_p)
+        return TR_OK;
+    TR_TRY(look_for(b, weight, layer, index, name, &tensor));
+    *transposed_p = !tensor || !tensor->packed;
+    return TR_OK;
+}
+
 static enum kn_type bound_type(enum tr_dtype dtype) {
     return dtype == TR_F16 ? KN_F16 : dtype == TR_BF16 ? KN_BF16 : KN_F32;
 }
@@ -169,11 +182,12 @@ static enum tr_status bind_index(const struct tr_binder *b, struct tr_slab_plan 
                                  enum tr_slot slot, enum tr_weight weight, int64_t index,
                                  int64_t rows, int64_t cols, int64_t to,
                                  struct tr_placement **placement_p) {
-    bool transposed = b->config->family->transposed && has_two_dimensions[weight];
     const struct tr_tensor *tensor;
+    bool transposed;
     *placement_p = NULL;
     if (!b->config->family->weights[weight])
         return TR_OK;
+    TR_TRY(find_side(b, weight, slab->layer, index, &transposed));
     TR_TRY(find_tensor(b, weight, slab->layer, index, transposed ? cols : rows,
                        transposed ? rows : cols, &tensor));
     TR_TRY(place(slab, slot, tensor, rows, cols, to, placement_p, b->err));
