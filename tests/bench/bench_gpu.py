@@ -76,7 +76,8 @@ def stage_make(bench):
     """One shape's checkpoint at a time: shared memory is small."""
     for other in gpu_models.SHAPES:
         shutil.rmtree(bench.options.work / other, ignore_errors=True)
-    write = gpu_models.make_repeated if bench.options.shape == "70b" else gpu_models.make
+    repeated = bench.options.shape in ("70b", "qwen3-30b")
+    write = gpu_models.make_repeated if repeated else gpu_models.make
     seconds = gpu_ceilings.Clock(bench.device).seconds(
         lambda: write(bench.shape, bench.checkpoint, bench.device))
     size = sum(path.stat().st_size for path in bench.checkpoint.iterdir())

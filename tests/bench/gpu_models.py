@@ -29,10 +29,11 @@ class Shape:
     vocabulary: int
     experts: int = 0
     used: int = 0  # experts a token
+    head: int = 0  # width of a head; 0: their share of the hidden size
 
     @property
     def head_dim(self):
-        return self.hidden // self.heads
+        return self.head or self.hidden // self.heads
 
     @property
     def gated(self):
@@ -41,11 +42,12 @@ class Shape:
     def products(self):
         """(rows, columns, share of the tokens that meet it) of a layer's weight matrices in model
         order, as few as can be: queries, keys and values are one, gate and up are one."""
-        d, qkv = self.hidden, (self.heads + 2 * self.kv_heads) * self.head_dim
+        d, mixed = self.hidden, self.heads * self.head_dim
+        qkv = mixed + 2 * self.kv_heads * self.head_dim
         share = self.used / self.experts if self.experts else 1
         mlp = [(self.ffn * (2 if self.gated else 1), d, share), (d, self.ffn, share)]
         router = [(self.experts, d, 1)] if self.experts else []
-        return [(qkv, d, 1), (d, d, 1), *router, *(mlp * max(1, self.experts))]
+        return [(qkv, d, 1), (d, mixed, 1), *router, *(mlp * max(1, self.experts))]
 
     def product_flops(self, head):
         """FLOPs a token of the products with weights."""
@@ -54,13 +56,13 @@ class Shape:
 
     def attention_flops(self, seq_len):
         """FLOPs a token of attention over the keys that a token sees on average."""
-        return 4 * self.layers * self.hidden * (seq_len + 1) / 2
+        return 4 * self.layers * self.heads * self.head_dim * (seq_len + 1) / 2
 
     def tiny(self):
         """The same family, small enough for any machine."""
         return replace(self, layers=2, hidden=64, heads=4, kv_heads=2 if self.kv_heads < self.heads
                        else 4, ffn=160, vocabulary=256, experts=min(self.experts, 8),
-                       used=min(self.used, 2))
+                       used=min(self.used, 2), head=self.head and 32)
 
 
 SHAPES = {
@@ -71,6 +73,7 @@ SHAPES = {
     "160m": Shape("gpt_neox", 12, 768, 12, 12, 3072, 50304),  # Pythia-160m
     "70b": Shape("llama", 80, 8192, 64, 8, 28672, 32000),  # Llama-2-70B
     "olmoe": Shape("olmoe", 16, 2048, 16, 16, 1024, 50304, 64, 8),  # OLMoE-1B-7B
+    "qwen3-30b": Shape("qwen3_moe", 48, 2048, 32, 4, 768, 151936, 128, 8, 128),  # Qwen3-30B-A3B
 }
 
 
@@ -94,6 +97,9 @@ def config(shape):
     if shape.experts:
         common |= {"architectures": ["OlmoeForCausalLM"], "num_experts": shape.experts,
                    "num_experts_per_tok": shape.used, "norm_topk_prob": False}
+    if shape.model_type == "qwen3_moe":
+        common |= {"architectures": ["Qwen3MoeForCausalLM"], "head_dim": shape.head_dim,
+                   "moe_intermediate_size": shape.ffn, "norm_topk_prob": True}
     if shape.gated:
         return common
     return common | {"architectures": ["GPTNeoXForCausalLM"], "hidden_act": "gelu",
@@ -105,14 +111,15 @@ def config(shape):
 
 
 def llama_layer(shape):
-    d, kv = shape.hidden, shape.kv_heads * shape.head_dim
+    d, q, kv = shape.hidden, shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
     yield "input_layernorm.weight", (d,)
-    for name, rows in (("q", d), ("k", kv), ("v", kv), ("o", d)):
-        yield f"self_attn.{name}_proj.weight", (rows, d)
+    for name, rows, cols in (("q", q, d), ("k", kv, d), ("v", kv, d), ("o", d, q)):
+        yield f"self_attn.{name}_proj.weight", (rows, cols)
     yield "post_attention_layernorm.weight", (d,)
     if shape.experts:
-        yield "self_attn.q_norm.weight", (d,)
-        yield "self_attn.k_norm.weight", (kv,)
+        by_head = shape.model_type == "qwen3_moe"
+        yield "self_attn.q_norm.weight", (shape.head_dim if by_head else q,)
+        yield "self_attn.k_norm.weight", (shape.head_dim if by_head else kv,)
         yield "mlp.gate.weight", (shape.experts, d)
     for mlp in [f"mlp.experts.{e}" for e in range(shape.experts)] or ["mlp"]:
         for name in ("gate", "up"):

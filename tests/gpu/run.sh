@@ -5,13 +5,14 @@
 # Stages: build; ops sanitize golden oracle bytes generate, the default; stages (a table of ops);
 # products (rates of products); decode-SHAPE (generation beside transformers', DECODE_FLAGS as bench_decode.py has them);
 # floor-SHAPE peers-SHAPE trace-SHAPE bench-SHAPE costs-SHAPE (SHAPE 160m, 1.4b, 7b, olmoe);
-# search-SHAPE (8b; SEARCH_FLAGS, as --launcher "mpirun -n 2"); eight; 70b; two-JOB-SHAPE (JOB
+# search-SHAPE (8b; SEARCH_FLAGS, as --launcher "mpirun -n 2"); eight; 70b;
+# qwen3-30b; two-JOB-SHAPE (JOB
 # series, rows, costs): two GPUs against one. Builds into build/cuda when asked or when nothing is
 # there. Environment: PYTHON (python3, with numpy, torch and transformers), FIXTURES (.fixtures,
 # from tests/oracle/make_gpu_fixtures.py), BENCH_FLAGS (--quick), COST_ROWS (32).
 set -uo pipefail
 
-(($#)) || { sed -n '3,11s/^# \{0,1\}//p' "$0"; exit 2; }
+(($#)) || { sed -n '3,12s/^# \{0,1\}//p' "$0"; exit 2; }
 mkdir -p "$1"
 out=$(realpath "$1")
 shift
@@ -141,6 +142,7 @@ run_stage() {
     two-*) two "${shape%%-*}" "${shape#*-}" ;;
     search-*) limited 480 "$python" tests/bench/bench_search.py --trace-drop $bin/trace-drop \
       --shape "$shape" --out "$out" "${search_flags[@]}" ;;
+    qwen3-30b) bench 300 qwen3-30b make,floor,limited --rows 1024 ;;
     70b) bench 420 70b make,floor,limited --rows 256 ;;
     *) echo "no stage $1" >&2; return 2 ;;
   esac
