@@ -56,10 +56,8 @@ def three_checkpoints(programs, root, folders):
     """Fewer checkpoints than ranks: they are split. The last micro-batch is not a whole one."""
     comparison = Comparison(programs, root, folders[:3], "--samples", "6", *COSTS)
     comparison.run([], harness.environment(1))
-    for ranks in (1, 2, 4):
-        for threads in (1, 2):
-            comparison.ranks(ranks, threads)
-    comparison.ranks(2, 3)
+    for ranks, threads in ((1, 2), (2, 1), (2, 3), (4, 2)):
+        comparison.ranks(ranks, threads)
     default_binding(programs, comparison)
     comparison.run([], harness.environment(None))
     return f"{comparison.runs} runs"
