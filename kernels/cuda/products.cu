@@ -209,7 +209,6 @@ static enum kn_status plan_for(struct cuda_backend *cuda, const struct product_k
 // ---- the plain kernel --------------------------------------------------------------------------
 
 constexpr int TILE = 16;
-constexpr int64_t LONG_SUM = 10240;
 
 template <typename T, typename Y>
 __global__ void plain_product(Y *y, int64_t y_stride, const T *x, int64_t x_stride, const T *w,
@@ -415,11 +414,6 @@ static enum kn_status convert_operands(struct kn_backend *self, const struct kn_
     return cuda_convert(self, &conversion);
 }
 
-// Whether our own product is the faster one: of long sums into f32, see tests/bench.
-static bool is_long_sum(const struct kn_product *op) {
-    return op->y.type == KN_F32 && !op->bias && op->x.cols >= LONG_SUM;
-}
-
 enum kn_status cuda_product(struct kn_backend *self, const struct kn_product *op) {
     KN_TRY(kn_check_product(op, self->activation_type));
     if (!op->y.rows || !op->y.cols)
@@ -427,14 +421,7 @@ enum kn_status cuda_product(struct kn_backend *self, const struct kn_product *op
     struct kn_matrix w;
     const void *bias;
     KN_TRY(convert_operands(self, op, &w, &bias));
-    struct kn_grouped_product whole = {};
-    whole.product = *op;
-    whole.product.w = w;
-    whole.groups = 1;
-    if (is_long_sum(&whole.product) && grouped_hopper_takes(cuda_of(self), &whole))
-        KN_TRY(grouped_hopper(self, &whole));
-    else
-        KN_TRY(cuda_multiply(self, &op->y, &op->x, &w, bias));
+    KN_TRY(cuda_multiply(self, &op->y, &op->x, &w, bias));
     return op->activation == KN_IDENTITY ? KN_OK : activate_in_place(self, op);
 }
 

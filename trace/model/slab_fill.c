@@ -210,15 +210,33 @@ static enum tr_status read_by_many(const struct tr_filler *filler, struct tr_che
     return TR_OK;
 }
 
-static enum tr_status fill_slot(struct tr_filler *filler, struct tr_checkpoint *checkpoint,
-                                const struct tr_placement *p, const struct tr_slot_plan *slot,
-                                char *memory, struct tr_err *err) {
+// Digests all placements' tensors have to have before threads digest them: an entry each. Whether
+// each is another tensor, whose first bytes these are, and can be read straight into its slot.
+static enum tr_status enter_all(struct tr_filler *filler, const struct tr_slab_plan *plan,
+                                bool *apart_p, struct tr_err *err) {
+    uint64_t before = filler->count;
+    bool apart = true;
+    for (uint64_t i = 0; i < plan->placement_count && apart; i++) {
+        const struct tr_placement *p = &plan->placements[i];
+        struct tensor_digest *entry;
+        apart = is_direct(p, &plan->slots[p->slot]) && p->first_row == 0;
+        if (apart)
+            TR_TRY(digest_of(filler, p->tensor, &entry, err));
+    }
+    *apart_p = apart && filler->count == before + plan->placement_count;
+    return TR_OK;
+}
+
+// `readers` threads share each piece of a tensor.
+static enum tr_status fill_slot(struct tr_filler *filler, int readers,
+                                struct tr_checkpoint *checkpoint, const struct tr_placement *p,
+                                const struct tr_slot_plan *slot, char *memory, struct tr_err *err) {
     // Rows as the file has them.
     bool transposed = p->transform == TR_TRANSPOSED;
     int64_t rows = transposed ? slot->cols : p->rows, cols = transposed ? p->rows : slot->cols;
     size_t row_bytes = (size_t)cols * tr_dtype_size(p->tensor->dtype);
     bool direct = is_direct(p, slot);
-    int64_t pieces = direct ? filler->readers : 1;
+    int64_t pieces = direct ? readers : 1;
     int64_t each = pieces * PIECE_BYTES / (int64_t)row_bytes;
     each = each < 1 ? 1 : each > rows ? rows : each;
     if (!direct)
@@ -241,11 +259,35 @@ static enum tr_status fill_slot(struct tr_filler *filler, struct tr_checkpoint *
     return TR_OK;
 }
 
-enum tr_status tr_filler_fill(struct tr_filler *filler, struct tr_checkpoint *checkpoint,
-                              const struct tr_slab_plan *plan, char *memory, struct tr_err *err) {
+// A tensor a thread, so that digests are computed side by side, too: experts are many tensors.
+static enum tr_status fill_side_by_side(struct tr_filler *filler, struct tr_checkpoint *checkpoint,
+                                        const struct tr_slab_plan *plan, char *memory,
+                                        struct tr_err *err) {
+    int failures = 0;
+#pragma omp parallel for num_threads(filler->readers) schedule(dynamic, 1)
     for (uint64_t i = 0; i < plan->placement_count; i++) {
         const struct tr_placement *p = &plan->placements[i];
-        TR_TRY(fill_slot(filler, checkpoint, p, &plan->slots[p->slot], memory, err));
+        struct tr_err own = {0};
+        if (fill_slot(filler, 1, checkpoint, p, &plan->slots[p->slot], memory, &own) == TR_OK)
+            continue;
+#pragma omp critical(tr_filler_failed)
+        if (failures++ == 0)
+            *err = own;
+    }
+    return failures ? err->code : TR_OK;
+}
+
+enum tr_status tr_filler_fill(struct tr_filler *filler, struct tr_checkpoint *checkpoint,
+                              const struct tr_slab_plan *plan, char *memory, struct tr_err *err) {
+    bool apart = false;
+    if (filler->readers > 1 && plan->placement_count >= (uint64_t)filler->readers)
+        TR_TRY(enter_all(filler, plan, &apart, err));
+    if (apart)
+        return fill_side_by_side(filler, checkpoint, plan, memory, err);
+    for (uint64_t i = 0; i < plan->placement_count; i++) {
+        const struct tr_placement *p = &plan->placements[i];
+        TR_TRY(
+            fill_slot(filler, filler->readers, checkpoint, p, &plan->slots[p->slot], memory, err));
     }
     return TR_OK;
 }
