@@ -12,6 +12,7 @@
 #include "plan.h"
 #include "progress.h"
 #include "resume.h"
+#include "store/deaths.h"
 #include "worker.h"
 
 // Everything one rank holds from start to end.
@@ -165,8 +166,14 @@ static enum tr_status share_job(struct run *r, struct tr_err *err) {
     return tr_job_share(&r->job, r->settings, r->dist, err);
 }
 
+// Whoever ends a job has not died over a checkpoint.
 static void end_job(void *user, bool stopped) {
-    dist_abort(((struct run *)user)->dist, stopped ? TR_RUN_EXIT_STOPPED : TR_RUN_EXIT_SILENT);
+    const struct run *r = user;
+    struct tr_shard shard = {r->settings->shard, r->settings->shards};
+    char *note;
+    if (tr_death_note(&note, r->settings->out, shard, NULL) == TR_OK)
+        tr_death_note_remove(note);
+    dist_abort(r->dist, stopped ? TR_RUN_EXIT_STOPPED : TR_RUN_EXIT_SILENT);
 }
 
 static enum tr_status open_coordinator(struct run *r, struct tr_err *err) {
