@@ -39,6 +39,12 @@ struct dist_launch dist_launch(void) {
     return (struct dist_launch){.first = true};
 }
 
+int64_t dist_tasks(void) {
+    const char *text = getenv("SLURM_NTASKS");
+    int64_t tasks;
+    return text && getenv("SLURM_JOB_ID") && tr_parse_i64(text, 1, INT64_MAX, &tasks) ? tasks : 0;
+}
+
 double dist_seconds_left(void) {
     const char *text = getenv("SLURM_JOB_END_TIME");
     int64_t end;

@@ -15,6 +15,10 @@ struct dist_launch {
 
 struct dist_launch dist_launch(void);
 
+// The tasks that the scheduler has given this job, as its environment says (Slurm: SLURM_NTASKS); 0
+// where it says nothing.
+int64_t dist_tasks(void);
+
 // Seconds until the scheduler ends this job, as its environment says (Slurm: SLURM_JOB_END_TIME, a
 // time of day); INFINITY where it says nothing.
 double dist_seconds_left(void);

@@ -236,6 +236,10 @@ static const struct option_row rows[] = {
      OPTION_REAL, SETS(grace), 1, LARGEST},
     {"stall", 0, "SEC", "Say when a rank has been silent for SEC seconds (default: 600)",
      OPTION_REAL, SETS(stall), 1, LARGEST},
+    {"give-up", 0, "N",
+     "Record a checkpoint as failed over which ranks have died N times, of a crash or a kill; the "
+     "command after that tries it again; 0: never (default: 2)",
+     OPTION_WHOLE, SETS(give_up), 0, LARGEST},
     {"stall-limit", 0, "SEC",
      "End the job with 3 when a rank has been silent for SEC seconds (default: never)", OPTION_REAL,
      SETS(stall_limit), 1, LARGEST},
@@ -314,6 +318,7 @@ struct tr_run_settings tr_ckpts_defaults(void) {
                                     .publish_seconds = 60,
                                     .progress_seconds = -1,
                                     .stall = 600,
+                                    .give_up = 2,
                                     .device = KN_CPU,
                                     .any_device = true,
                                     .any_type = true};

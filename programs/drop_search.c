@@ -116,6 +116,7 @@ int tr_drop_search(const struct program *program, int argc, char **argv) {
     program_parse(program, &settings, argc, argv, tr_is_first_rank());
     settings.run.command = command ? command : "trace-drop search";
     settings.run.stop = tr_interrupt_flag();
+    settings.run.remove_on_stop = tr_interrupt_removes;
     settings.run.search = &settings.wishes;
     int code = run_ranks(&settings);
     free(command);

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "interrupt.h"
 
-#include <stddef.h>
+#include <limits.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 
 static volatile sig_atomic_t requests;
+static char removed[PATH_MAX]; // by the handler, which looks at it only while it is set
+static volatile sig_atomic_t removes;
 
 // The signal is blocked here, its action the default one again: it ends the program on return.
 static void abandon(int number) {
@@ -14,6 +18,8 @@ static void abandon(int number) {
 }
 
 static void count_request(int number) {
+    if (removes)
+        unlink(removed);
     if (requests++ && number == SIGINT) {
         signal(SIGINT, SIG_DFL);
         raise(SIGINT);
@@ -39,4 +45,12 @@ const volatile sig_atomic_t *tr_interrupt_flag(void) {
     static const int numbers[] = {SIGTERM, SIGINT, SIGUSR1, SIGUSR2, SIGHUP, SIGXCPU};
     catch_with(numbers, sizeof numbers / sizeof numbers[0], count_request, SA_RESTART);
     return &requests;
+}
+
+void tr_interrupt_removes(const char *path) {
+    removes = 0;
+    if (!path || strlen(path) >= sizeof removed)
+        return;
+    strcpy(removed, path);
+    removes = 1;
 }

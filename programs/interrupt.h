@@ -13,4 +13,7 @@ void tr_interrupt_catch(void);
 // is returned, so that work in flight can be finished; a second SIGINT ends the process.
 const volatile sig_atomic_t *tr_interrupt_flag(void);
 
+// The file of that name is removed when such a signal comes, at once; NULL: none any more.
+void tr_interrupt_removes(const char *path);
+
 #endif

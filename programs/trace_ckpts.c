@@ -29,6 +29,7 @@ int main(int argc, char **argv) {
     program_parse(&trace_ckpts_program, &settings, argc, argv, tr_is_first_rank());
     settings.command = command ? command : "trace-ckpts";
     settings.stop = tr_interrupt_flag();
+    settings.remove_on_stop = tr_interrupt_removes;
     enum tr_status status = tr_file_target(&out, settings.out, &err);
     if (status == TR_OK)
         status = dist_open(&dist, &err);

@@ -100,6 +100,7 @@ int main(int argc, char **argv) {
     program_parse(&trace_eval_program, &options, argc, argv, tr_is_first_rank());
     options.evaluation.run.command = command ? command : "trace-eval";
     options.evaluation.run.stop = tr_interrupt_flag();
+    options.evaluation.run.remove_on_stop = tr_interrupt_removes;
     options.evaluation.run.drop_sets_text = options.drop_sets.data;
     options.evaluation.run.set_distances = true;
     int code = run_ranks(&options);

@@ -132,7 +132,7 @@ def main():
                    for name, fallback in (("kills", "8"), ("seed", "1"), ("checkpoints", "73")))
     with harness.scratch() as root:
         # An odd number of checkpoints over two micro-batches: the last one is split.
-        series = Series(programs, root, checkpoints, 64, 32, options=("--cost", "attn,mlp"),
+        series = Series(programs, root, checkpoints, 64, 32, options=("--cost", "attn,mlp", "--give-up", "0"),
                         num_hidden_layers=1, hidden_size=8, num_attention_heads=1,
                         intermediate_size=8)
         return harness.run_cases(

@@ -45,8 +45,16 @@ class Cases:
         """Alone, under a launcher of one, and in a batch script of a job of many tasks."""
         for variables in ({}, {"OMPI_COMM_WORLD_SIZE": "1", "OMPI_COMM_WORLD_RANK": "0"},
                           {"SLURM_NTASKS": "4", "SLURM_PROCID": "0", "SLURM_JOB_ID": "1"}):
-            self.run(**variables).expect(0)
+            ran = self.run(**variables).expect(0)
+            told = "1 rank in a job of 4 tasks (SLURM_NTASKS): srun --mpi=pmix, or mpirun, starts"
+            check((told in ran.err) == ("SLURM_NTASKS" in variables), ran)
 
+    def alone_together(self):
+        """With MPI, as one of several tasks of a launcher that this MPI knows nothing of."""
+        for rank in ("0", "1"):
+            ran = self.run(SLURM_STEP_NUM_TASKS="2", SLURM_PROCID=rank).expect(3)
+            told = "trace-ckpts: a launcher started this program 2 times (SLURM_STEP_NUM_TASKS), but"
+            check(told in ran.err if rank == "0" else not ran.err, ran)
 
     def by_hand(self):
         """An MPI that cannot start is not missed, unless it is asked for."""
@@ -63,7 +71,7 @@ def main():
         steps = [("stops", cases.stops), ("runs", cases.runs)]
         if "trace-ckpts" in programs:
             with_mpi = Cases(programs["trace-ckpts"], root + "/mpi")
-            steps.append(("by hand", with_mpi.by_hand))
+            steps += [("by hand", with_mpi.by_hand), ("alone together", with_mpi.alone_together)]
         return harness.run_cases(steps)
 
 

@@ -40,7 +40,7 @@ static struct tr_series_entry entry(const char *path, const char *name) {
 
 static struct tr_string written(enum dist_next next, const struct tr_series_entry *of) {
     struct tr_string bytes = {0};
-    assert_int_equal(tr_assignment_write(&bytes, next, &item, of, true, &err), TR_OK);
+    assert_int_equal(tr_assignment_write(&bytes, next, &item, of, true, true, &err), TR_OK);
     return bytes;
 }
 
@@ -51,7 +51,7 @@ static void assert_round_trip(const char *path, const char *name) {
     assert_int_equal(tr_assignment_read(&read, bytes.data, bytes.size, &err), TR_OK);
     assert_int_equal(read.next, DIST_ITEM);
     assert_memory_equal(&read.item, &item, sizeof item);
-    assert_true(read.traced);
+    assert_true(read.traced && read.suspect);
     assert_string_equal(read.entry.path, path);
     assert_string_equal(read.entry.name, name);
     assert_true(read.entry.path != path && read.entry.name != name); // its own
@@ -122,7 +122,7 @@ static void an_answer_is_appended(void **state) {
     (void)state;
     struct tr_string bytes = {0};
     assert_int_equal(tr_string_append(&bytes, "head", 4, &err), TR_OK);
-    assert_int_equal(tr_assignment_write(&bytes, DIST_WAIT, NULL, NULL, false, &err), TR_OK);
+    assert_int_equal(tr_assignment_write(&bytes, DIST_WAIT, NULL, NULL, false, false, &err), TR_OK);
     struct tr_assignment read;
     assert_memory_equal(bytes.data, "head", 4);
     assert_int_equal(tr_assignment_read(&read, bytes.data + 4, bytes.size - 4, &err), TR_OK);

@@ -44,7 +44,7 @@ static enum tr_status answer_next(struct growing *g, void **answer_p, size_t *si
     g->waits += next == DIST_WAIT;
     OK(tr_assignment_write(&bytes, next, &item,
                            next == DIST_ITEM ? &g->job->series.entries[item.task] : NULL, false,
-                           &err));
+                           false, &err));
     *answer_p = bytes.data;
     *size_p = bytes.size;
     return TR_OK;

@@ -2,6 +2,7 @@
 // The checkpoints that a job has to do: those that are there at the start and, with --follow, those
 // that appear.
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,9 +10,11 @@
 #include "base/clock.h"
 #include "coordinator_state.h"
 #include "model/costs.h"
+#include "results.h"
 #include "run/following.h"
 #include "run/resume.h"
 #include "run/snapshot.h"
+#include "store/deaths.h"
 
 static void free_entry(struct tr_series_entry *entry) {
     free(entry->path);
@@ -48,15 +51,49 @@ static void release_done(struct tr_coordinator *c) {
             tr_snapshot_release(job->series.entries[i].path, job->settings);
 }
 
+// Records a checkpoint as failed over which ranks keep dying. The next command tries it again.
+static enum tr_status give_up(struct tr_coordinator *c, const struct task *task, int64_t deaths,
+                              struct tr_err *err) {
+    struct tr_message message = {.kind = TR_MSG_FAILED, .status = TR_EIO};
+    snprintf(message.text, sizeof message.text,
+             "ranks died over it %lld times, of a crash, of too little memory or killed from "
+             "outside; it is left out this time",
+             (long long)deaths);
+    TR_TRY(tr_results_commit(NULL, c->job, &task->entry, task->traced, &message, c->backend, err));
+    tr_store_forget_deaths(c->store, task->entry.name);
+    tr_progress_checkpoint(&c->progress, task->entry.name, &message);
+    c->given_up++;
+    c->failed++;
+    c->dirty = true;
+    return TR_OK;
+}
+
+static enum tr_status begin_task(struct tr_coordinator *c, const struct task *task,
+                                 struct tr_err *err) {
+    int64_t deaths = tr_store_deaths(c->store, task->entry.name);
+    int64_t most = c->job->settings->give_up;
+    return most && deaths >= most ? give_up(c, task, deaths, err) : add_task(c, task, err);
+}
+
+// Those over which a rank died come last, so that the others are done by then.
+static enum tr_status begin_tasks(struct tr_coordinator *c, bool suspect, struct tr_err *err) {
+    const struct tr_job *job = c->job;
+    for (int64_t i = 0; i < job->todo_count; i++) {
+        struct task task = {.entry = job->series.entries[job->todo[i]],
+                            .traced = tr_job_is_traced(job, i)};
+        task.suspect = tr_store_deaths(c->store, task.entry.name) > 0;
+        if (task.suspect == suspect)
+            TR_TRY(begin_task(c, &task, err));
+    }
+    return TR_OK;
+}
+
 // The checkpoints to do, in order.
 enum tr_status tr_arrivals_begin(struct tr_coordinator *c, struct tr_err *err) {
     const struct tr_job *job = c->job;
     TR_TRY(dist_work_new(&c->work, tr_job_units(job), c->ranks, err));
-    for (int64_t i = 0; i < job->todo_count; i++) {
-        struct task task = {.entry = job->series.entries[job->todo[i]],
-                            .traced = tr_job_is_traced(job, i)};
-        TR_TRY(add_task(c, &task, err));
-    }
+    TR_TRY(begin_tasks(c, false, err));
+    TR_TRY(begin_tasks(c, true, err));
     for (int64_t i = 0; i < job->series.count; i++)
         note_step(c, &job->series.entries[i]);
     if (job->follow) {

@@ -11,7 +11,7 @@ struct head {
     enum dist_next next;
     struct dist_item item;
     struct tr_series_entry entry; // its pointers mean nothing on another rank
-    bool traced;
+    bool traced, suspect;
 };
 
 void tr_assignment_free(struct tr_assignment *assignment) {
@@ -22,7 +22,7 @@ void tr_assignment_free(struct tr_assignment *assignment) {
 
 enum tr_status tr_assignment_write(struct tr_string *bytes, enum dist_next next,
                                    const struct dist_item *item,
-                                   const struct tr_series_entry *entry, bool traced,
+                                   const struct tr_series_entry *entry, bool traced, bool suspect,
                                    struct tr_err *err) {
     struct head head;
     memset(&head, 0, sizeof head); // sent as bytes
@@ -33,6 +33,7 @@ enum tr_status tr_assignment_write(struct tr_string *bytes, enum dist_next next,
     head.entry = *entry;
     head.entry.path = head.entry.name = NULL;
     head.traced = traced;
+    head.suspect = suspect;
     TR_TRY(tr_string_append(bytes, &head, sizeof head, err));
     TR_TRY(tr_string_append(bytes, entry->path, strlen(entry->path) + 1, err));
     return tr_string_append(bytes, entry->name, strlen(entry->name) + 1, err);
@@ -57,7 +58,11 @@ enum tr_status tr_assignment_read(struct tr_assignment *assignment, const void *
     if (size < sizeof head)
         return tr_fail(err, TR_EFORMAT, "an item from rank 0 is cut short");
     memcpy(&head, bytes, sizeof head);
-    read = (struct tr_assignment){head.next, head.item, head.entry, head.traced};
+    read = (struct tr_assignment){.next = head.next,
+                                  .item = head.item,
+                                  .entry = head.entry,
+                                  .suspect = head.suspect,
+                                  .traced = head.traced};
     read.entry.path = read.entry.name = NULL;
     enum tr_status status = TR_OK;
     if (read.next == DIST_ITEM)

@@ -149,7 +149,7 @@ static enum tr_status answer_next(struct tr_coordinator *c, int from, void **ans
     enum dist_next next = dist_work_next(c->work, from, tr_now(), &item);
     const struct task *task = next == DIST_ITEM ? &c->tasks[item.task] : NULL;
     TR_TRY(tr_assignment_write(&bytes, next, &item, task ? &task->entry : NULL,
-                               task && task->traced, err));
+                               task && task->traced, task && task->suspect, err));
     *answer_p = bytes.data;
     *size_p = bytes.size;
     return TR_OK;
@@ -245,7 +245,7 @@ enum tr_status tr_coordinator_finish(struct tr_coordinator *c, struct tr_run_out
                                      struct tr_err *err) {
     tr_arrivals_end(c);
     publish(c);
-    tr_progress_end(&c->progress, c->finished - c->vanished, c->failed);
+    tr_progress_end(&c->progress, c->finished + c->given_up - c->vanished, c->failed);
     bool left = c->finished < c->task_count;
     bool goes_on = left || !tr_arrivals_are_over(c);
     *outcome = (struct tr_run_outcome){.failed = c->failed, .stopped = goes_on && c->stopped};

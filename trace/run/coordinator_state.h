@@ -15,7 +15,7 @@
 // A checkpoint to do.
 struct task {
     struct tr_series_entry entry; // path and name are the series' own, or with `owned` the task's
-    bool owned, traced;           // as in struct tr_assignment
+    bool owned, traced, suspect;  // as in struct tr_assignment
     bool over, failed;
     struct tr_assembly assembly;
 };
@@ -41,6 +41,7 @@ struct tr_coordinator {
     void (*end)(void *user, bool stopped); // as in tr_coordinator_on_end
     void *end_user;
     int64_t finished, failed, vanished; // checkpoints
+    int64_t given_up;                   // of the failed those that are no tasks: ranks died of them
     bool stopped, dirty;                // a signal came; something is committed and not published
     double last_publish, publish_seconds;
     struct tr_err fatal; // code TR_OK: none

@@ -9,9 +9,11 @@
 #include "affinity.h"
 #include "coordinator.h"
 #include "job.h"
+#include "mpi/launcher.h"
 #include "plan.h"
 #include "progress.h"
 #include "resume.h"
+#include "store/deaths.h"
 #include "worker.h"
 
 // Everything one rank holds from start to end.
@@ -31,9 +33,23 @@ static void say(const struct run *r, const struct tr_string *text) {
         tr_say(r->settings->messages, text->data);
 }
 
+// A batch script that starts the program itself has one rank, whatever it asked for.
+static enum tr_status note_tasks(const struct run *r, struct tr_string *notes, struct tr_err *err) {
+    int64_t tasks = dist_tasks();
+    int ranks = dist_size(r->dist);
+    if (tasks <= ranks)
+        return TR_OK;
+    return tr_string_format(notes, err,
+                            "%d rank%s in a job of %lld tasks (SLURM_NTASKS): srun --mpi=pmix, or "
+                            "mpirun, starts one for each\n",
+                            ranks, ranks == 1 ? "" : "s", (long long)tasks);
+}
+
 static enum tr_status prepare_job(struct run *r, struct tr_err *err) {
     struct tr_string notes = {0};
-    enum tr_status status = tr_job_prepare(&r->job, r->settings, &notes, err);
+    enum tr_status status = note_tasks(r, &notes, err);
+    if (status == TR_OK)
+        status = tr_job_prepare(&r->job, r->settings, &notes, err);
     say(r, &notes);
     tr_string_free(&notes);
     return status;
@@ -165,8 +181,14 @@ static enum tr_status share_job(struct run *r, struct tr_err *err) {
     return tr_job_share(&r->job, r->settings, r->dist, err);
 }
 
+// Whoever ends a job has not died over a checkpoint.
 static void end_job(void *user, bool stopped) {
-    dist_abort(((struct run *)user)->dist, stopped ? TR_RUN_EXIT_STOPPED : TR_RUN_EXIT_SILENT);
+    const struct run *r = user;
+    struct tr_shard shard = {r->settings->shard, r->settings->shards};
+    char *note;
+    if (tr_death_note(&note, r->settings->out, shard, NULL) == TR_OK)
+        tr_death_note_remove(note);
+    dist_abort(r->dist, stopped ? TR_RUN_EXIT_STOPPED : TR_RUN_EXIT_SILENT);
 }
 
 static enum tr_status open_coordinator(struct run *r, struct tr_err *err) {

@@ -55,6 +55,11 @@ struct tr_run_settings {
     int64_t progress_seconds; // between lines of progress; 0: none, -1: what suits the stream
     bool quiet, verbose;      // quiet: failures only
 
+    // After how many deaths over it a checkpoint is recorded as failed (store/deaths.h); 0: never.
+    int64_t give_up;
+    // Has a file removed at once when a stop comes, also while a rank computes; NULL: nobody can.
+    void (*remove_on_stop)(const char *path);
+
     // Not 0: take no more items, finish those in flight. A signal handler may set it.
     const volatile sig_atomic_t *stop;
 

@@ -14,6 +14,7 @@
 #include "passes.h"
 #include "results.h"
 #include "run/assignment.h"
+#include "store/deaths.h"
 
 struct worker {
     const struct tr_job *job;
@@ -38,6 +39,7 @@ struct worker {
     double item_tokens;          // of the present item's passes that are over
     double pass_tokens;          // of the present pass
     double last_told;            // when progress was last reported
+    char *note;                  // store/deaths.h; NULL: none
 };
 
 // ---- asking ------------------------------------------------------------------------------------
@@ -60,6 +62,20 @@ static enum tr_status tell(struct worker *w, const struct tr_message *message,
     return status;
 }
 
+// Says in a note what this rank is at, so that it is known if it dies of it. One that is told to
+// stop is ended from outside.
+static void note_item(struct worker *w, const char *next) {
+    if (w->note && !*w->job->settings->stop)
+        tr_death_note_write(w->note, w->present.entry.name, next);
+}
+
+static enum tr_status push(struct worker *w, const struct tr_assignment *assignment,
+                           const struct tr_item_passes *passes, struct tr_err *err) {
+    for (int64_t i = 0; i < passes->count; i++)
+        TR_TRY(tr_slab_reader_push(w->reader, assignment->entry.path, &w->job->wanted, err));
+    return TR_OK;
+}
+
 // Asks for the next item and lets the reader start on it; at most once per item.
 static enum tr_status ask(struct worker *w, struct tr_err *err) {
     if (w->asked)
@@ -70,9 +86,11 @@ static enum tr_status ask(struct worker *w, struct tr_err *err) {
     if (w->next.next != DIST_ITEM)
         return TR_OK;
     TR_TRY(tr_item_passes(&w->next_passes, w->job, &w->fit, &w->next.item, w->next.traced, err));
-    for (int64_t i = 0; i < w->next_passes.count; i++)
-        TR_TRY(tr_slab_reader_push(w->reader, w->next.entry.path, &w->job->wanted, err));
-    return TR_OK;
+    if (w->next.suspect) // read when nothing else is at hand
+        return TR_OK;
+    if (w->present.entry.name)
+        note_item(w, w->next.entry.name);
+    return push(w, &w->next, &w->next_passes, err);
 }
 
 // ---- one item ----------------------------------------------------------------------------------
@@ -109,7 +127,7 @@ static void on_slab(void *user, int64_t index) {
     struct worker *w = user;
     if (w->asking.code == TR_OK)
         tell_progress(w, index);
-    if (w->last_pass && index >= w->ask_from && w->asking.code == TR_OK)
+    if (w->last_pass && index >= w->ask_from && w->asking.code == TR_OK && !w->present.suspect)
         w->asking.code = ask(w, &w->asking);
 }
 
@@ -375,13 +393,15 @@ static enum tr_status ask_and_wait(struct worker *w, struct tr_err *err) {
     return TR_OK;
 }
 
-static void take_next(struct worker *w) {
+static enum tr_status take_next(struct worker *w, struct tr_err *err) {
     tr_assignment_free(&w->present);
     tr_item_passes_free(&w->passes);
     w->present = w->next;
     w->passes = w->next_passes;
     w->next = (struct tr_assignment){0};
     w->next_passes = (struct tr_item_passes){0};
+    note_item(w, NULL);
+    return w->present.suspect ? push(w, &w->present, &w->passes, err) : TR_OK;
 }
 
 static enum tr_status work(struct worker *w, struct tr_err *err) {
@@ -389,7 +409,7 @@ static enum tr_status work(struct worker *w, struct tr_err *err) {
     TR_TRY(ask_and_wait(w, err));
     while (w->next.next == DIST_ITEM) {
         struct tr_message message = {0};
-        take_next(w);
+        TR_TRY(take_next(w, err));
         enum tr_status status = run_item(w, &message, err);
         if (status == TR_OK)
             status = deliver(w, &message, err);
@@ -400,10 +420,34 @@ static enum tr_status work(struct worker *w, struct tr_err *err) {
     return TR_OK;
 }
 
+// While there is a note, this rank's death speaks against the checkpoint.
+static enum tr_status open_note(struct worker *w, struct tr_err *err) {
+    const struct tr_run_settings *o = w->job->settings;
+    struct tr_shard shard = {o->shard, o->shards};
+    if (!o->give_up)
+        return TR_OK;
+    TR_TRY(tr_death_note(&w->note, o->out, shard, err));
+    if (o->remove_on_stop)
+        o->remove_on_stop(w->note);
+    return TR_OK;
+}
+
+static void close_note(struct worker *w) {
+    if (!w->note)
+        return;
+    tr_death_note_remove(w->note);
+    if (w->job->settings->remove_on_stop)
+        w->job->settings->remove_on_stop(NULL);
+    free(w->note);
+}
+
 enum tr_status tr_worker_run(const struct tr_job *job, struct kn_backend *kn, struct dist *dist,
                              const struct tr_fit *fit, struct tr_err *err) {
     struct worker worker = {.job = job, .kn = kn, .dist = dist, .fit = *fit};
-    enum tr_status status = work(&worker, err);
+    enum tr_status status = open_note(&worker, err);
+    if (status == TR_OK)
+        status = work(&worker, err);
+    close_note(&worker);
     tr_slab_reader_close(worker.reader);
     free_forward(&worker);
     tr_assignment_free(&worker.present);

@@ -249,16 +249,25 @@ static void remove_file(const char *folder, const char *name) {
     free(path);
 }
 
+// Whether there is something to be kept: parts, and deaths over what is not traced yet.
+static bool holds_something(const char *folder) {
+    struct tr_part_list parts = {0}, deaths = {0};
+    bool known = tr_parts_list(&parts, folder, NULL) == TR_OK &&
+                 tr_parts_list_deaths(&deaths, folder, NULL) == TR_OK;
+    bool empty = known && !parts.count && !deaths.count;
+    tr_part_list_free(&parts);
+    tr_part_list_free(&deaths);
+    return !empty;
+}
+
 static void remove_empty(const struct tr_lock *lock, const char *folder) {
-    struct tr_part_list left;
-    if (tr_parts_list(&left, folder, NULL) == TR_OK && left.count == 0) {
-        tr_parts_unsupersede(folder, NULL);
-        look_at_others(lock, folder, "", NULL);
-        remove_file(folder, publishing_name);
-        remove_file(folder, lock_name);
-        rmdir(folder);
-    }
-    tr_part_list_free(&left);
+    if (holds_something(folder))
+        return;
+    tr_parts_unsupersede(folder, NULL);
+    look_at_others(lock, folder, "", NULL);
+    remove_file(folder, publishing_name);
+    remove_file(folder, lock_name);
+    rmdir(folder);
 }
 
 void tr_lock_release(struct tr_lock *lock, const char *folder) {

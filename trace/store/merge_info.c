@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "history.h"
+#include "runs_told.h"
 #include "store_state.h"
 
 static const struct tr_comparison of_files = {.here = "what it is to be merged with",

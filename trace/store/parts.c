@@ -159,6 +159,42 @@ static bool is_shard(const char *name) {
     return !strncmp(name, shard_name, sizeof shard_name - 1);
 }
 
+static bool is_note(const char *name) {
+    return !strncmp(name, TR_NOTE_PREFIX, sizeof TR_NOTE_PREFIX - 1);
+}
+
+static bool is_deaths(const char *name) {
+    return !strncmp(name, TR_DEATHS_PREFIX, sizeof TR_DEATHS_PREFIX - 1);
+}
+
+// Keeps the notes of one shard.
+static void keep_shard(struct tr_part_list *list, const char *folder, struct tr_shard shard) {
+    char prefix[64];
+    int64_t kept = 0;
+    size_t skip = strlen(folder) + 1;
+    int size = snprintf(prefix, sizeof prefix, TR_NOTE_PREFIX "%lld-of-%lld-",
+                        (long long)shard.index, (long long)shard.count);
+    for (int64_t i = 0; i < list->count; i++)
+        if (!strncmp(list->paths[i] + skip, prefix, (size_t)size))
+            list->paths[kept++] = list->paths[i];
+        else
+            free(list->paths[i]);
+    list->count = kept;
+}
+
+enum tr_status tr_parts_list_notes(struct tr_part_list *list, const char *folder,
+                                   struct tr_shard shard, struct tr_err *err) {
+    TR_TRY(list_files(list, folder, is_note, err));
+    if (shard.index)
+        keep_shard(list, folder, shard);
+    return TR_OK;
+}
+
+enum tr_status tr_parts_list_deaths(struct tr_part_list *list, const char *folder,
+                                    struct tr_err *err) {
+    return list_files(list, folder, is_deaths, err);
+}
+
 enum tr_status tr_parts_list_shards(struct tr_part_list *list, const char *folder,
                                     struct tr_err *err) {
     return list_files(list, folder, is_shard, err);
@@ -186,6 +222,11 @@ static enum tr_status remove_files(const char *folder, bool (*wanted)(const char
 enum tr_status tr_parts_clean(const char *folder, bool committed, struct tr_err *err) {
     TR_TRY(remove_files(folder, is_temporary, err));
     return committed ? remove_files(folder, is_committed, err) : TR_OK;
+}
+
+enum tr_status tr_parts_forget_deaths(const char *folder, struct tr_err *err) {
+    TR_TRY(remove_files(folder, is_note, err));
+    return remove_files(folder, is_deaths, err);
 }
 
 // ---- the mark --------------------------------------------------------------------------------

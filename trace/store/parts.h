@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/status.h"
+#include "store/store.h"
 
 // The folder OUT.parts: committed one-checkpoint stores "<key>.h5", temporary files (names that
 // begin with a dot), locks of the jobs that are at it (lock.h), and a mark while OUT is older than
@@ -35,6 +36,15 @@ struct tr_part_list {
     uint64_t capacity;
 };
 enum tr_status tr_parts_list(struct tr_part_list *list, const char *folder, struct tr_err *err);
+// Of the notes of processes of a shard (deaths.h), and of what was counted of them; with index 0 of
+// all. Their names begin with a prefix, the shard behind it as "1-of-8".
+#define TR_NOTE_PREFIX ".at-"
+#define TR_DEATHS_PREFIX ".died-"
+enum tr_status tr_parts_list_notes(struct tr_part_list *list, const char *folder,
+                                   struct tr_shard shard, struct tr_err *err);
+enum tr_status tr_parts_list_deaths(struct tr_part_list *list, const char *folder,
+                                    struct tr_err *err);
+enum tr_status tr_parts_forget_deaths(const char *folder, struct tr_err *err); // removes both
 // Of the files that stand for shards.
 enum tr_status tr_parts_list_shards(struct tr_part_list *list, const char *folder,
                                     struct tr_err *err);

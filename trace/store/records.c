@@ -21,10 +21,59 @@ void tr_records_free(struct tr_records *records) {
     for (int64_t i = 0; i < records->count; i++)
         free_record(&records->rows[i]);
     free(records->rows);
+    free(records->places);
     *records = (struct tr_records){0};
 }
 
-struct tr_record *tr_records_find(const struct tr_records *records, const char *name) {
+// ---- by name ---------------------------------------------------------------------------------
+
+// FNV-1a, which is what names of checkpoints need.
+static uint64_t hash_of(const char *name) {
+    uint64_t hash = UINT64_C(14695981039346656037);
+    for (; *name; name++)
+        hash = (hash ^ (unsigned char)*name) * UINT64_C(1099511628211);
+    return hash;
+}
+
+// The place of a row of that name, or the free one where it would be.
+static int64_t *place_of(const struct tr_records *records, const char *name) {
+    uint64_t at = hash_of(name) & (records->place_count - 1);
+    while (records->places[at] &&
+           strcmp(records->rows[records->places[at] - 1].strings[TR_V_NAME], name))
+        at = (at + 1) & (records->place_count - 1);
+    return &records->places[at];
+}
+
+static void forget_places(struct tr_records *records) {
+    free(records->places);
+    records->places = NULL;
+    records->place_count = 0;
+}
+
+// Room for twice as many rows as there are, so that half of the places are free.
+static bool make_places(struct tr_records *records) {
+    uint64_t count = 64;
+    while (count < 4 * (uint64_t)records->count)
+        count *= 2;
+    forget_places(records);
+    if (TR_NEW(&records->places, count, "the rows of a store", NULL) != TR_OK)
+        return false;
+    records->place_count = count;
+    for (int64_t i = 0; i < records->count; i++)
+        *place_of(records, records->rows[i].strings[TR_V_NAME]) = i + 1;
+    return true;
+}
+
+static bool has_places(struct tr_records *records) {
+    return records->place_count >= 2 * (uint64_t)records->count + 2 || make_places(records);
+}
+
+// Where there is no memory for places, one by one.
+struct tr_record *tr_records_find(struct tr_records *records, const char *name) {
+    if (has_places(records)) {
+        int64_t found = *place_of(records, name);
+        return found ? &records->rows[found - 1] : NULL;
+    }
     for (int64_t i = 0; i < records->count; i++)
         if (!strcmp(records->rows[i].strings[TR_V_NAME], name))
             return &records->rows[i];
@@ -35,7 +84,10 @@ void tr_records_remove(struct tr_records *records, struct tr_record *record) {
     TR_ASSERT(record >= records->rows && record < records->rows + records->count);
     free_record(record);
     *record = records->rows[--records->count];
+    forget_places(records);
 }
+
+// ---- rows ------------------------------------------------------------------------------------
 
 static enum tr_status read_record(struct tr_record *record, const struct tr_trace *trace,
                                   int64_t row, const char *part, struct tr_err *err) {
@@ -70,10 +122,14 @@ enum tr_status tr_records_add_row(struct tr_records *records, const struct tr_tr
         return status;
     }
     struct tr_record *same = tr_records_find(records, record.strings[TR_V_NAME]);
-    if (same)
-        tr_records_remove(records, same);
-    TR_ASSERT(!tr_records_find(records, record.strings[TR_V_NAME]));
+    if (same) {
+        free_record(same);
+        *same = record;
+        return TR_OK;
+    }
     records->rows[records->count++] = record;
+    if (has_places(records))
+        *place_of(records, record.strings[TR_V_NAME]) = records->count;
     return TR_OK;
 }
 
@@ -99,6 +155,7 @@ static enum tr_status sort_rows(struct tr_records *records, struct tr_moment *mo
     for (int64_t i = 0; i < records->count; i++)
         sorted[i] = records->rows[moments[i].index];
     memcpy(records->rows, sorted, (size_t)records->count * sizeof *sorted);
+    forget_places(records);
     return TR_OK;
 }
 

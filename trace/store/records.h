@@ -26,6 +26,8 @@ struct tr_records {
     struct tr_record *rows; // [count]; names differ
     int64_t count;
     uint64_t capacity;
+    int64_t *places; // [place_count] a row's number and 1, where its name's hash leads; 0: none
+    uint64_t place_count; // a power of 2; 0: to be made anew
 };
 
 // Adds every row of an open trace; a row of the same name is replaced. `part`: its path, NULL for
@@ -35,8 +37,8 @@ enum tr_status tr_records_add(struct tr_records *records, const struct tr_trace 
 // The same of one row.
 enum tr_status tr_records_add_row(struct tr_records *records, const struct tr_trace *trace,
                                   int64_t row, const char *part, struct tr_err *err);
-// NULL when there is none.
-struct tr_record *tr_records_find(const struct tr_records *records, const char *name);
+// NULL when there is none. In a time that does not grow with their number.
+struct tr_record *tr_records_find(struct tr_records *records, const char *name);
 void tr_records_remove(struct tr_records *records, struct tr_record *record);
 // In the order of training (tr_moments_sort); `rule`: what differs from it, NULL for nothing.
 enum tr_status tr_records_sort(struct tr_records *records, const char *rule, struct tr_err *err);

@@ -9,7 +9,7 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
-#include "history.h"
+#include "runs_told.h"
 #include "store/parts.h"
 #include "store/utf8.h"
 #include "store_state.h"
@@ -164,6 +164,7 @@ enum tr_status tr_store_replaceable(const char *path, struct tr_err *err) {
 // With `fresh` the parts go now; OUT stays until a publication replaces it.
 static enum tr_status forget(struct tr_store *store, struct tr_err *err) {
     TR_TRY(tr_parts_clean(store->folder, true, err));
+    TR_TRY(tr_parts_forget_deaths(store->folder, err));
     TR_TRY(tr_parts_supersede(store->folder, err));
     store->superseded = true;
     return TR_OK;
@@ -199,8 +200,10 @@ static enum tr_status open_store(struct tr_store *store, const char *out_path,
     TR_TRY(tr_lock_take(&store->lock, store->folder, out_path, shard, err));
     if (store->lock.alone)
         TR_TRY(fresh ? forget(store, err) : resume(store, err));
+    TR_TRY(tr_store_count_deaths(store, err));
     TR_TRY(tr_lock_share(&store->lock, store->folder, out_path, err));
     TR_TRY(look_around(store, warnings, err));
+    tr_store_forget_traced(store);
     TR_TRY(tr_store_go_on(store, err));
     tr_trace_close(store->old);
     store->old = NULL;
@@ -241,7 +244,7 @@ bool tr_store_is_busy(const struct tr_store *store) {
     return tr_lock_is_publishing(&store->lock, store->folder);
 }
 
-bool tr_store_find(const struct tr_store *store, const char *name, struct tr_committed *out) {
+bool tr_store_find(struct tr_store *store, const char *name, struct tr_committed *out) {
     char *stored;
     if (tr_utf8_copy(&stored, name, NULL) != TR_OK)
         return false;
@@ -263,6 +266,7 @@ void tr_store_close(struct tr_store *store) {
     if (!store)
         return;
     tr_trace_close(store->old);
+    tr_store_forget_traced(store);
     if (store->folder)
         tr_lock_release(&store->lock, store->folder);
     tr_records_free(&store->records);
@@ -270,6 +274,7 @@ void tr_store_close(struct tr_store *store) {
     free(store->withdrawn);
     tr_run_info_free(&store->info);
     tr_string_free(&store->past);
+    tr_string_free(&store->deaths);
     free(store->folder);
     free(store->out_path);
     free(store);

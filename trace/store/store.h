@@ -76,7 +76,7 @@ struct tr_committed {
     struct tr_additions additions;
 };
 // False when no row of that name is committed.
-bool tr_store_find(const struct tr_store *store, const char *name, struct tr_committed *out);
+bool tr_store_find(struct tr_store *store, const char *name, struct tr_committed *out);
 
 // Withdraws a committed row (its checkpoint changed on disk): it is left out of the next
 // publication, unless a new row of that name is committed.

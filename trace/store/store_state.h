@@ -12,14 +12,19 @@ struct tr_store {
     struct tr_lock lock;
     bool superseded; // OUT is older than the parts; the next publication replaces it
     struct tr_run_info info;
-    struct tr_string past; // history of OUT and the parts
-    struct tr_trace *old;  // OUT while it is being read; NULL when there is none
+    struct tr_string deaths; // names, each with a 0 behind it, once for each death
+    struct tr_string past;   // history of OUT and the parts
+    struct tr_trace *old;    // OUT while it is being read; NULL when there is none
     struct tr_records records;
     int64_t new_rows; // rows of `records` that come from parts
     char **withdrawn; // [withdrawn_count] names whose rows in OUT no longer count
     int64_t withdrawn_count;
     uint64_t withdrawn_capacity;
 };
+
+// Counts what notes of processes that are no more say (deaths.c); and forgets what is traced since.
+enum tr_status tr_store_count_deaths(struct tr_store *store, struct tr_err *err);
+void tr_store_forget_traced(struct tr_store *store);
 
 // Reads which rows OUT and the parts hold, and leaves OUT open in store->old. Warnings about
 // recorded attributes are appended to `warnings`.

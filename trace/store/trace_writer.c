@@ -269,21 +269,31 @@ static enum tr_status copy_digest(struct tr_writer *writer, int64_t index,
     return status;
 }
 
+// Found once for a file of many rows, which stays open while they are copied; one of a single row
+// is closed behind it, and the next may stand in its place.
+static void compare_storage(struct tr_writer *writer, const struct tr_trace *trace) {
+    if (trace->rows > 1 && writer->compared == trace)
+        return;
+    writer->compared = trace;
+    for (enum tr_variable_id id = 0; id < TR_VARIABLES; id++)
+        writer->as_is[id] = trace->dataset[id] > 0 && writer->dataset[id] > 0 &&
+                            same_storage(trace->dataset[id], writer->dataset[id],
+                                         tr_variable_rank(id), writer->chunks[id]);
+}
+
 enum tr_status tr_writer_copy(struct tr_writer *writer, int64_t index, const struct tr_trace *trace,
                               int64_t from, struct tr_err *err) {
-    hsize_t chunk[TR_VARIABLE_DIMS];
     TR_TRY(copy_digest(writer, index, trace, from, err));
+    compare_storage(writer, trace);
     for (enum tr_variable_id id = 0; id < TR_VARIABLES; id++) {
-        hid_t target = writer->dataset[id];
         if (!tr_trace_has(trace, id))
             continue;
         if (tr_variables[id].type == TR_VALUE_STRING)
             TR_TRY(set_string(writer, id, index, tr_trace_string(trace, id, from), err));
         else if (writer->scalar[id])
             TR_TRY(tr_trace_read(trace, id, from, 1, scalar_at(writer, id, index), err));
-        else if (same_storage(trace->dataset[id], target, tr_variable_rank(id), chunk) &&
-                 is_written(trace->dataset[id], from))
-            TR_TRY(copy_chunks(writer, id, index, trace, from, chunk, err));
+        else if (writer->as_is[id] && is_written(trace->dataset[id], from))
+            TR_TRY(copy_chunks(writer, id, index, trace, from, writer->chunks[id], err));
         else
             TR_TRY(copy_values(writer, id, index, trace, from, err));
     }

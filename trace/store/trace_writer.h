@@ -26,6 +26,11 @@ struct tr_writer {
     char **digest;                    // [rows] of row_digest.h, written at the end
     void *chunk;                      // one compressed chunk on its way
     uint64_t capacity;
+    // Of the trace that a row was last copied of: the variables whose chunks mean the same here,
+    // and the chunks' sizes.
+    const struct tr_trace *compared;
+    bool as_is[TR_VARIABLES];
+    hsize_t chunks[TR_VARIABLES][TR_VARIABLE_DIMS];
 };
 
 enum tr_status tr_writer_open(struct tr_writer *writer, const char *path,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#ifndef TR_HISTORY_H
-#define TR_HISTORY_H
+#ifndef TR_RUNS_TOLD_H
+#define TR_RUNS_TOLD_H
 
 #include "base/strings.h"
 #include "store/run_info.h"
