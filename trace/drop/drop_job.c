@@ -28,8 +28,10 @@ static enum tr_status read_config(struct tr_drop_job *job, struct tr_err *err) {
 }
 
 static enum tr_status read_set(struct tr_drop_job *job, struct tr_err *err) {
-    TR_TRY(tr_drop_set_read(&job->drop, job->options->drop, err));
-    if (!job->drop.count)
+    bool whole = job->options->packing && !job->options->drop;
+    if (!whole)
+        TR_TRY(tr_drop_set_read(&job->drop, job->options->drop, err));
+    if (!job->drop.count && !whole)
         return tr_fail(err, TR_EUSAGE, "the drop set is empty: there is nothing to leave out");
     TR_TRY(tr_drop_set_check(&job->drop, job->config.layers, err));
     for (int64_t layer = 0; layer < job->config.layers; layer++) {

@@ -29,6 +29,7 @@ struct tr_drop_form {
                              struct tr_err *err);
 };
 
+extern const struct tr_drop_form tr_form_whole; // of a job without a set
 extern const struct tr_drop_form tr_form_smaller, tr_form_zeroed, tr_form_llm_drop,
     tr_form_anymodel, tr_form_nemotron_nas, tr_form_mergekit;
 

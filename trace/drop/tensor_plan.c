@@ -7,7 +7,7 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "carry.h"
-#include "model/layer_names.h"
+#include "tensor_fate.h"
 
 // ---- where bytes come from ---------------------------------------------------------------------
 
@@ -15,6 +15,9 @@ static enum tr_status read_tensor(void *user, uint64_t begin, void *bytes, size_
                                   struct tr_err *err) {
     const struct tr_tensor_reader *reader = user;
     TR_TRY(tr_job_goes_on(reader->job, err));
+    if (reader->packer)
+        return tr_packer_read(reader->packer, reader->tensor, reader->part, begin, bytes, size,
+                              err);
     if (reader->tensor)
         return tr_checkpoint_read(reader->job->checkpoint, reader->tensor, begin, bytes, size, err);
     memset(bytes, 0, size);
@@ -22,32 +25,6 @@ static enum tr_status read_tensor(void *user, uint64_t begin, void *bytes, size_
 }
 
 // ---- one tensor --------------------------------------------------------------------------------
-
-static enum tr_fate fate_of(const struct tr_drop_job *job, const struct tr_tensor *tensor,
-                            const char *number) {
-    const struct tr_family *family = job->config.family;
-    int64_t layer = number ? strtoll(number, NULL, 10) : -1;
-    if (layer < 0 || layer >= job->config.layers)
-        return TR_TENSOR_STAYS;
-    return job->options->form->fate(job, layer, tr_layer_role(family, tensor->name));
-}
-
-// The name with the layer's new number; *name_p NULL where it keeps its own.
-static enum tr_status new_name(char **name_p, const struct tr_drop_job *job,
-                               const struct tr_tensor *tensor, const char *number,
-                               struct tr_err *err) {
-    struct tr_string name = {0};
-    char *end;
-    long long layer = number ? strtoll(number, &end, 10) : -1;
-    *name_p = NULL;
-    if (!job->options->form->renumbers || layer < 0 || layer >= job->config.layers ||
-        job->number[layer] == layer)
-        return TR_OK;
-    enum tr_status status = tr_string_format(&name, err, "%.*s%lld%s", (int)(number - tensor->name),
-                                             tensor->name, (long long)job->number[layer], end);
-    *name_p = name.data;
-    return status;
-}
 
 static bool is_repeated(const struct tr_checkpoint *checkpoint, int64_t index) {
     return index > 0 && !strcmp(tr_checkpoint_tensor(checkpoint, index - 1)->name,
@@ -73,13 +50,12 @@ static bool lies_plainly(const struct tr_drop_job *job, const struct tr_tensor *
 static enum tr_status add_stored(struct tr_tensor_plan *plan, const struct tr_drop_job *job,
                                  const struct tr_tensor *tensor, enum tr_fate fate, bool *same_p,
                                  struct tr_err *err) {
-    const char *number = tr_layer_number(job->config.family, tensor->name);
     bool zeroed = fate == TR_TENSOR_ZEROED && tensor->dtype != TR_OTHER_DTYPE;
     char **name = &plan->names[plan->count];
     struct tr_tensor_reader *reader = &plan->readers[plan->count];
     struct tr_tensor_source *source = &plan->sources[plan->count];
-    TR_TRY(new_name(name, job, tensor, number, err));
-    *reader = (struct tr_tensor_reader){job, zeroed ? NULL : tensor};
+    TR_TRY(tr_new_name(name, job, tensor->name, err));
+    *reader = (struct tr_tensor_reader){.job = job, .tensor = zeroed ? NULL : tensor};
     *source = tr_tensor_source_of(job->checkpoint, tensor);
     source->read = read_tensor;
     source->user = reader;
@@ -93,11 +69,63 @@ static enum tr_status add_stored(struct tr_tensor_plan *plan, const struct tr_dr
     return TR_OK;
 }
 
+// "MODULE.weight" as the layout calls a part of it. *name_p is replaced.
+static enum tr_status name_part(char **name_p, const struct tr_tensor *tensor, const char *ending,
+                                struct tr_err *err) {
+    struct tr_string name = {0};
+    const char *weight = *name_p ? *name_p : tensor->name;
+    size_t module = strlen(weight) - strlen(".weight");
+    enum tr_status status = tr_string_format(&name, err, "%.*s%s", (int)module, weight, ending);
+    free(*name_p);
+    *name_p = name.data;
+    return status;
+}
+
+// Adds a tensor whose bytes the packer gives: other values, or a part of a packed weight.
+static enum tr_status add_made(struct tr_tensor_plan *plan, const struct tr_drop_job *job,
+                               const struct tr_tensor *tensor, enum tr_packed_part part,
+                               const struct tr_part_form *form, struct tr_err *err) {
+    char **name = &plan->names[plan->count];
+    struct tr_tensor_reader *reader = &plan->readers[plan->count];
+    struct tr_tensor_source *source = &plan->sources[plan->count];
+    TR_TRY(tr_new_name(name, job, tensor->name, err));
+    if (form)
+        TR_TRY(name_part(name, tensor, job->options->packing->layout->endings[part], err));
+    *reader = (struct tr_tensor_reader){job, tensor, &plan->packer, part};
+    *source = tr_tensor_source_of(job->checkpoint, tensor);
+    source->read = read_tensor;
+    source->user = reader;
+    source->name = *name ? *name : tensor->name;
+    if (form) {
+        source->dtype_text = form->dtype_text;
+        source->dims = form->dims;
+        memcpy(source->shape, form->shape, sizeof form->shape);
+    }
+    plan->bytes += form ? form->bytes : tensor->bytes;
+    plan->files[plan->file_count].count++;
+    plan->count++;
+    return TR_OK;
+}
+
+static enum tr_status add_packed(struct tr_tensor_plan *plan, const struct tr_drop_job *job,
+                                 const struct tr_tensor *tensor, struct tr_err *err) {
+    const struct tr_packing *packing = job->options->packing;
+    struct tr_part_form part_form;
+    if (tr_packing_fate_of(job, tensor) == TR_PACKING_VALUES)
+        return add_made(plan, job, tensor, TR_PACKED_PARTS, NULL, err);
+    const struct tr_codes form = tr_packing_form(packing, tensor);
+    for (int part = 0; part < TR_PACKED_PARTS; part++)
+        if (tr_layout_part(packing->layout, &form, part, &part_form))
+            TR_TRY(add_made(plan, job, tensor, part, &part_form, err));
+    return TR_OK;
+}
+
 // Adds what lies in `file` of a tensor.
 static enum tr_status add_tensor(struct tr_tensor_plan *plan, const struct tr_drop_job *job,
                                  int64_t index, int file, bool *same_p, struct tr_err *err) {
     const struct tr_tensor *tensor = tr_checkpoint_tensor(job->checkpoint, index);
-    enum tr_fate fate = fate_of(job, tensor, tr_layer_number(job->config.family, tensor->name));
+    enum tr_fate fate = tr_fate_of(job, tensor);
+    bool packed = tr_packing_fate_of(job, tensor) != TR_PACKING_STAYS;
     bool gone = fate == TR_TENSOR_GONE || is_repeated(job->checkpoint, index);
     int count;
     const struct tr_tensor *stored = tr_tensor_stored(tensor, &count);
@@ -107,8 +135,10 @@ static enum tr_status add_tensor(struct tr_tensor_plan *plan, const struct tr_dr
         plan->paths[plan->file_count] = tr_checkpoint_file(job->checkpoint, &stored[i]);
         plan->bytes_before += stored[i].bytes;
         *same_p = *same_p && fate != TR_TENSOR_GONE && lies_plainly(job, &stored[i]);
+        *same_p = *same_p && !packed;
         if (!gone)
-            TR_TRY(add_stored(plan, job, &stored[i], fate, same_p, err));
+            TR_TRY(packed ? add_packed(plan, job, tensor, err)
+                          : add_stored(plan, job, &stored[i], fate, same_p, err));
     }
     return TR_OK;
 }
@@ -147,7 +177,8 @@ static enum tr_status fill(struct tr_tensor_plan *plan, const struct tr_drop_job
             last = stored[i].piece.file > last ? stored[i].piece.file : last;
         tensors += count;
     }
-    TR_TRY(make_room(plan, tensors, last + 2, err));
+    plan->packer.packing = job->options->packing;
+    TR_TRY(make_room(plan, tensors * (job->options->packing ? TR_PACKED_PARTS : 1), last + 2, err));
     for (int file = 0; file <= last; file++)
         TR_TRY(add_file(plan, job, file, err));
     return TR_OK;
@@ -170,6 +201,7 @@ void tr_tensor_plan_free(struct tr_tensor_plan *plan) {
     free(plan->readers);
     free(plan->files);
     free(plan->paths);
+    tr_packer_free(&plan->packer);
     *plan = (struct tr_tensor_plan){0};
 }
 

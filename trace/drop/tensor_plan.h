@@ -4,6 +4,7 @@
 
 #include "ckpt/safetensors_writer.h"
 #include "form.h"
+#include "packer.h"
 
 // Which tensors are written, under which names, into which files. A file of the source becomes a
 // file of the target, or none; one of which nothing changes is copied whole. Private to this
@@ -12,6 +13,8 @@
 struct tr_tensor_reader {
     const struct tr_drop_job *job;
     const struct tr_tensor *tensor; // NULL: zeros
+    struct tr_packer *packer;       // that makes its bytes; NULL: they are the source's
+    enum tr_packed_part part;       // of the packed weight; TR_PACKED_PARTS: other values
 };
 
 struct tr_tensor_plan {
@@ -22,6 +25,7 @@ struct tr_tensor_plan {
     struct tr_file_plan *files; // [file_count]; there: to be copied
     const char **paths;         // [file_count], of the source's file. Borrowed
     int64_t file_count;
+    struct tr_packer packer;
     uint64_t bytes, bytes_before; // of the tensors
     int64_t copied;               // files
     int64_t zeroed;               // tensors

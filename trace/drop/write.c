@@ -10,6 +10,9 @@
 #include "carry.h"
 #include "config_file.h"
 #include "form.h"
+#include "model/slab_reader.h"
+#include "packing_card.h"
+#include "packing_config.h"
 #include "reload.h"
 #include "staging.h"
 #include "tensor_plan.h"
@@ -26,6 +29,8 @@ struct written {
 
 static enum tr_status tell_check(struct tr_string *told, const struct tr_drop_job *job,
                                  const struct tr_reloaded *reloaded, struct tr_err *err) {
+    if (job->options->packing)
+        return tr_packing_tell(job, told, err);
     if (job->options->unchecked)
         return tr_string_format(told, err, "It was not run (--no-check).\n");
     if (reloaded->loss == 0 && reloaded->stream == 0)
@@ -49,11 +54,13 @@ static enum tr_status tell(struct written *written, const struct tr_drop_job *jo
     char before[TR_HUMAN_MAX], after[TR_HUMAN_MAX];
     enum tr_status status = tr_drop_set_text(&job->drop, &set, err);
     if (status == TR_OK)
-        status = tr_string_format(
-            told, err, "%s: %s without %s, %s of tensors instead of %s.\n%s\n",
-            job->options->target, job->options->source, set.data,
-            tr_human_bytes((double)written->plan.bytes, after),
-            tr_human_bytes((double)written->plan.bytes_before, before), job->options->form->saves);
+        status = tr_string_format(told, err, "%s: %s%s%s, %s of tensors instead of %s.\n",
+                                  job->options->target, job->options->source,
+                                  job->drop.count ? " without " : "", set.data ? set.data : "",
+                                  tr_human_bytes((double)written->plan.bytes, after),
+                                  tr_human_bytes((double)written->plan.bytes_before, before));
+    if (status == TR_OK && job->drop.count)
+        status = tr_string_format(told, err, "%s\n", job->options->form->saves);
     tr_string_free(&set);
     TR_TRY(status);
     if (written->left_out.size)
@@ -70,6 +77,8 @@ static enum tr_status write_config(const struct tr_drop_job *job, const char *fo
     if (!root)
         return tr_fail(err, TR_ENOMEM, "out of memory for config.json");
     enum tr_status status = job->options->form->configure(job, root, err);
+    if (status == TR_OK && job->options->packing)
+        status = tr_packing_configure(job, root, err);
     if (status == TR_OK && as_read)
         status = job->options->form->as_read(job, root, err);
     if (status == TR_OK && folder)
@@ -79,12 +88,17 @@ static enum tr_status write_config(const struct tr_drop_job *job, const char *fo
 }
 
 // Runs what was written by its readers' rules: with the config.json that they make of the real one.
+// Weights in few bits are other weights: they are planned.
 static enum tr_status check(struct written *written, const struct tr_drop_job *job,
                             const char *folder, struct tr_err *err) {
+    const struct tr_wanted wanted = {.head = true};
+    struct tr_loaded loaded;
     TR_TRY(tr_job_goes_on(job, err));
     if (job->options->unchecked)
         return TR_OK;
     TR_TRY(write_config(job, folder, true, err));
+    if (job->options->packing)
+        return tr_loaded_examine(&loaded, folder, &wanted, err);
     return tr_reload(&written->reloaded, job, folder, err);
 }
 
@@ -95,8 +109,13 @@ static enum tr_status fill(struct written *written, const struct tr_drop_job *jo
     TR_TRY(tr_carry_others(job, folder, &written->left_out, err));
     TR_TRY(check(written, job, folder, err));
     TR_TRY(write_config(job, folder, false, err));
+    if (job->options->packing)
+        TR_TRY(tr_packing_write_beside(job, folder, err));
     TR_TRY(tell(written, job, err));
-    TR_TRY(tr_card_write(job, written->told.data, folder, err));
+    if (job->options->packing)
+        TR_TRY(tr_packing_card_write(job, written->told.data, folder, err));
+    if (job->drop.count)
+        TR_TRY(tr_card_write(job, written->told.data, folder, err));
     return tr_job_goes_on(job, err);
 }
 
@@ -131,6 +150,8 @@ static enum tr_status write_folder(struct written *written, const struct tr_drop
 static enum tr_status write_job(struct tr_drop_job *job, struct tr_string *told,
                                 struct tr_err *err) {
     struct written written = {0};
+    if (job->options->packing)
+        TR_TRY(tr_packing_check_all(job, err));
     TR_TRY(job->options->form->check(job, err));
     if (!job->options->form->recipe)
         TR_TRY(write_config(job, NULL, false, err)); // refused before tensors are written
@@ -145,9 +166,12 @@ static enum tr_status write_job(struct tr_drop_job *job, struct tr_string *told,
 
 enum tr_status tr_drop_write(const struct tr_drop_write_options *options, struct tr_string *told,
                              struct tr_err *err) {
+    struct tr_drop_write_options complete = *options;
     struct tr_drop_job *job;
+    if (!options->drop && options->packing)
+        complete.form = &tr_form_whole;
     TR_TRY(tr_alloc((void **)&job, 1, sizeof *job, "a job", err));
-    enum tr_status status = tr_drop_job_open(job, options, err);
+    enum tr_status status = tr_drop_job_open(job, &complete, err);
     if (status == TR_OK)
         status = write_job(job, told, err);
     tr_drop_job_close(job);

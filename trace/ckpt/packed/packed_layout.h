@@ -35,8 +35,12 @@ struct tr_layout {
     bool zeros_less_one; // a word of zeros is stored less 1 in each of its values, as one number
     bool always_zeros;   // symmetric weights have zeros, too
     bool always_groups;  // weights whose groups are in order have a map of them, too
-    bool short_group;    // the last group of a row may be shorter than the others
     int widest;          // bits of a code: 4, or 8
+    // What its readers take, beyond what could be stored.
+    bool full_groups;  // the last group of a row is as long as the others
+    bool full_inputs;  // inputs fill words
+    bool full_outputs; // outputs fill words
+    bool half_scales;  // scales are of f16
 };
 
 enum { TR_LAYOUTS = 4 };
@@ -48,6 +52,11 @@ const struct tr_layout *tr_layout_find(const char *name);
 // "compressed-tensors, gptq, ... or awq", for sentences. Appended.
 struct tr_string;
 enum tr_status tr_layout_names(struct tr_string *text, struct tr_err *err);
+
+// Whether readers of the layout take a weight of that form (see tr_layout_part): TR_EUNSUPPORTED
+// with the sentence, which begins with `name`.
+enum tr_status tr_layout_check(const struct tr_layout *layout, const struct tr_codes *form,
+                               const char *name, struct tr_err *err);
 
 // Type and shape of a part of a weight of that form, of which no array is looked at but whether
 // group_of is NULL. False where such a weight has no such part.
