@@ -49,6 +49,7 @@ class Family:
     head: str = "lm_head.weight"  # the head's name in files
     scaled: bool = True  # whether its rotations may be scaled in any way
     twice: bool = True  # whether its files may spell the rotation in both ways at once
+    ahead: bool = False  # whether files may hold a layer more, which predicts further tokens
     model: Callable = None  # the class in ours/, for types that transformers does not have
 
 

@@ -114,6 +114,15 @@ def add_head(model, name, folder, generator):
     save_file(load_file(path) | {name: weight.to(tied.dtype)}, path, {"format": "pt"})
 
 
+def add_layer_ahead(model, folder, generator):
+    """Puts tensors of one layer more into the file, which no reader of the model takes."""
+    path = folder / "model.safetensors"
+    first = f"model.layers.{model.config.num_hidden_layers}."
+    weights = {first + name: torch.randn(shape, generator=generator)
+               for name, shape in (("eh_proj.weight", (3, 6)), ("enorm.weight", (3,)))}
+    save_file(load_file(path) | weights, path, {"format": "pt"})
+
+
 def make_model(case, folder):
     """Writes the case's folder: config.json, weights, tokens.npy. Returns the token ids."""
     generator = torch.Generator().manual_seed(case.seed)
@@ -126,6 +135,8 @@ def make_model(case, folder):
     single = saved is model and case.shard_size == "1GB"
     if case.own_head and single and not case.family.model and model.config.tie_word_embeddings:
         add_head(model, case.family.head, folder, generator)
+    if case.family.ahead and single:
+        add_layer_ahead(model, folder, generator)
     (folder / "generation_config.json").unlink(missing_ok=True)
     rewrite_config(case, folder)
     shape = (case.sequences, case.seq_len)

@@ -141,6 +141,8 @@ static const struct {
      "\"scoring_func\" is \"softmax\"; for deepseek_v3 only \"sigmoid\" is supported"},
     {"{" CLASS("deepseek_v3") ", \"attention_bias\": true}",
      "this deepseek_v3 is not supported: attention_bias in latent attention"},
+    {"{" CLASS("glm4_moe") ", \"num_key_value_heads\": 4, \"n_group\": null}",
+     "\"n_group\" is missing"},
     {"{" CLASS("internlm") ", \"tie_word_embeddings\": true}",
      "this internlm is not supported: a head that is the embedding"},
     {"{" CLASS("internlm") ", \"rotary\": {\"base\": \"10000\"}}",

@@ -32,6 +32,12 @@ static enum tr_fate fate_of(const struct tr_drop_job *job, const struct tr_tenso
     return job->options->form->fate(job, layer, tr_layer_role(family, tensor->name));
 }
 
+// A layer's new number. Those behind the last, which are not of the model, stay behind it.
+static int64_t new_number(const struct tr_drop_job *job, int64_t layer) {
+    int64_t layers = job->config.layers;
+    return layer < layers ? job->number[layer] : layer - layers + job->kept_count;
+}
+
 // The name with the layer's new number; *name_p NULL where it keeps its own.
 static enum tr_status new_name(char **name_p, const struct tr_drop_job *job,
                                const struct tr_tensor *tensor, const char *number,
@@ -40,11 +46,10 @@ static enum tr_status new_name(char **name_p, const struct tr_drop_job *job,
     char *end;
     long long layer = number ? strtoll(number, &end, 10) : -1;
     *name_p = NULL;
-    if (!job->options->form->renumbers || layer < 0 || layer >= job->config.layers ||
-        job->number[layer] == layer)
+    if (!job->options->form->renumbers || layer < 0 || new_number(job, layer) == layer)
         return TR_OK;
     enum tr_status status = tr_string_format(&name, err, "%.*s%lld%s", (int)(number - tensor->name),
-                                             tensor->name, (long long)job->number[layer], end);
+                                             tensor->name, (long long)new_number(job, layer), end);
     *name_p = name.data;
     return status;
 }

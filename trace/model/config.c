@@ -137,6 +137,7 @@ static enum tr_status read_ffn(struct tr_config *c, const struct tr_config_sourc
 static enum tr_status read_sizes(struct tr_config *c, const struct tr_config_source *from) {
     int64_t embed_dim;
     TR_TRY(size(c, TR_K_LAYERS, 0, 1, TR_MAX_LAYERS, &c->layers, from));
+    TR_TRY(size(c, TR_K_AHEAD, 0, 0, TR_MAX_LAYERS, &c->ahead, from));
     TR_TRY(size(c, TR_K_HIDDEN, 0, 1, MAX_SIZE, &c->hidden, from));
     TR_TRY(size(c, TR_K_EMBED_DIM, c->hidden, 1, MAX_SIZE, &embed_dim, from));
     TR_TRY(size(c, TR_K_HEADS, 0, 1, MAX_HEADS, &c->heads, from));

@@ -38,6 +38,7 @@ enum tr_remark {
 struct tr_config {
     const struct tr_family *family;
     int64_t layers, hidden, heads, kv_heads, ffn, vocabulary, positions;
+    int64_t ahead;         // layers behind the last that files may hold and that are not run
     int64_t table_rows;    // of the embedding and head in the file, of which `vocabulary` are used
     int64_t qk_dim, v_dim; // entries of a query or key head, and of a value head
     float epsilon;

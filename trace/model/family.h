@@ -64,6 +64,8 @@ enum tr_key {
     TR_K_NORMALISE_TOP,   // the weights of the experts used are scaled to sum 1
     TR_K_ROUTED_SCALE,    // the routed experts' weights are multiplied by this
     TR_K_DENSE_FIRST,     // the first layers with a dense MLP
+    TR_K_AHEAD,           // layers behind the last that files may hold: they predict further
+                          // tokens and are not run
     TR_K_SPARSE_STEP,     // layer i has experts where (i + sparse_phase) % step == 0
     TR_K_GROUPS,          // groups of experts, of which few are eligible per token; 0 or 1: none
     TR_K_GROUPS_USED,
