@@ -168,12 +168,20 @@ def part_of(layer, paths):
     return next(modules[path] for path in paths.split("|") if path in modules)
 
 
+def correction_of(router):
+    """[experts]: what is added before a router's choice; None: nothing is."""
+    tensors = dict(router.named_parameters()) | dict(router.named_buffers())
+    return next((tensor.flatten() for name, tensor in tensors.items()
+                 if name.endswith("e_score_correction_bias")), None)
+
+
 class Taps:
     """Keeps, layer by layer, the stream that enters, what attention and MLP add, and what leaves."""
 
     def __init__(self, model, family, drop=()):
         """`drop`: (module, layer) of the sublayers that add nothing, "attn" or "mlp"."""
         self.seen = {}
+        self.family = family
         self.added = lambda output: family.added(model.config, output)
         for index, layer in enumerate(model.get_submodule(family.layers)):
             for key, path in (("attn", family.attn), ("mlp", family.mlp)):
@@ -185,7 +193,7 @@ class Taps:
             router = dict(layer.named_modules()).get(family.router) if family.router else None
             if router:
                 router.register_forward_hook(self.keep((index, "router")))
-                self.seen[index, "correction"] = getattr(router, "e_score_correction_bias", None)
+                self.seen[index, "correction"] = correction_of(router)
 
     def keep_layer(self, index):
         def hook(module, args, kwargs, output):
@@ -215,26 +223,28 @@ class Taps:
 MARGIN = 1e-5  # of probability, below which float32 may choose another expert than float64
 
 
-def close_choices(logits, config, least, correction=None):
+def close_choices(logits, family, config, least, correction=None):
     """[token]: whether the last chosen and the first not chosen expert (or group) are less than
-    `least` apart. With a correction the logits' sigmoids choose, else their softmax."""
+    `least` apart."""
 
     def gap(values, used):
         values = values.sort(dim=-1, descending=True).values
         return values[:, used - 1] - values[:, used] if used < values.shape[1] else values[:, 0] + 1
 
-    shares = logits.double().softmax(dim=-1)
-    counted = 1
+    logits, counted = logits.double(), 2 if family.sigmoid_router else 1
+    shares = logits.sigmoid() if family.sigmoid_router else logits.softmax(dim=-1)
     if correction is not None:
-        shares, counted = logits.double().sigmoid() + correction.double(), 2
+        shares = shares + correction.double()
     margin = torch.full_like(shares[:, 0], 1.0)
-    if correction is not None or getattr(config, "topk_method", "greedy") == "group_limited_greedy":
+    limited = getattr(config, "topk_method", "greedy") == "group_limited_greedy"
+    if family.sigmoid_router or limited:
         members = shares.view(len(shares), config.n_group, -1)
         best = members.topk(counted, dim=-1).values.sum(dim=-1)
         margin = gap(best, config.topk_group)
         eligible = best >= best.sort(dim=-1).values[:, -config.topk_group, None]
         shares = members.masked_fill(~eligible[:, :, None], 0 if counted == 1 else -9).view_as(shares)
-    return torch.minimum(margin, gap(shares, config.num_experts_per_tok)) < least
+    used = config.num_experts_per_tok
+    return torch.minimum(margin, gap(shares, used[0] if isinstance(used, list) else used)) < least
 
 
 def exemptions(taps, config, layers, shape, least=MARGIN):
@@ -245,7 +255,7 @@ def exemptions(taps, config, layers, shape, least=MARGIN):
         before = reached.cummax(dim=1).values
         reached = before
         if (index, "router") in taps.seen:
-            close = close_choices(taps.seen[index, "router"].flatten(0, -2), config, least,
+            close = close_choices(taps.seen[index, "router"].flatten(0, -2), taps.family, config, least,
                                   taps.seen[index, "correction"]).view(shape)
             ties += int(close.sum())
             reached = before | close

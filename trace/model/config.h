@@ -99,6 +99,10 @@ static inline int64_t tr_config_scan_rows(const struct tr_config *c) {
 static inline int64_t tr_config_in_rows(const struct tr_config *c, int64_t ffn) {
     return c->family->gated ? 2 * ffn : ffn;
 }
+// Whether a learned correction takes part in the choice of experts.
+static inline bool tr_config_corrects(const struct tr_config *c) {
+    return c->experts && c->family->weights[TR_W_ROUTER_CORRECTION];
+}
 static inline bool tr_config_has(const struct tr_config *c, int layer, enum tr_layer_flag flag) {
     return (c->layer[layer] & flag) != 0;
 }

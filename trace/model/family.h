@@ -64,6 +64,7 @@ enum tr_key {
     TR_K_NORMALISE_TOP,   // the weights of the experts used are scaled to sum 1
     TR_K_ROUTED_SCALE,    // the routed experts' weights are multiplied by this
     TR_K_DENSE_FIRST,     // the first layers with a dense MLP
+    TR_K_SPARSE_LAST,     // the last layer that may have experts; -1: the model's last
     TR_K_AHEAD,           // layers behind the last that files may hold: they predict further
                           // tokens and are not run
     TR_K_SPARSE_STEP,     // layer i has experts where (i + sparse_phase) % step == 0
@@ -97,6 +98,7 @@ struct tr_key_row {
     double fallback;
     const char *other; // a second spelling, which wins where both are there
     bool needed;       // a null, which would say that there is none, is refused
+    bool alike;        // a list of equal numbers, one for each layer, counts as the number
 };
 
 // The tensors a family may have, as patterns of names (name_pattern.h): they hold {layer} where
@@ -154,7 +156,7 @@ enum tr_weight {
     TR_W_ALPHA_P, // xIELU's parameters, [1] or []
     TR_W_ALPHA_N,
     TR_W_ROUTER,            // [experts, hidden]
-    TR_W_ROUTER_CORRECTION, // [experts], see sigmoid_router
+    TR_W_ROUTER_CORRECTION, // [experts] or [1, experts], see sigmoid_router
     TR_W_EXPERT_GATE,       // [expert_ffn, hidden]
     TR_W_EXPERT_UP,
     TR_W_EXPERT_DOWN, // [hidden, expert_ffn]
@@ -270,9 +272,11 @@ struct tr_family {
     bool residual_by_depth;        // TR_K_RESIDUAL_SCALE is divided by sqrt(layers)
     bool logits_by_width;          // logits are divided by hidden
     int sparse_phase;              // see TR_K_SPARSE_STEP
-    // Experts' weights are sigmoids of the router's logits. With a correction added these choose
-    // groups, by the sum of the two best of each, and experts; without it they weigh.
+    // Experts' weights are sigmoids of the router's logits, not their softmax. With a correction
+    // added, where the family has one, these choose groups, by the sum of the two best of each, and
+    // experts; without it they weigh.
     bool sigmoid_router;
+    bool correction_is_row; // it is stored as [1, experts]
     const char *activation_key;
     const char *activation;          // the class default
     bool gelu_is_tanh;               // "gelu" under that key means the tanh form
