@@ -246,13 +246,15 @@ struct tr_family {
     bool no_pre_norm;          // sublayers read the stream as it is (their output is normed)
     bool norm_plus_one;        // norm weights are stored minus 1
     enum tr_qk_norm qk_norm;
-    bool qk_norm_turned; // queries and keys are normed once they have turned, not before
+    bool embedding_normed; // the embedding is normed without weights
+    bool qk_norm_turned;   // queries and keys are normed once they have turned, not before
     enum tr_qkv_layout qkv;
     enum tr_position position;
     int position_offset; // learned positions start at this row of their table
     enum kn_rope_kind rope;
     enum tr_rope_objects rope_objects;
     unsigned rope_types;          // scalings that the class knows, 1 << enum tr_rope_type; 0: all
+    bool turns_back;              // by the negative of the angle
     bool rope_full_layers_scaled; // rope scaling is for layers without a window only
     const char *rope_fallback;    // the class's rope object, as JSON, where config.json has none
     bool window_where_still;      // only layers without rotation have a window

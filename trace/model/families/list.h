@@ -43,6 +43,7 @@ TR_FAMILY(mistral)
 TR_FAMILY(mixtral)
 TR_FAMILY(modernbert_decoder)
 TR_FAMILY(mpt)
+TR_FAMILY(nanochat)
 TR_FAMILY(nemotron)
 TR_FAMILY(olmo)
 TR_FAMILY(hf_olmo_plain) // behind the class that has the name now
