@@ -44,7 +44,8 @@ class Family:
     base: str = ""  # the part of the model whose own files have names without its prefix
     attention: str = "eager"  # transformers' implementation that is taken for the truth
     router: str = ""  # the module of a layer whose first output is the router's logits
-    sigmoid_router: bool = False  # whether its sigmoids choose, limited by groups
+    # of the config: whether the router's sigmoids choose, limited by groups
+    sigmoid_router: Callable = lambda config: False
     added: Callable = lambda config, output: output  # what of a module's output reaches the stream
     norm_offset: float = 0.0  # what the model adds to its norms' weights
     head: str = "lm_head.weight"  # the head's name in files

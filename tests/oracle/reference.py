@@ -63,7 +63,7 @@ def randomise(model, family, vocabulary, generator):
                 value = tame(value)
             parameter.copy_(value)
         for name, buffer in model.named_buffers():
-            if name.endswith("e_score_correction_bias"):
+            if name.endswith(CORRECTIONS):
                 buffer.copy_(0.1 * normal(buffer.shape))
 
 
@@ -168,11 +168,14 @@ def part_of(layer, paths):
     return next(modules[path] for path in paths.split("|") if path in modules)
 
 
+CORRECTIONS = ("e_score_correction_bias", "expert_bias")  # what classes call them
+
+
 def correction_of(router):
     """[experts]: what is added before a router's choice; None: nothing is."""
     tensors = dict(router.named_parameters()) | dict(router.named_buffers())
     return next((tensor.flatten() for name, tensor in tensors.items()
-                 if name.endswith("e_score_correction_bias")), None)
+                 if name.endswith(CORRECTIONS)), None)
 
 
 class Taps:
@@ -231,13 +234,13 @@ def close_choices(logits, family, config, least, correction=None):
         values = values.sort(dim=-1, descending=True).values
         return values[:, used - 1] - values[:, used] if used < values.shape[1] else values[:, 0] + 1
 
-    logits, counted = logits.double(), 2 if family.sigmoid_router else 1
-    shares = logits.sigmoid() if family.sigmoid_router else logits.softmax(dim=-1)
+    logits, sigmoid = logits.double(), family.sigmoid_router(config)
+    shares, counted = (logits.sigmoid(), 2) if sigmoid else (logits.softmax(dim=-1), 1)
     if correction is not None:
         shares = shares + correction.double()
     margin = torch.full_like(shares[:, 0], 1.0)
     limited = getattr(config, "topk_method", "greedy") == "group_limited_greedy"
-    if family.sigmoid_router or limited:
+    if sigmoid or limited:
         members = shares.view(len(shares), config.n_group, -1)
         best = members.topk(counted, dim=-1).values.sum(dim=-1)
         margin = gap(best, config.topk_group)

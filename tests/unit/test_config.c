@@ -39,6 +39,10 @@
 #define CLASS(type)                                                                                \
     "\"model_type\": \"" type "\", " LLAMA_SIZES                                                   \
     ", \"n_layers\": 2, \"d_model\": 16, \"n_heads\": 4"
+#define BAILING                                                                                    \
+    CLASS("bailing_moe")                                                                           \
+    ", \"num_key_value_heads\": 4, \"head_dim\": 4, \"n_group\": 1, \"topk_group\": 1, "           \
+    "\"num_experts\": 4, \"num_experts_per_tok\": 2, \"moe_intermediate_size\": 8"
 #define GROUPS DEEPSEEK ", \"topk_method\": \"group_limited_greedy\""
 
 // The sentence without "config.json: " before it; part of it where it lists what is known.
@@ -153,6 +157,18 @@ static const struct {
      "\"num_experts\" must be a number or a list of equal ones"},
     {"{" CLASS("hunyuan_v1_moe") ", \"head_dim\": 4, \"num_experts\": []}",
      "\"num_experts\" must be a number or a list of equal ones"},
+    {"{" CLASS("bailing_moe") ", \"norm_head\": true}",
+     "this bailing_moe is not supported: a head of normed columns"},
+    {"{" CLASS("bailing_moe") ", \"n_group\": 2, \"score_function\": \"softmax\"}",
+     "\"score_function\" is \"softmax\"; for bailing_moe only \"sigmoid\" is supported"},
+    {"{" BAILING "}", "\"partial_rotary_factor\" is missing"},
+    {"{" BAILING ", \"rotary_dim\": 4, \"partial_rotary_factor\": 0.5}",
+     "\"rotary_dim\" is 4, but \"partial_rotary_factor\" is 0.5 of 4"},
+    {"{" CLASS("qwen") ", \"seq_length\": 64, \"no_bias\": false}",
+     "this qwen is not supported: products with biases besides queries, keys and values"},
+    {"{" CLASS("qwen") "}", "\"seq_length\" is missing"},
+    {"{" CLASS("Yi") ", \"num_key_value_heads\": 4, \"rope_scaling\": {\"type\": \"linear\"}}",
+     "\"rope_scaling\" is there, but the code of Yi does not read it"},
     {"{" CLASS("internlm") ", \"tie_word_embeddings\": true}",
      "this internlm is not supported: a head that is the embedding"},
     {"{" CLASS("internlm") ", \"rotary\": {\"base\": \"10000\"}}",

@@ -335,6 +335,24 @@ static enum tr_status mark_layers(struct tr_config *c, const struct tr_config_so
 
 // ---- rotation, scales, the rest ----------------------------------------------------------------
 
+// The fraction of a head that turns, from the number of its entries where config.json has that
+// alone.
+static enum tr_status read_turning(const struct tr_config *c, double *fraction_p,
+                                   const struct tr_config_source *from) {
+    int64_t turning;
+    const char *name = c->family->keys[TR_K_ROTARY_FRACTION].json;
+    TR_TRY(size(c, TR_K_TURNING, 0, 0, c->rope_dim, &turning, from));
+    *fraction_p = (double)turning / (double)c->rope_dim;
+    if (turning && !json_is_number(json_object_get(from->root, name)))
+        return TR_OK;
+    TR_TRY(number(c, TR_K_ROTARY_FRACTION, 1, fraction_p, from));
+    if (turning && turning != (int64_t)(*fraction_p * (double)c->rope_dim))
+        return tr_fail(from->err, TR_EFORMAT, "%s: \"%s\" is %lld, but \"%s\" is %g of %lld",
+                       from->path, c->family->keys[TR_K_TURNING].json, (long long)turning, name,
+                       *fraction_p, (long long)c->rope_dim);
+    return TR_OK;
+}
+
 // Families whose row names no fraction take one from the top level of config.json as the default of
 // their rope objects. It counts only where the rotation is scaled.
 static enum tr_status read_fraction(const struct tr_config *c, struct tr_rope_defaults *defaults,
@@ -345,7 +363,7 @@ static enum tr_status read_fraction(const struct tr_config *c, struct tr_rope_de
         return tr_json_f64(from->root, "partial_rotary_factor", &defaults->fraction, from->path,
                            from->err);
     }
-    return number(c, TR_K_ROTARY_FRACTION, 1, &defaults->fraction, from);
+    return read_turning(c, &defaults->fraction, from);
 }
 
 static enum tr_status read_rope(struct tr_config *c, const struct tr_config_source *from) {

@@ -28,6 +28,7 @@ enum tr_key {
     TR_K_ROPE_THETA,      // rotary base
     TR_K_LOCAL_THETA,     // rotary base of windowed layers; absent: the same
     TR_K_ROTARY_FRACTION, // share of head_dim that turns
+    TR_K_TURNING,         // entries of a head that turn: says the same as the fraction
     TR_K_ORIGINAL_LENGTH, // positions before rope scaling; absent: the rope object says
     TR_K_ROTARY_DIM,      // entries of a head that may turn; absent: head_dim
     TR_K_QKV_BIAS,        // q, k and v have biases

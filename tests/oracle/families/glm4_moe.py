@@ -19,7 +19,7 @@ def glm4_moe_config(deck, shape):
 FAMILY = replace(
     GLM,
     model_type="glm4_moe",
-    sigmoid_router=True,
+    sigmoid_router=lambda config: True,
     config=glm4_moe_config,
     small_shapes=((16, 4, 2, 8, 0.5, 13), (20, 5, 1, 8, 0.5, 17), (12, 3, 3, 8, 1.0, 14),
                   (16, 2, 1, 16, 0.25, 9)),
