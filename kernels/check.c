@@ -80,7 +80,8 @@ enum kn_status kn_check_route(const struct kn_route *op) {
     bool agrees = is_typed(&op->logits, KN_F32) && op->used >= 1 && op->used <= experts &&
                   op->groups >= 0 && op->first && op->rows && op->positions && op->weights;
     if (agrees && op->groups > 1)
-        agrees = experts % op->groups == 0 && op->groups_used >= 1 && op->groups_used <= op->groups;
+        agrees = experts % op->groups == 0 && op->groups_used >= 1 &&
+                 op->groups_used <= op->groups && (op->sigmoid || !op->correction);
     if (agrees && (experts > KN_MAX_EXPERTS || op->groups > KN_MAX_EXPERT_GROUPS))
         return KN_EUNSUPPORTED;
     return status_of(agrees);

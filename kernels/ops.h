@@ -236,7 +236,7 @@ struct kn_route {
     int64_t *first;          // [logits.cols + 1]
     float *shared_weights;   // [logits.rows], or NULL
     struct kn_matrix logits; // f32; what it holds afterwards is undefined
-    const float *correction; // [logits.cols], or NULL: zeros
+    const float *correction; // [logits.cols], or NULL: zeros, as with groups without `sigmoid`
     const float *shared_gates;
     int64_t used, groups, groups_used;
     bool sigmoid, normalise;

@@ -71,11 +71,21 @@ static void sort_ascending(int32_t *values, int64_t count) {
     }
 }
 
+// By the highest of p and its correction; with `sigmoid` in the best groups of those.
+static void choose_corrected(const struct kn_route *op, const float *p, int32_t *chosen) {
+    float corrected[KN_MAX_EXPERTS];
+    for (int64_t e = 0; e < op->logits.cols; e++)
+        corrected[e] = p[e] + (op->correction ? op->correction[e] : 0);
+    if (op->sigmoid && op->groups > 1)
+        limit_groups(op, corrected, 2, -INFINITY);
+    best_of(corrected, op->logits.cols, op->used, chosen);
+}
+
 static void choose_by_softmax(const struct kn_route *op, float *logits, int32_t *chosen) {
     softmax(logits, op->logits.cols);
     if (op->groups > 1)
         limit_groups(op, logits, 1, 0);
-    best_of(logits, op->logits.cols, op->used, chosen);
+    choose_corrected(op, logits, chosen);
 }
 
 static float sigmoid(float value) {
@@ -83,14 +93,9 @@ static float sigmoid(float value) {
 }
 
 static void choose_by_sigmoid(const struct kn_route *op, float *logits, int32_t *chosen) {
-    float corrected[KN_MAX_EXPERTS];
-    for (int64_t e = 0; e < op->logits.cols; e++) {
+    for (int64_t e = 0; e < op->logits.cols; e++)
         logits[e] = sigmoid(logits[e]);
-        corrected[e] = logits[e] + (op->correction ? op->correction[e] : 0);
-    }
-    if (op->groups > 1)
-        limit_groups(op, corrected, 2, -INFINITY);
-    best_of(corrected, op->logits.cols, op->used, chosen);
+    choose_corrected(op, logits, chosen);
 }
 
 void kn_route_row(const struct kn_route *op, int64_t row) {

@@ -124,14 +124,13 @@ __device__ static void limit_groups(const kn_route &op, const route_row &row, fl
 // p, and the scores that choose.
 __device__ static const float *score_row(const kn_route &op, const route_row &row) {
     int lane = (int)threadIdx.x % WARP, experts = (int)op.logits.cols;
-    float *scores = op.sigmoid ? row.score : row.p;
-    if (op.sigmoid) {
-        for (int e = lane; e < experts; e += WARP) {
-            row.p[e] = logistic_of(row.p[e]);
-            row.score[e] = row.p[e] + (op.correction ? op.correction[e] : 0);
-        }
-    } else {
+    bool is_apart = op.sigmoid || op.correction;
+    float *scores = is_apart ? row.score : row.p;
+    if (!op.sigmoid)
         soften(row, experts);
+    for (int e = lane; e < experts && is_apart; e += WARP) {
+        row.p[e] = op.sigmoid ? logistic_of(row.p[e]) : row.p[e];
+        row.score[e] = row.p[e] + (op.correction ? op.correction[e] : 0);
     }
     __syncwarp();
     if (op.groups > 1)

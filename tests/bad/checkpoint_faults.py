@@ -427,12 +427,13 @@ FAULTS = [
     ("family missing", config(model_type=None), CONFIG + ': "model_type" is missing'),
     ("family unknown", config(model_type="lama2"),
      CONFIG + ': model_type "lama2" is not known; the nearest known one is llama, all are: apertus, '
-     'arcee, baichuan, bamba, bloom, cohere, cohere2, crystalcoder, deepseek, deepseek_v2, deepseek_v3, '
-     'dots1, ernie4_5, exaone4, falcon, gemma, gemma2, gemma3_text, glm, glm4, gpt2, gpt_bigcode, '
-     'gpt_neo, gpt_neox, gptj, granite, hunyuan_v1_dense, internlm, internlm2, llama, minicpm, '
-     'mistral, mixtral, modernbert-decoder, mpt, nemotron, olmo, hf_olmo, olmo2, olmo3, olmoe, opt, '
-     'phi, phi3, pico_decoder, qwen2, qwen2_moe, qwen3, qwen3_moe, seed_oss, smollm3, stablelm, '
-     'starcoder2 (a new one needs a row in trace/model/families, see docs/adding-a-family.md)'),
+     'arcee, baichuan, bailing_moe, bamba, bloom, cohere, cohere2, crystalcoder, deepseek, '
+     'deepseek_v2, deepseek_v3, dots1, ernie4_5, ernie4_5_moe, exaone4, falcon, gemma, gemma2, '
+     'gemma3_text, glm, glm4, glm4_moe, gpt2, gpt_bigcode, gpt_neo, gpt_neox, gptj, granite, '
+     'hunyuan_v1_dense, hunyuan_v1_moe, internlm, internlm2, llama, minicpm, mistral, mixtral, '
+     'modernbert-decoder, mpt, nanochat, nemotron, olmo, hf_olmo, olmo2, olmo3, olmoe, opt, phi, phi3, '
+     'pico_decoder, qwen, qwen2, qwen2_moe, qwen3, qwen3_moe, seed_oss, skywork, smollm3, stablelm, '
+     'starcoder2, Yi (a new one needs a row in trace/model/families, see docs/adding-a-family.md)'),
     ("family no string", config(model_type=7),
      CONFIG + ': "model_type" must be a string, it is an integer'),
     ("rope type unknown", config(rope_scaling={"rope_type": "spiral", "factor": 4.0}),

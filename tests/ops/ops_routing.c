@@ -162,18 +162,14 @@ static void check_route(const struct shape *s) {
 }
 
 static void test_routes(void **state) {
-    static const struct shape shapes[] = {{1, 1, 1, 0, 0, false, false, false, false},
-                                          {5, 8, 2, 1, 1, false, true, false, true},
-                                          {200, 64, 8, 0, 0, false, false, false, true},
-                                          {67, 60, 6, 6, 2, false, true, false, false},
-                                          {65, 16, 8, 8, 2, false, false, false, false},
-                                          {64, 8, 3, 0, 0, true, true, true, true},
-                                          {33, 96, 4, 8, 3, true, true, true, false},
-                                          {9, 12, 2, 12, 5, true, false, false, false},
-                                          {129, 40, 1, 0, 0, true, false, true, true},
-                                          {0, 8, 2, 0, 0, false, true, false, false},
-                                          {3, 513, 9, 0, 0, false, true, false, false},
-                                          {70, 33, 33, 0, 0, false, true, false, true}};
+    static const struct shape shapes[] = {
+        {1, 1, 1, 0, 0, false, false, false, false},   {5, 8, 2, 1, 1, false, true, false, true},
+        {200, 64, 8, 0, 0, false, false, false, true}, {67, 60, 6, 6, 2, false, true, false, false},
+        {65, 16, 8, 8, 2, false, false, false, false}, {64, 8, 3, 0, 0, true, true, true, true},
+        {33, 96, 4, 8, 3, true, true, true, false},    {9, 12, 2, 12, 5, true, false, false, false},
+        {129, 40, 1, 0, 0, true, false, true, true},   {0, 8, 2, 0, 0, false, true, false, false},
+        {130, 40, 3, 0, 0, false, true, true, true},   {3, 513, 9, 0, 0, false, true, false, false},
+        {70, 33, 33, 0, 0, false, true, false, true}};
     for (size_t i = 0; i < TEST_ARRAY_SIZE(shapes); i++) {
         check_route(&shapes[i]);
         buffers_free(state);
@@ -184,13 +180,14 @@ static void test_route_refusals(void **state) {
     (void)state;
     const struct shape shape = {4, 12, 2, 3, 2, false, false, false, false};
     const struct route r = route_new(&shape);
-    struct kn_route bad[] = {r.op, r.op, r.op, r.op, r.op, r.op};
+    struct kn_route bad[] = {r.op, r.op, r.op, r.op, r.op, r.op, r.op};
     bad[0].used = 13;
     bad[1].used = 0;
     bad[2].groups = 5;
     bad[3].groups_used = 4;
     bad[4].logits.type = KN_F16;
     bad[5].first = NULL;
+    bad[6].correction = r.op.weights;
     for (size_t i = 0; i < TEST_ARRAY_SIZE(bad); i++)
         assert_int_equal(kn->ops->route(kn, &bad[i]), KN_ESHAPE);
     struct matrix many = matrix_output(KN_F32, 1, KN_MAX_EXPERTS + 1, 0);

@@ -44,11 +44,14 @@ class Family:
     base: str = ""  # the part of the model whose own files have names without its prefix
     attention: str = "eager"  # transformers' implementation that is taken for the truth
     router: str = ""  # the module of a layer whose first output is the router's logits
+    # of the config: whether the router's sigmoids choose, limited by groups
+    sigmoid_router: Callable = lambda config: False
     added: Callable = lambda config, output: output  # what of a module's output reaches the stream
     norm_offset: float = 0.0  # what the model adds to its norms' weights
     head: str = "lm_head.weight"  # the head's name in files
     scaled: bool = True  # whether its rotations may be scaled in any way
     twice: bool = True  # whether its files may spell the rotation in both ways at once
+    ahead: bool = False  # whether files may hold a layer more, which predicts further tokens
     model: Callable = None  # the class in ours/, for types that transformers does not have
 
 
@@ -69,7 +72,7 @@ def rename(config, **names):
 
 
 # Keys whose value is a list with an entry for each layer.
-PER_LAYER = ("layer_types", "no_rope_layers")
+PER_LAYER = ("layer_types", "no_rope_layers", "moe_topk")
 # Keys whose value is a list of layers.
 LAYER_NUMBERS = ("attn_layer_indices",)
 
@@ -106,7 +109,7 @@ def draw_case(family, number, deck, shapes, small):
     config = family.config(deck, deck.deal("shape", shapes))
     if small:
         config |= {"num_hidden_layers": 2, "vocab_size": 61}
-        config |= {key: config[key][-2:] for key in PER_LAYER if key in config}
+        config |= {key: config[key][-2:] for key in PER_LAYER if isinstance(config.get(key), list)}
         config |= {key: [1] for key in LAYER_NUMBERS if key in config}
     elif family.scaled:
         scale_some(deck, config)

@@ -63,7 +63,7 @@ def randomise(model, family, vocabulary, generator):
                 value = tame(value)
             parameter.copy_(value)
         for name, buffer in model.named_buffers():
-            if name.endswith("e_score_correction_bias"):
+            if name.endswith(CORRECTIONS):
                 buffer.copy_(0.1 * normal(buffer.shape))
 
 
@@ -114,6 +114,15 @@ def add_head(model, name, folder, generator):
     save_file(load_file(path) | {name: weight.to(tied.dtype)}, path, {"format": "pt"})
 
 
+def add_layer_ahead(model, folder, generator):
+    """Puts tensors of one layer more into the file, which no reader of the model takes."""
+    path = folder / "model.safetensors"
+    first = f"model.layers.{model.config.num_hidden_layers}."
+    weights = {first + name: torch.randn(shape, generator=generator)
+               for name, shape in (("eh_proj.weight", (3, 6)), ("enorm.weight", (3,)))}
+    save_file(load_file(path) | weights, path, {"format": "pt"})
+
+
 def make_model(case, folder):
     """Writes the case's folder: config.json, weights, tokens.npy. Returns the token ids."""
     generator = torch.Generator().manual_seed(case.seed)
@@ -126,6 +135,8 @@ def make_model(case, folder):
     single = saved is model and case.shard_size == "1GB"
     if case.own_head and single and not case.family.model and model.config.tie_word_embeddings:
         add_head(model, case.family.head, folder, generator)
+    if case.family.ahead and single:
+        add_layer_ahead(model, folder, generator)
     (folder / "generation_config.json").unlink(missing_ok=True)
     rewrite_config(case, folder)
     shape = (case.sequences, case.seq_len)
@@ -157,12 +168,23 @@ def part_of(layer, paths):
     return next(modules[path] for path in paths.split("|") if path in modules)
 
 
+CORRECTIONS = ("e_score_correction_bias", "expert_bias")  # what classes call them
+
+
+def correction_of(router):
+    """[experts]: what is added before a router's choice; None: nothing is."""
+    tensors = dict(router.named_parameters()) | dict(router.named_buffers())
+    return next((tensor.flatten() for name, tensor in tensors.items()
+                 if name.endswith(CORRECTIONS)), None)
+
+
 class Taps:
     """Keeps, layer by layer, the stream that enters, what attention and MLP add, and what leaves."""
 
     def __init__(self, model, family, drop=()):
         """`drop`: (module, layer) of the sublayers that add nothing, "attn" or "mlp"."""
         self.seen = {}
+        self.family = family
         self.added = lambda output: family.added(model.config, output)
         for index, layer in enumerate(model.get_submodule(family.layers)):
             for key, path in (("attn", family.attn), ("mlp", family.mlp)):
@@ -174,7 +196,7 @@ class Taps:
             router = dict(layer.named_modules()).get(family.router) if family.router else None
             if router:
                 router.register_forward_hook(self.keep((index, "router")))
-                self.seen[index, "correction"] = getattr(router, "e_score_correction_bias", None)
+                self.seen[index, "correction"] = correction_of(router)
 
     def keep_layer(self, index):
         def hook(module, args, kwargs, output):
@@ -204,26 +226,28 @@ class Taps:
 MARGIN = 1e-5  # of probability, below which float32 may choose another expert than float64
 
 
-def close_choices(logits, config, least, correction=None):
+def close_choices(logits, family, config, least, correction=None):
     """[token]: whether the last chosen and the first not chosen expert (or group) are less than
-    `least` apart. With a correction the logits' sigmoids choose, else their softmax."""
+    `least` apart."""
 
     def gap(values, used):
         values = values.sort(dim=-1, descending=True).values
         return values[:, used - 1] - values[:, used] if used < values.shape[1] else values[:, 0] + 1
 
-    shares = logits.double().softmax(dim=-1)
-    counted = 1
+    logits, sigmoid = logits.double(), family.sigmoid_router(config)
+    shares, counted = (logits.sigmoid(), 2) if sigmoid else (logits.softmax(dim=-1), 1)
     if correction is not None:
-        shares, counted = logits.double().sigmoid() + correction.double(), 2
+        shares = shares + correction.double()
     margin = torch.full_like(shares[:, 0], 1.0)
-    if correction is not None or getattr(config, "topk_method", "greedy") == "group_limited_greedy":
+    limited = getattr(config, "topk_method", "greedy") == "group_limited_greedy"
+    if sigmoid or limited:
         members = shares.view(len(shares), config.n_group, -1)
         best = members.topk(counted, dim=-1).values.sum(dim=-1)
         margin = gap(best, config.topk_group)
         eligible = best >= best.sort(dim=-1).values[:, -config.topk_group, None]
         shares = members.masked_fill(~eligible[:, :, None], 0 if counted == 1 else -9).view_as(shares)
-    return torch.minimum(margin, gap(shares, config.num_experts_per_tok)) < least
+    used = config.num_experts_per_tok
+    return torch.minimum(margin, gap(shares, used[0] if isinstance(used, list) else used)) < least
 
 
 def exemptions(taps, config, layers, shape, least=MARGIN):
@@ -234,7 +258,7 @@ def exemptions(taps, config, layers, shape, least=MARGIN):
         before = reached.cummax(dim=1).values
         reached = before
         if (index, "router") in taps.seen:
-            close = close_choices(taps.seen[index, "router"].flatten(0, -2), config, least,
+            close = close_choices(taps.seen[index, "router"].flatten(0, -2), taps.family, config, least,
                                   taps.seen[index, "correction"]).view(shape)
             ties += int(close.sum())
             reached = before | close

@@ -39,6 +39,10 @@
 #define CLASS(type)                                                                                \
     "\"model_type\": \"" type "\", " LLAMA_SIZES                                                   \
     ", \"n_layers\": 2, \"d_model\": 16, \"n_heads\": 4"
+#define BAILING                                                                                    \
+    CLASS("bailing_moe")                                                                           \
+    ", \"num_key_value_heads\": 4, \"head_dim\": 4, \"n_group\": 1, \"topk_group\": 1, "           \
+    "\"num_experts\": 4, \"num_experts_per_tok\": 2, \"moe_intermediate_size\": 8"
 #define GROUPS DEEPSEEK ", \"topk_method\": \"group_limited_greedy\""
 
 // The sentence without "config.json: " before it; part of it where it lists what is known.
@@ -141,6 +145,30 @@ static const struct {
      "\"scoring_func\" is \"softmax\"; for deepseek_v3 only \"sigmoid\" is supported"},
     {"{" CLASS("deepseek_v3") ", \"attention_bias\": true}",
      "this deepseek_v3 is not supported: attention_bias in latent attention"},
+    {"{" CLASS("glm4_moe") ", \"num_key_value_heads\": 4, \"n_group\": null}",
+     "\"n_group\" is missing"},
+    {"{" CLASS("ernie4_5_moe") ", \"use_bias\": true}",
+     "this ernie4_5_moe is not supported: products with biases beside experts"},
+    {"{" CLASS("ernie4_5_moe") ", \"moe_gate\": \"top2_fused\"}",
+     "\"moe_gate\" is \"top2_fused\"; for ernie4_5_moe only \"topk\" is supported"},
+    {"{" CLASS("hunyuan_v1_moe") ", \"head_dim\": 4, \"num_experts\": 4, \"moe_topk\": [2, 1]}",
+     "\"moe_topk\" differs from layer to layer: layers of one model that differ are not supported"},
+    {"{" CLASS("hunyuan_v1_moe") ", \"head_dim\": 4, \"num_experts\": [\"4\"]}",
+     "\"num_experts\" must be a number or a list of equal ones"},
+    {"{" CLASS("hunyuan_v1_moe") ", \"head_dim\": 4, \"num_experts\": []}",
+     "\"num_experts\" must be a number or a list of equal ones"},
+    {"{" CLASS("bailing_moe") ", \"norm_head\": true}",
+     "this bailing_moe is not supported: a head of normed columns"},
+    {"{" CLASS("bailing_moe") ", \"n_group\": 2, \"score_function\": \"softmax\"}",
+     "\"score_function\" is \"softmax\"; for bailing_moe only \"sigmoid\" is supported"},
+    {"{" BAILING "}", "\"partial_rotary_factor\" is missing"},
+    {"{" BAILING ", \"rotary_dim\": 4, \"partial_rotary_factor\": 0.5}",
+     "\"rotary_dim\" is 4, but \"partial_rotary_factor\" is 0.5 of 4"},
+    {"{" CLASS("qwen") ", \"seq_length\": 64, \"no_bias\": false}",
+     "this qwen is not supported: products with biases besides queries, keys and values"},
+    {"{" CLASS("qwen") "}", "\"seq_length\" is missing"},
+    {"{" CLASS("Yi") ", \"num_key_value_heads\": 4, \"rope_scaling\": {\"type\": \"linear\"}}",
+     "\"rope_scaling\" is there, but the code of Yi does not read it"},
     {"{" CLASS("internlm") ", \"tie_word_embeddings\": true}",
      "this internlm is not supported: a head that is the embedding"},
     {"{" CLASS("internlm") ", \"rotary\": {\"base\": \"10000\"}}",

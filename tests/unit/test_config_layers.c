@@ -33,7 +33,7 @@ static void test_every_rule_of_a_family_is_a_row(void **state) {
     (void)state;
     static const enum tr_key rules[] = {TR_K_WINDOW_PERIOD, TR_K_WINDOW_START, TR_K_WINDOW_END,
                                         TR_K_NOPE_PERIOD,   TR_K_DENSE_FIRST,  TR_K_SPARSE_STEP,
-                                        TR_K_LAYER_SCALE};
+                                        TR_K_SPARSE_LAST,   TR_K_LAYER_SCALE};
     int found = 0;
     for (int i = 0; tr_family_at(i); i++)
         for (int k = 0; k < TR_KEYS; k++) {

@@ -70,6 +70,12 @@ static void test_what_is_cut(void **state) {
          "023",
          "{\"num_layers\": 3, \"attention_types\": [[[\"global\", \"global\", \"local\"], 1]], "
          "\"attention_layers\": [\"global\", \"global\", \"local\"]}"},
+        // The last layer with experts is the model's last one again.
+        {"{\"model_type\": \"ernie4_5_moe\", " LAYERS(
+             4) ", " SIZES ", \"moe_num_experts\": 4, \"moe_k\": 2, \"moe_intermediate_size\": 8, "
+                "\"moe_layer_end_index\": 3}",
+         "013",
+         "{\"moe_layer_start_index\": 1, \"moe_layer_interval\": 1, \"moe_layer_end_index\": -1}"},
         // Numbers of layers; a step that no longer fits becomes a list.
         {"{\"model_type\": \"qwen3_moe\", " LAYERS(
              4) ", " SIZES ", \"num_experts\": 4, "

@@ -176,6 +176,8 @@ static enum tr_status find_step(const struct tr_drop_job *job, json_t *root, str
         for (int64_t first = 0; first <= job->kept_count; first++)
             if (says_experts(job, first, step)) {
                 TR_TRY(set(root, keys[TR_K_DENSE_FIRST].json, json_integer(first), err));
+                if (keys[TR_K_SPARSE_LAST].json)
+                    TR_TRY(set(root, keys[TR_K_SPARSE_LAST].json, json_integer(-1), err));
                 return set(root, keys[TR_K_SPARSE_STEP].json, json_integer(step), err);
             }
     return TR_OK;

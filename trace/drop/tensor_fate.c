@@ -27,18 +27,23 @@ enum tr_packing_fate tr_packing_fate_of(const struct tr_drop_job *job,
                : TR_PACKING_STAYS;
 }
 
+// A layer's new number. Those behind the last, which are not of the model, stay behind it.
+static int64_t new_number(const struct tr_drop_job *job, int64_t layer) {
+    int64_t layers = job->config.layers;
+    return layer < layers ? job->number[layer] : layer - layers + job->kept_count;
+}
+
 enum tr_status tr_new_name(char **name_p, const struct tr_drop_job *job, const char *name,
                            struct tr_err *err) {
     struct tr_string renamed = {0};
-    int64_t layer = layer_of(job, name);
-    *name_p = NULL;
-    if (!job->options->form->renumbers || layer < 0 || job->number[layer] == layer)
-        return TR_OK;
     const char *number = tr_layer_number(job->config.family, name);
-    char *end;
-    strtoll(number, &end, 10);
+    char *end = NULL;
+    long long layer = number ? strtoll(number, &end, 10) : -1;
+    *name_p = NULL;
+    if (!job->options->form->renumbers || layer < 0 || new_number(job, layer) == layer)
+        return TR_OK;
     enum tr_status status = tr_string_format(&renamed, err, "%.*s%lld%s", (int)(number - name),
-                                             name, (long long)job->number[layer], end);
+                                             name, (long long)new_number(job, layer), end);
     *name_p = renamed.data;
     return status;
 }

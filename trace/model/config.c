@@ -38,6 +38,23 @@ static bool needs_value(enum tr_key key) {
            key == TR_K_ROTARY_FRACTION;
 }
 
+// The number that all entries of a list are.
+static enum tr_status entry_of_all(const json_t *list, const char *name, double *value_p,
+                                   const struct tr_config_source *from) {
+    const json_t *first = json_array_get(list, 0);
+    for (size_t i = 1; i < json_array_size(list); i++)
+        if (!json_equal(json_array_get(list, i), first))
+            return tr_fail(from->err, TR_EUNSUPPORTED,
+                           "%s: \"%s\" differs from layer to layer: layers of one model that "
+                           "differ are not supported",
+                           from->path, name);
+    if (!json_is_number(first))
+        return tr_fail(from->err, TR_EFORMAT, "%s: \"%s\" must be a number or a list of equal ones",
+                       from->path, name);
+    *value_p = json_number_value(first);
+    return TR_OK;
+}
+
 // The value of a key as a number, its default when absent. `neutral` is what null says (Python's
 // None overrides a default), what a derived default comes to, and the value of a key that the
 // family's row does not write.
@@ -50,6 +67,8 @@ static enum tr_status number(const struct tr_config *c, enum tr_key key, double 
     bool unwritten = !name && row->fallback == 0;
     bool plain = !unwritten && row->fallback != TR_DERIVED && !json_is_null(value);
     *value_p = plain ? row->fallback : neutral;
+    if (row->alike && json_is_array(value))
+        return entry_of_all(value, name, value_p, from);
     if (value && !json_is_null(value))
         return tr_json_f64(holder, name, value_p, from->path, from->err);
     if (row->fallback == TR_REQUIRED || (value && (row->needed || needs_value(key))))
@@ -60,6 +79,7 @@ static enum tr_status number(const struct tr_config *c, enum tr_key key, double 
 static enum tr_status size(const struct tr_config *c, enum tr_key key, int64_t neutral, int64_t low,
                            int64_t high, int64_t *size_p, const struct tr_config_source *from) {
     double value;
+    *size_p = neutral;
     TR_TRY(number(c, key, (double)neutral, &value, from));
     if (!(value >= (double)low && value <= (double)high) || value != floor(value))
         return tr_fail(from->err, TR_EFORMAT,
@@ -137,6 +157,7 @@ static enum tr_status read_ffn(struct tr_config *c, const struct tr_config_sourc
 static enum tr_status read_sizes(struct tr_config *c, const struct tr_config_source *from) {
     int64_t embed_dim;
     TR_TRY(size(c, TR_K_LAYERS, 0, 1, TR_MAX_LAYERS, &c->layers, from));
+    TR_TRY(size(c, TR_K_AHEAD, 0, 0, TR_MAX_LAYERS, &c->ahead, from));
     TR_TRY(size(c, TR_K_HIDDEN, 0, 1, MAX_SIZE, &c->hidden, from));
     TR_TRY(size(c, TR_K_EMBED_DIM, c->hidden, 1, MAX_SIZE, &embed_dim, from));
     TR_TRY(size(c, TR_K_HEADS, 0, 1, MAX_HEADS, &c->heads, from));
@@ -287,7 +308,7 @@ static enum tr_status read_window(struct tr_config *c, const struct tr_config_so
 
 // Marks layers by the rules of config.json; its lists override them (config_layers.h).
 static enum tr_status mark_layers(struct tr_config *c, const struct tr_config_source *from) {
-    int64_t period = 0, start, end, still, dense, step;
+    int64_t period = 0, start, end, still, dense, step, last;
     bool used;
     TR_TRY(read_window(c, from));
     TR_TRY(flag(c, TR_K_USE_WINDOW, true, &used, from));
@@ -299,19 +320,38 @@ static enum tr_status mark_layers(struct tr_config *c, const struct tr_config_so
     TR_TRY(size(c, TR_K_NOPE_PERIOD, 0, 0, TR_MAX_LAYERS, &still, from));
     TR_TRY(size(c, TR_K_DENSE_FIRST, 0, 0, INT32_MAX, &dense, from));
     TR_TRY(size(c, TR_K_SPARSE_STEP, 1, 0, INT32_MAX, &step, from));
+    TR_TRY(size(c, TR_K_SPARSE_LAST, -1, -1, INT32_MAX, &last, from));
     c->window = used ? c->window : 0;
     for (int64_t i = 0; i < c->layers; i++) {
         bool full = period && (i + 1 + c->family->window_phase) % period == 0;
         tr_config_mark(c, i, TR_LAYER_WINDOWED, c->window && i >= start && i < end && !full);
         tr_config_mark(c, i, TR_LAYER_NOPE, still && (i + 1) % still == 0);
         tr_config_mark(c, i, TR_LAYER_EXPERTS,
-                       c->experts && i >= dense && step &&
+                       c->experts && i >= dense && (last < 0 || i <= last) && step &&
                            (i + c->family->sparse_phase) % step == 0);
     }
     return TR_OK;
 }
 
 // ---- rotation, scales, the rest ----------------------------------------------------------------
+
+// The fraction of a head that turns, from the number of its entries where config.json has that
+// alone.
+static enum tr_status read_turning(const struct tr_config *c, double *fraction_p,
+                                   const struct tr_config_source *from) {
+    int64_t turning;
+    const char *name = c->family->keys[TR_K_ROTARY_FRACTION].json;
+    TR_TRY(size(c, TR_K_TURNING, 0, 0, c->rope_dim, &turning, from));
+    *fraction_p = (double)turning / (double)c->rope_dim;
+    if (turning && !json_is_number(json_object_get(from->root, name)))
+        return TR_OK;
+    TR_TRY(number(c, TR_K_ROTARY_FRACTION, 1, fraction_p, from));
+    if (turning && turning != (int64_t)(*fraction_p * (double)c->rope_dim))
+        return tr_fail(from->err, TR_EFORMAT, "%s: \"%s\" is %lld, but \"%s\" is %g of %lld",
+                       from->path, c->family->keys[TR_K_TURNING].json, (long long)turning, name,
+                       *fraction_p, (long long)c->rope_dim);
+    return TR_OK;
+}
 
 // Families whose row names no fraction take one from the top level of config.json as the default of
 // their rope objects. It counts only where the rotation is scaled.
@@ -323,7 +363,7 @@ static enum tr_status read_fraction(const struct tr_config *c, struct tr_rope_de
         return tr_json_f64(from->root, "partial_rotary_factor", &defaults->fraction, from->path,
                            from->err);
     }
-    return number(c, TR_K_ROTARY_FRACTION, 1, &defaults->fraction, from);
+    return read_turning(c, &defaults->fraction, from);
 }
 
 static enum tr_status read_rope(struct tr_config *c, const struct tr_config_source *from) {

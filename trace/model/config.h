@@ -38,6 +38,7 @@ enum tr_remark {
 struct tr_config {
     const struct tr_family *family;
     int64_t layers, hidden, heads, kv_heads, ffn, vocabulary, positions;
+    int64_t ahead;         // layers behind the last that files may hold and that are not run
     int64_t table_rows;    // of the embedding and head in the file, of which `vocabulary` are used
     int64_t qk_dim, v_dim; // entries of a query or key head, and of a value head
     float epsilon;
@@ -97,6 +98,10 @@ static inline int64_t tr_config_scan_rows(const struct tr_config *c) {
 // Rows of the first product of an MLP of inner width ffn.
 static inline int64_t tr_config_in_rows(const struct tr_config *c, int64_t ffn) {
     return c->family->gated ? 2 * ffn : ffn;
+}
+// Whether a learned correction takes part in the choice of experts.
+static inline bool tr_config_corrects(const struct tr_config *c) {
+    return c->experts && c->family->weights[TR_W_ROUTER_CORRECTION];
 }
 static inline bool tr_config_has(const struct tr_config *c, int layer, enum tr_layer_flag flag) {
     return (c->layer[layer] & flag) != 0;

@@ -48,8 +48,11 @@ static const char *const heads[] = {
     "ForQuestionAnswering", "Model"};
 static const struct {
     const char *name, *type;
-} renamed[] = {
-    {"Gemma3", "gemma3_text"}, {"HunYuanDenseV1", "hunyuan_v1_dense"}, {"Ernie4_5", "ernie4_5"}};
+} renamed[] = {{"Gemma3", "gemma3_text"},
+               {"HunYuanDenseV1", "hunyuan_v1_dense"},
+               {"HunYuanMoEV1", "hunyuan_v1_moe"},
+               {"Ernie4_5", "ernie4_5"},
+               {"Ernie4_5_Moe", "ernie4_5_moe"}};
 
 static const char *type_of(const char *name, size_t size) {
     for (size_t i = 0; i < sizeof renamed / sizeof renamed[0]; i++)

@@ -28,6 +28,7 @@ enum tr_key {
     TR_K_ROPE_THETA,      // rotary base
     TR_K_LOCAL_THETA,     // rotary base of windowed layers; absent: the same
     TR_K_ROTARY_FRACTION, // share of head_dim that turns
+    TR_K_TURNING,         // entries of a head that turn: says the same as the fraction
     TR_K_ORIGINAL_LENGTH, // positions before rope scaling; absent: the rope object says
     TR_K_ROTARY_DIM,      // entries of a head that may turn; absent: head_dim
     TR_K_QKV_BIAS,        // q, k and v have biases
@@ -64,6 +65,9 @@ enum tr_key {
     TR_K_NORMALISE_TOP,   // the weights of the experts used are scaled to sum 1
     TR_K_ROUTED_SCALE,    // the routed experts' weights are multiplied by this
     TR_K_DENSE_FIRST,     // the first layers with a dense MLP
+    TR_K_SPARSE_LAST,     // the last layer that may have experts; -1: the model's last
+    TR_K_AHEAD,           // layers behind the last that files may hold: they predict further
+                          // tokens and are not run
     TR_K_SPARSE_STEP,     // layer i has experts where (i + sparse_phase) % step == 0
     TR_K_GROUPS,          // groups of experts, of which few are eligible per token; 0 or 1: none
     TR_K_GROUPS_USED,
@@ -95,6 +99,7 @@ struct tr_key_row {
     double fallback;
     const char *other; // a second spelling, which wins where both are there
     bool needed;       // a null, which would say that there is none, is refused
+    bool alike;        // a list of equal numbers, one for each layer, counts as the number
 };
 
 // The tensors a family may have, as patterns of names (name_pattern.h): they hold {layer} where
@@ -152,7 +157,7 @@ enum tr_weight {
     TR_W_ALPHA_P, // xIELU's parameters, [1] or []
     TR_W_ALPHA_N,
     TR_W_ROUTER,            // [experts, hidden]
-    TR_W_ROUTER_CORRECTION, // [experts], see sigmoid_router
+    TR_W_ROUTER_CORRECTION, // [experts] or [1, experts], see sigmoid_router
     TR_W_EXPERT_GATE,       // [expert_ffn, hidden]
     TR_W_EXPERT_UP,
     TR_W_EXPERT_DOWN, // [hidden, expert_ffn]
@@ -242,13 +247,15 @@ struct tr_family {
     bool no_pre_norm;          // sublayers read the stream as it is (their output is normed)
     bool norm_plus_one;        // norm weights are stored minus 1
     enum tr_qk_norm qk_norm;
-    bool qk_norm_turned; // queries and keys are normed once they have turned, not before
+    bool embedding_normed; // the embedding is normed without weights
+    bool qk_norm_turned;   // queries and keys are normed once they have turned, not before
     enum tr_qkv_layout qkv;
     enum tr_position position;
     int position_offset; // learned positions start at this row of their table
     enum kn_rope_kind rope;
     enum tr_rope_objects rope_objects;
     unsigned rope_types;          // scalings that the class knows, 1 << enum tr_rope_type; 0: all
+    bool turns_back;              // by the negative of the angle
     bool rope_full_layers_scaled; // rope scaling is for layers without a window only
     const char *rope_fallback;    // the class's rope object, as JSON, where config.json has none
     bool window_where_still;      // only layers without rotation have a window
@@ -268,9 +275,11 @@ struct tr_family {
     bool residual_by_depth;        // TR_K_RESIDUAL_SCALE is divided by sqrt(layers)
     bool logits_by_width;          // logits are divided by hidden
     int sparse_phase;              // see TR_K_SPARSE_STEP
-    // Experts' weights are sigmoids of the router's logits. With a correction added these choose
-    // groups, by the sum of the two best of each, and experts; without it they weigh.
+    // Experts' weights are sigmoids of the router's logits, not their softmax. With a correction
+    // added, where the family has one, these choose groups, by the sum of the two best of each, and
+    // experts; without it they weigh.
     bool sigmoid_router;
+    bool correction_is_row; // it is stored as [1, experts]
     const char *activation_key;
     const char *activation;          // the class default
     bool gelu_is_tanh;               // "gelu" under that key means the tanh form

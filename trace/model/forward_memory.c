@@ -133,6 +133,8 @@ static enum tr_status upload_rope(struct tr_forward *f, int which, struct tr_err
     float *tables;
     TR_TRY(TR_NEW(&tables, 2 * count, "rotary tables", err));
     tr_rope_tables(&f->config.rope[which], length, tables, tables + count);
+    for (size_t i = count; i < 2 * count && f->config.family->turns_back; i++)
+        tables[i] = -tables[i];
     enum tr_status status =
         upload(f, f->cos[which], tables, count * 4, "copying rotary tables", err);
     if (status == TR_OK)

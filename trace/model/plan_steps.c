@@ -117,6 +117,8 @@ static enum tr_status add_all(const struct tr_binder *b) {
         TR_TRY(add_slab(b, TR_STEP_POSITIONS, (struct tr_slab_plan){.kind = TR_SLAB_POSITIONS}));
     if (c->family->weights[TR_W_EMBED_NORM])
         TR_TRY(add_slab(b, TR_STEP_EMBED_NORM, (struct tr_slab_plan){.kind = TR_SLAB_EMBED_NORM}));
+    if (c->family->embedding_normed)
+        TR_TRY(add_bare(b, TR_STEP_EMBED_NORM, 0));
     TR_TRY(add_bare(b, TR_STEP_BLOCKS, 0));
     for (int layer = 0; layer < c->layers; layer++)
         TR_TRY(add_block(b, layer));

@@ -68,6 +68,8 @@ static enum tr_status check_in_block(const struct tr_tensor *tensor, const char 
         return TR_OK;
     if (layer < c->layers)
         return refuse(tensor, c, checkpoint, err);
+    if (layer - c->layers < c->ahead)
+        return TR_OK;
     return tr_fail(err, TR_EFORMAT,
                    "%s: tensor %s is of layer %lld, but config.json says \"%s\" is %lld",
                    tr_checkpoint_file(checkpoint, tensor), tensor->name, layer,

@@ -384,13 +384,26 @@ static enum tr_status plan_mlp(const struct tr_binder *b, struct tr_slab_plan *s
     return bind(b, slab, TR_SLOT_OUT_BIAS, TR_W_DOWN_BIAS, c->hidden, 1, 0);
 }
 
+// As a vector, also where the file has a matrix of one row.
+static enum tr_status bind_correction(const struct tr_binder *b, struct tr_slab_plan *slab) {
+    const struct tr_config *c = b->config;
+    const struct tr_tensor *tensor;
+    struct tr_placement *p;
+    if (!tr_config_corrects(c))
+        return TR_OK;
+    bool row = c->family->correction_is_row;
+    TR_TRY(find_tensor(b, TR_W_ROUTER_CORRECTION, slab->layer, 0, row ? 1 : c->experts,
+                       row ? c->experts : 1, &tensor));
+    return place(slab, TR_SLOT_ROUTER_CORRECTION, tensor, c->experts, 1, 0, &p, b->err);
+}
+
 static enum tr_status plan_router(const struct tr_binder *b, struct tr_slab_plan *slab) {
     const struct tr_config *c = b->config;
     int64_t ffn = c->shared_ffn;
     TR_TRY(bind_norm(b, slab, TR_SLOT_NORM, TR_W_MLP_NORM, c->hidden));
     TR_TRY(bind(b, slab, TR_SLOT_NORM_BIAS, TR_W_MLP_NORM_BIAS, c->hidden, 1, 0));
     TR_TRY(bind(b, slab, TR_SLOT_ROUTER, TR_W_ROUTER, c->experts, c->hidden, 0));
-    TR_TRY(bind(b, slab, TR_SLOT_ROUTER_CORRECTION, TR_W_ROUTER_CORRECTION, c->experts, 1, 0));
+    TR_TRY(bind_correction(b, slab));
     if (!ffn)
         return TR_OK;
     TR_TRY(bind(b, slab, TR_SLOT_IN, TR_W_SHARED_GATE, ffn, c->hidden, 0));

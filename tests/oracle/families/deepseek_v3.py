@@ -33,6 +33,8 @@ def deepseek_v3_old_style(config):
 FAMILY = replace(
     DEEPSEEK_V2,
     model_type="deepseek_v3",
+    sigmoid_router=lambda config: True,
+    ahead=True,
     config=deepseek_v3_config,
     old_style=deepseek_v3_old_style,
     defaults={

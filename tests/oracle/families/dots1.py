@@ -24,6 +24,7 @@ def dots1_config(deck, shape):
 FAMILY = replace(
     LLAMA,
     model_type="dots1",
+    sigmoid_router=lambda config: True,
     config=dots1_config,
     defaults={key: value for key, value in LLAMA.defaults.items()
               if key not in ("mlp_bias", "num_key_value_heads")} | {

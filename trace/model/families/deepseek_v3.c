@@ -35,6 +35,7 @@ const struct tr_family tr_family_deepseek_v3 = {
             [TR_K_NORMALISE_TOP] = {"norm_topk_prob", true},
             [TR_K_ROUTED_SCALE] = {"routed_scaling_factor", 2.5},
             [TR_K_DENSE_FIRST] = {"first_k_dense_replace", 3},
+            [TR_K_AHEAD] = {"num_nextn_predict_layers", 1},
             [TR_K_GROUPS] = {"n_group", 8, .needed = true},
             [TR_K_GROUPS_USED] = {"topk_group", 4, .needed = true},
             [TR_K_TIED] = {"tie_word_embeddings", false},
