@@ -297,6 +297,24 @@ enum kn_status cuda_divergence(struct kn_backend *self, const struct kn_divergen
     return run_head(self, op);
 }
 
+// ---- texts that go on --------------------------------------------------------------------------
+
+__global__ void advance_rows(struct kn_advance op) {
+    for (int64_t r = threadIdx.x; r < op.rows; r += LOSS_THREADS)
+        kn_advance_row(&op, r);
+    __syncthreads(); // all have read *step
+    if (threadIdx.x == 0)
+        *op.step += 1;
+}
+
+enum kn_status cuda_advance(struct kn_backend *self, const struct kn_advance *op) {
+    KN_TRY(kn_check_advance(op));
+    if (!op->rows)
+        return KN_OK;
+    advance_rows<<<1, LOSS_THREADS, 0, cuda_of(self)->ops>>>(*op);
+    return cuda_launched(self, "the next tokens");
+}
+
 // ---- comparisons -------------------------------------------------------------------------------
 
 // A block adds up a row of the panel for one candidate.
