@@ -2,6 +2,7 @@
 // The head: logits of some rows at a time, of the base and one candidate, reduced at once to what
 // losses and divergences need. A loss is a divergence without candidates. Products of logits are
 // rounded on their own (__fmul_rn): fused with what follows, equal logits would differ.
+#include "dependent.cuh"
 #include "device.cuh"
 #include "products.h"
 
@@ -146,6 +147,8 @@ __global__ void reduce_logits(struct loss_panel p, struct rows_at_hand at,
     __shared__ double sums[SUMS][WARP];
     int64_t r = at.first + blockIdx.x, start = (int64_t)blockIdx.x * p.stride;
     struct loss_state state = {-INFINITY, 0, INT_MAX};
+    await_previous();
+    let_next_begin();
     float base_maximum = PASS == CANDIDATE ? (float)at.maximum[r] : 0;
     double cross = 0;
     for (int64_t c = (int64_t)threadIdx.x * GROUP; c < p.cols; c += LOSS_THREADS * GROUP) {
@@ -266,7 +269,8 @@ static enum kn_status pass_rows(struct kn_backend *self, const struct kn_diverge
     auto kernel = i          ? reduce_logits<CANDIDATE>
                   : op->best ? reduce_logits<BASE>
                              : reduce_logits<LOSS>;
-    kernel<<<(unsigned)count, LOSS_THREADS, 0, cuda_of(self)->ops>>>(panel, at, stream);
+    launch_dependent(cuda_of(self), cuda_of(self)->ops, kernel, dim3((unsigned)count), LOSS_THREADS,
+                     0, panel, at, stream);
     return cuda_launched(self, "the head");
 }
 

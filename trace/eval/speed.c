@@ -79,7 +79,8 @@ static enum tr_status take_turn(struct speed *s, const struct tr_speed_model *mo
     struct kn_backend *kn = s->weights->kn;
     struct tr_decoder_options options = {.drop = model->drop,
                                          .sequences = s->shape->batch,
-                                         .positions = s->shape->prompt + s->shape->generated};
+                                         .positions = s->shape->prompt + s->shape->generated,
+                                         .no_graph = s->shape->no_graph};
     struct tr_decoder *decoder;
     TR_TRY(tr_decoder_new(&decoder, kn, &s->weights->loaded.config, &options, err));
     double start = tr_now(), middle = start;
