@@ -39,6 +39,7 @@ enum kn_lane { KN_LANE_OPS, KN_LANE_COPIES, KN_LANE_HOST };
 enum { KN_EVENTS = 16 };
 
 struct kn_backend;
+struct kn_graph;
 
 // The ops' operands, as kernels/ops.h and kernels/measure.h have them.
 struct kn_product;
@@ -48,6 +49,7 @@ struct kn_head_norm;
 struct kn_rope;
 struct kn_attention;
 struct kn_decode_attention;
+struct kn_keep;
 struct kn_convolution;
 struct kn_scan;
 struct kn_copy_heads;
@@ -65,6 +67,7 @@ struct kn_inner_products;
 struct kn_loss;
 struct kn_divergence;
 struct kn_comparison;
+struct kn_advance;
 
 // The table. `self` is the handle; entries are never NULL.
 struct kn_ops {
@@ -87,6 +90,16 @@ struct kn_ops {
     // Seconds from event `from` to event `to`, which is done; 0 where `from` is not done yet or
     // came later, and where no times are kept.
     double (*lag)(struct kn_backend *self, int from, int to);
+    // Ops that are called from graph_begin to graph_end are not done but become a graph, which
+    // graph_run does as often as it is called, in KN_LANE_OPS: the same ops on the same operands,
+    // without the host's part in calling them. Meanwhile nothing else may be called, and no op may
+    // need what an earlier call outside of a graph has not made ready (scratch, choices by shape).
+    // graph_end gives no graph where an op failed. KN_EUNSUPPORTED from graph_begin where a backend
+    // has no graphs.
+    enum kn_status (*graph_begin)(struct kn_backend *self);
+    enum kn_status (*graph_end)(struct kn_backend *self, struct kn_graph **graph_p);
+    enum kn_status (*graph_run)(struct kn_backend *self, struct kn_graph *graph);
+    void (*graph_free)(struct kn_backend *self, struct kn_graph *graph); // accepts NULL
     void (*close)(struct kn_backend *self);
 
     // kernels/ops.h
@@ -98,6 +111,7 @@ struct kn_ops {
     enum kn_status (*attention)(struct kn_backend *self, const struct kn_attention *op);
     enum kn_status (*decode_attention)(struct kn_backend *self,
                                        const struct kn_decode_attention *op);
+    enum kn_status (*keep)(struct kn_backend *self, const struct kn_keep *op);
     enum kn_status (*convolution)(struct kn_backend *self, const struct kn_convolution *op);
     enum kn_status (*scan)(struct kn_backend *self, const struct kn_scan *op);
     enum kn_status (*copy_heads)(struct kn_backend *self, const struct kn_copy_heads *op);
@@ -117,6 +131,7 @@ struct kn_ops {
     enum kn_status (*loss)(struct kn_backend *self, const struct kn_loss *op);
     enum kn_status (*divergence)(struct kn_backend *self, const struct kn_divergence *op);
     enum kn_status (*comparison)(struct kn_backend *self, const struct kn_comparison *op);
+    enum kn_status (*advance)(struct kn_backend *self, const struct kn_advance *op);
 };
 
 // A handle: the table first, so that callers write kn->ops->product(kn, &op).

@@ -132,6 +132,16 @@ static bool is_attention(const struct kn_attention *op, enum kn_type type) {
            op->y.cols == q->count * v->dim && op->window >= 0 && is_bound(op->softcap);
 }
 
+enum kn_status kn_check_keep(const struct kn_keep *op, enum kn_type type) {
+    const struct kn_heads *k = &op->k.heads, *x = &op->keys.x;
+    bool agrees = kn_check_rope(&op->q, type) == KN_OK && kn_check_rope(&op->k, type) == KN_OK &&
+                  kn_check_copy_heads(&op->keys) == KN_OK &&
+                  kn_check_copy_heads(&op->values) == KN_OK;
+    return status_of(agrees && op->q.heads.x.rows == k->x.rows && k->x.data == x->x.data &&
+                     k->first_col == x->first_col && k->count == x->count && k->pitch == x->pitch &&
+                     x->dim >= k->dim && op->values.x.x.rows == k->x.rows);
+}
+
 enum kn_status kn_check_attention(const struct kn_attention *op, enum kn_type type) {
     return status_of(is_attention(op, type) &&
                      is_cached(&op->sequences, op->q.x.rows, op->k.x.rows));
@@ -239,4 +249,8 @@ enum kn_status kn_check_comparison(const struct kn_comparison *op, enum kn_type 
     for (int64_t i = 0; agrees && i < op->candidates; i++)
         agrees = is_typed(&op->candidate[i].x, type) && is_alike(&op->candidate[i].x, &op->base.x);
     return agrees ? kn_check_loss(&op->base, type) : KN_ESHAPE;
+}
+
+enum kn_status kn_check_advance(const struct kn_advance *op) {
+    return status_of(op->rows >= 0 && op->ahead >= 1 && op->slots[0] >= 0 && op->slots[1] >= 0);
 }

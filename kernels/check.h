@@ -23,6 +23,7 @@ enum kn_status kn_check_norm(const struct kn_norm *op, enum kn_type type);
 enum kn_status kn_check_rope(const struct kn_rope *op, enum kn_type type);
 enum kn_status kn_check_attention(const struct kn_attention *op, enum kn_type type);
 enum kn_status kn_check_decode_attention(const struct kn_decode_attention *op, enum kn_type type);
+enum kn_status kn_check_keep(const struct kn_keep *op, enum kn_type type);
 enum kn_status kn_check_head_norm(const struct kn_head_norm *op, enum kn_type type);
 enum kn_status kn_check_copy_heads(const struct kn_copy_heads *op);
 enum kn_status kn_check_scale(const struct kn_scale *op, enum kn_type type);
@@ -40,6 +41,7 @@ enum kn_status kn_check_conversion(const struct kn_conversion *op);
 enum kn_status kn_check_embed(const struct kn_embed *op);
 enum kn_status kn_check_loss(const struct kn_loss *op, enum kn_type type);
 enum kn_status kn_check_divergence(const struct kn_divergence *op, enum kn_type type);
+enum kn_status kn_check_advance(const struct kn_advance *op);
 enum kn_status kn_check_comparison(const struct kn_comparison *op, enum kn_type type);
 
 #endif

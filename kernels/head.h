@@ -39,6 +39,21 @@ KN_HEAD_INLINE void kn_head_take_best(const struct kn_head_candidate *stream, in
     }
 }
 
+// Row r of struct kn_advance; *step is its caller's to count.
+KN_HEAD_INLINE void kn_advance_row(const struct kn_advance *op, int64_t r) {
+    int32_t token = op->best[r], position = ++op->positions[r];
+    op->chosen[*op->step % op->ahead * op->rows + r] = token;
+    op->ids[r] = token;
+    op->table_rows[r]++;
+    for (int i = 0; i < 2; i++) {
+        int64_t slots = op->slots[i];
+        op->cache_rows[i][r] = slots ? (int32_t)(op->sequences[r] * slots + position % slots) : -1;
+    }
+    op->best[r] = -1;
+    op->best_logit[r] = op->maximum[r] = (double)-INFINITY;
+    op->sum[r] = op->target[r] = 0;
+}
+
 // What one token adds to a comparison (struct kn_comparison): log p and z of the base, log q and z
 // of the candidate.
 struct kn_compared_token {

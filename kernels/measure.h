@@ -143,6 +143,24 @@ struct kn_divergence {
 // The state before the first panel; reads base.x.rows, candidates and the pointers. Waits.
 enum kn_status kn_divergence_begin(struct kn_backend *kn, const struct kn_divergence *op);
 
+// Texts that go on: the rows of a step of decoding become those of the next one, each the token
+// that was the likeliest to follow, a position further. Of every row r, in place:
+//   chosen[*step % ahead * rows + r] = ids[r] = best[r]
+//   positions[r] += 1,  table_rows[r] += 1
+//   cache_rows[i][r] = sequences[r] * slots[i] + positions[r] % slots[i],  i = 0, 1; -1 where
+//   there are no slots
+// then best and its logit, maximum, sum and target as kn_divergence_begin leaves them, and *step
+// += 1. A best of -1 stays -1.
+struct kn_advance {
+    int32_t *ids, *positions, *table_rows, *cache_rows[2]; // [rows]
+    const int32_t *sequences;                              // [rows]
+    int64_t rows, slots[2];
+    int32_t *chosen, *step; // [ahead, rows], [1]
+    int64_t ahead;
+    int32_t *best;                               // [rows]
+    double *best_logit, *maximum, *sum, *target; // [rows]
+};
+
 // The same panels once more, when maximum and sum of the base and of the candidates are complete:
 // how alike their logits are, and their distributions p = exp(z_base - log_sum_base) of the base
 // and q of a candidate. compared[KN_COMPARED, n] of each candidate, running sums over the panels:

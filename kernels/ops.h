@@ -255,6 +255,14 @@ struct kn_copy_heads {
     const int32_t *rows; // [x.x.rows], or NULL
 };
 
+// Queries and keys as they are rotated, and keys and values as they are then put into a cache, one
+// after the other: kn_rope with q, kn_rope with k, kn_copy_heads with keys and with values. keys.x
+// are the heads of k.
+struct kn_keep {
+    struct kn_rope q, k;
+    struct kn_copy_heads keys, values;
+};
+
 // In place: x = min(max(factor * x, -limit), limit); limit INFINITY: no clamp. NaN stays NaN, but a
 // factor of 0 gives 0 whatever x was. x activations or f32.
 struct kn_scale {

@@ -51,6 +51,29 @@ static double reference_lag(struct kn_backend *self, int from, int to) {
     return 0;
 }
 
+// Calling ops costs nothing here.
+static enum kn_status reference_graph_begin(struct kn_backend *self) {
+    (void)self;
+    return KN_EUNSUPPORTED;
+}
+
+static enum kn_status reference_graph_end(struct kn_backend *self, struct kn_graph **graph_p) {
+    (void)self;
+    (void)graph_p;
+    return KN_EUNSUPPORTED;
+}
+
+static enum kn_status reference_graph_run(struct kn_backend *self, struct kn_graph *graph) {
+    (void)self;
+    (void)graph;
+    return KN_EUNSUPPORTED;
+}
+
+static void reference_graph_free(struct kn_backend *self, struct kn_graph *graph) {
+    (void)self;
+    (void)graph;
+}
+
 static void reference_close(struct kn_backend *self) {
     free(self);
 }
@@ -68,6 +91,10 @@ const struct kn_ops kn_reference_ops = {
     .record = reference_event,
     .await = reference_event,
     .lag = reference_lag,
+    .graph_begin = reference_graph_begin,
+    .graph_end = reference_graph_end,
+    .graph_run = reference_graph_run,
+    .graph_free = reference_graph_free,
     .close = reference_close,
     .product = kn_reference_product,
     .grouped_product = kn_reference_grouped_product,
@@ -76,6 +103,7 @@ const struct kn_ops kn_reference_ops = {
     .rope = kn_reference_rope,
     .attention = kn_reference_attention,
     .decode_attention = kn_reference_decode_attention,
+    .keep = kn_reference_keep,
     .copy_heads = kn_reference_copy_heads,
     .convolution = kn_reference_convolution,
     .scan = kn_reference_scan,
@@ -93,6 +121,7 @@ const struct kn_ops kn_reference_ops = {
     .loss = kn_reference_loss,
     .divergence = kn_reference_divergence,
     .comparison = kn_reference_comparison,
+    .advance = kn_reference_advance,
 };
 
 enum kn_status kn_reference_open(struct kn_backend **kn_p, const struct kn_options *options) {

@@ -45,4 +45,8 @@ static inline int64_t kn_range_end(const struct kn_range *range, int64_t rows) {
 // Attention of query row `row` (a row of the batch) and head `head` into y.
 void kn_reference_attend(const struct kn_attention *op, int64_t row, int64_t head);
 
+// Ops made of others, by the backend's own entries for those: what a backend has that does no
+// better.
+enum kn_status kn_reference_keep(struct kn_backend *self, const struct kn_keep *op);
+
 #endif

@@ -54,6 +54,7 @@ enum kn_status kn_reference_embed(struct kn_backend *self, const struct kn_embed
 enum kn_status kn_reference_loss(struct kn_backend *self, const struct kn_loss *op);
 enum kn_status kn_reference_divergence(struct kn_backend *self, const struct kn_divergence *op);
 enum kn_status kn_reference_comparison(struct kn_backend *self, const struct kn_comparison *op);
+enum kn_status kn_reference_advance(struct kn_backend *self, const struct kn_advance *op);
 enum kn_status kn_reference_block_end(struct kn_backend *self, const struct kn_block_end *op);
 enum kn_status kn_reference_summary(struct kn_backend *self, const struct kn_summary *op);
 enum kn_status kn_reference_gram(struct kn_backend *self, const struct kn_gram *op);

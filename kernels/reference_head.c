@@ -92,3 +92,13 @@ enum kn_status kn_reference_comparison(struct kn_backend *self, const struct kn_
             compare_row(op, &op->candidate[i], r);
     return KN_OK;
 }
+
+enum kn_status kn_reference_advance(struct kn_backend *self, const struct kn_advance *op) {
+    (void)self;
+    KN_TRY(kn_check_advance(op));
+    for (int64_t r = 0; r < op->rows; r++)
+        kn_advance_row(op, r);
+    if (op->rows)
+        *op->step += 1;
+    return KN_OK;
+}

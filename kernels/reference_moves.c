@@ -92,3 +92,12 @@ enum kn_status kn_reference_embed(struct kn_backend *self, const struct kn_embed
     }
     return KN_OK;
 }
+
+// By the backend's own entries.
+enum kn_status kn_reference_keep(struct kn_backend *self, const struct kn_keep *op) {
+    KN_TRY(kn_check_keep(op, self->activation_type));
+    KN_TRY(self->ops->rope(self, &op->q));
+    KN_TRY(self->ops->rope(self, &op->k));
+    KN_TRY(self->ops->copy_heads(self, &op->keys));
+    return self->ops->copy_heads(self, &op->values);
+}

@@ -2,81 +2,26 @@
 // Attention of single queries over a cache, split along the keys, because a batch of few sequences
 // would leave most of the chip idle. A block takes one part of the keys for a few query heads that
 // share them: scores (a warp a key, lanes along a head's entries), weights, sums of values (a
-// thread a column). Then the parts of each head are put together in their order. Parts are as long
-// on every device, so the bits do not depend on it; keys that a query does not see are not read.
-#include "attention.cuh"
+// thread a column); where heads can be read by 16 bytes, attention_decode_packs.cu does it. Then
+// the parts of each head are put together in their order. Parts are as long on every device, so the
+// bits do not depend on it; keys that a query does not see are not read.
+#include "attention_decode.cuh"
+#include "dependent.cuh"
 
 #include <limits.h>
-
-enum {
-    DECODE_THREADS = 128,
-    DECODE_WARPS = DECODE_THREADS / WARP,
-    DECODE_KEYS = 128, // of a part
-    DECODE_HEADS = 8,  // query heads of a block, at most
-};
-
-struct decode_task {
-    struct attention_heads y, q, k, v;
-    const int32_t *positions, *sequences;
-    const float *slopes; // [heads], device; NULL: none
-    float *parts;        // [rows, heads, splits, 2 + v_dim]: maximum, total, sums of values
-    int64_t keys;
-    int rows, heads, group, chunks; // chunks: of a group's query heads
-    int dim, v_dim, splits, window; // window 0: none
-    float scale, softcap;
-    bool slopes_bf16;
-};
-
-// Keys [begin, end) of one part, as positions.
-struct decode_range {
-    int begin, end;
-};
-
-__device__ static int first_seen(const decode_task &task, int position) {
-    return task.window > 0 ? max(0, position + 1 - task.window) : 0;
-}
-
-__device__ static decode_range range_of(const decode_task &task, int position, int split) {
-    int begin = first_seen(task, position) + split * DECODE_KEYS;
-    return {begin, min(begin + DECODE_KEYS, position + 1)};
-}
-
-__device__ static float *part_of(const decode_task &task, int row, int head, int split) {
-    int64_t index = ((int64_t)row * task.heads + head) * task.splits + split;
-    return task.parts + index * (2 + task.v_dim);
-}
-
-template <typename T>
-__device__ static const T *cached(const decode_task &task, const attention_heads &heads,
-                                  int sequence, int key, int group) {
-    int64_t row = (int64_t)sequence * task.keys + key % task.keys;
-    return static_cast<const T *>(heads.data) + row * heads.stride + group * heads.pitch;
-}
-
-__device__ static float finish_score(const decode_task &task, int head, float dot, int query,
-                                     int key) {
-    float score = dot * task.scale;
-    float slope = task.slopes ? task.slopes[head] : 0;
-    if (task.slopes && task.slopes_bf16) {
-        float there = attention_bf16(slope * attention_bf16((float)key));
-        score += task.scale * (there - attention_bf16(slope * attention_bf16((float)query)));
-    } else if (task.slopes) {
-        score += slope * (float)(key - query);
-    }
-    return task.softcap > 0 ? task.softcap * tanhf(score / task.softcap) : score;
-}
 
 // What a block shares: queries [DECODE_HEADS, dim] and scores [DECODE_HEADS, DECODE_KEYS].
 struct decode_block {
     float *q, *scores;
-    int row, first_head, heads, group, split, position, sequence;
+    struct decode_place place;
+    int position, sequence;
 };
 
 template <typename T>
 __device__ static void load_queries(const decode_task &task, const decode_block &b) {
-    const T *row = static_cast<const T *>(task.q.data) + b.row * task.q.stride;
-    for (int i = (int)threadIdx.x; i < b.heads * task.dim; i += DECODE_THREADS)
-        b.q[i] = to_float(row[(b.first_head + i / task.dim) * task.q.pitch + i % task.dim]);
+    const T *row = static_cast<const T *>(task.q.data) + b.place.row * task.q.stride;
+    for (int i = (int)threadIdx.x; i < b.place.heads * task.dim; i += DECODE_THREADS)
+        b.q[i] = to_float(row[(b.place.first_head + i / task.dim) * task.q.pitch + i % task.dim]);
 }
 
 template <typename T>
@@ -84,50 +29,21 @@ __device__ static void compute_scores(const decode_task &task, const decode_bloc
                                       decode_range range) {
     int lane = (int)threadIdx.x % WARP;
     for (int key = range.begin + (int)threadIdx.x / WARP; key < range.end; key += DECODE_WARPS) {
-        const T *k = cached<T>(task, task.k, b.sequence, key, b.group);
+        const T *k = cached<T>(task, task.k, b.sequence, key, b.place.group);
         float dot[DECODE_HEADS] = {};
         for (int i = lane; i < task.dim; i += WARP) {
             float entry = to_float(k[i]);
 #pragma unroll
             for (int h = 0; h < DECODE_HEADS; h++)
-                if (h < b.heads)
+                if (h < b.place.heads)
                     dot[h] = fmaf(b.q[h * task.dim + i], entry, dot[h]);
         }
 #pragma unroll
         for (int h = 0; h < DECODE_HEADS; h++) {
             float sum = warp_sum(dot[h]);
-            if (lane == 0 && h < b.heads)
+            if (lane == 0 && h < b.place.heads)
                 b.scores[h * DECODE_KEYS + key - range.begin] =
-                    finish_score(task, b.first_head + h, sum, b.position, key);
-        }
-    }
-}
-
-__device__ static float warp_max(float value) {
-#pragma unroll
-    for (int distance = WARP / 2; distance > 0; distance /= 2)
-        value = fmaxf(value, __shfl_xor_sync(0xffffffffu, value, distance));
-    return value;
-}
-
-// Scores become exp(score - maximum), a warp a head; maximum and total go into the part.
-__device__ static void exponentiate(const decode_task &task, const decode_block &b, int keys) {
-    int lane = (int)threadIdx.x % WARP;
-    for (int h = (int)threadIdx.x / WARP; h < b.heads; h += DECODE_WARPS) {
-        float *scores = b.scores + h * DECODE_KEYS, maximum = -INFINITY, total = 0;
-        for (int i = lane; i < keys; i += WARP)
-            maximum = fmaxf(maximum, scores[i]);
-        maximum = warp_max(maximum);
-        float shift = maximum == -INFINITY ? 0 : maximum;
-        for (int i = lane; i < keys; i += WARP) {
-            scores[i] = exp2f((scores[i] - shift) * ATTENTION_LOG2E);
-            total += scores[i];
-        }
-        total = warp_sum(total);
-        if (lane == 0) {
-            float *part = part_of(task, b.row, b.first_head + h, b.split);
-            part[0] = maximum;
-            part[1] = total;
+                    finish_score(task, b.place.first_head + h, sum, b.position, key);
         }
     }
 }
@@ -138,16 +54,17 @@ __device__ static void add_values(const decode_task &task, const decode_block &b
     for (int column = (int)threadIdx.x; column < task.v_dim; column += DECODE_THREADS) {
         float sum[DECODE_HEADS] = {};
         for (int key = range.begin; key < range.end; key++) {
-            float v = to_float(cached<T>(task, task.v, b.sequence, key, b.group)[column]);
+            float v = to_float(cached<T>(task, task.v, b.sequence, key, b.place.group)[column]);
 #pragma unroll
             for (int h = 0; h < DECODE_HEADS; h++)
-                if (h < b.heads)
+                if (h < b.place.heads)
                     sum[h] = fmaf(b.scores[h * DECODE_KEYS + key - range.begin], v, sum[h]);
         }
 #pragma unroll
         for (int h = 0; h < DECODE_HEADS; h++)
-            if (h < b.heads)
-                part_of(task, b.row, b.first_head + h, b.split)[2 + column] = sum[h];
+            if (h < b.place.heads)
+                part_of(task, b.place.row, b.place.first_head + h, b.place.split)[2 + column] =
+                    sum[h];
     }
 }
 
@@ -156,25 +73,21 @@ __global__ void __launch_bounds__(DECODE_THREADS)
     decode_parts(const __grid_constant__ decode_task task) {
     extern __shared__ __align__(16) unsigned char shared[];
     decode_block b;
-    int pair = (int)blockIdx.x / task.splits, chunk = pair % task.chunks;
-    int groups = task.heads / task.group;
-    b.split = (int)blockIdx.x % task.splits;
-    b.group = pair / task.chunks % groups;
-    b.row = pair / task.chunks / groups;
-    b.first_head = b.group * task.group + chunk * DECODE_HEADS;
-    b.heads = min((int)DECODE_HEADS, task.group - chunk * DECODE_HEADS);
-    b.position = task.positions[b.row];
-    b.sequence = task.sequences[b.row];
+    b.place = place_of(task);
+    b.position = task.positions[b.place.row];
+    b.sequence = task.sequences[b.place.row];
     b.q = reinterpret_cast<float *>(shared);
     b.scores = b.q + DECODE_HEADS * task.dim;
-    decode_range range = range_of(task, b.position, b.split);
+    decode_range range = range_of(task, b.position, b.place.split);
     if (range.begin >= range.end)
         return;
     load_queries<T>(task, b);
     __syncthreads();
     compute_scores<T>(task, b, range);
     __syncthreads();
-    exponentiate(task, b, range.end - range.begin);
+    for (int h = (int)threadIdx.x / WARP; h < b.place.heads; h += DECODE_WARPS)
+        exponentiate(b.scores + h * DECODE_KEYS, range.end - range.begin,
+                     part_of(task, b.place.row, b.place.first_head + h, b.place.split));
     __syncthreads();
     add_values<T>(task, b, range);
 }
@@ -184,6 +97,8 @@ template <typename T>
 __global__ void __launch_bounds__(DECODE_THREADS)
     decode_join(const __grid_constant__ decode_task task) {
     int row = (int)blockIdx.x / task.heads, head = (int)blockIdx.x % task.heads;
+    await_previous();
+    let_next_begin();
     int position = task.positions[row], seen = position + 1 - first_seen(task, position);
     int parts = (seen + DECODE_KEYS - 1) / DECODE_KEYS;
     float maximum = -INFINITY, total = 0;
@@ -226,7 +141,8 @@ static struct decode_task task_of(const struct kn_decode_attention *op) {
     task.rows = (int)a->y.rows;
     task.heads = (int)a->q.count;
     task.group = (int)(a->q.count / a->k.count);
-    task.chunks = (task.group + DECODE_HEADS - 1) / DECODE_HEADS;
+    task.chunk = task.group < DECODE_HEADS ? task.group : DECODE_HEADS;
+    task.chunks = (task.group + task.chunk - 1) / task.chunk;
     task.dim = (int)a->q.dim;
     task.v_dim = (int)a->v.dim;
     task.splits = (int)((seen + DECODE_KEYS - 1) / DECODE_KEYS);
@@ -270,11 +186,16 @@ enum kn_status cuda_decode_attention(struct kn_backend *self,
     if (blocks > INT_MAX)
         return KN_EUNSUPPORTED;
     KN_TRY(reserve(self, &task, a->slopes));
-    cudaStream_t stream = cuda_of(self)->ops;
+    const struct cuda_backend *cuda = cuda_of(self);
+    bool packed = decode_packs_take(op);
+    if (packed)
+        decode_packs_launch(cuda, a->y.type, task, (unsigned)blocks);
     by_type(a->y.type, [&](auto element) {
         using T = decltype(element);
-        decode_parts<T><<<(unsigned)blocks, DECODE_THREADS, shared, stream>>>(task);
-        decode_join<T><<<(unsigned)(task.rows * task.heads), DECODE_THREADS, 0, stream>>>(task);
+        if (!packed)
+            decode_parts<T><<<(unsigned)blocks, DECODE_THREADS, shared, cuda->ops>>>(task);
+        launch_dependent(cuda, cuda->ops, decode_join<T>, dim3((unsigned)(task.rows * task.heads)),
+                         DECODE_THREADS, 0, task);
     });
     return cuda_launched(self, "attention over a cache");
 }

@@ -4,8 +4,7 @@
 // m16n8k16; scores go from its accumulators to its left operand without leaving the registers.
 // A tile of values arrives while scores are computed, the next keys while values are summed.
 #include "attention.cuh"
-
-#include <type_traits>
+#include "mma.cuh"
 
 enum { MMA_WARPS = 8, MMA_THREADS = MMA_WARPS * WARP, MMA_QUERIES = MMA_WARPS * 16 };
 
@@ -46,21 +45,6 @@ __device__ static void load_transposed(unsigned (&r)[4], const void *row) {
                  : "r"(shared_address(row))
                  : "memory");
 }
-
-// d[16, 8] += a[16, 16] b[16, 8]
-#define MMA(TYPE)                                                                                  \
-    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32." TYPE "." TYPE ".f32 "                    \
-                 "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"                 \
-                 : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])                                  \
-                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1))
-template <typename T>
-__device__ static void multiply(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
-    if constexpr (std::is_same_v<T, __half>)
-        MMA("f16");
-    else
-        MMA("bf16");
-}
-#undef MMA
 
 // rows x DIM elements of a head into shared memory, zeros beyond `end` rows and `dim` columns.
 template <typename T, int ROWS, int DIM>
@@ -107,8 +91,8 @@ __device__ static void compute_scores(mma_rows<S> &r, const typename S::element 
 #pragma unroll
         for (int n = 0; n < S::keys / 16; n++) {
             load_matrices(b, k_row + n * 16 * S::stride + i);
-            multiply<typename S::element>(r.score[2 * n], a, b[0], b[1]);
-            multiply<typename S::element>(r.score[2 * n + 1], a, b[2], b[3]);
+            mma_multiply<typename S::element>(r.score[2 * n], a, b[0], b[1]);
+            mma_multiply<typename S::element>(r.score[2 * n + 1], a, b[2], b[3]);
         }
     }
 }
@@ -188,8 +172,8 @@ __device__ static void add_values(mma_rows<S> &r, const typename S::element *v) 
 #pragma unroll
         for (int n = 0; n < S::v_dim / 16; n++) {
             load_transposed(b, v_row + k * 16 * S::v_stride + n * 16);
-            multiply<T>(r.sum[2 * n], a, b[0], b[1]);
-            multiply<T>(r.sum[2 * n + 1], a, b[2], b[3]);
+            mma_multiply<T>(r.sum[2 * n], a, b[0], b[1]);
+            mma_multiply<T>(r.sum[2 * n + 1], a, b[2], b[3]);
         }
     }
 }

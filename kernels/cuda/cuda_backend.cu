@@ -135,6 +135,56 @@ static double cuda_lag(struct kn_backend *self, int from, int to) {
     return both && milliseconds > 0 ? 1e-3 * (double)milliseconds : 0;
 }
 
+// ---- graphs ------------------------------------------------------------------------------------
+
+struct kn_graph {
+    cudaGraphExec_t exec;
+    const void *scratch; // that its ops use
+};
+
+static enum kn_status cuda_graph_begin(struct kn_backend *self) {
+    KN_TRY(cuda_check(self,
+                      cudaStreamBeginCapture(cuda_of(self)->ops, cudaStreamCaptureModeThreadLocal),
+                      "beginning a graph"));
+    cuda_of(self)->makes_graph = true;
+    return KN_OK;
+}
+
+static enum kn_status cuda_graph_end(struct kn_backend *self, struct kn_graph **graph_p) {
+    struct kn_graph *graph = (struct kn_graph *)calloc(1, sizeof *graph);
+    cudaGraph_t captured = NULL;
+    cuda_of(self)->makes_graph = false;
+    cudaError_t code = cudaStreamEndCapture(cuda_of(self)->ops, &captured);
+    if (code == cudaSuccess && graph)
+        code = cudaGraphInstantiate(&graph->exec, captured, 0);
+    if (captured)
+        cudaGraphDestroy(captured);
+    cudaGetLastError(); // what the capture did not take is no error of the next launch
+    if (code != cudaSuccess || !graph) {
+        free(graph);
+        return code == cudaSuccess ? KN_ENOMEM : cuda_check(self, code, "making a graph");
+    }
+    graph->scratch = cuda_of(self)->scratch;
+    *graph_p = graph;
+    return KN_OK;
+}
+
+static enum kn_status cuda_graph_run(struct kn_backend *self, struct kn_graph *graph) {
+    if (graph->scratch != cuda_of(self)->scratch) {
+        snprintf(self->error, sizeof self->error, "the scratch of a graph is no longer there");
+        return KN_EDEVICE;
+    }
+    return cuda_check(self, cudaGraphLaunch(graph->exec, cuda_of(self)->ops), "running a graph");
+}
+
+static void cuda_graph_free(struct kn_backend *self, struct kn_graph *graph) {
+    if (!graph)
+        return;
+    cudaStreamSynchronize(cuda_of(self)->ops);
+    cudaGraphExecDestroy(graph->exec);
+    free(graph);
+}
+
 static enum kn_status only_on_hosts(struct kn_backend *self) {
     snprintf(self->error, sizeof self->error,
              "products of vectors with each other are computed on hosts alone");
@@ -181,6 +231,10 @@ static const struct kn_ops cuda_ops = {
     .record = cuda_record,
     .await = cuda_await,
     .lag = cuda_lag,
+    .graph_begin = cuda_graph_begin,
+    .graph_end = cuda_graph_end,
+    .graph_run = cuda_graph_run,
+    .graph_free = cuda_graph_free,
     .close = cuda_close,
     .product = cuda_product,
     .grouped_product = cuda_grouped_product,
@@ -189,6 +243,7 @@ static const struct kn_ops cuda_ops = {
     .rope = cuda_rope,
     .attention = cuda_attention,
     .decode_attention = cuda_decode_attention,
+    .keep = cuda_keep,
     .convolution = cuda_convolution,
     .scan = cuda_scan,
     .copy_heads = cuda_copy_heads,
@@ -206,6 +261,7 @@ static const struct kn_ops cuda_ops = {
     .loss = cuda_loss,
     .divergence = cuda_divergence,
     .comparison = cuda_comparison,
+    .advance = cuda_advance,
 };
 
 static enum kn_status set_up_device(struct kn_backend *self) {

@@ -35,6 +35,7 @@ struct cuda_backend {
     int plan_count, plan_capacity;
     void *scratch; // grows on demand, lives until the next op that asks
     size_t scratch_bytes;
+    bool makes_graph; // ops become one
 };
 
 constexpr size_t CUDA_WORKSPACE_BYTES = 64 << 20;
@@ -60,6 +61,7 @@ void cuda_products_close(struct cuda_backend *cuda);
 enum kn_status cuda_loss(struct kn_backend *self, const struct kn_loss *op);
 enum kn_status cuda_divergence(struct kn_backend *self, const struct kn_divergence *op);
 enum kn_status cuda_comparison(struct kn_backend *self, const struct kn_comparison *op);
+enum kn_status cuda_advance(struct kn_backend *self, const struct kn_advance *op);
 // attention.cu
 enum kn_status cuda_attention(struct kn_backend *self, const struct kn_attention *op);
 // attention_decode.cu
@@ -72,6 +74,7 @@ enum kn_status cuda_block_end(struct kn_backend *self, const struct kn_block_end
 enum kn_status cuda_summary(struct kn_backend *self, const struct kn_summary *op);
 // elementwise.cu
 enum kn_status cuda_rope(struct kn_backend *self, const struct kn_rope *op);
+enum kn_status cuda_keep(struct kn_backend *self, const struct kn_keep *op);
 enum kn_status cuda_convolution(struct kn_backend *self, const struct kn_convolution *op);
 enum kn_status cuda_scan(struct kn_backend *self, const struct kn_scan *op);
 enum kn_status cuda_gate(struct kn_backend *self, const struct kn_gate *op);

@@ -2,6 +2,7 @@
 // Ops that touch each element once: rotary embedding, gates, clamps, copies and conversions.
 #include "activation.cuh"
 #include "products.h"
+#include "turn.cuh"
 
 constexpr int THREADS = 256;
 
@@ -15,14 +16,6 @@ static unsigned blocks_for(int64_t count) {
 }
 
 // ---- rotary embedding --------------------------------------------------------------------------
-
-// a and b of a pair turned by (cosine, sine), computed wide.
-template <typename T> __device__ static void turn(T *a, T *b, float cosine, float sine) {
-    using W = typename wide<T>::type;
-    W x = (W)to_float(*a), y = (W)to_float(*b), c = (W)cosine, s = (W)sine;
-    *a = from_float<T>((float)(x * c - y * s));
-    *b = from_float<T>((float)(y * c + x * s));
-}
 
 // Half-split pairs: WIDTH of them a thread, entries i.. and pairs + i.. INDEX: of 32 bits where
 // that is enough, for divisions of 64 cost more than all else here.

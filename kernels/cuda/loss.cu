@@ -2,6 +2,7 @@
 // The head: logits of some rows at a time, of the base and one candidate, reduced at once to what
 // losses and divergences need. A loss is a divergence without candidates. Products of logits are
 // rounded on their own (__fmul_rn): fused with what follows, equal logits would differ.
+#include "dependent.cuh"
 #include "device.cuh"
 #include "products.h"
 
@@ -146,6 +147,8 @@ __global__ void reduce_logits(struct loss_panel p, struct rows_at_hand at,
     __shared__ double sums[SUMS][WARP];
     int64_t r = at.first + blockIdx.x, start = (int64_t)blockIdx.x * p.stride;
     struct loss_state state = {-INFINITY, 0, INT_MAX};
+    await_previous();
+    let_next_begin();
     float base_maximum = PASS == CANDIDATE ? (float)at.maximum[r] : 0;
     double cross = 0;
     for (int64_t c = (int64_t)threadIdx.x * GROUP; c < p.cols; c += LOSS_THREADS * GROUP) {
@@ -266,7 +269,8 @@ static enum kn_status pass_rows(struct kn_backend *self, const struct kn_diverge
     auto kernel = i          ? reduce_logits<CANDIDATE>
                   : op->best ? reduce_logits<BASE>
                              : reduce_logits<LOSS>;
-    kernel<<<(unsigned)count, LOSS_THREADS, 0, cuda_of(self)->ops>>>(panel, at, stream);
+    launch_dependent(cuda_of(self), cuda_of(self)->ops, kernel, dim3((unsigned)count), LOSS_THREADS,
+                     0, panel, at, stream);
     return cuda_launched(self, "the head");
 }
 
@@ -295,6 +299,24 @@ enum kn_status cuda_loss(struct kn_backend *self, const struct kn_loss *op) {
 enum kn_status cuda_divergence(struct kn_backend *self, const struct kn_divergence *op) {
     KN_TRY(kn_check_divergence(op, self->activation_type));
     return run_head(self, op);
+}
+
+// ---- texts that go on --------------------------------------------------------------------------
+
+__global__ void advance_rows(struct kn_advance op) {
+    for (int64_t r = threadIdx.x; r < op.rows; r += LOSS_THREADS)
+        kn_advance_row(&op, r);
+    __syncthreads(); // all have read *step
+    if (threadIdx.x == 0)
+        *op.step += 1;
+}
+
+enum kn_status cuda_advance(struct kn_backend *self, const struct kn_advance *op) {
+    KN_TRY(kn_check_advance(op));
+    if (!op->rows)
+        return KN_OK;
+    advance_rows<<<1, LOSS_THREADS, 0, cuda_of(self)->ops>>>(*op);
+    return cuda_launched(self, "the next tokens");
 }
 
 // ---- comparisons -------------------------------------------------------------------------------

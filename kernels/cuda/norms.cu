@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Norms of rows and of heads. A row is read once and kept in registers.
+#include "dependent.cuh"
 #include "device.cuh"
 
 struct row_norm {
@@ -41,6 +42,16 @@ __device__ static pack<T, ROW_GROUP> finished(const pack<float, ROW_GROUP> &v,
     return rounded<T>(out);
 }
 
+// Weights come from afar, and nothing writes them.
+__device__ static void prefetch_weights(const struct row_norm &op, int c) {
+    if (c >= op.cols)
+        return;
+    if (op.weight)
+        asm volatile("prefetch.global.L2 [%0];" ::"l"(op.weight + c));
+    if (op.bias)
+        asm volatile("prefetch.global.L2 [%0];" ::"l"(op.bias + c));
+}
+
 // A row is THREADS * GROUPS * ROW_GROUP elements at most; what lies beyond its columns is zero.
 template <typename T, int THREADS, int GROUPS, bool PACKED>
 __global__ void __launch_bounds__(THREADS == WARP ? 4 * WARP : THREADS)
@@ -49,6 +60,11 @@ __global__ void __launch_bounds__(THREADS == WARP ? 4 * WARP : THREADS)
     constexpr int ROWS = THREADS == WARP ? 4 : 1; // of a block
     int64_t row = (int64_t)blockIdx.x * ROWS + threadIdx.x / THREADS;
     int first = (int)(threadIdx.x % THREADS) * ROW_GROUP;
+#pragma unroll
+    for (int g = 0; g < GROUPS; g++)
+        prefetch_weights(op, first + g * THREADS * ROW_GROUP);
+    await_previous();
+    let_next_begin();
     if (row >= op.rows)
         return;
     const float *x = op.x + row * op.x_stride, *addend = op.addend + row * op.addend_stride;
@@ -136,9 +152,9 @@ static enum kn_status launch_norm(struct kn_backend *self, const struct kn_norm 
                            op->kind,
                            op->epsilon};
     unsigned rows = choices[i].threads == WARP ? 4 : 1;
-    choices[i]
-        .kernel<<<blocks_of(op->x.rows, rows), rows *(unsigned)choices[i].threads, 0,
-                  cuda_of(self)->ops>>>((T *)op->y.data, row);
+    const struct cuda_backend *cuda = cuda_of(self);
+    launch_dependent(cuda, cuda->ops, choices[i].kernel, dim3(blocks_of(op->x.rows, rows)),
+                     rows * (unsigned)choices[i].threads, 0, (T *)op->y.data, row);
     return cuda_launched(self, "a norm");
 }
 

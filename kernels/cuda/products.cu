@@ -301,6 +301,11 @@ static enum kn_status multiply(struct kn_backend *self, const struct lane *lane,
     const float one = 1, zero = 0;
     struct product_plan *plan;
     struct product_key key = key_of(lane, y, x, w, bias != NULL);
+    if (!bias && few_rows_take(cuda, x, w)) {
+        struct few_product few = {};
+        few.y = *y, few.x = *x, few.w = *w;
+        return few_rows_multiply(self, lane->stream, &few);
+    }
     if (!x->cols) // an empty sum is zero
         return multiply_plainly(self, lane->stream, y, x, w, bias);
     KN_TRY(plan_for(cuda, &key, &plan));
@@ -420,6 +425,11 @@ enum kn_status cuda_product(struct kn_backend *self, const struct kn_product *op
         return KN_OK;
     struct kn_matrix w;
     const void *bias;
+    if (few_rows_take(cuda_of(self), &op->x, &op->w)) {
+        const struct few_product few = {op->y,          op->x,          op->w, op->bias,
+                                        op->activation, op->parameters, false};
+        return few_rows_multiply(self, cuda_of(self)->ops, &few);
+    }
     KN_TRY(convert_operands(self, op, &w, &bias));
     KN_TRY(cuda_multiply(self, &op->y, &op->x, &w, bias));
     return op->activation == KN_IDENTITY ? KN_OK : activate_in_place(self, op);
@@ -514,6 +524,12 @@ enum kn_status cuda_grouped_product(struct kn_backend *self, const struct kn_gro
         return KN_OK;
     struct kn_grouped_product typed = *op;
     const void *no_bias;
+    const struct kn_product *p = &op->product;
+    if (op->groups == 1 && !op->first && op->gated.data &&
+        few_rows_take(cuda_of(self), &p->x, &p->w)) {
+        const struct few_product few = {op->gated, p->x, p->w, NULL, op->gate, NULL, true};
+        return few_rows_multiply(self, cuda_of(self)->ops, &few);
+    }
     KN_TRY(convert_operands(self, &op->product, &typed.product.w, &no_bias));
     if (!grouped_hopper_takes(cuda_of(self), &typed))
         return multiply_by_library(self, &typed);

@@ -19,4 +19,25 @@ enum kn_status grouped_hopper(struct kn_backend *self, const struct kn_grouped_p
 enum kn_status cuda_convert_matrix(struct kn_backend *self, const struct kn_matrix *to,
                                    const struct kn_matrix *from);
 
+// ---- few rows (few_rows.cu) --------------------------------------------------------------------
+
+enum { FEW_ROWS_MOST = 16 };
+
+// y = activation(x w^T + bias) as struct kn_product has it, or, where it is gated, y = activation(x
+// w0^T + bias0) * (x w1^T + bias1) with w0 the first y.cols rows of w and w1 the others, as
+// struct kn_gate has it.
+struct few_product {
+    struct kn_matrix y, x, w;
+    const float *bias;
+    enum kn_activation activation;
+    const float *parameters;
+    bool gated;
+};
+
+// Whether there is a kernel for such operands.
+bool few_rows_take(const struct cuda_backend *cuda, const struct kn_matrix *x,
+                   const struct kn_matrix *w);
+enum kn_status few_rows_multiply(struct kn_backend *self, cudaStream_t stream,
+                                 const struct few_product *op);
+
 #endif

@@ -2,6 +2,7 @@
 // The end of a block: its residual adds and their statistics; what they say of a sequence.
 // One row a block; sums in f64, each thread's in the order of columns and then a fixed tree, the
 // same in every kernel here.
+#include "dependent.cuh"
 #include "device.cuh"
 
 struct row_reader {
@@ -32,6 +33,8 @@ template <bool PACKED> __global__ void add_rows(struct kn_block_end op) {
     struct row_reader attention = {(const float *)op.attention.data, op.attention.stride};
     struct row_reader mlp = {(const float *)op.mlp.data, op.mlp.stride};
     float *x = (float *)op.x.data + (int64_t)blockIdx.x * op.x.stride;
+    await_previous();
+    let_next_begin();
     for (int64_t c = (int64_t)threadIdx.x * ROW_GROUP; c < op.x.cols; c += blockDim.x * ROW_GROUP) {
         pack<float, ROW_GROUP> v = read_group<PACKED>(x, c, op.x.cols),
                                a = read_group<PACKED>(attention, c, op.x.cols),
@@ -79,16 +82,25 @@ template <bool PACKED> __global__ void end_rows(struct kn_block_end op) {
     }
 }
 
+// Threads that add a row: all at once, where a block has so many.
+static unsigned add_threads(int64_t cols) {
+    unsigned threads = blocks_of(cols, ROW_GROUP * WARP) * WARP;
+    return threads > 1024 ? 1024 : threads ? threads : WARP;
+}
+
 enum kn_status cuda_block_end(struct kn_backend *self, const struct kn_block_end *op) {
     KN_TRY(kn_check_block_end(op));
     if (!op->x.rows)
         return KN_OK;
     bool packed =
         is_packable(&op->x, 4) && is_packable(&op->attention, 4) && is_packable(&op->mlp, 4);
-    auto kernel = packed ? add_rows<true> : add_rows<false>;
+    const struct cuda_backend *cuda = cuda_of(self);
+    auto kernel = packed ? end_rows<true> : end_rows<false>;
     if (op->xx)
-        kernel = packed ? end_rows<true> : end_rows<false>;
-    kernel<<<(unsigned)op->x.rows, row_threads(op->x.cols), 0, cuda_of(self)->ops>>>(*op);
+        kernel<<<(unsigned)op->x.rows, row_threads(op->x.cols), 0, cuda->ops>>>(*op);
+    else
+        launch_dependent(cuda, cuda->ops, packed ? add_rows<true> : add_rows<false>,
+                         dim3((unsigned)op->x.rows), add_threads(op->x.cols), 0, *op);
     return cuda_launched(self, "the end of a block");
 }
 

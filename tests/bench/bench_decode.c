@@ -2,6 +2,8 @@
 // How fast a checkpoint takes in prompts and generates, as lines of CSV:
 //
 //     bench_decode FOLDER cpu|cuda f32|f16|bf16 PROMPT GENERATED ROUNDS BATCH...
+//
+// On a device each batch also with every step called op by op (graph 0), in fewer rounds.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,8 +37,8 @@ static void measure(struct tr_pass_weights *weights, const struct tr_speed_shape
     struct tr_speed_model model = {.prefill = seconds, .decode = seconds + rounds};
     require(seconds != NULL, "memory");
     require(tr_speed_measure(weights, shape, &model, 1, rounds, &err) == TR_OK, "measuring");
-    printf("%lld,%lld,%lld", (long long)shape->batch, (long long)shape->prompt,
-           (long long)shape->generated);
+    printf("%lld,%lld,%lld,%d", (long long)shape->batch, (long long)shape->prompt,
+           (long long)shape->generated, !shape->no_graph);
     print_rates(model.prefill, rounds, (double)(shape->batch * shape->prompt));
     print_rates(model.decode, rounds, (double)(shape->batch * shape->generated));
     printf(",%.0f\n", weights->loaded.bytes_read);
@@ -65,11 +67,16 @@ int main(int argc, char **argv) {
     struct tr_speed_shape shape = {.prompt = strtoll(argv[4], NULL, 10),
                                    .generated = strtoll(argv[5], NULL, 10)};
     int64_t rounds = strtoll(argv[6], NULL, 10);
-    printf("batch,prompt,generated,prefill,prefill_low,prefill_high,decode,decode_low,decode_high,"
+    printf("batch,prompt,generated,graph,prefill,prefill_low,prefill_high,decode,decode_low,decode_"
+           "high,"
            "weight_bytes\n");
     for (int i = 7; i < argc; i++) {
         shape.batch = strtoll(argv[i], NULL, 10);
+        shape.no_graph = false;
         measure(&weights, &shape, rounds);
+        shape.no_graph = true;
+        if (!kn->unified)
+            measure(&weights, &shape, 1);
     }
     tr_pass_weights_close(&weights);
     kn->ops->close(kn);

@@ -88,7 +88,7 @@ def stage_ours(bench):
     for row in csv.DictReader(done.stdout.splitlines()):
         embedding = 2 * bench.shape.vocabulary * bench.shape.hidden  # of which a row is read
         bench.weight_bytes = float(row["weight_bytes"]) - embedding
-        bench.record("trace", int(row["batch"]), float(row["prefill"]), float(row["decode"]),
+        bench.record("trace" if row["graph"] == "1" else "trace op by op", int(row["batch"]), float(row["prefill"]), float(row["decode"]),
                      float(row["decode_low"]), float(row["decode_high"]))
 
 

@@ -3,7 +3,8 @@
 # Runs GPU tests and benches by stages, each within a time limit; OUT/run.log keeps what they say:
 #   tests/gpu/run.sh OUT [STAGE...]
 # Stages: build; ops sanitize golden oracle bytes generate, the default; stages (a table of ops);
-# products (rates of products); decode-SHAPE (generation beside transformers', DECODE_FLAGS as bench_decode.py has them);
+# products (rates of products); decode-SHAPE (generation beside transformers', DECODE_FLAGS as
+# bench_decode.py has them) and then profile-SHAPE (its kernels, by ncu);
 # floor-SHAPE peers-SHAPE trace-SHAPE bench-SHAPE costs-SHAPE (SHAPE 160m, 1.4b, 7b, olmoe);
 # search-SHAPE (8b; SEARCH_FLAGS, as --launcher "mpirun -n 2"); eight; 70b;
 # qwen3-30b; two-JOB-SHAPE (JOB
@@ -12,7 +13,7 @@
 # from tests/oracle/make_gpu_fixtures.py), BENCH_FLAGS (--quick), COST_ROWS (32).
 set -uo pipefail
 
-(($#)) || { sed -n '3,12s/^# \{0,1\}//p' "$0"; exit 2; }
+(($#)) || { sed -n '3,13s/^# \{0,1\}//p' "$0"; exit 2; }
 mkdir -p "$1"
 out=$(realpath "$1")
 shift
@@ -102,15 +103,24 @@ two() {
     --ranks 2 --job "$1" --shape "$2" --rows "$rows" --out "$out"
 }
 
-# Texts continued through a cache are those of the run without one, every family, every way.
+# Texts continued through a cache are those of the run without one, every family, in one process.
 generate() {
   find tests/golden/forward -mindepth 1 -maxdepth 1 -not -name 'bamba-*' -print0 | sort -z |
-    limited 180 xargs -0 -n 13 -P 8 $bin/test_generation --cuda "${GENERATE_TOKENS:-256}"
+    limited 90 xargs -0 $bin/test_generation --cuda "${GENERATE_TOKENS:-20}"
 }
 
 decode() {
   limited 240 "$python" tests/bench/bench_decode.py --program $bin/bench_decode --shape "$1" \
     --out "$out" ${DECODE_FLAGS:-}
+}
+
+# Microseconds and bytes of the kernels of a step, called one by one; after decode-SHAPE.
+profile() {
+  limited 100 ncu --clock-control none --launch-skip 300 --launch-count 36 --csv --print-units base \
+    -k 'regex:few_rows|decode_|norm_rows|keep_heads|add_rows|reduce_logits' \
+    --metrics gpu__time_duration.sum,dram__bytes_read.sum \
+    $bin/bench_decode "${WORK:-/dev/shm/trace-bench}/$1" cuda bf16 512 4 1 "${PROFILE_BATCH:-1}" |
+    cut -d, -f1,5,8-9,13-
 }
 
 stages() {
@@ -136,6 +146,7 @@ run_stage() {
     trace-*) bench 240 "$shape" make,floor,trace,trace-nll,floor ;;
     bench-*) bench 420 "$shape" make,ceilings,floor,plain,careful,trace,trace-nll,floor ;;
     decode-*) decode "$shape" ;;
+    profile-*) profile "$shape" ;;
     eight) bench 300 7b make,eight ;;
     costs-*) limited 240 "$python" tests/bench/bench_costs.py --trace $bin/trace-ckpts \
       --shape "$shape" --out "$out" --rows "${COST_ROWS:-32}" ;;

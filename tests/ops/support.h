@@ -71,6 +71,7 @@ int test_block_ends(void);
 int test_summary(void);
 int test_loss(void);
 int test_divergence(void);
+int test_steps(void);
 int test_memory(void);
 int test_threads(void);
 

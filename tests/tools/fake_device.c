@@ -16,6 +16,7 @@ struct task {
     int64_t ticket;
     float parameters[4]; // a product's, as they were when it was called
     void *staged;        // an upload's bytes or candidates, likewise
+    size_t staged_bytes;
     union {
         struct kn_product product;
         struct kn_grouped_product grouped_product;
@@ -23,6 +24,7 @@ struct task {
         struct kn_rope rope;
         struct kn_attention attention;
         struct kn_decode_attention decode_attention;
+        struct kn_keep keep;
         struct kn_convolution convolution;
         struct kn_scan scan;
         struct kn_head_norm head_norm;
@@ -41,6 +43,7 @@ struct task {
         struct kn_loss loss;
         struct kn_divergence divergence;
         struct kn_comparison comparison;
+        struct kn_advance advance;
         struct {
             void *to;
             const void *from;
@@ -54,8 +57,15 @@ struct lane {
     int64_t done, count, capacity;
 };
 
+// Tasks to be done again and again.
+struct kn_graph {
+    struct lane tasks;
+};
+
 struct fake {
     struct kn_backend public;
+    struct kn_graph *recording; // NULL: none
+    bool is_spoilt;             // what cannot be part of a graph was called
     struct kn_ops table;
     struct kn_backend *cpu;
     enum fake_order order;
@@ -104,12 +114,7 @@ static enum kn_status run_until(struct fake *fake, enum kn_lane lane, int64_t ti
     return status;
 }
 
-// Queues a task. A lane that is not to be late runs it at once.
-static enum kn_status push(struct kn_backend *self, enum kn_lane lane, const struct task *task) {
-    struct fake *fake = fake_of(self);
-    struct lane *l = &fake->lanes[lane];
-    bool is_late = fake->order == FAKE_LATE_ALL ||
-                   lane == (fake->order == FAKE_LATE_OPS ? KN_LANE_OPS : KN_LANE_COPIES);
+static void append(struct lane *l, const struct task *task) {
     if (l->count == l->capacity) {
         l->capacity = 2 * l->capacity + 64;
         l->tasks = realloc(l->tasks, (size_t)l->capacity * sizeof *l->tasks);
@@ -117,10 +122,32 @@ static enum kn_status push(struct kn_backend *self, enum kn_lane lane, const str
             abort();
     }
     l->tasks[l->count++] = *task;
+}
+
+// Queues a task. A lane that is not to be late runs it at once.
+static enum kn_status push(struct kn_backend *self, enum kn_lane lane, const struct task *task) {
+    struct fake *fake = fake_of(self);
+    struct lane *l = &fake->lanes[lane];
+    bool is_late = fake->order == FAKE_LATE_ALL ||
+                   lane == (fake->order == FAKE_LATE_OPS ? KN_LANE_OPS : KN_LANE_COPIES);
+    if (fake->recording) {
+        append(&fake->recording->tasks, task);
+        return KN_OK;
+    }
+    append(l, task);
     return is_late ? KN_OK : run_until(fake, lane, l->count);
 }
 
+// What a graph cannot hold: the host waits, or memory comes from it or goes to it.
+static bool spoils(struct kn_backend *self) {
+    struct fake *fake = fake_of(self);
+    fake->is_spoilt = fake->is_spoilt || fake->recording;
+    return fake->recording != NULL;
+}
+
 static enum kn_status fake_sync(struct kn_backend *self) {
+    if (spoils(self))
+        return KN_EUNSUPPORTED;
     return run_until(fake_of(self), KN_LANE_OPS, fake_of(self)->lanes[KN_LANE_OPS].count);
 }
 
@@ -160,6 +187,7 @@ OP(norm, kn_norm)
 OP(rope, kn_rope)
 OP(attention, kn_attention)
 OP(decode_attention, kn_decode_attention)
+OP(keep, kn_keep)
 OP(convolution, kn_convolution)
 OP(scan, kn_scan)
 OP(head_norm, kn_head_norm)
@@ -176,6 +204,7 @@ OP(inner_products, kn_inner_products)
 OP(convert, kn_conversion)
 OP(embed, kn_embed)
 OP(loss, kn_loss)
+OP(advance, kn_advance)
 
 static enum kn_status run_product(struct kn_backend *cpu, struct task *task) {
     if (task->op.product.parameters)
@@ -219,6 +248,7 @@ static enum kn_status push_with(struct kn_backend *self, struct task *task, cons
     task->staged = malloc(bytes + 1);
     if (!task->staged)
         return KN_ENOMEM;
+    task->staged_bytes = bytes + 1;
     if (bytes)
         memcpy(task->staged, host, bytes);
     return push(self, KN_LANE_OPS, task);
@@ -250,6 +280,8 @@ static enum kn_status run_copy(struct kn_backend *cpu, struct task *task) {
 static enum kn_status fake_upload(struct kn_backend *self, void *to, const void *from,
                                   size_t bytes) {
     struct task task = {.run = run_copy, .op.copy = {to, from, bytes}};
+    if (spoils(self))
+        return KN_EUNSUPPORTED;
     task.staged = malloc(bytes + 1);
     if (!task.staged)
         return KN_ENOMEM;
@@ -260,6 +292,8 @@ static enum kn_status fake_upload(struct kn_backend *self, void *to, const void 
 static enum kn_status fake_download(struct kn_backend *self, void *to, const void *from,
                                     size_t bytes) {
     struct task task = {.run = run_copy, .op.copy = {to, from, bytes}};
+    if (spoils(self))
+        return KN_EUNSUPPORTED;
     memset(to, POISON, bytes);
     return push(self, KN_LANE_OPS, &task);
 }
@@ -334,6 +368,51 @@ void fake_device_limit_host(struct kn_backend *self, size_t bytes) {
     fake_of(self)->host_limit = bytes;
 }
 
+// ---- graphs ------------------------------------------------------------------------------------
+
+static enum kn_status fake_graph_begin(struct kn_backend *self) {
+    struct fake *fake = fake_of(self);
+    fake->recording = calloc(1, sizeof *fake->recording);
+    fake->is_spoilt = false;
+    return fake->recording ? KN_OK : KN_ENOMEM;
+}
+
+static void fake_graph_free(struct kn_backend *self, struct kn_graph *graph) {
+    (void)self;
+    for (int64_t i = 0; graph && i < graph->tasks.count; i++)
+        free(graph->tasks.tasks[i].staged);
+    if (graph)
+        free(graph->tasks.tasks);
+    free(graph);
+}
+
+static enum kn_status fake_graph_end(struct kn_backend *self, struct kn_graph **graph_p) {
+    struct fake *fake = fake_of(self);
+    struct kn_graph *graph = fake->recording;
+    fake->recording = NULL;
+    if (fake->is_spoilt) {
+        fake_graph_free(self, graph);
+        return KN_EUNSUPPORTED;
+    }
+    *graph_p = graph;
+    return KN_OK;
+}
+
+static enum kn_status fake_graph_run(struct kn_backend *self, struct kn_graph *graph) {
+    enum kn_status status = KN_OK;
+    for (int64_t i = 0; i < graph->tasks.count && status == KN_OK; i++) {
+        struct task task = graph->tasks.tasks[i];
+        if (task.staged) {
+            void *own = malloc(task.staged_bytes);
+            if (!own)
+                return KN_ENOMEM;
+            task.staged = memcpy(own, task.staged, task.staged_bytes);
+        }
+        status = push(self, KN_LANE_OPS, &task);
+    }
+    return status;
+}
+
 static void fake_close(struct kn_backend *self) {
     struct fake *fake = fake_of(self);
     fake_sync(self);
@@ -360,6 +439,10 @@ static const struct kn_ops fake_ops = {
     .record = fake_record,
     .await = fake_await,
     .lag = fake_lag,
+    .graph_begin = fake_graph_begin,
+    .graph_end = fake_graph_end,
+    .graph_run = fake_graph_run,
+    .graph_free = fake_graph_free,
     .close = fake_close,
     .product = fake_product,
     .grouped_product = fake_grouped_product,
@@ -368,6 +451,7 @@ static const struct kn_ops fake_ops = {
     .rope = fake_rope,
     .attention = fake_attention,
     .decode_attention = fake_decode_attention,
+    .keep = fake_keep,
     .convolution = fake_convolution,
     .scan = fake_scan,
     .copy_heads = fake_copy_heads,
@@ -385,6 +469,7 @@ static const struct kn_ops fake_ops = {
     .loss = fake_loss,
     .divergence = fake_divergence,
     .comparison = fake_comparison,
+    .advance = fake_advance,
 };
 
 struct kn_backend *fake_device_open(enum fake_order order) {

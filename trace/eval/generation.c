@@ -7,6 +7,9 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 
+enum { STEPS_AHEAD = 16 };
+_Static_assert((int)STEPS_AHEAD <= (int)TR_DECODER_AHEAD, "a decoder's");
+
 // A text on its way: its tokens so far, the prompt's first.
 struct text {
     struct tr_continuation *of;
@@ -24,7 +27,10 @@ struct batch {
     int64_t count;
     int64_t reach;                      // tokens up to which what is cached holds
     int32_t *sequences, *tokens, *best; // [batch]
-    struct tr_prompt_row *prompts;      // [batch]
+    int32_t *placed;                    // [batch]: sequences that the decoder goes on with
+    int64_t placed_count;
+    int32_t *chosen;               // [STEPS_AHEAD, batch]
+    struct tr_prompt_row *prompts; // [batch]
 };
 
 static int64_t reach_of(const struct tr_config *config, int64_t length) {
@@ -82,16 +88,51 @@ static int64_t rows_to_go(const struct batch *b) {
     return rows;
 }
 
-static enum tr_status run_step(struct batch *b, int64_t rows, struct tr_err *err) {
+// How many tokens are chosen before the host looks at them: on a device a few, for it is to have
+// work while the host decides, but no text gets more than it asks for. One that ends before is done
+// with some for nothing.
+static int64_t steps_ahead(const struct batch *b, int64_t rows) {
+    int64_t steps = b->g->weights->kn->unified ? 1 : STEPS_AHEAD;
+    for (int64_t i = 0; i < rows; i++) {
+        const struct text *text = b->texts[b->sequences[i]];
+        int64_t left = text->of->most - text->of->count, within = b->reach - text->count + 1;
+        left = within < left ? within : left;
+        steps = left < steps ? left : steps;
+    }
+    return steps;
+}
+
+// The decoder knows the last tokens of those that it went on with.
+static enum tr_status place(struct batch *b, int64_t rows, struct tr_err *err) {
+    size_t bytes = (size_t)rows * sizeof *b->placed;
+    if (rows == b->placed_count && memcmp(b->placed, b->sequences, bytes) == 0)
+        return TR_OK;
+    memcpy(b->placed, b->sequences, bytes);
+    b->placed_count = rows;
+    return tr_decoder_place(b->decoder, b->sequences, b->tokens, rows, err);
+}
+
+static enum tr_status queue_step(struct batch *b, struct tr_err *err) {
     struct tr_weight_source source;
     TR_TRY(tr_pass_weights_begin(b->g->weights, &source, err));
-    enum tr_status status =
-        tr_decoder_next(b->decoder, &source, b->sequences, b->tokens, rows, b->best, err);
+    enum tr_status status = tr_decoder_step(b->decoder, &source, err);
     tr_pass_weights_end(b->g->weights);
-    for (int64_t i = 0; i < rows && status == TR_OK; i++)
-        take(b, b->texts[b->sequences[i]], b->best[i]);
     b->g->steps++;
     return status;
+}
+
+static enum tr_status run_some_steps(struct batch *b, int64_t rows, struct tr_err *err) {
+    int64_t steps = steps_ahead(b, rows);
+    TR_TRY(place(b, rows, err));
+    for (int64_t s = 0; s < steps; s++)
+        TR_TRY(queue_step(b, err));
+    TR_TRY(tr_decoder_take(b->decoder, b->chosen, err));
+    for (int64_t i = 0; i < steps * rows; i++) {
+        struct text *text = b->texts[b->sequences[i % rows]];
+        if (!is_done(text))
+            take(b, text, b->chosen[i]);
+    }
+    return TR_OK;
 }
 
 static bool is_stopped(const struct batch *b) {
@@ -102,7 +143,7 @@ static enum tr_status run_steps(struct batch *b, struct tr_err *err) {
     double start = tr_now();
     enum tr_status status = TR_OK;
     for (int64_t rows; status == TR_OK && !is_stopped(b) && (rows = rows_to_go(b)) > 0;)
-        status = run_step(b, rows, err);
+        status = run_some_steps(b, rows, err);
     b->g->seconds += tr_now() - start;
     return status;
 }
@@ -121,6 +162,7 @@ static int64_t positions_of(const struct batch *b) {
 static enum tr_status run_batch(struct batch *b, struct tr_err *err) {
     struct tr_decoder_options options = {
         .drop = b->g->drop, .sequences = b->count, .positions = positions_of(b)};
+    b->placed_count = 0;
     TR_TRY(tr_decoder_new(&b->decoder, b->g->weights->kn, b->config, &options, err));
     enum tr_status status = run_prompts(b, err);
     if (status == TR_OK)
@@ -223,6 +265,8 @@ static enum tr_status allocate(struct batch *b, struct tr_err *err) {
     TR_TRY(TR_NEW(&b->sequences, batch, what, err));
     TR_TRY(TR_NEW(&b->tokens, batch, what, err));
     TR_TRY(TR_NEW(&b->best, batch, what, err));
+    TR_TRY(TR_NEW(&b->placed, batch, what, err));
+    TR_TRY(TR_NEW(&b->chosen, STEPS_AHEAD * batch, what, err));
     return TR_NEW(&b->prompts, batch, what, err);
 }
 
@@ -234,6 +278,8 @@ static void free_all(struct batch *b, struct text *texts, struct text **order, i
     free(b->sequences);
     free(b->tokens);
     free(b->best);
+    free(b->placed);
+    free(b->chosen);
     free(b->prompts);
 }
 

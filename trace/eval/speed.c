@@ -6,6 +6,8 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 
+enum { TAKEN = 32 }; // steps that are queued before the host reads what they chose
+
 // What a round needs beside the model.
 struct speed {
     struct tr_pass_weights *weights;
@@ -13,6 +15,7 @@ struct speed {
     int32_t *prompts;            // [batch, prompt]
     struct tr_prompt_row *rows;  // [batch]
     int32_t *sequences, *tokens; // [batch]
+    int32_t *chosen;             // [TAKEN, batch]
 };
 
 // Tokens from all over the vocabulary, each text its own.
@@ -24,6 +27,7 @@ static enum tr_status make_prompts(struct speed *s, struct tr_err *err) {
     TR_TRY(TR_NEW(&s->rows, batch, what, err));
     TR_TRY(TR_NEW(&s->sequences, batch, what, err));
     TR_TRY(TR_NEW(&s->tokens, batch, what, err));
+    TR_TRY(TR_NEW(&s->chosen, TAKEN * batch, what, err));
     for (int64_t i = 0; i < batch * length; i++)
         s->prompts[i] = (int32_t)((i * 7919 + i / length * 104729 + 11) % vocabulary);
     for (int64_t i = 0; i < batch; i++) {
@@ -38,6 +42,7 @@ static void free_prompts(struct speed *s) {
     free(s->rows);
     free(s->sequences);
     free(s->tokens);
+    free(s->chosen);
 }
 
 static enum tr_status prefill(struct speed *s, struct tr_decoder *decoder, struct tr_err *err) {
@@ -49,16 +54,23 @@ static enum tr_status prefill(struct speed *s, struct tr_decoder *decoder, struc
     return status;
 }
 
-static enum tr_status decode(struct speed *s, struct tr_decoder *decoder, struct tr_err *err) {
-    enum tr_status status = TR_OK;
-    for (int64_t i = 0; i < s->shape->generated && status == TR_OK; i++) {
-        struct tr_weight_source source;
-        TR_TRY(tr_pass_weights_begin(s->weights, &source, err));
-        status = tr_decoder_next(decoder, &source, s->sequences, s->tokens, s->shape->batch,
-                                 s->tokens, err);
-        tr_pass_weights_end(s->weights);
-    }
+static enum tr_status step(struct speed *s, struct tr_decoder *decoder, struct tr_err *err) {
+    struct tr_weight_source source;
+    TR_TRY(tr_pass_weights_begin(s->weights, &source, err));
+    enum tr_status status = tr_decoder_step(decoder, &source, err);
+    tr_pass_weights_end(s->weights);
     return status;
+}
+
+static enum tr_status decode(struct speed *s, struct tr_decoder *decoder, struct tr_err *err) {
+    int64_t all = s->shape->generated;
+    TR_TRY(tr_decoder_place(decoder, s->sequences, s->tokens, s->shape->batch, err));
+    for (int64_t i = 1; i <= all; i++) {
+        TR_TRY(step(s, decoder, err));
+        if (i % TAKEN == 0 || i == all)
+            TR_TRY(tr_decoder_take(decoder, s->chosen, err));
+    }
+    return TR_OK;
 }
 
 // One turn of one model.
@@ -67,7 +79,8 @@ static enum tr_status take_turn(struct speed *s, const struct tr_speed_model *mo
     struct kn_backend *kn = s->weights->kn;
     struct tr_decoder_options options = {.drop = model->drop,
                                          .sequences = s->shape->batch,
-                                         .positions = s->shape->prompt + s->shape->generated};
+                                         .positions = s->shape->prompt + s->shape->generated,
+                                         .no_graph = s->shape->no_graph};
     struct tr_decoder *decoder;
     TR_TRY(tr_decoder_new(&decoder, kn, &s->weights->loaded.config, &options, err));
     double start = tr_now(), middle = start;

@@ -11,6 +11,7 @@
 struct tr_speed_shape {
     int64_t prompt, generated; // tokens of a text, 1 or more each
     int64_t batch;             // texts at a time
+    bool no_graph;             // each step is called op by op
 };
 
 struct tr_speed_model {

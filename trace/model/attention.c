@@ -69,20 +69,31 @@ static enum tr_status clip(struct tr_forward *f, const struct heads *heads, stru
     return TR_OK;
 }
 
-static enum tr_status rotate(struct tr_forward *f, const struct tr_batch *b, struct kn_heads heads,
-                             struct tr_err *err) {
+static bool turns(const struct tr_forward *f, const struct tr_batch *b) {
     const struct tr_config *c = &f->config;
     int which = tr_config_has(c, b->step->layer, TR_LAYER_WINDOWED);
-    if (c->family->position != TR_ROTARY || !c->rope[which].pairs ||
-        tr_config_has(c, b->step->layer, TR_LAYER_NOPE))
+    return c->family->position == TR_ROTARY && c->rope[which].pairs &&
+           !tr_config_has(c, b->step->layer, TR_LAYER_NOPE);
+}
+
+static struct kn_rope rope_of(const struct tr_forward *f, const struct tr_batch *b,
+                              struct kn_heads heads) {
+    const struct tr_config *c = &f->config;
+    int which = tr_config_has(c, b->step->layer, TR_LAYER_WINDOWED);
+    return (struct kn_rope){.heads = heads,
+                            .sequences = kn_whole_sequences(f->options.seq_len),
+                            .pairs = c->rope[which].pairs,
+                            .cos = f->cos[which],
+                            .sin = f->sin[which],
+                            .kind = c->family->rope,
+                            .positions = f->options.positions ? f->row_positions + b->row : NULL};
+}
+
+static enum tr_status rotate(struct tr_forward *f, const struct tr_batch *b, struct kn_heads heads,
+                             struct tr_err *err) {
+    if (!turns(f, b))
         return TR_OK;
-    struct kn_rope rope = {.heads = heads,
-                           .sequences = kn_whole_sequences(f->options.seq_len),
-                           .pairs = c->rope[which].pairs,
-                           .cos = f->cos[which],
-                           .sin = f->sin[which],
-                           .kind = c->family->rope,
-                           .positions = f->options.positions ? f->row_positions + b->row : NULL};
+    struct kn_rope rope = rope_of(f, b, heads);
     KN_TRY(f->kn->ops->rope(f->kn, &rope), "rotary embedding");
     return TR_OK;
 }
@@ -167,6 +178,21 @@ static enum tr_status attend(struct tr_forward *f, const struct tr_batch *b, str
     return TR_OK;
 }
 
+// Rotates queries and keys, and leaves keys and values in the cache: by one op where nothing comes
+// in between.
+static enum tr_status rotate_and_keep(struct tr_forward *f, const struct tr_batch *b,
+                                      const struct heads *heads, struct tr_err *err) {
+    bool norms_later = f->config.qk_norm && f->config.family->qk_norm_turned;
+    if (f->cached && turns(f, b) && !norms_later) {
+        struct kn_rope q = rope_of(f, b, heads->q), k = rope_of(f, b, heads->k);
+        return tr_cache_turn(f, b, &q, &k, heads->v, err);
+    }
+    TR_TRY(rotate(f, b, heads->q, err));
+    TR_TRY(rotate(f, b, heads->k, err));
+    TR_TRY(norm_queries_and_keys(f, b, *heads, true, err));
+    return f->cached ? tr_cache_keep(f, b, heads->k, heads->v, err) : TR_OK;
+}
+
 // delta = residual scale * post-norm(W_o attention(rotate(norm(W_qkv norm(x)))))
 enum tr_status tr_step_attention(struct tr_forward *f, const struct tr_batch *b,
                                  struct tr_err *err) {
@@ -180,16 +206,14 @@ enum tr_status tr_step_attention(struct tr_forward *f, const struct tr_batch *b,
     TR_TRY(tr_normalise(f, b, normed, tr_no_matrix, tr_config_norms_attn(c, b->step->layer), err));
     if (c->kv_rank) {
         TR_TRY(project_latent(f, b, normed, &heads, err));
+        if (f->cached)
+            TR_TRY(tr_cache_keep(f, b, heads.k, heads.v, err));
     } else {
         TR_TRY(project(f, b, normed, &heads, err));
         TR_TRY(norm_queries_and_keys(f, b, heads, false, err));
         TR_TRY(clip(f, &heads, err));
-        TR_TRY(rotate(f, b, heads.q, err));
-        TR_TRY(rotate(f, b, heads.k, err));
-        TR_TRY(norm_queries_and_keys(f, b, heads, true, err));
+        TR_TRY(rotate_and_keep(f, b, &heads, err));
     }
-    if (f->cached)
-        TR_TRY(tr_cache_keep(f, b, heads.k, heads.v, err));
     TR_TRY(attend(f, b, mixed, &heads, err));
     TR_TRY(tr_multiply(f, b, branch, mixed, TR_SLOT_OUT, TR_SLOT_OUT_BIAS, err));
     return tr_finish_branch(f, b, delta, branch, err);

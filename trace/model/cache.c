@@ -132,18 +132,58 @@ static struct kn_heads cached_heads(const struct tr_cache *cache, void *data, in
         .dim = dim};
 }
 
+// Copies `heads` to where the layer's cache has those of the micro-batch's tokens.
+static struct kn_copy_heads copy_of(const struct tr_forward *f, const struct tr_batch *b,
+                                    void *data, struct kn_heads heads) {
+    int layer = b->step->layer;
+    TR_ASSERT(data != NULL);
+    return (struct kn_copy_heads){.y = cached_heads(f->cached->cache, data, layer, heads.dim),
+                                  .x = heads,
+                                  .rows = f->cache_rows[is_windowed(&f->config, layer)] + b->row};
+}
+
+enum tr_status tr_cache_turn(struct tr_forward *f, const struct tr_batch *b,
+                             const struct kn_rope *q, const struct kn_rope *k, struct kn_heads v,
+                             struct tr_err *err) {
+    const struct tr_cache *cache = f->cached->cache;
+    int layer = b->step->layer;
+    struct kn_keep op = {.q = *q,
+                         .k = *k,
+                         .keys = copy_of(f, b, cache->k[layer], k->heads),
+                         .values = copy_of(f, b, cache->v[layer], v)};
+    KN_TRY(f->kn->ops->keep(f->kn, &op), "rotating and caching");
+    return TR_OK;
+}
+
 enum tr_status tr_cache_keep(struct tr_forward *f, const struct tr_batch *b, struct kn_heads k,
                              struct kn_heads v, struct tr_err *err) {
     const struct tr_cache *cache = f->cached->cache;
-    int layer = b->step->layer;
-    const int32_t *rows = f->cache_rows[is_windowed(&f->config, layer)] + b->row;
-    struct kn_copy_heads keys = {
-        .y = cached_heads(cache, cache->k[layer], layer, k.dim), .x = k, .rows = rows};
-    struct kn_copy_heads values = {
-        .y = cached_heads(cache, cache->v[layer], layer, v.dim), .x = v, .rows = rows};
-    TR_ASSERT(cache->k[layer] != NULL);
+    struct kn_copy_heads keys = copy_of(f, b, cache->k[b->step->layer], k);
+    struct kn_copy_heads values = copy_of(f, b, cache->v[b->step->layer], v);
     KN_TRY(f->kn->ops->copy_heads(f->kn, &keys), "caching keys");
     KN_TRY(f->kn->ops->copy_heads(f->kn, &values), "caching values");
+    return TR_OK;
+}
+
+enum tr_status tr_cache_advance(struct tr_forward *f, const struct tr_streams *s,
+                                struct tr_err *err) {
+    const int64_t *slots = f->cached->cache->slots;
+    struct kn_advance op = {.ids = f->ids,
+                            .positions = f->row_positions,
+                            .table_rows = f->table_rows,
+                            .cache_rows = {f->cache_rows[0], f->cache_rows[1]},
+                            .sequences = f->row_sequences,
+                            .rows = f->end - f->begin,
+                            .slots = {slots[0], slots[1]},
+                            .chosen = f->chosen,
+                            .step = f->steps_done,
+                            .ahead = TR_FORWARD_AHEAD,
+                            .best = s->best,
+                            .best_logit = s->best_logit,
+                            .maximum = s->maximum,
+                            .sum = s->sum,
+                            .target = s->target};
+    KN_TRY(f->kn->ops->advance(f->kn, &op), "going on to the next tokens");
     return TR_OK;
 }
 

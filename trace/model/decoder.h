@@ -5,8 +5,11 @@
 #include "model/forward.h"
 
 // Greedy decoding of several sequences at once: a pass over their prompts fills a cache, and each
-// further pass takes one token a sequence and says which is the likeliest to follow. The model may
-// lack sublayers; attention that is left out has no cache.
+// further pass takes one token a sequence and finds the likeliest to follow, which is the one that
+// it takes next. The model may lack sublayers; attention that is left out has no cache.
+//
+// Steps are queued, and the host reads what they chose later. Where weights stay in a device's
+// memory, the step of so many rows becomes a graph the second time it is taken.
 //
 // All lengths of a sequence have the same rotation tables (tr_rope_reach of its first length), and
 // all sequences the same.
@@ -16,6 +19,7 @@ struct tr_decoder_options {
     const struct tr_drop_set *drop; // NULL: none; borrowed
     int64_t sequences;              // at a time, at most
     int64_t positions;              // tokens of a sequence that are fed, at most
+    bool no_graph;                  // each step is called op by op
 };
 
 enum tr_status tr_decoder_new(struct tr_decoder **decoder_p, struct kn_backend *kn,
@@ -45,9 +49,21 @@ enum tr_status tr_decoder_begin(struct tr_decoder *decoder, const struct tr_weig
                                 const struct tr_prompt_row *prompts, int64_t count, int32_t *best,
                                 struct tr_err *err);
 
-// Goes on with sequences[count], ascending, by tokens[count]; best as above.
-enum tr_status tr_decoder_next(struct tr_decoder *decoder, const struct tr_weight_source *source,
-                               const int32_t *sequences, const int32_t *tokens, int64_t count,
-                               int32_t *best, struct tr_err *err);
+// Chooses who goes on: sequences[count], ascending, with tokens[count].
+enum tr_status tr_decoder_place(struct tr_decoder *decoder, const int32_t *sequences,
+                                const int32_t *tokens, int64_t count, struct tr_err *err);
+
+// Queues one more token for each of them. No more than TR_DECODER_AHEAD steps may be queued whose
+// tokens have not been taken.
+enum { TR_DECODER_AHEAD = 64 };
+enum tr_status tr_decoder_step(struct tr_decoder *decoder, const struct tr_weight_source *source,
+                               struct tr_err *err);
+
+// Waits for the steps since the last call, or since tr_decoder_place, and gives what each chose:
+// tokens[steps, count]. TR_EFORMAT where logits are no numbers.
+enum tr_status tr_decoder_take(struct tr_decoder *decoder, int32_t *tokens, struct tr_err *err);
+
+// Whether the last step was a graph's.
+bool tr_decoder_has_graph(const struct tr_decoder *decoder);
 
 #endif

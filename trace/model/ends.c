@@ -81,6 +81,9 @@ enum tr_status tr_start_item(struct tr_forward *f, const struct tr_candidate *ca
     TR_TRY(upload_targets(f, tokens, err));
     if (f->options.cached)
         TR_TRY(tr_cache_place(f, err));
+    static const int32_t none = 0;
+    if (f->steps_done)
+        KN_TRY(f->kn->ops->upload(f->kn, f->steps_done, &none, sizeof none), "beginning steps");
     for (int c = 0; c < count; c++)
         candidates[c].streams->pending_layer = -1; // a pass that failed may have left one
     if (tr_measures_divergences(f, count))
@@ -168,10 +171,12 @@ enum tr_status tr_step_head_dense(struct tr_forward *f, const struct tr_batch *b
     return TR_OK;
 }
 
-// One panel of the head over the normed stream.
+// One panel of the head over the normed stream, which rows of one token, one micro-batch, leave for
+// the next.
 enum tr_status tr_step_head(struct tr_forward *f, const struct tr_batch *b, struct tr_err *err) {
     struct kn_matrix normed = tr_scratch(f, b, f->normed, f->config.hidden);
-    TR_TRY(norm_for_head(f, b, normed, err));
+    if (!f->options.positions || b->weights->plan->first_id == 0)
+        TR_TRY(norm_for_head(f, b, normed, err));
     struct kn_divergence op = divergence_of(b->streams, b->row, normed, 1, NULL);
     set_panel(f, b, &op.base);
     if (f->options.best)
@@ -370,6 +375,8 @@ enum tr_status tr_step_losses(struct tr_forward *f, const struct tr_batch *b, st
     int64_t tokens = sequences * seq_len;
     const double *loss = s->losses + 2 * tokens;
     bool is_candidate = f->options.divergences && s != b->base;
+    if (f->goes_on)
+        return tr_cache_advance(f, s, err);
     TR_TRY(download_losses(f, s, is_candidate, tokens, err));
     finish_losses(f, s, tokens);
     if (!is_candidate) {

@@ -263,7 +263,8 @@ static enum tr_status run_slab(const struct run *r, int64_t begin, int64_t end,
 
 static enum tr_status run_steps(const struct run *r, int64_t begin, int64_t end,
                                 struct tr_err *err) {
-    TR_TRY(tr_start_item(r->f, r->candidates, r->count, err));
+    if (!r->f->goes_on)
+        TR_TRY(tr_start_item(r->f, r->candidates, r->count, err));
     for (int64_t s = begin, next; s < end; s = next) {
         next = s + 1;
         while (next < end && r->steps[next].slab < 0)
@@ -301,6 +302,25 @@ static enum tr_status prepare(struct run *r, int64_t begin, int64_t end, struct 
     return TR_OK;
 }
 
+static void set_rows(struct tr_forward *f, const struct tr_pass *pass) {
+    f->rows = *pass->rows;
+    f->cached = pass->cached;
+    f->begin = pass->begin;
+    f->end = pass->end;
+    f->goes_on = pass->goes_on;
+}
+
+enum tr_status tr_forward_place(struct tr_forward *f, const struct tr_candidate *candidate,
+                                const struct tr_pass *pass, struct tr_err *err) {
+    TR_ASSERT(f->options.positions && f->options.best);
+    set_rows(f, pass);
+    return tr_start_item(f, candidate, 1, err);
+}
+
+const int32_t *tr_forward_chosen(const struct tr_forward *f) {
+    return f->chosen;
+}
+
 enum tr_status tr_forward_run(struct tr_forward *f, const struct tr_weight_source *source,
                               const struct tr_candidate *candidates, int count,
                               const struct tr_pass *pass, struct tr_err *err) {
@@ -308,10 +328,7 @@ enum tr_status tr_forward_run(struct tr_forward *f, const struct tr_weight_sourc
     struct run run = {f, source, candidates, count, plan->steps, NULL, NULL};
     TR_ASSERT(count >= 1 && !candidates[0].parent);
     check_pass(f, pass, plan);
-    f->rows = *pass->rows;
-    f->cached = pass->cached;
-    f->begin = pass->begin;
-    f->end = pass->end;
+    set_rows(f, pass);
     int64_t last = pass->last_step ? pass->last_step : plan->step_count;
     enum tr_status status = prepare(&run, pass->first_step, last, err);
     if (status == TR_OK)

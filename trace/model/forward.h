@@ -102,6 +102,10 @@ struct tr_pass {
     int64_t begin, end;
     int64_t first_step, last_step;
     const struct tr_cached_rows *cached; // with options.cached, and then there is one candidate
+    // The rows are those that tr_forward_place brought, each by as many tokens further as there
+    // were such passes since: what goes in and what comes out stays in the backend's memory, and
+    // the host waits for nothing.
+    bool goes_on;
 };
 
 // Runs the candidates over the pass, with weights from `source`, whose checkpoint has the config
@@ -112,6 +116,14 @@ struct tr_pass {
 enum tr_status tr_forward_run(struct tr_forward *forward, const struct tr_weight_source *source,
                               const struct tr_candidate *candidates, int count,
                               const struct tr_pass *pass, struct tr_err *err);
+
+// Brings rows of one token each, from which passes go on: with options.positions and options.best.
+// chosen[TR_FORWARD_AHEAD, rows] in the backend's memory has the tokens that such a pass found the
+// likeliest to follow, in row i % TR_FORWARD_AHEAD those of the i-th.
+enum { TR_FORWARD_AHEAD = 64 };
+enum tr_status tr_forward_place(struct tr_forward *forward, const struct tr_candidate *candidate,
+                                const struct tr_pass *pass, struct tr_err *err);
+const int32_t *tr_forward_chosen(const struct tr_forward *forward);
 
 // Rows times experts that the routed products have worked on since tr_forward_new: with k experts
 // used per token, k times the tokens times the layers with experts, not all experts times that.

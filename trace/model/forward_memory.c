@@ -77,6 +77,7 @@ static int buffers_of(struct tr_forward *f, struct tr_buffer buffers[MAX_BUFFERS
     double routed = c->experts ? rows : 0;
     double wide = fmax((double)wide_cols(c), spread * (double)expert_in_rows(c));
     double inner = fmax((double)inner_cols(c), spread * (double)c->expert_ffn);
+    double ahead = o->positions ? TR_FORWARD_AHEAD * tokens : 0;
     bool alibi = c->family->position == TR_ALIBI || c->family->position == TR_ALIBI_SCALED_BF16;
     const struct tr_buffer list[] = {
         {(void **)&f->ids, tokens * 4, TR_ON_BACKEND},
@@ -102,6 +103,8 @@ static int buffers_of(struct tr_forward *f, struct tr_buffer buffers[MAX_BUFFERS
         {(void **)&f->row_positions, cached * 4, TR_ON_BACKEND},
         {(void **)&f->table_rows, cached * 4, TR_ON_BACKEND},
         {(void **)&f->row_sequences, cached * 4, TR_ON_BACKEND},
+        {(void **)&f->chosen, ahead * 4, TR_ON_BACKEND},
+        {(void **)&f->steps_done, ahead > 0 ? 4 : 0, TR_ON_BACKEND},
         {(void **)&f->host_rows, rows * 4, TR_ON_HOST},
         {(void **)&f->host_cached, cached * 5 * 4, TR_ON_HOST},
         {(void **)&f->slopes, alibi ? (double)c->heads * 4 : 0, TR_ON_HOST},

@@ -18,6 +18,7 @@ struct tr_forward {
     struct tr_rows rows; // the pass's
     const struct tr_cached_rows *cached;
     int64_t begin, end; // the item's sequences
+    bool goes_on;       // the pass, see struct tr_pass
     // Of the item, in the backend's memory; T = max_sequences * seq_len tokens.
     int32_t *ids, *targets; // [T]
     double *bin_starts;     // [TR_BINS]
@@ -40,6 +41,7 @@ struct tr_forward {
     // sequences.
     int32_t *cache_rows[2];                              // [T]
     int32_t *row_positions, *table_rows, *row_sequences; // [T]
+    int32_t *chosen, *steps_done; // [TR_FORWARD_AHEAD, T], [1]: of passes that go on
     // On the host.
     int32_t *host_rows;   // [R]
     int32_t *host_cached; // [5, T]: the same five
@@ -152,6 +154,15 @@ enum tr_status tr_cache_place(struct tr_forward *f, struct tr_err *err);
 // Leaves the micro-batch's keys and values in the layer's cache.
 enum tr_status tr_cache_keep(struct tr_forward *f, const struct tr_batch *b, struct kn_heads k,
                              struct kn_heads v, struct tr_err *err);
+
+// The same of keys that are yet to be rotated, beside queries; op k has them.
+enum tr_status tr_cache_turn(struct tr_forward *f, const struct tr_batch *b,
+                             const struct kn_rope *q, const struct kn_rope *k, struct kn_heads v,
+                             struct tr_err *err);
+
+// Makes the rows of a pass that goes on those of the next.
+enum tr_status tr_cache_advance(struct tr_forward *f, const struct tr_streams *streams,
+                                struct tr_err *err);
 
 // Attention of rows of one token with what the cache has; op->k and op->v are the rows' own.
 enum tr_status tr_cache_attend(struct tr_forward *f, const struct tr_batch *b,

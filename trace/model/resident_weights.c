@@ -114,6 +114,10 @@ static void stop(void *user) {
 }
 
 struct tr_weight_source tr_resident_source(struct tr_resident *r) {
-    return (struct tr_weight_source){
-        .user = r, .plan = &r->opened.plan, .next = next, .done = done, .stop = stop};
+    return (struct tr_weight_source){.user = r,
+                                     .plan = &r->opened.plan,
+                                     .next = next,
+                                     .done = done,
+                                     .stays = true,
+                                     .stop = stop};
 }

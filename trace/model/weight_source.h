@@ -27,6 +27,7 @@ struct tr_weight_source {
                            struct tr_err *err);
     // All steps of the slab given last have been queued.
     enum tr_status (*done)(void *user, struct tr_err *err);
+    bool stays; // slabs are where they are in every pass
     // The pass is over, or has failed: waits until nothing reads the source's memory any more.
     void (*stop)(void *user);
 };

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef CUDA_ATTENTION_DECODE_CUH
+#define CUDA_ATTENTION_DECODE_CUH
+
+// What the kernels of attention over a cache share.
+
+#include "attention.cuh"
+
+enum {
+    DECODE_THREADS = 128,
+    DECODE_WARPS = DECODE_THREADS / WARP,
+    DECODE_KEYS = 64, // of a part
+    DECODE_HEADS = 8, // query heads of a block, at most
+};
+
+struct decode_task {
+    struct attention_heads y, q, k, v;
+    const int32_t *positions, *sequences;
+    const float *slopes; // [heads], device; NULL: none
+    float *parts;        // [rows, heads, splits, 2 + v_dim]: maximum, total, sums of values
+    int64_t keys;
+    int rows, heads, group;         // of query heads
+    int chunk, chunks;              // query heads of a block, and blocks of a group
+    int dim, v_dim, splits, window; // window 0: none
+    float scale, softcap;
+    bool slopes_bf16;
+};
+
+// Keys [begin, end) of one part, as positions.
+struct decode_range {
+    int begin, end;
+};
+
+__device__ inline int first_seen(const decode_task &task, int position) {
+    return task.window > 0 ? max(0, position + 1 - task.window) : 0;
+}
+
+__device__ inline decode_range range_of(const decode_task &task, int position, int split) {
+    int begin = first_seen(task, position) + split * DECODE_KEYS;
+    return {begin, min(begin + DECODE_KEYS, position + 1)};
+}
+
+__device__ inline float *part_of(const decode_task &task, int row, int head, int split) {
+    int64_t index = ((int64_t)row * task.heads + head) * task.splits + split;
+    return task.parts + index * (2 + task.v_dim);
+}
+
+template <typename T>
+__device__ inline const T *cached(const decode_task &task, const attention_heads &heads,
+                                  int sequence, int key, int group) {
+    int keys = (int)task.keys, slot = key < keys ? key : key % keys;
+    int64_t row = (int64_t)sequence * task.keys + slot;
+    return static_cast<const T *>(heads.data) + row * heads.stride + group * heads.pitch;
+}
+
+__device__ inline float finish_score(const decode_task &task, int head, float dot, int query,
+                                     int key) {
+    float score = dot * task.scale;
+    float slope = task.slopes ? task.slopes[head] : 0;
+    if (task.slopes && task.slopes_bf16) {
+        float there = attention_bf16(slope * attention_bf16((float)key));
+        score += task.scale * (there - attention_bf16(slope * attention_bf16((float)query)));
+    } else if (task.slopes) {
+        score += slope * (float)(key - query);
+    }
+    return task.softcap > 0 ? task.softcap * tanhf(score / task.softcap) : score;
+}
+
+// Where a block stands: one part of the keys of one row, for the query heads [first_head,
+// first_head + heads) that share them.
+struct decode_place {
+    int row, first_head, heads, group, split;
+};
+
+__device__ inline decode_place place_of(const decode_task &task) {
+    int pair = (int)blockIdx.x / task.splits, chunk = pair % task.chunks;
+    int groups = task.heads / task.group;
+    decode_place place;
+    place.split = (int)blockIdx.x % task.splits;
+    place.group = pair / task.chunks % groups;
+    place.row = pair / task.chunks / groups;
+    place.first_head = place.group * task.group + chunk * task.chunk;
+    place.heads = min(task.chunk, task.group - chunk * task.chunk);
+    return place;
+}
+
+__device__ inline float warp_max(float value) {
+#pragma unroll
+    for (int distance = WARP / 2; distance > 0; distance /= 2)
+        value = fmaxf(value, __shfl_xor_sync(0xffffffffu, value, distance));
+    return value;
+}
+
+// Scores of a head become exp(score - maximum); maximum and total go into its part. By one warp.
+__device__ inline void exponentiate(float *scores, int keys, float *part) {
+    int lane = (int)threadIdx.x % WARP;
+    float maximum = -INFINITY, total = 0;
+    for (int i = lane; i < keys; i += WARP)
+        maximum = fmaxf(maximum, scores[i]);
+    maximum = warp_max(maximum);
+    float shift = maximum == -INFINITY ? 0 : maximum;
+    for (int i = lane; i < keys; i += WARP) {
+        scores[i] = exp2f((scores[i] - shift) * ATTENTION_LOG2E);
+        total += scores[i];
+    }
+    total = warp_sum(total);
+    if (lane == 0) {
+        part[0] = maximum;
+        part[1] = total;
+    }
+}
+
+// Whether decode_packs takes the op, and its launch of `blocks`. (attention_decode_packs.cu)
+bool decode_packs_take(const struct kn_decode_attention *op);
+void decode_packs_launch(const struct cuda_backend *cuda, enum kn_type type,
+                         const struct decode_task &task, unsigned blocks);
+
+#endif
