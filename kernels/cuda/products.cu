@@ -299,7 +299,7 @@ static enum kn_status multiply(struct kn_backend *self, const struct lane *lane,
                                const struct kn_matrix *w, const void *bias) {
     struct cuda_backend *cuda = cuda_of(self);
     const float one = 1, zero = 0;
-    struct product_plan *plan;
+    struct product_plan *plan = NULL;
     struct product_key key = key_of(lane, y, x, w, bias != NULL);
     if (!bias && few_rows_take(cuda, x, w)) {
         struct few_product few = {};
