@@ -3,7 +3,7 @@
 #define TR_PLAN_H
 
 #include "base/strings.h"
-#include "mpi/forecast.h"
+#include "mpi/work_forecast.h"
 #include "run/affinity.h"
 #include "run/fit.h"
 #include "run/job.h"

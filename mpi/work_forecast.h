@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#ifndef DIST_FORECAST_H
-#define DIST_FORECAST_H
+#ifndef DIST_WORK_FORECAST_H
+#define DIST_WORK_FORECAST_H
 
 #include "mpi/work.h"
 

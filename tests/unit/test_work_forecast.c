@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 #include "mpi/cut.h"
-#include "mpi/forecast.h"
+#include "mpi/work_forecast.h"
 
 static struct tr_err err;
 

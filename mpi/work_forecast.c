@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "mpi/forecast.h"
+#include "mpi/work_forecast.h"
 
 #include <math.h>
 #include <stdlib.h>
