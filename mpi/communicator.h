@@ -25,6 +25,7 @@ struct dist_calls {
 struct dist {
     const struct dist_calls *calls;
     int rank, size, node_rank, node_size;
+    int *node_of;          // [size]; NULL: all are on one node
     struct dist_host host; // on rank 0, between dist_serve_begin and dist_serve_end
 };
 

@@ -32,6 +32,17 @@ int dist_node_size(const struct dist *dist) {
     return dist->node_size;
 }
 
+int dist_node_of(const struct dist *dist, int rank) {
+    return dist->node_of ? dist->node_of[rank] : 0;
+}
+
+int dist_node_count(const struct dist *dist) {
+    int count = 1;
+    for (int i = 0; i < dist->size; i++)
+        count = dist_node_of(dist, i) >= count ? dist_node_of(dist, i) + 1 : count;
+    return count;
+}
+
 enum tr_status dist_broadcast(struct dist *dist, void **bytes_p, size_t *size_p,
                               struct tr_err *err) {
     return dist->calls->broadcast(dist, bytes_p, size_p, err);

@@ -31,6 +31,9 @@ int dist_rank(const struct dist *dist);
 int dist_size(const struct dist *dist);
 int dist_node_rank(const struct dist *dist); // among the ranks of this node
 int dist_node_size(const struct dist *dist);
+// The node that a rank is on, of all ranks: from 0 on, in the order of their first ranks.
+int dist_node_of(const struct dist *dist, int rank);
+int dist_node_count(const struct dist *dist);
 
 // Collective. Rank 0's bytes to everyone: *bytes_p is allocated on the other ranks (free()).
 enum tr_status dist_broadcast(struct dist *dist, void **bytes_p, size_t *size_p,

@@ -63,6 +63,20 @@ static enum tr_status finish(int code, MPI_Request *request, const char *what, s
 
 // ---- the job ---------------------------------------------------------------------------------
 
+// A node is known by the first of its ranks; nodes are numbered in that order.
+static enum tr_status find_nodes(struct world *world, struct tr_err *err) {
+    const char *what = "setting up the ranks";
+    struct dist *dist = &world->dist;
+    int first = dist->rank, nodes = 0;
+    TR_TRY(TR_NEW(&dist->node_of, dist->size, "communicator", err));
+    TR_TRY(check(MPI_Bcast(&first, 1, MPI_INT, 0, world->node), what, err));
+    TR_TRY(check(MPI_Allgather(&first, 1, MPI_INT, dist->node_of, 1, MPI_INT, world->comm), what,
+                 err));
+    for (int i = 0; i < dist->size; i++) // the first of a node comes before its others
+        dist->node_of[i] = dist->node_of[i] == i ? nodes++ : dist->node_of[dist->node_of[i]];
+    return TR_OK;
+}
+
 static enum tr_status find_places(struct world *world, struct tr_err *err) {
     const char *what = "setting up the ranks";
     struct dist *dist = &world->dist;
@@ -75,7 +89,7 @@ static enum tr_status find_places(struct world *world, struct tr_err *err) {
                  what, err));
     TR_TRY(check(MPI_Comm_rank(world->node, &dist->node_rank), what, err));
     TR_TRY(check(MPI_Comm_size(world->node, &dist->node_size), what, err));
-    return TR_OK;
+    return find_nodes(world, err);
 }
 
 static void close_world(struct dist *dist) {
@@ -85,6 +99,7 @@ static void close_world(struct dist *dist) {
     if (world->comm != MPI_COMM_NULL)
         MPI_Comm_free(&world->comm);
     MPI_Finalize();
+    free(dist->node_of);
     free(world->scratch);
     free(world);
 }

@@ -34,6 +34,10 @@ enum tr_status dist_work_new(struct dist_work **work_p, int64_t units, int worke
                              struct tr_err *err);
 void dist_work_free(struct dist_work *work); // accepts NULL
 
+// Says on which node each rank is: node_of[workers], from 0 on; until then all are on one. Ranks of
+// a node then get pieces of the tasks that it is at already. Before the first item is handed out.
+enum tr_status dist_work_place(struct dist_work *work, const int *node_of, struct tr_err *err);
+
 // Adds a task at the end. Tasks that are not begun yet are cut anew with it.
 enum tr_status dist_work_add(struct dist_work *work, const struct dist_task *task,
                              struct tr_err *err);
@@ -41,8 +45,8 @@ enum tr_status dist_work_add(struct dist_work *work, const struct dist_task *tas
 void dist_work_close(struct dist_work *work);
 
 enum dist_next { DIST_END, DIST_ITEM, DIST_WAIT };
-// What a rank does next, from time `now` on: items that were taken back first, then new ones in
-// order of the tasks.
+// What a rank does next, from time `now` on: items that were taken back first, then pieces of what
+// its node is at, then the next task, then pieces that other nodes have left.
 enum dist_next dist_work_next(struct dist_work *work, int rank, double now, struct dist_item *item);
 
 // Whether nothing is there to be handed out now: next would say DIST_END or DIST_WAIT.

@@ -216,6 +216,15 @@ static const struct option_row rows[] = {
      "about four times the trace, at least 32)",
      OPTION_WHOLE, SETS(cost_samples), 1, LARGEST},
     {"dry-run", 0, NULL, "Print the plan and stop", OPTION_FLAG, SETS(dry_run)},
+    {"ranks", 0, "N", "With --dry-run: also how the job would go on N ranks", OPTION_WHOLE,
+     SETS(ranks), 1, 1 << 20},
+    {"nodes", 0, "N", "With --ranks: on N nodes (default: 1)", OPTION_WHOLE, SETS(nodes), 1,
+     1 << 20},
+    {"rank-rate", 0, "TFLOPS", "With --ranks: of a rank's products, in TFLOP/s (default: as here)",
+     OPTION_REAL, SETS(rank_rate), 1e-6, 1e9},
+    {"read-rate", 0, "SIZE",
+     "With --ranks: bytes a second that a node reads, as 2G (default: reading takes no time)",
+     OPTION_SIZE, SETS(read_rate)},
 
     {.kind = OPTION_HEADING, .help = "Where to:"},
     {"output", 'o', "FILE", "The store (default: trace.h5)", OPTION_TEXT, SETS(out)},
@@ -266,6 +275,12 @@ static const char *contradiction(const struct tr_run_settings *s) {
     if (s->shards && s->fresh)
         return "--fresh would forget what other shards have traced; remove the output and its "
                ".parts by hand before they all begin";
+    if (!s->dry_run && s->ranks)
+        return "--ranks is thought on by --dry-run; mpirun or srun starts ranks";
+    if (!s->ranks && (s->nodes || s->rank_rate > 0 || s->read_rate))
+        return "--nodes, --rank-rate and --read-rate need --ranks";
+    if (s->nodes > s->ranks)
+        return "--nodes are more than --ranks";
     if (!s->follow && (s->until_step || s->until_idle))
         return "--until needs --follow";
     if (s->texts && s->tokens)

@@ -83,7 +83,8 @@ class Cases:
                              "directory\n", ran)
 
     def dry_run(self):
-        ran = self.run("dry", "--dry-run").expect(0)
+        ran = self.run("dry", "--dry-run", "--ranks", "8", "--nodes", "2", "--rank-rate", "0.5",
+                       "--read-rate", "2G").expect(0)
         has(ran, ran.out,
             r"^tracing 6 of 6 checkpoints \(llama layers=2 .*; 12\.2 k parameters\) over 4 x 16 "
             r"tokens on 1 rank, at most [\d.]+ [kM]B each, into ",
@@ -92,7 +93,10 @@ class Cases:
             r"^  peak memory +[\d.]+ [kM]B a rank: two slabs of [\d.]+ [kM]B, "
             r"streams, scratch.*$",
             r"^  to compute +[\d.]+ MFLOP with f32 operands: .+$",
-            r"^  time +.* at this machine's sgemm rate \([\d.]+ GFLOP/s\), if the disk keeps up$")
+            r"^  time +.* at this machine's sgemm rate \([\d.]+ GFLOP/s\), if the disk keeps up$",
+            r"^  on 8 ranks +2 nodes, 500 GFLOP/s a rank, 2\.15 GB/s read by a node: \d+ items, .*; ranks "
+            r"are idle [\d.]+ % of it; [\d.]+ kB to read, a node at most [\d.]+ times what it needs")
+        self.run("dry", "--ranks", "8").expect(2)
         check(not os.path.exists(self.root + "/dry.h5"), "a dry run wrote")
         check(not os.path.exists(self.root + "/dry.h5.parts"), "a dry run made a folder")
 

@@ -36,7 +36,7 @@ static struct tr_plan plan_of(const struct demo_job *demo, int ranks, int64_t wa
     if (wave)
         memory = bytes_of(&demo->job, demo->kn, wave, slabs);
     memory.host += 1;
-    return tr_plan_make(&demo->job, demo->kn, ranks, memory, 1e9);
+    return tr_plan_make(&demo->job, demo->kn, ranks, 1, memory, 1e9);
 }
 
 // The weights as they are stored, and once more the embedding, which is the head, too.

@@ -63,7 +63,7 @@ static int64_t run(int64_t tasks, int64_t micro_batches, int workers, int64_t wh
     }
     assert_end(work);
     assert_end(work);
-    assert_int_equal(dist_cut_items(tasks, micro_batches, workers), items);
+    assert_int_equal(dist_cut_items(tasks, micro_batches, workers, 1), items);
     dist_work_free(work);
     return pieces;
 }
@@ -107,7 +107,7 @@ static void nothing_to_do(void **state) {
     struct dist_work *work = make(0, 4, 2);
     dist_work_close(work);
     assert_end(work);
-    assert_int_equal(dist_cut_items(0, 4, 2), 0);
+    assert_int_equal(dist_cut_items(0, 4, 2, 1), 0);
     dist_work_free(work);
     dist_work_free(NULL);
 }

@@ -42,6 +42,11 @@ enum tr_status tr_coordinator_new(struct tr_coordinator **coordinator_p, const s
     return TR_OK;
 }
 
+enum tr_status tr_coordinator_place(struct tr_coordinator *c, const int *node_of,
+                                    struct tr_err *err) {
+    return dist_work_place(c->work, node_of, err);
+}
+
 void tr_coordinator_on_end(struct tr_coordinator *c, void (*end)(void *user, bool stopped),
                            void *user) {
     c->end = end;

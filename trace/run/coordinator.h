@@ -16,6 +16,10 @@ struct tr_coordinator;
 enum tr_status tr_coordinator_new(struct tr_coordinator **coordinator_p, const struct tr_job *job,
                                   struct tr_store *store, int ranks, const char *backend,
                                   struct tr_err *err);
+// On which node each rank is, node_of[ranks] from 0 on, when that is more than one; before work
+// begins.
+enum tr_status tr_coordinator_place(struct tr_coordinator *coordinator, const int *node_of,
+                                    struct tr_err *err);
 // What ends the job at once, on all ranks: `stopped` when a stop was waited for in vain, else
 // because a rank has been silent for too long. Does not return. Never called without one.
 void tr_coordinator_on_end(struct tr_coordinator *coordinator,

@@ -56,13 +56,13 @@ static int64_t all_passes(const struct tr_job *job, const struct dist_cut *cut,
                           const struct tr_fit *fit) {
     int64_t passes = 0;
     for (int64_t i = 0; i < job->todo_count; i++)
-        passes += passes_over(job, fit, i < cut->whole ? 1 : cut->pieces, tr_job_is_traced(job, i));
+        passes += passes_over(job, fit, dist_cut_pieces(cut, i), tr_job_is_traced(job, i));
     return passes;
 }
 
 // Sequences of the largest item: of a whole checkpoint, unless all are split.
 static int64_t largest_item(const struct tr_job *job, const struct dist_cut *cut) {
-    int64_t pieces = cut->whole ? 1 : cut->pieces, all = job->calibration.sequences;
+    int64_t pieces = dist_cut_pieces(cut, 0), all = job->calibration.sequences;
     int64_t units = (tr_job_units(job) + pieces - 1) / pieces;
     int64_t sequences =
         (units < job->micro_batches ? units : job->micro_batches) * job->micro_batch;
@@ -70,12 +70,12 @@ static int64_t largest_item(const struct tr_job *job, const struct dist_cut *cut
 }
 
 struct tr_plan tr_plan_make(const struct tr_job *job, const struct kn_backend *kn, int ranks,
-                            struct tr_rank_bytes memory, double product_rate) {
+                            int nodes, struct tr_rank_bytes memory, double product_rate) {
     const struct tr_calibration *c = &job->calibration;
     double checkpoints = (double)job->todo_count, tokens = 0;
-    struct dist_cut cut = dist_cut(job->todo_count, tr_job_units(job), ranks);
-    struct tr_plan plan = {.ranks = ranks, .product_rate = product_rate};
-    plan.items = dist_cut_items(job->todo_count, tr_job_units(job), ranks);
+    struct dist_cut cut = dist_cut(job->todo_count, tr_job_units(job), ranks, nodes);
+    struct tr_plan plan = {.ranks = ranks, .nodes = nodes, .product_rate = product_rate};
+    plan.items = dist_cut_items(job->todo_count, tr_job_units(job), ranks, nodes);
     plan.sequences = largest_item(job, &cut);
     plan.fit = tr_fit_make(job, kn, memory);
     plan.fit.wave = plan.fit.wave < plan.sequences ? plan.fit.wave : plan.sequences;
@@ -88,6 +88,49 @@ struct tr_plan tr_plan_make(const struct tr_job *job, const struct kn_backend *k
         tokens += tr_job_tokens(job, tr_job_is_traced(job, i));
     plan.flops = tr_config_flops(&job->first.config, tokens, c->seq_len, &job->wanted);
     return plan;
+}
+
+enum tr_status tr_plan_forecast(struct tr_plan *plan, const struct tr_job *job, double rank_rate,
+                                struct tr_err *err) {
+    const struct tr_run_settings *o = job->settings;
+    struct dist_task *tasks;
+    if (!o->ranks || !job->todo_count)
+        return TR_OK;
+    plan->machine =
+        (struct dist_machine){.ranks = (int)o->ranks,
+                              .nodes = o->nodes ? (int)o->nodes : 1,
+                              .flops = o->rank_rate > 0 ? 1e12 * o->rank_rate : rank_rate,
+                              .read = o->read_rate ? (double)o->read_rate : INFINITY};
+    double each = tr_config_flops(&job->first.config, 1, job->calibration.seq_len, &job->wanted);
+    TR_TRY(TR_NEW(&tasks, job->todo_count, "the forecast", err));
+    for (int64_t i = 0; i < job->todo_count; i++)
+        tasks[i] = (struct dist_task){.bytes = job->first.bytes_read,
+                                      .flops = each * tr_job_tokens(job, tr_job_is_traced(job, i)),
+                                      .node = -1};
+    enum tr_status status = dist_forecast(&plan->forecast, tasks, job->todo_count,
+                                          tr_job_units(job), &plan->machine, err);
+    free(tasks);
+    return status;
+}
+
+// The forecast in words.
+static enum tr_status forecast_page(const struct tr_plan *plan, struct tr_string *text,
+                                    struct tr_err *err) {
+    const struct dist_machine *m = &plan->machine;
+    const struct dist_forecast *f = &plan->forecast;
+    char rate[TR_HUMAN_MAX], read[TR_HUMAN_MAX], time[TR_HUMAN_MAX], bytes[TR_HUMAN_MAX];
+    if (!f->items)
+        return TR_OK;
+    TR_TRY(tr_string_format(text, err, "  on %d ranks    %d node%s, %s/s a rank", m->ranks,
+                            m->nodes, m->nodes == 1 ? "" : "s",
+                            tr_human_unit(m->flops, "FLOP", rate)));
+    if (!isinf(m->read))
+        TR_TRY(tr_string_format(text, err, ", %s/s read by a node", tr_human_bytes(m->read, read)));
+    return tr_string_format(text, err,
+                            ": %lld items, %s; ranks are idle %.1f %% of it; %s to read, a node "
+                            "at most %.2f times what it needs of the checkpoints it is at\n",
+                            (long long)f->items, tr_human_seconds(f->seconds, time), 100 * f->idle,
+                            tr_human_bytes(f->bytes, bytes), f->rereads);
 }
 
 static enum tr_status device_page(const struct tr_plan *plan, struct tr_string *text,
@@ -183,12 +226,13 @@ static enum tr_status page(const struct tr_plan *plan, const struct tr_job *job,
                             tr_human_unit(plan->flops, "FLOP", flops), kn_type_name(job->type),
                             kn->description));
     if (plan->product_rate <= 0)
-        return TR_OK;
-    return tr_string_format(text, err,
+        return forecast_page(plan, text, err);
+    TR_TRY(tr_string_format(text, err,
                             "  time           %s at this machine's %s rate (%.0f GFLOP/s), if "
                             "the disk keeps up\n",
                             tr_human_seconds(plan->flops / plan->product_rate, time),
-                            kn->unified ? "sgemm" : "product", plan->product_rate / 1e9);
+                            kn->unified ? "sgemm" : "product", plan->product_rate / 1e9));
+    return forecast_page(plan, text, err);
 }
 
 enum tr_status tr_plan_text(const struct tr_plan *plan, const struct tr_job *job,

@@ -3,13 +3,14 @@
 #define TR_PLAN_H
 
 #include "base/strings.h"
+#include "mpi/work_forecast.h"
 #include "run/affinity.h"
 #include "run/fit.h"
 #include "run/job.h"
 
 // The job on paper: one paragraph at the start of a run, a page for --dry-run.
 struct tr_plan {
-    int ranks;
+    int ranks, nodes;
     int64_t items;
     int64_t sequences;           // of the largest item
     struct tr_fit fit;           // what a rank keeps in memory at a time
@@ -20,6 +21,8 @@ struct tr_plan {
     double bytes_stored;         // of their weight files
     double flops;                // all checkpoints
     double product_rate;         // FLOP/s of all ranks' sgemm, 0: unknown
+    struct dist_machine machine; // that the job is thought on; no ranks: none
+    struct dist_forecast forecast;
 };
 
 // Bytes of a device that a rank has beside what is planned: the process's context, of about 600 MB,
@@ -35,7 +38,12 @@ struct tr_rank_bytes tr_plan_memory(const struct kn_backend *kn, double device_m
 
 // Fills in all of the plan but the device, which is the caller's.
 struct tr_plan tr_plan_make(const struct tr_job *job, const struct kn_backend *kn, int ranks,
-                            struct tr_rank_bytes memory, double product_rate);
+                            int nodes, struct tr_rank_bytes memory, double product_rate);
+
+// How the job would go on the machine that the settings speak of, if they do. `rank_rate`: FLOP/s
+// of a rank here.
+enum tr_status tr_plan_forecast(struct tr_plan *plan, const struct tr_job *job, double rank_rate,
+                                struct tr_err *err);
 
 // Appends the paragraph, or with `whole` the page.
 enum tr_status tr_plan_text(const struct tr_plan *plan, const struct tr_job *job,

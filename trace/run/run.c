@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "affinity.h"
+#include "base/alloc.h"
 #include "coordinator.h"
 #include "job.h"
 #include "mpi/launcher.h"
@@ -165,9 +166,11 @@ static enum tr_status check_device_memory(struct run *r, struct tr_err *err) {
 static enum tr_status say_plan(struct run *r, struct tr_err *err) {
     struct tr_string text = {0};
     double rate = r->product_rate * dist_size(r->dist);
-    struct tr_plan plan = tr_plan_make(&r->job, r->kn, dist_size(r->dist), memory_of(r), rate);
+    struct tr_plan plan = tr_plan_make(&r->job, r->kn, dist_size(r->dist), dist_node_count(r->dist),
+                                       memory_of(r), rate);
     plan.device = r->device;
     plan.node_ranks = dist_node_size(r->dist);
+    TR_TRY(tr_plan_forecast(&plan, &r->job, r->product_rate, err));
     enum tr_status status = tr_plan_text(&plan, &r->job, r->kn, r->settings->dry_run, &text, err);
     if (status == TR_OK && r->settings->dry_run)
         tr_say(r->settings->results, text.data);
@@ -191,11 +194,21 @@ static void end_job(void *user, bool stopped) {
     dist_abort(r->dist, stopped ? TR_RUN_EXIT_STOPPED : TR_RUN_EXIT_SILENT);
 }
 
+static enum tr_status place_ranks(struct run *r, struct tr_err *err) {
+    int *node_of;
+    TR_TRY(TR_NEW(&node_of, dist_size(r->dist), "the ranks' nodes", err));
+    for (int i = 0; i < dist_size(r->dist); i++)
+        node_of[i] = dist_node_of(r->dist, i);
+    enum tr_status status = tr_coordinator_place(r->coordinator, node_of, err);
+    free(node_of);
+    return status;
+}
+
 static enum tr_status open_coordinator(struct run *r, struct tr_err *err) {
     TR_TRY(tr_coordinator_new(&r->coordinator, &r->job, r->store, dist_size(r->dist),
                               r->kn->description, err));
     tr_coordinator_on_end(r->coordinator, end_job, r);
-    return TR_OK;
+    return place_ranks(r, err);
 }
 
 // The way to work, from top to bottom. After each phase the ranks agree whether all go on.

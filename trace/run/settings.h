@@ -36,11 +36,15 @@ struct tr_run_settings {
     int64_t span_tokens, drift_tokens;         // 0: not given
     bool separate, spans, per_token, no_nll, fresh, verify, dry_run;
     int64_t shard, shards; // of the series the shard-th of so many parts, from 1; 0: all of it
-    bool no_rows;          // nothing is run over a text: no calibration is looked for
-    bool follow;           // goes on with what appears in the run's folder
-    int64_t until_step;    // with it: until a checkpoint of this step or a later one; 0: not given
-    int64_t until_idle;    // until nothing has appeared for so many seconds; 0: not given
-    bool bos;              // each document begins with what the tokenizer puts before a text
+    // Of a dry run: the machine that the job is thought on; 0: not given. rank_rate: in TFLOP/s.
+    int64_t ranks, nodes;
+    double rank_rate;
+    uint64_t read_rate; // bytes/s of a node
+    bool no_rows;       // nothing is run over a text: no calibration is looked for
+    bool follow;        // goes on with what appears in the run's folder
+    int64_t until_step; // with it: until a checkpoint of this step or a later one; 0: not given
+    int64_t until_idle; // until nothing has appeared for so many seconds; 0: not given
+    bool bos;           // each document begins with what the tokenizer puts before a text
     int64_t publish_seconds;
     bool any_device; // auto: a device where there is one
     enum kn_kind device;
