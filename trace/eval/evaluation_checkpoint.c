@@ -8,6 +8,7 @@
 #include "generate_task.h"
 #include "run/node_memory.h"
 #include "score_file.h"
+#include "speed_rows.h"
 
 struct checkpoint {
     struct evaluation *e;
@@ -204,6 +205,44 @@ static enum tr_status save_set(const struct checkpoint *c, int64_t set, struct t
     return status;
 }
 
+// ---- speed -------------------------------------------------------------------------------------
+
+static enum tr_status save_speeds(const struct checkpoint *c, const struct tr_speed_rows *rows,
+                                  struct tr_err *err) {
+    struct tr_string path = {0};
+    enum tr_status status = tr_string_format(&path, err, "%s/speed.json", c->folder);
+    if (status == TR_OK)
+        status = tr_json_save(tr_speed_json(rows), path.data, err);
+    tr_string_free(&path);
+    if (status == TR_OK && c->e->speeds.size)
+        status = tr_string_format(&c->e->speeds, err, "\n");
+    return status == TR_OK ? tr_speed_table(rows, &c->e->speeds, err) : status;
+}
+
+static enum tr_status measure_speeds(struct checkpoint *c, struct tr_err *err) {
+    struct evaluation *e = c->e;
+    const struct tr_speed_settings *s = &e->settings->speed;
+    TR_TRY(open_weights(c, err));
+    struct tr_speed_rows rows = {.sets = &e->job.sets,
+                                 .checkpoint = c->entry->name,
+                                 .device = e->kn->ops->name,
+                                 .description = e->kn->description,
+                                 .type = kn_type_name(e->job.type),
+                                 .rounds = s->rounds,
+                                 .copy_rate = e->copy_rate,
+                                 .is_resident = e->weights.resident != NULL};
+    enum tr_status status = TR_OK;
+    for (int64_t i = 0; i < s->prompt_count && status == TR_OK; i++) {
+        struct tr_speed_shape shape = {
+            .prompt = s->prompts[i], .generated = s->generated, .batch = s->batch};
+        status = tr_speed_rows_measure(&rows, &e->weights, &shape, err);
+    }
+    if (status == TR_OK)
+        status = save_speeds(c, &rows, err);
+    tr_speed_rows_free(&rows);
+    return status;
+}
+
 static enum tr_status evaluate_into(struct checkpoint *c, struct tr_err *err) {
     static const struct tr_wanted wanted = {.head = true};
     struct evaluation *e = c->e;
@@ -211,6 +250,10 @@ static enum tr_status evaluate_into(struct checkpoint *c, struct tr_err *err) {
     TR_TRY(tr_make_folder(c->folder, err));
     TR_TRY(take_tasks(c, err));
     if (c->stopped)
+        return TR_OK;
+    if (e->settings->speed.prompt_count)
+        TR_TRY(measure_speeds(c, err));
+    if (!e->tasks.count)
         return TR_OK;
     TR_TRY(add_cells(c, err));
     for (int64_t set = 0; set <= e->job.sets.count; set++)
