@@ -188,6 +188,27 @@ def prompts():
         check(generated(folder, "words")[0]["tokens"] == found[1]["tokens"], "other tokens")
 
 
+def endings():
+    """Every end that generation_config.json names ends a text."""
+    with scratch() as folder:
+        model = os.path.join(folder, "step_6418")
+        os.mkdir(model)
+        for name in os.listdir(LAST):
+            if name != "generation_config.json":
+                os.symlink(os.path.join(os.path.abspath(LAST), name), os.path.join(model, name))
+        path = write(folder, "prompts.jsonl", [{"prompt": "The harbour master saw"}])
+        evaluate(folder, model, "--generate", path, "--new-tokens", "12")
+        tokens = generated(folder)[0]["tokens"]
+        last = next(t for i, t in enumerate(tokens) if t not in tokens[:i] and i > 3)
+        write(model, "generation_config.json", [{"eos_token_id": [0, last]}])
+        evaluate(folder, model, "--generate", path, "--new-tokens", "12")
+        row = generated(folder)[0]
+        check(row["ended"] and row["tokens"] == tokens[:tokens.index(last) + 1], row, tokens)
+        write(model, "generation_config.json", [{"eos_token_id": "end"}])
+        told = evaluate(folder, model, "--generate", path, "--new-tokens", "12", code=1)
+        check("must be an integer or a list of them" in told.err, told.err)
+
+
 def speed():
     """Rates in turns, what is counted beside them, and memory as planned."""
     with scratch() as folder:
@@ -289,7 +310,8 @@ def series():
 
 def main():
     return run_cases([("requests that cannot be scored", faults), ("lines that make no sense", nonsense),
-                      ("our own lines", lines), ("prompts", prompts), ("speed", speed),
+                      ("our own lines", lines), ("prompts", prompts), ("what ends a text", endings),
+                      ("speed", speed),
                       ("killed", killed), ("a series", series)])
 
 

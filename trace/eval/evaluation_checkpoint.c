@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "end_tokens.h"
 #include "evaluation_state.h"
 #include "generate_task.h"
 #include "run/node_memory.h"
@@ -14,6 +15,7 @@ struct checkpoint {
     struct evaluation *e;
     const struct tr_series_entry *entry;
     struct tr_loaded loaded;
+    struct tr_end_tokens ends;
     char *folder; // of its results
     bool stopped;
 };
@@ -26,6 +28,9 @@ static enum tr_status identify(const struct checkpoint *c, const struct tr_task_
     enum tr_status status = tr_string_format(
         &text, err, "1 %s %s %s %s %s %s", c->loaded.identity, c->loaded.config_digest,
         plan->digest, e->kn->ops->name, kn_type_name(e->job.type), plan->task->name);
+    for (int64_t i = 0; plan->task->kind == TR_TASK_GENERATE && i < c->ends.count; i++)
+        if (status == TR_OK)
+            status = tr_string_format(&text, err, " %d", (int)c->ends.ids[i]);
     for (int64_t i = 0; i < e->job.sets.count && status == TR_OK; i++) {
         status = tr_string_append(&text, "\n", 1, err);
         if (status == TR_OK)
@@ -118,8 +123,8 @@ static enum tr_status generate(struct checkpoint *c, int64_t t, struct tr_err *e
     struct tr_generate_task task = {.plan = &e->plans[t],
                                     .scoring = &e->scoring,
                                     .detokenizer = e->detokenizer,
-                                    .ends = &c->loaded.config.end_of_sequence,
-                                    .end_count = c->loaded.config.end_of_sequence >= 0,
+                                    .ends = c->ends.ids,
+                                    .end_count = c->ends.count,
                                     .batch = e->settings->batch,
                                     .keep = keep_texts,
                                     .user = &keeper};
@@ -247,6 +252,7 @@ static enum tr_status evaluate_into(struct checkpoint *c, struct tr_err *err) {
     static const struct tr_wanted wanted = {.head = true};
     struct evaluation *e = c->e;
     TR_TRY(tr_loaded_examine(&c->loaded, c->entry->path, &wanted, err));
+    TR_TRY(tr_end_tokens_read(&c->ends, c->entry->path, &c->loaded.config, err));
     TR_TRY(tr_make_folder(c->folder, err));
     TR_TRY(take_tasks(c, err));
     if (c->stopped)
