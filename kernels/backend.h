@@ -141,6 +141,8 @@ struct kn_backend {
     bool unified;                     // backend memory is host memory: no upload needed
     int threads;                      // host threads used, 1 on a device
     size_t memory_free, memory_total; // bytes of the device when it was opened; 0: the host's own
+    size_t memory_used, memory_peak;  // bytes that alloc has given, and the most since the caller
+                                      // set the peak to what was used
     char description[128];            // library, kernel family, version: recorded with the results
     char error[256];                  // the last KN_EDEVICE in words, "" if none
 };

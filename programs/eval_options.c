@@ -72,6 +72,23 @@ static bool read_drop_sets(void *settings, const char *word, char why[OPTION_WHY
     return fits;
 }
 
+// Lengths of prompts, ascending, as 512,2048,8192.
+static bool read_speed(void *settings, const char *word, char why[OPTION_WHY]) {
+    struct tr_evaluation_settings *s = settings;
+    struct tr_speed_settings *speed = &s->speed;
+    char *end = (char *)word;
+    snprintf(why, OPTION_WHY, "takes up to %d lengths of prompts, as 512,2048", TR_SPEED_PROMPTS);
+    for (speed->prompt_count = 0; speed->prompt_count < TR_SPEED_PROMPTS; word = end + 1) {
+        long long length = *word >= '0' && *word <= '9' ? strtoll(word, &end, 10) : 0;
+        if (length < 1 || length > INT32_MAX)
+            return false;
+        speed->prompts[speed->prompt_count++] = length;
+        if (*end != ',')
+            return *end == '\0';
+    }
+    return false;
+}
+
 static bool read_begin(void *settings, const char *word, char why[OPTION_WHY]) {
     static const char *const words[] = {
         [TR_BEGIN_AS_TOKENIZER] = "auto", [TR_BEGIN_ALWAYS] = "yes", [TR_BEGIN_NEVER] = "no"};
@@ -145,6 +162,18 @@ static const struct option_row rows[] = {
     {"results", 0, "FOLDER", "Where results of tasks go (default: OUTPUT.tasks)", OPTION_TEXT,
      SETS(folder)},
 
+    {.kind = OPTION_HEADING, .help = "On speed:"},
+    {"speed", 0, "N,N,...",
+     "Also measure tokens a second with prompts of N tokens: prefill and decode, whole and without "
+     "each drop set in turns",
+     OPTION_WORD, .read = read_speed},
+    {"speed-tokens", 0, "N", "Tokens that are generated behind a prompt (default: 128)",
+     OPTION_WHOLE, SETS(speed.generated), 1, 1 << 20},
+    {"speed-batch", 0, "N", "Texts at a time (default: 1)", OPTION_WHOLE, SETS(speed.batch), 1,
+     4096},
+    {"rounds", 0, "N", "Rounds that are measured, after one that is not (default: 5)", OPTION_WHOLE,
+     SETS(speed.rounds), 1, 1000},
+
     {.kind = OPTION_HEADING, .help = "Which checkpoints, and how:"},
     {"input", 'i', "CSV", "A manifest instead of folders: columns path, step, tokens, stage",
      OPTION_TEXT, SETS(run.manifest)},
@@ -170,7 +199,8 @@ static const struct option_row rows[] = {
 };
 
 bool tr_eval_has_tasks(const struct eval_options *options) {
-    return options->evaluation.task_file_count || options->evaluation.prompt_file_count;
+    return options->evaluation.task_file_count || options->evaluation.prompt_file_count ||
+           options->evaluation.speed.prompt_count;
 }
 
 bool tr_eval_has_text(const struct eval_options *options) {
@@ -223,7 +253,11 @@ const struct program trace_eval_program = {
 
 struct eval_options tr_eval_defaults(void) {
     struct eval_options options = {
-        .evaluation = {.run = tr_ckpts_defaults(), .new_tokens = 256, .batch = 16, .level = 0.95}};
+        .evaluation = {.run = tr_ckpts_defaults(),
+                       .new_tokens = 256,
+                       .batch = 16,
+                       .level = 0.95,
+                       .speed = {.generated = 128, .batch = 1, .rounds = 5}}};
     options.evaluation.run.out = "eval.h5";
     return options;
 }

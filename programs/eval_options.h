@@ -15,7 +15,7 @@ struct eval_options {
 // `evaluation.run.command` and `stop` are left to the caller, lists and strings are to be freed.
 struct eval_options tr_eval_defaults(void);
 
-// Whether there are tasks or prompts.
+// Whether there are tasks or prompts, or speed is measured.
 bool tr_eval_has_tasks(const struct eval_options *options);
 
 // Whether a text is measured: not where tasks alone are asked for.

@@ -4,6 +4,7 @@
 #include "cpu.h"
 
 #include <limits.h>
+#include <malloc.h>
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,13 +31,29 @@ static void *allocate(size_t bytes) {
     return memory;
 }
 
-static enum kn_status cpu_alloc(struct kn_backend *self, void **memory_p, size_t bytes) {
+// From any thread, so it is not counted.
+static enum kn_status cpu_host_alloc(struct kn_backend *self, void **memory_p, size_t bytes) {
     (void)self;
     void *memory = allocate(bytes);
     if (!memory)
         return KN_ENOMEM;
     *memory_p = memory;
     return KN_OK;
+}
+
+static enum kn_status cpu_alloc(struct kn_backend *self, void **memory_p, size_t bytes) {
+    enum kn_status status = cpu_host_alloc(self, memory_p, bytes);
+    if (status == KN_OK)
+        self->memory_used += malloc_usable_size(*memory_p);
+    if (self->memory_used > self->memory_peak)
+        self->memory_peak = self->memory_used;
+    return status;
+}
+
+static void cpu_free(struct kn_backend *self, void *memory) {
+    if (memory)
+        self->memory_used -= malloc_usable_size(memory);
+    free(memory);
 }
 
 enum kn_status cpu_reserve(struct kn_backend *self, struct cpu_scratch *scratch_p, size_t common,
@@ -99,7 +116,8 @@ enum kn_status kn_cpu_open(struct kn_backend **kn_p, const struct kn_options *op
     cpu->table = kn_reference_ops;
     cpu->table.name = "cpu";
     cpu->table.alloc = cpu_alloc;
-    cpu->table.host_alloc = cpu_alloc;
+    cpu->table.free = cpu_free;
+    cpu->table.host_alloc = cpu_host_alloc;
     cpu->table.product = cpu_product;
     cpu->table.norm = cpu_norm;
     cpu->table.rope = cpu_rope;

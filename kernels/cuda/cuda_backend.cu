@@ -32,25 +32,56 @@ static enum kn_status out_of_memory(struct kn_backend *self, size_t bytes) {
     return KN_ENOMEM;
 }
 
+static enum kn_status count_block(struct kn_backend *self, void *memory, size_t bytes) {
+    struct cuda_backend *cuda = cuda_of(self);
+    if (cuda->block_count == cuda->block_capacity) {
+        int capacity = cuda->block_capacity ? 2 * cuda->block_capacity : 256;
+        void *blocks = realloc(cuda->blocks, (size_t)capacity * sizeof *cuda->blocks);
+        if (!blocks)
+            return KN_ENOMEM;
+        cuda->blocks = (struct cuda_block *)blocks;
+        cuda->block_capacity = capacity;
+    }
+    cuda->blocks[cuda->block_count++] = {memory, bytes};
+    self->memory_used += bytes;
+    if (self->memory_used > self->memory_peak)
+        self->memory_peak = self->memory_used;
+    return KN_OK;
+}
+
+static void forget_block(struct kn_backend *self, const void *memory) {
+    struct cuda_backend *cuda = cuda_of(self);
+    for (int i = cuda->block_count - 1; i >= 0; i--)
+        if (cuda->blocks[i].memory == memory) {
+            self->memory_used -= cuda->blocks[i].bytes;
+            cuda->blocks[i] = cuda->blocks[--cuda->block_count];
+            return;
+        }
+}
+
 static enum kn_status cuda_alloc(struct kn_backend *self, void **memory_p, size_t bytes) {
     void *memory = NULL;
     cudaError_t code = cudaMalloc(&memory, bytes ? bytes : 1);
     if (code == cudaErrorMemoryAllocation)
         return out_of_memory(self, bytes);
     KN_TRY(cuda_check(self, code, "cudaMalloc"));
+    if (count_block(self, memory, bytes) != KN_OK) {
+        cudaFree(memory);
+        return KN_ENOMEM;
+    }
     *memory_p = memory;
     return KN_OK;
 }
 
 static void cuda_free(struct kn_backend *self, void *memory) {
-    (void)self;
+    forget_block(self, memory);
     cudaFree(memory);
 }
 
 enum kn_status cuda_reserve(struct kn_backend *self, void **memory_p, size_t bytes) {
     struct cuda_backend *cuda = cuda_of(self);
     if (bytes > cuda->scratch_bytes) {
-        cudaFree(cuda->scratch); // waits for the ops that use it
+        cuda_free(self, cuda->scratch); // waits for the ops that use it
         cuda->scratch = NULL;
         cuda->scratch_bytes = 0;
         KN_TRY(cuda_alloc(self, &cuda->scratch, bytes));
@@ -208,6 +239,7 @@ static void cuda_close(struct kn_backend *self) {
         cudaStreamSynchronize(cuda->ops);
     cuda_products_close(cuda);
     cudaFree(cuda->scratch);
+    free(cuda->blocks);
     for (int i = 0; i < KN_EVENTS; i++)
         if (cuda->events[i])
             cudaEventDestroy(cuda->events[i]);

@@ -18,6 +18,11 @@ constexpr int CUDA_LANES = 4; // streams on which the products of groups run sid
 
 struct product_plan; // products.cu: the algorithm chosen for one shape
 
+struct cuda_block {
+    void *memory;
+    size_t bytes;
+};
+
 struct cuda_backend {
     struct kn_backend base; // first, so that a handle is either
     struct kn_ops table;
@@ -35,7 +40,9 @@ struct cuda_backend {
     int plan_count, plan_capacity;
     void *scratch; // grows on demand, lives until the next op that asks
     size_t scratch_bytes;
-    bool makes_graph; // ops become one
+    bool makes_graph;          // ops become one
+    struct cuda_block *blocks; // what alloc has given, so that it can be counted
+    int block_count, block_capacity;
 };
 
 constexpr size_t CUDA_WORKSPACE_BYTES = 64 << 20;

@@ -188,6 +188,67 @@ def prompts():
         check(generated(folder, "words")[0]["tokens"] == found[1]["tokens"], "other tokens")
 
 
+def endings():
+    """Every end that generation_config.json names ends a text."""
+    with scratch() as folder:
+        model = os.path.join(folder, "step_6418")
+        os.mkdir(model)
+        for name in os.listdir(LAST):
+            if name != "generation_config.json":
+                os.symlink(os.path.join(os.path.abspath(LAST), name), os.path.join(model, name))
+        path = write(folder, "prompts.jsonl", [{"prompt": "The harbour master saw"}])
+        evaluate(folder, model, "--generate", path, "--new-tokens", "12")
+        tokens = generated(folder)[0]["tokens"]
+        last = next(t for i, t in enumerate(tokens) if t not in tokens[:i] and i > 3)
+        write(model, "generation_config.json", [{"eos_token_id": [0, last]}])
+        evaluate(folder, model, "--generate", path, "--new-tokens", "12")
+        row = generated(folder)[0]
+        check(row["ended"] and row["tokens"] == tokens[:tokens.index(last) + 1], row, tokens)
+        write(model, "generation_config.json", [{"eos_token_id": "end"}])
+        told = evaluate(folder, model, "--generate", path, "--new-tokens", "12", code=1)
+        check("must be an integer or a list of them" in told.err, told.err)
+
+
+def speed():
+    """Rates in turns, what is counted beside them, and memory as planned."""
+    with scratch() as folder:
+        told = evaluate(folder, LAST, "--speed", "24,90", "--speed-tokens", "12", "--speed-batch",
+                        "3", "--rounds", "2", "--drop", "attn:2-6")
+        with open(os.path.join(folder, "eval.h5.tasks", "step_6418", "speed.json"),
+                  encoding="utf-8") as file:
+            rows = json.load(file)["speeds"]
+        check(not os.path.exists(os.path.join(folder, "eval.h5")), "a text was measured")
+        check([(r["left_out"], r["prompt"]) for r in rows] == [
+            ("nothing", 24), ("attn 2-6", 24), ("nothing", 90), ("attn 2-6", 90)], rows)
+        with open(os.path.join(LAST, "config.json"), encoding="utf-8") as file:
+            config = json.load(file)
+        hidden, layers = config["hidden_size"], config["num_hidden_layers"]
+        width = config["num_key_value_heads"] * (hidden // config["num_attention_heads"])
+        attention, ffn = 2 * hidden * hidden + 2 * width * hidden, 3 * hidden * config["intermediate_size"]
+        for row in rows:
+            kept = layers - (5 if row["left_out"] != "nothing" else 0)
+            keys = row["prompt"] + 6  # in the middle of the 12
+            weights = kept * attention + layers * ffn + config["vocab_size"] * hidden
+            count = row["counted"]
+            check(count["cache_bytes_of_a_token"] == 2 * kept * width * 4, row)
+            check(count["cache_bytes_of_a_step"] == 3 * keys * 2 * kept * width * 4, row)
+            check(count["flops_of_a_step_and_text"] == 2 * weights + 4 * kept * hidden * keys, row)
+            check(abs(row["peak_bytes"] / row["planned_bytes"] - 1) < 0.03, row)
+            for rate in (row["prefill_tokens_per_s"], row["decode_tokens_per_s"]):
+                check(0 < rate["low"] <= rate["median"] <= rate["high"], row)
+            for what in ("prefill", "decode") if row["left_out"] != "nothing" else ():
+                own = row[f"{what}_tokens_per_s"]
+                whole = rows[rows.index(row) - 1][f"{what}_tokens_per_s"]
+                apart = own["low"] > whole["high"] or own["high"] < whole["low"]
+                check((row[f"{what}_ratio"] is not None) == apart, what, row)
+        check("Of a copy" in told.out and "models in turns" in told.out, told.out)
+        check(max(map(len, told.out.splitlines())) <= 100, "a line is too wide", told.out)
+        told = evaluate(folder, LAST, "--speed", "1024", code=2)
+        check("is longer than the model's" in told.err, told.err)
+        for wrong in ("0", "a", "5,", "5;6", "-1", ",".join("9" * 9)):
+            check("lengths of prompts" in evaluate(folder, LAST, "--speed", wrong, code=2).err, wrong)
+
+
 def many(task):
     return [choice(number, f"The harbour master saw {number} boats, and the ferry", task=task)
             for number in range(80)]
@@ -249,7 +310,8 @@ def series():
 
 def main():
     return run_cases([("requests that cannot be scored", faults), ("lines that make no sense", nonsense),
-                      ("our own lines", lines), ("prompts", prompts),
+                      ("our own lines", lines), ("prompts", prompts), ("what ends a text", endings),
+                      ("speed", speed),
                       ("killed", killed), ("a series", series)])
 
 

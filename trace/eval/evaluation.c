@@ -11,6 +11,7 @@
 #include "run/affinity.h"
 #include "run/progress.h"
 #include "score_file.h"
+#include "speed.h"
 #include "text/tokenizer_place.h"
 
 static void say(const struct evaluation *e, const char *text) {
@@ -244,9 +245,14 @@ static enum tr_status evaluate(struct evaluation *e, const struct dist *dist,
                                           .level = e->settings->level,
                                           .type = kn_type_name(e->job.type),
                                           .device = e->kn->ops->name};
+    if (e->settings->speed.prompt_count)
+        TR_TRY(tr_speed_copy(e->kn, &e->copy_rate, err));
     TR_TRY(evaluate_all(e, outcome, err));
-    TR_TRY(say_end(e, tr_now() - start, err));
-    return write_results(e, page, err);
+    if (e->tasks.count)
+        TR_TRY(say_end(e, tr_now() - start, err));
+    if (e->speeds.size)
+        TR_TRY(tr_string_append(page, e->speeds.data, e->speeds.size, err));
+    return e->tasks.count ? write_results(e, page, err) : TR_OK;
 }
 
 static void close_evaluation(struct evaluation *e) {
@@ -258,6 +264,7 @@ static void close_evaluation(struct evaluation *e) {
         tr_task_plan_free(&e->plans[t]);
     free(e->plans);
     free(e->names);
+    tr_string_free(&e->speeds);
     tr_task_results_free(&e->results);
     tr_tasks_free(&e->tasks);
     tr_prompt_rules_free(&e->rules);

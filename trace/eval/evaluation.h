@@ -10,6 +10,14 @@
 // Tasks of all checkpoints of a series, whole and without each drop set: read, made into tokens,
 // scored, kept and compared.
 
+// Which speeds are measured: of each length of prompts.
+enum { TR_SPEED_PROMPTS = 8 };
+struct tr_speed_settings {
+    int64_t prompts[TR_SPEED_PROMPTS]; // [prompt_count], tokens
+    int64_t prompt_count;              // 0: none are
+    int64_t generated, batch, rounds;
+};
+
 struct tr_evaluation_settings {
     // Checkpoints, text, tokenizer, device and drop sets, as for a trace; `out` is not used.
     struct tr_run_settings run;
@@ -24,9 +32,10 @@ struct tr_evaluation_settings {
     enum tr_begin_rule begin;
     int64_t max_length; // tokens that the model is fed at most, 0: its positions
     double level;       // of intervals
+    struct tr_speed_settings speed;
     // Where results go: FOLDER/CHECKPOINT/TASK.scores.json, which a run that was stopped goes on
     // from, FOLDER/CHECKPOINT[/SET]/TASK.texts.jsonl, FOLDER/CHECKPOINT[/SET]/results.json,
-    // FOLDER/differences.json. Borrowed.
+    // FOLDER/differences.json; of speeds FOLDER/CHECKPOINT/speed.json. Borrowed.
     const char *folder;
 };
 

@@ -4,15 +4,18 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "end_tokens.h"
 #include "evaluation_state.h"
 #include "generate_task.h"
 #include "run/node_memory.h"
 #include "score_file.h"
+#include "speed_rows.h"
 
 struct checkpoint {
     struct evaluation *e;
     const struct tr_series_entry *entry;
     struct tr_loaded loaded;
+    struct tr_end_tokens ends;
     char *folder; // of its results
     bool stopped;
 };
@@ -25,6 +28,9 @@ static enum tr_status identify(const struct checkpoint *c, const struct tr_task_
     enum tr_status status = tr_string_format(
         &text, err, "1 %s %s %s %s %s %s", c->loaded.identity, c->loaded.config_digest,
         plan->digest, e->kn->ops->name, kn_type_name(e->job.type), plan->task->name);
+    for (int64_t i = 0; plan->task->kind == TR_TASK_GENERATE && i < c->ends.count; i++)
+        if (status == TR_OK)
+            status = tr_string_format(&text, err, " %d", (int)c->ends.ids[i]);
     for (int64_t i = 0; i < e->job.sets.count && status == TR_OK; i++) {
         status = tr_string_append(&text, "\n", 1, err);
         if (status == TR_OK)
@@ -117,8 +123,8 @@ static enum tr_status generate(struct checkpoint *c, int64_t t, struct tr_err *e
     struct tr_generate_task task = {.plan = &e->plans[t],
                                     .scoring = &e->scoring,
                                     .detokenizer = e->detokenizer,
-                                    .ends = &c->loaded.config.end_of_sequence,
-                                    .end_count = c->loaded.config.end_of_sequence >= 0,
+                                    .ends = c->ends.ids,
+                                    .end_count = c->ends.count,
                                     .batch = e->settings->batch,
                                     .keep = keep_texts,
                                     .user = &keeper};
@@ -204,13 +210,56 @@ static enum tr_status save_set(const struct checkpoint *c, int64_t set, struct t
     return status;
 }
 
+// ---- speed -------------------------------------------------------------------------------------
+
+static enum tr_status save_speeds(const struct checkpoint *c, const struct tr_speed_rows *rows,
+                                  struct tr_err *err) {
+    struct tr_string path = {0};
+    enum tr_status status = tr_string_format(&path, err, "%s/speed.json", c->folder);
+    if (status == TR_OK)
+        status = tr_json_save(tr_speed_json(rows), path.data, err);
+    tr_string_free(&path);
+    if (status == TR_OK && c->e->speeds.size)
+        status = tr_string_format(&c->e->speeds, err, "\n");
+    return status == TR_OK ? tr_speed_table(rows, &c->e->speeds, err) : status;
+}
+
+static enum tr_status measure_speeds(struct checkpoint *c, struct tr_err *err) {
+    struct evaluation *e = c->e;
+    const struct tr_speed_settings *s = &e->settings->speed;
+    TR_TRY(open_weights(c, err));
+    struct tr_speed_rows rows = {.sets = &e->job.sets,
+                                 .checkpoint = c->entry->name,
+                                 .device = e->kn->ops->name,
+                                 .description = e->kn->description,
+                                 .type = kn_type_name(e->job.type),
+                                 .rounds = s->rounds,
+                                 .copy_rate = e->copy_rate,
+                                 .is_resident = e->weights.resident != NULL};
+    enum tr_status status = TR_OK;
+    for (int64_t i = 0; i < s->prompt_count && status == TR_OK; i++) {
+        struct tr_speed_shape shape = {
+            .prompt = s->prompts[i], .generated = s->generated, .batch = s->batch};
+        status = tr_speed_rows_measure(&rows, &e->weights, &shape, err);
+    }
+    if (status == TR_OK)
+        status = save_speeds(c, &rows, err);
+    tr_speed_rows_free(&rows);
+    return status;
+}
+
 static enum tr_status evaluate_into(struct checkpoint *c, struct tr_err *err) {
     static const struct tr_wanted wanted = {.head = true};
     struct evaluation *e = c->e;
     TR_TRY(tr_loaded_examine(&c->loaded, c->entry->path, &wanted, err));
+    TR_TRY(tr_end_tokens_read(&c->ends, c->entry->path, &c->loaded.config, err));
     TR_TRY(tr_make_folder(c->folder, err));
     TR_TRY(take_tasks(c, err));
     if (c->stopped)
+        return TR_OK;
+    if (e->settings->speed.prompt_count)
+        TR_TRY(measure_speeds(c, err));
+    if (!e->tasks.count)
         return TR_OK;
     TR_TRY(add_cells(c, err));
     for (int64_t set = 0; set <= e->job.sets.count; set++)

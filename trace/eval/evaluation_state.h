@@ -26,6 +26,8 @@ struct evaluation {
     struct tr_pass_weights weights;     // of the checkpoint under way, once a task needs them
     struct tr_detokenizer *detokenizer; // NULL: texts stay tokens
     int64_t kept;                       // tasks of checkpoints whose scores were there
+    double copy_rate;                   // see tr_speed_copy
+    struct tr_string speeds;            // the checkpoints' tables
 };
 
 // Scores the tasks of a checkpoint, or takes what is kept of them, adds their cells and writes its

@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "run/node_memory.h"
 
 enum { STEPS_AHEAD = 16 };
 _Static_assert((int)STEPS_AHEAD <= (int)TR_DECODER_AHEAD, "a decoder's");
@@ -190,6 +191,19 @@ static int64_t alike(const struct batch *b, struct text *const *texts, int64_t l
     return count;
 }
 
+// Whether the batch's cache and scratch have room beside what is there already.
+static bool has_room(const struct batch *b) {
+    static const double share = 0.9;
+    const struct kn_backend *kn = b->g->weights->kn;
+    struct tr_decoder_options options = {
+        .drop = b->g->drop, .sequences = b->count, .positions = positions_of(b)};
+    struct tr_forward_bytes bytes =
+        tr_decoder_bytes(kn, b->config, &options, b->texts[0]->count).all;
+    double all = kn->unified ? tr_node_memory() : (double)kn->memory_free;
+    double needed = bytes.backend + (kn->unified ? bytes.host : 0);
+    return needed <= share * (all - (double)kn->memory_used);
+}
+
 // Runs texts[0, left), the longest first; returns how many have been as far as they could be.
 static enum tr_status run_round(struct batch *b, struct text **texts, int64_t left,
                                 struct tr_err *err) {
@@ -197,6 +211,8 @@ static enum tr_status run_round(struct batch *b, struct text **texts, int64_t le
         b->texts = texts + i;
         b->reach = reach_of(b->config, texts[i]->count);
         b->count = alike(b, b->texts, left - i);
+        while (b->count > 1 && !has_room(b))
+            b->count = (b->count + 1) / 2;
         TR_TRY(run_batch(b, err));
     }
     return TR_OK;

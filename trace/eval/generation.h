@@ -21,8 +21,8 @@ struct tr_continuation {
 
 struct tr_generator {
     struct tr_pass_weights *weights;
-    const struct tr_drop_set *drop;    // NULL: the whole model
-    int64_t batch;                     // texts at a time
+    const struct tr_drop_set *drop; // NULL: the whole model
+    int64_t batch;                  // texts at a time, fewer where memory has no room for so many
     const volatile sig_atomic_t *stop; // not 0: give up; NULL: never
     // Whether a text ends with the token that it has last; NULL: none does.
     bool (*ends)(void *user, int64_t index, const struct tr_continuation *text);

@@ -12,12 +12,13 @@ enum tr_status tr_pass_weights_open(struct tr_pass_weights *weights, struct kn_b
                                     const char *folder, const struct tr_wanted *wanted,
                                     double memory, struct tr_err *err) {
     struct tr_pass_weights w = {.kn = kn, .folder = folder, .wanted = *wanted};
-    enum tr_status status = tr_loaded_examine(&w.loaded, folder, wanted, err);
+    w.wanted.device = !kn->unified;
+    enum tr_status status = tr_loaded_examine(&w.loaded, folder, &w.wanted, err);
     if (status != TR_OK)
         return status;
     // As read, and again where a device wants another type.
     double bytes = w.loaded.bytes_read * (kn->unified ? 1 : 2);
-    status = bytes <= memory ? tr_resident_open(&w.resident, kn, folder, wanted, err)
+    status = bytes <= memory ? tr_resident_open(&w.resident, kn, folder, &w.wanted, err)
                              : open_streamed(&w, err);
     if (status == TR_OK)
         *weights = w;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "eval/speed.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
@@ -74,14 +75,15 @@ static enum tr_status decode(struct speed *s, struct tr_decoder *decoder, struct
 }
 
 // One turn of one model.
-static enum tr_status take_turn(struct speed *s, const struct tr_speed_model *model,
-                                double *prefill_p, double *decode_p, struct tr_err *err) {
+static enum tr_status take_turn(struct speed *s, struct tr_speed_model *model, double *prefill_p,
+                                double *decode_p, struct tr_err *err) {
     struct kn_backend *kn = s->weights->kn;
     struct tr_decoder_options options = {.drop = model->drop,
                                          .sequences = s->shape->batch,
                                          .positions = s->shape->prompt + s->shape->generated,
                                          .no_graph = s->shape->no_graph};
     struct tr_decoder *decoder;
+    kn->memory_peak = kn->memory_used;
     TR_TRY(tr_decoder_new(&decoder, kn, &s->weights->loaded.config, &options, err));
     double start = tr_now(), middle = start;
     enum tr_status status = prefill(s, decoder, err);
@@ -91,11 +93,12 @@ static enum tr_status take_turn(struct speed *s, const struct tr_speed_model *mo
     }
     *prefill_p = middle - start;
     *decode_p = tr_now() - middle;
+    model->peak = fmax(model->peak, (double)kn->memory_peak);
     tr_decoder_free(decoder);
     return status;
 }
 
-static enum tr_status run_rounds(struct speed *s, const struct tr_speed_model *models, int count,
+static enum tr_status run_rounds(struct speed *s, struct tr_speed_model *models, int count,
                                  int64_t rounds, struct tr_err *err) {
     for (int64_t r = -1; r < rounds; r++)
         for (int m = 0; m < count; m++) {
@@ -108,7 +111,7 @@ static enum tr_status run_rounds(struct speed *s, const struct tr_speed_model *m
 }
 
 enum tr_status tr_speed_measure(struct tr_pass_weights *weights, const struct tr_speed_shape *shape,
-                                const struct tr_speed_model *models, int count, int64_t rounds,
+                                struct tr_speed_model *models, int count, int64_t rounds,
                                 struct tr_err *err) {
     struct speed s = {.weights = weights, .shape = shape};
     enum tr_status status = make_prompts(&s, err);
@@ -116,4 +119,49 @@ enum tr_status tr_speed_measure(struct tr_pass_weights *weights, const struct tr
         status = run_rounds(&s, models, count, rounds, err);
     free_prompts(&s);
     return status;
+}
+
+// ---- the ceiling -------------------------------------------------------------------------------
+
+// Rows of f32, many times what caches hold.
+enum { COPY_COLS = 1 << 14, HOST_ROWS = 1 << 11, DEVICE_ROWS = 1 << 14, COPIES = 10 };
+
+static enum kn_status time_copies(struct kn_backend *kn, void *to, void *from, int64_t rows,
+                                  double *seconds_p) {
+    struct kn_matrix y = kn_matrix(to, KN_F32, rows, COPY_COLS);
+    struct kn_matrix x = kn_matrix(from, KN_F32, rows, COPY_COLS);
+    struct kn_copy_heads copy = {.y = {.x = y, .count = 1, .pitch = y.cols, .dim = y.cols},
+                                 .x = {.x = x, .count = 1, .pitch = x.cols, .dim = x.cols}};
+    double start = 0;
+    enum kn_status status = KN_OK;
+    for (int i = 0; i <= COPIES && status == KN_OK; i++) {
+        status = kn->ops->sync(kn);
+        start = i < 2 ? tr_now() : start; // the first is for nobody
+        if (status == KN_OK)
+            status = kn->ops->copy_heads(kn, &copy);
+    }
+    if (status == KN_OK)
+        status = kn->ops->sync(kn);
+    *seconds_p = (tr_now() - start) / COPIES;
+    return status;
+}
+
+enum tr_status tr_speed_copy(struct kn_backend *kn, double *rate_p, struct tr_err *err) {
+    int64_t rows = kn->unified ? HOST_ROWS : DEVICE_ROWS;
+    size_t bytes = (size_t)(rows * COPY_COLS) * 4;
+    void *from = NULL, *to = NULL;
+    double seconds = 1;
+    enum kn_status status = kn->ops->alloc(kn, &from, bytes);
+    if (status == KN_OK)
+        status = kn->ops->alloc(kn, &to, bytes);
+    if (status == KN_OK)
+        status = time_copies(kn, to, from, rows, &seconds);
+    if (from)
+        kn->ops->free(kn, from);
+    if (to)
+        kn->ops->free(kn, to);
+    *rate_p = 2 * (double)bytes / seconds;
+    return status == KN_OK ? TR_OK
+                           : tr_fail(err, TR_ENVIRONMENT, "timing a copy on %s failed: %s",
+                                     kn->ops->name, kn_status_text(status));
 }

@@ -17,14 +17,20 @@ struct tr_speed_shape {
 struct tr_speed_model {
     const struct tr_drop_set *drop; // NULL: the whole model; borrowed
     double *prefill, *decode;       // [rounds] seconds of a round, the caller's
+    double peak;                    // most bytes of the backend's memory in any of its rounds
 };
 
 // One round that nobody measures, then `rounds` of them; in each every model takes its turn.
 // Prompts are the same made-up tokens for all; no text ends early. A round's prefill is the pass
 // over all prompts up to the first token of each; its decode is `generated` further tokens of each,
-// fed back greedily. The device is waited for before a clock is read.
+// fed back greedily. The device is waited for before a clock is read, and its peak of memory is
+// begun anew before each turn.
 enum tr_status tr_speed_measure(struct tr_pass_weights *weights, const struct tr_speed_shape *shape,
-                                const struct tr_speed_model *models, int count, int64_t rounds,
+                                struct tr_speed_model *models, int count, int64_t rounds,
                                 struct tr_err *err);
+
+// Bytes a second that a copy within the backend's memory moves, reads and writes counted: what
+// weights cannot be read faster than, or hardly.
+enum tr_status tr_speed_copy(struct kn_backend *kn, double *rate_p, struct tr_err *err);
 
 #endif
