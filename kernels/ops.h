@@ -153,6 +153,8 @@ struct kn_rope {
 //   s_ij = scale * q[i,h] . k[j,g] + slopes[h] * (j - i),   g = h / (q.count / k.count)
 //   s_ij = softcap * tanh(s_ij / softcap)                   where softcap > 0 (Gemma 2)
 //   y[i,h] = sum_j softmax_j(s_ij) v[j,g],   j <= i and, where window > 0, j > i - window
+//   where there are sinks, the softmax's sum also has exp(sinks[h]), whose value is 0 (Xiao et al.
+//   2023, arXiv 2309.17453; gpt-oss, arXiv 2508.10925)
 // with i and j positions, i of a query and j of a key. Activations: y and q have `queries` rows a
 // sequence, k and v `keys`.
 // slopes: ALiBi (Press et al. 2022), f32 [q.count] in host memory, NULL = none. With
@@ -168,6 +170,7 @@ struct kn_attention {
     float scale, softcap; // softcap 0: none
     const float *slopes;
     bool slopes_bf16;
+    const float *sinks; // [q.count], or NULL
 };
 
 // Attention of single queries over a cache, as texts are continued with: what kn_attention computes

@@ -69,9 +69,10 @@ static void attend(const struct kn_attention *op, const struct query *at) {
     double maximum = -INFINITY;
     for (int64_t j = first; j <= last; j++)
         maximum = fmax(maximum, score(op, at, j));
+    double sink = op->sinks ? exp((double)op->sinks[at->head] - maximum) : 0;
     for (int64_t c = 0; c < op->v.dim; c += SUMS) {
         int64_t count = op->v.dim - c < SUMS ? op->v.dim - c : SUMS;
-        double total = 0, sums[SUMS] = {0};
+        double total = sink, sums[SUMS] = {0};
         for (int64_t j = first; j <= last; j++) {
             double weight = exp(score(op, at, j) - maximum);
             const float *v = kn_reference_head(&op->v, key_row(at, j), group) + c;

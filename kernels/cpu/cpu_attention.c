@@ -216,6 +216,13 @@ static void attend_block(const struct block *b, const struct kn_attention *op, f
     }
 }
 
+// A sink takes part in the sums of weights alone.
+KN_CLONES static void add_sink(const struct block *b, float sink) {
+#pragma omp simd
+    for (int i = 0; i < QUERIES; i++)
+        b->total[i] += kn_exp(sink - b->maximum[i]);
+}
+
 KN_CLONES static void write_block(const struct block *b, float *y, int64_t stride) {
     for (int64_t query = 0; query < b->queries; query++) {
         float scale = 1 / b->total[query];
@@ -274,6 +281,8 @@ static void attend(const struct kn_attention *op, int64_t sequence, int64_t head
     b.factor = b.total + QUERIES;
     if (is_partly_seen_finite(&b)) {
         attend_block(&b, op, op->slopes ? op->slopes[head] : 0);
+        if (op->sinks)
+            add_sink(&b, op->sinks[head]);
         write_block(&b, cpu_row(&op->y, row) + head * op->v.dim, op->y.stride);
         return;
     }

@@ -49,8 +49,8 @@ static float score(const struct task *t, int64_t head, int64_t key, const float 
     return op->softcap > 0 ? op->softcap * kn_tanh(s / op->softcap) : s;
 }
 
-// Scores become exp(score - maximum); returns their sum.
-KN_CLONES static float exponentiate(float *scores, int64_t count) {
+// Scores become exp(score - maximum); returns their sum, the sink's with it.
+KN_CLONES static float exponentiate(float *scores, int64_t count, float sink) {
     float maximum = -INFINITY, total = 0;
     for (int64_t i = 0; i < count; i++)
         maximum = scores[i] > maximum ? scores[i] : maximum;
@@ -60,7 +60,7 @@ KN_CLONES static float exponentiate(float *scores, int64_t count) {
         scores[i] = kn_exp(scores[i] - shift);
         total += scores[i];
     }
-    return total;
+    return total + kn_exp(sink - shift);
 }
 
 KN_CLONES static void write_sums(float *y, const float *sums, float total, int64_t count) {
@@ -73,7 +73,7 @@ static void attend_head(const struct task *t, int64_t head) {
     const struct kn_attention *op = t->op;
     int64_t dim = op->v.dim, count = t->position + 1 - t->begin;
     float *scores = t->scores + (head - t->first_head) * t->keys;
-    float total = exponentiate(scores, count);
+    float total = exponentiate(scores, count, op->sinks ? op->sinks[head] : -INFINITY);
     memset(t->sums, 0, (size_t)dim * sizeof *t->sums);
     for (int64_t i = 0; i < count; i++)
         add_weighted(t->sums, cached(t, &op->v, t->begin + i), scores[i], dim);

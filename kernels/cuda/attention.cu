@@ -65,6 +65,7 @@ static struct attention_task task_of(const struct kn_attention *op, int64_t firs
     task.softcap = op->softcap;
     task.has_slopes = op->slopes != NULL;
     task.slopes_bf16 = op->slopes_bf16;
+    task.sinks = op->sinks;
     task.is_rich = op->slopes || op->softcap > 0;
     for (int h = 0; op->slopes && h < task.heads; h++)
         task.slopes[h] = op->slopes[first_head + h];

@@ -34,6 +34,7 @@ struct attention_task {
     float scale, softcap;
     bool is_rich; // scores take more than the scale: softcap or slopes
     bool has_slopes, slopes_bf16;
+    const float *sinks; // [heads of the whole op], device; NULL: none
     // One mark for each ATTENTION_UNIT query rows of a pair, [pairs, units], 0 at first: set where
     // an output is not finite. NULL: no marks, attention_rows computes all.
     unsigned *marks;
@@ -172,5 +173,10 @@ __device__ inline float attention_quad_sum(float v) {
 }
 
 #define ATTENTION_LOG2E 1.4426950408889634f
+
+// What a head's sink adds to the sum of a row's weights exp(score - shift).
+__device__ inline float attention_sink(const attention_task &task, int head, float shift) {
+    return task.sinks ? exp2f((task.sinks[task.first_head + head] - shift) * ATTENTION_LOG2E) : 0;
+}
 
 #endif

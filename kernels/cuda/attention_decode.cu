@@ -109,6 +109,8 @@ __global__ void __launch_bounds__(DECODE_THREADS)
         const float *part = part_of(task, row, head, s);
         total = fmaf(part[1], exp2f((part[0] - shift) * ATTENTION_LOG2E), total);
     }
+    if (task.sinks)
+        total += exp2f((task.sinks[head] - shift) * ATTENTION_LOG2E);
     T *y = static_cast<T *>(const_cast<void *>(task.y.data)) + row * task.y.stride +
            head * task.y.pitch;
     for (int column = (int)threadIdx.x; column < task.v_dim; column += DECODE_THREADS) {
@@ -150,6 +152,7 @@ static struct decode_task task_of(const struct kn_decode_attention *op) {
     task.scale = a->scale;
     task.softcap = a->softcap;
     task.slopes_bf16 = a->slopes_bf16;
+    task.sinks = a->sinks;
     return task;
 }
 

@@ -17,6 +17,7 @@ struct decode_task {
     struct attention_heads y, q, k, v;
     const int32_t *positions, *sequences;
     const float *slopes; // [heads], device; NULL: none
+    const float *sinks;  // the same
     float *parts;        // [rows, heads, splits, 2 + v_dim]: maximum, total, sums of values
     int64_t keys;
     int rows, heads, group;         // of query heads

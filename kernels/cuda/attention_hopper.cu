@@ -436,7 +436,7 @@ static enum kn_status launch_shape(struct kn_backend *self, struct attention_lau
 bool attention_hopper_takes(const struct attention_launch *launch) {
     const struct attention_task *task = &launch->task;
     return HOPPER_BUILT && launch->capability == 90 && launch->type != KN_F32 && !task->is_rich &&
-           task->scale > 0 && task->first == 0 && task->keys == task->queries &&
+           !task->sinks && task->scale > 0 && task->first == 0 && task->keys == task->queries &&
            task->window == task->queries && task->dim == task->v_dim &&
            (task->dim == 64 || task->dim == 128) && task->q.is_packed && task->k.is_packed &&
            task->v.is_packed && task->y.is_packed && task->q.pitch > 0 && task->k.pitch > 0 &&

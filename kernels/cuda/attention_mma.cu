@@ -182,10 +182,12 @@ template <typename S>
 __device__ static void write_rows(const mma_rows<S> &r, const attention_task &task, int sequence,
                                   int head, int position) {
     using T = typename S::element;
+    float factor = task.is_rich ? 1 : task.scale; // of the maximum
     int first_column = (int)threadIdx.x % 4 * 2;
 #pragma unroll
     for (int h = 0; h < 2; h++, position += 8) {
-        float inverse = __fdividef(1.F, attention_quad_sum(r.total[h])), zero = 0;
+        float sink = attention_sink(task, head, r.maximum[h] * factor);
+        float inverse = __fdividef(1.F, attention_quad_sum(r.total[h]) + sink), zero = 0;
         if (position >= attention_end(task))
             continue;
         T *y = const_cast<T *>(attention_query_row<T>(task.y, task, sequence, position,

@@ -73,7 +73,7 @@ __device__ static void attend_columns(const attention_task &task, const row &r, 
             sum[i] *= factor;
         add_values<T>(task, r, key, first_column, weight, sum);
     }
-    total = warp_sum(total);
+    total = warp_sum(total) + attention_sink(task, r.head, maximum);
     T *y = const_cast<T *>(attention_query_row<T>(task.y, task, r.sequence, r.position,
                                                   attention_query_head(task, r.head)));
 #pragma unroll

@@ -151,7 +151,7 @@ __device__ static void write_rows(const simt_rows<S> &r, const attention_task &t
                                   int head, int position) {
 #pragma unroll
     for (int i = 0; i < SIMT_EACH; i++, position++) {
-        float total = row_sum(r.total[i]), zero = 0;
+        float total = row_sum(r.total[i]) + attention_sink(task, head, r.maximum[i]), zero = 0;
         if (position >= attention_end(task))
             continue;
         float *y = const_cast<float *>(attention_query_row<float>(

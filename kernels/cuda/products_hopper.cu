@@ -14,7 +14,7 @@ constexpr int BOX = 128;                          // rows that are copied at onc
 constexpr int STAGES = 4;
 constexpr int CONSUMERS = ROWS / 64;
 constexpr int THREADS = (CONSUMERS + 1) * WARPGROUP;
-constexpr int BAND = 16; // tiles of rows that go through the columns together
+[[maybe_unused]] constexpr int BAND = 16; // tiles of rows that go through the columns together
 constexpr int64_t MOST_GROUPS = 2048, FEWEST_DENSE_ROWS = 2048;
 
 struct grouped_task {

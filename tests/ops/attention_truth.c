@@ -19,7 +19,9 @@ struct kn_attention attention_of(const struct attention_shape *s, const struct a
                                  .scale = o->scale,
                                  .softcap = o->softcap,
                                  .slopes = o->slopes,
-                                 .slopes_bf16 = o->slopes_bf16};
+                                 .slopes_bf16 = o->slopes_bf16,
+                                 .sinks =
+                                     o->sinks ? buffer_new(o->sinks, (size_t)s->heads * 4) : NULL};
 }
 
 // Element i of a head, from the host's copy of the matrix.
@@ -77,7 +79,7 @@ static void attend_truth(const struct kn_attention *op, const struct attention_v
         scores[j - first] = score_truth(op, values, at, j);
         largest = fmaxl(largest, scores[j - first]);
     }
-    long double total = 0;
+    long double total = values->sinks ? expl((long double)values->sinks[at->head] - largest) : 0;
     for (int64_t j = first; j <= last; j++) {
         long double weight = expl(scores[j - first] - largest);
         total += weight;

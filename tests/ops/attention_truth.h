@@ -17,6 +17,7 @@ struct attention_options {
     int64_t window;
     const float *slopes;
     bool slopes_bf16;
+    const float *sinks; // the host's, as of the values below
 };
 
 // Columns of that matrix.
@@ -28,7 +29,7 @@ struct kn_attention attention_of(const struct attention_shape *s, const struct a
 
 // The host's copies of the matrix of queries and of that of keys and values.
 struct attention_values {
-    const float *q, *kv;
+    const float *q, *kv, *sinks;
 };
 
 // Runs and compares the rows with index % step == 0: the truth is slow.

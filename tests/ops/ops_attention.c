@@ -9,7 +9,7 @@ static void check_shape(const struct attention_shape *s, const struct attention_
     struct matrix qkv = matrix_random(kn->activation_type, n, attention_width(s), 3);
     struct matrix y = matrix_output(kn->activation_type, n, s->heads * s->v_dim, 5);
     struct kn_attention op = attention_of(s, options, y.m, qkv.m);
-    attention_check(&op, (struct attention_values){qkv.values, qkv.values}, &y,
+    attention_check(&op, (struct attention_values){qkv.values, qkv.values, options->sinks}, &y,
                     s->seq_len > 100 ? 29 : 1);
 }
 
@@ -43,7 +43,10 @@ static void test_window(void **state) {
 static void test_options(void **state) {
     static const struct attention_shape shapes[] = {{2, 40, 4, 2, 24, 24}, {1, 700, 4, 1, 16, 20}};
     static const float slopes[] = {0.25F, 0.0625F, 0, 0.7F};
+    static const float sinks[] = {-3, 0.5F, 4, 90};
     static const struct attention_options options[] = {
+        {.scale = 0.3F, .sinks = sinks},
+        {.scale = 1.5F, .softcap = 2.F, .window = 50, .slopes = slopes, .sinks = sinks},
         {.scale = 1.5F, .slopes = slopes},
         {.scale = 1.5F, .softcap = 2.F},
         {.scale = 8.F, .softcap = 3.F, .slopes = slopes},
@@ -73,7 +76,7 @@ static void test_placement(void **state) {
                               .v = {other.m, 50, 2, 15, 10},
                               .sequences = kn_whole_sequences(65),
                               .scale = 1.5F};
-    attention_check(&op, (struct attention_values){x.values, x.values}, &y, 1);
+    attention_check(&op, (struct attention_values){x.values, x.values, NULL}, &y, 1);
 }
 
 // Large scores: without the running maximum their exponentials overflow. Eighths keep the scores
@@ -88,7 +91,7 @@ static void test_large_scores(void **state) {
     struct matrix y = matrix_output(kn->activation_type, 600, 16, 0);
     struct kn_attention op =
         attention_of(&s, &(struct attention_options){.scale = 16.F}, y.m, qkv.m);
-    attention_check(&op, (struct attention_values){values, values}, &y, 31);
+    attention_check(&op, (struct attention_values){values, values, NULL}, &y, 31);
     op.scale = 1e4F; // a softmax that is all but one-hot: still finite
     check_status(kn->ops->attention(kn, &op));
     matrix_read(&y);

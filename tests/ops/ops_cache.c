@@ -29,7 +29,7 @@ static void check_cached(const struct cached *cached, const struct attention_opt
     struct kn_attention op = attention_of(s, options, y.m, q.m);
     op.k.x = op.v.x = kv.m;
     op.sequences = sequences;
-    attention_check(&op, (struct attention_values){q.values, kv.values}, &y,
+    attention_check(&op, (struct attention_values){q.values, kv.values, options->sinks}, &y,
                     s->seq_len > 100 ? 29 : 1);
 }
 
@@ -51,6 +51,7 @@ static void test_cache(void **state) {
         {.scale = 1.5F, .slopes = slopes},
         {.scale = 1.5F, .softcap = 2.F},
         {.scale = 1.5F, .softcap = 2.F, .window = 50, .slopes = slopes},
+        {.scale = 0.3F, .sinks = slopes},
         {.scale = 0.3F, .softcap = 3.F, .window = 98, .slopes = slopes, .slopes_bf16 = true},
     };
     for (size_t i = 0; i < TEST_ARRAY_SIZE(shapes); i++) {
@@ -135,7 +136,8 @@ static void check_decode(const struct decoded *d, struct attention_options optio
                                      .positions = buffer_new(d->positions, sizeof d->positions),
                                      .sequences = buffer_new(sequences, sizeof sequences)};
     op.attention.k.x = op.attention.v.x = kv.m;
-    decode_check(&op, (struct attention_values){q.values, kv.values}, &y, d->positions, sequences);
+    decode_check(&op, (struct attention_values){q.values, kv.values, options.sinks}, &y,
+                 d->positions, sequences);
 }
 
 static void test_decode(void **state) {
@@ -159,6 +161,7 @@ static void test_decode(void **state) {
         {.scale = 1.5F, .slopes = slopes},
         {.scale = 1.5F, .softcap = 2.F},
         {.scale = 0.3F, .softcap = 3.F, .slopes = slopes, .slopes_bf16 = true},
+        {.scale = 0.3F, .sinks = slopes},
     };
     for (size_t i = 0; i < TEST_ARRAY_SIZE(shapes); i++) {
         for (size_t o = 0; o < TEST_ARRAY_SIZE(options); o++) {
