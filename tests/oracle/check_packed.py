@@ -4,17 +4,27 @@
     check_packed.py --pack build/release/bin/pack_checkpoint --copy build/release/bin/copy_tensors
         [--source FOLDER] [--count N]
 
-By hand: it needs compressed-tensors beside transformers. transformers loads each folder and
-decompresses it; its weights must be our reader's, rounded to the type that it computes them in, to
-the bit."""
+By hand: it needs compressed-tensors beside transformers, and gptqmodel for the other layouts, which
+are passed by without it. transformers loads each folder of the first and decompresses it; of the
+others gptqmodel's PyTorch modules hold the tensors and give their weights. They must be our reader's,
+rounded to the type that they are computed in, to the bit."""
 import argparse
 import importlib.util
+import os
 import itertools
 import json
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
+os.environ.setdefault("GPTQMODEL_CPU_WORKERS", "2")  # fewer than two are refused
+HAS_GPTQMODEL = bool(importlib.util.find_spec("gptqmodel"))
+if HAS_GPTQMODEL:  # before transformers, or it waits for itself
+    from gptqmodel.nn_modules.qlinear.torch import TorchLinear
+    from gptqmodel.quantization.awq.utils.packing_utils import dequantize_gemm
+    from gptqmodel.utils.model import convert_gptq_v1_to_v2_format_module
 
 import torch
 from safetensors import safe_open
@@ -26,6 +36,9 @@ ROOT = Path(__file__).resolve().parents[2]
 KINDS = [("compressed-tensors", bits, group, kind, dtype)
          for bits, group, kind, dtype in itertools.product(
              (4, 8), (32, 16, -1), ("symmetric", "asymmetric"), ("F32", "BF16", "F16"))]
+OTHERS = [("gptq", 4, 32, "symmetric"), ("gptq", 8, 32, "symmetric"), ("gptq", 4, 32, "ordered"),
+          ("gptq", 4, -1, "symmetric"), ("gptq-v2", 4, 32, "asymmetric"), ("gptq-v2", 4, 32, "symmetric"),
+          ("gptq-v2", 8, -1, "asymmetric"), ("awq", 4, 32, "asymmetric"), ("awq", 4, 16, "symmetric")]
 
 
 def plain(copy, folder, to):
@@ -55,6 +68,36 @@ def compare(model, ours, scales):
     return None if packed else "nothing was packed"
 
 
+def gptq_weight(tensors, said, module, shape):
+    linear = TorchLinear(bits=said["bits"], group_size=said["group_size"], sym=said["sym"],
+                         desc_act=said["desc_act"], in_features=shape[1], out_features=shape[0])
+    for part in ("qweight", "qzeros", "scales", "g_idx"):
+        setattr(linear, part, tensors[f"{module}.{part}"])
+    if said["checkpoint_format"] == "gptq":
+        convert_gptq_v1_to_v2_format_module(linear, said["bits"], torch.int32)
+    linear.post_init()
+    return linear.eval().dequantize_weight().T
+
+
+def awq_weight(tensors, said, module, _):
+    return dequantize_gemm(*(tensors[f"{module}.{part}"] for part in ("qweight", "qzeros", "scales")),
+                           said["bits"], said["group_size"]).T
+
+
+def compare_others(folder, ours):
+    with safe_open(folder / "model.safetensors", "pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}
+    said = json.loads((folder / "config.json").read_text())["quantization_config"]
+    theirs = {"gptq": gptq_weight, "awq": awq_weight}[said["quant_method"]]
+    modules = [name[:-len(".qweight")] for name in tensors if name.endswith(".qweight")]
+    for module in modules:
+        weight = ours[module + ".weight"]
+        found = theirs(tensors, said, module, weight.shape)
+        if found.dtype != torch.float16 or not torch.equal(found, weight.half()):
+            return f"{module} differs: {(found.float() - weight).abs().max()}"
+    return None if modules else "nothing was packed"
+
+
 def main():
     parser = argparse.ArgumentParser()
     for name in ("pack", "copy"):
@@ -67,15 +110,18 @@ def main():
     if not importlib.util.find_spec("compressed_tensors"):
         sys.exit("compressed-tensors is not installed")
     failed = 0
-    for kind in KINDS[:args.count or None]:
+    others = OTHERS if HAS_GPTQMODEL else []
+    for kind in KINDS[:args.count or None] + [(*kind, "F16") for kind in others]:
         with tempfile.TemporaryDirectory() as work:
             work = Path(work)
             subprocess.run([args.pack, args.source, work / "packed", *map(str, kind)], check=True,
                            stdout=subprocess.DEVNULL)
             ours = plain(args.copy, work / "packed", work / "plain")
-            dtype = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}[kind[4]]
-            model = loaded(work / "packed", dtype)
-            wrong = compare(model, ours, dtype)
+            if kind[0] == "compressed-tensors":
+                dtype = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}[kind[4]]
+                wrong = compare(loaded(work / "packed", dtype), ours, dtype)
+            else:
+                wrong = compare_others(work / "packed", ours)
             failed += wrong is not None
             print("FAILED" if wrong else "ok", *kind, wrong or "", flush=True)
     sys.exit(1 if failed else 0)
