@@ -2,7 +2,7 @@
 #ifndef TR_FORWARD_STATE_H
 #define TR_FORWARD_STATE_H
 
-#include "backend_status.h"
+#include "model/backend_status.h"
 #include "events.h"
 #include "kernels/measure.h"
 #include "model/forward.h"
