@@ -37,7 +37,7 @@ ROOMS = {
     "trace/search": ["base", "kernels", "mpi", "store", "model", "measure", "run"],
     "trace/drop": ["base", "kernels", "ckpt", "model"],
     "trace/eval": ["base", "statistics", "kernels", "mpi", "text", "store", "model", "run"],
-    "trace/quant": ["base", "kernels", "ckpt"],
+    "trace/quant/rounding": ["base", "kernels", "ckpt"],
     "analysis": ["base", "statistics", "store"],
     "notebooks-export/figures": ["base", "statistics", "store", "analysis"],
     "notebooks-export/html": ["base", "store", "analysis", "figures"],

@@ -86,13 +86,12 @@ def gptq(w, h, grid, order, damping):
     zeros = np.zeros((outputs, len(file_groups)), int)
     for o in range(outputs):
         row = w[o].astype(np.float64)
-        if order == "static":
-            for g, members in enumerate(file_groups):
-                scales[o, g], zeros[o, g] = grid.step(row[members])
+        for g in range(len(file_groups)) if order != "file" else ():
+            scales[o, g], zeros[o, g] = grid.step(row[group_of == g])
         row = row[rank]
         for i in range(inputs):
             g = group_of[rank[i]]
-            if order != "static" and i % size == 0:
+            if order == "file" and i % size == 0:
                 scales[o, g], zeros[o, g] = grid.step(row[i:i + size])
             step = scales[o, g], zeros[o, g]
             quotient = row[i] / np.float64(step[0])

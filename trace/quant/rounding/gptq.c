@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "gptq.h"
+#include "rounding/gptq.h"
 
 #include <cblas.h>
 #include <limits.h>
@@ -141,13 +141,14 @@ static void set_step(const struct tile *t, int64_t r, int64_t group, const doubl
     t->codes->zero[at] = (uint8_t)step.zero;
 }
 
-// The steps of all groups of a row as they are in the file.
+// The steps of all groups of a row as it is in the file, before anything is made up for.
 static void set_all_steps(const struct tile *t, int64_t r, const float *w) {
     int64_t size = t->codes->group_size;
+    bool along_order = t->order == TR_ORDER_GROUPS;
     for (int64_t first = 0; first < t->codes->in; first += size) {
         int64_t count = least(size, t->codes->in - first);
-        for (int64_t i = 0; i < count; i++)
-            t->group[i] = (double)w[first + i];
+        for (int64_t i = first; i < first + count; i++)
+            t->group[i - first] = (double)w[along_order ? t->factor->order[i] : i];
         set_step(t, r, first / size, t->group, count);
     }
 }
@@ -169,7 +170,7 @@ static void round_input(const struct tile *t, int64_t r, int64_t place, int64_t 
 
 static void round_block(const struct tile *t, int64_t first, int64_t last) {
     int64_t in = t->codes->in, size = t->codes->group_size;
-    bool found_on_the_way = t->order != TR_ORDER_STATIC;
+    bool found_on_the_way = t->order == TR_ORDER_FILE;
     for (int64_t r = 0; r < t->rows; r++)
         for (int64_t i = first; i < last; i++) {
             if (found_on_the_way && i % size == 0)
@@ -199,7 +200,7 @@ static void round_tile(const struct tile *t, const float *w) {
     for (int64_t r = 0; r < t->rows; r++) {
         for (int64_t i = 0; i < in; i++)
             t->w[r * in + i] = (double)w[(t->row + r) * in + t->factor->order[i]];
-        if (t->order == TR_ORDER_STATIC)
+        if (t->order != TR_ORDER_FILE)
             set_all_steps(t, r, w + (t->row + r) * in);
     }
     for (int64_t first = 0, last; first < in; first = last) {

@@ -2,7 +2,7 @@
 #ifndef TR_GPTQ_H
 #define TR_GPTQ_H
 
-#include "rounding.h"
+#include "rounding/rounding.h"
 
 // GPTQ (Frantar et al. 2022, arXiv 2210.17323, algorithm 1): a weight is rounded input by input,
 // and what that does to the output is made up for by the inputs that are still to come. With
@@ -13,7 +13,8 @@
 enum tr_input_order {
     TR_ORDER_FILE, // as they are; a group's scale is found when its first input comes
     // By descending H[i][i]: those that matter most come while many are left to make up for them.
-    TR_ORDER_STATIC, // groups are of the file's order, their scales those of the whole weight
+    // Scales are found before, of the weight as it is.
+    TR_ORDER_STATIC, // groups are of the file's order
     TR_ORDER_GROUPS  // groups are formed along the new order: group_of is not ascending
 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "rounding.h"
+#include "rounding/rounding.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -139,15 +139,4 @@ enum tr_status tr_round_to_nearest(struct tr_codes *codes, const struct tr_grid 
     if (status != TR_OK)
         tr_codes_free(codes);
     return status;
-}
-
-void tr_codes_values(float *w, const struct tr_codes *codes) {
-    for (int64_t row = 0; row < codes->out; row++)
-        for (int64_t i = 0; i < codes->in; i++) {
-            int64_t g = codes->group_of ? codes->group_of[i] : i / codes->group_size;
-            int64_t at = row * codes->groups + g;
-            w[row * codes->in + i] =
-                codes->scale[at] *
-                (float)((int)codes->code[row * codes->in + i] - (int)codes->zero[at]);
-        }
 }

@@ -63,7 +63,4 @@ enum tr_status tr_weights_finite(const float *w, int64_t count, const char *name
 // TR_EUNSUPPORTED where a scale is beyond its type.
 enum tr_status tr_scales_finite(const struct tr_codes *codes, const char *name, struct tr_err *err);
 
-// w[out, in] = what the codes mean, rounded to f32.
-void tr_codes_values(float *w, const struct tr_codes *codes);
-
 #endif
