@@ -28,7 +28,7 @@ static struct tr_codes make(int64_t out, int64_t in, int bits, int64_t group, bo
 }
 
 // The bytes of a part, freed by the caller; NULL: it has none.
-static void *pack(const struct tr_layout *layout, const struct tr_codes *codes,
+static void *pack(const struct tr_packed_layout *layout, const struct tr_codes *codes,
                   enum tr_packed_part part, uint64_t *bytes_p) {
     struct tr_part_form form;
     if (!tr_layout_part(layout, codes, part, &form))
@@ -84,7 +84,7 @@ static void test_known_words(void **state) {
     memcpy(codes.code, known_codes, sizeof known_codes);
     memcpy(codes.zero, known_zeros, sizeof known_zeros);
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        const struct tr_layout *layout = tr_layout_find(known[i].layout);
+        const struct tr_packed_layout *layout = tr_layout_find(known[i].layout);
         uint64_t code_bytes, zero_bytes;
         void *words = pack(layout, &codes, TR_PART_CODES, &code_bytes);
         void *zeros = pack(layout, &codes, TR_PART_ZEROS, &zero_bytes);
@@ -104,7 +104,7 @@ static void test_zeros_of_zero(void **state) {
     static const uint32_t expected[] = {0x7777776f, 0x88888880};
     static const char *const names[] = {"gptq", "gptq-v2"};
     for (int i = 0; i < 2; i++) {
-        const struct tr_layout *layout = tr_layout_find(names[i]);
+        const struct tr_packed_layout *layout = tr_layout_find(names[i]);
         struct tr_codes codes = make(N, 32, 4, 32, false), again = make(N, 32, 4, 32, false);
         uint64_t bytes;
         for (int o = 1; o < N; o++)
@@ -122,7 +122,7 @@ static void test_zeros_of_zero(void **state) {
 static void test_symmetric(void **state) {
     (void)state;
     static const uint32_t taken[][2] = {{0x77777777, 0x7f7f7f7f}, {0x88888888, 0x80808080}};
-    const struct tr_layout *layout = tr_layout_find("gptq");
+    const struct tr_packed_layout *layout = tr_layout_find("gptq");
     for (int bits = 4; bits <= 8; bits += 4)
         for (int i = 0; i < 2; i++) {
             struct tr_codes codes = make(32 / bits, 32, bits, 32, false);
@@ -157,7 +157,7 @@ static void check_same(const struct tr_codes *a, const struct tr_codes *b) {
         assert_memory_equal(a->group_of, b->group_of, (size_t)a->in * sizeof *a->group_of);
 }
 
-static void go_through(const struct tr_layout *layout, struct tr_codes *codes) {
+static void go_through(const struct tr_packed_layout *layout, struct tr_codes *codes) {
     struct tr_codes again =
         make(codes->out, codes->in, codes->bits, codes->group_size, codes->group_of);
     again.scale_dtype = codes->scale_dtype;
@@ -195,7 +195,7 @@ static void test_parts(void **state) {
     (void)state;
     struct tr_codes codes = make(16, 72, 4, 32, false);
     struct tr_part_form form;
-    const struct tr_layout *plain = tr_layout_find("compressed-tensors");
+    const struct tr_packed_layout *plain = tr_layout_find("compressed-tensors");
     codes.symmetric = true;
     assert_false(tr_layout_part(plain, &codes, TR_PART_ZEROS, &form));
     assert_false(tr_layout_part(plain, &codes, TR_PART_GROUPS, &form));

@@ -137,7 +137,7 @@ static enum tr_status compare(const struct tr_packer *packer, enum tr_packed_par
 
 static enum tr_status pack_part(struct tr_packer *packer, const struct tr_tensor *tensor,
                                 enum tr_packed_part part, struct tr_err *err) {
-    const struct tr_layout *layout = packer->packing->layout;
+    const struct tr_packed_layout *layout = packer->packing->layout;
     struct tr_part_form form;
     TR_TRY(take_codes(packer, tensor, err));
     tr_layout_part(layout, &packer->codes, part, &form);

@@ -16,7 +16,7 @@ enum tr_packing_fate {
 };
 
 struct tr_packing {
-    const struct tr_layout *layout;
+    const struct tr_packed_layout *layout;
     int bits;                  // 4 or 8
     int64_t group_size;        // inputs; -1: one group a row
     bool symmetric;            // of all weights

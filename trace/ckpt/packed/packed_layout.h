@@ -26,7 +26,7 @@ struct tr_word_matrix {
                           // lowest being 0
 };
 
-struct tr_layout {
+struct tr_packed_layout {
     const char *name;                     // "gptq"
     const char *method;                   // config.json's "quant_method"
     const char *endings[TR_PACKED_PARTS]; // ".qweight"; NULL: it has no such part
@@ -44,10 +44,10 @@ struct tr_layout {
 };
 
 enum { TR_LAYOUTS = 4 };
-extern const struct tr_layout tr_layouts[TR_LAYOUTS];
+extern const struct tr_packed_layout tr_layouts[TR_LAYOUTS];
 
 // The layout of that name; NULL when there is none.
-const struct tr_layout *tr_layout_find(const char *name);
+const struct tr_packed_layout *tr_layout_find(const char *name);
 
 // "compressed-tensors, gptq, ... or awq", for sentences. Appended.
 struct tr_string;
@@ -55,7 +55,7 @@ enum tr_status tr_layout_names(struct tr_string *text, struct tr_err *err);
 
 // Whether readers of the layout take a weight of that form (see tr_layout_part): TR_EUNSUPPORTED
 // with the sentence, which begins with `name`.
-enum tr_status tr_layout_check(const struct tr_layout *layout, const struct tr_codes *form,
+enum tr_status tr_layout_check(const struct tr_packed_layout *layout, const struct tr_codes *form,
                                const char *name, struct tr_err *err);
 
 // Type and shape of a part of a weight of that form, of which no array is looked at but whether
@@ -66,20 +66,20 @@ struct tr_part_form {
     int64_t shape[2];
     uint64_t bytes;
 };
-bool tr_layout_part(const struct tr_layout *layout, const struct tr_codes *form,
+bool tr_layout_part(const struct tr_packed_layout *layout, const struct tr_codes *form,
                     enum tr_packed_part part, struct tr_part_form *part_p);
 
 // Fills the bytes of a part, little-endian, from the codes; and the codes' array of a part from
 // them. Bits that belong to no value are 0, and are not looked at. Values must be in their ranges.
-void tr_layout_pack(const struct tr_layout *layout, const struct tr_codes *codes,
+void tr_layout_pack(const struct tr_packed_layout *layout, const struct tr_codes *codes,
                     enum tr_packed_part part, void *bytes);
-void tr_layout_unpack(const struct tr_layout *layout, struct tr_codes *codes,
+void tr_layout_unpack(const struct tr_packed_layout *layout, struct tr_codes *codes,
                       enum tr_packed_part part, const void *bytes);
 
 // The same of the zeros of symmetric codes: two versions of one layout store either 2^(bits - 1) or
 // one less, and files say the wrong one of themselves. Any of the two is taken; false when a value
 // is neither.
-bool tr_layout_unpack_symmetric(const struct tr_layout *layout, struct tr_codes *codes,
+bool tr_layout_unpack_symmetric(const struct tr_packed_layout *layout, struct tr_codes *codes,
                                 const void *bytes);
 
 #endif

@@ -18,7 +18,7 @@ static const uint8_t interleaved[8] = {0, 4, 1, 5, 2, 6, 3, 7};
     .always_zeros = true, .always_groups = true, .full_inputs = true, .full_outputs = true,        \
     .half_scales = true, .widest = 8
 
-const struct tr_layout tr_layouts[TR_LAYOUTS] = {
+const struct tr_packed_layout tr_layouts[TR_LAYOUTS] = {
     {.name = "compressed-tensors",
      .method = "compressed-tensors",
      .endings = {".weight_packed", ".weight_zero_point", ".weight_scale", ".weight_g_idx",
@@ -42,7 +42,7 @@ const struct tr_layout tr_layouts[TR_LAYOUTS] = {
      .half_scales = true},
 };
 
-const struct tr_layout *tr_layout_find(const char *name) {
+const struct tr_packed_layout *tr_layout_find(const char *name) {
     for (int i = 0; i < TR_LAYOUTS; i++)
         if (!strcmp(tr_layouts[i].name, name))
             return &tr_layouts[i];
@@ -59,13 +59,13 @@ enum tr_status tr_layout_names(struct tr_string *text, struct tr_err *err) {
     return TR_OK;
 }
 
-static enum tr_status refuse(const char *name, const struct tr_layout *layout, const char *what,
-                             struct tr_err *err) {
+static enum tr_status refuse(const char *name, const struct tr_packed_layout *layout,
+                             const char *what, struct tr_err *err) {
     return tr_fail(err, TR_EUNSUPPORTED, "%s cannot be stored as %s: %s", name, layout->name, what);
 }
 
 // What does not depend on the shape.
-static enum tr_status check_kind(const struct tr_layout *layout, const struct tr_codes *form,
+static enum tr_status check_kind(const struct tr_packed_layout *layout, const struct tr_codes *form,
                                  const char *name, struct tr_err *err) {
     if (form->bits != 4 && form->bits != layout->widest)
         return tr_fail(err, TR_EUNSUPPORTED, "%s cannot be stored as %s: it holds %s bits, not %d",
@@ -82,7 +82,7 @@ static enum tr_status check_kind(const struct tr_layout *layout, const struct tr
     return TR_OK;
 }
 
-enum tr_status tr_layout_check(const struct tr_layout *layout, const struct tr_codes *form,
+enum tr_status tr_layout_check(const struct tr_packed_layout *layout, const struct tr_codes *form,
                                const char *name, struct tr_err *err) {
     TR_TRY(check_kind(layout, form, name, err));
     const struct {

@@ -66,7 +66,7 @@ static enum tr_status read_words(const struct block *b, enum tr_packed_part part
 }
 
 static enum tr_status read_codes(const struct block *b) {
-    const struct tr_layout *layout = b->packed->scheme.layout;
+    const struct tr_packed_layout *layout = b->packed->scheme.layout;
     char *bytes;
     TR_TRY(read_words(b, TR_PART_CODES, &layout->codes, &bytes));
     tr_layout_unpack(layout, b->codes, TR_PART_CODES, bytes);
@@ -75,7 +75,7 @@ static enum tr_status read_codes(const struct block *b) {
 }
 
 static enum tr_status read_scales(const struct block *b) {
-    const struct tr_layout *layout = b->packed->scheme.layout;
+    const struct tr_packed_layout *layout = b->packed->scheme.layout;
     char *bytes;
     TR_TRY(read_part(b, TR_PART_SCALES, layout->scales_turned, 1, &bytes));
     tr_layout_unpack(layout, b->codes, TR_PART_SCALES, bytes);
@@ -92,7 +92,7 @@ static enum tr_status refuse_zeros(const struct block *b) {
 }
 
 static enum tr_status read_zeros(const struct block *b) {
-    const struct tr_layout *layout = b->packed->scheme.layout;
+    const struct tr_packed_layout *layout = b->packed->scheme.layout;
     bool good = true;
     char *bytes;
     if (!part_of(b, TR_PART_ZEROS)) {

@@ -9,7 +9,7 @@
 // What config.json says about weights in few bits ("quantization_config"). One scheme holds for all
 // of a checkpoint's packed weights; which weights are packed, the tensors' names say.
 struct tr_packed_scheme {
-    const struct tr_layout *layout; // NULL: weights are stored as they are
+    const struct tr_packed_layout *layout; // NULL: weights are stored as they are
     int bits;
     int64_t group_size; // -1: one group a row
     bool symmetric;     // false where that is not said

@@ -186,7 +186,7 @@ static enum tr_status check_parts(const struct weight *w) {
 
 // Zeros that are there are used, whatever is said of them.
 static void decide_symmetry(struct tr_packed *packed) {
-    const struct tr_layout *layout = packed->scheme.layout;
+    const struct tr_packed_layout *layout = packed->scheme.layout;
     packed->form.symmetric =
         packed->scheme.symmetric && (layout->always_zeros || packed->place[TR_PART_ZEROS] < 0);
 }

@@ -85,15 +85,15 @@ static void unpack_words(const struct words *w, uint32_t less, const void *bytes
         }
 }
 
-static struct words codes_of(const struct tr_layout *layout, const struct tr_codes *codes) {
+static struct words codes_of(const struct tr_packed_layout *layout, const struct tr_codes *codes) {
     return words_of(&layout->codes, codes->bits, codes->out, codes->in);
 }
 
-static struct words zeros_of(const struct tr_layout *layout, const struct tr_codes *codes) {
+static struct words zeros_of(const struct tr_packed_layout *layout, const struct tr_codes *codes) {
     return words_of(&layout->zeros, codes->bits, codes->out, codes->groups);
 }
 
-static uint32_t less_of(const struct tr_layout *layout, int bits) {
+static uint32_t less_of(const struct tr_packed_layout *layout, int bits) {
     return !layout->zeros_less_one ? 0 : bits == 4 ? 0x11111111 : 0x01010101;
 }
 
@@ -110,7 +110,7 @@ static uint64_t get_number(const void *bytes, int64_t index, size_t size) {
     return le64toh(number);
 }
 
-static int64_t scale_index(const struct tr_layout *layout, const struct tr_codes *codes,
+static int64_t scale_index(const struct tr_packed_layout *layout, const struct tr_codes *codes,
                            int64_t index) {
     int64_t o = index / codes->groups, g = index % codes->groups;
     return layout->scales_turned ? g * codes->out + o : index;
@@ -133,14 +133,15 @@ static float value_of(uint64_t number, enum tr_dtype dtype) {
     return value;
 }
 
-static void pack_scales(const struct tr_layout *layout, const struct tr_codes *codes, void *bytes) {
+static void pack_scales(const struct tr_packed_layout *layout, const struct tr_codes *codes,
+                        void *bytes) {
     size_t size = tr_dtype_size(codes->scale_dtype);
     for (int64_t i = 0; i < codes->out * codes->groups; i++)
         put_number(bytes, scale_index(layout, codes, i), size,
                    bits_of(codes->scale[i], codes->scale_dtype));
 }
 
-static void unpack_scales(const struct tr_layout *layout, struct tr_codes *codes,
+static void unpack_scales(const struct tr_packed_layout *layout, struct tr_codes *codes,
                           const void *bytes) {
     size_t size = tr_dtype_size(codes->scale_dtype);
     for (int64_t i = 0; i < codes->out * codes->groups; i++)
@@ -188,7 +189,7 @@ static struct tr_part_form words_form(const struct words *w) {
     return matrix_form("I32", w->matrix->turned, w->out_words, w->words, 4);
 }
 
-static struct tr_part_form scales_form(const struct tr_layout *layout,
+static struct tr_part_form scales_form(const struct tr_packed_layout *layout,
                                        const struct tr_codes *form) {
     const char *text = form->scale_dtype == TR_F32   ? "F32"
                        : form->scale_dtype == TR_F16 ? "F16"
@@ -197,7 +198,7 @@ static struct tr_part_form scales_form(const struct tr_layout *layout,
                        tr_dtype_size(form->scale_dtype));
 }
 
-static bool has_part(const struct tr_layout *layout, const struct tr_codes *form,
+static bool has_part(const struct tr_packed_layout *layout, const struct tr_codes *form,
                      enum tr_packed_part part) {
     if (!layout->endings[part])
         return false;
@@ -206,7 +207,7 @@ static bool has_part(const struct tr_layout *layout, const struct tr_codes *form
     return part != TR_PART_GROUPS || layout->always_groups || form->group_of;
 }
 
-bool tr_layout_part(const struct tr_layout *layout, const struct tr_codes *form,
+bool tr_layout_part(const struct tr_packed_layout *layout, const struct tr_codes *form,
                     enum tr_packed_part part, struct tr_part_form *part_p) {
     if (!has_part(layout, form, part))
         return false;
@@ -219,7 +220,7 @@ bool tr_layout_part(const struct tr_layout *layout, const struct tr_codes *form,
     return true;
 }
 
-void tr_layout_pack(const struct tr_layout *layout, const struct tr_codes *codes,
+void tr_layout_pack(const struct tr_packed_layout *layout, const struct tr_codes *codes,
                     enum tr_packed_part part, void *bytes) {
     struct words of_codes = codes_of(layout, codes), of_zeros = zeros_of(layout, codes);
     switch (part) {
@@ -240,7 +241,7 @@ void tr_layout_pack(const struct tr_layout *layout, const struct tr_codes *codes
     }
 }
 
-void tr_layout_unpack(const struct tr_layout *layout, struct tr_codes *codes,
+void tr_layout_unpack(const struct tr_packed_layout *layout, struct tr_codes *codes,
                       enum tr_packed_part part, const void *bytes) {
     struct words of_codes = codes_of(layout, codes), of_zeros = zeros_of(layout, codes);
     switch (part) {
@@ -261,7 +262,7 @@ void tr_layout_unpack(const struct tr_layout *layout, struct tr_codes *codes,
     }
 }
 
-bool tr_layout_unpack_symmetric(const struct tr_layout *layout, struct tr_codes *codes,
+bool tr_layout_unpack_symmetric(const struct tr_packed_layout *layout, struct tr_codes *codes,
                                 const void *bytes) {
     struct words zeros = zeros_of(layout, codes);
     uint8_t half = (uint8_t)(1 << (codes->bits - 1));
