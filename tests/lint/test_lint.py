@@ -38,11 +38,12 @@ ROOMS = {
     "trace/drop": ["base", "kernels", "ckpt", "model"],
     "trace/eval": ["base", "statistics", "kernels", "mpi", "text", "store", "model", "run"],
     "trace/quant/rounding": ["base", "kernels", "ckpt"],
+    "trace/quant": ["base", "kernels", "mpi", "ckpt", "model", "run", "drop", "rounding"],
     "analysis": ["base", "statistics", "store"],
     "notebooks-export/figures": ["base", "statistics", "store", "analysis"],
     "notebooks-export/html": ["base", "store", "analysis", "figures"],
     "notebooks-export": ["base", "statistics", "store", "analysis", "figures", "html"],
-    "programs": ["base", "kernels", "mpi", "ckpt", "store", "run", "search", "drop", "eval",
+    "programs": ["base", "kernels", "mpi", "ckpt", "store", "run", "search", "drop", "eval", "quant",
                  "analysis", "export"],
 }
 # Folders within a room, each with those beside it that it may include; all see the room's own files,

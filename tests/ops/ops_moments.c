@@ -33,7 +33,7 @@ static void check_moment(enum kn_type type, int64_t rows, int64_t cols, int64_t 
 }
 
 static void test_moments(void **state) {
-    static const int64_t sizes[][3] = {{1, 1, 0},    {5, 80, 3},    {0, 7, 0},   {130, 129, 1},
+    static const int64_t sizes[][3] = {{1, 1, 0},    {5, 80, 3},   {0, 7, 0},   {130, 129, 1},
                                        {700, 64, 0}, {3, 2100, 4}, {40, 260, 8}};
     for (size_t i = 0; i < TEST_ARRAY_SIZE(sizes); i++) {
         check_moment(kn->activation_type, sizes[i][0], sizes[i][1], sizes[i][2]);

@@ -94,6 +94,28 @@ class Room:
                   at(h), c_int(threads))
         return error.value
 
+    def awq_weight_sums(self, w, grid):
+        sums = np.zeros(w.shape[1])
+        self.library.tr_awq_add_weights(at(sums), byref(Grid(grid)), at(w), c_int64(w.shape[0]), c_int64(w.shape[1]))
+        return sums
+
+    def awq_scales(self, x_mean, w_mean, step):
+        s = np.full(len(x_mean), np.nan)
+        self.library.tr_awq_scales(at(s), at(x_mean), at(w_mean), c_int64(len(s)), c_int(step))
+        return s
+
+    def awq_round(self, w, s, grid, threads=2):
+        values = np.full(w.shape, np.nan, np.float32)
+        self.call("tr_awq_round", at(values), byref(Grid(grid)), at(w), at(s), c_int64(w.shape[0]),
+                  c_int64(w.shape[1]), c_int(threads))
+        return values
+
+    def awq_clip(self, w, h, grid, threads=2):
+        w = w.copy()
+        self.call("tr_awq_clip", at(w), byref(Grid(grid)), at(h), c_int64(w.shape[0]), c_int64(w.shape[1]),
+                  c_int(threads))
+        return w
+
 
 def at(array):
     assert array.flags.c_contiguous

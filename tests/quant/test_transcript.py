@@ -81,6 +81,21 @@ def check_gptq(room, rng):
     return differs.any(axis=1).sum(), outputs
 
 
+def check_awq(room, rng):
+    outputs, inputs = int(rng.integers(1, 10)), int(rng.integers(1, 140))
+    grid, w, h = some_grid(rng, inputs), some_weights(rng, outputs, inputs), some_moment(rng, inputs)
+    grid.clip = False
+    x_mean = np.abs(rng.normal(size=inputs)) * (rng.random(inputs) < 0.9)
+    sums = room.awq_weight_sums(w, grid)
+    np.testing.assert_allclose(sums, transcript.awq_weight_sums(w, grid), rtol=1e-12)
+    step = int(rng.integers(20))
+    s = room.awq_scales(x_mean, sums / outputs, step)
+    np.testing.assert_allclose(s, transcript.awq_scales(x_mean, sums / outputs, step), rtol=1e-12)
+    np.testing.assert_array_equal(room.awq_round(w, s, grid), transcript.awq_round(w, s, grid))
+    found, expected = room.awq_clip(w, h, grid), transcript.awq_clip(w, h, grid)
+    assert (found != expected).any(axis=1).sum() <= 1  # two bounds may be as good as each other
+
+
 def check_gain(room, rng):
     """What it is for: where inputs go together, the output is nearer than by rounding each by itself."""
     inputs = 128
@@ -121,9 +136,9 @@ def check_edges(room, rng):
 
 def main():
     room, cases = Room(sys.argv[1]), int((sys.argv[2:] or ["40"])[0])
-    for number, check in enumerate((check_rounding, check_factor, check_gptq, check_gain, check_edges)):
+    for number, check in enumerate((check_rounding, check_factor, check_gptq, check_awq, check_gain, check_edges)):
         rng, tied, rows = np.random.default_rng(number), 0, 0
-        for _ in range(cases if number < 3 else 1):
+        for _ in range(cases if number < 4 else 1):
             outcome = check(room, rng)
             tied, rows = tied + (outcome or (0, 0))[0], rows + (outcome or (0, 0))[1]
         print(f"{check.__name__}: {cases} cases" + (f", {tied} of {rows} rows met a tie" if rows else ""))

@@ -109,3 +109,42 @@ def values(codes, scales, zeros, group_of):
 def output_square(e, h):
     e = e.astype(np.float64)
     return np.einsum("oi,ij,oj->", e, h, e)
+
+
+def awq_weight_sums(w, grid):
+    w = np.abs(w.astype(np.float64))
+    share = np.zeros_like(w)
+    for inputs in grid.groups(w.shape[1]):
+        share[:, inputs] = w[:, inputs] / (w[:, inputs].max(axis=1, keepdims=True) + 1e-6)
+    return share.sum(axis=0)
+
+
+def awq_scales(x_mean, w_mean, step):
+    ratio = step / 20
+    with np.errstate(all="ignore"):
+        s = np.maximum(x_mean ** ratio / (w_mean ** (1 - ratio) + 1e-4), 1e-4)
+        s = s / np.sqrt(s.max() * s.min())
+    return np.where(np.isfinite(s), s, 1)
+
+
+def awq_round(w, s, grid):
+    scaled = (w.astype(np.float64) * s).astype(np.float32)
+    codes, scales, zeros = round_to_nearest(scaled, grid)
+    group_of = np.arange(w.shape[1]) // len(grid.groups(w.shape[1])[0])
+    return (values(codes, scales, zeros, group_of).astype(np.float64) / s).astype(np.float32)
+
+
+def awq_clip(w, h, grid):
+    w = w.copy()
+    for row in w:
+        for inputs in grid.groups(len(row)):
+            group, block = row[inputs].astype(np.float64), h[np.ix_(inputs, inputs)]
+            most, best = np.abs(group).max(), np.inf
+            for i in range(10):
+                clamped = np.clip(group, -(1 - i / 20) * most, (1 - i / 20) * most)
+                step = grid.step(clamped)
+                error = grid.value(step, grid.code(step, clamped)) - group
+                if error @ block @ error < best:
+                    best, kept = error @ block @ error, clamped
+            row[inputs] = kept
+    return w

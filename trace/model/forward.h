@@ -114,8 +114,8 @@ enum tr_status tr_forward_run(struct tr_forward *forward, const struct tr_weight
                               const struct tr_pass *pass, struct tr_err *err);
 
 // What a sublayer added to the last micro-batch that went through one of its steps, f32 [tokens,
-// hidden] in the backend's memory, until the next step of that kind; its tokens' streams do not have
-// it before the block's end.
+// hidden] in the backend's memory, until the next step of that kind; its tokens' streams do not
+// have it before the block's end.
 const float *tr_forward_delta(const struct tr_forward *forward, const struct tr_streams *streams,
                               enum tr_module module);
 

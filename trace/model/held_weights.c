@@ -43,8 +43,7 @@ static enum tr_status bring(struct tr_held *h, int64_t index, struct tr_err *err
     tr_weights_view(&held->weights, &slab, held->backend);
     if (h->kn->unified)
         return TR_OK;
-    KN_TRY_ON(h->kn, ops->upload(h->kn, held->backend, held->host, plan->bytes),
-              "copying weights");
+    KN_TRY_ON(h->kn, ops->upload(h->kn, held->backend, held->host, plan->bytes), "copying weights");
     TR_TRY(tr_weights_convert(h->kn, &held->weights, held->backend + padded_bytes(plan), err));
     KN_TRY_ON(h->kn, ops->sync(h->kn), "copying weights");
     return TR_OK;
@@ -53,8 +52,7 @@ static enum tr_status bring(struct tr_held *h, int64_t index, struct tr_err *err
 static enum tr_status make_room(struct tr_held *h, int64_t index, struct tr_err *err) {
     const struct tr_slab_plan *plan = &h->opened.plan.slabs[index];
     struct held_slab *held = &h->slabs[index];
-    size_t bytes =
-        padded_bytes(plan) + tr_slab_converted_bytes(plan, h->kn->activation_type) + 1;
+    size_t bytes = padded_bytes(plan) + tr_slab_converted_bytes(plan, h->kn->activation_type) + 1;
     TR_TRY(TR_NEW(&held->host, plan->bytes, "a slab of weights", err));
     held->backend = held->host;
     if (!h->kn->unified) {
@@ -137,10 +135,6 @@ float *tr_held_slot(const struct tr_held *h, int64_t slab, enum tr_slot slot) {
     const struct tr_slot_plan *plan = &h->opened.plan.slabs[slab].slots[slot];
     TR_ASSERT(slab >= h->first && slab < h->last);
     return plan->rows ? (float *)(void *)(h->slabs[slab].host + plan->offset) : NULL;
-}
-
-struct kn_matrix tr_held_matrix(const struct tr_held *h, int64_t slab, enum tr_slot slot) {
-    return h->slabs[slab].weights.matrix[slot];
 }
 
 enum tr_status tr_held_changed(struct tr_held *h, int64_t slab, struct tr_err *err) {

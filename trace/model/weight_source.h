@@ -84,12 +84,9 @@ struct tr_weight_source tr_held_source(struct tr_held *held);
 // Reads slabs [first, last) and forgets those that were held, with what was changed in them.
 enum tr_status tr_held_take(struct tr_held *held, int64_t first, int64_t last, struct tr_err *err);
 
-// What a slot of a held slab has, in the host's memory: f32 [rows, cols] of a product's matrix or of
-// a vector. NULL where the slab has no such slot.
+// What a slot of a held slab has, in the host's memory: f32 [rows, cols] of a product's matrix or
+// of a vector. NULL where the slab has no such slot.
 float *tr_held_slot(const struct tr_held *held, int64_t slab, enum tr_slot slot);
-
-// The matrix of a slot of a held slab, as steps see it.
-struct kn_matrix tr_held_matrix(const struct tr_held *held, int64_t slab, enum tr_slot slot);
 
 // Lets passes meet what was changed in a held slab.
 enum tr_status tr_held_changed(struct tr_held *held, int64_t slab, struct tr_err *err);
