@@ -74,6 +74,9 @@ enum tr_status tr_file_copy(const char *from, const char *to, const volatile int
 bool tr_file_exists(const char *path);
 bool tr_is_folder(const char *path);
 
+// Makes a folder that is not there; the one above it is.
+enum tr_status tr_make_folder(const char *path, struct tr_err *err);
+
 // Whether something stands at `path`, or the folder exists in which it would.
 bool tr_file_has_place(const char *path);
 

@@ -99,3 +99,9 @@ enum tr_status tr_file_keep_mode(int fd, const char *path, struct tr_err *err) {
     return tr_fail(err, TR_EIO, "cannot give what replaces %s its mode %03o: %s", path,
                    (unsigned)mode, strerror(errno));
 }
+
+enum tr_status tr_make_folder(const char *path, struct tr_err *err) {
+    if (!mkdir(path, 0777) || (errno == EEXIST && tr_is_folder(path)))
+        return TR_OK;
+    return tr_fail(err, TR_EIO, "cannot make the folder %s: %s", path, strerror(errno));
+}

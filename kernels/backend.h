@@ -64,6 +64,7 @@ struct kn_block_end;
 struct kn_summary;
 struct kn_gram;
 struct kn_inner_products;
+struct kn_second_moment;
 struct kn_loss;
 struct kn_divergence;
 struct kn_comparison;
@@ -128,6 +129,7 @@ struct kn_ops {
     enum kn_status (*summary)(struct kn_backend *self, const struct kn_summary *op);
     enum kn_status (*gram)(struct kn_backend *self, const struct kn_gram *op);
     enum kn_status (*inner_products)(struct kn_backend *self, const struct kn_inner_products *op);
+    enum kn_status (*second_moment)(struct kn_backend *self, const struct kn_second_moment *op);
     enum kn_status (*loss)(struct kn_backend *self, const struct kn_loss *op);
     enum kn_status (*divergence)(struct kn_backend *self, const struct kn_divergence *op);
     enum kn_status (*comparison)(struct kn_backend *self, const struct kn_comparison *op);

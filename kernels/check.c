@@ -207,6 +207,10 @@ enum kn_status kn_check_inner_products(const struct kn_inner_products *op) {
     return status_of(op->count >= 0 && op->pitch >= 0 && op->length >= 0);
 }
 
+enum kn_status kn_check_second_moment(const struct kn_second_moment *op, enum kn_type type) {
+    return status_of(is_activation(&op->x, type) && (op->y || !op->x.cols));
+}
+
 enum kn_status kn_check_conversion(const struct kn_conversion *op) {
     return status_of(op->count >= 0 && op->to_type != op->from_type && op->to_type >= KN_F32 &&
                      op->to_type <= KN_BF16 && op->from_type >= KN_F32 && op->from_type <= KN_BF16);

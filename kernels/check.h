@@ -37,6 +37,7 @@ enum kn_status kn_check_block_end(const struct kn_block_end *op);
 enum kn_status kn_check_summary(const struct kn_summary *op);
 enum kn_status kn_check_gram(const struct kn_gram *op);
 enum kn_status kn_check_inner_products(const struct kn_inner_products *op);
+enum kn_status kn_check_second_moment(const struct kn_second_moment *op, enum kn_type type);
 enum kn_status kn_check_conversion(const struct kn_conversion *op);
 enum kn_status kn_check_embed(const struct kn_embed *op);
 enum kn_status kn_check_loss(const struct kn_loss *op, enum kn_type type);

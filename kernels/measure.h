@@ -89,6 +89,15 @@ struct kn_inner_products {
     int64_t count, pitch, length;
 };
 
+// What meets a weight, as far as its second moment goes: y[i * x.cols + j] += sum_r x[r, i] x[r, j]
+// for j <= i, f64; the other half of y stays as it was. x activations or f32. The rows of one call
+// are summed in f32, so calls of a micro-batch each keep what a sum over many would lose. Where
+// there are no rows, nothing is added.
+struct kn_second_moment {
+    double *y;
+    struct kn_matrix x;
+};
+
 // ---- the head ----------------------------------------------------------------------------------
 
 // One panel of the head, for the loss without ever holding all logits:

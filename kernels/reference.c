@@ -118,6 +118,7 @@ const struct kn_ops kn_reference_ops = {
     .summary = kn_reference_summary,
     .gram = kn_reference_gram,
     .inner_products = kn_reference_inner_products,
+    .second_moment = kn_reference_second_moment,
     .loss = kn_reference_loss,
     .divergence = kn_reference_divergence,
     .comparison = kn_reference_comparison,

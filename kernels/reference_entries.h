@@ -57,6 +57,8 @@ enum kn_status kn_reference_comparison(struct kn_backend *self, const struct kn_
 enum kn_status kn_reference_advance(struct kn_backend *self, const struct kn_advance *op);
 enum kn_status kn_reference_block_end(struct kn_backend *self, const struct kn_block_end *op);
 enum kn_status kn_reference_summary(struct kn_backend *self, const struct kn_summary *op);
+enum kn_status kn_reference_second_moment(struct kn_backend *self,
+                                          const struct kn_second_moment *op);
 enum kn_status kn_reference_gram(struct kn_backend *self, const struct kn_gram *op);
 enum kn_status kn_reference_inner_products(struct kn_backend *self,
                                            const struct kn_inner_products *op);

@@ -92,3 +92,19 @@ enum kn_status kn_reference_inner_products(struct kn_backend *self,
                 dot(op->x + i * op->pitch, op->x + j * op->pitch, op->length);
     return KN_OK;
 }
+
+// The reference has f32 activations alone.
+enum kn_status kn_reference_second_moment(struct kn_backend *self,
+                                          const struct kn_second_moment *op) {
+    (void)self;
+    KN_TRY(kn_check_second_moment(op, KN_F32));
+    const float *x = op->x.data;
+    for (int64_t i = 0; i < op->x.cols; i++)
+        for (int64_t j = 0; j <= i; j++) {
+            double sum = 0;
+            for (int64_t r = 0; r < op->x.rows; r++)
+                sum += (double)x[r * op->x.stride + i] * (double)x[r * op->x.stride + j];
+            op->y[i * op->x.cols + j] += sum;
+        }
+    return KN_OK;
+}

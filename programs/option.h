@@ -70,6 +70,6 @@ const char *program_details(const struct program *program);
 // Every program of the project, for what is printed from the tables.
 extern const struct program trace_ckpts_program, trace_info_program, trace_analyze_program,
     trace_eval_program, trace_export_program, trace_merge_program, trace_drop_write_program,
-    trace_drop_search_program;
+    trace_drop_search_program, trace_quant_program;
 
 #endif

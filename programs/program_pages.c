@@ -9,9 +9,9 @@
 #include "option.h"
 
 static const struct program *const programs[] = {
-    &trace_ckpts_program,      &trace_info_program,       &trace_analyze_program,
-    &trace_eval_program,       &trace_export_program,     &trace_merge_program,
-    &trace_drop_write_program, &trace_drop_search_program};
+    &trace_ckpts_program,      &trace_info_program,        &trace_analyze_program,
+    &trace_eval_program,       &trace_export_program,      &trace_merge_program,
+    &trace_drop_write_program, &trace_drop_search_program, &trace_quant_program};
 enum { PROGRAMS = sizeof programs / sizeof programs[0] };
 
 // The name as files and pages have it: of a program's command, "trace-drop-write".

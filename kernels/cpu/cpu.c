@@ -136,6 +136,7 @@ enum kn_status kn_cpu_open(struct kn_backend **kn_p, const struct kn_options *op
     cpu->table.summary = cpu_summary;
     cpu->table.gram = cpu_gram;
     cpu->table.inner_products = cpu_inner_products;
+    cpu->table.second_moment = cpu_second_moment;
     cpu->table.convert = cpu_convert;
     cpu->table.embed = cpu_embed;
     cpu->table.loss = cpu_loss;

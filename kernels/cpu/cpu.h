@@ -98,6 +98,7 @@ enum kn_status cpu_gate(struct kn_backend *self, const struct kn_gate *op);
 enum kn_status cpu_block_end(struct kn_backend *self, const struct kn_block_end *op);
 enum kn_status cpu_summary(struct kn_backend *self, const struct kn_summary *op);
 enum kn_status cpu_gram(struct kn_backend *self, const struct kn_gram *op);
+enum kn_status cpu_second_moment(struct kn_backend *self, const struct kn_second_moment *op);
 enum kn_status cpu_inner_products(struct kn_backend *self, const struct kn_inner_products *op);
 enum kn_status cpu_convert(struct kn_backend *self, const struct kn_conversion *op);
 enum kn_status cpu_embed(struct kn_backend *self, const struct kn_embed *op);

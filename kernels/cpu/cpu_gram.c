@@ -86,3 +86,40 @@ enum kn_status cpu_inner_products(struct kn_backend *self, const struct kn_inner
     }
     return KN_OK;
 }
+
+// ---- second moments ----------------------------------------------------------------------------
+
+// Columns on either side of a tile of a second moment.
+enum { MOMENT_TILE = 128 };
+
+static void add_moment_tile(const struct kn_second_moment *op, int64_t row, int64_t col,
+                            float *sums) {
+    const struct kn_matrix *x = &op->x;
+    int64_t height = cpu_min(MOMENT_TILE, x->cols - row),
+            width = cpu_min(MOMENT_TILE, x->cols - col);
+    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)height, (int)width, (int)x->rows, 1,
+                cpu_row(x, 0) + row, (int)x->stride, cpu_row(x, 0) + col, (int)x->stride, 0, sums,
+                MOMENT_TILE);
+    for (int64_t i = 0; i < height; i++)
+        for (int64_t j = 0; j < width && col + j <= row + i; j++)
+            op->y[(row + i) * x->cols + col + j] += (double)sums[i * MOMENT_TILE + j];
+}
+
+enum kn_status cpu_second_moment(struct kn_backend *self, const struct kn_second_moment *op) {
+    struct cpu_scratch scratch;
+    KN_TRY(kn_check_second_moment(op, KN_F32));
+    if (!cpu_fits_blas(&op->x))
+        return KN_EUNSUPPORTED;
+    if (!op->x.rows)
+        return KN_OK;
+    KN_TRY(cpu_reserve(self, &scratch, 0, sizeof(float) * MOMENT_TILE * MOMENT_TILE));
+    int64_t side = cpu_divide_up(op->x.cols, MOMENT_TILE), tiles = side * side;
+    int64_t work = op->x.cols * op->x.cols / CPU_MULTIPLICATIONS * op->x.rows;
+    int threads = tiles > 1 ? cpu_threads(self, work) : 1;
+#pragma omp parallel for schedule(dynamic) num_threads(threads)
+    for (int64_t tile = 0; tile < tiles; tile++)
+        if (tile % side <= tile / side)
+            add_moment_tile(op, tile / side * MOMENT_TILE, tile % side * MOMENT_TILE,
+                            cpu_thread_scratch(&scratch));
+    return KN_OK;
+}

@@ -290,6 +290,7 @@ static const struct kn_ops cuda_ops = {
     .summary = cuda_summary,
     .gram = cuda_gram,
     .inner_products = cuda_inner_products,
+    .second_moment = cuda_second_moment,
     .loss = cuda_loss,
     .divergence = cuda_divergence,
     .comparison = cuda_comparison,

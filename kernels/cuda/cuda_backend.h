@@ -64,6 +64,7 @@ enum kn_status cuda_product(struct kn_backend *self, const struct kn_product *op
 enum kn_status cuda_grouped_product(struct kn_backend *self, const struct kn_grouped_product *op);
 enum kn_status cuda_products_open(struct cuda_backend *cuda);
 void cuda_products_close(struct cuda_backend *cuda);
+enum kn_status cuda_second_moment(struct kn_backend *self, const struct kn_second_moment *op);
 // loss.cu
 enum kn_status cuda_loss(struct kn_backend *self, const struct kn_loss *op);
 enum kn_status cuda_divergence(struct kn_backend *self, const struct kn_divergence *op);

@@ -22,6 +22,7 @@ struct product_key {
     unsigned alignment;        // bytes, of all three
     size_t workspace;          // bytes at most
     bool bias;                 // added by the library, in y's type
+    bool columns;              // instead y[n,m] = x[k,n]^T w[k,m]; then k is rounded up, not n
 };
 
 struct product_plan {
@@ -120,17 +121,24 @@ static enum kn_status describe(struct kn_backend *self, struct product_plan *pla
     cublasComputeType_t compute =
         key->type == KN_F32 ? CUBLAS_COMPUTE_32F_PEDANTIC : CUBLAS_COMPUTE_32F;
     cublasOperation_t transposed = CUBLAS_OP_T;
+    cublasLtMatmulDescAttributes_t which =
+        key->columns ? CUBLASLT_MATMUL_DESC_TRANSB : CUBLASLT_MATMUL_DESC_TRANSA;
     KN_TRY(
         lt_check(self, lt->desc_create(&plan->desc, compute, CUDA_R_32F), "describing a product"));
-    KN_TRY(set_desc(self, plan, CUBLASLT_MATMUL_DESC_TRANSA, &transposed, sizeof transposed));
+    KN_TRY(set_desc(self, plan, which, &transposed, sizeof transposed));
     if (key->bias) {
         cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_BIAS;
         cudaDataType_t type = data_types[key->y_type];
         KN_TRY(set_desc(self, plan, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue));
         KN_TRY(set_desc(self, plan, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, &type, sizeof type));
     }
-    KN_TRY(make_layout(self, &plan->w, key->type, key->k, key->m, key->w_stride));
-    KN_TRY(make_layout(self, &plan->x, key->type, key->k, key->n, key->x_stride));
+    if (key->columns) {
+        KN_TRY(make_layout(self, &plan->w, key->type, key->m, key->k, key->w_stride));
+        KN_TRY(make_layout(self, &plan->x, key->type, key->n, key->k, key->x_stride));
+    } else {
+        KN_TRY(make_layout(self, &plan->w, key->type, key->k, key->m, key->w_stride));
+        KN_TRY(make_layout(self, &plan->x, key->type, key->k, key->n, key->x_stride));
+    }
     return make_layout(self, &plan->y, key->y_type, key->m, key->n, key->y_stride);
 }
 
@@ -535,4 +543,91 @@ enum kn_status cuda_grouped_product(struct kn_backend *self, const struct kn_gro
         return multiply_by_library(self, &typed);
     KN_TRY(grouped_hopper(self, &typed));
     return op->product.activation == KN_IDENTITY ? KN_OK : activate_in_place(self, &op->product);
+}
+
+// ---- second moments ----------------------------------------------------------------------------
+
+constexpr int64_t MOMENT_ROWS = 2048; // of a panel, whose sums in f32 are scratch
+
+// y[row + i, j] += sums[i, j] where j <= row + i; `width` columns of sums.
+static __global__ void add_moments(double *y, int64_t cols, const float *sums, int64_t width,
+                                   int64_t row) {
+    int64_t i = blockIdx.x;
+    for (int64_t j = threadIdx.x; j <= row + i && j < width; j += blockDim.x)
+        y[(row + i) * cols + j] += (double)sums[i * width + j];
+}
+
+// The same sums for shapes that the library has no algorithm for.
+template <typename T>
+__global__ void plain_moments(float *sums, int64_t width, const T *x, int64_t stride, int64_t rows,
+                              int64_t row) {
+    int64_t i = blockIdx.x;
+    for (int64_t j = threadIdx.x; j < width; j += blockDim.x) {
+        float sum = 0;
+        for (int64_t r = 0; r < rows; r++)
+            sum += to_float(x[r * stride + row + i]) * to_float(x[r * stride + j]);
+        sums[i * width + j] = sum;
+    }
+}
+
+static struct product_key moment_key(const struct kn_matrix *sums, const struct kn_matrix *left,
+                                     const struct kn_matrix *x) {
+    struct product_key key;
+    memset(&key, 0, sizeof key);
+    key.n = sums->rows, key.m = sums->cols, key.k = rounded_rows(x->rows);
+    key.y_stride = sums->stride, key.x_stride = key.w_stride = x->stride;
+    key.type = x->type, key.y_type = KN_F32;
+    unsigned a = alignment_of(sums), b = alignment_of(left), c = alignment_of(x);
+    key.alignment = a < b ? a : b;
+    key.alignment = c < key.alignment ? c : key.alignment;
+    key.columns = true;
+    key.workspace = CUDA_WORKSPACE_BYTES;
+    return key;
+}
+
+// sums[i, j] = left[:, i] . x[:, j] for the sums' columns j.
+static enum kn_status sum_moments(struct kn_backend *self, const struct kn_matrix *sums,
+                                  const struct kn_matrix *left, const struct kn_matrix *x,
+                                  int64_t row) {
+    struct cuda_backend *cuda = cuda_of(self);
+    const cublasLtMatrixLayoutAttribute_t attribute = CUBLASLT_MATRIX_LAYOUT_COLS;
+    const float one = 1, zero = 0;
+    const uint64_t depth = (uint64_t)x->rows;
+    struct product_plan *plan;
+    struct product_key key = moment_key(sums, left, x);
+    KN_TRY(plan_for(cuda, &key, &plan));
+    if (!plan->found) {
+        by_type(x->type, [&](auto none) {
+            using T = decltype(none);
+            plain_moments<<<(unsigned)sums->rows, 256, 0, cuda->ops>>>(
+                (float *)sums->data, sums->cols, (const T *)x->data, x->stride, x->rows, row);
+        });
+        return cuda_launched(self, "a plain second moment");
+    }
+    KN_TRY(lt_check(self, lt->layout_set(plan->w, attribute, &depth, sizeof depth), "a moment"));
+    KN_TRY(lt_check(self, lt->layout_set(plan->x, attribute, &depth, sizeof depth), "a moment"));
+    return lt_check(self,
+                    lt->matmul(cuda->handle, plan->desc, &one, x->data, plan->w, left->data,
+                               plan->x, &zero, sums->data, plan->y, sums->data, plan->y,
+                               &plan->algorithm, cuda->workspace, CUDA_WORKSPACE_BYTES, cuda->ops),
+                    "a second moment");
+}
+
+enum kn_status cuda_second_moment(struct kn_backend *self, const struct kn_second_moment *op) {
+    KN_TRY(kn_check_second_moment(op, self->activation_type));
+    int64_t cols = op->x.cols, panel = cols < MOMENT_ROWS ? cols : MOMENT_ROWS;
+    void *memory;
+    if (!op->x.rows || !cols)
+        return KN_OK;
+    KN_TRY(cuda_reserve(self, &memory, (size_t)(panel * cols) * sizeof(float)));
+    for (int64_t row = 0; row < cols; row += panel) {
+        int64_t rows = cols - row < panel ? cols - row : panel, width = row + rows;
+        struct kn_matrix sums = kn_matrix(memory, KN_F32, rows, width), left = op->x;
+        left.data = (char *)op->x.data + (size_t)row * kn_type_size(op->x.type);
+        KN_TRY(sum_moments(self, &sums, &left, &op->x, row));
+        add_moments<<<(unsigned)rows, 256, 0, cuda_of(self)->ops>>>(
+            op->y, cols, (const float *)memory, width, row);
+        KN_TRY(cuda_launched(self, "adding a second moment"));
+    }
+    return KN_OK;
 }

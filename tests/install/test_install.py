@@ -22,7 +22,7 @@ import harness  # noqa: E402
 from harness import check  # noqa: E402
 
 PROGRAMS = ("trace-ckpts", "trace-info", "trace-analyze", "trace-eval", "trace-export",
-            "trace-merge", "trace-drop")
+            "trace-merge", "trace-quant", "trace-drop")
 PAGES = (*PROGRAMS[:-1], "trace-drop-write")
 SOURCES_LEFT_OUT = ("build", "tests", ".git", ".venv", ".fixtures", ".debs", "__pycache__")
 # As HDF5's own package file says where it is.

@@ -20,6 +20,7 @@ enum test_op {
     OP_STATISTICS,
     OP_SUMMARY,
     OP_ROUTE,
+    OP_MOMENT, // in f64, of rows of the type
     OP_ADD,
     OP_EMBED,
     OP_COPY,
@@ -46,6 +47,7 @@ static const struct tolerance tolerances[OP_COUNT][3] = {
     [OP_GATE] = {[KN_F32] = {8e-7, 2e-9}, [KN_F16] = {1e-3, 1e-5}, [KN_BF16] = {8e-3, 1e-5}},
     [OP_STATISTICS] = {[KN_F32] = {1e-14, 1e-14}},
     [OP_SUMMARY] = {[KN_F32] = {1e-12, 0}},
+    [OP_MOMENT] = {[KN_F32] = {5e-7, 1e-6}, [KN_F16] = {5e-7, 1e-6}, [KN_BF16] = {5e-7, 1e-6}},
     [OP_ADD] = {[KN_F32] = {1.5e-7, 1.5e-7}},
     [OP_EMBED] = {[KN_F32] = {1.5e-7, 1.5e-7}},
     [OP_COPY] = {[KN_F32] = {0, 0}, [KN_F16] = {0, 0}, [KN_BF16] = {0, 0}},

@@ -38,6 +38,7 @@ struct task {
         struct kn_summary summary;
         struct kn_gram gram;
         struct kn_inner_products inner_products;
+        struct kn_second_moment second_moment;
         struct kn_conversion convert;
         struct kn_embed embed;
         struct kn_loss loss;
@@ -200,6 +201,7 @@ OP(gate, kn_gate)
 OP(block_end, kn_block_end)
 OP(summary, kn_summary)
 OP(gram, kn_gram)
+OP(second_moment, kn_second_moment)
 OP(inner_products, kn_inner_products)
 OP(convert, kn_conversion)
 OP(embed, kn_embed)
@@ -465,6 +467,7 @@ static const struct kn_ops fake_ops = {
     .block_end = fake_block_end,
     .summary = fake_summary,
     .gram = fake_gram,
+    .second_moment = fake_second_moment,
     .inner_products = fake_inner_products,
     .loss = fake_loss,
     .divergence = fake_divergence,

@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "evaluation_state.h"
 #include "run/affinity.h"
 #include "run/progress.h"

@@ -13,12 +13,6 @@
 #include "base/json.h"
 #include "base/strings.h"
 
-enum tr_status tr_make_folder(const char *path, struct tr_err *err) {
-    if (!mkdir(path, 0777) || (errno == EEXIST && tr_is_folder(path)))
-        return TR_OK;
-    return tr_fail(err, TR_EIO, "cannot make the folder %s: %s", path, strerror(errno));
-}
-
 enum tr_status tr_file_name_of(char **file_name_p, const char *name, struct tr_err *err) {
     static const char fine[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_";
     enum { LONGEST = 120, DIGITS = 8 };

@@ -24,9 +24,6 @@ enum tr_status tr_scores_load(const char *path, const char *identity,
                               const struct tr_named_sets *sets, int64_t requests,
                               struct tr_likelihood *likelihoods, bool *found_p, struct tr_err *err);
 
-// Makes a folder that is not there; the one above it is.
-enum tr_status tr_make_folder(const char *path, struct tr_err *err);
-
 // `name` as the name of a file, freed with free(): what is no letter, digit, '.', '-' or '_'
 // becomes '_', and a digest tells apart what would be the same.
 enum tr_status tr_file_name_of(char **file_name_p, const char *name, struct tr_err *err);

@@ -2,7 +2,7 @@
 #ifndef TR_BUFFERS_H
 #define TR_BUFFERS_H
 
-#include "backend_status.h"
+#include "model/backend_status.h"
 #include "model/forward.h"
 
 // Memory as a table: what holds it, how much, and where.

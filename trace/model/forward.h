@@ -125,6 +125,12 @@ enum tr_status tr_forward_place(struct tr_forward *forward, const struct tr_cand
                                 const struct tr_pass *pass, struct tr_err *err);
 const int32_t *tr_forward_chosen(const struct tr_forward *forward);
 
+// What a sublayer added to the last micro-batch that went through one of its steps, f32 [tokens,
+// hidden] in the backend's memory, until the next step of that kind; its tokens' streams do not
+// have it before the block's end.
+const float *tr_forward_delta(const struct tr_forward *forward, const struct tr_streams *streams,
+                              enum tr_module module);
+
 // Rows times experts that the routed products have worked on since tr_forward_new: with k experts
 // used per token, k times the tokens times the layers with experts, not all experts times that.
 int64_t tr_forward_routed_rows(const struct tr_forward *forward);

@@ -114,6 +114,11 @@ static int64_t destination(const struct tr_placement *p, int64_t row, int64_t *r
     return p->segments[s].to + group * p->segments[s].rows + within;
 }
 
+int64_t tr_placement_row(const struct tr_placement *p, int64_t row) {
+    int64_t run;
+    return destination(p, row, &run);
+}
+
 static void scale_to_unit(float *row, int64_t cols) {
     double square = 0;
     for (int64_t i = 0; i < cols; i++)

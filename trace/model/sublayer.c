@@ -78,3 +78,10 @@ enum tr_status tr_finish_branch(struct tr_forward *f, const struct tr_batch *b,
     KN_TRY(f->kn->ops->scale(f->kn, &scale), "the residual multiplier");
     return TR_OK;
 }
+
+const float *tr_forward_delta(const struct tr_forward *f, const struct tr_streams *streams,
+                              enum tr_module module) {
+    if (module == TR_ATTN)
+        return streams->delta;
+    return f->config.experts ? streams->mlp_delta : f->mlp_delta;
+}

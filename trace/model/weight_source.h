@@ -68,4 +68,28 @@ struct tr_weight_source tr_resident_source(struct tr_resident *resident);
 // Bytes of the backend's memory that they take.
 double tr_resident_bytes(const struct tr_resident *resident);
 
+// ---- held --------------------------------------------------------------------------------------
+
+// A stretch of a checkpoint's slabs in memory, which may be changed there: what a pass then meets.
+// Other slabs are read each time that they are asked for. Matrices of products are f32 on the host,
+// whatever wanted->wide says.
+struct tr_held;
+
+enum tr_status tr_held_open(struct tr_held **held_p, struct kn_backend *kn, const char *folder,
+                            const struct tr_wanted *wanted, struct tr_err *err);
+void tr_held_close(struct tr_held *held); // accepts NULL
+const struct tr_loaded *tr_held_loaded(const struct tr_held *held);
+const struct tr_checkpoint *tr_held_checkpoint(const struct tr_held *held);
+struct tr_weight_source tr_held_source(struct tr_held *held);
+
+// Reads slabs [first, last) and forgets those that were held, with what was changed in them.
+enum tr_status tr_held_take(struct tr_held *held, int64_t first, int64_t last, struct tr_err *err);
+
+// What a slot of a held slab has, in the host's memory: f32 [rows, cols] of a product's matrix or
+// of a vector. NULL where the slab has no such slot.
+float *tr_held_slot(const struct tr_held *held, int64_t slab, enum tr_slot slot);
+
+// Lets passes meet what was changed in a held slab.
+enum tr_status tr_held_changed(struct tr_held *held, int64_t slab, struct tr_err *err);
+
 #endif

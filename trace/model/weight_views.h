@@ -2,7 +2,7 @@
 #ifndef TR_WEIGHT_VIEWS_H
 #define TR_WEIGHT_VIEWS_H
 
-#include "backend_status.h"
+#include "model/backend_status.h"
 #include "model/weight_source.h"
 
 // How both sources of weights turn a slab into matrices and vectors.

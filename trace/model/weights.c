@@ -544,6 +544,9 @@ static void lay_out(struct tr_slab_plan *slab) {
 
 enum tr_status tr_bind_slab(const struct tr_binder *b, struct tr_slab_plan *slab) {
     TR_TRY(planners[slab->kind](b, slab));
+    for (int s = 0; s < TR_SLOTS; s++)
+        if (b->wanted->wide && tr_slab_multiplies(slab, (enum tr_slot)s))
+            slab->slots[s].type = KN_F32;
     lay_out(slab);
     return TR_OK;
 }

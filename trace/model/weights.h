@@ -105,6 +105,9 @@ struct tr_placement {
     } segments[TR_MAX_SEGMENTS];
 };
 
+// The slot's row where row `row` of the placement goes.
+int64_t tr_placement_row(const struct tr_placement *placement, int64_t row);
+
 struct tr_slab_plan {
     enum tr_slab_kind kind;
     int layer;                 // of sublayers
@@ -123,6 +126,7 @@ struct tr_wanted {
     bool head, comparisons, device;
     const struct tr_drop_set *drop;
     int64_t vocabulary;
+    bool wide;          // matrices of products are f32, whatever the files have
     const char *config; // a file that says the configuration, in place of the checkpoint's own
 };
 
