@@ -122,6 +122,10 @@ static const struct option_row rows[] = {
      OPTION_WORD, .read = read_layout},
     {"output", 'o', "NEWDIR", "The folder to make; what is there is never written over",
      OPTION_TEXT, SETS(target)},
+    {"report", 0, "N",
+     "Say what it costs: each weight's output error, and on N more rows of the text, which are not "
+     "calibrated on, loss, divergence from the whole model and agreement with it",
+     OPTION_WHOLE, SETS(report), 1, LARGEST},
     {"link", 0, NULL,
      "Hard links instead of copies for files that do not change: who then changes one changes both",
      OPTION_FLAG, SETS(link)},
@@ -152,6 +156,8 @@ static const char *contradiction(const struct tr_quant_settings *s) {
         return "--text and --tokens exclude each other";
     if (s->run.tokenizer && s->run.tokens)
         return "--tokenizer and --tokens exclude each other";
+    if (s->report && s->run.texts > 1)
+        return "--report takes the last rows of one --text";
     if (s->drop_as && !s->run.drop)
         return "--drop-as says how a set is written; which --drop SET?";
     if (s->drop_as && !tr_drop_form_find(s->drop_as, NULL))

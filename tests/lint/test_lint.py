@@ -38,7 +38,7 @@ ROOMS = {
     "trace/drop": ["base", "kernels", "ckpt", "model"],
     "trace/eval": ["base", "statistics", "kernels", "mpi", "text", "store", "model", "run"],
     "trace/quant/rounding": ["base", "kernels", "ckpt"],
-    "trace/quant": ["base", "kernels", "mpi", "ckpt", "model", "run", "drop", "rounding"],
+    "trace/quant": ["base", "statistics", "kernels", "mpi", "ckpt", "model", "run", "drop", "rounding"],
     "analysis": ["base", "statistics", "store"],
     "notebooks-export/figures": ["base", "statistics", "store", "analysis"],
     "notebooks-export/html": ["base", "store", "analysis", "figures"],

@@ -59,6 +59,18 @@ class Cases:
         check(whole - 0.01 < eight < whole + 0.01, whole, eight)
         check(whole < gptq < nearest - 0.02 and whole < zeros < nearest - 0.02, whole, gptq, zeros, nearest)
 
+    def case_report(self):
+        """Errors by layer, and what it costs on rows that nothing was calibrated on, beside the model and the set."""
+        last = self.demo + "/step_6418"
+        told = self.make(last, "out", "--group", "32", "--samples", "2", "--report", "6", "--drop", "block:9").out
+        errors = re.findall(r"^ +\d+  self_attn.q_proj ([0-9.e-]+), .*mlp.down_proj ([0-9.e-]+)$", told, re.M)
+        check(len(errors) == 9 and all(0 < float(e) < 0.05 for line in errors for e in line), told)
+        rows = dict(re.findall(r"^(as it is|without the set|in 4 bits \(gptq\)) +(.*)$", told, re.M))
+        loss, kl = ({name: float(cells.split()[at]) for name, cells in rows.items() if len(cells.split()) > at}
+                    for at in (0, 4))
+        check(len(loss) == 3 and loss["as it is"] < loss["without the set"], told)
+        check(0 < kl["without the set"] < kl["in 4 bits (gptq)"], told)
+
     def case_awq(self):
         """Scales leave the model what it is: in eight bits nothing is lost, though norms have other values."""
         source = self.golden + "/gemma-0"  # norms that are stored less one

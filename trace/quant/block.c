@@ -95,8 +95,29 @@ static enum tr_status put_back(const struct matrix *m, const struct tr_placement
     return TR_OK;
 }
 
-static enum tr_status keep_tensor(struct tr_part *part, const struct matrix *m,
-                                  const struct tr_placement *p, const struct tr_codes *codes,
+// How wrong a tensor's output becomes; its rows in the matrix are still as they were.
+static enum tr_status find_error(const struct tr_quantizer *q, const struct matrix *m,
+                                 const struct tr_placement *p, const struct tr_moment *moment,
+                                 struct tr_quantized *tensor, struct tr_err *err) {
+    int64_t size = p->rows * m->in;
+    float *values, *before;
+    if (!moment || moment->all_rows <= 0)
+        return TR_OK;
+    TR_TRY(TR_NEW(&values, 2 * size, "a weight", err));
+    before = values + size;
+    tr_codes_values(&tensor->codes, values);
+    for (int64_t r = 0; r < p->rows; r++)
+        memcpy(before + r * m->in, m->w + (tr_placement_row(p, r) - m->index * m->out) * m->in,
+               (size_t)m->in * sizeof *before);
+    enum tr_status status = tr_output_error(&tensor->error, values, before, p->rows, m->in,
+                                            moment->sum, q->threads, err);
+    free(values);
+    return status;
+}
+
+static enum tr_status keep_tensor(const struct tr_quantizer *q, struct tr_part *part,
+                                  const struct matrix *m, const struct tr_placement *p,
+                                  const struct tr_codes *codes, const struct tr_moment *moment,
                                   const struct tr_quantized *facts, struct tr_err *err) {
     struct tr_quantized *tensor;
     TR_TRY(tr_part_add(&tensor, part, p->tensor->name, err));
@@ -104,6 +125,7 @@ static enum tr_status keep_tensor(struct tr_part *part, const struct matrix *m,
     tensor->damping = facts->damping;
     tensor->rows = facts->rows;
     TR_TRY(gather(&tensor->codes, codes, m, p, err));
+    TR_TRY(find_error(q, m, p, moment, tensor, err));
     return put_back(m, p, &tensor->codes, err);
 }
 
@@ -122,26 +144,12 @@ static enum tr_status compensate(const struct tr_quantizer *q, const struct matr
     return status;
 }
 
-static enum tr_status find_error(const struct tr_quantizer *q, const struct matrix *m,
-                                 const struct tr_moment *moment, const struct tr_codes *codes,
-                                 struct tr_quantized *facts, struct tr_err *err) {
-    float *values;
-    TR_TRY(TR_NEW(&values, m->out * m->in, "a weight", err));
-    tr_codes_values(codes, values);
-    enum tr_status status =
-        tr_output_error(&facts->error, values, m->w, m->out, m->in, moment->sum, q->threads, err);
-    free(values);
-    return status;
-}
-
 static enum tr_status round_matrix(const struct tr_quantizer *q, const struct matrix *m,
                                    const struct tr_moment *moment, struct tr_codes *codes,
                                    struct tr_quantized *facts, struct tr_err *err) {
     if (q->settings->method == TR_QUANT_GPTQ)
-        TR_TRY(compensate(q, m, moment, codes, facts, err));
-    else
-        TR_TRY(tr_round_to_nearest(codes, &q->grid, m->w, m->out, m->in, q->threads, m->name, err));
-    return moment && moment->all_rows > 0 ? find_error(q, m, moment, codes, facts, err) : TR_OK;
+        return compensate(q, m, moment, codes, facts, err);
+    return tr_round_to_nearest(codes, &q->grid, m->w, m->out, m->in, q->threads, m->name, err);
 }
 
 static enum tr_status quantize_matrix(struct tr_quantizer *q, struct tr_part *part,
@@ -154,7 +162,7 @@ static enum tr_status quantize_matrix(struct tr_quantizer *q, struct tr_part *pa
     enum tr_status status = round_matrix(q, m, moment, &codes, &facts, err);
     for (uint64_t i = 0; i < plan->placement_count && status == TR_OK; i++)
         if (has_rows(q, m, &plan->placements[i]))
-            status = keep_tensor(part, m, &plan->placements[i], &codes, &facts, err);
+            status = keep_tensor(q, part, m, &plan->placements[i], &codes, moment, &facts, err);
     tr_codes_free(&codes);
     return status;
 }

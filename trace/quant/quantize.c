@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "model/weight_source.h"
 #include "quantizer.h"
+#include "report.h"
 #include "run/affinity.h"
 #include "run/progress.h"
 
@@ -35,6 +36,8 @@ static enum tr_status prepare_job(struct tr_quantizer *q, struct tr_run_settings
         return tr_fail(err, TR_ECONFLICT, "%s is there already", q->settings->target);
     if (!tr_quantizer_runs(q))
         run->no_rows = true;
+    if (run->samples)
+        run->samples += q->settings->report; // the last ones are kept out
     enum tr_status status = tr_job_prepare(&q->job, run, &notes, err);
     if (status == TR_OK && q->job.series.count != 1)
         status = tr_fail(err, TR_EUSAGE, "one checkpoint at a time");
@@ -250,6 +253,10 @@ static enum tr_status finish(struct tr_quantizer *q, struct tr_string *told, str
     if (!is_first(q))
         return TR_OK;
     TR_TRY(tr_quantizer_write(q, told, err));
+    if (q->settings->report) {
+        TR_TRY(tr_report_errors(q, told, err));
+        TR_TRY(tr_report_losses(q, told, err));
+    }
     TR_TRY(remove_parts(q, err));
     return rmdir(q->parts) == 0
                ? TR_OK
