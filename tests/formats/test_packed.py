@@ -214,6 +214,21 @@ class Cases:
             os.remove(self.path("a.h5"))
             os.remove(self.path("b.h5"))
 
+    def biased(self):
+        """Biases of zero that a quantizer added are no part of the model; others would be."""
+        name = PEERS[2]
+        tensors = words.read_tensors(os.path.join(self.fixtures, name, "model.safetensors"))
+        with open(os.path.join(self.fixtures, name, "config.json"), encoding="utf-8") as file:
+            config = json.load(file)
+        bias = "model.layers.0.mlp.up_proj.bias"
+        for last in 0.0, 1.0:
+            tensors[bias] = words.tensor_of("F16", [160], [0.0] * 159 + [last])
+            write(self.path("biased"), config, tensors)
+            result = harness.run(self.programs["trace-ckpts"], "--ckpts", self.path("biased"), "--tokens",
+                                 self.tokens(), "-o", self.path("biased.h5"), "-q", "--fresh")
+            harness.check(result.code == (1 if last else 0), result)
+        harness.check(f"tensor {bias} would not be used" in result.err, result)
+
     def dropped(self):
         """Leaving sublayers out keeps weights quantized: names are counted anew, scales are zeroed."""
         folder = os.path.join(self.fixtures, PEERS[0])
@@ -243,7 +258,8 @@ def main():
         listed += [("made up, " + layout, lambda layout=layout: cases.made_up(layout))
                    for layout in LAYOUTS]
         listed += [("said to be of another version", cases.wrong_version),
-                   ("damaged", cases.damaged), ("traced", cases.traced), ("dropped", cases.dropped)]
+                   ("damaged", cases.damaged), ("traced", cases.traced), ("biased", cases.biased),
+                   ("dropped", cases.dropped)]
         return harness.run_cases(listed, only)
 
 

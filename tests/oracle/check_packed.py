@@ -52,7 +52,7 @@ def loaded(folder, dtype):
     config = AutoConfig.from_pretrained(folder)
     return AutoModelForCausalLM.from_pretrained(
         folder, config=config, dtype=dtype,
-        quantization_config=CompressedTensorsConfig(run_compressed=False)).eval()
+        quantization_config=CompressedTensorsConfig(dequantize=True)).eval()
 
 
 def compare(model, ours, scales):

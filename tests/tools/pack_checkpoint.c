@@ -23,12 +23,13 @@ struct rounding {
 
 static enum tr_packing_fate fate(void *user, const struct tr_tensor *tensor) {
     const struct rounding *r = user;
-    bool projection = strstr(tensor->name, "_proj.weight") || strstr(tensor->name, "dense");
+    bool matrix = tensor->dims == 2 && strpbrk(tensor->name, "0123456789") &&
+                  !strstr(tensor->name, "gate.weight"); // of a block, and no router
     if (r->left && strstr(tensor->name, r->left))
         return TR_PACKING_STAYS;
     if (r->norms && strstr(tensor->name, "norm.weight"))
         return TR_PACKING_VALUES;
-    return projection && tensor->dims == 2 ? TR_PACKING_CODES : TR_PACKING_STAYS;
+    return matrix ? TR_PACKING_CODES : TR_PACKING_STAYS;
 }
 
 static enum tr_status read_values(const struct rounding *r, const struct tr_tensor *tensor,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "unused.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,6 +47,36 @@ static bool is_in_trunk(const struct tr_family *family, const char *name) {
         return false;
     const char *dot = strchr(name + size, '.');
     return !dot || !strchr(dot + 1, '.');
+}
+
+// ---- biases of quantized weights ---------------------------------------------------------------
+
+// The quantized weight that the tensor is a bias of, NULL where it is none.
+static const struct tr_tensor *weight_of_bias(const struct tr_checkpoint *checkpoint,
+                                              const struct tr_tensor *tensor) {
+    char name[512];
+    int module = (int)(strlen(tensor->name) - strlen(".bias"));
+    if (!ends_with(tensor->name, ".bias") || tensor->dims != 1 ||
+        snprintf(name, sizeof name, "%.*s.weight", module, tensor->name) >= (int)sizeof name)
+        return NULL;
+    const struct tr_tensor *weight = tr_checkpoint_find(checkpoint, name);
+    return weight && weight->packed && weight->shape[0] == tensor->shape[0] ? weight : NULL;
+}
+
+// AutoGPTQ gave every quantized weight a bias, which is zero where the model has none.
+static enum tr_status is_zero_bias(struct tr_checkpoint *checkpoint, const struct tr_tensor *tensor,
+                                   bool *zero_p, struct tr_err *err) {
+    char *bytes;
+    *zero_p = weight_of_bias(checkpoint, tensor) != NULL;
+    if (!*zero_p)
+        return TR_OK;
+    TR_TRY(TR_NEW(&bytes, tensor->bytes, tensor->name, err));
+    enum tr_status status =
+        tr_checkpoint_read(checkpoint, tensor, 0, bytes, (size_t)tensor->bytes, err);
+    for (uint64_t i = 0; i < tensor->bytes; i++)
+        *zero_p = *zero_p && !bytes[i];
+    free(bytes);
+    return status;
 }
 
 // ---- verdicts ----------------------------------------------------------------------------------
@@ -98,10 +129,13 @@ static enum tr_status check_outside(const struct tr_tensor *tensor, const struct
 }
 
 static enum tr_status check(const struct tr_tensor *tensor, const struct tr_config *c,
-                            const struct tr_checkpoint *checkpoint, const struct tr_wanted *wanted,
+                            struct tr_checkpoint *checkpoint, const struct tr_wanted *wanted,
                             struct tr_err *err) {
     const char *number = tr_layer_number(c->family, tensor->name);
-    if (is_buffer(tensor, c->family))
+    bool idle = is_buffer(tensor, c->family);
+    if (!idle)
+        TR_TRY(is_zero_bias(checkpoint, tensor, &idle, err));
+    if (idle)
         return TR_OK;
     return number ? check_in_block(tensor, number, c, checkpoint, wanted, err)
                   : check_outside(tensor, c, checkpoint, err);
@@ -119,8 +153,8 @@ static void mark_used(bool *used, const struct tr_weight_plan *plan,
 }
 
 enum tr_status tr_check_unused(const struct tr_weight_plan *plan, const struct tr_config *config,
-                               const struct tr_checkpoint *checkpoint,
-                               const struct tr_wanted *wanted, struct tr_err *err) {
+                               struct tr_checkpoint *checkpoint, const struct tr_wanted *wanted,
+                               struct tr_err *err) {
     int64_t count = tr_checkpoint_tensor_count(checkpoint);
     enum tr_status status = TR_OK;
     bool *used;
