@@ -11,7 +11,7 @@
 #include "base/file.h"
 #include "model/weight_source.h"
 #include "quantizer.h"
-#include "report.h"
+#include "quant_report.h"
 #include "run/affinity.h"
 #include "run/progress.h"
 

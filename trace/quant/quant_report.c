@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "report.h"
+#include "quant_report.h"
 
 #include <math.h>
 #include <stdlib.h>
