@@ -177,13 +177,29 @@ static enum tr_status run_head(struct comparison *c, struct tr_err *err) {
     return tr_forward_run(c->models[0].forward, &source, candidates, c->count, &pass, err);
 }
 
-static enum tr_status tell_mean(const double *values, int64_t rows, const char *format,
+// How a measure's mean and the ends of its interval are written, and how far it can reach.
+static const struct {
+    const char *mean, *ends;
+    int width; // of the ends
+    double low, high;
+} shown[MEASURES] = {
+    [ADDED_LOSS] = {"  %+.4f", " [%+.4f, %+.4f]", 19, -INFINITY, INFINITY},
+    [DIVERGENCE] = {"  %.4f", " [%.4f, %.4f]", 17, 0, INFINITY},
+    [AGREEMENT] = {"  %.3f", " [%.3f, %.3f]", 0, 0, 1},
+};
+
+// A measure's mean and its interval, no wider than it can be; few rows have none.
+static enum tr_status tell_mean(const double *values, int64_t rows, int measure,
                                 struct tr_string *told, struct tr_err *err) {
     struct an_interval interval;
     struct an_sample sample = {
         .estimate = mean_of_finite(values, rows), .sequences = rows, .pseudo = values};
     TR_TRY(an_interval(&interval, &sample, level, err));
-    return tr_string_format(told, err, format, sample.estimate, interval.low, interval.high);
+    TR_TRY(tr_string_format(told, err, shown[measure].mean, sample.estimate));
+    if (interval.method == AN_NO_INTERVAL)
+        return tr_string_format(told, err, "%*s", shown[measure].width, "");
+    return tr_string_format(told, err, shown[measure].ends, fmax(interval.low, shown[measure].low),
+                            fmin(interval.high, shown[measure].high));
 }
 
 static enum tr_status tell_model(const struct comparison *c, int index, struct tr_string *told,
@@ -193,11 +209,8 @@ static enum tr_status tell_model(const struct comparison *c, int index, struct t
     TR_TRY(tr_string_format(told, err, "%-28s %8.4f", m->label, mean_of_finite(m->loss, rows)));
     for (int64_t r = 0; r < rows && index; r++)
         m->measure[ADDED_LOSS][r] = m->loss[r] - c->models[0].loss[r];
-    if (index) {
-        TR_TRY(tell_mean(m->measure[ADDED_LOSS], rows, "  %+.4f [%+.4f, %+.4f]", told, err));
-        TR_TRY(tell_mean(m->measure[DIVERGENCE], rows, "  %.4f [%.4f, %.4f]", told, err));
-        TR_TRY(tell_mean(m->measure[AGREEMENT], rows, "  %.3f [%.3f, %.3f]", told, err));
-    }
+    for (int measure = 0; measure < MEASURES && index; measure++)
+        TR_TRY(tell_mean(m->measure[measure], rows, measure, told, err));
     return tr_string_append(told, "\n", 1, err);
 }
 
@@ -210,7 +223,10 @@ static enum tr_status tell(const struct comparison *c, struct tr_string *told, s
                             "", "loss", "added loss", "KL from the whole model", "agreement"));
     for (int i = 0; i < c->count; i++)
         TR_TRY(tell_model(c, i, told, err));
-    return TR_OK;
+    return c->rows.sequences >= AN_INTERVAL_LEAST
+               ? TR_OK
+               : tr_string_format(told, err, "Fewer than %d rows give no intervals.\n",
+                                  AN_INTERVAL_LEAST);
 }
 
 static enum tr_status compare(struct comparison *c, struct tr_string *told, struct tr_err *err) {
