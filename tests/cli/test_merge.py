@@ -3,6 +3,8 @@
 
 test_merge.py NAME=PATH...: trace-ckpts, trace-merge, trace-info, same_store."""
 
+import fcntl
+import glob
 import os
 import re
 import shutil
@@ -142,16 +144,34 @@ class Cases:
         told = harness.run(self.programs["trace-info"], out).expect(0).out
         check(told.count("--shard") == 3, told)
 
-    def shares(self):
-        """What a shard that runs keeps others from, and what not: it is stopped in its middle."""
-        out = self.path("held")
-        held = subprocess.Popen(self.command(out, "--shard", "1/2"), env=harness.environment(),
-                                stderr=subprocess.DEVNULL)
+    def held(self, out):
+        """A job of shard 1 of 2 that is stopped while it traces; None when it was not caught so."""
+        job = subprocess.Popen(self.command(out, "--shard", "1/2"), env=harness.environment(),
+                               stderr=subprocess.DEVNULL)
+        at, publishing = f"{out}.parts/.at-1-of-2-*-{job.pid}", out + ".parts/.publishing"
+        while job.poll() is None and not glob.glob(at):
+            time.sleep(0.001)
+        job.send_signal(signal.SIGSTOP)
         try:
-            lock = out + ".parts/.shard-1-of-2"
-            while held.poll() is None and not (os.path.exists(lock) and tiny.read(lock)):
-                time.sleep(0.002)
-            os.kill(held.pid, signal.SIGSTOP)
+            with open(publishing, "r+", encoding="utf-8") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if glob.glob(at):
+                return job
+        except OSError:
+            pass
+        job.kill()
+        job.wait()
+        return None
+
+    def shares(self):
+        """What a shard that runs keeps others from, and what not."""
+        for attempt in range(20):
+            out = self.path(f"held{attempt}")
+            held = self.held(out)
+            if held:
+                break
+        check(held, "no job could be stopped in its middle")
+        try:
             holder = rf": process {held.pid} on \S+, shard 1 of 2"
             for options, told in (((), "another job is writing \\S+" + holder),
                                   (("--shard", "1/2"), "another job has this shard of .*" + holder),

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""kill -9 of a job of two ranks, at random moments, until it gets through.
+"""kill -9 and -TERM of a job of two ranks, at random moments, until it gets through.
 
 test_kill9.py NAME=PATH... kills=K seed=S [checkpoints=N]: trace-ckpts, store_json, same_store,
-watch_store, mpirun. K times a rank, or mpirun itself, is killed; whenever all checkpoints are
+watch_store, mpirun. K times a rank, or mpirun itself, is killed or told to end; whenever all checkpoints are
 through, the store is compared with an undisturbed one and the series is begun again. All the while
 a reader opens OUT again and again: it must never fail, and no row may ever change or go."""
 
@@ -36,9 +36,9 @@ def is_alive(pid):
         return False
 
 
-def kill(pid):
+def kill(pid, number=signal.SIGKILL):
     try:
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, number)
     except ProcessLookupError:
         pass
 
@@ -87,9 +87,13 @@ class Victim:
             job.wait(timeout=self.draw.uniform(0, self.duration))
         except subprocess.TimeoutExpired:
             ranks = children(job.pid)
-            kill(self.draw.choice([job.pid, *ranks]))
+            number = self.draw.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM])
+            kill(self.draw.choice([job.pid, *ranks]), number)
             _, said = job.communicate()
             wait_until_gone(ranks)
+            if job.returncode == 0 and number == signal.SIGTERM:  # it came when nothing was left
+                self.series.check_finished()
+                return False
             check(job.returncode != 0, "killed, yet exit 0:", said)
             check(done <= self.series.committed(), "what was committed is gone")
             self.series.check_published()

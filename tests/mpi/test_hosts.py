@@ -123,13 +123,14 @@ class Cases:
             harness.run(self.programs["same_store"], out, self.whole).expect(0)
 
     def again(self, out):
-        """The same command, as soon as what the cut left has ended and holds no lock any more."""
+        """The same command, as soon as the hosts find each other again, and what the cut left has ended
+        and holds no lock any more."""
         end = time.monotonic() + 60
         while True:
             ran = harness.run(*self.launcher(), *self.command(out))
             if ran.code == 0 or time.monotonic() > end:
                 return ran.expect(0)
-            check("another job is writing" in ran.err, ran)
+            check(re.search("another job is writing|unable to reliably start", ran.err), ran)
             time.sleep(2)
 
     def wait_for(self, job, path, text):

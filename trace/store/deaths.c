@@ -121,16 +121,30 @@ static enum tr_status write_deaths(const struct tr_store *store, struct tr_err *
     return status;
 }
 
+// Of a shard its own file. A job for the whole series goes on with those of all shards.
+static enum tr_status read_deaths(struct tr_store *store, struct tr_err *err) {
+    struct tr_part_list files;
+    char *mine;
+    TR_TRY(shard_path(&mine, store->folder, TR_DEATHS_PREFIX, store->lock.shard, "", err));
+    enum tr_status status = tr_parts_list_deaths(&files, store->folder, err);
+    for (int64_t i = 0; status == TR_OK && i < files.count; i++)
+        if (!store->lock.shard.count || !strcmp(files.paths[i], mine)) {
+            read_names(&store->deaths, files.paths[i]);
+            unlink(files.paths[i]);
+        }
+    if (status == TR_OK)
+        tr_part_list_free(&files);
+    free(mine);
+    return status;
+}
+
 enum tr_status tr_store_count_deaths(struct tr_store *store, struct tr_err *err) {
     struct tr_string died = {0};
-    char *path;
-    TR_TRY(shard_path(&path, store->folder, TR_DEATHS_PREFIX, store->lock.shard, "", err));
-    read_names(&store->deaths, path);
-    free(path);
+    TR_TRY(read_deaths(store, err));
     enum tr_status status = take_notes(&died, store, err);
     if (status == TR_OK && died.size)
         status = tr_string_append(&store->deaths, died.data, died.size, err);
-    if (status == TR_OK && died.size)
+    if (status == TR_OK && store->deaths.size)
         status = write_deaths(store, err);
     tr_string_free(&died);
     return status;

@@ -19,7 +19,7 @@ const struct tr_lock tr_lock_none = {.all = -1, .mine = -1};
 
 static const char lock_name[] = ".lock", publishing_name[] = ".publishing";
 static const double entering = 10;        // seconds that a shard may take to look around
-static const double publishing = 15 * 60; // and to publish
+static const double publishing = 5 * 60;  // and to publish
 static const double between_tries = 0.05; // seconds
 
 // ---- one file ----------------------------------------------------------------------------------
@@ -224,9 +224,7 @@ enum tr_status tr_lock_take(struct tr_lock *lock, const char *folder, const char
 
 // A lock is not changed in one step, so that another job may come between; if that is one for the
 // whole series, it has won.
-enum tr_status tr_lock_share(struct tr_lock *lock, const char *folder, const char *out_path,
-                             struct tr_err *err) {
-    (void)folder;
+enum tr_status tr_lock_share(struct tr_lock *lock, const char *out_path, struct tr_err *err) {
     if (!lock->shard.count || !lock->alone)
         return TR_OK;
     double end = tr_now() + entering;

@@ -27,8 +27,7 @@ extern const struct tr_lock tr_lock_none;
 // itself alone may clean up until tr_lock_share, which lets others in.
 enum tr_status tr_lock_take(struct tr_lock *lock, const char *folder, const char *out_path,
                             struct tr_shard shard, struct tr_err *err);
-enum tr_status tr_lock_share(struct tr_lock *lock, const char *folder, const char *out_path,
-                             struct tr_err *err);
+enum tr_status tr_lock_share(struct tr_lock *lock, const char *out_path, struct tr_err *err);
 // Unlocks; the last one removes the folder and its mark when there are no parts.
 void tr_lock_release(struct tr_lock *lock, const char *folder);
 

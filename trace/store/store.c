@@ -201,7 +201,7 @@ static enum tr_status open_store(struct tr_store *store, const char *out_path,
     if (store->lock.alone)
         TR_TRY(fresh ? forget(store, err) : resume(store, err));
     TR_TRY(tr_store_count_deaths(store, err));
-    TR_TRY(tr_lock_share(&store->lock, store->folder, out_path, err));
+    TR_TRY(tr_lock_share(&store->lock, out_path, err));
     TR_TRY(look_around(store, warnings, err));
     tr_store_forget_traced(store);
     TR_TRY(tr_store_go_on(store, err));
