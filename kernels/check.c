@@ -53,16 +53,16 @@ enum kn_status kn_check_product(const struct kn_product *op, enum kn_type type) 
 
 enum kn_status kn_check_grouped_product(const struct kn_grouped_product *op, enum kn_type type) {
     struct kn_product one = op->product;
-    if (op->groups < 0 || (!op->first && op->groups != 1) || one.bias || !is_matrix(&one.w) ||
+    if (op->groups < 0 || (!op->first && op->groups != 1) || !is_matrix(&one.w) ||
         one.w.rows != op->groups * one.y.cols)
         return KN_ESHAPE;
     one.w.rows = one.y.cols;
     KN_TRY(kn_check_product(&one, type));
     if (!op->gated.data)
-        return KN_OK;
-    struct kn_gate gate = {op->gated, one.y, op->gate};
+        return status_of(!one.bias || one.activation == KN_IDENTITY);
+    struct kn_gate gate = {.y = op->gated, .x = one.y, .activation = op->gate};
     KN_TRY(kn_check_gate(&gate, type));
-    return status_of(one.activation == KN_IDENTITY);
+    return status_of(one.activation == KN_IDENTITY && !one.bias);
 }
 
 enum kn_status kn_check_groups(const struct kn_grouped_product *op) {

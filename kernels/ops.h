@@ -65,7 +65,8 @@ struct kn_product {
 // product.w is `groups` matrices of product.y.cols rows, one below the other, and group g's meets
 // the rows first[g] - first[0] ... first[g + 1] - first[0] of product.x and product.y, no rows if
 // they are equal. These have room for as many rows or more; what the rows behind hold afterwards is
-// undefined. product.bias is NULL. Where `gated` is there, it gets kn_gate of product.y by `gate`,
+// undefined. product.bias is [groups, product.y.cols], or NULL; with it there is no activation and
+// no `gated`. Where `gated` is there, it gets kn_gate of product.y by `gate`,
 // and what product.y holds afterwards is undefined: a backend may never write it. Then
 // product.activation is KN_IDENTITY.
 struct kn_grouped_product {
@@ -77,10 +78,14 @@ struct kn_grouped_product {
 };
 
 // y[n,f] = activation(x[n, 0:f]) * x[n, f:2f]  (GLU variants, Shazeer 2020), activations. y may be
-// x's first half in place. KN_EUNSUPPORTED for KN_XIELU.
+// x's first half in place. KN_EUNSUPPORTED for KN_XIELU. With a limit above 0 (gpt-oss, arXiv
+// 2508.10925, section 2) the activation is not used, and
+//   y = g / (1 + exp(-slope * g)) * (1 + min(max(x[n, f:2f], -limit), limit)), g = min(x[n, 0:f],
+//   limit)
 struct kn_gate {
     struct kn_matrix y, x;
     enum kn_activation activation;
+    float limit, slope;
 };
 
 // ---- norms -------------------------------------------------------------------------------------

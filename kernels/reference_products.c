@@ -63,6 +63,8 @@ struct kn_product kn_product_of_group(const struct kn_grouped_product *op, int64
     product.y = rows_of(&op->product.y, first, rows);
     product.x = rows_of(&op->product.x, first, rows);
     product.w = rows_of(&op->product.w, group * product.y.cols, product.y.cols);
+    if (product.bias)
+        product.bias += group * product.y.cols;
     return product;
 }
 
@@ -72,7 +74,7 @@ int64_t kn_rows_of_groups(const struct kn_grouped_product *op) {
 
 enum kn_status kn_gate_groups(struct kn_backend *self, const struct kn_grouped_product *op,
                               int64_t rows) {
-    struct kn_gate gate = {op->gated, op->product.y, op->gate};
+    struct kn_gate gate = {.y = op->gated, .x = op->product.y, .activation = op->gate};
     gate.y.rows = gate.x.rows = rows;
     return op->gated.data ? self->ops->gate(self, &gate) : KN_OK;
 }
@@ -89,14 +91,22 @@ enum kn_status kn_reference_grouped_product(struct kn_backend *self,
     return kn_gate_groups(self, op, kn_rows_of_groups(op));
 }
 
+static double gate_of(const struct kn_gate *op, double v, double up) {
+    double limit = (double)op->limit;
+    if (!(limit > 0))
+        return kn_reference_activate(op->activation, NULL, v) * up;
+    v = v > limit ? limit : v;
+    up = up > limit ? limit : up < -limit ? -limit : up;
+    return v / (1 + exp(-(double)op->slope * v)) * (1 + up);
+}
+
 enum kn_status kn_reference_gate(struct kn_backend *self, const struct kn_gate *op) {
     KN_TRY(kn_check_gate(op, self->activation_type));
     for (int64_t r = 0; r < op->y.rows; r++) {
         const float *x = kn_reference_row(&op->x, r);
-        for (int64_t c = 0; c < op->y.cols; c++) {
-            double gate = kn_reference_activate(op->activation, NULL, (double)x[c]);
-            kn_reference_row(&op->y, r)[c] = (float)(gate * (double)x[op->y.cols + c]);
-        }
+        for (int64_t c = 0; c < op->y.cols; c++)
+            kn_reference_row(&op->y, r)[c] =
+                (float)gate_of(op, (double)x[c], (double)x[op->y.cols + c]);
     }
     return KN_OK;
 }

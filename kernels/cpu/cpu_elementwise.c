@@ -72,8 +72,16 @@ KN_CLONES void cpu_activate(float *y, const float *bias, int64_t count,
 }
 
 KN_CLONES static void gate(float *y, const float *gate, const float *up, int64_t count,
-                           enum kn_activation activation) {
-    KN_BY_ACTIVATION(activation, GATE_ROW)
+                           enum kn_activation activation){KN_BY_ACTIVATION(activation, GATE_ROW)}
+
+KN_CLONES static void gate_limited(float *y, const float *gate, const float *up, int64_t count,
+                                   float limit, float slope) {
+#pragma omp simd
+    for (int64_t i = 0; i < count; i++) {
+        float v = gate[i] > limit ? limit : gate[i];
+        float u = up[i] > limit ? limit : up[i] < -limit ? -limit : up[i];
+        y[i] = v / (1 + kn_exp(-slope * v)) * (1 + u);
+    }
 }
 
 enum kn_status cpu_gate(struct kn_backend *self, const struct kn_gate *op) {
@@ -82,7 +90,10 @@ enum kn_status cpu_gate(struct kn_backend *self, const struct kn_gate *op) {
 #pragma omp parallel for num_threads(threads)
     for (int64_t r = 0; r < op->y.rows; r++) {
         const float *x = cpu_row(&op->x, r);
-        gate(cpu_row(&op->y, r), x, x + op->y.cols, op->y.cols, op->activation);
+        if (op->limit > 0)
+            gate_limited(cpu_row(&op->y, r), x, x + op->y.cols, op->y.cols, op->limit, op->slope);
+        else
+            gate(cpu_row(&op->y, r), x, x + op->y.cols, op->y.cols, op->activation);
     }
     return KN_OK;
 }

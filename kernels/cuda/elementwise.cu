@@ -92,11 +92,25 @@ enum kn_status cuda_rope(struct kn_backend *self, const struct kn_rope *op) {
 
 // ---- gates and clamps --------------------------------------------------------------------------
 
+struct gate_options {
+    enum kn_activation activation;
+    float limit, slope;
+};
+
+template <typename W> __device__ static W gated_of(const gate_options &o, W v, W up) {
+    const struct activation_parameters none = {};
+    W limit = o.limit;
+    if (!(o.limit > 0))
+        return activate<W>(o.activation, none, v) * up;
+    v = v > limit ? limit : v;
+    up = up > limit ? limit : up < -limit ? -limit : up;
+    return v * logistic((W)o.slope * v) * ((W)1 + up);
+}
+
 template <typename T, int WIDTH>
 __global__ void gate_packs(T *y, int64_t y_stride, const T *x, int64_t x_stride, int64_t cols,
-                           int64_t count, enum kn_activation activation) {
+                           int64_t count, gate_options options) {
     using W = typename wide<T>::type;
-    const struct activation_parameters none = {};
     int64_t at = here(), packs = cols / WIDTH;
     if (at >= count)
         return;
@@ -106,7 +120,7 @@ __global__ void gate_packs(T *y, int64_t y_stride, const T *x, int64_t x_stride,
 #pragma unroll
     for (int i = 0; i < WIDTH; i++)
         gate.v[i] = from_float<T>(
-            (float)(activate<W>(activation, none, (W)to_float(gate.v[i])) * (W)to_float(up.v[i])));
+            (float)gated_of<W>(options, (W)to_float(gate.v[i]), (W)to_float(up.v[i])));
     store(y + row * y_stride + c, gate);
 }
 
@@ -123,7 +137,7 @@ enum kn_status cuda_gate(struct kn_backend *self, const struct kn_gate *op) {
         auto kernel = packed ? gate_packs<T, WIDTH> : gate_packs<T, 1>;
         kernel<<<blocks_for(items), THREADS, 0, cuda_of(self)->ops>>>(
             (T *)op->y.data, op->y.stride, (const T *)op->x.data, op->x.stride, op->y.cols, items,
-            op->activation);
+            gate_options{op->activation, op->limit, op->slope});
     });
     return cuda_launched(self, "the gate");
 }

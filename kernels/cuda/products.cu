@@ -526,6 +526,37 @@ static enum kn_status multiply_by_library(struct kn_backend *self,
     return status;
 }
 
+// y += the bias of the row's group. Rows behind those of the groups are left alone.
+template <typename T>
+__global__ void add_group_biases(T *y, int64_t stride, int64_t rows, int64_t cols,
+                                 const float *bias, const int64_t *first, int64_t groups) {
+    int64_t at = (int64_t)blockIdx.x * blockDim.x + threadIdx.x, row = at / cols, col = at % cols;
+    if (row >= rows || (first && row >= first[groups] - first[0]))
+        return;
+    int64_t low = 0, high = groups; // of the groups that end behind the row, the first
+    while (first && low < high) {
+        int64_t middle = (low + high) / 2;
+        if (first[middle + 1] - first[0] > row)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    T *entry = y + row * stride + col;
+    *entry = from_float<T>(to_float(*entry) + bias[low * cols + col]);
+}
+
+static enum kn_status add_biases(struct kn_backend *self, const struct kn_grouped_product *op) {
+    const struct kn_matrix *y = &op->product.y;
+    const int64_t threads = 256, count = y->rows * y->cols;
+    by_type(y->type, [&](auto zero) {
+        using T = decltype(zero);
+        add_group_biases<<<(unsigned)((count + threads - 1) / threads), (unsigned)threads, 0,
+                           cuda_of(self)->ops>>>((T *)y->data, y->stride, y->rows, y->cols,
+                                                 op->product.bias, op->first, op->groups);
+    });
+    return cuda_launched(self, "the biases of groups");
+}
+
 enum kn_status cuda_grouped_product(struct kn_backend *self, const struct kn_grouped_product *op) {
     KN_TRY(kn_check_grouped_product(op, self->activation_type));
     if (!op->product.y.rows || !op->product.y.cols)
@@ -538,11 +569,15 @@ enum kn_status cuda_grouped_product(struct kn_backend *self, const struct kn_gro
         const struct few_product few = {op->gated, p->x, p->w, NULL, op->gate, NULL, true};
         return few_rows_multiply(self, cuda_of(self)->ops, &few);
     }
-    KN_TRY(convert_operands(self, &op->product, &typed.product.w, &no_bias));
-    if (!grouped_hopper_takes(cuda_of(self), &typed))
-        return multiply_by_library(self, &typed);
-    KN_TRY(grouped_hopper(self, &typed));
-    return op->product.activation == KN_IDENTITY ? KN_OK : activate_in_place(self, &op->product);
+    typed.product.bias = NULL;
+    KN_TRY(convert_operands(self, &typed.product, &typed.product.w, &no_bias));
+    bool is_ours = grouped_hopper_takes(cuda_of(self), &typed);
+    KN_TRY(is_ours ? grouped_hopper(self, &typed) : multiply_by_library(self, &typed));
+    if (op->product.bias)
+        return add_biases(self, op);
+    return !is_ours || op->product.activation == KN_IDENTITY
+               ? KN_OK
+               : activate_in_place(self, &op->product);
 }
 
 // ---- second moments ----------------------------------------------------------------------------

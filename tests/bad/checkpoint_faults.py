@@ -429,7 +429,7 @@ FAULTS = [
      CONFIG + ': model_type "lama2" is not known; the nearest known one is llama, all are: apertus, '
      'arcee, baichuan, bailing_moe, bamba, bloom, cohere, cohere2, crystalcoder, deepseek, '
      'deepseek_v2, deepseek_v3, dots1, ernie4_5, ernie4_5_moe, exaone4, falcon, gemma, gemma2, '
-     'gemma3_text, glm, glm4, glm4_moe, gpt2, gpt_bigcode, gpt_neo, gpt_neox, gptj, granite, '
+     'gemma3_text, glm, glm4, glm4_moe, gpt2, gpt_bigcode, gpt_neo, gpt_neox, gpt_oss, gptj, granite, '
      'hunyuan_v1_dense, hunyuan_v1_moe, internlm, internlm2, llama, minicpm, mistral, mixtral, '
      'modernbert-decoder, mpt, nanochat, nemotron, olmo, hf_olmo, olmo2, olmo3, olmoe, opt, phi, phi3, '
      'pico_decoder, qwen, qwen2, qwen2_moe, qwen3, qwen3_moe, seed_oss, skywork, smollm3, stablelm, '

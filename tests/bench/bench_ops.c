@@ -188,7 +188,7 @@ static void bench_rows(void) {
     TIME("rope", "1024x24x16", "f32", matrix, true, kn->ops->rope(kn, &rope));
     struct kn_matrix pair = random_matrix(type, ROWS, 2 * FEED),
                      up = random_matrix(type, ROWS, FEED);
-    struct kn_gate gate = {up, pair, KN_SILU};
+    struct kn_gate gate = {.y = up, .x = pair, .activation = KN_SILU};
     TIME("gate silu", "1024x3072", "f32", 3.0 * ROWS * FEED * 4, true, kn->ops->gate(kn, &gate));
 }
 

@@ -275,7 +275,7 @@ static enum kn_status in(const struct bench *b, struct cost *cost) {
 }
 
 static enum kn_status gate(const struct bench *b, struct cost *cost) {
-    struct kn_gate op = {b->inner, packed(b->wide, 2 * b->m->ffn), KN_SILU};
+    struct kn_gate op = {.y = b->inner, .x = packed(b->wide, 2 * b->m->ffn), .activation = KN_SILU};
     if (!b->m->gated)
         return KN_OK;
     cost->bytes = bytes_of(&op.y) + bytes_of(&op.x);

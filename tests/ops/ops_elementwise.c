@@ -18,7 +18,7 @@ static void test_gate(void **state) {
     struct matrix y = matrix_output(kn->activation_type, 3, cols, 6);
     long double *truth = host_new((size_t)(3 * cols) * sizeof *truth);
     for (int kind = KN_IDENTITY; kind <= KN_RELU_SQUARED; kind++) {
-        struct kn_gate op = {y.m, x.m, (enum kn_activation)kind};
+        struct kn_gate op = {.y = y.m, .x = x.m, .activation = (enum kn_activation)kind};
         check_status(kn->ops->gate(kn, &op));
         matrix_read(&y);
         for (int64_t i = 0; i < 3 * cols; i++) {
@@ -33,12 +33,35 @@ static void test_gate(void **state) {
     }
 }
 
+// Gates and what they gate on both sides of the limit.
+static void test_gate_limit(void **state) {
+    (void)state;
+    enum { COLS = 601 };
+    struct matrix x = matrix_random(kn->activation_type, 2, 2 * COLS, 1);
+    for (int i = 0; i < 4 * COLS; i++)
+        x.values[i] = i % 97 ? x.values[i] * 4 : NAN;
+    x = matrix_of(x.values, kn->activation_type, 2, 2 * COLS, 1);
+    struct matrix y = matrix_output(kn->activation_type, 2, COLS, 6);
+    struct kn_gate op = {.y = y.m, .x = x.m, .limit = 1.5F, .slope = 1.702F};
+    long double truth[2 * COLS], limit = 1.5L, slope = (long double)op.slope;
+    for (int i = 0; i < 2 * COLS; i++) {
+        const float *row = x.values + i / COLS * 2 * COLS + i % COLS;
+        long double v = (long double)row[0], up = (long double)row[COLS];
+        v = v > limit ? limit : v;
+        up = up > limit ? limit : up < -limit ? -limit : up;
+        truth[i] = v / (1 + expl(-slope * v)) * (1 + up);
+    }
+    check_status(kn->ops->gate(kn, &op));
+    matrix_read(&y);
+    check_close(OP_GATE, y.m.type, y.values, truth, 2 * COLS);
+}
+
 static void test_gate_in_place(void **state) {
     (void)state;
     struct matrix x = matrix_random(kn->activation_type, 5, 66, 3);
     struct matrix y = {x.m, NULL};
     y.m.cols = 33;
-    struct kn_gate op = {y.m, x.m, KN_SILU};
+    struct kn_gate op = {.y = y.m, .x = x.m, .activation = KN_SILU};
     long double truth[5 * 66];
     for (int i = 0; i < 5 * 66; i++) {
         long double v = (long double)x.values[i];
@@ -86,12 +109,13 @@ static void test_gate_refusal(void **state) {
     (void)state;
     struct matrix x = matrix_random(kn->activation_type, 2, 8, 0);
     struct matrix y = matrix_output(kn->activation_type, 2, 4, 0);
-    struct kn_gate op = {y.m, x.m, KN_XIELU};
+    struct kn_gate op = {.y = y.m, .x = x.m, .activation = KN_XIELU};
     assert_int_equal(kn->ops->gate(kn, &op), KN_EUNSUPPORTED);
 }
 
 int test_elementwise(void) {
-    const struct CMUnitTest tests[] = {OPS_TEST(test_gate), OPS_TEST(test_gate_in_place),
-                                       OPS_TEST(test_gate_refusal), OPS_TEST(test_scale)};
+    const struct CMUnitTest tests[] = {OPS_TEST(test_gate), OPS_TEST(test_gate_limit),
+                                       OPS_TEST(test_gate_in_place), OPS_TEST(test_gate_refusal),
+                                       OPS_TEST(test_scale)};
     return cmocka_run_group_tests_name("elementwise", tests, NULL, NULL);
 }

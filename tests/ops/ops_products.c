@@ -120,13 +120,16 @@ static void test_shape_errors(void **state) {
 // Rows begin[g] ... begin[g + 1] of x meet the g-th of `groups` matrices of m rows; begin[0] may be
 // any number. Rows of matrices of even sizes begin where copies of whole tiles can.
 static void check_groups(const int64_t *begin, int64_t groups, int64_t m, int64_t k,
-                         enum kn_type y_type, enum kn_type w_type, enum kn_activation activation) {
+                         enum kn_type y_type, enum kn_type w_type, enum kn_activation activation,
+                         bool biased) {
+    float *biases = NULL;
+    const float *bias = biased ? vector_random(&biases, groups * m) : NULL;
     int64_t n = begin[groups] - begin[0], pad = k % 8 ? 1 : 8;
     struct matrix x = matrix_random(kn->activation_type, n, k, 3 * pad);
     struct matrix w = matrix_weights(w_type, groups * m, k, 5 * pad);
     struct matrix y = matrix_output(y_type, n, m, 7 * pad);
     struct kn_grouped_product op = {
-        .product = {y.m, x.m, w.m, NULL, activation, parameters_of(activation)},
+        .product = {y.m, x.m, w.m, bias, activation, parameters_of(activation)},
         .first = buffer_new(begin, (size_t)(groups + 1) * sizeof *begin),
         .groups = groups};
     long double *truth = host_new((size_t)(n * m) * sizeof *truth);
@@ -137,11 +140,12 @@ static void check_groups(const int64_t *begin, int64_t groups, int64_t m, int64_
         struct matrix part = {x.m, x.values + first * k}, own = {w.m, w.values + g * m * k};
         part.m.rows = rows;
         own.m.rows = m;
-        memcpy(truth + first * m, product_truth(&part, &own, NULL, activation),
+        memcpy(truth + first * m,
+               product_truth(&part, &own, biased ? biases + g * m : NULL, activation),
                (size_t)(rows * m) * sizeof *truth);
     }
-    enum test_op bound = activation == KN_IDENTITY ? OP_PRODUCT : OP_ACTIVATED;
-    check_close(bound, y.m.type, y.values, truth, n * m);
+    bool is_plain = activation == KN_IDENTITY && (!biased || y_type == KN_F32);
+    check_close(is_plain ? OP_PRODUCT : OP_ACTIVATED, y.m.type, y.values, truth, n * m);
 }
 
 static void test_groups(void **state) {
@@ -159,12 +163,13 @@ static void test_groups(void **state) {
         for (size_t t = 0; t < TEST_ARRAY_SIZE(types); t++) {
             enum kn_type y_type = (i + t) % 2 ? KN_F32 : kn->activation_type;
             check_groups(cases[i].begin, cases[i].groups, cases[i].m, cases[i].k, y_type, types[t],
-                         KN_IDENTITY);
+                         KN_IDENTITY, (i + t) % 3 == 1);
             buffers_free(state);
         }
     }
     for (int activation = KN_IDENTITY; activation <= KN_XIELU; activation++)
-        check_groups(holes, 7, 21, 30, kn->activation_type, KN_F32, (enum kn_activation)activation);
+        check_groups(holes, 7, 21, 30, kn->activation_type, KN_F32, (enum kn_activation)activation,
+                     false);
 }
 
 // Groups of rows in matrices with room for more, gated: activation(gate) * up of their rows.
@@ -257,6 +262,7 @@ static void test_group_shape_errors(void **state) {
     bad[2].product.w.rows = 9;
     bad[3].product.y.cols = 4;
     bad[4].product.bias = bias.m.data;
+    bad[4].product.activation = KN_RELU;
     bad[5].gated = y.m; // as wide as what is gated
     bad[6].first = falling;
     bad[7].first = many;

@@ -171,7 +171,8 @@ static enum tr_status attend(struct tr_forward *f, const struct tr_batch *b, str
                                                       : c->score_scale,
                               .softcap = c->score_softcap,
                               .slopes = f->slopes,
-                              .slopes_bf16 = c->family->position == TR_ALIBI_SCALED_BF16};
+                              .slopes_bf16 = c->family->position == TR_ALIBI_SCALED_BF16,
+                              .sinks = b->weights->vector[TR_SLOT_SINKS]};
     if (f->options.positions)
         return tr_cache_attend(f, b, &op, err);
     KN_TRY(f->kn->ops->attention(f->kn, &op), "attention");

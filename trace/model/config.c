@@ -404,6 +404,8 @@ static enum tr_status read_scales(struct tr_config *c, const struct tr_config_so
     TR_TRY(real(c, TR_K_LOGIT_DIVISOR, 1, &divisor, from));
     TR_TRY(bound(c, TR_K_LOGIT_SOFTCAP, &c->logit_softcap, from));
     TR_TRY(bound(c, TR_K_CLIP_QKV, &c->clip_qkv, from));
+    TR_TRY(bound(c, TR_K_GATE_LIMIT, &c->gate_limit, from));
+    TR_TRY(real(c, TR_K_GATE_SLOPE, 1, &c->gate_slope, from));
     TR_TRY(real(c, TR_K_EPSILON, 0, &epsilon, from));
     c->logit_scale *= width / divisor;
     if (c->family->logits_by_width)

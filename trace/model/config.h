@@ -55,6 +55,7 @@ struct tr_config {
     int64_t experts, experts_used, expert_ffn, shared_ffn, groups, groups_used;
     bool normalise_top;
     float routed_scale;
+    float gate_limit, gate_slope; // of gated MLPs, see kn_gate
     // Layers that scan (scan.heads > 0); scan.width = heads * dim.
     struct {
         int64_t heads, dim, width, groups, states, taps;

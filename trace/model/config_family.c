@@ -35,6 +35,28 @@ enum tr_status tr_condition_holds(const struct tr_condition *condition, bool *ho
     return TR_OK;
 }
 
+// Types that people ask for and that are not run, with the reason.
+static const struct {
+    const char *type, *reason;
+} not_run[] = {
+    {"gemma3n",
+     "its blocks keep several residual streams (AltUp), so a sublayer adds to none alone"},
+    {"gemma3n_text", "its blocks keep several residual streams (AltUp), so a sublayer adds to none "
+                     "alone"},
+    {"llama4_text", "attention in chunks, and experts whose inputs are multiplied by the router"},
+    {"nemotron-nas", "layers whose widths differ"},
+    {"yulanmini", "learned multipliers beside its matrices"},
+};
+
+static enum tr_status refuse_by_name(const char *type, const struct tr_config_source *from) {
+    for (size_t i = 0; i < sizeof not_run / sizeof *not_run; i++)
+        if (strcmp(not_run[i].type, type) == 0)
+            return tr_fail(from->err, TR_EUNSUPPORTED,
+                           "%s: model_type \"%s\" is known but not run: %s", from->path, type,
+                           not_run[i].reason);
+    return TR_OK;
+}
+
 static enum tr_status unknown_type(const char *type, const struct tr_config_source *from) {
     if (json_is_object(json_object_get(from->root, "text_config")))
         return tr_fail(from->err, TR_EUNSUPPORTED,
@@ -149,6 +171,8 @@ enum tr_status tr_config_find_family(const struct tr_family **family_p,
     const char *type = NULL;
     TR_TRY(read_type(from, &type));
     TR_TRY(find_row(&family, type, from));
+    if (!family)
+        TR_TRY(refuse_by_name(type, from));
     if (!family)
         return unknown_type(type, from);
     TR_TRY(check_refusals(family, from));

@@ -55,7 +55,7 @@ enum tr_status tr_step_router(struct tr_forward *f, const struct tr_batch *b, st
     struct kn_matrix normed = routed_input(f, b);
     struct kn_matrix logits = kn_matrix(f->router_logits, KN_F32, b->rows, c->experts);
     TR_TRY(tr_normalise(f, b, normed, tr_mlp_entering(f, b), !c->family->no_pre_norm, err));
-    TR_TRY(tr_multiply(f, b, logits, normed, TR_SLOT_ROUTER, TR_SLOT_NONE, err));
+    TR_TRY(tr_multiply(f, b, logits, normed, TR_SLOT_ROUTER, TR_SLOT_ROUTER_BIAS, err));
     if (b->weights->matrix[TR_SLOT_SHARED_GATE].rows > 0)
         TR_TRY(tr_multiply(f, b, kn_matrix(f->shared_gates, KN_F32, b->rows, 1), normed,
                            TR_SLOT_SHARED_GATE, TR_SLOT_NONE, err));
@@ -114,10 +114,11 @@ static struct routed routed_of(const struct tr_forward *f, const struct tr_batch
 }
 
 static struct kn_grouped_product grouped(const struct tr_batch *b, const struct routed *r,
-                                         struct kn_matrix x, enum tr_slot slot) {
-    return (struct kn_grouped_product){.product = {.x = x, .w = b->weights->matrix[slot]},
-                                       .first = r->first,
-                                       .groups = r->experts};
+                                         struct kn_matrix x, enum tr_slot slot, enum tr_slot bias) {
+    return (struct kn_grouped_product){
+        .product = {.x = x, .w = b->weights->matrix[slot], .bias = b->weights->vector[bias]},
+        .first = r->first,
+        .groups = r->experts};
 }
 
 // Rows that experts worked on; a device keeps the number to itself.
@@ -136,8 +137,8 @@ enum tr_status tr_step_experts(struct tr_forward *f, const struct tr_batch *b, s
                                .range = r.range};
     KN_TRY(f->kn->ops->gather(f->kn, &gather), "gathering the tokens of experts");
     struct kn_matrix inner = kn_matrix(f->inner, type, r.room, c->expert_ffn);
-    TR_TRY(tr_activate(f, b, inner, grouped(b, &r, gather.y, TR_SLOT_IN), err));
-    struct kn_grouped_product down = grouped(b, &r, inner, TR_SLOT_OUT);
+    TR_TRY(tr_activate(f, b, inner, grouped(b, &r, gather.y, TR_SLOT_IN, TR_SLOT_IN_BIAS), err));
+    struct kn_grouped_product down = grouped(b, &r, inner, TR_SLOT_OUT, TR_SLOT_OUT_BIAS);
     down.product.y = kn_matrix(f->branch, KN_F32, r.room, c->hidden);
     TR_TRY(tr_product(f, b, &down, TR_SLOT_OUT, err));
     count_rows(f, &r);

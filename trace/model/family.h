@@ -62,14 +62,16 @@ enum tr_key {
     TR_K_EXPERT_FFN,      // inner width of an expert; absent: ffn
     TR_K_SHARED_FFN,      // inner width of the shared expert; 0: none
     TR_K_SHARED_EXPERTS,  // shared experts, each as wide as a routed one; 0: none
-    TR_K_NORMALISE_TOP,   // the weights of the experts used are scaled to sum 1
-    TR_K_ROUTED_SCALE,    // the routed experts' weights are multiplied by this
-    TR_K_DENSE_FIRST,     // the first layers with a dense MLP
-    TR_K_SPARSE_LAST,     // the last layer that may have experts; -1: the model's last
-    TR_K_AHEAD,           // layers behind the last that files may hold: they predict further
-                          // tokens and are not run
-    TR_K_SPARSE_STEP,     // layer i has experts where (i + sparse_phase) % step == 0
-    TR_K_GROUPS,          // groups of experts, of which few are eligible per token; 0 or 1: none
+    TR_K_GATE_LIMIT,      // see kn_gate; 0: none
+    TR_K_GATE_SLOPE,
+    TR_K_NORMALISE_TOP, // the weights of the experts used are scaled to sum 1
+    TR_K_ROUTED_SCALE,  // the routed experts' weights are multiplied by this
+    TR_K_DENSE_FIRST,   // the first layers with a dense MLP
+    TR_K_SPARSE_LAST,   // the last layer that may have experts; -1: the model's last
+    TR_K_AHEAD,         // layers behind the last that files may hold: they predict further
+                        // tokens and are not run
+    TR_K_SPARSE_STEP,   // layer i has experts where (i + sparse_phase) % step == 0
+    TR_K_GROUPS,        // groups of experts, of which few are eligible per token; 0 or 1: none
     TR_K_GROUPS_USED,
     TR_K_QUERY_RANK, // latent attention: rank of the query's latent; 0: q is projected at once
     TR_K_KV_RANK,    // latent attention: rank of the key-value latent; 0: ordinary attention
@@ -132,6 +134,7 @@ enum tr_weight {
     TR_W_KV_A_NORM, // [kv_rank]
     TR_W_KV_B,      // [heads * (nope_dim + value_dim), kv_rank]
     TR_W_O,         // [hidden, heads * head_dim]
+    TR_W_SINKS,     // [heads], see kn_attention
     TR_W_O_BIAS,
     TR_W_SCAN_IN, // of layers that scan: [2 * width + 2 * groups * states + heads, hidden]
     TR_W_SCAN_IN_BIAS,
@@ -157,10 +160,17 @@ enum tr_weight {
     TR_W_ALPHA_P, // xIELU's parameters, [1] or []
     TR_W_ALPHA_N,
     TR_W_ROUTER,            // [experts, hidden]
+    TR_W_ROUTER_BIAS,       // [experts]
     TR_W_ROUTER_CORRECTION, // [experts] or [1, experts], see sigmoid_router
     TR_W_EXPERT_GATE,       // [expert_ffn, hidden]
     TR_W_EXPERT_UP,
     TR_W_EXPERT_DOWN, // [hidden, expert_ffn]
+    // All experts of a layer in one tensor: gate and up in turn, [experts, hidden, 2 * expert_ffn]
+    // and [experts, 2 * expert_ffn]; [experts, expert_ffn, hidden] and [experts, hidden].
+    TR_W_EXPERTS_IN,
+    TR_W_EXPERTS_IN_BIAS,
+    TR_W_EXPERTS_OUT,
+    TR_W_EXPERTS_OUT_BIAS,
     TR_W_SHARED_GATE, // [shared_ffn, hidden]
     TR_W_SHARED_UP,
     TR_W_SHARED_DOWN,

@@ -10,14 +10,18 @@ enum tr_status tr_activate(struct tr_forward *f, const struct tr_batch *b, struc
     in.product.y = gated ? kn_matrix(f->wide, inner.type, inner.rows, cols) : inner;
     in.product.activation = gated ? KN_IDENTITY : c->activation;
     in.product.parameters = b->weights->xielu;
-    bool fused = gated && !in.product.bias;
+    bool fused = gated && !in.product.bias && !(c->gate_limit > 0);
     if (fused) {
         in.gated = inner;
         in.gate = c->activation;
         in.groups = in.first ? in.groups : 1;
     }
     TR_TRY(tr_product(f, b, &in, TR_SLOT_IN, err));
-    struct kn_gate gate = {.y = inner, .x = in.product.y, .activation = c->activation};
+    struct kn_gate gate = {.y = inner,
+                           .x = in.product.y,
+                           .activation = c->activation,
+                           .limit = c->gate_limit,
+                           .slope = c->gate_slope};
     if (gated && !fused)
         KN_TRY(f->kn->ops->gate(f->kn, &gate), "the gate");
     return TR_OK;

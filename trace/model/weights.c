@@ -291,6 +291,7 @@ static enum tr_status plan_attention(const struct tr_binder *b, struct tr_slab_p
     TR_TRY(c->kv_rank ? bind_latent(b, slab) : bind_qkv(b, slab, TR_SLOT_IN, false));
     TR_TRY(bind(b, slab, TR_SLOT_OUT, TR_W_O, c->hidden, tr_config_mixed_cols(c), 0));
     TR_TRY(bind_norm(b, slab, TR_SLOT_POST_NORM, TR_W_ATTN_POST_NORM, c->hidden));
+    TR_TRY(bind(b, slab, TR_SLOT_SINKS, TR_W_SINKS, c->heads, 1, 0));
     if (c->qk_norm) {
         TR_TRY(bind_qk_norm(b, slab, TR_SLOT_Q_NORM, TR_W_Q_NORM, c->heads));
         TR_TRY(bind_qk_norm(b, slab, TR_SLOT_K_NORM, TR_W_K_NORM, c->kv_heads));
@@ -403,6 +404,7 @@ static enum tr_status plan_router(const struct tr_binder *b, struct tr_slab_plan
     TR_TRY(bind_norm(b, slab, TR_SLOT_NORM, TR_W_MLP_NORM, c->hidden));
     TR_TRY(bind(b, slab, TR_SLOT_NORM_BIAS, TR_W_MLP_NORM_BIAS, c->hidden, 1, 0));
     TR_TRY(bind(b, slab, TR_SLOT_ROUTER, TR_W_ROUTER, c->experts, c->hidden, 0));
+    TR_TRY(bind(b, slab, TR_SLOT_ROUTER_BIAS, TR_W_ROUTER_BIAS, c->experts, 1, 0));
     TR_TRY(bind_correction(b, slab));
     if (!ffn)
         return TR_OK;
@@ -410,6 +412,69 @@ static enum tr_status plan_router(const struct tr_binder *b, struct tr_slab_plan
     TR_TRY(bind(b, slab, TR_SLOT_IN, TR_W_SHARED_UP, ffn, c->hidden, c->family->gated ? ffn : 0));
     TR_TRY(bind(b, slab, TR_SLOT_OUT, TR_W_SHARED_DOWN, c->hidden, ffn, 0));
     return bind(b, slab, TR_SLOT_SHARED_GATE, TR_W_SHARED_SWITCH, 1, c->hidden, 0);
+}
+
+// ---- all experts of a layer in one tensor ------------------------------------------------------
+
+// The tensor of a role, which must have the shape [experts, rows] or, with `cols`, [experts, cols,
+// rows]; NULL where the family has none.
+static enum tr_status find_stack(const struct tr_binder *b, const struct tr_slab_plan *slab,
+                                 enum tr_weight weight, int64_t rows, int64_t cols,
+                                 const struct tr_tensor **tensor_p) {
+    int64_t shape[3] = {b->config->experts, cols ? cols : rows, rows};
+    int dims = cols ? 3 : 2;
+    char name[256], expected[TR_INDEX_MAX], found[TR_INDEX_MAX];
+    const struct tr_tensor *tensor;
+    *tensor_p = NULL;
+    if (!b->config->family->weights[weight])
+        return TR_OK;
+    TR_TRY(look_for(b, weight, slab->layer, 0, name, &tensor));
+    if (!tensor)
+        return missing(b, weight, name);
+    if (tensor->dims != dims || memcmp(tensor->shape, shape, (size_t)dims * sizeof *shape) != 0)
+        return tr_fail(b->err, TR_EFORMAT, "%s: tensor %s has shape %s, config.json asks for %s",
+                       tr_checkpoint_file(b->checkpoint, tensor), name,
+                       tr_index_text(tensor->dims, tensor->shape, found),
+                       tr_index_text(dims, shape, expected));
+    TR_TRY(check_type(b, tensor, name));
+    *tensor_p = tensor;
+    return TR_OK;
+}
+
+// Rows that are of `parts` matrices in turn go to these, one below the other from row `at` on.
+static void unweave(struct tr_placement *p, int64_t rows, int parts, int64_t at) {
+    p->group_rows = parts;
+    p->segment_count = parts;
+    for (int s = 0; s < parts; s++) {
+        p->segments[s].rows = 1;
+        p->segments[s].to = at + s * (rows / parts);
+    }
+}
+
+// Binds the slab's experts' parts of a stack, each with `rows` rows in the slot.
+static enum tr_status bind_stack(const struct tr_binder *b, struct tr_slab_plan *slab,
+                                 enum tr_slot slot, enum tr_weight weight, int64_t rows,
+                                 int64_t cols, int parts) {
+    const struct tr_tensor *tensor;
+    struct tr_placement *p;
+    TR_TRY(find_stack(b, slab, weight, rows, cols, &tensor));
+    for (int64_t e = slab->first_id; tensor && e < slab->last_id; e++) {
+        int64_t at = (e - slab->first_id) * rows;
+        TR_TRY(place(slab, slot, tensor, rows, cols ? cols : 1, at, &p, b->err));
+        p->first_row = e * (cols ? cols : rows); // of the stored rows
+        p->transform = cols ? TR_TRANSPOSED : TR_AS_STORED;
+        if (parts > 1)
+            unweave(p, rows, parts, at);
+    }
+    return TR_OK;
+}
+
+static enum tr_status bind_stacks(const struct tr_binder *b, struct tr_slab_plan *slab) {
+    int64_t hidden = b->config->hidden, ffn = b->config->expert_ffn;
+    TR_TRY(bind_stack(b, slab, TR_SLOT_IN, TR_W_EXPERTS_IN, 2 * ffn, hidden, 2));
+    TR_TRY(bind_stack(b, slab, TR_SLOT_IN_BIAS, TR_W_EXPERTS_IN_BIAS, 2 * ffn, 0, 2));
+    TR_TRY(bind_stack(b, slab, TR_SLOT_OUT, TR_W_EXPERTS_OUT, hidden, ffn, 1));
+    return bind_stack(b, slab, TR_SLOT_OUT_BIAS, TR_W_EXPERTS_OUT_BIAS, hidden, 0, 1);
 }
 
 static enum tr_status plan_experts(const struct tr_binder *b, struct tr_slab_plan *slab) {
@@ -423,6 +488,7 @@ static enum tr_status plan_experts(const struct tr_binder *b, struct tr_slab_pla
         TR_TRY(bind_index(b, slab, TR_SLOT_OUT, TR_W_EXPERT_DOWN, e, c->hidden, ffn,
                           (e - slab->first_id) * c->hidden, &p));
     }
+    TR_TRY(bind_stacks(b, slab));
     return bind_norm(b, slab, TR_SLOT_POST_NORM, TR_W_MLP_POST_NORM, c->hidden);
 }
 

@@ -21,7 +21,8 @@
 //              hidden, out = hidden x width, the convolution and the state's vectors
 //   MLP:       norm, in = [gate | up] or up x hidden,             out = hidden x ffn
 //   router:    norm, router = experts x hidden, in and out of the shared expert if there is one
-//   experts:   in = expert by expert [gate | up] x hidden, out = expert by expert hidden x ffn
+//   experts:   in = expert by expert [gate | up] x hidden, out = expert by expert hidden x ffn, and
+//              their biases in that order
 //   embedding: in = a panel of vocabulary rows x hidden
 //   positions: in = seq_len rows of the position table; and the norm of the embedding
 //   before the head: norm (the final one), in = hidden x hidden, the norm after it
@@ -69,7 +70,9 @@ enum tr_slot {
     TR_SLOT_SCAN_NORM,         // [scan width]
     TR_SLOT_ALPHAS,            // xIELU: [2]
     TR_SLOT_ROUTER,            // [experts, hidden]
+    TR_SLOT_ROUTER_BIAS,       // [experts]
     TR_SLOT_ROUTER_CORRECTION, // [experts]
+    TR_SLOT_SINKS,             // [heads]
     TR_SLOT_SHARED_GATE,       // [1, hidden]
     TR_SLOTS
 };

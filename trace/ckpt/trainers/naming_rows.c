@@ -331,6 +331,8 @@ const struct tr_naming tr_namings[] = {
     {"nanotron's", BLOCK "attn.qkv_proj.weight", " llama mistral qwen2 ", .rows = nanotron},
     {"transformers'", "gpt_neox.layers.#.attention.query_key_value.weight", " gpt_neox ",
      .partial = true, .rows = neox_in_memory},
+    {"Hugging Face's", HF_LAYER "mlp.experts.gate_up_proj", " gpt_oss ", .partial = true,
+     .rows = as_they_are},
     {"transformers'", HF_LAYER "mlp.experts.gate_up_proj", NULL, .partial = true,
      .rows = experts_in_memory},
     {"Hugging Face's", HF_LAYER "self_attn.q_proj.weight", NULL, .partial = true,
