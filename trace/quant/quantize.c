@@ -10,8 +10,8 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "model/weight_source.h"
-#include "quantizer.h"
 #include "quant_report.h"
+#include "quantizer.h"
 #include "run/affinity.h"
 #include "run/progress.h"
 
