@@ -126,6 +126,7 @@ def under_fire(series, programs, kills, seed):
         finally:
             readings += reader.finish()
         rounds += 1
+        print(f"        {killed} kills, {rounds} times through", flush=True)
     check(readings, "the reader never read anything")
     return f"{killed} kills, {rounds} times through, {readings} readings"
 
