@@ -163,11 +163,15 @@ static void test_decode(void **state) {
         {.scale = 0.3F, .softcap = 3.F, .slopes = slopes, .slopes_bf16 = true},
         {.scale = 0.3F, .sinks = slopes},
     };
-    for (size_t i = 0; i < TEST_ARRAY_SIZE(shapes); i++) {
+    // A device reads heads by packs where they lie so; the last shapes are for that.
+    bool has_packs = test_kind == KN_CUDA;
+    size_t count = TEST_ARRAY_SIZE(shapes) - (has_packs ? 0 : 3);
+    for (size_t i = 0; i < count; i++) {
         for (size_t o = 0; o < TEST_ARRAY_SIZE(options); o++) {
             check_decode(&shapes[i], options[o], 3);
             buffers_free(state);
-            check_decode(&shapes[i], options[o], 8);
+            if (has_packs)
+                check_decode(&shapes[i], options[o], 8);
             buffers_free(state);
         }
     }
