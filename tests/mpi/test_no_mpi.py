@@ -61,7 +61,9 @@ class Cases:
         broken = {"OMPI_MCA_pml": "none-of-them", "OMPI_MCA_mpi_abort_print_stack": "0"}
         self.run(**broken).expect(0)
         ran = self.run(TRACE_MPI="1", **broken)
-        check(ran.code != 0 and "none-of-them" in ran.err, "MPI was not started:", ran)
+        # Its own word for what is missing can get lost between its processes on a busy machine.
+        told = any(word in ran.err for word in ("none-of-them", "ORTE_ERROR_LOG"))
+        check(ran.code != 0 and told, "MPI was not started:", ran)
 
 
 def main():
