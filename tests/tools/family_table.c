@@ -22,6 +22,8 @@ static void print_type(const struct tr_family *f) {
         printf(" or `%s`", f->also);
     if (f->when.key && f->when.value == f->when.fallback && f->when.value == 0)
         printf(" without `%s`", f->when.key);
+    else if (f->when.key && f->when.value == TR_OTHER)
+        printf(" with `%s`", f->when.key);
     else if (f->when.key)
         printf(" with `%s` %g", f->when.key, f->when.value);
 }
