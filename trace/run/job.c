@@ -83,6 +83,19 @@ static enum tr_status find_first(struct tr_job *job, int64_t *index_p, struct tr
                    (long long)job->series.count, first_err.text);
 }
 
+// The same of a run that is followed: what was whole a moment ago may be written again by now, and
+// then the next is waited for.
+static enum tr_status find_first_whole(struct tr_job *job, int64_t *index_p, struct tr_err *err) {
+    enum tr_status status = find_first(job, index_p, err);
+    while (status != TR_OK && job->follow) {
+        tr_series_free(&job->series);
+        job->series = (struct tr_series){0};
+        TR_TRY(tr_follow_first(job->follow, &job->series, err));
+        status = find_first(job, index_p, err);
+    }
+    return status;
+}
+
 enum { ROWS_LEAST = 32 };   // with fewer intervals over rows are wide
 enum { TOKENS_LEAST = 64 }; // of a row that is worth being advised
 
@@ -448,7 +461,7 @@ enum tr_status tr_job_prepare(struct tr_job *job, const struct tr_run_settings *
     TR_TRY(as_usage(find_series(job, notes, err)));
     if (settings->drop)
         TR_TRY(as_usage(tr_drop_set_read(&job->drop, settings->drop, err)));
-    TR_TRY(find_first(job, &first, err));
+    TR_TRY(find_first_whole(job, &first, err));
     TR_TRY(tr_job_survey(job, first, notes, err));
     tr_shape_text(&job->first.config, job->shape);
     TR_TRY(tr_config_remarks(&job->first.config, notes, err));
