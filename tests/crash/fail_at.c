@@ -5,10 +5,9 @@
 //   FAIL_AT     n from 1 on; 0: none fails
 //   FAIL_COUNT  how many fail from there on (1: once; 0: all)
 //   FAIL_ERRNO  the number of the error; 0: a write says that it is done and is not
-//   FAIL_WHAT   "files"; "writes": of those only write and pwrite; or "memory": allocations called
-//   from
-//               the program, not from libraries
-//   FAIL_CALLS  a file (elsewhere) into which the number of calls is written at a normal exit
+//   FAIL_WHAT   "files"; "writes": of those only write and pwrite; or "memory": allocations that
+//               the program asks for, not libraries
+//   FAIL_CALLS  a file (elsewhere) that gets a line with the number of calls at a normal exit
 // Counted on files: open fopen opendir read pread write pwrite writev truncate fsync rename unlink
 // mkdir rmdir close and their relatives.
 #include <dirent.h>
@@ -76,7 +75,7 @@ __attribute__((destructor)) static void end(void) {
     settings.ready = false;
     // Launchers and their helpers are no part of it.
     FILE *file =
-        settings.calls_file && atomic_load(&calls) ? fopen(settings.calls_file, "w") : NULL;
+        settings.calls_file && atomic_load(&calls) ? fopen(settings.calls_file, "a") : NULL;
     if (!file)
         return;
     fprintf(file, "%ld\n", atomic_load(&calls));

@@ -58,6 +58,8 @@ class Writing:
         return there
 
     def count(self, library, variables, name):
+        if os.path.exists(self.counted):
+            os.unlink(self.counted)
         self.run({"LD_PRELOAD": self.programs[library], name: self.counted, **variables}).expect(0)
         self.clear()
         with open(self.counted, encoding="ascii") as file:

@@ -57,12 +57,14 @@ class Command:
     def undisturbed(self, what):
         """What it writes, and how many calls it makes."""
         self.start_anew()
+        if os.path.exists(self.root + "/calls"):
+            os.remove(self.root + "/calls")
         code, said = self.run(FAIL_WHAT=what, FAIL_AT=0)
         check(code == 0, "the library itself disturbs:", said)
         if not os.path.exists(self.clean):
             shutil.copyfile(self.out, self.clean)
         with open(self.root + "/calls", encoding="ascii") as file:
-            return int(file.read())
+            return max(int(line) for line in file)  # of several ranks, the one that does most
 
     def same(self):
         return harness.run(self.programs["same_store"], self.out, self.clean)
