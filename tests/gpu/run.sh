@@ -4,7 +4,8 @@
 #   tests/gpu/run.sh OUT [STAGE...]
 # Stages: build; ops sanitize golden oracle bytes generate, the default; stages (a table of ops);
 # products (rates of products); decode-SHAPE (generation beside transformers', DECODE_FLAGS as
-# bench_decode.py has them) and then profile-SHAPE (its kernels, by ncu);
+# bench_decode.py has them) and then profile-SHAPE (its kernels, by ncu) and speed-SHAPE (half of
+# the attention left out; prefill of 16,384 tokens beside the trace of as many);
 # floor-SHAPE peers-SHAPE trace-SHAPE bench-SHAPE costs-SHAPE (SHAPE 160m, 1.4b, 7b, olmoe);
 # search-SHAPE (8b; SEARCH_FLAGS, as --launcher "mpirun -n 2"); eight; 70b;
 # qwen3-30b; two-JOB-SHAPE (JOB
@@ -13,7 +14,7 @@
 # from tests/oracle/make_gpu_fixtures.py), BENCH_FLAGS (--quick), COST_ROWS (32).
 set -uo pipefail
 
-(($#)) || { sed -n '3,13s/^# \{0,1\}//p' "$0"; exit 2; }
+(($#)) || { sed -n '3,14s/^# \{0,1\}//p' "$0"; exit 2; }
 mkdir -p "$1"
 out=$(realpath "$1")
 shift
@@ -114,6 +115,20 @@ decode() {
     --out "$out" ${DECODE_FLAGS:-}
 }
 
+# What leaving out every other attention makes of prefill and decode, beside what is counted; and
+# prefill of 16,384 tokens, then a trace of rows as long. After decode-SHAPE, which makes the model.
+speed() {
+  local layers model="${WORK:-/dev/shm/trace-bench}/$1"
+  layers=$("$python" -c "import json, sys; print(json.load(open(sys.argv[1]))['num_hidden_layers'])" \
+    "$model/config.json")
+  limited 150 $bin/trace-eval "$model" --device cuda --speed 512,2048,8192 --fresh -q \
+    --drop "attn:$(seq -s, 1 2 $((layers - 1)))" -o "$out/speed-$1.h5" &&
+    limited 60 $bin/trace-eval "$model" --device cuda --speed 16384 --speed-tokens 8 --fresh -q \
+      -o "$out/prefill-$1.h5" &&
+    limited 120 "$python" tests/bench/bench_gpu.py --trace $bin/trace-ckpts --shape "$1" \
+      --stages make,trace --seq-len 16384 --rows 8 --out "$out/prefill-$1"
+}
+
 # Microseconds and bytes of the kernels of a step, called one by one; after decode-SHAPE.
 profile() {
   limited 100 ncu --clock-control none --launch-skip 300 --launch-count 36 --csv --print-units base \
@@ -147,6 +162,7 @@ run_stage() {
     bench-*) bench 420 "$shape" make,ceilings,floor,plain,careful,trace,trace-nll,floor ;;
     decode-*) decode "$shape" ;;
     profile-*) profile "$shape" ;;
+    speed-*) speed "$shape" ;;
     eight) bench 300 7b make,eight ;;
     costs-*) limited 240 "$python" tests/bench/bench_costs.py --trace $bin/trace-ckpts \
       --shape "$shape" --out "$out" --rows "${COST_ROWS:-32}" ;;
