@@ -7,7 +7,7 @@
 # bench_decode.py has them) and then profile-SHAPE (its kernels, by ncu) and speed-SHAPE (half of
 # the attention left out; prefill of 16,384 tokens beside the trace of as many);
 # floor-SHAPE peers-SHAPE trace-SHAPE bench-SHAPE costs-SHAPE (SHAPE 160m, 1.4b, 7b, olmoe);
-# search-SHAPE (8b; SEARCH_FLAGS, as --launcher "mpirun -n 2"); eight; 70b;
+# search-SHAPE (8b; SEARCH_FLAGS, as --every 4), two-search-SHAPE (and on two GPUs); eight; 70b;
 # qwen3-30b; two-JOB-SHAPE (JOB
 # series, rows, costs): two GPUs against one. Builds into build/cuda when asked or when nothing is
 # there. Environment: PYTHON (python3, with numpy, torch and transformers), FIXTURES (.fixtures,
@@ -166,6 +166,9 @@ run_stage() {
     eight) bench 300 7b make,eight ;;
     costs-*) limited 240 "$python" tests/bench/bench_costs.py --trace $bin/trace-ckpts \
       --shape "$shape" --out "$out" --rows "${COST_ROWS:-32}" ;;
+    two-search-*) limited 560 "$python" tests/bench/bench_search.py --trace-drop $bin/trace-drop \
+      --shape "${shape#search-}" --out "$out" --stages make,loop,search,ranks --ranks 2 \
+      --same $bin/same_store "${search_flags[@]}" ;;
     two-*) two "${shape%%-*}" "${shape#*-}" ;;
     search-*) limited 480 "$python" tests/bench/bench_search.py --trace-drop $bin/trace-drop \
       --shape "$shape" --out "$out" "${search_flags[@]}" ;;

@@ -203,19 +203,14 @@ static enum tr_status add_candidate(struct tr_search_engine *e, int64_t index, s
     return tr_drop_set_add(&candidate->drop, drop->module, drop->layer, err);
 }
 
-// First and last ones in turn, so that any stretch of them has its share of those that fork early
-// and late.
-static enum tr_status list_candidates(struct tr_search_engine *e, struct tr_err *err) {
-    int64_t low = 0, high = e->plan->count - 1;
+// Those that are left, every ranks-th one beside the other: so that the stretch of each rank has its
+// share of those that fork early and late, and mostly those whose streams it kept.
+static enum tr_status list_candidates(struct tr_search_engine *e, int ranks, struct tr_err *err) {
     forget_candidates(e);
-    for (bool from_low = true; low <= high; from_low = !from_low) {
-        int64_t step = from_low ? 1 : -1, *at = from_low ? &low : &high;
-        while (low <= high && e->dropped[*at])
-            *at += step;
-        if (low <= high)
-            TR_TRY(add_candidate(e, *at, err));
-        *at += step;
-    }
+    for (int64_t offset = 0; offset < ranks; offset++)
+        for (int64_t i = 0, left = 0; i < e->plan->count; i++)
+            if (!e->dropped[i] && left++ % ranks == offset)
+                TR_TRY(add_candidate(e, i, err));
     return TR_OK;
 }
 
@@ -371,7 +366,7 @@ enum tr_status tr_search_engine_round(struct tr_search_engine *e, int rank, int 
                                       double *values, struct tr_err *err) {
     struct tr_cost_block blocks[TR_COST_BLOCKS];
     e->values = values;
-    TR_TRY(list_candidates(e, err));
+    TR_TRY(list_candidates(e, ranks, err));
     struct tr_cost_plan all = {
         .candidates = e->candidates, .count = e->count, .batches = e->job->micro_batches};
     int64_t units = all.count * all.batches;
