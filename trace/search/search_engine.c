@@ -203,8 +203,8 @@ static enum tr_status add_candidate(struct tr_search_engine *e, int64_t index, s
     return tr_drop_set_add(&candidate->drop, drop->module, drop->layer, err);
 }
 
-// Those that are left, every ranks-th one beside the other: so that the stretch of each rank has its
-// share of those that fork early and late, and mostly those whose streams it kept.
+// Those that are left, every ranks-th one beside the other: so that the stretch of each rank has
+// its share of those that fork early and late, and mostly those whose streams it kept.
 static enum tr_status list_candidates(struct tr_search_engine *e, int ranks, struct tr_err *err) {
     forget_candidates(e);
     for (int64_t offset = 0; offset < ranks; offset++)
