@@ -43,7 +43,7 @@ static void test_window(void **state) {
 static void test_options(void **state) {
     static const struct attention_shape shapes[] = {{2, 40, 4, 2, 24, 24}, {1, 700, 4, 1, 16, 20}};
     static const float slopes[] = {0.25F, 0.0625F, 0, 0.7F};
-    static const float sinks[] = {-90, 0.5F, 4, 30};
+    static const float sinks[] = {-90, 0.5F, 4, 8};
     static const struct attention_options options[] = {
         {.scale = 0.3F, .sinks = sinks},
         {.scale = 1.5F, .softcap = 2.F, .window = 50, .slopes = slopes, .sinks = sinks},
