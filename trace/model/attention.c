@@ -188,8 +188,9 @@ static enum tr_status rotate_and_keep(struct tr_forward *f, const struct tr_batc
         struct kn_rope q = rope_of(f, b, heads->q), k = rope_of(f, b, heads->k);
         return tr_cache_turn(f, b, &q, &k, heads->v, err);
     }
-    TR_TRY(rotate(f, b, heads->q, err));
-    TR_TRY(rotate(f, b, heads->k, err));
+    struct kn_heads both = heads->q; // keys lie behind queries
+    both.count += heads->k.count;
+    TR_TRY(rotate(f, b, both, err));
     TR_TRY(norm_queries_and_keys(f, b, *heads, true, err));
     return f->cached ? tr_cache_keep(f, b, heads->k, heads->v, err) : TR_OK;
 }
