@@ -8,9 +8,9 @@
 # the attention left out; prefill of 16,384 tokens beside the trace of as many);
 # floor-SHAPE peers-SHAPE trace-SHAPE bench-SHAPE costs-SHAPE (SHAPE 160m, 1.4b, 7b, olmoe);
 # search-SHAPE (8b; SEARCH_FLAGS, as --every 4), two-search-SHAPE (and on two GPUs); eight; 70b;
-# qwen3-30b; two-JOB-SHAPE (JOB
-# series, rows, costs): two GPUs against one. Builds into build/cuda when asked or when nothing is
-# there. Environment: PYTHON (python3, with numpy, torch and transformers), FIXTURES (.fixtures,
+# qwen3-30b; two-JOB-SHAPE (JOB series, rows, costs): two GPUs against one (TWO_RANKS: more;
+# TWO_ROWS: 256). Builds into build/cuda when asked or when nothing is there.
+# Environment: PYTHON (python3, with numpy, torch and transformers), FIXTURES (.fixtures,
 # from tests/oracle/make_gpu_fixtures.py), BENCH_FLAGS (--quick), COST_ROWS (32).
 set -uo pipefail
 
@@ -98,10 +98,11 @@ bench() {
 
 # two JOB SHAPE
 two() {
-  local rows=256
+  local rows=${TWO_ROWS:-256}
+  local -A count=([160m]=96 [1.4b]=32)
   [[ $1 == costs ]] && rows=${COST_ROWS:-32}
   limited 300 "$python" tests/bench/bench_ranks.py --trace $bin/trace-ckpts --same $bin/same_store \
-    --ranks 2 --job "$1" --shape "$2" --rows "$rows" --out "$out"
+    --ranks "${TWO_RANKS:-2}" --job "$1" --shape "$2" --rows "$rows" --count "${count[$2]:-8}" --out "$out"
 }
 
 # Texts continued through a cache are those of the run without one, every family, in one process.
