@@ -217,6 +217,17 @@ class Cases:
         check(shares[1] > shares[2] > least, "products with more and more memory:", shares)
         return f"{shares} of the products"
 
+    def absent_block(self):
+        """Streams are not kept at a block that the model lacks and that is never entered."""
+        folder = os.path.join(self.root, "lacking")
+        tiny.write_checkpoint(folder, **SHAPE | {"num_hidden_layers": 7, "drop_attn_list": [4],
+                                                 "drop_mlp_list": [4]})
+        options, where = ("--over", "attn", "--order", "attn:5,3"), {"folders": [folder]}
+        whole, _ = self.search_on_device(RESERVED + 1_300_000, *options, **where)
+        some, said = self.search_on_device(RESERVED + 2_100_000, *options, **where)
+        self.same(whole, some)
+        return re.search(r"[\d.]+ in the blocks", said)[0]
+
     def weights_do_not_fit(self):
         """They are read for every pass, but for those that are dropped: the same bytes."""
         folder = os.path.join(self.root, "deep")
@@ -346,6 +357,7 @@ def main():
                   ("stopped", cases.stopped)]
         if "fake_trace_drop" in programs:
             listed += [("little memory", cases.little_memory),
+                       ("an absent block", cases.absent_block),
                        ("weights that do not fit", cases.weights_do_not_fit)]
         if "mpirun" in programs:
             listed += [("ranks", cases.ranks), ("kills", cases.kills)]
