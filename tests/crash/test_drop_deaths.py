@@ -17,7 +17,8 @@ import tiny_checkpoint as tiny
 from harness import check
 
 KILLED, NO_SPACE, IO_ERROR = -9, 28, 5
-FORMS = (("smaller", "block:1"), ("zeroed", "attn:1 mlp:2"), ("mergekit", "block:0"))
+FORMS = (("smaller", "block:1"), ("zeroed", "attn:1 mlp:2"), ("llm-drop", "attn:1"),
+         ("block-configs", "mlp:0"), ("mergekit", "block:0"))
 
 
 def contents(folder):
