@@ -151,6 +151,7 @@ static struct decode_task task_of(const struct kn_decode_attention *op) {
     task.window = a->window < INT_MAX ? (int)a->window : 0;
     task.scale = a->scale;
     task.softcap = a->softcap;
+    task.in_chunks = a->chunks && task.window > 0;
     task.slopes_bf16 = a->slopes_bf16;
     task.sinks = a->sinks;
     return task;

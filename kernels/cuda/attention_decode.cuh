@@ -24,7 +24,7 @@ struct decode_task {
     int chunk, chunks;              // query heads of a block, and blocks of a group
     int dim, v_dim, splits, window; // window 0: none
     float scale, softcap;
-    bool slopes_bf16;
+    bool in_chunks, slopes_bf16; // see kn_attention
 };
 
 // Keys [begin, end) of one part, as positions.
@@ -33,6 +33,8 @@ struct decode_range {
 };
 
 __device__ inline int first_seen(const decode_task &task, int position) {
+    if (task.in_chunks)
+        return position - position % task.window;
     return task.window > 0 ? max(0, position + 1 - task.window) : 0;
 }
 

@@ -43,7 +43,8 @@ class Family:
     defaults: dict  # keys that old files omit: the class's default, or a function of the config
     base: str = ""  # the part of the model whose own files have names without its prefix
     attention: str = "eager"  # transformers' implementation that is taken for the truth
-    router: str = ""  # the module of a layer whose first output is the router's logits
+    router: str = ""  # the module of a layer of whose outputs one is the router's logits
+    router_logits: int = 0  # which one
     # of the config: whether the router's sigmoids choose, limited by groups
     sigmoid_router: Callable = lambda config: False
     added: Callable = lambda config, output: output  # what of a module's output reaches the stream
@@ -74,7 +75,7 @@ def rename(config, **names):
 # Keys whose value is a list with an entry for each layer.
 PER_LAYER = ("layer_types", "no_rope_layers", "moe_topk")
 # Keys whose value is a list of layers.
-LAYER_NUMBERS = ("attn_layer_indices",)
+LAYER_NUMBERS = ("attn_layer_indices", "moe_layers")
 
 
 # ---- cases -------------------------------------------------------------------------------------

@@ -195,7 +195,7 @@ class Taps:
                 part_of(layer, path).register_forward_hook(self.keep((index, key)))
             router = dict(layer.named_modules()).get(family.router) if family.router else None
             if router:
-                router.register_forward_hook(self.keep((index, "router")))
+                router.register_forward_hook(self.keep_logits(index))
                 self.seen[index, "correction"] = correction_of(router)
 
     def keep_layer(self, index):
@@ -208,6 +208,14 @@ class Taps:
     def keep(self, key):
         def hook(module, args, output):
             self.seen[key] = self.added(first(output)).clone()  # some add to it in place
+
+        return hook
+
+    def keep_logits(self, index):
+        def hook(module, args, output):
+            at = self.family.router_logits
+            logits = output[at] if isinstance(output, tuple) else output
+            self.seen[index, "router"] = logits.clone()
 
         return hook
 

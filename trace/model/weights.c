@@ -471,8 +471,9 @@ static enum tr_status bind_stack(const struct tr_binder *b, struct tr_slab_plan 
 
 static enum tr_status bind_stacks(const struct tr_binder *b, struct tr_slab_plan *slab) {
     int64_t hidden = b->config->hidden, ffn = b->config->expert_ffn;
-    TR_TRY(bind_stack(b, slab, TR_SLOT_IN, TR_W_EXPERTS_IN, 2 * ffn, hidden, 2));
-    TR_TRY(bind_stack(b, slab, TR_SLOT_IN_BIAS, TR_W_EXPERTS_IN_BIAS, 2 * ffn, 0, 2));
+    int parts = b->config->family->experts_halved ? 1 : 2; // that alternate
+    TR_TRY(bind_stack(b, slab, TR_SLOT_IN, TR_W_EXPERTS_IN, 2 * ffn, hidden, parts));
+    TR_TRY(bind_stack(b, slab, TR_SLOT_IN_BIAS, TR_W_EXPERTS_IN_BIAS, 2 * ffn, 0, parts));
     TR_TRY(bind_stack(b, slab, TR_SLOT_OUT, TR_W_EXPERTS_OUT, hidden, ffn, 1));
     return bind_stack(b, slab, TR_SLOT_OUT_BIAS, TR_W_EXPERTS_OUT_BIAS, hidden, 0, 1);
 }
