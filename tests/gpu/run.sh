@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Runs GPU tests and benches by stages, each within a time limit; OUT/run.log keeps what they say:
 #   tests/gpu/run.sh OUT [STAGE...]
-# Stages: build; ops sanitize golden oracle bytes generate, the default; stages (a table of ops);
-# products (rates of products); decode-SHAPE (generation beside transformers', DECODE_FLAGS as
+# Stages: build; ops sanitize golden oracle bytes generate, the default; low (trace-eval in bf16 and
+# f16); stages (a table of ops); products (rates of products); decode-SHAPE (generation beside transformers', DECODE_FLAGS as
 # bench_decode.py has them) and then profile-SHAPE (its kernels, by ncu) and speed-SHAPE (half of
 # the attention left out; prefill of 16,384 tokens beside the trace of as many);
 # floor-SHAPE peers-SHAPE trace-SHAPE bench-SHAPE costs-SHAPE (SHAPE 160m, 1.4b, 7b, olmoe);
@@ -14,7 +14,7 @@
 # from tests/oracle/make_gpu_fixtures.py), BENCH_FLAGS (--quick), COST_ROWS (32).
 set -uo pipefail
 
-(($#)) || { sed -n '3,14s/^# \{0,1\}//p' "$0"; exit 2; }
+(($#)) || { sed -n '3,15s/^# \{0,1\}//p' "$0"; exit 2; }
 mkdir -p "$1"
 out=$(realpath "$1")
 shift
@@ -111,6 +111,12 @@ generate() {
     limited 90 xargs -0 $bin/test_generation --cuda "${GENERATE_TOKENS:-20}"
 }
 
+# Log-likelihoods of tasks and of steps of decoding in bf16 and f16 beside transformers'.
+low() {
+  limited 150 "$python" tests/oracle/check_gpu_eval.py decode_losses=$bin/decode_losses \
+    trace-eval=$bin/trace-eval series=tests/series out="$out/eval-low.csv"
+}
+
 decode() {
   limited 240 "$python" tests/bench/bench_decode.py --program $bin/bench_decode --shape "$1" \
     --out "$out" ${DECODE_FLAGS:-}
@@ -156,7 +162,7 @@ products() {
 run_stage() {
   local shape=${1#*-}
   case $1 in
-    build | ops | sanitize | golden | oracle | bytes | generate | stages | products) "$1" ;;
+    build | ops | sanitize | golden | oracle | bytes | generate | low | stages | products) "$1" ;;
     floor-*) bench 120 "$shape" ceilings,floor ;;
     peers-*) bench 240 "$shape" make,plain,careful,llm-drop ;;
     trace-*) bench 240 "$shape" make,floor,trace,trace-nll,floor ;;
