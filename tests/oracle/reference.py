@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from mxfp4 import PLAIN
 from ropes import both_ropes
 
 MODULES = ("attn", "mlp", "block")
@@ -93,6 +94,7 @@ def new_model(family, config):
 
 
 def load_model(family, folder, dtype, attention=None):
+    folder = folder / PLAIN if (folder / PLAIN).is_dir() else folder
     if family.model:
         return family.model.from_pretrained(folder, dtype)
     return AutoModelForCausalLM.from_pretrained(
@@ -139,6 +141,8 @@ def make_model(case, folder):
         add_layer_ahead(model, folder, generator)
     (folder / "generation_config.json").unlink(missing_ok=True)
     rewrite_config(case, folder)
+    if case.packed:
+        case.family.pack(folder)
     shape = (case.sequences, case.seq_len)
     tokens = torch.randint(model.config.vocab_size, shape, generator=generator).numpy()
     np.save(folder / "tokens.npy", tokens.astype(np.int32))

@@ -71,10 +71,10 @@ static const struct {
      "rope type \"proportional\" is not supported"},
     {"{" LLAMA ", \"quantization_config\": {\"bits\": 4}}",
      "weights quantized by a method that is not named (\"quantization_config\") are not supported: "
-     "gptq, awq and compressed-tensors' pack-quantized are read"},
+     "gptq, awq, compressed-tensors' pack-quantized and mxfp4 are read"},
     {"{" LLAMA ", \"quantization_config\": {\"quant_method\": \"bitsandbytes\"}}",
-     "weights quantized by bitsandbytes (\"quantization_config\") are not supported: gptq, awq and "
-     "compressed-tensors' pack-quantized are read"},
+     "weights quantized by bitsandbytes (\"quantization_config\") are not supported: gptq, awq, "
+     "compressed-tensors' pack-quantized and mxfp4 are read"},
     // options of a family that are not run
     {"{" CRYSTAL ", " CRYSTAL_WORDS "}",
      "this crystalcoder is not supported: scores divided by the head size's root"},
