@@ -65,6 +65,10 @@ struct kn_summary;
 struct kn_gram;
 struct kn_inner_products;
 struct kn_second_moment;
+struct kn_diagonal;
+struct kn_inverse_factor;
+struct kn_compensation;
+struct kn_squared_outputs;
 struct kn_loss;
 struct kn_divergence;
 struct kn_comparison;
@@ -134,6 +138,12 @@ struct kn_ops {
     enum kn_status (*divergence)(struct kn_backend *self, const struct kn_divergence *op);
     enum kn_status (*comparison)(struct kn_backend *self, const struct kn_comparison *op);
     enum kn_status (*advance)(struct kn_backend *self, const struct kn_advance *op);
+
+    // kernels/few_bits.h
+    enum kn_status (*diagonal)(struct kn_backend *self, const struct kn_diagonal *op);
+    enum kn_status (*inverse_factor)(struct kn_backend *self, const struct kn_inverse_factor *op);
+    enum kn_status (*compensation)(struct kn_backend *self, const struct kn_compensation *op);
+    enum kn_status (*squared_outputs)(struct kn_backend *self, const struct kn_squared_outputs *op);
 };
 
 // A handle: the table first, so that callers write kn->ops->product(kn, &op).

@@ -211,6 +211,29 @@ enum kn_status kn_check_second_moment(const struct kn_second_moment *op, enum kn
     return status_of(is_activation(&op->x, type) && (op->y || !op->x.cols));
 }
 
+enum kn_status kn_check_diagonal(const struct kn_diagonal *op) {
+    return status_of(op->n >= 0 && op->n <= INT32_MAX && (!op->n || (op->y && op->h)));
+}
+
+enum kn_status kn_check_inverse_factor(const struct kn_inverse_factor *op) {
+    return status_of(op->n >= 1 && op->n <= INT32_MAX && op->u && op->scratch && op->h &&
+                     op->order && op->factored);
+}
+
+enum kn_status kn_check_compensation(const struct kn_compensation *op) {
+    const struct kn_grid *grid = &op->grid;
+    return status_of(op->rows >= 0 && op->n >= 1 && op->n <= INT32_MAX && op->code && op->scale &&
+                     op->zero && op->w && op->u && op->order &&
+                     (grid->bits == 4 || grid->bits == 8) && grid->group_size >= 0 &&
+                     grid->scale_type >= KN_F32 && grid->scale_type <= KN_BF16 &&
+                     op->input_order >= KN_ORDER_FILE && op->input_order <= KN_ORDER_GROUPS);
+}
+
+enum kn_status kn_check_squared_outputs(const struct kn_squared_outputs *op) {
+    return status_of(op->rows >= 0 && op->n >= 1 && op->n <= INT32_MAX &&
+                     (!op->rows || (op->y && op->x && op->h)));
+}
+
 enum kn_status kn_check_conversion(const struct kn_conversion *op) {
     return status_of(op->count >= 0 && op->to_type != op->from_type && op->to_type >= KN_F32 &&
                      op->to_type <= KN_BF16 && op->from_type >= KN_F32 && op->from_type <= KN_BF16);

@@ -2,6 +2,7 @@
 #ifndef KN_CHECK_H
 #define KN_CHECK_H
 
+#include "kernels/few_bits.h"
 #include "kernels/measure.h"
 
 // Passes a failure on to the caller.
@@ -38,6 +39,10 @@ enum kn_status kn_check_summary(const struct kn_summary *op);
 enum kn_status kn_check_gram(const struct kn_gram *op);
 enum kn_status kn_check_inner_products(const struct kn_inner_products *op);
 enum kn_status kn_check_second_moment(const struct kn_second_moment *op, enum kn_type type);
+enum kn_status kn_check_diagonal(const struct kn_diagonal *op);
+enum kn_status kn_check_inverse_factor(const struct kn_inverse_factor *op);
+enum kn_status kn_check_compensation(const struct kn_compensation *op);
+enum kn_status kn_check_squared_outputs(const struct kn_squared_outputs *op);
 enum kn_status kn_check_conversion(const struct kn_conversion *op);
 enum kn_status kn_check_embed(const struct kn_embed *op);
 enum kn_status kn_check_loss(const struct kn_loss *op, enum kn_type type);

@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "kernels/convert.h"
+#include "kernels/few_bits.h"
 #include "reference.h"
 
 // What the files of the reference share: its entries of the table, and how they reach rows and
@@ -62,5 +63,11 @@ enum kn_status kn_reference_second_moment(struct kn_backend *self,
 enum kn_status kn_reference_gram(struct kn_backend *self, const struct kn_gram *op);
 enum kn_status kn_reference_inner_products(struct kn_backend *self,
                                            const struct kn_inner_products *op);
+enum kn_status kn_reference_diagonal(struct kn_backend *self, const struct kn_diagonal *op);
+enum kn_status kn_reference_inverse_factor(struct kn_backend *self,
+                                           const struct kn_inverse_factor *op);
+enum kn_status kn_reference_compensation(struct kn_backend *self, const struct kn_compensation *op);
+enum kn_status kn_reference_squared_outputs(struct kn_backend *self,
+                                            const struct kn_squared_outputs *op);
 
 #endif

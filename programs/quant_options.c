@@ -49,11 +49,11 @@ static bool read_group(void *settings, const char *word, char why[OPTION_WHY]) {
 
 static bool read_order(void *settings, const char *word, char why[OPTION_WHY]) {
     static const char *const words[] = {
-        [TR_ORDER_FILE] = "off", [TR_ORDER_STATIC] = "static", [TR_ORDER_GROUPS] = "groups"};
+        [KN_ORDER_FILE] = "off", [KN_ORDER_STATIC] = "static", [KN_ORDER_GROUPS] = "groups"};
     struct tr_quant_settings *s = settings;
     int order = program_choice(word, words, 3);
     snprintf(why, OPTION_WHY, "takes static, groups or off");
-    s->gptq.order = order < 0 ? s->gptq.order : (enum tr_input_order)order;
+    s->gptq.order = order < 0 ? s->gptq.order : (enum kn_input_order)order;
     return order >= 0;
 }
 
@@ -196,7 +196,7 @@ struct tr_quant_settings tr_quant_defaults(void) {
                                          .method = TR_QUANT_GPTQ,
                                          .layout = tr_layout_find("compressed-tensors"),
                                          .grid = {.bits = 4, .symmetric = true, .group_size = 128},
-                                         .gptq = {.damping = 0.01, .order = TR_ORDER_STATIC}};
+                                         .gptq = {.damping = 0.01, .order = KN_ORDER_STATIC}};
     settings.run.out = NULL;
     return settings;
 }

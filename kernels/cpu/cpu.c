@@ -142,6 +142,9 @@ enum kn_status kn_cpu_open(struct kn_backend **kn_p, const struct kn_options *op
     cpu->table.loss = cpu_loss;
     cpu->table.divergence = cpu_divergence;
     cpu->table.comparison = cpu_comparison;
+    cpu->table.inverse_factor = cpu_inverse_factor;
+    cpu->table.compensation = cpu_compensation;
+    cpu->table.squared_outputs = cpu_squared_outputs;
     cpu->table.close = cpu_close;
     cpu->public.ops = &cpu->table;
     cpu->public.activation_type = KN_F32;

@@ -4,6 +4,7 @@
 
 #include <cblas.h>
 
+#include "kernels/few_bits.h"
 #include "kernels/measure.h"
 
 // Row ops are compiled for several instruction sets; the loader picks one.
@@ -105,5 +106,8 @@ enum kn_status cpu_embed(struct kn_backend *self, const struct kn_embed *op);
 enum kn_status cpu_loss(struct kn_backend *self, const struct kn_loss *op);
 enum kn_status cpu_divergence(struct kn_backend *self, const struct kn_divergence *op);
 enum kn_status cpu_comparison(struct kn_backend *self, const struct kn_comparison *op);
+enum kn_status cpu_inverse_factor(struct kn_backend *self, const struct kn_inverse_factor *op);
+enum kn_status cpu_compensation(struct kn_backend *self, const struct kn_compensation *op);
+enum kn_status cpu_squared_outputs(struct kn_backend *self, const struct kn_squared_outputs *op);
 
 #endif

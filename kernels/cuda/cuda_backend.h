@@ -11,6 +11,7 @@
 
 extern "C" {
 #include "check.h"
+#include "kernels/few_bits.h"
 #include "kernels/measure.h"
 }
 
@@ -94,6 +95,12 @@ enum kn_status cuda_gather(struct kn_backend *self, const struct kn_gather *op);
 enum kn_status cuda_combine(struct kn_backend *self, const struct kn_combine *op);
 enum kn_status cuda_embed(struct kn_backend *self, const struct kn_embed *op);
 enum kn_status cuda_convert(struct kn_backend *self, const struct kn_conversion *op);
+// factor.cu
+enum kn_status cuda_diagonal(struct kn_backend *self, const struct kn_diagonal *op);
+enum kn_status cuda_inverse_factor(struct kn_backend *self, const struct kn_inverse_factor *op);
+// compensation.cu
+enum kn_status cuda_compensation(struct kn_backend *self, const struct kn_compensation *op);
+enum kn_status cuda_squared_outputs(struct kn_backend *self, const struct kn_squared_outputs *op);
 // routing.cu
 enum kn_status cuda_route(struct kn_backend *self, const struct kn_route *op);
 

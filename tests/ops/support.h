@@ -68,6 +68,7 @@ int test_routing(void);
 int test_moves(void);
 int test_statistics(void);
 int test_second_moments(void);
+int test_few_bits(void);
 int test_block_ends(void);
 int test_summary(void);
 int test_loss(void);

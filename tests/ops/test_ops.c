@@ -37,8 +37,9 @@ int main(int count, char **arguments) {
     }
     int failed = test_products() + test_attention() + test_cached_attention() + test_norms() +
                  test_heads() + test_scans() + test_elementwise() + test_routing() + test_moves() +
-                 test_statistics() + test_second_moments() + test_block_ends() + test_summary() +
-                 test_loss() + test_divergence() + test_steps() + test_memory() + test_threads();
+                 test_statistics() + test_second_moments() + test_few_bits() + test_block_ends() +
+                 test_summary() + test_loss() + test_divergence() + test_steps() + test_memory() +
+                 test_threads();
     kn->ops->close(kn);
     return failed != 0;
 }

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """trace/quant through ctypes."""
 import ctypes
-from ctypes import POINTER, Structure, byref, c_bool, c_char, c_double, c_float, c_int, c_int32, c_int64, c_uint8
+from ctypes import POINTER, Structure, byref, c_bool, c_char, c_double, c_float, c_int, c_int32, c_int64, c_uint8, c_void_p
 
 import numpy as np
 
-DTYPES = {"f32": 1, "f16": 2, "bf16": 3}
+TYPES = {"f32": 0, "f16": 1, "bf16": 2}
+CPU = 1
 ORDERS = {"file": 0, "static": 1, "groups": 2}
 
 
@@ -32,10 +33,10 @@ class Codes(Structure):
 
 class Grid(Structure):
     _fields_ = [("bits", c_int), ("symmetric", c_bool), ("clip", c_bool), ("group_size", c_int64),
-                ("scale_dtype", c_int)]
+                ("scale_type", c_int)]
 
     def __init__(self, grid):
-        super().__init__(grid.bits, grid.symmetric, grid.clip, grid.group, DTYPES[grid.dtype])
+        super().__init__(grid.bits, grid.symmetric, grid.clip, grid.group, TYPES[grid.dtype])
 
 
 class Options(Structure):
@@ -43,8 +44,12 @@ class Options(Structure):
 
 
 class Factor(Structure):
-    _fields_ = [("u", POINTER(c_double)), ("order", POINTER(c_int32)), ("inputs", c_int64), ("damping", c_double),
-                ("factored", c_bool)]
+    _fields_ = [("kn", c_void_p), ("u", POINTER(c_double)), ("order", POINTER(c_int32)),
+                ("order_there", POINTER(c_int32)), ("inputs", c_int64), ("damping", c_double), ("factored", c_bool)]
+
+
+class Opening(Structure):
+    _fields_ = [("threads", c_int), ("type", c_int), ("device", c_int), ("error", c_void_p)]
 
 
 class Failed(Exception):
@@ -54,7 +59,12 @@ class Failed(Exception):
 class Room:
     def __init__(self, path):
         self.library = ctypes.CDLL(path)
-        self.library.tr_inverse_factor.restype = c_bool
+        self.backends = {threads: self.open(threads) for threads in (1, 2)}
+
+    def open(self, threads):
+        backend = c_void_p()
+        assert self.library.kn_open(byref(backend), CPU, byref(Opening(threads=threads))) == 0
+        return backend
 
     def call(self, name, *arguments):
         error = Error()
@@ -66,11 +76,6 @@ class Room:
         self.library.tr_codes_free(byref(codes))
         return arrays
 
-    def inverse_factor(self, h, threads=2):
-        h, u = h.copy(), np.full(h.shape, np.nan)
-        good = self.library.tr_inverse_factor(at(u), at(h), c_int64(len(h)), c_int(threads))
-        return u if good else None
-
     def round_to_nearest(self, w, grid, threads=2):
         codes = Codes()
         self.call("tr_round_to_nearest", byref(codes), byref(Grid(grid)), at(w), c_int64(w.shape[0]),
@@ -80,7 +85,8 @@ class Room:
     def gptq(self, w, h, grid, order, damping, threads=2):
         """Codes as arrays, and the damping that was needed."""
         codes, factor, options = Codes(), Factor(), Options(damping, ORDERS[order])
-        self.call("tr_gptq_factor_new", byref(factor), byref(options), at(h), c_int64(len(h)), c_int(threads))
+        self.call("tr_gptq_factor_new", byref(factor), self.backends[threads], byref(options), at(h),
+                  c_int64(len(h)))
         try:
             self.call("tr_gptq", byref(codes), byref(Grid(grid)), byref(options), byref(factor), at(w),
                       c_int64(len(w)), c_int(threads), b"a weight")
@@ -90,8 +96,8 @@ class Room:
 
     def output_error(self, values, w, h, threads=2):
         error = c_double()
-        self.call("tr_output_error", byref(error), at(values), at(w), c_int64(w.shape[0]), c_int64(w.shape[1]),
-                  at(h), c_int(threads))
+        self.call("tr_output_error", byref(error), self.backends[threads], at(values), at(w), c_int64(w.shape[0]),
+                  c_int64(w.shape[1]), at(h))
         return error.value
 
     def awq_weight_sums(self, w, grid):

@@ -47,17 +47,6 @@ def check_rounding(room, rng):
     assert_same_codes((codes, scales, zeros), transcript.round_to_nearest(w, grid), vars(grid))
 
 
-def check_factor(room, rng):
-    inputs = int(rng.integers(1, 260))
-    h = some_moment(rng, inputs)
-    h += 0.01 * np.diag(h).mean() * np.eye(inputs)
-    u = room.inverse_factor(h)
-    assert (np.tril(u, -1) == 0).all() and (np.diag(u) > 0).all()
-    np.testing.assert_allclose(u.T @ u @ h, np.eye(inputs), atol=1e-8 * np.linalg.cond(h) ** 0.5)
-    np.testing.assert_array_equal(room.inverse_factor(h, threads=1), u)
-    assert room.inverse_factor(h - 2 * h[0, 0] * np.eye(inputs)) is None
-
-
 def check_gptq(room, rng):
     outputs, inputs = int(rng.integers(1, 40)), int(rng.integers(2, 300))
     grid, w, h = some_grid(rng, inputs), some_weights(rng, outputs, inputs), some_moment(rng, inputs)
@@ -136,9 +125,9 @@ def check_edges(room, rng):
 
 def main():
     room, cases = Room(sys.argv[1]), int((sys.argv[2:] or ["40"])[0])
-    for number, check in enumerate((check_rounding, check_factor, check_gptq, check_awq, check_gain, check_edges)):
+    for number, check in enumerate((check_rounding, check_gptq, check_awq, check_gain, check_edges)):
         rng, tied, rows = np.random.default_rng(number), 0, 0
-        for _ in range(cases if number < 4 else 1):
+        for _ in range(cases if number < 3 else 1):
             outcome = check(room, rng)
             tied, rows = tied + (outcome or (0, 0))[0], rows + (outcome or (0, 0))[1]
         print(f"{check.__name__}: {cases} cases" + (f", {tied} of {rows} rows met a tie" if rows else ""))

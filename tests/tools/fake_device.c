@@ -39,6 +39,10 @@ struct task {
         struct kn_gram gram;
         struct kn_inner_products inner_products;
         struct kn_second_moment second_moment;
+        struct kn_diagonal diagonal;
+        struct kn_inverse_factor inverse_factor;
+        struct kn_compensation compensation;
+        struct kn_squared_outputs squared_outputs;
         struct kn_conversion convert;
         struct kn_embed embed;
         struct kn_loss loss;
@@ -202,6 +206,9 @@ OP(block_end, kn_block_end)
 OP(summary, kn_summary)
 OP(gram, kn_gram)
 OP(second_moment, kn_second_moment)
+OP(diagonal, kn_diagonal)
+OP(compensation, kn_compensation)
+OP(squared_outputs, kn_squared_outputs)
 OP(inner_products, kn_inner_products)
 OP(convert, kn_conversion)
 OP(embed, kn_embed)
@@ -237,6 +244,19 @@ static enum kn_status fake_grouped_product(struct kn_backend *self,
     if (op->product.parameters)
         memcpy(task.parameters, op->product.parameters, sizeof task.parameters);
     return push(self, KN_LANE_OPS, &task);
+}
+
+static enum kn_status run_inverse_factor(struct kn_backend *cpu, struct task *task) {
+    return cpu->ops->inverse_factor(cpu, &task->op.inverse_factor);
+}
+
+static enum kn_status fake_inverse_factor(struct kn_backend *self,
+                                          const struct kn_inverse_factor *op) {
+    struct task task = {.run = run_inverse_factor, .op.inverse_factor = *op};
+    if (spoils(self))
+        return KN_EUNSUPPORTED;
+    enum kn_status status = push(self, KN_LANE_OPS, &task);
+    return status == KN_OK ? fake_sync(self) : status;
 }
 
 static enum kn_status run_divergence(struct kn_backend *cpu, struct task *task) {
@@ -468,6 +488,10 @@ static const struct kn_ops fake_ops = {
     .summary = fake_summary,
     .gram = fake_gram,
     .second_moment = fake_second_moment,
+    .diagonal = fake_diagonal,
+    .inverse_factor = fake_inverse_factor,
+    .compensation = fake_compensation,
+    .squared_outputs = fake_squared_outputs,
     .inner_products = fake_inner_products,
     .loss = fake_loss,
     .divergence = fake_divergence,

@@ -2,6 +2,7 @@
 #ifndef FAKE_DEVICE_H
 #define FAKE_DEVICE_H
 
+#include "kernels/few_bits.h"
 #include "kernels/measure.h"
 
 // A device for tests without one: the CPU backend behind two lanes of queued work. Its memory

@@ -185,7 +185,7 @@ static enum tr_status search_alone(struct tr_quantizer *q, int64_t slab, enum tr
         tr_awq_scales(search->s, search->x_mean, search->w_mean, in, step);
         status = tr_awq_round(values, &q->grid, w, search->s, out, in, q->threads, err);
         if (status == TR_OK)
-            status = tr_output_error(&error, values, w, out, in, m->sum, q->threads, err);
+            status = tr_output_error(&error, q->kn, values, w, out, in, m->device, err);
         if (status == TR_OK && error < least) {
             least = error;
             memcpy(search->best, search->s, (size_t)in * sizeof *search->s);

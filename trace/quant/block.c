@@ -82,88 +82,103 @@ static enum tr_status gather(struct tr_codes *to, const struct tr_codes *from,
     return TR_OK;
 }
 
-// Rows of the matrix become what the tensor's codes mean, or its values.
-static enum tr_status put_back(const struct matrix *m, const struct tr_placement *p,
-                               const struct tr_codes *codes, struct tr_err *err) {
-    float *values;
-    TR_TRY(TR_NEW(&values, codes->out * codes->in, "a weight", err));
-    tr_codes_values(codes, values);
-    for (int64_t r = 0; r < p->rows; r++)
-        memcpy(m->w + (tr_placement_row(p, r) - m->index * m->out) * m->in, values + r * m->in,
-               (size_t)m->in * sizeof *values);
-    free(values);
-    return TR_OK;
-}
+// What a matrix becomes, and the squares of its rows' outputs: of what is wrong, and of all.
+struct outcome {
+    struct tr_codes codes;
+    float *values;       // [out, in]
+    double *wrong, *all; // [out], where text met it; else NULL
+    double damping;
+    int64_t rows; // of text
+};
 
-// How wrong a tensor's output becomes; its rows in the matrix are still as they were.
-static enum tr_status find_error(const struct tr_quantizer *q, const struct matrix *m,
-                                 const struct tr_placement *p, const struct tr_moment *moment,
-                                 struct tr_quantized *tensor, struct tr_err *err) {
-    int64_t size = p->rows * m->in;
-    float *values, *before;
+static enum tr_status find_values(const struct tr_quantizer *q, const struct matrix *m,
+                                  const struct tr_moment *moment, struct outcome *outcome,
+                                  struct tr_err *err) {
+    TR_TRY(TR_NEW(&outcome->values, m->out * m->in, "a weight", err));
+    tr_rounded_values(&outcome->codes, outcome->values, q->threads);
     if (!moment || moment->all_rows <= 0)
         return TR_OK;
-    TR_TRY(TR_NEW(&values, 2 * size, "a weight", err));
-    before = values + size;
-    tr_codes_values(&tensor->codes, values);
-    for (int64_t r = 0; r < p->rows; r++)
-        memcpy(before + r * m->in, m->w + (tr_placement_row(p, r) - m->index * m->out) * m->in,
-               (size_t)m->in * sizeof *before);
-    enum tr_status status = tr_output_error(&tensor->error, values, before, p->rows, m->in,
-                                            moment->sum, q->threads, err);
-    free(values);
-    return status;
+    TR_TRY(TR_NEW(&outcome->wrong, 2 * m->out, "the squares of outputs", err));
+    outcome->all = outcome->wrong + m->out;
+    TR_TRY(tr_squared_outputs(outcome->wrong, q->kn, outcome->values, m->w, m->out, m->in,
+                              moment->device, err));
+    return tr_squared_outputs(outcome->all, q->kn, m->w, NULL, m->out, m->in, moment->device, err);
 }
 
-static enum tr_status keep_tensor(const struct tr_quantizer *q, struct tr_part *part,
-                                  const struct matrix *m, const struct tr_placement *p,
-                                  const struct tr_codes *codes, const struct tr_moment *moment,
-                                  const struct tr_quantized *facts, struct tr_err *err) {
+static void forget(struct outcome *outcome) {
+    tr_codes_free(&outcome->codes);
+    free(outcome->values);
+    free(outcome->wrong);
+}
+
+// The part of a tensor's output that is wrong, NaN where nothing met it.
+static double error_of(const struct matrix *m, const struct tr_placement *p,
+                       const struct outcome *outcome) {
+    double wrong = 0, all = 0;
+    if (!outcome->wrong)
+        return NAN;
+    for (int64_t r = 0; r < p->rows; r++) {
+        int64_t row = tr_placement_row(p, r) - m->index * m->out;
+        wrong += outcome->wrong[row];
+        all += outcome->all[row];
+    }
+    return all > 0 ? fmax(wrong, 0) / all : 0;
+}
+
+// The tensor's rows of the matrix become what its codes mean.
+static enum tr_status keep_tensor(struct tr_part *part, const struct matrix *m,
+                                  const struct tr_placement *p, const struct outcome *outcome,
+                                  struct tr_err *err) {
     struct tr_quantized *tensor;
     TR_TRY(tr_part_add(&tensor, part, p->tensor->name, err));
-    tensor->error = facts->error;
-    tensor->damping = facts->damping;
-    tensor->rows = facts->rows;
-    TR_TRY(gather(&tensor->codes, codes, m, p, err));
-    TR_TRY(find_error(q, m, p, moment, tensor, err));
-    return put_back(m, p, &tensor->codes, err);
+    tensor->error = error_of(m, p, outcome);
+    tensor->damping = outcome->damping;
+    tensor->rows = outcome->rows;
+    for (int64_t r = 0; r < p->rows; r++) {
+        int64_t row = tr_placement_row(p, r) - m->index * m->out;
+        memcpy(m->w + row * m->in, outcome->values + row * m->in,
+               (size_t)m->in * sizeof *outcome->values);
+    }
+    return gather(&tensor->codes, &outcome->codes, m, p, err);
 }
 
 // ---- into few bits -----------------------------------------------------------------------------
 
 static enum tr_status compensate(const struct tr_quantizer *q, const struct matrix *m,
-                                 const struct tr_moment *moment, struct tr_codes *codes,
-                                 struct tr_quantized *facts, struct tr_err *err) {
+                                 const struct tr_moment *moment, struct outcome *outcome,
+                                 struct tr_err *err) {
     struct tr_gptq_factor factor = {0};
-    TR_TRY(tr_gptq_factor_new(&factor, &q->settings->gptq, moment->sum, m->in, q->threads, err));
+    TR_TRY(tr_gptq_factor_new(&factor, q->kn, &q->settings->gptq, moment->device, m->in, err));
     if (factor.factored)
-        facts->damping = factor.damping;
-    enum tr_status status = tr_gptq(codes, &q->grid, &q->settings->gptq, &factor, m->w, m->out,
-                                    q->threads, m->name, err);
+        outcome->damping = factor.damping;
+    enum tr_status status = tr_gptq(&outcome->codes, &q->grid, &q->settings->gptq, &factor, m->w,
+                                    m->out, q->threads, m->name, err);
     tr_gptq_factor_free(&factor);
     return status;
 }
 
 static enum tr_status round_matrix(const struct tr_quantizer *q, const struct matrix *m,
-                                   const struct tr_moment *moment, struct tr_codes *codes,
-                                   struct tr_quantized *facts, struct tr_err *err) {
+                                   const struct tr_moment *moment, struct outcome *outcome,
+                                   struct tr_err *err) {
     if (q->settings->method == TR_QUANT_GPTQ)
-        return compensate(q, m, moment, codes, facts, err);
-    return tr_round_to_nearest(codes, &q->grid, m->w, m->out, m->in, q->threads, m->name, err);
+        return compensate(q, m, moment, outcome, err);
+    return tr_round_to_nearest(&outcome->codes, &q->grid, m->w, m->out, m->in, q->threads, m->name,
+                               err);
 }
 
 static enum tr_status quantize_matrix(struct tr_quantizer *q, struct tr_part *part,
                                       const struct matrix *m, const struct tr_moment *moment,
                                       struct tr_err *err) {
     const struct tr_slab_plan *plan = plan_of(q, m->slab);
-    struct tr_quantized facts = {.error = NAN, .damping = NAN};
-    struct tr_codes codes = {0};
-    facts.rows = moment ? (int64_t)moment->all_rows : 0;
-    enum tr_status status = round_matrix(q, m, moment, &codes, &facts, err);
+    struct outcome outcome = {.damping = NAN};
+    outcome.rows = moment ? (int64_t)moment->all_rows : 0;
+    enum tr_status status = round_matrix(q, m, moment, &outcome, err);
+    if (status == TR_OK)
+        status = find_values(q, m, moment, &outcome, err);
     for (uint64_t i = 0; i < plan->placement_count && status == TR_OK; i++)
         if (has_rows(q, m, &plan->placements[i]))
-            status = keep_tensor(q, part, m, &plan->placements[i], &codes, moment, &facts, err);
-    tr_codes_free(&codes);
+            status = keep_tensor(part, m, &plan->placements[i], &outcome, err);
+    forget(&outcome);
     return status;
 }
 
@@ -325,6 +340,20 @@ static enum tr_status put_values(struct tr_quantizer *q, int64_t slab, const str
     return TR_OK;
 }
 
+static enum tr_status put_codes(struct tr_quantizer *q, int64_t slab, const struct tr_placement *p,
+                                const struct tr_quantized *tensor, struct tr_err *err) {
+    int64_t in = plan_of(q, slab)->slots[p->slot].cols;
+    float *slot = tr_held_slot(q->held, slab, p->slot), *values;
+    if (tensor->codes.out != p->rows || tensor->codes.in != in)
+        return tr_fail(err, TR_EFORMAT, "the part of %s has another shape", tensor->name);
+    TR_TRY(TR_NEW(&values, p->rows * in, "a weight", err));
+    tr_rounded_values(&tensor->codes, values, q->threads);
+    for (int64_t r = 0; r < p->rows; r++)
+        memcpy(slot + tr_placement_row(p, r) * in, values + r * in, (size_t)in * sizeof *values);
+    free(values);
+    return TR_OK;
+}
+
 static enum tr_status put_part(struct tr_quantizer *q, int64_t slab, const struct tr_part *part,
                                struct tr_err *err) {
     const struct tr_slab_plan *plan = plan_of(q, slab);
@@ -335,11 +364,7 @@ static enum tr_status put_part(struct tr_quantizer *q, int64_t slab, const struc
             TR_TRY(put_values(q, slab, p, tensor, err));
         if (!tensor || !tensor->codes.code || !tr_quantizer_takes(q, plan, p))
             continue;
-        struct matrix m = {.in = plan->slots[p->slot].cols,
-                           .w = tr_held_slot(q->held, slab, p->slot)};
-        if (tensor->codes.out != p->rows || tensor->codes.in != m.in)
-            return tr_fail(err, TR_EFORMAT, "the part of %s has another shape", tensor->name);
-        TR_TRY(put_back(&m, p, &tensor->codes, err));
+        TR_TRY(put_codes(q, slab, p, tensor, err));
     }
     return tr_held_changed(q->held, slab, err);
 }

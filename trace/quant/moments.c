@@ -43,12 +43,14 @@ static enum tr_status make(struct tr_moments *s, enum tr_slot slot, int64_t matr
     struct tr_moment *m = &s->moments[s->count++];
     *m = (struct tr_moment){
         .slot = slot, .matrix = matrix, .in = s->q->plan->slabs[s->slab].slots[slot].cols};
-    TR_TRY(TR_NEW(&m->sum, m->in * m->in, "a second moment", err));
-    if (s->q->settings->method == TR_QUANT_AWQ) {
+    bool shared = kn->unified && s->q->ranks == 1, scales = s->q->settings->method == TR_QUANT_AWQ;
+    if (shared || scales || s->q->ranks > 1)
+        TR_TRY(TR_NEW(&m->sum, m->in * m->in, "a second moment", err));
+    if (scales) {
         TR_TRY(TR_NEW(&m->magnitude, m->in, "magnitudes", err));
         TR_TRY(TR_NEW(&m->magnitudes, s->q->batches * m->in, "magnitudes", err));
     }
-    if (kn->unified && s->q->ranks == 1)
+    if (shared)
         m->device = m->sum;
     else
         KN_TRY_ON(kn, kn->ops->alloc(kn, (void **)&m->device, bytes_of(m)),
@@ -200,6 +202,18 @@ static int64_t most_values(const struct tr_moments *s) {
     return most * most;
 }
 
+// What all ranks have, where the ops see it.
+static enum tr_status upload(struct tr_moments *s, struct tr_err *err) {
+    const struct kn_ops *ops = s->q->kn->ops;
+    for (int64_t k = 0; k < s->count; k++)
+        KN_TRY_ON(s->q->kn,
+                  ops->upload(s->q->kn, s->moments[k].device, s->moments[k].sum,
+                              bytes_of(&s->moments[k])),
+                  "copying a second moment");
+    KN_TRY_ON(s->q->kn, ops->sync(s->q->kn), "copying a second moment");
+    return TR_OK;
+}
+
 // Several ranks: wave after wave, so that sums are taken in the order of micro-batches.
 static enum tr_status measure_waves(struct tr_moments *s, int64_t first, int64_t last,
                                     struct tr_err *err) {
@@ -221,7 +235,7 @@ static enum tr_status measure_waves(struct tr_moments *s, int64_t first, int64_t
     }
     free(own);
     free(all);
-    return status;
+    return status == TR_OK ? upload(s, err) : status;
 }
 
 static enum tr_status measure_alone(struct tr_moments *s, int64_t first, int64_t last,
@@ -230,7 +244,7 @@ static enum tr_status measure_alone(struct tr_moments *s, int64_t first, int64_t
     for (s->batch = 0; s->batch < q->own_batches; s->batch++)
         TR_TRY(tr_quantizer_run_batch(q, s->batch, first, last, on_product, s, err));
     for (int64_t k = 0; k < s->count; k++)
-        if (s->moments[k].device != s->moments[k].sum)
+        if (s->moments[k].sum && s->moments[k].device != s->moments[k].sum)
             TR_TRY(download(q, &s->moments[k], s->moments[k].sum, err));
     return TR_OK;
 }

@@ -10,8 +10,9 @@
 struct tr_moment {
     enum tr_slot slot;
     int64_t matrix, in; // which of the slot's matrices; its inputs
-    double *sum;        // [in, in] in the host's memory: the diagonal and what is left of it
-    double *device;     // the same where it is added to; `sum` itself where memory is unified
+    double *device;     // [in, in] in the backend's memory: the diagonal and what is left of it
+    double *sum;        // the same in the host's memory, for AWQ and several ranks; else NULL, or
+                        // `device` itself
     int64_t rows;       // of this rank's text that came by
     double all_rows;    // of all ranks'
     double *magnitude;  // [in]: the sum of |x| over all rows; NULL unless it is asked for

@@ -121,15 +121,17 @@ static enum tr_status give_values(void *user, const struct tr_tensor *tensor, fl
 }
 
 static struct tr_packing describe(struct packing *p, json_t *meta) {
+    static const enum tr_dtype dtypes[] = {
+        [KN_F32] = TR_F32, [KN_F16] = TR_F16, [KN_BF16] = TR_BF16};
     const struct tr_quant_settings *s = p->q->settings;
-    const struct tr_grid *grid = &p->q->grid;
+    const struct kn_grid *grid = &p->q->grid;
     return (struct tr_packing){.layout = s->layout,
                                .bits = grid->bits,
                                .group_size = grid->group_size ? grid->group_size : -1,
                                .symmetric = grid->symmetric,
                                .ordered =
-                                   s->method == TR_QUANT_GPTQ && s->gptq.order == TR_ORDER_GROUPS,
-                               .scale_dtype = grid->scale_dtype,
+                                   s->method == TR_QUANT_GPTQ && s->gptq.order == KN_ORDER_GROUPS,
+                               .scale_dtype = dtypes[grid->scale_type],
                                .method = tr_quant_method_names[s->method],
                                .meta = meta,
                                .user = p,
@@ -176,7 +178,7 @@ enum tr_status tr_quantizer_check(const struct tr_quantizer *q, struct tr_err *e
 static json_t *provenance(const struct tr_quantizer *q) {
     const struct tr_quant_settings *s = q->settings;
     static const char *const orders[] = {
-        [TR_ORDER_FILE] = "off", [TR_ORDER_STATIC] = "static", [TR_ORDER_GROUPS] = "groups"};
+        [KN_ORDER_FILE] = "off", [KN_ORDER_STATIC] = "static", [KN_ORDER_GROUPS] = "groups"};
     const struct tr_calibration *c = &q->job.calibration;
     bool runs = s->method != TR_QUANT_NEAREST;
     json_t *meta = json_pack("{s:[s], s:s}", "quantizer", s->made_by, "method",
@@ -185,7 +187,7 @@ static json_t *provenance(const struct tr_quantizer *q) {
         json_object_update_new(meta,
                                json_pack("{s:f, s:s, s:b, s:b}", "damp_percent", s->gptq.damping,
                                          "act_order", orders[s->gptq.order], "static_groups",
-                                         s->gptq.order == TR_ORDER_STATIC, "true_sequential", 1));
+                                         s->gptq.order == KN_ORDER_STATIC, "true_sequential", 1));
     if (meta && runs)
         json_object_update_new(meta, json_pack("{s:s, s:I, s:I, s:s}", "calibration", c->label,
                                                "calibration_rows", (json_int_t)q->sequences,

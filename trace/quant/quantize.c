@@ -63,11 +63,9 @@ static enum tr_status open_backend(struct tr_quantizer *q, struct tr_err *err) {
 }
 
 // What layouts of f16 scales hold, and what others store as the model's own type.
-static enum tr_dtype scale_type(const struct tr_quantizer *q) {
-    static const enum tr_dtype types[] = {
-        [KN_F32] = TR_F32, [KN_F16] = TR_F16, [KN_BF16] = TR_BF16};
+static enum kn_type scale_type(const struct tr_quantizer *q) {
     bool own = !strcmp(q->settings->layout->method, "compressed-tensors");
-    return own ? types[q->job.first.weights] : TR_F16;
+    return own ? q->job.first.weights : KN_F16;
 }
 
 static enum tr_status open_weights(struct tr_quantizer *q, struct tr_err *err) {
@@ -76,7 +74,7 @@ static enum tr_status open_weights(struct tr_quantizer *q, struct tr_err *err) {
     TR_TRY(tr_held_open(&q->held, q->kn, q->job.series.entries[0].path, &wanted, err));
     q->plan = tr_held_source(q->held).plan;
     q->grid = q->settings->grid;
-    q->grid.scale_dtype = scale_type(q);
+    q->grid.scale_type = scale_type(q);
     q->grid.clip =
         q->grid.clip && q->settings->method != TR_QUANT_AWQ; // that has a search of its own
     return tr_quantizer_check(q, err);
@@ -115,9 +113,8 @@ static enum tr_status find_identity(struct tr_quantizer *q, struct tr_err *err) 
             &text, err, "%s %s %s %lld %lld %s %s %d %d %d %lld %d %.17g %d %s", loaded->identity,
             loaded->config_digest, q->job.calibration.ids_digest, (long long)q->sequences,
             (long long)q->micro_batch, drop.data, tr_quant_method_names[s->method], q->grid.bits,
-            q->grid.symmetric, s->grid.clip, (long long)q->grid.group_size,
-            (int)q->grid.scale_dtype, s->gptq.damping, (int)s->gptq.order,
-            tr_quantizer_runs(q) ? q->kn->ops->name : "");
+            q->grid.symmetric, s->grid.clip, (long long)q->grid.group_size, (int)q->grid.scale_type,
+            s->gptq.damping, (int)s->gptq.order, tr_quantizer_runs(q) ? q->kn->ops->name : "");
     for (int64_t i = 0; i < s->skips && status == TR_OK; i++)
         status = tr_string_format(&text, err, " %s", s->skip[i]);
     if (status == TR_OK)

@@ -29,7 +29,7 @@ struct tr_quant_settings {
     const char *drop_as;        // the form of a set that is left out; NULL: smaller
     enum tr_quant_method method;
     const struct tr_packed_layout *layout;
-    struct tr_grid grid; // scale_dtype follows of layout and weights, symmetric of the next
+    struct kn_grid grid; // scale_type follows of layout and weights, symmetric of the next
     bool asymmetric;     // groups have zeros of their own
     struct tr_gptq_options gptq;
     const char *skip[TR_SKIPS_MOST]; // words: weights whose names hold one stay as they are

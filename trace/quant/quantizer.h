@@ -10,7 +10,7 @@
 // A job of tr_quantize under way, on one rank. Private to this folder.
 struct tr_quantizer {
     const struct tr_quant_settings *settings;
-    struct tr_grid grid;
+    struct kn_grid grid;
     struct tr_job job;
     struct dist *dist;
     int rank, ranks, threads;

@@ -19,9 +19,9 @@ static double largest(const float *w, int64_t count) {
     return most;
 }
 
-void tr_awq_add_weights(double *sums, const struct tr_grid *grid, const float *w, int64_t out,
+void tr_awq_add_weights(double *sums, const struct kn_grid *grid, const float *w, int64_t out,
                         int64_t in) {
-    int64_t size = tr_grid_group(grid, in);
+    int64_t size = kn_grid_group(grid, in);
     for (int64_t o = 0; o < out; o++)
         for (int64_t first = 0; first < in; first += size) {
             const float *group = w + o * in + first;
@@ -46,25 +46,25 @@ void tr_awq_scales(double *s, const double *x_mean, const double *w_mean, int64_
 
 // ---- rounding under scales ---------------------------------------------------------------------
 
-static void round_row(float *values, const struct tr_grid *grid, const float *w, const double *s,
+static void round_row(float *values, const struct kn_grid *grid, const float *w, const double *s,
                       int64_t in, double *group) {
-    int64_t size = tr_grid_group(grid, in);
+    int64_t size = kn_grid_group(grid, in);
     for (int64_t first = 0; first < in; first += size) {
         int64_t count = least(size, in - first);
         for (int64_t i = 0; i < count; i++)
             group[i] = (double)(float)((double)w[first + i] * s[first + i]);
-        struct tr_step_size step = tr_step_size_of(grid, group, count);
+        struct kn_step_size step = kn_step_size_of(grid, group, count);
         for (int64_t i = 0; i < count; i++) {
-            float value = (float)tr_value_of(step, tr_code_of(grid, step, group[i]));
+            float value = (float)kn_value_of(step, kn_code_of(grid, step, group[i]));
             values[first + i] = (float)((double)value / s[first + i]);
         }
     }
 }
 
-enum tr_status tr_awq_round(float *values, const struct tr_grid *grid, const float *w,
+enum tr_status tr_awq_round(float *values, const struct kn_grid *grid, const float *w,
                             const double *s, int64_t out, int64_t in, int threads,
                             struct tr_err *err) {
-    int64_t size = tr_grid_group(grid, in);
+    int64_t size = kn_grid_group(grid, in);
     double *groups;
     TR_TRY(TR_NEW(&groups, threads * size, "a group of weights", err));
 #pragma omp parallel for num_threads(threads) schedule(static, 1)
@@ -91,7 +91,7 @@ static double square(const double *e, const double *h, int64_t in, int64_t first
 }
 
 struct clipping {
-    const struct tr_grid *grid;
+    const struct kn_grid *grid;
     const double *h;
     int64_t in;
     double *clamped, *error; // [group] each
@@ -101,9 +101,9 @@ static double error_at(const struct clipping *c, const float *w, int64_t first, 
                        double bound) {
     for (int64_t i = 0; i < count; i++)
         c->clamped[i] = fmin(fmax((double)w[i], -bound), bound);
-    struct tr_step_size step = tr_step_size_of(c->grid, c->clamped, count);
+    struct kn_step_size step = kn_step_size_of(c->grid, c->clamped, count);
     for (int64_t i = 0; i < count; i++)
-        c->error[i] = tr_value_of(step, tr_code_of(c->grid, step, c->clamped[i])) - (double)w[i];
+        c->error[i] = kn_value_of(step, kn_code_of(c->grid, step, c->clamped[i])) - (double)w[i];
     return square(c->error, c->h, c->in, first, count);
 }
 
@@ -121,9 +121,9 @@ static void clip_group(const struct clipping *c, float *w, int64_t first, int64_
         w[i] = (float)fmin(fmax((double)w[i], -bound), bound);
 }
 
-enum tr_status tr_awq_clip(float *w, const struct tr_grid *grid, const double *h, int64_t out,
+enum tr_status tr_awq_clip(float *w, const struct kn_grid *grid, const double *h, int64_t out,
                            int64_t in, int threads, struct tr_err *err) {
-    int64_t size = tr_grid_group(grid, in);
+    int64_t size = kn_grid_group(grid, in);
     double *scratch;
     TR_TRY(TR_NEW(&scratch, threads * 2 * size, "a group of weights", err));
 #pragma omp parallel for num_threads(threads) schedule(static, 1)

@@ -11,7 +11,7 @@
 enum { TR_AWQ_RATIOS = 20 };
 
 // sums[i] += sum over rows of |w[o][i]| / (max |w| of the group of [o][i] + 1e-6); w [out, in].
-void tr_awq_add_weights(double *sums, const struct tr_grid *grid, const float *w, int64_t out,
+void tr_awq_add_weights(double *sums, const struct kn_grid *grid, const float *w, int64_t out,
                         int64_t in);
 
 // The scales s [in] of ratio r = step / 20, from the means of |x| and of the sums above:
@@ -20,7 +20,7 @@ void tr_awq_add_weights(double *sums, const struct tr_grid *grid, const float *w
 void tr_awq_scales(double *s, const double *x_mean, const double *w_mean, int64_t in, int step);
 
 // values = round(w * s) / s, what a weight becomes under its scales, [out, in] each.
-enum tr_status tr_awq_round(float *values, const struct tr_grid *grid, const float *w,
+enum tr_status tr_awq_round(float *values, const struct kn_grid *grid, const float *w,
                             const double *s, int64_t out, int64_t in, int threads,
                             struct tr_err *err);
 
@@ -28,7 +28,7 @@ enum tr_status tr_awq_round(float *values, const struct tr_grid *grid, const flo
 // where that makes the mean square of its part of the output's error the least, the first of
 // equals: e H e^T of the group's block of the second moment h [in, in], of which the diagonal and
 // what is left of it count.
-enum tr_status tr_awq_clip(float *w, const struct tr_grid *grid, const double *h, int64_t out,
+enum tr_status tr_awq_clip(float *w, const struct kn_grid *grid, const double *h, int64_t out,
                            int64_t in, int threads, struct tr_err *err);
 
 #endif

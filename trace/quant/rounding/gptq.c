@@ -1,21 +1,62 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rounding/gptq.h"
 
-#include <cblas.h>
 #include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
-#include "factor.h"
+#include "model/backend_status.h"
 
-// Rows that a thread has at a time, and inputs after which the rest of a row is brought up to date.
-enum { ROWS = 32, BLOCK = 128 };
 static const double damping_step = 0.01, most_damping = 1;
 
-static int64_t least(int64_t a, int64_t b) {
-    return a < b ? a : b;
+// ---- memory of the backend ---------------------------------------------------------------------
+
+static enum tr_status room(struct kn_backend *kn, void **memory_p, size_t bytes,
+                           struct tr_err *err) {
+    KN_TRY_ON(kn, kn->ops->alloc(kn, memory_p, bytes), "memory for putting weights into few bits");
+    return TR_OK;
+}
+
+// What the host has, where the backend sees it: the same memory where it can.
+struct lent {
+    struct kn_backend *kn;
+    void *memory;
+    size_t bytes;
+    void *host;
+};
+
+static enum tr_status lend(struct lent *lent, struct kn_backend *kn, const void *host, size_t bytes,
+                           struct tr_err *err) {
+    *lent = (struct lent){kn, (void *)(uintptr_t)host, bytes, (void *)(uintptr_t)host};
+    if (kn->unified || !host)
+        return TR_OK;
+    lent->memory = NULL;
+    TR_TRY(room(kn, &lent->memory, bytes, err));
+    return TR_OK;
+}
+
+static enum tr_status lend_filled(struct lent *lent, struct kn_backend *kn, const void *host,
+                                  size_t bytes, struct tr_err *err) {
+    TR_TRY(lend(lent, kn, host, bytes, err));
+    if (lent->memory != lent->host)
+        KN_TRY_ON(kn, kn->ops->upload(kn, lent->memory, host, bytes), "copying weights");
+    return TR_OK;
+}
+
+static enum tr_status take_back(const struct lent *lent, struct tr_err *err) {
+    struct kn_backend *kn = lent->kn;
+    if (lent->memory == lent->host)
+        return TR_OK;
+    KN_TRY_ON(kn, kn->ops->download(kn, lent->host, lent->memory, lent->bytes), "copying codes");
+    KN_TRY_ON(kn, kn->ops->sync(kn), "copying codes");
+    return TR_OK;
+}
+
+static void give_back(struct lent *lent) {
+    if (lent->memory && lent->memory != lent->host)
+        lent->kn->ops->free(lent->kn, lent->memory);
 }
 
 // ---- the factor --------------------------------------------------------------------------------
@@ -32,76 +73,84 @@ static int by_descending_weight(const void *a, const void *b) {
     return (x->input > y->input) - (x->input < y->input);
 }
 
-static enum tr_status find_order(struct tr_gptq_factor *f, const double *h, bool sorted,
+static enum tr_status find_diagonal(double *weights, struct kn_backend *kn, const double *h,
+                                    int64_t in, struct tr_err *err) {
+    struct lent lent;
+    TR_TRY(lend(&lent, kn, weights, (size_t)in * sizeof *weights, err));
+    struct kn_diagonal op = {lent.memory, h, in};
+    enum kn_status found = kn->ops->diagonal(kn, &op);
+    enum tr_status status =
+        found == KN_OK ? take_back(&lent, err) : tr_kernel_failed(kn, found, "a diagonal", err);
+    give_back(&lent);
+    return status;
+}
+
+static enum tr_status find_order(struct tr_gptq_factor *f, const double *weights, bool sorted,
                                  struct tr_err *err) {
     struct ranked *ranked;
     TR_TRY(TR_NEW(&f->order, f->in, "the order of inputs", err));
     TR_TRY(TR_NEW(&ranked, f->in, "the order of inputs", err));
     for (int64_t i = 0; i < f->in; i++)
-        ranked[i] = (struct ranked){h[i * f->in + i], (int32_t)i};
+        ranked[i] = (struct ranked){weights[i], (int32_t)i};
     if (sorted)
         qsort(ranked, (size_t)f->in, sizeof *ranked, by_descending_weight);
     for (int64_t i = 0; i < f->in; i++)
         f->order[i] = ranked[i].input;
     free(ranked);
+    size_t bytes = (size_t)f->in * sizeof *f->order;
+    TR_TRY(room(f->kn, (void **)&f->order_there, bytes, err));
+    KN_TRY_ON(f->kn, f->kn->ops->upload(f->kn, f->order_there, f->order, bytes),
+              "copying the order of inputs");
     return TR_OK;
 }
 
 // The mean of the diagonal, where an input that was always 0 counts as 1.
-static double mean_weight(const double *h, int64_t in) {
+static double mean_weight(const double *weights, int64_t in) {
     double sum = 0;
     for (int64_t i = 0; i < in; i++)
-        sum += h[i * in + i] > 0 ? h[i * in + i] : 1;
+        sum += weights[i] > 0 ? weights[i] : 1;
     return sum / (double)in;
 }
 
-// What is right of the diagonal, in the inputs' order and damped.
-static void arrange(double *to, const struct tr_gptq_factor *f, const double *h, double added,
-                    int threads) {
-    int64_t in = f->in;
-#pragma omp parallel for num_threads(threads) schedule(static)
-    for (int64_t i = 0; i < in; i++) {
-        int64_t row = f->order[i];
-        for (int64_t j = i; j < in; j++) {
-            int64_t col = f->order[j];
-            to[i * in + j] = h[row > col ? row * in + col : col * in + row];
-        }
-        to[i * in + i] = (to[i * in + i] > 0 ? to[i * in + i] : 1) + added;
-    }
-}
-
-static enum tr_status find_factor(struct tr_gptq_factor *f, const double *h, double damping,
-                                  int threads, struct tr_err *err) {
-    double *damped, mean = mean_weight(h, f->in);
-    TR_TRY(TR_NEW(&damped, f->in * f->in, "a damped second moment", err));
-    for (f->damping = damping; !f->factored && f->damping <= most_damping;) {
-        arrange(damped, f, h, f->damping * mean, threads);
-        f->factored = tr_inverse_factor(f->u, damped, f->in, threads);
+static enum tr_status find_factor(struct tr_gptq_factor *f, const double *h, double mean,
+                                  double damping, struct tr_err *err) {
+    struct kn_inverse_factor op = {
+        .h = h, .order = f->order_there, .n = f->in, .factored = &f->factored};
+    size_t bytes = (size_t)(f->in * f->in) * sizeof *f->u;
+    enum kn_status done = KN_OK;
+    TR_TRY(room(f->kn, (void **)&f->u, bytes, err));
+    TR_TRY(room(f->kn, (void **)&op.scratch, bytes, err));
+    op.u = f->u;
+    for (f->damping = damping; !f->factored && f->damping <= most_damping && done == KN_OK;) {
+        op.added = f->damping * mean;
+        done = f->kn->ops->inverse_factor(f->kn, &op);
         f->damping += f->factored ? 0 : damping_step;
     }
-    free(damped);
-    return TR_OK;
+    f->kn->ops->free(f->kn, op.scratch);
+    return done == KN_OK ? TR_OK : tr_kernel_failed(f->kn, done, "factoring a second moment", err);
 }
 
-static bool is_empty(const double *h, int64_t in) {
+static bool is_empty(const double *weights, int64_t in) {
     for (int64_t i = 0; i < in; i++)
-        if (h[i * in + i] > 0)
+        if (weights[i] > 0)
             return false;
     return true;
 }
 
-enum tr_status tr_gptq_factor_new(struct tr_gptq_factor *factor,
+enum tr_status tr_gptq_factor_new(struct tr_gptq_factor *factor, struct kn_backend *kn,
                                   const struct tr_gptq_options *options, const double *h,
-                                  int64_t in, int threads, struct tr_err *err) {
-    struct tr_gptq_factor made = {.in = in};
+                                  int64_t in, struct tr_err *err) {
+    struct tr_gptq_factor made = {.kn = kn, .in = in};
+    double *weights;
     if (in > INT_MAX)
         return tr_fail(err, TR_EUNSUPPORTED, "a weight of %lld inputs is not taken", (long long)in);
-    enum tr_status status = find_order(&made, h, options->order != TR_ORDER_FILE, err);
-    if (status == TR_OK && !is_empty(h, in)) {
-        status = TR_NEW(&made.u, in * in, "the factor of a second moment", err);
-        if (status == TR_OK)
-            status = find_factor(&made, h, options->damping, threads, err);
-    }
+    TR_TRY(TR_NEW(&weights, in, "a diagonal", err));
+    enum tr_status status = find_diagonal(weights, kn, h, in, err);
+    if (status == TR_OK)
+        status = find_order(&made, weights, options->order != KN_ORDER_FILE, err);
+    if (status == TR_OK && !is_empty(weights, in))
+        status = find_factor(&made, h, mean_weight(weights, in), options->damping, err);
+    free(weights);
     if (status == TR_OK)
         *factor = made;
     else
@@ -110,105 +159,15 @@ enum tr_status tr_gptq_factor_new(struct tr_gptq_factor *factor,
 }
 
 void tr_gptq_factor_free(struct tr_gptq_factor *factor) {
-    free(factor->u);
+    if (factor->u)
+        factor->kn->ops->free(factor->kn, factor->u);
+    if (factor->order_there)
+        factor->kn->ops->free(factor->kn, factor->order_there);
     free(factor->order);
     *factor = (struct tr_gptq_factor){0};
 }
 
 // ---- the weights -------------------------------------------------------------------------------
-
-struct tile {
-    struct tr_codes *codes;
-    const struct tr_grid *grid;
-    const struct tr_gptq_factor *factor;
-    enum tr_input_order order;
-    int64_t row, rows;
-    double *w;     // [ROWS, in], the inputs in their order
-    double *error; // [ROWS, BLOCK]
-    double *group; // [in]: a group's values
-};
-
-static int64_t group_at(const struct tile *t, int64_t place) {
-    int64_t input = t->order == TR_ORDER_GROUPS ? place : t->factor->order[place];
-    return input / t->codes->group_size;
-}
-
-static void set_step(const struct tile *t, int64_t r, int64_t group, const double *w,
-                     int64_t count) {
-    struct tr_step_size step = tr_step_size_of(t->grid, w, count);
-    int64_t at = (t->row + r) * t->codes->groups + group;
-    t->codes->scale[at] = step.scale;
-    t->codes->zero[at] = (uint8_t)step.zero;
-}
-
-// The steps of all groups of a row as it is in the file, before anything is made up for.
-static void set_all_steps(const struct tile *t, int64_t r, const float *w) {
-    int64_t size = t->codes->group_size;
-    bool along_order = t->order == TR_ORDER_GROUPS;
-    for (int64_t first = 0; first < t->codes->in; first += size) {
-        int64_t count = least(size, t->codes->in - first);
-        for (int64_t i = first; i < first + count; i++)
-            t->group[i - first] = (double)w[along_order ? t->factor->order[i] : i];
-        set_step(t, r, first / size, t->group, count);
-    }
-}
-
-// Rounds input `place` of a row and makes up for it up to the block's end.
-static void round_input(const struct tile *t, int64_t r, int64_t place, int64_t first,
-                        int64_t last) {
-    int64_t in = t->codes->in, at = (t->row + r) * t->codes->groups + group_at(t, place);
-    struct tr_step_size step = {t->codes->scale[at], t->codes->zero[at]};
-    const double *u = t->factor->u + place * in;
-    double *w = t->w + r * in;
-    int code = tr_code_of(t->grid, step, w[place]);
-    double error = (w[place] - tr_value_of(step, code)) / u[place];
-    t->codes->code[(t->row + r) * in + t->factor->order[place]] = (uint8_t)code;
-    t->error[r * BLOCK + place - first] = error;
-    for (int64_t j = place + 1; j < last; j++)
-        w[j] -= error * u[j];
-}
-
-static void round_block(const struct tile *t, int64_t first, int64_t last) {
-    int64_t in = t->codes->in, size = t->codes->group_size;
-    bool found_on_the_way = t->order == TR_ORDER_FILE;
-    for (int64_t r = 0; r < t->rows; r++)
-        for (int64_t i = first; i < last; i++) {
-            if (found_on_the_way && i % size == 0)
-                set_step(t, r, i / size, t->w + r * in + i, least(size, in - i));
-            round_input(t, r, i, first, last);
-        }
-}
-
-// Brings the inputs behind a block up to date.
-static void make_up(const struct tile *t, int64_t first, int64_t last) {
-    int64_t in = t->codes->in;
-    if (last < in)
-        cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)t->rows, (int)(in - last),
-                    (int)(last - first), -1, t->error, BLOCK, t->factor->u + first * in + last,
-                    (int)in, 1, t->w + last, (int)in);
-}
-
-// A block ends where a group does, if one does: all of a group has to be up to date when it begins.
-static int64_t block_end(const struct tile *t, int64_t first) {
-    int64_t last = least(first + BLOCK, t->codes->in);
-    int64_t whole = last - last % t->codes->group_size;
-    return last < t->codes->in && whole > first ? whole : last;
-}
-
-static void round_tile(const struct tile *t, const float *w) {
-    int64_t in = t->codes->in;
-    for (int64_t r = 0; r < t->rows; r++) {
-        for (int64_t i = 0; i < in; i++)
-            t->w[r * in + i] = (double)w[(t->row + r) * in + t->factor->order[i]];
-        if (t->order != TR_ORDER_FILE)
-            set_all_steps(t, r, w + (t->row + r) * in);
-    }
-    for (int64_t first = 0, last; first < in; first = last) {
-        last = block_end(t, first);
-        round_block(t, first, last);
-        make_up(t, first, last);
-    }
-}
 
 // A group's own inputs, where groups go along the new order.
 static void note_groups(struct tr_codes *codes, const int32_t *order) {
@@ -216,39 +175,57 @@ static void note_groups(struct tr_codes *codes, const int32_t *order) {
         codes->group_of[order[i]] = (int32_t)(i / codes->group_size);
 }
 
-static enum tr_status round_tiles(struct tile tile, const float *w, int threads,
-                                  struct tr_err *err) {
-    int64_t in = tile.codes->in, each = ROWS * in + ROWS * BLOCK + in;
-    double *scratch;
-    TR_TRY(TR_NEW(&scratch, threads * each, "rows of weights", err));
-#pragma omp parallel for num_threads(threads) schedule(static, 1)
-    for (int i = 0; i < threads; i++) {
-        struct tile t = tile;
-        t.w = scratch + i * each;
-        t.error = t.w + ROWS * in;
-        t.group = t.error + ROWS * BLOCK;
-        for (t.row = i * ROWS; t.row < t.codes->out; t.row += threads * ROWS) {
-            t.rows = least(ROWS, t.codes->out - t.row);
-            round_tile(&t, w);
-        }
-    }
-    free(scratch);
-    return TR_OK;
+enum { WEIGHT, CODE, SCALE, ZERO, ARRAYS };
+
+static enum tr_status lend_all(struct lent lent[ARRAYS], struct kn_backend *kn,
+                               const struct tr_codes *codes, const float *w, struct tr_err *err) {
+    size_t values = (size_t)(codes->out * codes->in), steps = (size_t)(codes->out * codes->groups);
+    TR_TRY(lend_filled(&lent[WEIGHT], kn, w, values * sizeof *w, err));
+    TR_TRY(lend(&lent[CODE], kn, codes->code, values, err));
+    TR_TRY(lend(&lent[SCALE], kn, codes->scale, steps * sizeof *codes->scale, err));
+    return lend(&lent[ZERO], kn, codes->zero, steps, err);
 }
 
-enum tr_status tr_gptq(struct tr_codes *codes, const struct tr_grid *grid,
+static enum tr_status compensate(struct tr_codes *codes, const struct kn_grid *grid,
+                                 enum kn_input_order order, const struct tr_gptq_factor *factor,
+                                 const float *w, struct tr_err *err) {
+    struct kn_backend *kn = factor->kn;
+    struct lent lent[ARRAYS] = {{0}};
+    enum tr_status status = lend_all(lent, kn, codes, w, err);
+    if (status == TR_OK) {
+        struct kn_compensation op = {.code = lent[CODE].memory,
+                                     .scale = lent[SCALE].memory,
+                                     .zero = lent[ZERO].memory,
+                                     .w = lent[WEIGHT].memory,
+                                     .rows = codes->out,
+                                     .n = codes->in,
+                                     .u = factor->u,
+                                     .order = factor->order_there,
+                                     .grid = *grid,
+                                     .input_order = order};
+        enum kn_status done = kn->ops->compensation(kn, &op);
+        if (done != KN_OK)
+            status = tr_kernel_failed(kn, done, "putting a weight into few bits", err);
+    }
+    for (int i = CODE; i < ARRAYS && status == TR_OK; i++)
+        status = take_back(&lent[i], err);
+    for (int i = 0; i < ARRAYS; i++)
+        give_back(&lent[i]);
+    return status;
+}
+
+enum tr_status tr_gptq(struct tr_codes *codes, const struct kn_grid *grid,
                        const struct tr_gptq_options *options, const struct tr_gptq_factor *factor,
                        const float *w, int64_t out, int threads, const char *name,
                        struct tr_err *err) {
-    bool ordered = options->order == TR_ORDER_GROUPS;
+    bool ordered = options->order == KN_ORDER_GROUPS;
     if (!factor->factored)
         return tr_round_to_nearest(codes, grid, w, out, factor->in, threads, name, err);
     TR_TRY(tr_weights_finite(w, out * factor->in, name, err));
     TR_TRY(tr_codes_begin(codes, grid, out, factor->in, ordered, name, err));
     if (ordered)
         note_groups(codes, factor->order);
-    struct tile tile = {.codes = codes, .grid = grid, .factor = factor, .order = options->order};
-    enum tr_status status = round_tiles(tile, w, threads, err);
+    enum tr_status status = compensate(codes, grid, options->order, factor, w, err);
     if (status == TR_OK)
         status = tr_scales_finite(codes, name, err);
     if (status != TR_OK)
@@ -258,40 +235,46 @@ enum tr_status tr_gptq(struct tr_codes *codes, const struct tr_grid *grid,
 
 // ---- the error of the output -------------------------------------------------------------------
 
-// The sum over rows of r h r^T, a tile of rows at a time; h's other half is its mirror.
-static double squared_output(const double *rows, int64_t count, int64_t in, const double *h,
-                             double *scratch) {
-    double sum = 0;
-    cblas_dsymm(CblasRowMajor, CblasRight, CblasLower, (int)count, (int)in, 1, h, (int)in, rows,
-                (int)in, 0, scratch, (int)in);
-    for (int64_t i = 0; i < count * in; i++)
-        sum += rows[i] * scratch[i];
-    return sum;
+static enum tr_status square(const struct lent *x, const struct lent *less,
+                             const struct lent *squares, int64_t out, int64_t in, const double *h,
+                             struct tr_err *err) {
+    struct kn_backend *kn = x->kn;
+    struct kn_squared_outputs op = {
+        .y = squares->memory, .x = x->memory, .less = less->memory, .h = h, .rows = out, .n = in};
+    KN_TRY_ON(kn, kn->ops->squared_outputs(kn, &op), "the squares of outputs");
+    return take_back(squares, err);
 }
 
-enum tr_status tr_output_error(double *error, const float *values, const float *w, int64_t out,
-                               int64_t in, const double *h, int threads, struct tr_err *err) {
-    int64_t tiles = (out + ROWS - 1) / ROWS, each = 2 * ROWS * in;
-    double *scratch, *sums, wrong = 0, all = 0;
-    TR_TRY(TR_NEW(&scratch, threads * each + 2 * tiles, "rows of weights", err));
-    sums = scratch + threads * each;
-#pragma omp parallel for num_threads(threads) schedule(static, 1)
-    for (int t = 0; t < threads; t++)
-        for (int64_t tile = t; tile < tiles; tile += threads) {
-            int64_t first = tile * ROWS * in, rows = least(ROWS, out - tile * ROWS);
-            double *x = scratch + t * each;
-            for (int64_t i = 0; i < rows * in; i++)
-                x[i] = (double)values[first + i] - (double)w[first + i];
-            sums[2 * tile] = squared_output(x, rows, in, h, x + ROWS * in);
-            for (int64_t i = 0; i < rows * in; i++)
-                x[i] = (double)w[first + i];
-            sums[2 * tile + 1] = squared_output(x, rows, in, h, x + ROWS * in);
-        }
-    for (int64_t tile = 0; tile < tiles; tile++) {
-        wrong += sums[2 * tile];
-        all += sums[2 * tile + 1];
+enum tr_status tr_squared_outputs(double *squares, struct kn_backend *kn, const float *x,
+                                  const float *less, int64_t out, int64_t in, const double *h,
+                                  struct tr_err *err) {
+    struct lent lent[3] = {{0}};
+    size_t bytes = (size_t)(out * in) * sizeof *x;
+    enum tr_status status = lend_filled(&lent[0], kn, x, bytes, err);
+    if (status == TR_OK)
+        status = lend_filled(&lent[1], kn, less, less ? bytes : 0, err);
+    if (status == TR_OK)
+        status = lend(&lent[2], kn, squares, (size_t)out * sizeof *squares, err);
+    if (status == TR_OK)
+        status = square(&lent[0], &lent[1], &lent[2], out, in, h, err);
+    for (int i = 0; i < 3; i++)
+        give_back(&lent[i]);
+    return status;
+}
+
+enum tr_status tr_output_error(double *error, struct kn_backend *kn, const float *values,
+                               const float *w, int64_t out, int64_t in, const double *h,
+                               struct tr_err *err) {
+    double *squares, wrong = 0, all = 0;
+    TR_TRY(TR_NEW(&squares, 2 * out, "the squares of outputs", err));
+    enum tr_status status = tr_squared_outputs(squares, kn, values, w, out, in, h, err);
+    if (status == TR_OK)
+        status = tr_squared_outputs(squares + out, kn, w, NULL, out, in, h, err);
+    for (int64_t o = 0; o < out; o++) {
+        wrong += squares[o];
+        all += squares[out + o];
     }
-    free(scratch);
+    free(squares);
     *error = all > 0 ? fmax(wrong, 0) / all : 0;
-    return TR_OK;
+    return status;
 }

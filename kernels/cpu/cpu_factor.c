@@ -1,13 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "factor.h"
-
-#include <cblas.h>
+// The inverse factor of a second moment: blocks of fixed size, each computed by one thread, so the
+// bits do not depend on the number of threads.
+#include <limits.h>
 #include <math.h>
+
+#include "check.h"
+#include "cpu.h"
 
 enum { BLOCK = 96 };
 
-static int64_t least(int64_t a, int64_t b) {
-    return a < b ? a : b;
+// What is right of the diagonal, in the inputs' order and damped.
+static void arrange(const struct kn_inverse_factor *op, int threads) {
+    int64_t n = op->n;
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int64_t i = 0; i < n; i++) {
+        double *to = op->scratch + i * n;
+        int64_t row = op->order[i];
+        for (int64_t j = i; j < n; j++) {
+            int64_t col = op->order[j];
+            to[j] = op->h[row > col ? row * n + col : col * n + row];
+        }
+        to[i] = (to[i] > 0 ? to[i] : 1) + op->added;
+    }
 }
 
 // h = v v^T, from the last column to the first: that of a block is done when those right of it have
@@ -39,8 +53,8 @@ static void take_out(double *h, int64_t n, int64_t first, int64_t size, int thre
         int64_t row = tile / blocks * BLOCK, col = tile % blocks * BLOCK;
         if (row > col)
             continue;
-        cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)least(BLOCK, first - row),
-                    (int)least(BLOCK, first - col), (int)size, -1, h + row * n + first, (int)n,
+        cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)cpu_min(BLOCK, first - row),
+                    (int)cpu_min(BLOCK, first - col), (int)size, -1, h + row * n + first, (int)n,
                     h + col * n + first, (int)n, 1, h + row * n + col, (int)n);
     }
 }
@@ -48,7 +62,7 @@ static void take_out(double *h, int64_t n, int64_t first, int64_t size, int thre
 static bool factor(double *h, int64_t n, int threads) {
     int64_t blocks = (n + BLOCK - 1) / BLOCK;
     for (int64_t block = blocks - 1; block >= 0; block--) {
-        int64_t first = block * BLOCK, size = least(BLOCK, n - first);
+        int64_t first = block * BLOCK, size = cpu_min(BLOCK, n - first);
         double *diagonal = h + first * n + first;
         if (!factor_diagonal(diagonal, size, n))
             return false;
@@ -66,7 +80,7 @@ static void invert(double *u, const double *v, int64_t n, int threads) {
     int64_t blocks = (n + BLOCK - 1) / BLOCK;
 #pragma omp parallel for num_threads(threads) schedule(dynamic)
     for (int64_t block = blocks - 1; block >= 0; block--) {
-        int64_t first = block * BLOCK, size = least(BLOCK, n - first);
+        int64_t first = block * BLOCK, size = cpu_min(BLOCK, n - first);
         for (int64_t row = 0; row < n; row++)
             for (int64_t col = first; col < first + size; col++)
                 u[row * n + col] = row == col;
@@ -75,9 +89,13 @@ static void invert(double *u, const double *v, int64_t n, int threads) {
     }
 }
 
-bool tr_inverse_factor(double *u, double *h, int64_t n, int threads) {
-    if (!factor(h, n, threads))
-        return false;
-    invert(u, h, n, threads);
-    return true;
+enum kn_status cpu_inverse_factor(struct kn_backend *self, const struct kn_inverse_factor *op) {
+    KN_TRY(kn_check_inverse_factor(op));
+    if (op->n > INT_MAX)
+        return KN_EUNSUPPORTED;
+    arrange(op, self->threads);
+    *op->factored = factor(op->scratch, op->n, self->threads);
+    if (*op->factored)
+        invert(op->u, op->scratch, op->n, self->threads);
+    return KN_OK;
 }
