@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "eval/pass_weights.h"
+#include "model/pass_weights.h"
 #include "model/forward.h"
 
 static struct tr_err err;
