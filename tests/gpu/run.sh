@@ -6,14 +6,15 @@
 # products (rates of products); decode-SHAPE (generation beside transformers', DECODE_FLAGS as
 # bench_decode.py has them) and then profile-SHAPE (its kernels, by ncu);
 # floor-SHAPE peers-SHAPE trace-SHAPE bench-SHAPE costs-SHAPE (SHAPE 160m, 1.4b, 7b, olmoe);
-# search-SHAPE (8b; SEARCH_FLAGS, as --launcher "mpirun -n 2"); eight; 70b;
+# quant-SHAPE (7b; trace-quant beside a PyTorch loop of GPTQ; QUANT_FLAGS as bench_quant.py has
+# them); search-SHAPE (8b; SEARCH_FLAGS, as --launcher "mpirun -n 2"); eight; 70b;
 # qwen3-30b; two-JOB-SHAPE (JOB
 # series, rows, costs): two GPUs against one. Builds into build/cuda when asked or when nothing is
 # there. Environment: PYTHON (python3, with numpy, torch and transformers), FIXTURES (.fixtures,
 # from tests/oracle/make_gpu_fixtures.py), BENCH_FLAGS (--quick), COST_ROWS (32).
 set -uo pipefail
 
-(($#)) || { sed -n '3,13s/^# \{0,1\}//p' "$0"; exit 2; }
+(($#)) || { sed -n '3,15s/^# \{0,1\}//p' "$0"; exit 2; }
 mkdir -p "$1"
 out=$(realpath "$1")
 shift
@@ -151,6 +152,8 @@ run_stage() {
     costs-*) limited 240 "$python" tests/bench/bench_costs.py --trace $bin/trace-ckpts \
       --shape "$shape" --out "$out" --rows "${COST_ROWS:-32}" ;;
     two-*) two "${shape%%-*}" "${shape#*-}" ;;
+    quant-*) limited 420 "$python" tests/bench/bench_quant.py --trace-quant $bin/trace-quant \
+      --shape "$shape" --out "$out" ${QUANT_FLAGS:-} ;;
     search-*) limited 480 "$python" tests/bench/bench_search.py --trace-drop $bin/trace-drop \
       --shape "$shape" --out "$out" "${search_flags[@]}" ;;
     qwen3-30b) bench 300 qwen3-30b make,floor,limited --rows 1024 ;;
