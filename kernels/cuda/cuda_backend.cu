@@ -291,14 +291,14 @@ static const struct kn_ops cuda_ops = {
     .gram = cuda_gram,
     .inner_products = cuda_inner_products,
     .second_moment = cuda_second_moment,
-    .diagonal = cuda_diagonal,
-    .inverse_factor = cuda_inverse_factor,
-    .compensation = cuda_compensation,
-    .squared_outputs = cuda_squared_outputs,
     .loss = cuda_loss,
     .divergence = cuda_divergence,
     .comparison = cuda_comparison,
     .advance = cuda_advance,
+    .diagonal = cuda_diagonal,
+    .inverse_factor = cuda_inverse_factor,
+    .compensation = cuda_compensation,
+    .squared_outputs = cuda_squared_outputs,
 };
 
 static enum kn_status set_up_device(struct kn_backend *self) {
