@@ -36,6 +36,7 @@ static enum tr_status read_size(struct an_size *size, const json_t *entry, const
     TR_TRY(read_number(&size->key, entry, "key", what, err));
     TR_TRY(read_number(&window, entry, "window", what, err));
     size->window = (int64_t)window;
+    TR_TRY(tr_json_bool(entry, "chunks", &size->chunks, what, err));
     size->present = true;
     return TR_OK;
 }
@@ -103,10 +104,15 @@ void an_sizes_free(struct an_sizes *sizes) {
 // ---- counting ----------------------------------------------------------------------------------
 
 // Keys that a token sees, averaged over a text of n tokens: (n + 1) / 2, or less by the window w,
-// which the first w tokens do not fill.
-static double keys_seen(int64_t window, int64_t context) {
-    double n = (double)context, w = window > 0 ? fmin((double)window, n) : n;
-    return n > 0 ? (w * (w + 1) / 2 + (n - w) * w) / n : 0;
+// which the first w tokens do not fill; of chunks each token sees those before it in its own.
+static double keys_seen(const struct an_size *size, int64_t context) {
+    double n = (double)context, w = size->window > 0 ? fmin((double)size->window, n) : n;
+    double rest = n > 0 && size->chunks ? fmod(n, w) : 0, whole = n - rest;
+    if (n <= 0)
+        return 0;
+    if (size->chunks)
+        return (whole * (w + 1) / 2 + rest * (rest + 1) / 2) / n;
+    return (w * (w + 1) / 2 + (n - w) * w) / n;
 }
 
 static double one_size(const struct an_sizes *sizes, const struct an_size *size,
@@ -122,7 +128,7 @@ static double one_size(const struct an_sizes *sizes, const struct an_size *size,
             kept = fmin(kept, (double)size->window);
         return CACHE_VALUE_BYTES * size->kept * kept;
     case AN_FLOPS:
-        return 2 * size->met + size->key * keys_seen(size->window, context);
+        return 2 * size->met + size->key * keys_seen(size, context);
     default:
         return size->parameters;
     }

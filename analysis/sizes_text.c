@@ -6,7 +6,8 @@
 
 static bool is_alike(const struct an_size *a, const struct an_size *b) {
     return a->present == b->present && a->parameters == b->parameters && a->met == b->met &&
-           a->kept == b->kept && a->key == b->key && a->window == b->window;
+           a->kept == b->kept && a->key == b->key && a->window == b->window &&
+           a->chunks == b->chunks;
 }
 
 // "attn 0 to 9: 12.3 k each; a token keeps 64 values, and sees 1024 tokens back"
@@ -25,7 +26,10 @@ static enum tr_status add_run(struct tr_string *out, const struct an_size *size,
         TR_TRY(tr_string_format(out, err, "; a token keeps %s values in the cache",
                                 tr_human_count(size->kept, number)));
     if (size->window > 0)
-        TR_TRY(tr_string_format(out, err, " and sees %lld tokens back", (long long)size->window));
+        TR_TRY(tr_string_format(out, err,
+                                size->chunks ? " and sees no further than its chunk of %lld"
+                                             : " and sees %lld tokens back",
+                                (long long)size->window));
     return TR_OK;
 }
 

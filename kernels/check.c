@@ -250,7 +250,8 @@ enum kn_status kn_check_scale(const struct kn_scale *op, enum kn_type type) {
 
 enum kn_status kn_check_gather(const struct kn_gather *op) {
     return status_of(is_matrix(&op->y) && is_typed(&op->x, op->y.type) &&
-                     op->y.cols == op->x.cols && !op->range.begin == !op->range.end);
+                     op->y.cols == op->x.cols && !op->range.begin == !op->range.end &&
+                     (!op->weights || (op->positions && op->used > 0)));
 }
 
 enum kn_status kn_check_combine(const struct kn_combine *op) {

@@ -157,7 +157,8 @@ struct kn_rope {
 // Causal grouped-query attention (Vaswani et al. 2017; Ainslie et al. 2023), sequence by sequence:
 //   s_ij = scale * q[i,h] . k[j,g] + slopes[h] * (j - i),   g = h / (q.count / k.count)
 //   s_ij = softcap * tanh(s_ij / softcap)                   where softcap > 0 (Gemma 2)
-//   y[i,h] = sum_j softmax_j(s_ij) v[j,g],   j <= i and, where window > 0, j > i - window
+//   y[i,h] = sum_j softmax_j(s_ij) v[j,g],   j <= i and, where window > 0, j > i - window or, with
+//   chunks (Llama 4), j >= i - i % window
 //   where there are sinks, the softmax's sum also has exp(sinks[h]), whose value is 0 (Xiao et al.
 //   2023, arXiv 2309.17453; gpt-oss, arXiv 2508.10925)
 // with i and j positions, i of a query and j of a key. Activations: y and q have `queries` rows a
@@ -172,11 +173,21 @@ struct kn_attention {
     struct kn_heads q, k, v;
     struct kn_sequences sequences;
     int64_t window;       // 0: none
+    bool chunks;          // the window is as long as chunks, which no query sees beyond
     float scale, softcap; // softcap 0: none
     const float *slopes;
     bool slopes_bf16;
     const float *sinks; // [q.count], or NULL
 };
+
+// The first key that the query at a position sees.
+static inline int64_t kn_first_key(const struct kn_attention *op, int64_t position) {
+    if (op->window == 0)
+        return 0;
+    if (op->chunks)
+        return position - position % op->window;
+    return position < op->window ? 0 : position - op->window + 1;
+}
 
 // Attention of single queries over a cache, as texts are continued with: what kn_attention computes
 // for the query at position positions[r] of sequence sequences[r], row r of y and q. The key and
@@ -279,11 +290,16 @@ struct kn_scale {
 };
 
 // y[i,:] = x[rows[i],:] for i < y.rows (experts: the tokens routed to them). Any one type. With a
-// range, y[i,:] = x[rows[range.begin + i],:] for those of its rows that y has room for.
+// range, y[i,:] = x[rows[range.begin + i],:] for those of its rows that y has room for. With
+// weights times weights[r,k], where r is the row of x and k is where positions[r,k] names its place
+// in rows, as kn_route has them.
 struct kn_gather {
     struct kn_matrix y, x;
     const int32_t *rows; // [y.rows], or as many as the range reaches to
     struct kn_range range;
+    const float *weights;     // [x.rows, used], or NULL
+    const int32_t *positions; // [x.rows, used], with weights
+    int64_t used;
 };
 
 // In place, what experts add to their tokens: y[r,:] += weights[r,k] * x[positions[r,k] - begin,:]
@@ -293,7 +309,7 @@ struct kn_gather {
 struct kn_combine {
     struct kn_matrix y, x;
     const int32_t *positions; // [y.rows, used]
-    const float *weights;     // [y.rows, used]
+    const float *weights;     // [y.rows, used], or NULL: 1
     int64_t used;
     struct kn_range range;
 };

@@ -62,10 +62,9 @@ static double score(const struct kn_attention *op, const struct query *at, int64
 }
 
 static void attend(const struct kn_attention *op, const struct query *at) {
-    int64_t group = at->head / (op->q.count / op->k.count), last = at->position, first = 0;
+    int64_t group = at->head / (op->q.count / op->k.count), last = at->position;
+    int64_t first = kn_first_key(op, last);
     float *y = kn_reference_row(&op->y, at->row) + at->head * op->v.dim;
-    if (op->window > 0 && op->window < last + 1)
-        first = last - op->window + 1;
     double maximum = -INFINITY;
     for (int64_t j = first; j <= last; j++)
         maximum = fmax(maximum, score(op, at, j));

@@ -43,12 +43,28 @@ enum kn_status kn_reference_scale(struct kn_backend *self, const struct kn_scale
     return KN_OK;
 }
 
+// The weight of the row that stands at a place.
+static float weight_at(const struct kn_gather *op, int64_t place) {
+    int64_t i = (int64_t)op->rows[place] * op->used, end = i + op->used;
+    while (i + 1 < end && op->positions[i] != place)
+        i++;
+    return op->weights[i];
+}
+
+static void scale_row(const struct kn_matrix *y, int64_t row, float factor) {
+    for (int64_t i = row * y->stride; i < row * y->stride + y->cols; i++)
+        kn_store(y->data, y->type, i, factor * kn_load(y->data, y->type, i));
+}
+
 enum kn_status kn_reference_gather(struct kn_backend *self, const struct kn_gather *op) {
     (void)self;
     KN_TRY(kn_check_gather(op));
     int64_t begin = kn_range_begin(&op->range), end = kn_range_end(&op->range, op->y.rows);
-    for (int64_t r = 0; r < op->y.rows && begin + r < end; r++)
+    for (int64_t r = 0; r < op->y.rows && begin + r < end; r++) {
         copy(&op->y, r, 0, &op->x, op->rows[begin + r], 0, op->y.cols);
+        if (op->weights)
+            scale_row(&op->y, r, weight_at(op, begin + r));
+    }
     return KN_OK;
 }
 
@@ -61,9 +77,9 @@ enum kn_status kn_reference_combine(struct kn_backend *self, const struct kn_com
         if (row < 0 || op->positions[i] >= end || row >= op->x.rows)
             continue;
         float *y = kn_reference_row(&op->y, i / op->used);
+        double weight = op->weights ? (double)op->weights[i] : 1;
         for (int64_t c = 0; c < op->x.cols; c++)
-            y[c] = (float)((double)y[c] +
-                           (double)op->weights[i] * (double)kn_reference_row(&op->x, row)[c]);
+            y[c] = (float)((double)y[c] + weight * (double)kn_reference_row(&op->x, row)[c]);
     }
     return KN_OK;
 }

@@ -107,7 +107,7 @@ static void run(struct clockwork *c) {
 static void sum_up(struct clockwork *c) {
     const struct dist_machine *m = c->machine;
     if (c->out->seconds > 0)
-        c->out->idle = 1 - c->busy / (c->out->seconds * m->ranks);
+        c->out->idle = fmax(0, 1 - c->busy / (c->out->seconds * m->ranks));
     for (int i = 0; i < m->nodes; i++) {
         c->out->bytes += c->nodes[i].bytes;
         if (c->nodes[i].distinct > 0)

@@ -30,13 +30,10 @@ static int measure_text(const struct eval_options *options, struct dist *dist,
     return outcome.stopped ? EXIT_STOPPED : outcome.failed ? EXIT_SOME_FAILED : 0;
 }
 
-// Tasks are scored by the first rank.
-static int evaluate(const struct eval_options *options, const struct dist *dist,
+static int evaluate(const struct eval_options *options, struct dist *dist,
                     struct tr_string *page) {
     struct tr_evaluation_outcome outcome;
     struct tr_err err = {0};
-    if (dist_rank(dist) > 0)
-        return 0;
     enum tr_status status = TR_OK;
     if (page->size)
         status = tr_string_format(page, &err, "\n");
@@ -51,11 +48,11 @@ static int run(const struct eval_options *options, struct dist *dist) {
     struct tr_string page = {0};
     bool has_tasks = tr_eval_has_tasks(options) || options->evaluation.stride;
     int code = tr_eval_has_text(options) ? measure_text(options, dist, &page) : 0;
-    if (has_tasks && (code == 0 || code == EXIT_SOME_FAILED)) {
+    if (has_tasks && dist_all_ok(dist, code == 0 || code == EXIT_SOME_FAILED)) {
         int tasks = evaluate(options, dist, &page);
         code = tasks > code ? tasks : code;
     }
-    if (page.data)
+    if (page.data && dist_rank(dist) == 0)
         tr_tell(stdout, page.data);
     tr_string_free(&page);
     return code;

@@ -23,6 +23,7 @@ struct block {
     int64_t q_stride, k_stride, v_stride;
     int64_t dim, v_dim, columns; // of queries and keys, of values; vectors of v_dim
     int64_t first, queries, window;
+    bool chunks;                     // see kn_attention
     kn_float16 *q_packed;            // [QUERY_COLUMNS][dim], times the scale
     kn_float16 *v_packed;            // [columns][KEYS], zeros beyond v_dim
     kn_float16 *sums;                // [columns][QUERIES]
@@ -68,8 +69,19 @@ KN_CLONES static void pack_values(const struct block *b, int64_t first_key, int6
     }
 }
 
+// The first key that the query at a position sees, and the position behind the last query that sees
+// a key.
+static int64_t first_seen(const struct block *b, int64_t position) {
+    int64_t key = b->chunks ? position - position % b->window : position + 1 - b->window;
+    return key > 0 ? key : 0;
+}
+
+static int64_t end_of_sight(const struct block *b, int64_t key) {
+    return key + b->window - (b->chunks ? key % b->window : 0);
+}
+
 // The columns of queries [first, end) that may see some key of a group: a query sees the keys up to
-// its own position, `window` of them. The rest is masked next.
+// its own position, at most `window` of them. The rest is masked next.
 static int64_t first_column(const struct block *b, int64_t key) {
     return key > b->first ? (key - b->first) / LANES : 0;
 }
@@ -136,7 +148,7 @@ KN_CLONES static void mask_scores(const struct block *b, int64_t first_key, int6
         int64_t before = cpu_min(QUERIES, position);
         for (int64_t query = 0; query < before; query++)
             row[query] = -INFINITY;
-        int64_t after = position + b->window;
+        int64_t after = end_of_sight(b, first_key + key) - b->first;
         for (int64_t query = after > 0 ? after : 0; query < QUERIES; query++)
             row[query] = -INFINITY;
     }
@@ -171,16 +183,10 @@ KN_CLONES static void exponentiate(const struct block *b, int64_t keys) {
         b->total[i] = b->total[i] * b->factor[i] + sum[i];
 }
 
-// The first key that the block's first query sees.
-static int64_t first_visible(const struct block *b) {
-    int64_t key = b->first + 1 - b->window;
-    return key > 0 ? key : 0;
-}
-
 KN_CLONES static void add_values(const struct block *b, int64_t first_key, int64_t keys) {
     for (int64_t query = 0; query < b->queries; query += GROUP) {
         int64_t end = cpu_min(keys, b->first + query + GROUP - first_key);
-        int64_t begin = b->first + query + 1 - b->window - first_key;
+        int64_t begin = first_seen(b, b->first + query) - first_key;
         begin = begin > 0 ? cpu_min(begin, end) : 0;
         for (int64_t c = 0; c < b->columns; c++) {
             kn_float16 *out = b->sums + c * QUERIES + query;
@@ -193,7 +199,7 @@ KN_CLONES static void add_values(const struct block *b, int64_t first_key, int64
 }
 
 static void attend_block(const struct block *b, const struct kn_attention *op, float slope) {
-    int64_t begin = first_visible(b), end = b->first + b->queries;
+    int64_t begin = first_seen(b, b->first), end = b->first + b->queries;
     for (int i = 0; i < QUERIES; i++) {
         b->maximum[i] = -INFINITY;
         b->total[i] = 0;
@@ -249,7 +255,8 @@ KN_CLONES static bool is_finite(const struct block *b, int64_t first_key, int64_
 // times a value is zero only if the value is finite.
 static bool is_partly_seen_finite(const struct block *b) {
     int64_t last = b->first + b->queries;
-    return is_finite(b, first_visible(b), last - b->window) && is_finite(b, b->first, last);
+    return is_finite(b, first_seen(b, b->first), first_seen(b, last - 1)) &&
+           is_finite(b, b->first, last);
 }
 
 // The queries of a sequence from its row `begin` on.
@@ -271,6 +278,7 @@ static void attend(const struct kn_attention *op, int64_t sequence, int64_t head
         .first = s->first + begin,
         .queries = cpu_min(QUERIES, s->queries - begin),
         .window = op->window > 0 ? cpu_min(op->window, all) : all,
+        .chunks = op->chunks,
         .q_packed = scratch,
     };
     b.v_packed = b.q_packed + QUERY_COLUMNS * b.dim;

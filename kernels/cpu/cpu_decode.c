@@ -97,14 +97,13 @@ static struct task task_of(const struct kn_decode_attention *op, int64_t index, 
     int64_t group = a->q.count / a->k.count, parts = cpu_divide_up(group, SHARING);
     int64_t row = index / (a->k.count * parts), rest = index % (a->k.count * parts);
     int64_t first = rest % parts * SHARING, position = op->positions[row];
-    int64_t begin = a->window > 0 ? position + 1 - a->window : 0;
     return (struct task){.op = a,
                          .row = row,
                          .first_head = rest / parts * group + first,
                          .heads = cpu_min(SHARING, group - first),
                          .group = rest / parts,
                          .position = position,
-                         .begin = begin > 0 ? begin : 0,
+                         .begin = kn_first_key(a, position),
                          .first_row = op->sequences[row] * op->keys,
                          .keys = op->keys,
                          .scores = scratch,

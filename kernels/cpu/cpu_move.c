@@ -4,6 +4,7 @@
 #include "check.h"
 #include "cpu.h"
 #include "reference.h"
+#include "reference_entries.h"
 #include "vector_math.h"
 
 // y = scale * table row, or y += that; from: the row's first element in the table.
@@ -57,6 +58,8 @@ static void copy(const struct kn_matrix *y, int64_t to, const struct kn_matrix *
 }
 
 enum kn_status cpu_gather(struct kn_backend *self, const struct kn_gather *op) {
+    if (op->weights)
+        return kn_reference_gather(self, op);
     KN_TRY(kn_check_gather(op));
     int64_t begin = kn_range_begin(&op->range), end = kn_range_end(&op->range, op->y.rows);
     int64_t rows = cpu_min(op->y.rows, end - begin);
@@ -82,8 +85,9 @@ enum kn_status cpu_combine(struct kn_backend *self, const struct kn_combine *op)
     for (int64_t r = 0; r < op->y.rows; r++) {
         for (int64_t i = r * op->used; i < (r + 1) * op->used; i++) {
             int64_t row = op->positions[i] - begin;
+            float weight = op->weights ? op->weights[i] : 1;
             if (row >= 0 && row < rows)
-                add_weighted(cpu_row(&op->y, r), cpu_row(&op->x, row), op->weights[i], op->x.cols);
+                add_weighted(cpu_row(&op->y, r), cpu_row(&op->x, row), weight, op->x.cols);
         }
     }
     return KN_OK;

@@ -56,6 +56,7 @@ static struct attention_task task_of(const struct kn_attention *op, int64_t firs
     task.first = (int)op->sequences.first;
     int end = attention_end(task);
     task.window = op->window > 0 && op->window < end ? (int)op->window : end;
+    task.chunks = op->chunks && task.window < end;
     task.heads = heads < ATTENTION_HEADS ? (int)heads : (int)ATTENTION_HEADS;
     task.first_head = (int)first_head;
     task.group = (int)(op->q.count / op->k.count);

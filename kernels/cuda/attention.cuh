@@ -27,6 +27,7 @@ struct attention_task {
     struct attention_heads y, q, k, v;
     int sequences, queries, keys, first; // queries and keys of each, position of the first query
     int window;                          // first + queries where the op has none
+    bool chunks;                         // see kn_attention
     int heads, first_head, group; // query heads from first_head on; one key head serves `group`
     int dim, v_dim;
     int tiles;   // of queries, a sequence
@@ -128,7 +129,7 @@ __device__ inline int attention_key_head(const attention_task &task, int head) {
 }
 
 __device__ inline int attention_first_key(const attention_task &task, int position) {
-    return max(0, position + 1 - task.window);
+    return task.chunks ? position - position % task.window : max(0, position + 1 - task.window);
 }
 
 __device__ inline void attention_mark(const attention_task &task, int sequence, int head,

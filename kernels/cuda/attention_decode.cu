@@ -2,9 +2,10 @@
 // Attention of single queries over a cache, split along the keys, because a batch of few sequences
 // would leave most of the chip idle. A block takes one part of the keys for a few query heads that
 // share them: scores (a warp a key, lanes along a head's entries), weights, sums of values (a
-// thread a column); where heads can be read by 16 bytes, attention_decode_packs.cu does it. Then
-// the parts of each head are put together in their order. Parts are as long on every device, so the
-// bits do not depend on it; keys that a query does not see are not read.
+// thread a column); where heads can be read by 16 bytes, attention_decode_packs.cu does it. The
+// parts of each head are put together in their order, by the last block or by another kernel. Parts
+// are as long on every device, so the bits do not depend on it; keys that a query does not see are
+// not read.
 #include "attention_decode.cuh"
 #include "dependent.cuh"
 
@@ -99,28 +100,7 @@ __global__ void __launch_bounds__(DECODE_THREADS)
     int row = (int)blockIdx.x / task.heads, head = (int)blockIdx.x % task.heads;
     await_previous();
     let_next_begin();
-    int position = task.positions[row], seen = position + 1 - first_seen(task, position);
-    int parts = (seen + DECODE_KEYS - 1) / DECODE_KEYS;
-    float maximum = -INFINITY, total = 0;
-    for (int s = 0; s < parts; s++)
-        maximum = fmaxf(maximum, part_of(task, row, head, s)[0]);
-    float shift = maximum == -INFINITY ? 0 : maximum;
-    for (int s = 0; s < parts; s++) {
-        const float *part = part_of(task, row, head, s);
-        total = fmaf(part[1], exp2f((part[0] - shift) * ATTENTION_LOG2E), total);
-    }
-    if (task.sinks)
-        total += exp2f((task.sinks[head] - shift) * ATTENTION_LOG2E);
-    T *y = static_cast<T *>(const_cast<void *>(task.y.data)) + row * task.y.stride +
-           head * task.y.pitch;
-    for (int column = (int)threadIdx.x; column < task.v_dim; column += DECODE_THREADS) {
-        float sum = 0;
-        for (int s = 0; s < parts; s++) {
-            const float *part = part_of(task, row, head, s);
-            sum = fmaf(part[2 + column], exp2f((part[0] - shift) * ATTENTION_LOG2E), sum);
-        }
-        y[column] = from_float<T>(sum / total);
-    }
+    join_parts<T>(task, row, head, task.positions[row]);
 }
 
 static struct attention_heads heads_of(const struct kn_heads *h) {
@@ -151,6 +131,7 @@ static struct decode_task task_of(const struct kn_decode_attention *op) {
     task.window = a->window < INT_MAX ? (int)a->window : 0;
     task.scale = a->scale;
     task.softcap = a->softcap;
+    task.in_chunks = a->chunks && task.window > 0;
     task.slopes_bf16 = a->slopes_bf16;
     task.sinks = a->sinks;
     return task;
@@ -191,8 +172,12 @@ enum kn_status cuda_decode_attention(struct kn_backend *self,
     KN_TRY(reserve(self, &task, a->slopes));
     const struct cuda_backend *cuda = cuda_of(self);
     bool packed = decode_packs_take(op);
-    if (packed)
+    if (packed) {
+        task.counts = blocks / task.splits <= CUDA_COUNTS ? cuda->counts : NULL;
         decode_packs_launch(cuda, a->y.type, task, (unsigned)blocks);
+    }
+    if (task.counts)
+        return cuda_launched(self, "attention over a cache");
     by_type(a->y.type, [&](auto element) {
         using T = decltype(element);
         if (!packed)

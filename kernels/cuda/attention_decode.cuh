@@ -19,12 +19,15 @@ struct decode_task {
     const float *slopes; // [heads], device; NULL: none
     const float *sinks;  // the same
     float *parts;        // [rows, heads, splits, 2 + v_dim]: maximum, total, sums of values
+    // Of each row, group and chunk, the parts that are there: 0 before and after the op. NULL:
+    // nobody counts, and decode_join puts them together.
+    unsigned *counts;
     int64_t keys;
     int rows, heads, group;         // of query heads
     int chunk, chunks;              // query heads of a block, and blocks of a group
     int dim, v_dim, splits, window; // window 0: none
     float scale, softcap;
-    bool slopes_bf16;
+    bool in_chunks, slopes_bf16; // see kn_attention
 };
 
 // Keys [begin, end) of one part, as positions.
@@ -33,6 +36,8 @@ struct decode_range {
 };
 
 __device__ inline int first_seen(const decode_task &task, int position) {
+    if (task.in_chunks)
+        return position - position % task.window;
     return task.window > 0 ? max(0, position + 1 - task.window) : 0;
 }
 
@@ -44,6 +49,11 @@ __device__ inline decode_range range_of(const decode_task &task, int position, i
 __device__ inline float *part_of(const decode_task &task, int row, int head, int split) {
     int64_t index = ((int64_t)row * task.heads + head) * task.splits + split;
     return task.parts + index * (2 + task.v_dim);
+}
+
+// Parts of what a query at the position sees.
+__device__ inline int parts_of(const decode_task &task, int position) {
+    return (position + 1 - first_seen(task, position) + DECODE_KEYS - 1) / DECODE_KEYS;
 }
 
 template <typename T>
@@ -108,6 +118,33 @@ __device__ inline void exponentiate(float *scores, int keys, float *part) {
     if (lane == 0) {
         part[0] = maximum;
         part[1] = total;
+    }
+}
+
+// A head's parts one after the other, by a block. They come from where all blocks see them.
+template <typename T>
+__device__ inline void join_parts(const decode_task &task, int row, int head, int position) {
+    int parts = parts_of(task, position);
+    float maximum = -INFINITY, total = 0;
+    for (int s = 0; s < parts; s++)
+        maximum = fmaxf(maximum, __ldcg(part_of(task, row, head, s)));
+    float shift = maximum == -INFINITY ? 0 : maximum;
+    for (int s = 0; s < parts; s++) {
+        const float *part = part_of(task, row, head, s);
+        total = fmaf(__ldcg(part + 1), exp2f((__ldcg(part) - shift) * ATTENTION_LOG2E), total);
+    }
+    if (task.sinks)
+        total += exp2f((task.sinks[head] - shift) * ATTENTION_LOG2E);
+    T *y = static_cast<T *>(const_cast<void *>(task.y.data)) + row * task.y.stride +
+           head * task.y.pitch;
+    for (int column = (int)threadIdx.x; column < task.v_dim; column += DECODE_THREADS) {
+        float sum = 0;
+        for (int s = 0; s < parts; s++) {
+            const float *part = part_of(task, row, head, s);
+            float weight = exp2f((__ldcg(part) - shift) * ATTENTION_LOG2E);
+            sum = fmaf(__ldcg(part + 2 + column), weight, sum);
+        }
+        y[column] = from_float<T>(sum / total);
     }
 }
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // A part of attention over a cache by 16 bytes a thread: LANES lanes have a key's entries, 8 each,
 // and the same of its value; a block's other lanes have the next keys. All keys and values of a
-// part are asked for before the first is used.
+// part are on their way into shared memory before the first is used: in registers they would leave
+// room for so few blocks that the memory waits for the blocks. A thread reads back what it copied
+// itself, so nothing waits for the others' copies. The block that is through last joins the parts.
 #include "attention_decode.cuh"
 #include "dependent.cuh"
 
@@ -26,41 +28,56 @@ template <int LANES> __device__ static float keys_sum(float value) {
 template <int HEADS, int LANES> struct packs_shared {
     float scores[HEADS][DECODE_KEYS];
     float sums[DECODE_WARPS][HEADS][LANES * PACK];
+    bool is_last;
 };
 
-// Keys that a block takes at a time, and how often it does so for a part.
+// Keys that a block takes at a time, how often it does so for a part, and entries of a part's keys,
+// or values, in shared memory.
 template <int LANES> struct packs_shape {
     static constexpr int keys = DECODE_THREADS / LANES, steps = DECODE_KEYS / keys;
-    static constexpr int ahead = steps < 8 ? steps : 8; // loads that are on their way
+    static constexpr int entries = DECODE_KEYS * LANES * PACK;
 };
 
-// Entries of `ahead` keys, or values, from step `first` on: zeros where there is none.
-template <typename T, int LANES, int AHEAD>
-__device__ static void read_packs(pack<T, PACK> (&packs)[AHEAD], const decode_task &task,
-                                  const attention_heads &heads, int dim, int sequence, int group,
-                                  decode_range range, int first) {
-    int entry = (int)threadIdx.x % LANES * PACK;
-#pragma unroll
-    for (int i = 0; i < AHEAD; i++) {
-        int key = range.begin + (int)threadIdx.x / LANES + (first + i) * packs_shape<LANES>::keys;
-        packs[i] = {};
-        if (key < range.end && entry < dim)
-            packs[i] = load<T, PACK>(cached<T>(task, heads, sequence, key, group) + entry);
-    }
+// Where the pack of this thread's i-th key lies.
+__device__ static int pack_at(int i) {
+    return (i * DECODE_THREADS + (int)threadIdx.x) * PACK;
 }
 
-template <typename T, int HEADS, int LANES, int AHEAD>
-__device__ static void
-score_packs(packs_shared<HEADS, LANES> &shared, const pack<T, PACK> (&keys)[AHEAD],
-            const float (&q)[HEADS][PACK], const decode_task &task, const decode_place &place,
-            decode_range range, int position, int first) {
+// This thread's packs of a part's keys, or values, zeros where there is none.
+template <typename T, int LANES>
+__device__ static void copy_packs(T *tile, const decode_task &task, const attention_heads &heads,
+                                  int dim, int sequence, int group, decode_range range) {
+    int entry = (int)threadIdx.x % LANES * PACK;
 #pragma unroll
-    for (int i = 0; i < AHEAD; i++) {
-        int key = range.begin + (int)threadIdx.x / LANES + (first + i) * packs_shape<LANES>::keys;
+    for (int i = 0; i < packs_shape<LANES>::steps; i++) {
+        int key = range.begin + (int)threadIdx.x / LANES + i * packs_shape<LANES>::keys;
+        bool is_there = key < range.end && entry < dim;
+        const T *from = cached<T>(task, heads, sequence, is_there ? key : range.begin, group);
+        unsigned to = (unsigned)__cvta_generic_to_shared(tile + pack_at(i));
+        asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to),
+                     "l"(from + (is_there ? entry : 0)), "r"(is_there ? 16 : 0)
+                     : "memory");
+    }
+    asm volatile("cp.async.commit_group;" ::: "memory");
+}
+
+// All groups of this thread's copies but the last PENDING are there.
+template <int PENDING> __device__ static void await_copies() {
+    asm volatile("cp.async.wait_group %0;" ::"n"(PENDING) : "memory");
+}
+
+template <typename T, int HEADS, int LANES>
+__device__ static void score_packs(packs_shared<HEADS, LANES> &shared, const T *tile,
+                                   const float (&q)[HEADS][PACK], const decode_task &task,
+                                   const decode_place &place, decode_range range, int position) {
+#pragma unroll 4
+    for (int i = 0; i < packs_shape<LANES>::steps; i++) {
+        int key = range.begin + (int)threadIdx.x / LANES + i * packs_shape<LANES>::keys;
+        pack<T, PACK> own = load<T, PACK>(tile + pack_at(i));
         float entries[PACK];
 #pragma unroll
         for (int j = 0; j < PACK; j++)
-            entries[j] = to_float(keys[i].v[j]);
+            entries[j] = to_float(own.v[j]);
 #pragma unroll
         for (int h = 0; h < HEADS; h++) {
             float dot = 0;
@@ -75,20 +92,21 @@ score_packs(packs_shared<HEADS, LANES> &shared, const pack<T, PACK> (&keys)[AHEA
     }
 }
 
-template <typename T, int HEADS, int LANES, int AHEAD>
-__device__ static void
-add_packs(float (&sum)[HEADS][PACK], const packs_shared<HEADS, LANES> &shared,
-          const pack<T, PACK> (&values)[AHEAD], decode_range range, int first) {
-#pragma unroll
-    for (int i = 0; i < AHEAD; i++) {
-        int at = (int)threadIdx.x / LANES + (first + i) * packs_shape<LANES>::keys;
+template <typename T, int HEADS, int LANES>
+__device__ static void add_packs(float (&sum)[HEADS][PACK],
+                                 const packs_shared<HEADS, LANES> &shared, const T *tile,
+                                 decode_range range) {
+#pragma unroll 4
+    for (int i = 0; i < packs_shape<LANES>::steps; i++) {
+        int at = (int)threadIdx.x / LANES + i * packs_shape<LANES>::keys;
         bool is_there = range.begin + at < range.end;
+        pack<T, PACK> own = load<T, PACK>(tile + pack_at(i));
 #pragma unroll
         for (int h = 0; h < HEADS; h++) {
             float weight = is_there ? shared.scores[h][at] : 0;
 #pragma unroll
             for (int j = 0; j < PACK; j++)
-                sum[h][j] = fmaf(weight, to_float(values[i].v[j]), sum[h][j]);
+                sum[h][j] = fmaf(weight, to_float(own.v[j]), sum[h][j]);
         }
     }
 }
@@ -134,11 +152,27 @@ __device__ static void leave_sums(packs_shared<HEADS, LANES> &shared, float (&su
     }
 }
 
+// Whether the row's other parts for these heads are there; then the count is begun anew.
+__device__ static bool is_last_part(const decode_task &task, int position, bool *is_last) {
+    __threadfence();
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        unsigned *count = task.counts + blockIdx.x / (unsigned)task.splits;
+        *is_last = atomicAdd(count, 1U) + 1 == (unsigned)parts_of(task, position);
+        if (*is_last)
+            *count = 0;
+    }
+    __syncthreads();
+    __threadfence();
+    return *is_last;
+}
+
 template <typename T, int HEADS, int LANES>
-__global__ void __launch_bounds__(DECODE_THREADS)
+__global__ void __launch_bounds__(DECODE_THREADS, HEADS == 1 ? 6 : 2)
     decode_packs(const __grid_constant__ decode_task task) {
-    using S = packs_shape<LANES>;
+    extern __shared__ __align__(16) unsigned char tiles[];
     __shared__ packs_shared<HEADS, LANES> shared;
+    T *keys = reinterpret_cast<T *>(tiles), *values = keys + packs_shape<LANES>::entries;
     decode_place place = place_of(task);
     await_previous();
     let_next_begin();
@@ -146,30 +180,24 @@ __global__ void __launch_bounds__(DECODE_THREADS)
     decode_range range = range_of(task, position, place.split);
     if (range.begin >= range.end)
         return;
-    pack<T, PACK> keys[S::ahead], values[S::ahead];
     float q[HEADS][PACK], sum[HEADS][PACK] = {};
-    read_packs<T, LANES>(keys, task, task.k, task.dim, sequence, place.group, range, 0);
-    read_packs<T, LANES>(values, task, task.v, task.v_dim, sequence, place.group, range, 0);
+    copy_packs<T, LANES>(keys, task, task.k, task.dim, sequence, place.group, range);
+    copy_packs<T, LANES>(values, task, task.v, task.v_dim, sequence, place.group, range);
     read_queries<T, HEADS, LANES>(q, task, place);
-#pragma unroll
-    for (int first = 0; first < S::steps; first += S::ahead) {
-        if (first)
-            read_packs<T, LANES>(keys, task, task.k, task.dim, sequence, place.group, range, first);
-        score_packs<T, HEADS, LANES>(shared, keys, q, task, place, range, position, first);
-    }
+    await_copies<1>();
+    score_packs<T, HEADS, LANES>(shared, keys, q, task, place, range, position);
     __syncthreads();
     for (int h = (int)threadIdx.x / WARP; h < place.heads; h += DECODE_WARPS)
         exponentiate(shared.scores[h], range.end - range.begin,
                      part_of(task, place.row, place.first_head + h, place.split));
+    await_copies<0>();
     __syncthreads();
-#pragma unroll
-    for (int first = 0; first < S::steps; first += S::ahead) {
-        if (first)
-            read_packs<T, LANES>(values, task, task.v, task.v_dim, sequence, place.group, range,
-                                 first);
-        add_packs<T, HEADS, LANES>(sum, shared, values, range, first);
-    }
+    add_packs<T, HEADS, LANES>(sum, shared, values, range);
     leave_sums<HEADS, LANES>(shared, sum, task, place);
+    if (!task.counts || !is_last_part(task, position, &shared.is_last))
+        return;
+    for (int h = 0; h < place.heads; h++)
+        join_parts<T>(task, place.row, place.first_head + h, position);
 }
 
 // ---- the host's side ---------------------------------------------------------------------------
@@ -193,7 +221,12 @@ static void launch_by_lanes(const struct cuda_backend *cuda, const struct decode
     auto kernel = packs <= 8    ? decode_packs<T, HEADS, 8>
                   : packs <= 16 ? decode_packs<T, HEADS, 16>
                                 : decode_packs<T, HEADS, 32>;
-    launch_dependent(cuda, cuda->ops, kernel, dim3(blocks), DECODE_THREADS, 0, task);
+    size_t tiles = (size_t)2 * sizeof(T) * DECODE_KEYS * PACK *
+                   (packs <= 8    ? 8
+                    : packs <= 16 ? 16
+                                  : 32); // of keys and of values
+    cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)tiles);
+    launch_dependent(cuda, cuda->ops, kernel, dim3(blocks), DECODE_THREADS, tiles, task);
 }
 
 template <typename T>

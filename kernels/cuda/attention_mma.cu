@@ -111,14 +111,16 @@ __device__ static void finish_scores(mma_rows<S> &r, const attention_task &task,
 }
 
 template <typename S>
-__device__ static void mask_scores(mma_rows<S> &r, int window, int position, int key) {
+__device__ static void mask_scores(mma_rows<S> &r, const attention_task &task, int position,
+                                   int key) {
+    int first[2] = {attention_first_key(task, position), attention_first_key(task, position + 8)};
     key += (int)threadIdx.x % 4 * 2;
 #pragma unroll
     for (int n = 0; n < S::keys / 8; n++)
 #pragma unroll
         for (int i = 0; i < 4; i++) {
-            int distance = position + i / 2 * 8 - (key + n * 8 + i % 2);
-            if (distance < 0 || distance >= window)
+            int here = key + n * 8 + i % 2;
+            if (here > position + i / 2 * 8 || here < first[i / 2])
                 r.score[n][i] = -INFINITY;
         }
 }
@@ -239,7 +241,7 @@ __global__ void __launch_bounds__(MMA_THREADS, S::v_dim <= 64 ? 2 : 1)
     for (; key < end; key += S::keys) {
         int last = key + S::keys - 1;
         bool is_seen = key < warp_first + 16 && last >= attention_first_key(task, warp_first);
-        bool is_whole = last <= warp_first && key > warp_first + 15 - task.window;
+        bool is_whole = last <= warp_first && key >= attention_first_key(task, warp_first + 15);
         await_copies();
         __syncthreads();
         load_tile<T, S::keys, S::v_dim>(v, task.v, values + key * task.v.stride, end - key,
@@ -256,7 +258,7 @@ __global__ void __launch_bounds__(MMA_THREADS, S::v_dim <= 64 ? 2 : 1)
         if (task.is_rich)
             finish_scores<S>(r, task, slope, position, key);
         if (!is_whole)
-            mask_scores<S>(r, task.window, position, key);
+            mask_scores<S>(r, task, position, key);
         exponentiate<S>(r, factor);
         add_values<S>(r, v);
     }

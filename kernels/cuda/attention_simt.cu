@@ -68,15 +68,16 @@ __device__ static void finish_scores(simt_rows<S> &r, const attention_task &task
                                      int position, int key) {
     key += (int)threadIdx.x % SIMT_X;
 #pragma unroll
-    for (int i = 0; i < SIMT_EACH; i++)
+    for (int i = 0; i < SIMT_EACH; i++) {
+        int first = attention_first_key(task, position + i);
 #pragma unroll
         for (int j = 0; j < S::each_keys; j++) {
-            int distance = position + i - (key + j * SIMT_X);
-            r.score[i][j] =
-                distance < 0 || distance >= task.window
-                    ? -INFINITY
-                    : attention_score(task, slope, r.score[i][j], position + i, key + j * SIMT_X);
+            int here = key + j * SIMT_X;
+            r.score[i][j] = here > position + i || here < first
+                                ? -INFINITY
+                                : attention_score(task, slope, r.score[i][j], position + i, here);
         }
+    }
 }
 
 // Over the 16 threads of one y.

@@ -239,6 +239,7 @@ static void cuda_close(struct kn_backend *self) {
         cudaStreamSynchronize(cuda->ops);
     cuda_products_close(cuda);
     cudaFree(cuda->scratch);
+    cudaFree(cuda->counts);
     free(cuda->blocks);
     for (int i = 0; i < KN_EVENTS; i++)
         if (cuda->events[i])
@@ -319,6 +320,10 @@ static enum kn_status set_up_device(struct kn_backend *self) {
     for (int i = 0; i < KN_EVENTS; i++)
         KN_TRY(cuda_check(self, cudaEventCreateWithFlags(&cuda->events[i], cudaEventBlockingSync),
                           "making an event"));
+    KN_TRY(self->ops->alloc(self, (void **)&cuda->counts, CUDA_COUNTS * sizeof *cuda->counts));
+    KN_TRY(cuda_check(
+        self, cudaMemsetAsync(cuda->counts, 0, CUDA_COUNTS * sizeof *cuda->counts, cuda->ops),
+        "clearing counts"));
     KN_TRY(cuda_products_open(cuda));
     static const char *const modes[] = {"f32 pedantic", "f16, sums in f32", "bf16, sums in f32"};
     snprintf(self->description, sizeof self->description, "%.60s, cuBLASLt %zu, %s",

@@ -41,12 +41,14 @@ struct cuda_backend {
     int plan_count, plan_capacity;
     void *scratch; // grows on demand, lives until the next op that asks
     size_t scratch_bytes;
+    unsigned *counts;          // [CUDA_COUNTS] for blocks that count each other: 0 between ops
     bool makes_graph;          // ops become one
     struct cuda_block *blocks; // what alloc has given, so that it can be counted
     int block_count, block_capacity;
 };
 
 constexpr size_t CUDA_WORKSPACE_BYTES = 64 << 20;
+constexpr int CUDA_COUNTS = 1 << 16;
 
 static inline struct cuda_backend *cuda_of(struct kn_backend *self) {
     return (struct cuda_backend *)self;

@@ -209,6 +209,29 @@ __global__ void gather_rows(E *y, int64_t y_stride, const E *x, int64_t x_stride
         y[(int64_t)blockIdx.x * y_stride + c] = from[c];
 }
 
+// The same, each row times the weight of its place.
+template <typename T> __global__ void gather_weighted(struct kn_gather op) {
+    int64_t begin = op.range.begin ? *op.range.begin : 0, place = begin + blockIdx.x;
+    if (op.range.begin && place >= *op.range.end)
+        return;
+    int64_t row = op.rows[place], i = row * op.used, end = i + op.used;
+    while (i + 1 < end && op.positions[i] != place)
+        i++;
+    float weight = op.weights[i];
+    const T *from = (const T *)op.x.data + row * op.x.stride;
+    T *to = (T *)op.y.data + (int64_t)blockIdx.x * op.y.stride;
+    for (int64_t c = threadIdx.x; c < op.y.cols; c += blockDim.x)
+        to[c] = from_float<T>(weight * to_float(from[c]));
+}
+
+static enum kn_status launch_weighted(struct kn_backend *self, const struct kn_gather *op) {
+    auto kernel = op->y.type == KN_F32   ? gather_weighted<float>
+                  : op->y.type == KN_F16 ? gather_weighted<__half>
+                                         : gather_weighted<__nv_bfloat16>;
+    kernel<<<(unsigned)op->y.rows, row_threads(op->y.cols), 0, cuda_of(self)->ops>>>(*op);
+    return cuda_launched(self, "gathering weighted rows");
+}
+
 template <typename E> static void launch_gather(cudaStream_t stream, const struct kn_gather *op) {
     int64_t pack = (int64_t)(sizeof(E) / kn_type_size(op->y.type));
     gather_rows<<<(unsigned)op->y.rows, row_threads(op->y.cols / pack), 0, stream>>>(
@@ -222,6 +245,8 @@ enum kn_status cuda_gather(struct kn_backend *self, const struct kn_gather *op) 
     int64_t width = (int64_t)(16 / kn_type_size(op->y.type));
     if (!op->y.rows || !op->y.cols)
         return KN_OK;
+    if (op->weights)
+        return launch_weighted(self, op);
     if (is_packable(&op->y, width) && is_packable(&op->x, width))
         launch_gather<uint4>(stream, op);
     else if (op->y.type == KN_F32)
@@ -241,7 +266,7 @@ __device__ static bool find_row(const struct kn_combine &op, int32_t position, i
 // A block a row of y, left alone where x has nothing for it.
 template <int WIDTH> __global__ void combine_rows(struct kn_combine op) {
     const int32_t *positions = op.positions + (int64_t)blockIdx.x * op.used;
-    const float *weights = op.weights + (int64_t)blockIdx.x * op.used;
+    const float *weights = op.weights ? op.weights + (int64_t)blockIdx.x * op.used : NULL;
     float *y = (float *)op.y.data + (int64_t)blockIdx.x * op.y.stride;
     const float *x = (const float *)op.x.data;
     int64_t row, k = 0;
@@ -258,7 +283,7 @@ template <int WIDTH> __global__ void combine_rows(struct kn_combine op) {
             pack<float, WIDTH> value = load<float, WIDTH>(x + row * op.x.stride + c);
 #pragma unroll
             for (int j = 0; j < WIDTH; j++)
-                sum.v[j] = fmaf(weights[i], value.v[j], sum.v[j]);
+                sum.v[j] = fmaf(weights ? weights[i] : 1, value.v[j], sum.v[j]);
         }
         store(y + c, sum);
     }

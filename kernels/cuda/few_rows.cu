@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Products of few rows, as decoding has them: a row a text. They take as long as it takes to read
 // the weights, so each is read once, by 16 bytes a thread, several loads ahead of their use, and
-// meets all rows at once in tensor cores. A block has 16 rows of weights or twice as many, a tile
-// of 16 rows each; its warps take slices of 64 columns in turns, and what each has summed is added
+// meets all rows at once in tensor cores. A block has TILES tiles of 16 rows of
+// weights; its warps take slices of 64 columns in turns, and what each has summed is added
 // up in the order of warps. A row's bits do not depend on how many rows there are.
 //
 // Which column of a slice a lane has in which place of a fragment does not matter, as long as
@@ -151,9 +151,10 @@ __device__ static void write_outputs(const struct few_task &task, const float *s
     }
 }
 
-// COLUMNS: eights of rows of x. AHEAD: slices that are on their way.
+// COLUMNS: eights of rows of x. AHEAD: slices that are on their way. Sixteen rows are not read
+// ahead of their use, so more blocks have to be there that read meanwhile.
 template <typename T, typename Y, int TILES, int COLUMNS, int AHEAD, bool GATED>
-__global__ void __launch_bounds__(FEW_THREADS, 2)
+__global__ void __launch_bounds__(FEW_THREADS, COLUMNS > 1 ? 3 : 2)
     few_rows(const __grid_constant__ struct few_task task) {
     __shared__ float shared[FEW_WARPS * 16 * TILES * 8 * COLUMNS];
     int first = (int)threadIdx.x / WARP * SLICE;
@@ -207,7 +208,7 @@ static void launch_by_rows(const struct cuda_backend *cuda, cudaStream_t stream,
     if (task.n <= 8)
         launch<T, Y, 1, 1, 4, GATED>(cuda, stream, task);
     else
-        launch<T, Y, 2, 2, 2, GATED>(cuda, stream, task);
+        launch<T, Y, 1, 2, 2, GATED>(cuda, stream, task);
 }
 
 static struct few_task task_of(const struct few_product *op) {

@@ -42,9 +42,11 @@ __device__ static pack<T, ROW_GROUP> finished(const pack<float, ROW_GROUP> &v,
     return rounded<T>(out);
 }
 
+constexpr int64_t ROWS_THAT_WAIT = 64; // for weights: more of them find these in the cache
+
 // Weights come from afar, and nothing writes them.
 __device__ static void prefetch_weights(const struct row_norm &op, int c) {
-    if (c >= op.cols)
+    if (c >= op.cols || op.rows > ROWS_THAT_WAIT)
         return;
     if (op.weight)
         asm volatile("prefetch.global.L2 [%0];" ::"l"(op.weight + c));

@@ -439,6 +439,10 @@ enum kn_status cuda_product(struct kn_backend *self, const struct kn_product *op
         return few_rows_multiply(self, cuda_of(self)->ops, &few);
     }
     KN_TRY(convert_operands(self, op, &w, &bias));
+    struct kn_grouped_product one = {};
+    one.product = *op, one.product.w = w, one.groups = 1;
+    if (op->activation != KN_IDENTITY && grouped_hopper_takes(cuda_of(self), &one))
+        return grouped_hopper(self, &one);
     KN_TRY(cuda_multiply(self, &op->y, &op->x, &w, bias));
     return op->activation == KN_IDENTITY ? KN_OK : activate_in_place(self, op);
 }
@@ -569,15 +573,13 @@ enum kn_status cuda_grouped_product(struct kn_backend *self, const struct kn_gro
         const struct few_product few = {op->gated, p->x, p->w, NULL, op->gate, NULL, true};
         return few_rows_multiply(self, cuda_of(self)->ops, &few);
     }
-    typed.product.bias = NULL;
-    KN_TRY(convert_operands(self, &typed.product, &typed.product.w, &no_bias));
-    bool is_ours = grouped_hopper_takes(cuda_of(self), &typed);
-    KN_TRY(is_ours ? grouped_hopper(self, &typed) : multiply_by_library(self, &typed));
-    if (op->product.bias)
-        return add_biases(self, op);
-    return !is_ours || op->product.activation == KN_IDENTITY
-               ? KN_OK
-               : activate_in_place(self, &op->product);
+    struct kn_product unbiased = op->product;
+    unbiased.bias = NULL;
+    KN_TRY(convert_operands(self, &unbiased, &typed.product.w, &no_bias));
+    if (grouped_hopper_takes(cuda_of(self), &typed))
+        return grouped_hopper(self, &typed);
+    KN_TRY(multiply_by_library(self, &typed));
+    return p->bias ? add_biases(self, op) : KN_OK;
 }
 
 // ---- second moments ----------------------------------------------------------------------------

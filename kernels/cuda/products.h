@@ -12,7 +12,7 @@ enum kn_status cuda_multiply(struct kn_backend *self, const struct kn_matrix *y,
 // Whether the groups' products run on Hopper in one launch that learns on the device how many rows
 // each group has; w is of x's type. (products_hopper.cu)
 bool grouped_hopper_takes(const struct cuda_backend *cuda, const struct kn_grouped_product *op);
-// The products and, where `gated` is there, the gates; no activation.
+// The products with their biases, rounded, and then activations or, where `gated` is there, gates.
 enum kn_status grouped_hopper(struct kn_backend *self, const struct kn_grouped_product *op);
 
 // to = from in another type, shapes alike. (elementwise.cu)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Rates of products on one backend, as CSV in TFLOP/s: the backend's product, and a product of
-// groups over the same rows: into activations, into f32, and gated. With one group the two compute
-// the same.
+// groups over the same rows: into activations, into f32, and gated; last the backend's product with
+// a bias and GELU behind it. With one group the first two compute the same.
 //
 //   bench_products [reference|cpu|cuda] [f32|f16|bf16]
 #include <stdio.h>
@@ -115,6 +115,7 @@ static void measure(struct kn_backend *kn, const struct shape *s) {
     struct kn_matrix y = random_matrix(kn, type, s->rows, s->cols);
     struct kn_matrix wide = random_matrix(kn, KN_F32, s->rows, s->cols);
     struct kn_matrix gated = random_matrix(kn, type, s->rows, s->cols / 2), one = w;
+    struct kn_matrix bias = random_matrix(kn, KN_F32, 1, s->cols);
     int64_t *first = firsts_of(kn, s);
     one.rows = s->cols;
     struct kn_grouped_product product = {.product = {.y = y, .x = x, .w = one}};
@@ -125,13 +126,16 @@ static void measure(struct kn_backend *kn, const struct shape *s) {
     into_f32.product.y = wide;
     with_gate.gated = gated;
     with_gate.gate = KN_SILU;
-    printf("%s,%lld,%lld,%lld,%lld,%.1f,%.1f,%.1f,%.1f,%.1f\n", s->name, (long long)s->rows,
+    struct kn_grouped_product with_gelu = product;
+    with_gelu.product.activation = KN_GELU_ERF;
+    with_gelu.product.bias = bias.data;
+    printf("%s,%lld,%lld,%lld,%lld,%.1f,%.1f,%.1f,%.1f,%.1f,%.1f\n", s->name, (long long)s->rows,
            (long long)s->cols, (long long)s->depth, (long long)s->groups,
            rate_of(kn, &product, flops), rate_of(kn, &product_f32, flops),
            rate_of(kn, &into_type, flops), rate_of(kn, &into_f32, flops),
-           rate_of(kn, &with_gate, flops));
+           rate_of(kn, &with_gate, flops), rate_of(kn, &with_gelu, flops));
     fflush(stdout);
-    void *const memory[] = {x.data, w.data, y.data, wide.data, gated.data, first};
+    void *const memory[] = {x.data, w.data, y.data, wide.data, gated.data, bias.data, first};
     for (size_t i = 0; i < sizeof memory / sizeof *memory; i++)
         kn->ops->free(kn, memory[i]);
 }
@@ -154,7 +158,8 @@ int main(int count, char **arguments) {
         fprintf(stderr, "bench_products: %s: %s\n", kn_status_text(status), error);
         return 3;
     }
-    printf("shape,rows,cols,depth,groups,product,product_f32,groups_in_type,groups_in_f32,gated\n");
+    printf("shape,rows,cols,depth,groups,product,product_f32,groups_in_type,groups_in_f32,gated,"
+           "gelu\n");
     for (size_t i = 0; i < (is_device ? sizeof shapes / sizeof *shapes : 1); i++)
         measure(kn, &shapes[i]);
     kn->ops->close(kn);

@@ -8,46 +8,98 @@
     rows     one checkpoint, whose rows the ranks split
     costs    one checkpoint with all costs of single sublayers
 
-`seconds` is from the first checkpoint's start to the last one's end as trace-ckpts says it,
-`process` the wall time of the command. Stores must be equal. Each run adds rows to
-OUT/MACHINE-ranks.csv. --tiny --device cpu tries it anywhere.
+A run adds two rows to OUT/MACHINE-ranks.csv, one rank and --ranks. `seconds` is from the first slab
+that computes to the last commit, `first_slab` what passes between the start of tracing and that
+slab, `process` the wall time of the command; `forecast` is what --dry-run says of that many ranks
+for times_one. Weights come from the page cache (or shared memory, the same), of which `read` GB are
+what the ranks take in all and `stored` what the checkpoints have: links cost the memory bus what files of
+their own would, as a checkpoint is larger than a processor's caches. Stores must be equal.
+--tiny --device cpu tries it anywhere.
 """
 import argparse
 import csv
 import os
 import re
+import shutil
 import subprocess
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import gpu_models
 from bench_gpu import default_work, machine_name
 
-COLUMNS = ("shape", "job", "ranks", "checkpoints", "rows", "seconds", "process", "times_one",
-           "times_one_process", "detail")
+COLUMNS = ("shape", "job", "ranks", "checkpoints", "rows", "seconds", "first_slab", "process", "times_one",
+           "times_one_process", "forecast", "read", "stored", "detail")
+UNITS = {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
 
 
-def command(options, ranks, folders, rows, out):
-    tokens = options.work / "tokens.npy"
-    gpu_models.write_tokens(tokens, rows, options.seq_len, options.model.vocabulary)
-    launcher = ["mpirun", "-n", str(ranks)] if ranks > 1 else []
-    words = [*launcher, options.trace, "--tokens", tokens, "-v", "--progress", "0", "--fresh", "-o", out]
+@dataclass
+class Timed:
+    """What one command says of itself, and how long it took."""
+
+    ranks: int
+    store: Path
+    said: str
+    process: float
+
+    def found(self, pattern):
+        found = re.search(pattern, self.said)
+        if not found:
+            raise SystemExit(f"trace-ckpts does not say {pattern}:\n{self.said}")
+        return found
+
+    @property
+    def seconds(self):
+        return float(self.found(r"computed for ([\d.]+) s, from the first slab")[1])
+
+    @property
+    def first_slab(self):
+        return float(self.found(r"the first slab, ([\d.]+) s after the start")[1])
+
+    @property
+    def read(self):
+        _, number, unit = self.found(r"(([\d.]+) (\w+)) read").groups()
+        return float(number) * UNITS[unit] / 1e9
+
+    @property
+    def waiting(self):
+        return int(self.found(r"(\d+) % waiting for weights")[1])
+
+
+def words_of(options, folders, *more):
+    words = [options.trace, "--tokens", options.work / "tokens.npy", "--progress", "0", *more]
     if options.job == "costs":
-        words += ["--cost", "attn,mlp", "--cost-samples", rows]
+        words += ["--cost", "attn,mlp", "--cost-samples", options.rows]
     if options.device == "cuda":
         words += ["--device", "cuda", "--dtype", "bf16"]
     return [str(word) for word in [*words, "--ckpts", *folders]]
 
 
-def timed(options, ranks, folders, rows, out):
-    """(seconds it says, seconds of the process)"""
-    began = time.perf_counter()
-    done = subprocess.run(command(options, ranks, folders, rows, out), stderr=subprocess.PIPE, text=True)
-    wall = time.perf_counter() - began
-    print(done.stderr, flush=True)
+def call(command):
+    done = subprocess.run(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     if done.returncode:
-        raise SystemExit(f"trace-ckpts ended with {done.returncode}")
-    return float(re.search(r"traced \d+ checkpoints? in ([\d.]+) s", done.stderr)[1]), wall
+        raise SystemExit(f"{' '.join(command[:8])} ... ended with {done.returncode}:\n{done.stderr}")
+    return done.stdout + done.stderr
+
+
+def timed(options, ranks, folders):
+    launcher = ["mpirun", "-n", str(ranks)] if ranks > 1 else []
+    store = options.work / f"ranks-{ranks}.h5"
+    began = time.perf_counter()
+    said = call([*launcher, *words_of(options, folders, "-v", "--fresh", "-o", store)])
+    run = Timed(ranks, store, said, time.perf_counter() - began)
+    print(said, f"process: {run.process:.2f} s", flush=True)
+    return run
+
+
+def forecast(options, folders):
+    """How many times as fast as one the simulator makes so many ranks of one node: their share of
+    the time in which they compute."""
+    said = call(words_of(options, folders, "--dry-run", "--ranks", options.ranks, "--nodes", 1, "-o",
+                         options.work / "forecast.h5"))
+    print(said, flush=True)
+    return options.ranks * (1 - float(re.search(r"ranks are idle -?([\d.]+) %", said)[1]) / 100)
 
 
 def record(options, rows):
@@ -58,22 +110,35 @@ def record(options, rows):
         writer.writerows([COLUMNS] * new + rows)
 
 
+def row(options, run, one, folders, told, detail):
+    stored = sum(file.stat().st_size for folder in folders for file in folder.iterdir()) / 1e9
+    return (options.shape, options.job, run.ranks, len(folders), options.rows, f"{run.seconds:.3f}",
+            f"{run.first_slab:.3f}", f"{run.process:.2f}", f"{one.seconds / run.seconds:.3f}",
+            f"{one.process / run.process:.3f}", f"{told:.3f}", f"{run.read:.3g}", f"{stored:.3g}",
+            f"{run.waiting} % waiting{detail}")
+
+
+def make_once(options):
+    """One shape's checkpoint at a time: shared memory is small."""
+    if (options.work / options.shape / "config.json").exists():  # which is written last
+        return
+    for other in gpu_models.SHAPES:
+        shutil.rmtree(options.work / other, ignore_errors=True)
+    gpu_models.make(options.model, options.work / options.shape, options.device)
+
+
 def measure(options):
-    checkpoint = options.work / options.shape
     count = options.count if options.job == "series" else 1
-    folders = gpu_models.link_series(checkpoint, options.work / "ranks" / options.shape, count)
-    rows = options.rows
-    found = []
-    for ranks in (1, options.ranks):
-        out = options.work / f"ranks-{ranks}.h5"
-        said, wall = timed(options, ranks, folders, rows, out)
-        found.append((ranks, said, wall, out))
-    same = subprocess.run([options.same, found[0][3], found[1][3]]).returncode == 0
-    (_, one, one_wall, _) = found[0]
-    record(options, [(options.shape, options.job, ranks, len(folders), rows, f"{said:.2f}",
-                      f"{wall:.2f}", f"{one / said:.3f}", f"{one_wall / wall:.3f}",
-                      "" if ranks == 1 else "same bytes" if same else "OTHER BYTES")
-                     for ranks, said, wall, _ in found])
+    folders = gpu_models.link_series(options.work / options.shape,
+                                     options.work / "ranks" / options.shape, count)
+    gpu_models.write_tokens(options.work / "tokens.npy", options.rows, options.seq_len,
+                            options.model.vocabulary)
+    told = forecast(options, folders)
+    one, more = timed(options, 1, folders), timed(options, options.ranks, folders)
+    same = subprocess.run([options.same, one.store, more.store]).returncode == 0
+    record(options, [row(options, one, one, folders, 1, ""),
+                     row(options, more, one, folders, told,
+                         ", same bytes" if same else ", OTHER BYTES")])
     return same
 
 
@@ -98,7 +163,7 @@ def main():
     options.model = shape.tiny() if options.tiny else shape
     options.out.mkdir(parents=True, exist_ok=True)
     options.work.mkdir(parents=True, exist_ok=True)
-    gpu_models.make(options.model, options.work / options.shape, options.device)
+    make_once(options)
     return not measure(options)
 
 

@@ -3,11 +3,13 @@
 beside a careful PyTorch loop, over the same rows, in the same order, in one run.
 
     bench_search.py --trace-drop build/cuda/bin/trace-drop --shape 8b --out results
+    bench_search.py ... --stages make,loop,search,ranks --ranks 2 --same build/cuda/bin/same_store
 
 The order is prescribed, attention before MLPs, each from the last layer to the first, which costs
 most. The loop holds all on the device, runs all rows in one forward pass a candidate, computes no
 dropped sublayer, and keeps the whole model's distribution. Seconds are of the rounds: reading the
-weights is not in them. Each stage adds rows to OUT/MACHINE-search.csv.
+weights is not in them. Stage ranks searches with a rank on each of several GPUs, whose file has to
+be the one rank's. Each stage adds rows to OUT/MACHINE-search.csv.
 --tiny --device cpu tries it anywhere; --every N lets the loop measure one round of N, and scales.
 """
 import argparse
@@ -91,7 +93,7 @@ def time_loop(bench):
             values[number] = float(found[0])
     all_evaluations = sum(len(left) for _, left in rounds_of(order))
     scaled = seconds * all_evaluations / evaluations
-    bench.loop = values
+    bench.loop, bench.loop_seconds = values, scaled
     del loop
     if bench.options.device == "cuda":
         torch.cuda.empty_cache()
@@ -117,33 +119,60 @@ def compare_values(bench, said):
     return f"values within {100 * worst:.2g} % of the loop's"
 
 
-def time_search(bench):
+def order_words(bench):
+    order = order_of(bench.shape.layers)
+    return " ".join(f"{kind}:" + ",".join(str(layer) for of, layer in order if of == kind)
+                    for kind in KINDS)
+
+
+def search(bench, ranks):
+    """(its file, seconds of the rounds, evaluations, what else there is to say)"""
     options = bench.options
-    order = " ".join(f"{kind}:" + ",".join(str(layer) for of, layer in order_of(bench.shape.layers)
-                                           if of == kind) for kind in KINDS)
-    command = [*shlex.split(options.launcher), options.trace_drop, "search", bench.checkpoint,
-               "--tokens", bench.tokens, "--by", "js", "--order", order, "--fresh", "-v", "-o",
-               options.work / "search.h5", *shlex.split(options.flags)]
+    out = options.work / f"search-{ranks}.h5"
+    command = [*(["mpirun", "-n", ranks] if ranks > 1 else []), options.trace_drop, "search",
+               bench.checkpoint, "--tokens", bench.tokens, "--by", "js", "--order",
+               order_words(bench), "--fresh", "-v", "-o", out, *shlex.split(options.flags)]
     command += ["--device", options.device] + (["--dtype", "bf16"] if options.device == "cuda" else [])
     with memory_watch(options.device) as memory:
         said = run(command)
     total, reading = map(float, re.search(r"rounds by js in ([\d.]+) s, ([\d.]+) s of", said).groups())
     share, blocks, evaluations = re.search(
         r"products: ([\d.]+) of .*, ([\d.]+) in the blocks; (\d+) evaluations", said).groups()
-    bench.record(f"trace-drop search {options.launcher}".rstrip(), 2 * bench.shape.layers,
-                 int(evaluations), total - reading,
-                 f"{reading:.1f} s reading; products {share} of the loop's, {blocks} in the blocks; "
-                 f"{memory[0] / 1e9:.1f} GB of the device; {compare_values(bench, said)}")
+    return out, total - reading, int(evaluations), (
+        f"{reading:.1f} s reading; products {share} of the loop's, {blocks} in the blocks; "
+        f"{memory[0] / 1e9:.1f} GB of the device; {compare_values(bench, said)}")
+
+
+def time_search(bench):
+    bench.one, bench.seconds, evaluations, detail = search(bench, 1)
+    bench.record("trace-drop search", 2 * bench.shape.layers, evaluations, bench.seconds,
+                 detail + bench.beside_loop(bench.seconds))
+
+
+def time_ranks(bench):
+    ranks = bench.options.ranks
+    out, seconds, evaluations, detail = search(bench, ranks)
+    same = subprocess.run([bench.options.same, bench.one, out]).returncode == 0
+    bench.record(f"trace-drop search on {ranks} ranks", 2 * bench.shape.layers, evaluations, seconds,
+                 f"{bench.seconds / seconds:.3f} times one rank's speed, "
+                 f"{'the same file' if same else 'ANOTHER FILE'}; {detail}")
+    if not same:
+        raise SystemExit("the ranks' file is another one")
 
 
 class Bench:
     def __init__(self, options):
         shape = gpu_models.SHAPES[options.shape]
-        self.options, self.shape, self.loop = options, shape.tiny() if options.tiny else shape, {}
+        self.options, self.shape = options, shape.tiny() if options.tiny else shape
+        self.loop, self.loop_seconds = {}, None  # of each round that it measured; of all of them
+        self.one = self.seconds = None  # of one rank
         self.checkpoint = options.work / options.shape
         self.tokens = options.work / "search-tokens.npy"
         self.ids = gpu_models.write_tokens(self.tokens, options.rows, options.seq_len,
                                            self.shape.vocabulary)
+
+    def beside_loop(self, seconds):
+        return f"; {self.loop_seconds / seconds:.3f} times the loop's speed" if self.loop else ""
 
     def record(self, program, rounds, evaluations, seconds, detail):
         path = self.options.out / f"{machine_name(self.options.device)}-search.csv"
@@ -167,7 +196,7 @@ def make(bench):
         gpu_models.make(bench.shape, bench.checkpoint, bench.options.device)
 
 
-STAGES = {"make": make, "loop": time_loop, "search": time_search}
+STAGES = {"make": make, "loop": time_loop, "search": time_search, "ranks": time_ranks}
 
 
 def main():
@@ -178,7 +207,8 @@ def main():
     parser.add_argument("--seq-len", type=int, default=256)
     parser.add_argument("--every", type=int, default=1, help="the loop's rounds: one of N (1)")
     parser.add_argument("--stages", default="make,loop,search")
-    parser.add_argument("--launcher", default="", help='as "mpirun -n 2"')
+    parser.add_argument("--ranks", type=int, default=2, help="of stage ranks (2)")
+    parser.add_argument("--same", type=Path, help="the same_store program, for stage ranks")
     parser.add_argument("--flags", default="", help="more options of trace-drop search")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")

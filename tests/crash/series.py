@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The series that crash tests trace, and what must hold after every death."""
 
+import copy
 import os
 import shutil
 
@@ -9,23 +10,36 @@ import tiny_checkpoint as tiny
 from harness import check
 
 
+TRACE = ("trace-ckpts", "--ckpts")
+
+
 class Series:
     """`count` tiny checkpoints and a token file in `root`, and the store of an undisturbed run with
-    these options."""
+    these options of the program that `begins` names."""
 
-    def __init__(self, programs, root, count, rows, seq_len, options=(), **shape):
+    def __init__(self, programs, root, count, rows, seq_len, options=(), begins=TRACE, **shape):
         self.programs, self.root, self.options = programs, root, options
-        self.work = root + "/work"
-        self.out = self.work + "/out.h5"
+        self.begins = [programs[begins[0]], *begins[1:]]
         self.clean = root + "/clean.h5"
         self.folders = tiny.write_series(root + "/series", count, **shape)
         tiny.write_tokens(root + "/ids.jsonl", rows, seq_len)
-        os.mkdir(self.work)
+        self.work_in("work")
         harness.run(*self.command(self.clean)).expect(0)
 
+    def work_in(self, name):
+        self.work = f"{self.root}/{name}"
+        self.out = self.work + "/out.h5"
+        os.mkdir(self.work)
+
+    def beside(self, name):
+        """The same series, to be traced into another folder at the same time."""
+        other = copy.copy(self)
+        other.work_in(name)
+        return other
+
     def command(self, out):
-        return [self.programs["trace-ckpts"], "--ckpts", *self.folders, "-o", out, "--tokens",
-                self.root + "/ids.jsonl", "--publish", "0", *self.options]
+        return [*self.begins, *self.folders, "-o", out, "--tokens", self.root + "/ids.jsonl",
+                "--publish", "0", *self.options]
 
     def start_anew(self):
         shutil.rmtree(self.work)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Dies at the n-th call that changes a file, and comes back.
 
-test_die_at.py NAME=PATH... samples=N [checkpoints=N]: trace-ckpts, die_at (the library to preload),
-store_json, same_store. A run of so many checkpoints (72) is killed at its n-th write, rename,
-truncate, fsync, unlink ... for N values of n (0: every one) spread over all calls that an
-undisturbed run makes. After each death OUT must be readable with final rows; the same command must
+test_die_at.py NAME=PATH... samples=N [checkpoints=N] [jobs=N]: trace-ckpts, die_at (the library to
+preload), store_json, same_store. A run of so many checkpoints (72) is killed at its n-th write,
+rename, truncate, fsync, unlink ... for N values of n (0: every one) spread over all calls that an
+undisturbed run makes, `jobs` of them at a time. After each death OUT must be readable with final rows; the same command must
 then finish, compute nothing twice that was committed, and leave what an undisturbed run leaves."""
 
 import os
@@ -24,7 +24,7 @@ KILLED = -9
 
 def disturbed(series, programs, at, *options):
     """Runs with the library; dies at call `at`, 0 for never. (exit code, calls counted or None)"""
-    counted = series.root + "/calls"
+    counted = series.work + "-calls"
     env = harness.environment(LD_PRELOAD=programs["die_at"], DIE_BELOW=series.work, DIE_AT=str(at),
                               DIE_COUNT=counted, ASAN_OPTIONS="verify_asan_link_order=0")
     done = subprocess.run([*series.command(series.out), *options], env=env, check=False, timeout=240,
@@ -65,14 +65,12 @@ def one_death(series, programs, at):
     return code == KILLED
 
 
-def all_deaths(series, programs, wanted):
+def all_deaths(series, programs, wanted, jobs):
     calls = count_calls(series, programs)
     samples = samples_of(calls, wanted)
-    deaths = 0
-    for i, at in enumerate(samples):
-        deaths += one_death(series, programs, at)
-        if i % 100 == 99:
-            print(f"{i + 1} of {len(samples)}: {deaths} deaths", flush=True)
+    lanes = [series.beside(f"lane{lane}") for lane in range(jobs)]
+    deaths = sum(harness.side_by_side(
+        jobs, lambda at, lane: one_death(lanes[lane], programs, at), samples))
     check(deaths >= 0.9 * len(samples), "only", deaths, "deaths in", len(samples), "runs")
     return f"{deaths} deaths at {len(samples)} of {calls} calls"
 
@@ -103,10 +101,11 @@ def main():
     programs = harness.programs(sys.argv[1:])
     wanted = int(os.path.basename(programs.get("samples", "40")))
     checkpoints = int(os.path.basename(programs.get("checkpoints", "72")))
+    jobs = int(os.path.basename(programs.get("jobs", "1")))
     with harness.scratch() as root:
         series = Series(programs, root, checkpoints, 2, 8, num_hidden_layers=1, hidden_size=8,
                         num_attention_heads=1, intermediate_size=8)
-        return harness.run_cases([("crash", lambda: all_deaths(series, programs, wanted)),
+        return harness.run_cases([("crash", lambda: all_deaths(series, programs, wanted, jobs)),
                                   ("--fresh", lambda: fresh_deaths(series, programs))])
 
 

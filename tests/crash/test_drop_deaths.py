@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """trace-drop write dies at its n-th call that changes a file, or that call fails.
 
-test_drop_deaths.py trace-drop=PATH die_at=LIBRARY fail_at=LIBRARY [samples=N]: of all calls, N
-spread evenly (0, the default: every one). After each, the source is what it was, and under the final
+test_drop_deaths.py trace-drop=PATH die_at=LIBRARY fail_at=LIBRARY [samples=N] [only=TEXT]: of all
+calls, N spread evenly (0, the default: every one). After each, the source is what it was, and under the final
 name there is the whole folder or nothing; after a failure the program has said why."""
 
 import os
@@ -17,7 +17,8 @@ import tiny_checkpoint as tiny
 from harness import check
 
 KILLED, NO_SPACE, IO_ERROR = -9, 28, 5
-FORMS = (("smaller", "block:1"), ("zeroed", "attn:1 mlp:2"), ("mergekit", "block:0"))
+FORMS = (("smaller", "block:1"), ("zeroed", "attn:1 mlp:2"), ("llm-drop", "attn:1"),
+         ("block-configs", "mlp:0"), ("mergekit", "block:0"))
 
 
 def contents(folder):
@@ -114,9 +115,10 @@ def case(programs, form, drop, what, samples):
 def main():
     programs = harness.programs(sys.argv[1:])
     samples = int(os.path.basename(programs.get("samples", "0")))
+    only = os.path.basename(programs.get("only", ""))
     return harness.run_cases([(f"{form}, {what}", case(programs, form, drop, what, samples))
                               for form, drop in FORMS for what in ("deaths", "failures")
-                              if what == "deaths" or "fail_at" in programs])
+                              if what == "deaths" or "fail_at" in programs], only)
 
 
 if __name__ == "__main__":

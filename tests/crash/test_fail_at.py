@@ -10,6 +10,7 @@ a sentence where the exit is not 0; the undisturbed run's store where it is; and
 finishes."""
 
 import errno
+import json
 import os
 import random
 import shutil
@@ -22,6 +23,8 @@ import harness
 import tiny_checkpoint as tiny
 from harness import check
 
+FIXTURE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "formats", "fixtures",
+                       "titan-w3")
 ONCE, EVER = 1, 0
 ALLOWED = (0, 1, 2, 3)  # exits that say what went wrong, or that nothing did
 
@@ -54,17 +57,22 @@ class Command:
             raise harness.Failure(f"{self.name} {settings}: never ends") from None
         return done.returncode, done.stderr
 
-    def undisturbed(self, what):
-        """What it writes, and how many calls it makes."""
+    def calls(self, what):
+        """How many of them an undisturbed run makes."""
         self.start_anew()
         if os.path.exists(self.root + "/calls"):
             os.remove(self.root + "/calls")
         code, said = self.run(FAIL_WHAT=what, FAIL_AT=0)
         check(code == 0, "the library itself disturbs:", said)
-        if not os.path.exists(self.clean):
-            shutil.copyfile(self.out, self.clean)
         with open(self.root + "/calls", encoding="ascii") as file:
             return max(int(line) for line in file)  # of several ranks, the one that does most
+
+    def undisturbed(self, what):
+        """The same; what it writes then is what every other run is compared with."""
+        calls = self.calls(what)
+        if not os.path.exists(self.clean):
+            shutil.copyfile(self.out, self.clean)
+        return calls
 
     def same(self):
         return harness.run(self.programs["same_store"], self.out, self.clean)
@@ -126,6 +134,29 @@ def commands(programs, root):
                       [programs["mpirun"], "-n", "2", "--oversubscribe", *trace])
 
 
+def followed(programs, root):
+    """Most of what a followed run does before it reads tokens is to read its first checkpoint again,
+    after finding it whole: a call that fails there is waited out."""
+    series = root + "/series/followed"
+    shutil.copytree(FIXTURE, series)
+    os.utime(series + "/step-6418/.metadata")  # which its writer writes last
+    with open(series + "/expected.json", encoding="utf-8") as expected:
+        with open(root + "/series/config.json", "w", encoding="utf-8") as config:
+            json.dump(json.load(expected)["config"], config)
+    tiny.write_tokens(root + "/series/short.jsonl", 2, 8, vocabulary=37)
+    follow = [programs["trace-ckpts"], "--follow", "--until", "6418", "--ckpts", series, "-o", "OUT",
+              "--config", root + "/series/config.json", "--tokens", root + "/series/short.jsonl"]
+    run = Command(programs, "followed", root, follow)
+    run.undisturbed("files")
+    calls = Command(programs, "looked at", root, [*follow, "--dry-run"]).calls("files")
+    for at in range(calls * 6 // 10, calls * 9 // 10, calls // 12):
+        run.start_anew()
+        code, said = run.run(FAIL_AT=at, FAIL_WHAT="files", FAIL_COUNT=ONCE, FAIL_ERRNO=errno.EIO)
+        check(code == 0, f"{at} of {calls}: exit {code}\n{said}")
+        check(run.same().code == 0, f"{at} of {calls}", run.same())
+    return f"of {calls} calls"
+
+
 def main():
     programs = harness.programs(sys.argv[1:])
     wanted = int(os.path.basename(programs.get("samples", "12")))
@@ -139,6 +170,7 @@ def main():
                     continue
                 cases.append((f"{command.name}, {what}",
                               lambda c=command, m=modes: all_failures(c, m, wanted, part)))
+        cases.append(("a followed run, files", lambda: followed(programs, root)))
         return harness.run_cases(cases, only)
 
 

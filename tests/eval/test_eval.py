@@ -281,6 +281,44 @@ def killed():
             check(scores(folder, task) == scores(os.path.join(folder, "whole"), task), task)
 
 
+def tree(folder):
+    """Every file's bytes by its path."""
+    found = {}
+    for place, _, names in os.walk(folder):
+        for name in names:
+            path = os.path.join(place, name)
+            with open(path, "rb") as file:
+                found[os.path.relpath(path, folder)] = file.read()
+    return found
+
+
+def ranks():
+    """However many ranks: the same files, to the byte, and the same table."""
+    with scratch() as folder:
+        early = os.path.join(ARGS["series"], "demo", "step_1024")
+        paths = [write(folder, f"{task}.jsonl", many(task)[:9]) for task in ("a", "b")]
+        texts = write(folder, "texts.jsonl", [{"prompt": "The harbour master", "max_gen_toks": 5}])
+        broken = os.path.join(folder, "step_1")
+        os.mkdir(broken)
+        seen = set()
+        for count, more in ((0, ()), (1, ()), (3, ()), (3, ("--fresh",)), (2, ())):
+            out = os.path.join(folder, f"{count}", "eval.h5")
+            os.makedirs(os.path.dirname(out), exist_ok=True)
+            launcher = [ARGS["mpirun"], "-n", count] if count else []
+            told = run(*launcher, ARGS["trace-eval"], early, LAST, broken, "--drop", "attn:6",
+                       "--generate", texts, *more, "--device", "cpu", "-o", out,
+                       *(word for path in paths for word in ("--tasks", path))).expect(1)
+            check(told.err.count("step_1 failed") == 1, told)
+            check(told.err.count(" 0 were already there") == 1, told)
+            files = tree(out + ".tasks")
+            check(len(files) == 15, sorted(files))
+            seen.add((told.out, tuple(sorted(files.items()))))
+        check(len(seen) == 1, "what is written depends on the number of ranks")
+        usage = run(ARGS["mpirun"], "-n", 2, ARGS["trace-eval"], LAST, "--tasks", out, "--device", "cpu",
+                    "-o", out)
+        check(usage.code != 0 and usage.err.count("trace-eval: ") == 1, usage)
+
+
 def series():
     """Two checkpoints and two sets, on a text and on a task; what cannot be read is named."""
     with scratch() as folder:
@@ -312,7 +350,8 @@ def main():
     return run_cases([("requests that cannot be scored", faults), ("lines that make no sense", nonsense),
                       ("our own lines", lines), ("prompts", prompts), ("what ends a text", endings),
                       ("speed", speed),
-                      ("killed", killed), ("a series", series)])
+                      ("killed", killed), ("a series", series),
+                      *([("ranks", ranks)] if ARGS.get("mpirun") else [])])
 
 
 sys.exit(main())

@@ -9,6 +9,7 @@ import json
 import os
 import random
 import shutil
+import struct
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tools"))
@@ -118,6 +119,33 @@ class Cases:
                       words.store(stored, "m", 4, codes, None, scales))
                 ours = self.plain(self.path("made"), "plain")
                 harness.check(ours["m.weight"][2] == expected, stored, "said to be", said)
+
+    def float_blocks(self):
+        """Every code under scales of all sizes, and parts that do not fit."""
+        magnitudes = (0, 0.5, 1, 1.5, 2, 3, 4, 6)
+        draw = random.Random(11)
+        pairs = bytes(draw.randrange(256) for _ in range(2 * 3 * 2 * 16))
+        exponents = [0, 1, 126, 127, 128, 200, 251, 120, 121, 122, 123, 255]
+        blocks, scales = ("U8", [2, 3, 2, 16], pairs), ("U8", [2, 3, 2], bytes(exponents))
+        config = {"quantization_config": {"quant_method": "mxfp4"}}
+        write(self.path("made"), config, {"m.w_blocks": blocks, "m.w_scales": scales})
+        dtype, shape, data = self.plain(self.path("made"), "plain")["m.w"]
+        harness.check((dtype, shape) == ("BF16", [2, 3, 64]), dtype, shape)
+        for at in range(2 * len(pairs)):
+            code, exponent = pairs[at // 2] >> at % 2 * 4 & 15, exponents[at // 32]
+            bits = int.from_bytes(data[2 * at:2 * at + 2], "little")
+            found = struct.unpack("<f", (bits << 16).to_bytes(4, "little"))[0]
+            value = magnitudes[code & 7] * 2.0 ** (exponent - 127)
+            right = (abs(found), bits >> 15) == (value, code >> 3)
+            harness.check(found != found if exponent == 255 else right, at, code, exponent, found)
+        for changed, sentence in (
+                ({"m.w_scales": None}, "tensor m.w_scales is missing, which m.w_blocks needs"),
+                ({"m.w_scales": ("U8", [2, 6], bytes(12))}, "m.w_scales do not make a weight of mxfp4"),
+                ({"m.w_scales": ("I8", [2, 3, 2], bytes(12))}, "do not make a weight of mxfp4"),
+                ({"m.w_blocks": ("U8", [2, 3, 4, 8], pairs)}, "do not make a weight of mxfp4"),
+                ({"m.w": ("F16", [1], bytes(2))}, "has both m.w and its quantized form")):
+            parts = {"m.w_blocks": blocks, "m.w_scales": scales} | changed
+            self.refuse(config, {name: part for name, part in parts.items() if part}, sentence)
 
     # ---- damage --------------------------------------------------------------------------------
 
@@ -258,6 +286,7 @@ def main():
         listed += [("made up, " + layout, lambda layout=layout: cases.made_up(layout))
                    for layout in LAYOUTS]
         listed += [("said to be of another version", cases.wrong_version),
+                   ("blocks of floats", cases.float_blocks),
                    ("damaged", cases.damaged), ("traced", cases.traced), ("biased", cases.biased),
                    ("dropped", cases.dropped)]
         return harness.run_cases(listed, only)

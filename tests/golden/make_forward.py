@@ -21,6 +21,7 @@ sys.path.insert(0, str(HERE.parent / "oracle"))
 
 from families import FAMILIES  # noqa: E402
 from family import draw_cases  # noqa: E402
+from mxfp4 import PLAIN  # noqa: E402
 from reference import MODULES, compute_truth, make_model  # noqa: E402
 
 CASES = 4
@@ -58,6 +59,7 @@ def make_case(case, folder):
     folder.mkdir(parents=True)
     tokens = make_model(case, folder)
     truth = compute_truth(case, folder, tokens)
+    shutil.rmtree(folder / PLAIN, ignore_errors=True)
     if truth.ties:
         raise ValueError(f"{folder}: a near tie of experts; take another seed")
     (folder / "expected.json").write_text(json.dumps(expected(case, truth)) + "\n")

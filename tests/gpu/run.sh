@@ -2,19 +2,21 @@
 # SPDX-License-Identifier: Apache-2.0
 # Runs GPU tests and benches by stages, each within a time limit; OUT/run.log keeps what they say:
 #   tests/gpu/run.sh OUT [STAGE...]
-# Stages: build; ops sanitize golden oracle bytes generate, the default; stages (a table of ops);
-# products (rates of products); decode-SHAPE (generation beside transformers', DECODE_FLAGS as
-# bench_decode.py has them) and then profile-SHAPE (its kernels, by ncu);
+# Stages: build; ops sanitize golden oracle bytes generate, the default; low (trace-eval in bf16 and
+# f16); stages (a table of ops); products (rates of products); decode-SHAPE (generation beside transformers', DECODE_FLAGS as
+# bench_decode.py has them) and then profile-SHAPE (its kernels, by ncu) and speed-SHAPE (half of
+# the attention left out; prefill of 16,384 tokens beside the trace of as many);
 # floor-SHAPE peers-SHAPE trace-SHAPE bench-SHAPE costs-SHAPE (SHAPE 160m, 1.4b, 7b, olmoe);
 # quant-SHAPE (7b; trace-quant beside a PyTorch loop of GPTQ; QUANT_FLAGS as bench_quant.py has
-# them); search-SHAPE (8b; SEARCH_FLAGS, as --launcher "mpirun -n 2"); eight; 70b;
-# qwen3-30b; two-JOB-SHAPE (JOB
-# series, rows, costs): two GPUs against one. Builds into build/cuda when asked or when nothing is
-# there. Environment: PYTHON (python3, with numpy, torch and transformers), FIXTURES (.fixtures,
+# them);
+# search-SHAPE (8b; SEARCH_FLAGS, as --every 4), two-search-SHAPE (and on two GPUs); eight; 70b;
+# qwen3-30b; two-JOB-SHAPE (JOB series, rows, costs): two GPUs against one (TWO_RANKS: more;
+# TWO_ROWS: 256). Builds into build/cuda when asked or when nothing is there.
+# Environment: PYTHON (python3, with numpy, torch and transformers), FIXTURES (.fixtures,
 # from tests/oracle/make_gpu_fixtures.py), BENCH_FLAGS (--quick), COST_ROWS (32).
 set -uo pipefail
 
-(($#)) || { sed -n '3,15s/^# \{0,1\}//p' "$0"; exit 2; }
+(($#)) || { sed -n '3,16s/^# \{0,1\}//p' "$0"; exit 2; }
 mkdir -p "$1"
 out=$(realpath "$1")
 shift
@@ -98,10 +100,11 @@ bench() {
 
 # two JOB SHAPE
 two() {
-  local rows=256
+  local rows=${TWO_ROWS:-256}
+  local -A count=([160m]=96 [1.4b]=32)
   [[ $1 == costs ]] && rows=${COST_ROWS:-32}
   limited 300 "$python" tests/bench/bench_ranks.py --trace $bin/trace-ckpts --same $bin/same_store \
-    --ranks 2 --job "$1" --shape "$2" --rows "$rows" --out "$out"
+    --ranks "${TWO_RANKS:-2}" --job "$1" --shape "$2" --rows "$rows" --count "${count[$2]:-8}" --out "$out"
 }
 
 # Texts continued through a cache are those of the run without one, every family, in one process.
@@ -110,9 +113,29 @@ generate() {
     limited 90 xargs -0 $bin/test_generation --cuda "${GENERATE_TOKENS:-20}"
 }
 
+# Log-likelihoods of tasks and of steps of decoding in bf16 and f16 beside transformers'.
+low() {
+  limited 150 "$python" tests/oracle/check_gpu_eval.py decode_losses=$bin/decode_losses \
+    trace-eval=$bin/trace-eval series=tests/series out="$out/eval-low.csv"
+}
+
 decode() {
   limited 240 "$python" tests/bench/bench_decode.py --program $bin/bench_decode --shape "$1" \
     --out "$out" ${DECODE_FLAGS:-}
+}
+
+# What leaving out every other attention makes of prefill and decode, beside what is counted; and
+# prefill of 16,384 tokens, then a trace of rows as long. After decode-SHAPE, which makes the model.
+speed() {
+  local layers model="${WORK:-/dev/shm/trace-bench}/$1"
+  layers=$("$python" -c "import json, sys; print(json.load(open(sys.argv[1]))['num_hidden_layers'])" \
+    "$model/config.json")
+  limited 150 $bin/trace-eval "$model" --device cuda --speed 512,2048,8192 --fresh -q \
+    --drop "attn:$(seq -s, 1 2 $((layers - 1)))" -o "$out/speed-$1.h5" &&
+    limited 60 $bin/trace-eval "$model" --device cuda --speed 16384 --speed-tokens 8 --fresh -q \
+      -o "$out/prefill-$1.h5" &&
+    limited 120 "$python" tests/bench/bench_gpu.py --trace $bin/trace-ckpts --shape "$1" \
+      --stages make,trace --seq-len 16384 --rows 8 --out "$out/prefill-$1"
 }
 
 # Microseconds and bytes of the kernels of a step, called one by one; after decode-SHAPE.
@@ -141,16 +164,20 @@ products() {
 run_stage() {
   local shape=${1#*-}
   case $1 in
-    build | ops | sanitize | golden | oracle | bytes | generate | stages | products) "$1" ;;
+    build | ops | sanitize | golden | oracle | bytes | generate | low | stages | products) "$1" ;;
     floor-*) bench 120 "$shape" ceilings,floor ;;
     peers-*) bench 240 "$shape" make,plain,careful,llm-drop ;;
     trace-*) bench 240 "$shape" make,floor,trace,trace-nll,floor ;;
     bench-*) bench 420 "$shape" make,ceilings,floor,plain,careful,trace,trace-nll,floor ;;
     decode-*) decode "$shape" ;;
     profile-*) profile "$shape" ;;
+    speed-*) speed "$shape" ;;
     eight) bench 300 7b make,eight ;;
     costs-*) limited 240 "$python" tests/bench/bench_costs.py --trace $bin/trace-ckpts \
       --shape "$shape" --out "$out" --rows "${COST_ROWS:-32}" ;;
+    two-search-*) limited 560 "$python" tests/bench/bench_search.py --trace-drop $bin/trace-drop \
+      --shape "${shape#search-}" --out "$out" --stages make,loop,search,ranks --ranks 2 \
+      --same $bin/same_store "${search_flags[@]}" ;;
     two-*) two "${shape%%-*}" "${shape#*-}" ;;
     quant-*) limited 420 "$python" tests/bench/bench_quant.py --trace-quant $bin/trace-quant \
       --shape "$shape" --out "$out" ${QUANT_FLAGS:-} ;;

@@ -16,6 +16,7 @@ struct kn_attention attention_of(const struct attention_shape *s, const struct a
                                  .v = {qkv, v_col, s->kv_heads, s->v_dim, s->v_dim},
                                  .sequences = kn_whole_sequences(s->seq_len),
                                  .window = o->window,
+                                 .chunks = o->chunks,
                                  .scale = o->scale,
                                  .softcap = o->softcap,
                                  .slopes = o->slopes,
@@ -73,7 +74,10 @@ static long double score_truth(const struct kn_attention *op, const struct atten
 static void attend_truth(const struct kn_attention *op, const struct attention_values *values,
                          const struct query *at, long double *y) {
     int64_t first = 0, last = at->position, group = at->head / (op->q.count / op->k.count);
-    first = op->window > 0 && last - op->window + 1 > first ? last - op->window + 1 : first;
+    if (op->window > 0 && op->chunks)
+        first = last / op->window * op->window;
+    else if (op->window > 0 && last - op->window + 1 > 0)
+        first = last - op->window + 1;
     long double *scores = host_new((size_t)(last + 1) * sizeof *scores), largest = -INFINITY;
     for (int64_t j = first; j <= last; j++) {
         scores[j - first] = score_truth(op, values, at, j);

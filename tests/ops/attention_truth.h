@@ -15,6 +15,7 @@ struct attention_shape {
 struct attention_options {
     float scale, softcap;
     int64_t window;
+    bool chunks;
     const float *slopes;
     bool slopes_bf16;
     const float *sinks; // the host's, as of the values below

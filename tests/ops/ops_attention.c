@@ -27,13 +27,15 @@ static void test_shapes(void **state) {
     }
 }
 
-// Windows shorter than a tile, of a tile, across tiles, and as long as the sequence or longer.
+// Windows and chunks shorter than a tile, of a tile, across tiles, and as long as the sequence or
+// longer.
 static void test_window(void **state) {
     static const struct attention_shape shapes[] = {{2, 40, 2, 1, 24, 24}, {1, 700, 2, 2, 16, 16}};
     static const int64_t windows[] = {1, 2, 7, 39, 40, 41, 96, 100, 288, 400, 699, 1000};
     for (size_t i = 0; i < TEST_ARRAY_SIZE(shapes); i++) {
-        for (size_t w = 0; w < TEST_ARRAY_SIZE(windows); w++) {
-            const struct attention_options options = {.scale = 1.5F, .window = windows[w]};
+        for (size_t w = 0; w < 2 * TEST_ARRAY_SIZE(windows); w++) {
+            const struct attention_options options = {
+                .scale = 1.5F, .window = windows[w / 2], .chunks = w % 2};
             check_shape(&shapes[i], &options);
             buffers_free(state);
         }
@@ -43,7 +45,7 @@ static void test_window(void **state) {
 static void test_options(void **state) {
     static const struct attention_shape shapes[] = {{2, 40, 4, 2, 24, 24}, {1, 700, 4, 1, 16, 20}};
     static const float slopes[] = {0.25F, 0.0625F, 0, 0.7F};
-    static const float sinks[] = {-90, 0.5F, 4, 30};
+    static const float sinks[] = {-90, 0.5F, 4, 8};
     static const struct attention_options options[] = {
         {.scale = 0.3F, .sinks = sinks},
         {.scale = 1.5F, .softcap = 2.F, .window = 50, .slopes = slopes, .sinks = sinks},
@@ -100,10 +102,11 @@ static void test_large_scores(void **state) {
 }
 
 // A key or value that is not a number may touch the queries that see it only.
-static void check_nonfinite(int64_t window, int64_t bad, int64_t col) {
+static void check_nonfinite(int64_t window, bool chunks, int64_t bad, int64_t col) {
     const struct attention_shape s = {2, 200, 2, 1, 8, 8};
-    const int64_t cols = 32, end = window && bad + window < 200 ? bad + window : 200;
-    const struct attention_options options = {.scale = 1, .window = window};
+    const int64_t cols = 32, last = bad + window - (chunks ? bad % window : 0);
+    const int64_t end = window && last < 200 ? last : 200;
+    const struct attention_options options = {.scale = 1, .window = window, .chunks = chunks};
     struct matrix clean = matrix_random(kn->activation_type, 400, cols, 0);
     struct matrix expected = matrix_output(kn->activation_type, 400, 16, 0);
     struct matrix y = matrix_output(kn->activation_type, 400, 16, 0);
@@ -127,10 +130,12 @@ static void check_nonfinite(int64_t window, int64_t bad, int64_t col) {
 
 static void test_nonfinite(void **state) {
     for (int64_t col = 16; col < 32; col += 8) { // a key, then a value
-        check_nonfinite(0, 150, col);
-        check_nonfinite(20, 150, col);
-        check_nonfinite(20, 90, col);
-        check_nonfinite(130, 3, col);
+        check_nonfinite(0, false, 150, col);
+        check_nonfinite(20, false, 150, col);
+        check_nonfinite(20, false, 90, col);
+        check_nonfinite(130, false, 3, col);
+        check_nonfinite(20, true, 150, col);
+        check_nonfinite(70, true, 3, col);
         buffers_free(state);
     }
 }

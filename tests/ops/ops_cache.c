@@ -47,6 +47,8 @@ static void test_cache(void **state) {
         {.scale = 1.5F, .window = 1},
         {.scale = 1.5F, .window = 50},
         {.scale = 1.5F, .window = 295},
+        {.scale = 1.5F, .window = 50, .chunks = true},
+        {.scale = 1.5F, .window = 295, .chunks = true},
         {.scale = 1.5F, .window = 2000},
         {.scale = 1.5F, .slopes = slopes},
         {.scale = 1.5F, .softcap = 2.F},
@@ -110,10 +112,16 @@ struct decoded {
     int32_t positions[DECODED];
 };
 
-static bool is_seen(const struct decoded *d, const int32_t *sequences, int64_t row) {
+static bool sees(const struct decoded *d, bool chunks, int64_t position, int64_t key) {
+    if (d->window && chunks)
+        return key / d->window == position / d->window;
+    return !d->window || key > position - d->window;
+}
+
+static bool is_seen(const struct decoded *d, bool chunks, const int32_t *sequences, int64_t row) {
     for (int64_t r = 0; r < DECODED; r++)
         for (int64_t j = 0; sequences[r] == row / d->keys && j <= d->positions[r]; j++)
-            if (j % d->keys == row % d->keys && (!d->window || j > d->positions[r] - d->window))
+            if (j % d->keys == row % d->keys && sees(d, chunks, d->positions[r], j))
                 return true;
     return false;
 }
@@ -127,7 +135,7 @@ static void check_decode(const struct decoded *d, struct attention_options optio
     struct matrix q = matrix_random(kn->activation_type, DECODED, width, pad);
     struct matrix kv = matrix_random(kn->activation_type, rows, width, pad);
     for (int64_t i = 0; i < rows * width; i++)
-        kv.values[i] = is_seen(d, sequences, i / width) ? kv.values[i] : NAN;
+        kv.values[i] = is_seen(d, options.chunks, sequences, i / width) ? kv.values[i] : NAN;
     kv = matrix_of(kv.values, kn->activation_type, rows, width, pad);
     struct matrix y = matrix_output(kn->activation_type, DECODED, d->heads * d->v_dim, 4);
     options.window = d->window;
@@ -162,6 +170,7 @@ static void test_decode(void **state) {
         {.scale = 1.5F, .softcap = 2.F},
         {.scale = 0.3F, .softcap = 3.F, .slopes = slopes, .slopes_bf16 = true},
         {.scale = 0.3F, .sinks = slopes},
+        {.scale = 1.5F, .chunks = true},
     };
     // A device reads heads by packs where they lie so; the last shapes are for that.
     bool has_packs = test_kind == KN_CUDA;

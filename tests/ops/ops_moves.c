@@ -86,7 +86,8 @@ static void test_gather_range(void **state) {
     struct matrix x = matrix_random(KN_F32, 5, 8, 0);
     for (int64_t room = 2; room <= 5; room++) {
         struct matrix y = matrix_random(KN_F32, room, 8, 0);
-        struct kn_gather op = {y.m, x.m, buffer_new(rows, sizeof rows), {ends, ends + 1}};
+        struct kn_gather op = {
+            .y = y.m, .x = x.m, .rows = buffer_new(rows, sizeof rows), .range = {ends, ends + 1}};
         long double truth[5 * 8];
         for (int64_t i = 0; i < room * 8; i++)
             truth[i] =
@@ -96,6 +97,40 @@ static void test_gather_range(void **state) {
         check_close(OP_COPY, KN_F32, y.values, truth, room * 8);
         op.range.end = NULL;
         assert_int_equal(kn->ops->gather(kn, &op), KN_ESHAPE);
+    }
+}
+
+// Two experts of each of three tokens: a row is times the weight of the place where it stands.
+static void check_gather_weighted(enum kn_type type, int64_t cols) {
+    static const int32_t rows[] = {1, 0, 2, 2, 0, 1}, positions[] = {1, 4, 0, 5, 3, 2};
+    const int64_t range[] = {2, 6};
+    float *weights, *device = vector_random(&weights, 6);
+    int64_t *ends = buffer_new(range, sizeof range);
+    struct matrix x = matrix_random(type, 3, cols, 3), y = matrix_output(type, 4, cols, 2);
+    struct kn_gather op = {.y = y.m,
+                           .x = x.m,
+                           .rows = buffer_new(rows, sizeof rows),
+                           .range = {ends, ends + 1},
+                           .weights = device,
+                           .positions = buffer_new(positions, sizeof positions),
+                           .used = 2};
+    long double *truth = host_new((size_t)(4 * cols) * sizeof *truth);
+    for (int i = 0; i < 6; i++)
+        for (int64_t c = 0; c < cols && positions[i] >= 2; c++)
+            truth[(positions[i] - 2) * cols + c] =
+                (long double)weights[i] * (long double)x.values[i / 2 * cols + c];
+    check_status(kn->ops->gather(kn, &op));
+    matrix_read(&y);
+    check_close(OP_SCALE, type, y.values, truth, 4 * cols);
+    op.positions = NULL;
+    assert_int_equal(kn->ops->gather(kn, &op), KN_ESHAPE);
+}
+
+static void test_gather_weighted(void **state) {
+    (void)state;
+    for (int type = KN_F32; type <= KN_BF16; type++) {
+        check_gather_weighted((enum kn_type)type, 1);
+        check_gather_weighted((enum kn_type)type, 77);
     }
 }
 
@@ -170,11 +205,16 @@ static void test_combine_order(void **state) {
     check_status(kn->ops->combine(kn, &op));
     matrix_read(&y);
     assert_true(y.values[0] == 1 && y.values[1] == 6);
+    op.weights = NULL; // each counts once
+    check_status(kn->ops->combine(kn, &op));
+    matrix_read(&y);
+    assert_true(y.values[0] == 1 && y.values[1] == 7);
 }
 
 int test_moves(void) {
-    const struct CMUnitTest tests[] = {OPS_TEST(test_embed),   OPS_TEST(test_embed_foreign),
-                                       OPS_TEST(test_gather),  OPS_TEST(test_gather_range),
-                                       OPS_TEST(test_combine), OPS_TEST(test_combine_order)};
+    const struct CMUnitTest tests[] = {OPS_TEST(test_embed),           OPS_TEST(test_embed_foreign),
+                                       OPS_TEST(test_gather),          OPS_TEST(test_gather_range),
+                                       OPS_TEST(test_gather_weighted), OPS_TEST(test_combine),
+                                       OPS_TEST(test_combine_order)};
     return cmocka_run_group_tests_name("moves", tests, NULL, NULL);
 }

@@ -25,11 +25,13 @@ static const float *parameters_of(enum kn_activation activation) {
     return activation == KN_XIELU ? xielu_parameters : NULL;
 }
 
+// Rows of matrices of even sizes begin where copies of whole tiles can.
 static void check_product(int64_t n, int64_t m, int64_t k, enum kn_type y_type, enum kn_type type,
                           bool with_bias, enum kn_activation activation) {
-    struct matrix x = matrix_random(kn->activation_type, n, k, 3);
-    struct matrix w = matrix_weights(type, m, k, 5);
-    struct matrix y = matrix_output(y_type, n, m, 7);
+    int64_t pad = k % 8 ? 1 : 8;
+    struct matrix x = matrix_random(kn->activation_type, n, k, 3 * pad);
+    struct matrix w = matrix_weights(type, m, k, 5 * pad);
+    struct matrix y = matrix_output(y_type, n, m, 7 * pad);
     float *host = NULL, *bias = with_bias ? vector_representable(&host, m, y.m.type) : NULL;
     struct kn_product op = {y.m, x.m, w.m, bias, activation, parameters_of(activation)};
     check_status(kn->ops->product(kn, &op));
@@ -58,6 +60,17 @@ static void test_activations(void **state) {
         check_product(9, 21, 30, kn->activation_type, KN_F32, true, (enum kn_activation)activation);
         check_product(9, 21, 30, KN_F32, KN_BF16, false, (enum kn_activation)activation);
     }
+}
+
+// As many rows as a device has ways of its own for, which ends within tiles of rows and columns.
+static void test_many_rows(void **state) {
+    enum kn_type type = kn->activation_type;
+    for (int activation = KN_IDENTITY; activation <= KN_XIELU; activation++) {
+        check_product(2064, 40, 72, type, type, activation % 2, (enum kn_activation)activation);
+        buffers_free(state);
+    }
+    check_product(2200, 264, 136, type, type, true, KN_GELU_ERF);
+    check_product(2064, 24, 72, KN_F32, type, true, KN_GELU_ERF);
 }
 
 // A product of width 1 passes its values on: from a half down to where an activation is all
@@ -118,7 +131,7 @@ static void test_shape_errors(void **state) {
 }
 
 // Rows begin[g] ... begin[g + 1] of x meet the g-th of `groups` matrices of m rows; begin[0] may be
-// any number. Rows of matrices of even sizes begin where copies of whole tiles can.
+// any number.
 static void check_groups(const int64_t *begin, int64_t groups, int64_t m, int64_t k,
                          enum kn_type y_type, enum kn_type w_type, enum kn_activation activation,
                          bool biased) {
@@ -167,9 +180,13 @@ static void test_groups(void **state) {
             buffers_free(state);
         }
     }
-    for (int activation = KN_IDENTITY; activation <= KN_XIELU; activation++)
+    for (int activation = KN_IDENTITY; activation <= KN_XIELU; activation++) {
         check_groups(holes, 7, 21, 30, kn->activation_type, KN_F32, (enum kn_activation)activation,
                      false);
+        check_groups(wide, 5, 40, 72, kn->activation_type, kn->activation_type,
+                     (enum kn_activation)activation, false);
+        buffers_free(state);
+    }
 }
 
 // Groups of rows in matrices with room for more, gated: activation(gate) * up of their rows.
@@ -310,6 +327,7 @@ static void test_conversion(void **state) {
 int test_products(void) {
     const struct CMUnitTest tests[] = {OPS_TEST(test_shapes),
                                        OPS_TEST(test_activations),
+                                       OPS_TEST(test_many_rows),
                                        OPS_TEST(test_activation_values),
                                        OPS_TEST(test_nonfinite),
                                        OPS_TEST(test_shape_errors),

@@ -47,7 +47,9 @@ static const struct tolerance tolerances[OP_COUNT][3] = {
     [OP_GATE] = {[KN_F32] = {8e-7, 2e-9}, [KN_F16] = {1e-3, 1e-5}, [KN_BF16] = {8e-3, 1e-5}},
     [OP_STATISTICS] = {[KN_F32] = {1e-14, 1e-14}},
     [OP_SUMMARY] = {[KN_F32] = {1e-12, 0}},
-    [OP_MOMENT] = {[KN_F32] = {5e-7, 1e-6}, [KN_F16] = {5e-7, 1e-6}, [KN_BF16] = {5e-7, 1e-6}},
+    // Of 16-bit rows a device's units add 16 at a time and cut the sum off at 2^-23 of it; the test
+    // has 700 rows at most.
+    [OP_MOMENT] = {[KN_F32] = {5e-7, 1e-6}, [KN_F16] = {5.5e-6, 1e-6}, [KN_BF16] = {5.5e-6, 1e-6}},
     [OP_ADD] = {[KN_F32] = {1.5e-7, 1.5e-7}},
     [OP_EMBED] = {[KN_F32] = {1.5e-7, 1.5e-7}},
     [OP_COPY] = {[KN_F32] = {0, 0}, [KN_F16] = {0, 0}, [KN_BF16] = {0, 0}},

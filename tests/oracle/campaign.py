@@ -7,7 +7,8 @@ people's are, run by trace-ckpts and by transformers.
 Where both give numbers they must agree as in test_forward.py. Where trace-ckpts refuses, its sentence
 must name a key, a tensor or an option. Models that transformers cannot build, refuses or completes with
 random weights are counted only. transformers' classes ignore the keys that leave sublayers out, so that
-the reference leaves them out itself. The last lines say for each family what was counted.
+the reference leaves them out itself. transformers 5.17 still reads Gemma's old gelu, gpt_oss's limit and
+Bamba's groups otherwise; 5.24 reads them as they were trained. The last lines say for each family what was counted.
 """
 import argparse
 import collections

@@ -43,7 +43,8 @@ class Family:
     defaults: dict  # keys that old files omit: the class's default, or a function of the config
     base: str = ""  # the part of the model whose own files have names without its prefix
     attention: str = "eager"  # transformers' implementation that is taken for the truth
-    router: str = ""  # the module of a layer whose first output is the router's logits
+    router: str = ""  # the module of a layer of whose outputs one is the router's logits
+    router_logits: int = 0  # which one
     # of the config: whether the router's sigmoids choose, limited by groups
     sigmoid_router: Callable = lambda config: False
     added: Callable = lambda config, output: output  # what of a module's output reaches the stream
@@ -52,6 +53,9 @@ class Family:
     scaled: bool = True  # whether its rotations may be scaled in any way
     twice: bool = True  # whether its files may spell the rotation in both ways at once
     ahead: bool = False  # whether files may hold a layer more, which predicts further tokens
+    # of the config: whether its files may be packed, and how they are
+    packs: Callable = lambda config: False
+    pack: Callable = None
     model: Callable = None  # the class in ours/, for types that transformers does not have
 
 
@@ -74,7 +78,7 @@ def rename(config, **names):
 # Keys whose value is a list with an entry for each layer.
 PER_LAYER = ("layer_types", "no_rope_layers", "moe_topk")
 # Keys whose value is a list of layers.
-LAYER_NUMBERS = ("attn_layer_indices",)
+LAYER_NUMBERS = ("attn_layer_indices", "moe_layers")
 
 
 # ---- cases -------------------------------------------------------------------------------------
@@ -96,6 +100,7 @@ class Case:
     sequences: int
     seq_len: int
     own_head: bool = False  # a tied model whose file holds another head
+    packed: bool = False  # of weights in few bits
 
 
 def draw_cases(family, count, seed, small=False):
@@ -115,15 +120,18 @@ def draw_case(family, number, deck, shapes, small):
         scale_some(deck, config)
     rows = [(2, 24)] if small else [(3, 33), (1, 130), (7, 16), (2, 64), (5, 2), (40, 12)]
     sequences, seq_len = deck.deal("rows", rows)
+    packed = family.packs(config) and deck.deal("packed", [True, True, False])
     return Case(
         family=family,
         number=number,
         seed=deck.rng.getrandbits(32),
         config=config,
         dtype=deck.deal("dtype", ["bfloat16", "float16", "float32", "float64"]),
-        shard_size=deck.deal("shards", ["1GB", "1GB", "10KB" if small else "30KB"]),
+        shard_size="1GB" if packed else
+        deck.deal("shards", ["1GB", "1GB", "10KB" if small else "30KB"]),
         config_style=deck.deal("style", ["new", "old", "omitted"] + ([] if small else ["both"])),
         sequences=sequences,
         seq_len=seq_len,
         own_head=not small and deck.deal("own head", [False, False, True]),
+        packed=packed,
     )

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from mxfp4 import PLAIN
 from ropes import both_ropes
 
 MODULES = ("attn", "mlp", "block")
@@ -93,6 +94,7 @@ def new_model(family, config):
 
 
 def load_model(family, folder, dtype, attention=None):
+    folder = folder / PLAIN if (folder / PLAIN).is_dir() else folder
     if family.model:
         return family.model.from_pretrained(folder, dtype)
     return AutoModelForCausalLM.from_pretrained(
@@ -139,6 +141,8 @@ def make_model(case, folder):
         add_layer_ahead(model, folder, generator)
     (folder / "generation_config.json").unlink(missing_ok=True)
     rewrite_config(case, folder)
+    if case.packed:
+        case.family.pack(folder)
     shape = (case.sequences, case.seq_len)
     tokens = torch.randint(model.config.vocab_size, shape, generator=generator).numpy()
     np.save(folder / "tokens.npy", tokens.astype(np.int32))
@@ -195,7 +199,7 @@ class Taps:
                 part_of(layer, path).register_forward_hook(self.keep((index, key)))
             router = dict(layer.named_modules()).get(family.router) if family.router else None
             if router:
-                router.register_forward_hook(self.keep((index, "router")))
+                router.register_forward_hook(self.keep_logits(index))
                 self.seen[index, "correction"] = correction_of(router)
 
     def keep_layer(self, index):
@@ -208,6 +212,14 @@ class Taps:
     def keep(self, key):
         def hook(module, args, output):
             self.seen[key] = self.added(first(output)).clone()  # some add to it in place
+
+        return hook
+
+    def keep_logits(self, index):
+        def hook(module, args, output):
+            at = self.family.router_logits
+            logits = output[at] if isinstance(output, tuple) else output
+            self.seen[index, "router"] = logits.clone()
 
         return hook
 

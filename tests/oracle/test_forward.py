@@ -78,7 +78,7 @@ def compare(found, truth):
 
 
 def describe(case):
-    shards = "sharded" if case.shard_size != "1GB" else "single"
+    shards = "packed" if case.packed else "sharded" if case.shard_size != "1GB" else "single"
     keys = {key: value for key, value in case.config.items()
             if key not in ("bos_token_id", "eos_token_id", "rope_parameters")}
     keys |= case.config.get("rope_parameters") or {}

@@ -22,6 +22,7 @@ from harness import check
 
 VARIABLES = ("search_drop", "search_value", "search_value_seq", "search_nll", "search_kl", "nll")
 ROWS = 3
+RESERVED = 1_100_000_000  # bytes of a device that are not its streams' and weights'
 SHAPE = {"num_hidden_layers": 3, "hidden_size": 8, "num_attention_heads": 1, "num_key_value_heads": 1,
          "intermediate_size": 8, "max_position_embeddings": 400}
 
@@ -191,27 +192,55 @@ class Cases:
                 self.same(first, out)
         return "1, 2 and 4 ranks, 1 and 2 threads"
 
+    def search_on_device(self, memory, *options, **where):
+        """(its file, what it said)"""
+        out = self.path()
+        env = harness.environment(1, FAKE_DEVICES="a", FAKE_MEMORY=str(8 * 10**9))
+        command = self.command(out, "--by", "js", "--device", "cuda", "--dtype", "f32",
+                               "--device-memory", memory, *options, **where)
+        command[0] = self.programs["fake_trace_drop"]
+        return out, harness.run(*command, env=env).expect(0).err
+
     def little_memory(self):
         """On a device with room for one candidate, for some, for all, and for streams from round to
         round: the same bytes."""
         def search(memory):
-            out = self.path()
-            env = harness.environment(1, FAKE_DEVICES="a", FAKE_MEMORY=str(8 * 10**9))
-            command = self.command(out, "--by", "js", "--count", 2, "--device", "cuda", "--dtype",
-                                   "f32", "--device-memory", memory, folders=self.folders[:1])
-            command[0] = self.programs["fake_trace_drop"]
-            said = harness.run(*command, env=env).expect(0).err
+            out, said = self.search_on_device(memory, "--count", 2, folders=self.folders[:1])
             return out, float(re.search(r"([\d.]+) in the blocks", said)[1])
 
-        reserved = 1_100_000_000
         whole, least = search(4 * 10**9)
         shares = [least]
         for more in (1_200_000, 1_600_000, 2_100_000):
-            out, share = search(reserved + more)
+            out, share = search(RESERVED + more)
             self.same(whole, out)
             shares.append(share)
         check(shares[1] > shares[2] > least, "products with more and more memory:", shares)
         return f"{shares} of the products"
+
+    def absent_block(self):
+        """Streams are not kept at a block that the model lacks and that is never entered."""
+        folder = os.path.join(self.root, "lacking")
+        tiny.write_checkpoint(folder, **SHAPE | {"num_hidden_layers": 7, "drop_attn_list": [4],
+                                                 "drop_mlp_list": [4]})
+        options, where = ("--over", "attn", "--order", "attn:5,3"), {"folders": [folder]}
+        whole, _ = self.search_on_device(RESERVED + 1_300_000, *options, **where)
+        some, said = self.search_on_device(RESERVED + 2_100_000, *options, **where)
+        self.same(whole, some)
+        return re.search(r"[\d.]+ in the blocks", said)[0]
+
+    def weights_do_not_fit(self):
+        """They are read for every pass, but for those that are dropped: the same bytes."""
+        folder = os.path.join(self.root, "deep")
+        tiny.write_checkpoint(folder, **SHAPE | {"num_hidden_layers": 6, "intermediate_size": 3000})
+        tiny.write_tokens(self.root + "/short.jsonl", 2, 16)
+        options, where = ("--over", "mlp", "--count", 2), {"folders": [folder], "tokens": "short.jsonl"}
+        whole, said = self.search_on_device(4 * 10**9, *options, **where)
+        check("do not fit" not in said, said)
+        out, said = self.search_on_device(RESERVED + 2_300_000, *options, **where)
+        passes = re.search(r"reading weights, which do not fit and were read for (\d+) passes", said)
+        check(passes and int(passes[1]) >= 2, said)
+        self.same(whole, out)
+        return passes[0]
 
     def goes_on(self):
         """From a trace; after a stop; and not as another search."""
@@ -327,7 +356,9 @@ def main():
                   ("choices", cases.choices), ("price", cases.price), ("goes on", cases.goes_on),
                   ("stopped", cases.stopped)]
         if "fake_trace_drop" in programs:
-            listed.append(("little memory", cases.little_memory))
+            listed += [("little memory", cases.little_memory),
+                       ("an absent block", cases.absent_block),
+                       ("weights that do not fit", cases.weights_do_not_fit)]
         if "mpirun" in programs:
             listed += [("ranks", cases.ranks), ("kills", cases.kills)]
         return harness.run_cases(listed, os.path.basename(programs.get("only", "")))

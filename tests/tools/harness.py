@@ -7,11 +7,13 @@ tests/tools/CMakeLists.txt."""
 import contextlib
 import json
 import os
+import queue
 import re
 import shutil
 import subprocess
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 
 class Failure(Exception):
@@ -112,6 +114,31 @@ def share(samples, part):
     """Of samples those that the part "IofN" (I from 0 on) of a campaign takes."""
     first, _, step = part.partition("of")
     return samples[int(first)::int(step)]
+
+
+def side_by_side(jobs, function, items, every=100):
+    """function(item, lane) for each item, as many as `jobs` at a time, no two of them in one lane
+    0 ... jobs - 1; what they return. What is wrong is told at once, and fails at the end."""
+    lanes, found, wrong = queue.SimpleQueue(), [], []
+    for lane in range(jobs):
+        lanes.put(lane)
+
+    def one(item):
+        lane = lanes.get()
+        try:
+            found.append(function(item, lane))
+        except Failure as failure:
+            wrong.append(item)
+            print(f"wrong: {item}: {failure}", flush=True)
+        finally:
+            lanes.put(lane)
+        if (len(found) + len(wrong)) % every == 0:
+            print(f"    {len(found)} right, {len(wrong)} wrong", flush=True)
+
+    with ThreadPoolExecutor(jobs) as pool:
+        list(pool.map(one, items))
+    check(not wrong, len(wrong), "of", len(items), "wrong:", wrong)
+    return found
 
 
 def run_cases(cases, chosen=""):

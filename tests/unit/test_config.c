@@ -71,10 +71,10 @@ static const struct {
      "rope type \"proportional\" is not supported"},
     {"{" LLAMA ", \"quantization_config\": {\"bits\": 4}}",
      "weights quantized by a method that is not named (\"quantization_config\") are not supported: "
-     "gptq, awq and compressed-tensors' pack-quantized are read"},
+     "gptq, awq, compressed-tensors' pack-quantized and mxfp4 are read"},
     {"{" LLAMA ", \"quantization_config\": {\"quant_method\": \"bitsandbytes\"}}",
-     "weights quantized by bitsandbytes (\"quantization_config\") are not supported: gptq, awq and "
-     "compressed-tensors' pack-quantized are read"},
+     "weights quantized by bitsandbytes (\"quantization_config\") are not supported: gptq, awq, "
+     "compressed-tensors' pack-quantized and mxfp4 are read"},
     // options of a family that are not run
     {"{" CRYSTAL ", " CRYSTAL_WORDS "}",
      "this crystalcoder is not supported: scores divided by the head size's root"},
@@ -175,8 +175,13 @@ static const struct {
      "\"swiglu_limit\" is -1, which makes no sense"},
     {"{\"model_type\": \"gemma3n\", \"text_config\": {\"model_type\": \"gemma3n_text\"}}",
      "model_type \"gemma3n\" is known but not run: its blocks keep several residual streams"},
-    {"{" CLASS("llama4_text") "}",
-     "model_type \"llama4_text\" is known but not run: attention in chunks"},
+    {"{" CLASS("llama4_text") ", \"num_key_value_heads\": 4, \"moe_layers\": [0, 9]}",
+     "\"moe_layers\" does not fit the layers"},
+    {"{" CLASS("llama4_text") ", \"num_key_value_heads\": 4, \"floor_scale\": 0}",
+     "\"floor_scale\" is 0, expected an integer from 1"},
+    {"{" CLASS("llama4_text") ", \"num_key_value_heads\": 4, \"layer_types\": "
+                              "[\"sliding_attention\", \"chunked_attention\"]}",
+     "layer type \"sliding_attention\" is not supported"},
     {"{" CLASS("nemotron-nas") "}",
      "model_type \"nemotron-nas\" is known but not run: layers whose widths differ"},
     {"{" CLASS("internlm") ", \"tie_word_embeddings\": true}",

@@ -72,7 +72,8 @@ struct tr_checkpoint;
 // model.safetensors.index.json and its shards, pytorch_model.bin, pytorch_model.bin.index.json and
 // its shards, model.pt, and then what trainers write. Tensors that have a trainer's names and rows
 // are given Hugging Face's. Quantized weights in the layouts of ckpt/packed_layout.h are tensors of
-// f32 under the names of plain ones. Words of wrapping modules ("module", "_orig_mod",
+// f32 under the names of plain ones, those in MXFP4 of bf16, rows as they are stored. Words of
+// wrapping modules ("module", "_orig_mod",
 // "_fsdp_wrapped_module" ...) are taken out of the tensors' names, wherever they stand. The error
 // sentences name the file and, where there is one, the tensor. TR_EFORMAT for damaged files,
 // TR_EUNSUPPORTED for a folder in a format we do not read (naming it), TR_EIO otherwise.

@@ -91,9 +91,9 @@ enum tr_status tr_checkpoint_keep(struct tr_checkpoint *checkpoint, const char *
 // joins what ranks hold. TR_EUNSUPPORTED where a name is none of a naming that others have.
 enum tr_status tr_checkpoint_rename(struct tr_checkpoint *checkpoint, struct tr_err *err);
 
-// Puts a tensor of f32 in the place of the parts of each quantized weight, where the configuration
-// says that there are such. TR_EUNSUPPORTED, TR_EFORMAT: see packed_scheme.h; parts that do not fit
-// one another.
+// Puts a tensor of f32, of bf16 for MXFP4, in the place of the parts of each quantized weight,
+// where the configuration says that there are such. TR_EUNSUPPORTED, TR_EFORMAT: see
+// packed_scheme.h; parts that do not fit one another.
 enum tr_status tr_checkpoint_join_packed(struct tr_checkpoint *checkpoint, struct tr_err *err);
 
 // Whether a name begins as what a trainer keeps beside the weights: an optimizer's, a scheduler's.
@@ -103,7 +103,7 @@ bool tr_is_training_state(const char *name);
 enum tr_status tr_checkpoint_same(struct tr_checkpoint *checkpoint, const struct tr_tensor *a,
                                   const struct tr_tensor *b, bool *same_p, struct tr_err *err);
 
-// Bytes [begin, begin + size) of a quantized weight's values, row-major in f32.
+// Bytes [begin, begin + size) of a quantized weight's values, row-major in the tensor's type.
 enum tr_status tr_packed_read(struct tr_checkpoint *checkpoint, const struct tr_tensor *tensor,
                               uint64_t begin, void *bytes, size_t size, struct tr_err *err);
 

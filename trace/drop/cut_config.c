@@ -125,8 +125,8 @@ static enum tr_status spell_windows(const struct tr_drop_job *job, json_t *root,
     if (!tr_windows_vary(job->config.family) || !job->config.window ||
         json_object_get(root, "layer_types"))
         return TR_OK;
-    return set(root, "layer_types",
-               words_of(job, TR_LAYER_WINDOWED, "sliding_attention", "full_attention"), err);
+    const char *on = job->config.chunks ? "chunked_attention" : "sliding_attention";
+    return set(root, "layer_types", words_of(job, TR_LAYER_WINDOWED, on, "full_attention"), err);
 }
 
 static enum tr_status spell_rotations(const struct tr_drop_job *job, json_t *root,
@@ -145,13 +145,16 @@ static enum tr_status spell_rotations(const struct tr_drop_job *job, json_t *roo
 static enum tr_status spell_experts(const struct tr_drop_job *job, json_t *root,
                                     struct tr_err *err) {
     const struct tr_family *family = job->config.family;
-    if (!job->config.experts || !tr_lists_dense_layers(family))
+    if (!job->config.experts || !(tr_lists_dense_layers(family) || tr_lists_sparse_layers(family)))
         return TR_OK;
-    json_t *dense = json_array();
+    bool lists_sparse = tr_lists_sparse_layers(family);
+    json_t *list = json_array();
     for (int64_t i = 0; i < job->kept_count; i++)
-        if (!tr_config_has(&job->config, (int)job->kept[i], TR_LAYER_EXPERTS))
-            json_array_append_new(dense, json_integer(i));
-    TR_TRY(set(root, "mlp_only_layers", dense, err));
+        if (tr_config_has(&job->config, (int)job->kept[i], TR_LAYER_EXPERTS) == lists_sparse)
+            json_array_append_new(list, json_integer(i));
+    if (lists_sparse)
+        return set(root, "moe_layers", list, err);
+    TR_TRY(set(root, "mlp_only_layers", list, err));
     return set(root, family->keys[TR_K_SPARSE_STEP].json, json_integer(1), err);
 }
 

@@ -54,6 +54,8 @@ static enum tr_fate fate(const struct tr_drop_job *job, int64_t layer, enum tr_w
     case TR_W_DOWN:
     case TR_W_DOWN_BIAS:
     case TR_W_EXPERT_DOWN:
+    case TR_W_EXPERTS_OUT:
+    case TR_W_EXPERTS_OUT_BIAS:
     case TR_W_SHARED_DOWN:
         return tr_job_drops(job, TR_MLP, layer) ? TR_TENSOR_ZEROED : TR_TENSOR_STAYS;
     default:

@@ -45,12 +45,13 @@ static bool lies_plainly(const struct tr_drop_job *job, const struct tr_tensor *
 }
 
 // Adds what lies in the last file of a tensor of that fate: itself, or a part of a quantized
-// weight, which is zero where its scales are, the only ones of a type that weights have. *same_p
-// becomes false where the file changes by it.
+// weight, which is zero where its scales are, the only ones of a type that weights have, or in
+// MXFP4 its blocks. *same_p becomes false where the file changes by it.
 static enum tr_status add_stored(struct tr_tensor_plan *plan, const struct tr_drop_job *job,
                                  const struct tr_tensor *tensor, enum tr_fate fate, bool *same_p,
                                  struct tr_err *err) {
-    bool zeroed = fate == TR_TENSOR_ZEROED && tensor->dtype != TR_OTHER_DTYPE;
+    bool is_value = tensor->dtype != TR_OTHER_DTYPE || ends_with(tensor->name, "_blocks");
+    bool zeroed = fate == TR_TENSOR_ZEROED && is_value;
     char **name = &plan->names[plan->count];
     struct tr_tensor_reader *reader = &plan->readers[plan->count];
     struct tr_tensor_source *source = &plan->sources[plan->count];

@@ -25,20 +25,22 @@ static void say(const struct evaluation *e, const char *text) {
 // The checkpoints, the first one's config, the text, device and drop sets are a trace's.
 static enum tr_status prepare_job(struct evaluation *e, struct tr_err *err) {
     struct tr_string notes = {0};
-    e->run = e->settings->run;
-    e->run.out = NULL;
-    e->run.cost = NULL;
-    e->run.no_rows = !e->settings->stride;
     enum tr_status status = tr_job_prepare(&e->job, &e->run, &notes, err);
     tr_string_free(&notes);
     return status;
 }
 
-static enum tr_status open_backend(struct evaluation *e, const struct dist *dist,
-                                   struct tr_err *err) {
+// Collective.
+static enum tr_status open_backend(struct evaluation *e, struct dist *dist, struct tr_err *err) {
     char why[256] = "";
-    struct kn_options options = {
-        .threads = tr_affinity_threads(dist), .type = e->job.type, .error = why};
+    e->node_ranks = dist_node_size(dist);
+    e->compute.sharers = 1;
+    if (e->job.device == KN_CUDA)
+        tr_affinity_device(&e->compute, dist);
+    struct kn_options options = {.threads = tr_affinity_threads(dist),
+                                 .type = e->job.type,
+                                 .device = e->compute.index,
+                                 .error = why};
     enum kn_status status = kn_open(&e->kn, e->job.device, &options);
     if (status == KN_OK)
         return TR_OK;
@@ -212,7 +214,7 @@ static enum tr_status say_end(const struct evaluation *e, double seconds, struct
     TR_TRY(tr_string_format(
         &text, err, "scored tasks of %lld checkpoint%s in %s, %lld were already there; %s\n",
         (long long)e->results.checkpoint_count, e->results.checkpoint_count == 1 ? "" : "s",
-        tr_human_seconds(seconds, took), (long long)e->kept, e->settings->folder));
+        tr_human_seconds(seconds, took), (long long)(e->kept - e->shared), e->settings->folder));
     say(e, text.data);
     tr_string_free(&text);
     return TR_OK;
@@ -228,32 +230,80 @@ static enum tr_status write_results(struct evaluation *e, struct tr_string *page
     return status;
 }
 
-static enum tr_status evaluate(struct evaluation *e, const struct dist *dist,
-                               struct tr_evaluation_outcome *outcome, struct tr_string *page,
-                               struct tr_err *err) {
-    double start = tr_now();
-    TR_TRY(prepare_job(e, err));
+// What every rank needs to score a task.
+static enum tr_status prepare_tasks(struct evaluation *e, struct tr_err *err) {
     TR_TRY(read_tasks(e, err));
     if (e->tasks.count)
         TR_TRY(make_rules(e, err));
-    TR_TRY(make_plans(e, err));
+    return make_plans(e, err);
+}
+
+static enum tr_status prepare_first(struct evaluation *e, struct tr_err *err) {
+    TR_TRY(prepare_job(e, err));
+    TR_TRY(prepare_tasks(e, err));
     TR_TRY(say_plans(e, err));
-    TR_TRY(open_backend(e, dist, err));
-    TR_TRY(tr_make_folder(e->settings->folder, err));
+    return tr_make_folder(e->settings->folder, err);
+}
+
+// Collective. Rank 0 first, so that what is wrong with the command is said once.
+static enum tr_status prepare(struct evaluation *e, struct dist *dist, struct tr_err *err) {
+    bool is_first = dist_rank(dist) == 0;
+    enum tr_status status = is_first ? prepare_first(e, err) : TR_OK;
+    if (!dist_all_ok(dist, status == TR_OK)) {
+        e->is_over = true;
+        return status;
+    }
+    status = tr_job_share(&e->job, &e->run, dist, err);
+    if (status == TR_OK && !is_first)
+        status = prepare_tasks(e, err);
+    if (!dist_all_ok(dist, status == TR_OK))
+        return status != TR_OK ? status
+                               : tr_fail(err, TR_ENVIRONMENT, "another rank could not begin");
+    status = open_backend(e, dist, err);
+    return dist_all_ok(dist, status == TR_OK) || status != TR_OK
+               ? status
+               : tr_fail(err, TR_ENVIRONMENT, "another rank could not begin");
+}
+
+// What rank 0 does by itself.
+struct finish {
+    struct evaluation *e;
+    struct tr_evaluation_outcome *outcome;
+    struct tr_string *page;
+    double start;
+};
+
+static enum tr_status finish(void *user, struct tr_err *err) {
+    struct finish *f = user;
+    struct evaluation *e = f->e;
+    if (e->settings->speed.prompt_count)
+        TR_TRY(tr_speed_copy(e->kn, &e->copy_rate, err));
+    TR_TRY(evaluate_all(e, f->outcome, err));
+    if (e->tasks.count)
+        TR_TRY(say_end(e, tr_now() - f->start, err));
+    if (e->speeds.size)
+        TR_TRY(tr_string_append(f->page, e->speeds.data, e->speeds.size, err));
+    return e->tasks.count ? write_results(e, f->page, err) : TR_OK;
+}
+
+static enum tr_status evaluate(struct evaluation *e, struct dist *dist,
+                               struct tr_evaluation_outcome *outcome, struct tr_string *page,
+                               struct tr_err *err) {
+    struct finish end = {e, outcome, page, tr_now()};
+    TR_TRY(prepare(e, dist, err));
+    if (e->is_over)
+        return TR_OK;
     e->scoring = (struct tr_scoring){.kn = e->kn, .sets = &e->job.sets, .stop = e->run.stop};
     e->results = (struct tr_task_results){.checkpoints = e->names,
                                           .sets = &e->job.sets,
                                           .level = e->settings->level,
                                           .type = kn_type_name(e->job.type),
                                           .device = e->kn->ops->name};
-    if (e->settings->speed.prompt_count)
-        TR_TRY(tr_speed_copy(e->kn, &e->copy_rate, err));
-    TR_TRY(evaluate_all(e, outcome, err));
-    if (e->tasks.count)
-        TR_TRY(say_end(e, tr_now() - start, err));
-    if (e->speeds.size)
-        TR_TRY(tr_string_append(page, e->speeds.data, e->speeds.size, err));
-    return e->tasks.count ? write_results(e, page, err) : TR_OK;
+    if (dist_size(dist) == 1)
+        return finish(&end, err);
+    TR_TRY(tr_task_share(e, dist, err));
+    e->run.fresh = false; // what is there now is of this run
+    return tr_first_rank_alone(dist, finish, &end, err);
 }
 
 static void close_evaluation(struct evaluation *e) {
@@ -276,10 +326,13 @@ static void close_evaluation(struct evaluation *e) {
     tr_job_free(&e->job);
 }
 
-enum tr_status tr_evaluate(const struct tr_evaluation_settings *settings, const struct dist *dist,
+enum tr_status tr_evaluate(const struct tr_evaluation_settings *settings, struct dist *dist,
                            struct tr_evaluation_outcome *outcome, struct tr_string *page,
                            struct tr_err *err) {
-    struct evaluation e = {.settings = settings};
+    struct evaluation e = {.settings = settings, .run = settings->run};
+    e.run.out = NULL;
+    e.run.cost = NULL;
+    e.run.no_rows = !settings->stride;
     *outcome = (struct tr_evaluation_outcome){0};
     enum tr_status status = evaluate(&e, dist, outcome, page, err);
     close_evaluation(&e);

@@ -44,10 +44,11 @@ struct tr_evaluation_outcome {
     bool stopped;   // it was asked to stop and left work
 };
 
-// On one rank; `dist` says how many threads it has. The table is appended to `page`. Documents that
+// Collective: ranks share tasks and checkpoints, and what is written does not depend on how many
+// there are; speeds are rank 0's alone. The table is appended to `page`, on rank 0. Documents that
 // cannot be scored are named in the messages, a sentence each; checkpoints that fail are, too, and
-// counted.
-enum tr_status tr_evaluate(const struct tr_evaluation_settings *settings, const struct dist *dist,
+// counted, there as well.
+enum tr_status tr_evaluate(const struct tr_evaluation_settings *settings, struct dist *dist,
                            struct tr_evaluation_outcome *outcome, struct tr_string *page,
                            struct tr_err *err);
 

@@ -4,24 +4,14 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
-#include "end_tokens.h"
 #include "evaluation_state.h"
 #include "generate_task.h"
 #include "run/node_memory.h"
 #include "score_file.h"
 #include "speed_rows.h"
 
-struct checkpoint {
-    struct evaluation *e;
-    const struct tr_series_entry *entry;
-    struct tr_loaded loaded;
-    struct tr_end_tokens ends;
-    char *folder; // of its results
-    bool stopped;
-};
-
 // All that a task's likelihoods depend on.
-static enum tr_status identify(const struct checkpoint *c, const struct tr_task_plan *plan,
+static enum tr_status identify(const struct tr_evaluated *c, const struct tr_task_plan *plan,
                                char identity[TR_DIGEST_MAX], struct tr_err *err) {
     const struct evaluation *e = c->e;
     struct tr_string text = {0};
@@ -42,7 +32,7 @@ static enum tr_status identify(const struct checkpoint *c, const struct tr_task_
     return status;
 }
 
-static enum tr_status score_path(const struct checkpoint *c, const struct tr_task *task,
+static enum tr_status score_path(const struct tr_evaluated *c, const struct tr_task *task,
                                  char **path_p, struct tr_err *err) {
     struct tr_string path = {0};
     char *name;
@@ -56,11 +46,13 @@ static enum tr_status score_path(const struct checkpoint *c, const struct tr_tas
 // Bytes that weights may take for as long as tasks run; the rest is for what goes through them.
 static double weights_memory(const struct evaluation *e) {
     static const double share = 0.7;
-    return share * (e->kn->unified ? tr_node_memory() : (double)e->kn->memory_free);
+    if (e->kn->unified)
+        return share * tr_node_memory() / e->node_ranks;
+    return share * (double)e->kn->memory_free / e->compute.sharers;
 }
 
 // The weights are read when the first task needs them.
-static enum tr_status open_weights(const struct checkpoint *c, struct tr_err *err) {
+static enum tr_status open_weights(const struct tr_evaluated *c, struct tr_err *err) {
     struct evaluation *e = c->e;
     static const struct tr_wanted wanted = {.head = true};
     if (e->scoring.weights)
@@ -80,7 +72,7 @@ static void close_weights(struct evaluation *e) {
 // ---- files of a checkpoint ---------------------------------------------------------------------
 
 // FOLDER[/SET], made where it is not there.
-static enum tr_status set_folder(const struct checkpoint *c, int64_t set, struct tr_string *path,
+static enum tr_status set_folder(const struct tr_evaluated *c, int64_t set, struct tr_string *path,
                                  struct tr_err *err) {
     char *name;
     TR_TRY(tr_string_format(path, err, "%s", c->folder));
@@ -94,7 +86,7 @@ static enum tr_status set_folder(const struct checkpoint *c, int64_t set, struct
 
 // Whose texts are made.
 struct keeper {
-    const struct checkpoint *c;
+    const struct tr_evaluated *c;
     const struct tr_task *task;
 };
 
@@ -117,7 +109,7 @@ static enum tr_status keep_texts(void *user, int64_t set, const struct tr_string
 
 // ---- scores ------------------------------------------------------------------------------------
 
-static enum tr_status generate(struct checkpoint *c, int64_t t, struct tr_err *err) {
+static enum tr_status generate(struct tr_evaluated *c, int64_t t, struct tr_err *err) {
     struct evaluation *e = c->e;
     struct keeper keeper = {c, e->plans[t].task};
     struct tr_generate_task task = {.plan = &e->plans[t],
@@ -131,7 +123,7 @@ static enum tr_status generate(struct checkpoint *c, int64_t t, struct tr_err *e
     return tr_generate_task(&task, e->now[t], &c->stopped, err);
 }
 
-static enum tr_status score(struct checkpoint *c, int64_t t, const char *path, const char *identity,
+static enum tr_status score(struct tr_evaluated *c, int64_t t, const char *path, const char *identity,
                             struct tr_err *err) {
     struct evaluation *e = c->e;
     const struct tr_task_plan *plan = &e->plans[t];
@@ -145,7 +137,8 @@ static enum tr_status score(struct checkpoint *c, int64_t t, const char *path, c
                : tr_scores_save(path, identity, &e->job.sets, plan->requests, e->now[t], err);
 }
 
-static enum tr_status take_task(struct checkpoint *c, int64_t t, struct tr_err *err) {
+enum tr_status tr_evaluated_take(struct tr_evaluated *c, int64_t t, bool *scored_p,
+                                 struct tr_err *err) {
     struct evaluation *e = c->e;
     const struct tr_task_plan *plan = &e->plans[t];
     char identity[TR_DIGEST_MAX], *path = NULL;
@@ -156,17 +149,20 @@ static enum tr_status take_task(struct checkpoint *c, int64_t t, struct tr_err *
     enum tr_status status = e->run.fresh ? TR_OK
                                          : tr_scores_load(path, identity, &e->job.sets,
                                                           plan->requests, e->now[t], &found, err);
-    e->kept += found;
     if (status == TR_OK && !found)
         status = score(c, t, path, identity, err);
+    *scored_p = !found && status == TR_OK && !c->stopped;
     free(path);
     return status;
 }
 
-static enum tr_status take_tasks(struct checkpoint *c, struct tr_err *err) {
+static enum tr_status take_tasks(struct tr_evaluated *c, struct tr_err *err) {
     struct evaluation *e = c->e;
-    for (int64_t t = 0; t < e->tasks.count && !c->stopped; t++)
-        TR_TRY(take_task(c, t, err));
+    bool scored;
+    for (int64_t t = 0; t < e->tasks.count && !c->stopped; t++) {
+        TR_TRY(tr_evaluated_take(c, t, &scored, err));
+        e->kept += !scored;
+    }
     return TR_OK;
 }
 
@@ -178,7 +174,7 @@ void tr_forget_scores(struct tr_likelihood **likelihoods, int64_t count) {
 }
 
 // The cells of the checkpoint; what it was scored with is the next one's past.
-static enum tr_status add_cells(struct checkpoint *c, struct tr_err *err) {
+static enum tr_status add_cells(struct tr_evaluated *c, struct tr_err *err) {
     struct evaluation *e = c->e;
     struct tr_task_results *results = &e->results;
     int64_t index = results->checkpoint_count;
@@ -195,7 +191,7 @@ static enum tr_status add_cells(struct checkpoint *c, struct tr_err *err) {
     return TR_OK;
 }
 
-static enum tr_status save_set(const struct checkpoint *c, int64_t set, struct tr_err *err) {
+static enum tr_status save_set(const struct tr_evaluated *c, int64_t set, struct tr_err *err) {
     struct evaluation *e = c->e;
     struct tr_string path = {0};
     enum tr_status status = set_folder(c, set, &path, err);
@@ -212,7 +208,7 @@ static enum tr_status save_set(const struct checkpoint *c, int64_t set, struct t
 
 // ---- speed -------------------------------------------------------------------------------------
 
-static enum tr_status save_speeds(const struct checkpoint *c, const struct tr_speed_rows *rows,
+static enum tr_status save_speeds(const struct tr_evaluated *c, const struct tr_speed_rows *rows,
                                   struct tr_err *err) {
     struct tr_string path = {0};
     enum tr_status status = tr_string_format(&path, err, "%s/speed.json", c->folder);
@@ -224,7 +220,7 @@ static enum tr_status save_speeds(const struct checkpoint *c, const struct tr_sp
     return status == TR_OK ? tr_speed_table(rows, &c->e->speeds, err) : status;
 }
 
-static enum tr_status measure_speeds(struct checkpoint *c, struct tr_err *err) {
+static enum tr_status measure_speeds(struct tr_evaluated *c, struct tr_err *err) {
     struct evaluation *e = c->e;
     const struct tr_speed_settings *s = &e->settings->speed;
     TR_TRY(open_weights(c, err));
@@ -248,12 +244,10 @@ static enum tr_status measure_speeds(struct checkpoint *c, struct tr_err *err) {
     return status;
 }
 
-static enum tr_status evaluate_into(struct checkpoint *c, struct tr_err *err) {
-    static const struct tr_wanted wanted = {.head = true};
+// ---- all of it ---------------------------------------------------------------------------------
+
+static enum tr_status evaluate_open(struct tr_evaluated *c, struct tr_err *err) {
     struct evaluation *e = c->e;
-    TR_TRY(tr_loaded_examine(&c->loaded, c->entry->path, &wanted, err));
-    TR_TRY(tr_end_tokens_read(&c->ends, c->entry->path, &c->loaded.config, err));
-    TR_TRY(tr_make_folder(c->folder, err));
     TR_TRY(take_tasks(c, err));
     if (c->stopped)
         return TR_OK;
@@ -267,20 +261,38 @@ static enum tr_status evaluate_into(struct checkpoint *c, struct tr_err *err) {
     return TR_OK;
 }
 
-enum tr_status tr_evaluate_checkpoint(struct evaluation *e, int64_t index, bool *stopped_p,
-                                      struct tr_err *err) {
-    struct checkpoint c = {.e = e, .entry = &e->job.series.entries[index]};
+enum tr_status tr_evaluated_open(struct tr_evaluated *c, struct evaluation *e, int64_t index,
+                                 struct tr_err *err) {
+    static const struct tr_wanted wanted = {.head = true};
     struct tr_string folder = {0};
     char *name;
-    TR_TRY(tr_file_name_of(&name, c.entry->name, err));
+    *c = (struct tr_evaluated){.e = e, .entry = &e->job.series.entries[index]};
+    TR_TRY(tr_file_name_of(&name, c->entry->name, err));
     enum tr_status status = tr_string_format(&folder, err, "%s/%s", e->settings->folder, name);
-    c.folder = folder.data;
-    if (status == TR_OK)
-        status = evaluate_into(&c, err);
-    *stopped_p = c.stopped;
-    close_weights(e);
-    tr_forget_scores(e->now, e->tasks.count);
     free(name);
-    tr_string_free(&folder);
+    c->folder = folder.data;
+    TR_TRY(status);
+    TR_TRY(tr_loaded_examine(&c->loaded, c->entry->path, &wanted, err));
+    TR_TRY(tr_end_tokens_read(&c->ends, c->entry->path, &c->loaded.config, err));
+    return tr_make_folder(c->folder, err);
+}
+
+void tr_evaluated_close(struct tr_evaluated *c) {
+    if (!c->e)
+        return;
+    close_weights(c->e);
+    tr_forget_scores(c->e->now, c->e->tasks.count);
+    free(c->folder);
+    *c = (struct tr_evaluated){0};
+}
+
+enum tr_status tr_evaluate_checkpoint(struct evaluation *e, int64_t index, bool *stopped_p,
+                                      struct tr_err *err) {
+    struct tr_evaluated c;
+    enum tr_status status = tr_evaluated_open(&c, e, index, err);
+    if (status == TR_OK)
+        status = evaluate_open(&c, err);
+    *stopped_p = c.stopped;
+    tr_evaluated_close(&c);
     return status;
 }

@@ -5,8 +5,8 @@
 #include <signal.h>
 #include <stdbool.h>
 
-#include "eval/pass_weights.h"
 #include "model/decoder.h"
+#include "model/pass_weights.h"
 
 // Texts continued greedily, several at a time, through a cache of keys and values.
 

@@ -7,8 +7,8 @@
 #include <stdint.h>
 
 #include "base/named_sets.h"
-#include "eval/pass_weights.h"
 #include "eval/prompt_tokens.h"
+#include "model/pass_weights.h"
 
 // How likely a model finds prompts, whole and without each of several drop sets. All of them go
 // through the model together (docs/design.md, D12).

@@ -2,8 +2,8 @@
 #ifndef TR_SPEED_H
 #define TR_SPEED_H
 
-#include "eval/pass_weights.h"
 #include "model/decoder.h"
+#include "model/pass_weights.h"
 
 // How fast a model takes in prompts (prefill) and generates text (decode), whole and without drop
 // sets in turns.

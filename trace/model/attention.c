@@ -45,7 +45,9 @@ static enum tr_status norm_heads(struct tr_forward *f, const struct tr_batch *b,
 static enum tr_status norm_queries_and_keys(struct tr_forward *f, const struct tr_batch *b,
                                             struct heads heads, bool turned, struct tr_err *err) {
     const struct tr_family *family = f->config.family;
-    if (!f->config.qk_norm || turned != family->qk_norm_turned)
+    bool still = tr_config_has(&f->config, b->step->layer, TR_LAYER_NOPE);
+    if (!f->config.qk_norm || turned != family->qk_norm_turned ||
+        (still && family->qk_norm_where_turned))
         return TR_OK;
     int64_t pitch = family->qk_norm == TR_QK_PER_HEAD ? 0 : heads.q.dim;
     if (family->qk_norm == TR_QK_FULL_WIDTH) { // all heads as one
@@ -95,6 +97,19 @@ static enum tr_status rotate(struct tr_forward *f, const struct tr_batch *b, str
         return TR_OK;
     struct kn_rope rope = rope_of(f, b, heads);
     KN_TRY(f->kn->ops->rope(f->kn, &rope), "rotary embedding");
+    return TR_OK;
+}
+
+// Queries of layers without rotation that grow with their position.
+static enum tr_status grow(struct tr_forward *f, const struct tr_batch *b, struct kn_heads queries,
+                           struct tr_err *err) {
+    if (!f->config.growth_length || !tr_config_has(&f->config, b->step->layer, TR_LAYER_NOPE))
+        return TR_OK;
+    struct kn_rope rope = rope_of(f, b, queries);
+    rope.pairs = f->config.qk_dim / 2;
+    rope.cos = f->cos[2];
+    rope.sin = f->sin[2];
+    KN_TRY(f->kn->ops->rope(f->kn, &rope), "the growth of queries");
     return TR_OK;
 }
 
@@ -167,6 +182,7 @@ static enum tr_status attend(struct tr_forward *f, const struct tr_batch *b, str
                               .v = heads->v,
                               .sequences = kn_whole_sequences(f->options.seq_len),
                               .window = tr_config_has(c, layer, TR_LAYER_WINDOWED) ? c->window : 0,
+                              .chunks = c->chunks,
                               .scale = c->layer_scale ? c->score_scale / (float)(layer + 1)
                                                       : c->score_scale,
                               .softcap = c->score_softcap,
@@ -188,9 +204,11 @@ static enum tr_status rotate_and_keep(struct tr_forward *f, const struct tr_batc
         struct kn_rope q = rope_of(f, b, heads->q), k = rope_of(f, b, heads->k);
         return tr_cache_turn(f, b, &q, &k, heads->v, err);
     }
-    TR_TRY(rotate(f, b, heads->q, err));
-    TR_TRY(rotate(f, b, heads->k, err));
+    struct kn_heads both = heads->q; // keys lie behind queries
+    both.count += heads->k.count;
+    TR_TRY(rotate(f, b, both, err));
     TR_TRY(norm_queries_and_keys(f, b, *heads, true, err));
+    TR_TRY(grow(f, b, heads->q, err));
     return f->cached ? tr_cache_keep(f, b, heads->k, heads->v, err) : TR_OK;
 }
 

@@ -297,6 +297,7 @@ static enum tr_status read_window(struct tr_config *c, const struct tr_config_so
     int64_t sides = c->family->window_both_sides ? 2 : 1, other;
     TR_TRY(size(c, TR_K_WINDOW, 0, sides - 1, INT32_MAX, &c->window, from));
     other = c->window /= sides;
+    c->chunks = c->family->window_is_chunk;
     if (sides == 2)
         TR_TRY(tr_json_i64(from->root, "sliding_window", &other, from->path, from->err));
     if (other != c->window)
@@ -388,8 +389,17 @@ static enum tr_status read_rope(struct tr_config *c, const struct tr_config_sour
     return TR_OK;
 }
 
+static enum tr_status read_growth(struct tr_config *c, const struct tr_config_source *from) {
+    bool grows;
+    TR_TRY(flag(c, TR_K_GROWS, false, &grows, from));
+    if (!grows)
+        return TR_OK;
+    TR_TRY(real(c, TR_K_GROWTH, 0, &c->growth, from));
+    return size(c, TR_K_GROWTH_LENGTH, 0, 1, INT32_MAX, &c->growth_length, from);
+}
+
 static enum tr_status read_scales(struct tr_config *c, const struct tr_config_source *from) {
-    float scalar, width, divisor, epsilon;
+    float scalar = 0, width, divisor, epsilon;
     double dim = (double)c->qk_dim;
     TR_TRY(real(c, TR_K_QUERY_SCALAR, c->family->score_per_dim ? dim * dim : dim, &scalar, from));
     TR_TRY(real(c, TR_K_SCORE_SCALE, 1 / sqrt((double)scalar), &c->score_scale, from));
@@ -397,6 +407,7 @@ static enum tr_status read_scales(struct tr_config *c, const struct tr_config_so
         c->score_scale *= (float)c->rope[0].score_scale;
     TR_TRY(bound(c, TR_K_SCORE_SOFTCAP, &c->score_softcap, from));
     TR_TRY(flag(c, TR_K_LAYER_SCALE, false, &c->layer_scale, from));
+    TR_TRY(read_growth(c, from));
     TR_TRY(real(c, TR_K_EMBED_SCALE, 1, &c->embed_scale, from));
     TR_TRY(real(c, TR_K_RESIDUAL_SCALE, 1, &c->residual_scale, from));
     TR_TRY(real(c, TR_K_LOGIT_SCALE, 1, &c->logit_scale, from));

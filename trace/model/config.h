@@ -46,8 +46,13 @@ struct tr_config {
     bool unit_head; // the head's rows are scaled to length 1
     float clip_qkv; // 0: none
     int64_t window;
+    bool chunks; // the window is as long as chunks, see kn_attention
     float score_scale, score_softcap;
     bool layer_scale;
+    // Queries of layers without rotation are multiplied by 1 + growth * log(1 + floor((position +
+    // 1) / growth_length)) (arXiv 2501.19399); growth_length 0: they are not.
+    int64_t growth_length;
+    float growth;
     float embed_scale, residual_scale, logit_scale, logit_softcap;
     // Latent attention (kv_rank > 0); rope_dim is the part of qk_dim that turns.
     int64_t query_rank, kv_rank, nope_dim, rope_dim;

@@ -51,16 +51,19 @@ static enum tr_status read_rotation(struct tr_config *c, int64_t layer, const js
 }
 
 static void end_rotations(struct tr_config *c) {
-    for (int64_t i = 0; i < c->layers && c->family->window_where_still; i++)
-        if (!tr_config_has(c, (int)i, TR_LAYER_NOPE))
+    const struct tr_family *family = c->family;
+    for (int64_t i = 0; i < c->layers; i++) {
+        bool still = tr_config_has(c, (int)i, TR_LAYER_NOPE);
+        if (still ? family->window_where_turned : family->window_where_still)
             tr_config_mark(c, i, TR_LAYER_WINDOWED, false);
+    }
 }
 
 bool tr_windows_vary(const struct tr_family *family) {
     const struct tr_key_row *keys = family->keys;
     return !family->windows_by_attention_layers &&
            (keys[TR_K_WINDOW_PERIOD].fallback != 0 || keys[TR_K_WINDOW_START].json ||
-            family->window_where_still);
+            family->window_where_still || family->window_where_turned);
 }
 
 static bool has_scans(const struct tr_family *family) {
@@ -89,7 +92,8 @@ static enum tr_status read_attention_type(struct tr_config *c, int64_t layer, co
     const char *type = json_string_value(entry);
     if (has_scans(c->family))
         return check_block_word(c, layer, entry, from);
-    bool sliding = type && strcmp(type, "sliding_attention") == 0;
+    const char *word = c->family->window_is_chunk ? "chunked_attention" : "sliding_attention";
+    bool sliding = type && strcmp(type, word) == 0;
     if (!sliding && (!type || (strcmp(type, "full_attention") && strcmp(type, "attention"))))
         return tr_fail(from->err, TR_EUNSUPPORTED, "%s: layer type \"%.64s\" is not supported",
                        from->path, type ? type : "?");
@@ -142,13 +146,34 @@ static void end_windows(struct tr_config *c) {
 }
 
 bool tr_lists_dense_layers(const struct tr_family *family) {
-    return family->keys[TR_K_SPARSE_STEP].json && !family->keys[TR_K_DENSE_FIRST].json;
+    return family->keys[TR_K_SPARSE_STEP].json && !family->keys[TR_K_DENSE_FIRST].json &&
+           !tr_lists_sparse_layers(family);
 }
 
 static enum tr_status read_dense_layer(struct tr_config *c, int64_t layer, const json_t *entry,
                                        const struct source *from) {
     (void)entry, (void)from;
     tr_config_mark(c, layer, TR_LAYER_EXPERTS, false);
+    return TR_OK;
+}
+
+bool tr_lists_sparse_layers(const struct tr_family *family) {
+    const char *step = family->keys[TR_K_SPARSE_STEP].json;
+    return step && strcmp(step, "interleave_moe_layer_step") == 0;
+}
+
+// Layers that the list lacks have no experts, whatever the step says.
+static enum tr_status read_sparse_layers(struct tr_config *c, const json_t *list,
+                                         const struct source *from) {
+    for (int64_t i = 0; i < c->layers; i++)
+        tr_config_mark(c, i, TR_LAYER_EXPERTS, false);
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *entry = json_array_get(list, i);
+        json_int_t layer = json_is_integer(entry) ? json_integer_value(entry) : -1;
+        if (layer < 0 || layer >= c->layers)
+            return wrong_list(from);
+        tr_config_mark(c, layer, TR_LAYER_EXPERTS, c->experts > 0);
+    }
     return TR_OK;
 }
 
@@ -169,6 +194,8 @@ static const struct tr_layer_reader attention_type = {NULL, read_attention_type,
 static const struct tr_layer_reader mlp_type = {NULL, check_mlp_type, NULL, NULL};
 static const struct tr_layer_reader dense_layer = {tr_lists_dense_layers, read_dense_layer, NULL,
                                                    NULL};
+static const struct tr_layer_reader sparse_layers = {tr_lists_sparse_layers, NULL,
+                                                     read_sparse_layers, NULL};
 static const struct tr_layer_reader attending = {has_scans, read_attending_layer, NULL, NULL};
 static const struct tr_layer_reader block_word = {has_scans, check_block_word, NULL, NULL};
 static const struct tr_layer_reader neo_words = {has_attention_layers, read_neo_word, NULL, NULL};
@@ -181,6 +208,7 @@ static const struct tr_layer_key rows[] = {
     {"attn_layer_indices", TR_LAYER_NUMBERS, NULL, &attending},
     {"layer_types", TR_LAYER_ENTRIES, NULL, &attention_type},
     {"mlp_only_layers", TR_LAYER_NUMBERS, NULL, &dense_layer},
+    {"moe_layers", TR_LAYER_NUMBERS, NULL, &sparse_layers},
     {"mlp_layer_types", TR_LAYER_ENTRIES, NULL, &mlp_type},
     {"layers_block_type", TR_LAYER_ENTRIES, NULL, &block_word},
     {"block_types", TR_LAYER_ENTRIES, NULL, NULL},
@@ -188,7 +216,6 @@ static const struct tr_layer_key rows[] = {
     {"attention_types", TR_LAYER_ENTRIES, NULL, &neo_repeats},
     {"attention_layers", TR_LAYER_ENTRIES, NULL, &neo_words}, // behind the other, it wins
     {"attention_bias", TR_LAYER_ENTRIES, NULL, NULL},
-    {"moe_layers", TR_LAYER_ENTRIES, NULL, NULL},
     {"moe_topk", TR_LAYER_ENTRIES, NULL, NULL},
     {"num_experts", TR_LAYER_ENTRIES, NULL, NULL},
     {"num_shared_expert", TR_LAYER_ENTRIES, NULL, NULL},

@@ -43,6 +43,9 @@ bool tr_windows_vary(const struct tr_family *family);
 // layers does not leave out.
 bool tr_lists_dense_layers(const struct tr_family *family);
 
+// Whether "moe_layers" lists those with experts, beside a step.
+bool tr_lists_sparse_layers(const struct tr_family *family);
+
 void tr_config_mark(struct tr_config *config, int64_t layer, enum tr_layer_flag flag, bool on);
 
 // Marks the layers as the lists of config.json say, which win over what rules have marked. `path`

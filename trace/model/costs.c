@@ -53,8 +53,9 @@ double tr_config_parameters(const struct tr_config *c) {
 static double score_flops(const struct tr_config *c, int layer, int64_t seq_len) {
     if (tr_config_has(c, layer, TR_LAYER_SCAN)) // the state: forgotten, written and read
         return 6 * (double)(c->scan.width * c->scan.states);
-    bool windowed = tr_config_has(c, layer, TR_LAYER_WINDOWED) && c->window < seq_len / 2;
-    int64_t keys = windowed ? c->window : (seq_len + 1) / 2;
+    bool windowed = tr_config_has(c, layer, TR_LAYER_WINDOWED);
+    int64_t seen = windowed && c->chunks ? (c->window + 1) / 2 : c->window;
+    int64_t keys = windowed && seen < seq_len / 2 ? seen : (seq_len + 1) / 2;
     return 2 * (double)(c->heads * (c->qk_dim + c->v_dim)) * (double)keys;
 }
 

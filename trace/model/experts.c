@@ -135,20 +135,25 @@ enum tr_status tr_step_experts(struct tr_forward *f, const struct tr_batch *b, s
                                .x = routed_input(f, b),
                                .rows = b->streams->expert_rows + routes_at(f, b),
                                .range = r.range};
+    struct kn_combine add = {.x = kn_matrix(f->branch, KN_F32, r.room, c->hidden),
+                             .positions = b->streams->expert_positions + routes_at(f, b),
+                             .weights = b->streams->expert_weights + routes_at(f, b),
+                             .used = c->experts_used,
+                             .range = r.range};
+    if (c->family->weighs_input) {
+        gather.weights = add.weights;
+        gather.positions = add.positions;
+        gather.used = add.used;
+        add.weights = NULL;
+    }
     KN_TRY(f->kn->ops->gather(f->kn, &gather), "gathering the tokens of experts");
     struct kn_matrix inner = kn_matrix(f->inner, type, r.room, c->expert_ffn);
     TR_TRY(tr_activate(f, b, inner, grouped(b, &r, gather.y, TR_SLOT_IN, TR_SLOT_IN_BIAS), err));
     struct kn_grouped_product down = grouped(b, &r, inner, TR_SLOT_OUT, TR_SLOT_OUT_BIAS);
-    down.product.y = kn_matrix(f->branch, KN_F32, r.room, c->hidden);
+    down.product.y = add.x;
     TR_TRY(tr_product(f, b, &down, TR_SLOT_OUT, err));
     count_rows(f, &r);
-    return combine(f, b,
-                   (struct kn_combine){.x = down.product.y,
-                                       .positions = b->streams->expert_positions + routes_at(f, b),
-                                       .weights = b->streams->expert_weights + routes_at(f, b),
-                                       .used = c->experts_used,
-                                       .range = r.range},
-                   err);
+    return combine(f, b, add, err);
 }
 
 // The post-norm and the multiplier of what all experts together add.

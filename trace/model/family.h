@@ -51,18 +51,21 @@ enum tr_key {
     TR_K_SCORE_SCALE,     // scores are scaled by this; absent: query scalar^-1/2
     TR_K_SCORE_SOFTCAP,   // tanh cap of the scores; 0: none
     TR_K_LAYER_SCALE,     // scores of layer i are also divided by i + 1
-    TR_K_EMBED_SCALE,     // the embedding is multiplied by this
-    TR_K_RESIDUAL_SCALE,  // what a sublayer adds is multiplied by this
-    TR_K_LOGIT_SCALE,     // logits are multiplied by this
-    TR_K_LOGIT_WIDTH,     // logits are multiplied by this too (muP's width multiplier)
-    TR_K_LOGIT_DIVISOR,   // logits are divided by this
-    TR_K_LOGIT_SOFTCAP,   // tanh cap of the logits; 0: none
-    TR_K_EXPERTS,         // routed experts; 0: a dense MLP
-    TR_K_EXPERTS_USED,    // of them, per token
-    TR_K_EXPERT_FFN,      // inner width of an expert; absent: ffn
-    TR_K_SHARED_FFN,      // inner width of the shared expert; 0: none
-    TR_K_SHARED_EXPERTS,  // shared experts, each as wide as a routed one; 0: none
-    TR_K_GATE_LIMIT,      // see kn_gate; 0: none
+    TR_K_GROWS,           // queries that do not turn grow with the position, see tr_config's growth
+    TR_K_GROWTH,
+    TR_K_GROWTH_LENGTH,
+    TR_K_EMBED_SCALE,    // the embedding is multiplied by this
+    TR_K_RESIDUAL_SCALE, // what a sublayer adds is multiplied by this
+    TR_K_LOGIT_SCALE,    // logits are multiplied by this
+    TR_K_LOGIT_WIDTH,    // logits are multiplied by this too (muP's width multiplier)
+    TR_K_LOGIT_DIVISOR,  // logits are divided by this
+    TR_K_LOGIT_SOFTCAP,  // tanh cap of the logits; 0: none
+    TR_K_EXPERTS,        // routed experts; 0: a dense MLP
+    TR_K_EXPERTS_USED,   // of them, per token
+    TR_K_EXPERT_FFN,     // inner width of an expert; absent: ffn
+    TR_K_SHARED_FFN,     // inner width of the shared expert; 0: none
+    TR_K_SHARED_EXPERTS, // shared experts, each as wide as a routed one; 0: none
+    TR_K_GATE_LIMIT,     // see kn_gate; 0: none
     TR_K_GATE_SLOPE,
     TR_K_NORMALISE_TOP, // the weights of the experts used are scaled to sum 1
     TR_K_ROUTED_SCALE,  // the routed experts' weights are multiplied by this
@@ -165,7 +168,7 @@ enum tr_weight {
     TR_W_EXPERT_GATE,       // [expert_ffn, hidden]
     TR_W_EXPERT_UP,
     TR_W_EXPERT_DOWN, // [hidden, expert_ffn]
-    // All experts of a layer in one tensor: gate and up in turn, [experts, hidden, 2 * expert_ffn]
+    // All experts of a layer in one tensor: gate and up, [experts, hidden, 2 * expert_ffn]
     // and [experts, 2 * expert_ffn]; [experts, expert_ffn, hidden] and [experts, hidden].
     TR_W_EXPERTS_IN,
     TR_W_EXPERTS_IN_BIAS,
@@ -257,8 +260,9 @@ struct tr_family {
     bool no_pre_norm;          // sublayers read the stream as it is (their output is normed)
     bool norm_plus_one;        // norm weights are stored minus 1
     enum tr_qk_norm qk_norm;
-    bool embedding_normed; // the embedding is normed without weights
-    bool qk_norm_turned;   // queries and keys are normed once they have turned, not before
+    bool embedding_normed;     // the embedding is normed without weights
+    bool qk_norm_turned;       // queries and keys are normed once they have turned, not before
+    bool qk_norm_where_turned; // and in layers that rotate only
     enum tr_qkv_layout qkv;
     enum tr_position position;
     int position_offset; // learned positions start at this row of their table
@@ -269,6 +273,8 @@ struct tr_family {
     bool rope_full_layers_scaled; // rope scaling is for layers without a window only
     const char *rope_fallback;    // the class's rope object, as JSON, where config.json has none
     bool window_where_still;      // only layers without rotation have a window
+    bool window_where_turned;     // only layers with rotation have one
+    bool window_is_chunk;         // TR_K_WINDOW is the length of chunks, see kn_attention
     int window_phase;             // see TR_K_WINDOW_PERIOD
     bool window_both_sides;       // TR_K_WINDOW counts tokens on both sides, of which half are seen
     bool windows_by_attention_layers; // that list has a word for each layer, not layer_types
@@ -290,6 +296,8 @@ struct tr_family {
     // experts; without it they weigh.
     bool sigmoid_router;
     bool correction_is_row; // it is stored as [1, experts]
+    bool weighs_input;      // an expert's weight multiplies what it reads, not what it adds
+    bool experts_halved;    // TR_W_EXPERTS_IN is [gate | up], not gate and up in turn
     const char *activation_key;
     const char *activation;          // the class default
     bool gelu_is_tanh;               // "gelu" under that key means the tanh form

@@ -25,6 +25,11 @@ static int64_t wide_cols(const struct tr_config *c) {
     return larger(attention, tr_config_in_rows(c, ffn));
 }
 
+// Pairs of entries of a query that grows with its position.
+static int64_t growing_pairs(const struct tr_config *c) {
+    return c->growth_length ? c->qk_dim / 2 : 0;
+}
+
 // Columns of an expert's first product.
 static int64_t expert_in_rows(const struct tr_config *c) {
     return c->experts ? tr_config_in_rows(c, c->expert_ffn) : 0;
@@ -97,6 +102,8 @@ static int buffers_of(struct tr_forward *f, struct tr_buffer buffers[MAX_BUFFERS
         {(void **)&f->sin[0], table * 4 * (double)c->rope[0].pairs, TR_ON_BACKEND},
         {(void **)&f->cos[1], table * 4 * (double)c->rope[1].pairs, TR_ON_BACKEND},
         {(void **)&f->sin[1], table * 4 * (double)c->rope[1].pairs, TR_ON_BACKEND},
+        {(void **)&f->cos[2], table * 4 * (double)growing_pairs(c), TR_ON_BACKEND},
+        {(void **)&f->sin[2], table * 4 * (double)growing_pairs(c), TR_ON_BACKEND},
         {(void **)&f->positions, rows * 4, TR_ON_BACKEND},
         {(void **)&f->cache_rows[0], cached * 4, TR_ON_BACKEND},
         {(void **)&f->cache_rows[1], cached * 4, TR_ON_BACKEND},
@@ -130,13 +137,26 @@ static enum tr_status upload(struct tr_forward *f, void *to, const void *from, s
     return TR_OK;
 }
 
+// The factors of queries that grow, rounded to f32 where transformers rounds.
+static void growth_table(const struct tr_config *c, int64_t length, float *factors) {
+    int64_t pairs = growing_pairs(c);
+    for (int64_t i = 0; i < length * pairs; i++) {
+        float steps = floorf((float)(i / pairs + 1) / (float)c->growth_length);
+        factors[i] = log1pf(steps) * c->growth + 1;
+    }
+}
+
 static enum tr_status upload_rope(struct tr_forward *f, int which, struct tr_err *err) {
+    const struct tr_config *c = &f->config;
     int64_t length = table_length(&f->options);
-    size_t count = (size_t)(length * f->config.rope[which].pairs);
+    size_t count = (size_t)(length * (which < 2 ? c->rope[which].pairs : growing_pairs(c)));
     float *tables;
     TR_TRY(TR_NEW(&tables, 2 * count, "rotary tables", err));
-    tr_rope_tables(&f->config.rope[which], length, tables, tables + count);
-    for (size_t i = count; i < 2 * count && f->config.family->turns_back; i++)
+    if (which < 2)
+        tr_rope_tables(&c->rope[which], length, tables, tables + count);
+    else
+        growth_table(c, length, tables);
+    for (size_t i = count; i < 2 * count && c->family->turns_back; i++)
         tables[i] = -tables[i];
     enum tr_status status =
         upload(f, f->cos[which], tables, count * 4, "copying rotary tables", err);
@@ -207,8 +227,8 @@ enum tr_status tr_forward_allocate(struct tr_forward *f, struct tr_err *err) {
         fill_slopes(f->slopes, f->config.heads, f->config.family->position == TR_ALIBI_SCALED_BF16);
     TR_TRY(upload_positions(f, err));
     TR_TRY(upload_bins(f, err));
-    for (int which = 0; which < 2; which++)
-        if (f->config.rope[which].pairs)
+    for (int which = 0; which < 3; which++)
+        if (f->cos[which])
             TR_TRY(upload_rope(f, which, err));
     return TR_OK;
 }

@@ -34,7 +34,8 @@ struct tr_forward {
     float *shared_gates;    // [R]
     float *mlp_delta;       // [R, hidden]: what the MLP adds; with experts the streams have it
     int32_t *kept_rows;     // [R]: tokens whose stream is handed out at a boundary
-    float *cos[2], *sin[2]; // [seq_len, rotary pairs] of full and of windowed layers
+    float *cos[3], *sin[3]; // [seq_len, rotary pairs] of full and of windowed layers, and of layers
+                            // without rotation whose queries grow: cos is the factor, sin 0
     int32_t *positions;     // [R]: row of the position table of each token
     // With a cache: where in it each token's keys and values go, in full and in windowed layers
     // (-1: nowhere); for rows of one token their positions, rows of the position table and

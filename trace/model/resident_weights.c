@@ -26,23 +26,32 @@ static enum tr_status upload(struct tr_resident *r, char *memory, const struct t
     return TR_OK;
 }
 
+// Bytes of a slab as it is read, and of its matrices in the type that a device wants.
+struct slab_bytes {
+    size_t read, converted;
+};
+
+static struct slab_bytes bytes_of(const struct kn_backend *kn, const struct tr_slab_plan *plan) {
+    return (struct slab_bytes){
+        .read = (plan->bytes + 255) & ~(size_t)255,
+        .converted = kn->unified ? 0 : tr_slab_converted_bytes(plan, kn->activation_type)};
+}
+
 static enum tr_status take_slab(struct tr_resident *r, int64_t index, char *staging,
                                 struct tr_err *err) {
     const struct tr_slab_plan *plan = &r->opened.plan.slabs[index];
     struct tr_slab slab = {.plan = plan, .memory = staging};
-    size_t bytes = (plan->bytes + 255) & ~(size_t)255;
-    size_t converted = r->kn->unified ? 0 : tr_slab_converted_bytes(plan, r->kn->activation_type);
-    KN_TRY_ON(r->kn,
-              r->kn->ops->alloc(r->kn, (void **)&r->memory[index],
-                                bytes + converted ? bytes + converted : 1),
+    struct slab_bytes bytes = bytes_of(r->kn, plan);
+    size_t all = bytes.read + bytes.converted;
+    KN_TRY_ON(r->kn, r->kn->ops->alloc(r->kn, (void **)&r->memory[index], all ? all : 1),
               "allocating the weights");
-    r->bytes += (double)(bytes + converted);
+    r->bytes += (double)all;
     TR_TRY(tr_filler_fill(r->filler, r->opened.checkpoint, plan, staging, err));
     TR_TRY(upload(r, r->memory[index], &slab, err));
     tr_weights_view(&r->weights[index], &slab, r->memory[index]);
     if (r->kn->unified)
         return TR_OK;
-    return tr_weights_convert(r->kn, &r->weights[index], r->memory[index] + bytes, err);
+    return tr_weights_convert(r->kn, &r->weights[index], r->memory[index] + bytes.read, err);
 }
 
 static enum tr_status take_all(struct tr_resident *r, struct tr_err *err) {
@@ -72,6 +81,21 @@ out:
         *resident_p = r;
     else
         tr_resident_close(r);
+    return status;
+}
+
+enum tr_status tr_resident_examine(struct tr_loaded *loaded, double *bytes_p,
+                                   const struct kn_backend *kn, const char *folder,
+                                   const struct tr_wanted *wanted, struct tr_err *err) {
+    struct tr_opened opened = {0};
+    enum tr_status status = tr_opened_open(&opened, folder, wanted, err);
+    *bytes_p = 0;
+    for (int64_t i = 0; i < opened.plan.count && status == TR_OK; i++) {
+        struct slab_bytes bytes = bytes_of(kn, &opened.plan.slabs[i]);
+        *bytes_p += (double)(bytes.read + bytes.converted);
+    }
+    *loaded = opened.loaded;
+    tr_opened_close(&opened);
     return status;
 }
 

@@ -63,6 +63,10 @@ enum tr_status tr_resident_open(struct tr_resident **resident_p, struct kn_backe
                                 const char *folder, const struct tr_wanted *wanted,
                                 struct tr_err *err);
 void tr_resident_close(struct tr_resident *resident); // accepts NULL
+// Opens the headers only, and says what the weights would take of the backend's memory.
+enum tr_status tr_resident_examine(struct tr_loaded *loaded, double *bytes_p,
+                                   const struct kn_backend *kn, const char *folder,
+                                   const struct tr_wanted *wanted, struct tr_err *err);
 const struct tr_loaded *tr_resident_loaded(const struct tr_resident *resident);
 struct tr_weight_source tr_resident_source(struct tr_resident *resident);
 // Bytes of the backend's memory that they take.

@@ -417,11 +417,12 @@ static enum tr_status plan_router(const struct tr_binder *b, struct tr_slab_plan
 // ---- all experts of a layer in one tensor ------------------------------------------------------
 
 // The tensor of a role, which must have the shape [experts, rows] or, with `cols`, [experts, cols,
-// rows]; NULL where the family has none.
+// rows], in few bits [experts, rows, cols]; NULL where the family has none.
 static enum tr_status find_stack(const struct tr_binder *b, const struct tr_slab_plan *slab,
                                  enum tr_weight weight, int64_t rows, int64_t cols,
                                  const struct tr_tensor **tensor_p) {
     int64_t shape[3] = {b->config->experts, cols ? cols : rows, rows};
+    const int64_t packed[3] = {b->config->experts, rows, cols};
     int dims = cols ? 3 : 2;
     char name[256], expected[TR_INDEX_MAX], found[TR_INDEX_MAX];
     const struct tr_tensor *tensor;
@@ -431,6 +432,8 @@ static enum tr_status find_stack(const struct tr_binder *b, const struct tr_slab
     TR_TRY(look_for(b, weight, slab->layer, 0, name, &tensor));
     if (!tensor)
         return missing(b, weight, name);
+    if (tensor->packed)
+        memcpy(shape, packed, sizeof shape);
     if (tensor->dims != dims || memcmp(tensor->shape, shape, (size_t)dims * sizeof *shape) != 0)
         return tr_fail(b->err, TR_EFORMAT, "%s: tensor %s has shape %s, config.json asks for %s",
                        tr_checkpoint_file(b->checkpoint, tensor), name,
@@ -458,11 +461,12 @@ static enum tr_status bind_stack(const struct tr_binder *b, struct tr_slab_plan 
     const struct tr_tensor *tensor;
     struct tr_placement *p;
     TR_TRY(find_stack(b, slab, weight, rows, cols, &tensor));
+    bool turned = cols && tensor && !tensor->packed;
     for (int64_t e = slab->first_id; tensor && e < slab->last_id; e++) {
         int64_t at = (e - slab->first_id) * rows;
         TR_TRY(place(slab, slot, tensor, rows, cols ? cols : 1, at, &p, b->err));
-        p->first_row = e * (cols ? cols : rows); // of the stored rows
-        p->transform = cols ? TR_TRANSPOSED : TR_AS_STORED;
+        p->first_row = e * (turned ? cols : rows); // of the stored rows
+        p->transform = turned ? TR_TRANSPOSED : TR_AS_STORED;
         if (parts > 1)
             unweave(p, rows, parts, at);
     }
@@ -471,8 +475,9 @@ static enum tr_status bind_stack(const struct tr_binder *b, struct tr_slab_plan 
 
 static enum tr_status bind_stacks(const struct tr_binder *b, struct tr_slab_plan *slab) {
     int64_t hidden = b->config->hidden, ffn = b->config->expert_ffn;
-    TR_TRY(bind_stack(b, slab, TR_SLOT_IN, TR_W_EXPERTS_IN, 2 * ffn, hidden, 2));
-    TR_TRY(bind_stack(b, slab, TR_SLOT_IN_BIAS, TR_W_EXPERTS_IN_BIAS, 2 * ffn, 0, 2));
+    int parts = b->config->family->experts_halved ? 1 : 2; // that alternate
+    TR_TRY(bind_stack(b, slab, TR_SLOT_IN, TR_W_EXPERTS_IN, 2 * ffn, hidden, parts));
+    TR_TRY(bind_stack(b, slab, TR_SLOT_IN_BIAS, TR_W_EXPERTS_IN_BIAS, 2 * ffn, 0, parts));
     TR_TRY(bind_stack(b, slab, TR_SLOT_OUT, TR_W_EXPERTS_OUT, hidden, ffn, 1));
     return bind_stack(b, slab, TR_SLOT_OUT_BIAS, TR_W_EXPERTS_OUT_BIAS, hidden, 0, 1);
 }

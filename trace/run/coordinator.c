@@ -173,7 +173,8 @@ static enum tr_status take_message(struct tr_coordinator *c, int from,
     struct tr_err fatal = {.code = message->status};
     set_partial(c, from, message->kind == TR_MSG_PROGRESS ? message->tokens : 0);
     switch (message->kind) {
-    case TR_MSG_PROGRESS:
+    case TR_MSG_PROGRESS: // the first is sent with the first slab
+        tr_progress_begun(&c->progress);
         return TR_OK;
     case TR_MSG_HELLO:
         take_hello(c, payload);

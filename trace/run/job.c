@@ -83,14 +83,25 @@ static enum tr_status find_first(struct tr_job *job, int64_t *index_p, struct tr
                    (long long)job->series.count, first_err.text);
 }
 
-// The same of a run that is followed: what was whole a moment ago may be written again by now, and
-// then the next is waited for.
+// Whether one of them could be opened when it was found; what never could has no identity.
+static bool was_opened(const struct tr_series *series) {
+    bool opened = false;
+    for (int64_t i = 0; i < series->count; i++)
+        opened = opened || *series->entries[i].identity;
+    return opened;
+}
+
+// The same of a run that is followed: what could be opened a moment ago may be written again by
+// now. Then the folder is looked at anew, and nothing in it counts as found, so that nothing is
+// lost.
 static enum tr_status find_first_whole(struct tr_job *job, int64_t *index_p, struct tr_err *err) {
     enum tr_status status = find_first(job, index_p, err);
-    while (status != TR_OK && job->follow) {
+    while (status != TR_OK && job->follow && was_opened(&job->series)) {
         tr_series_free(&job->series);
         job->series = (struct tr_series){0};
-        TR_TRY(tr_follow_first(job->follow, &job->series, err));
+        tr_follow_free(job->follow);
+        job->follow = NULL;
+        TR_TRY(list_series(job, err));
         status = find_first(job, index_p, err);
     }
     return status;

@@ -22,6 +22,7 @@ struct tr_progress {
     int64_t finished, failed;
     double seconds, bytes, flops, tokens, waited; // summed over items that are over
     double partial;                               // tokens of those under way
+    double first_slab, last_commit;               // when; 0: not yet
 };
 
 // Prints text, made harmless (base/printable.h); where the stream is a terminal, in lines of at
@@ -32,6 +33,8 @@ void tr_progress_start(struct tr_progress *progress, const struct tr_job *job);
 // One more checkpoint to do, as in struct tr_assignment.
 void tr_progress_plan(struct tr_progress *progress, bool traced);
 void tr_progress_add(struct tr_progress *progress, const struct tr_message *message);
+// A rank has its first slab of weights and begins to compute.
+void tr_progress_begun(struct tr_progress *progress);
 // Says that a checkpoint is over, if it failed or vanished or with -v; the latter with the seconds
 // of all ranks.
 void tr_progress_checkpoint(struct tr_progress *progress, const char *name,

@@ -7,7 +7,7 @@
 #include "model/costs.h"
 
 struct sizes {
-    bool present;
+    bool present, chunks;
     int64_t parameters, met, kept, key, window;
 };
 
@@ -18,6 +18,7 @@ static void attention_sizes(struct sizes *sizes, const struct tr_config *c, int 
     sizes->kept = c->kv_rank ? c->kv_rank + c->rope_dim : c->kv_heads * (c->qk_dim + c->v_dim);
     sizes->key = 2 * c->heads * (c->qk_dim + c->v_dim);
     sizes->window = windowed ? c->window : 0;
+    sizes->chunks = sizes->window && c->chunks;
 }
 
 static struct sizes sizes_of(const struct tr_config *c, const struct tr_drop_set *drop,
@@ -34,14 +35,16 @@ static struct sizes sizes_of(const struct tr_config *c, const struct tr_drop_set
 
 static bool are_alike(const struct sizes *a, const struct sizes *b) {
     return a->present == b->present && a->parameters == b->parameters && a->met == b->met &&
-           a->kept == b->kept && a->key == b->key && a->window == b->window;
+           a->kept == b->kept && a->key == b->key && a->window == b->window &&
+           a->chunks == b->chunks;
 }
 
 static json_t *entry_of(enum tr_module module, int first, int last, const struct sizes *sizes) {
-    return json_pack("{sssisisIsIsIsIsI}", "module", tr_module_names[module], "first", first,
+    return json_pack("{sssisisIsIsIsIsIso*}", "module", tr_module_names[module], "first", first,
                      "last", last, "parameters", (json_int_t)sizes->parameters, "met",
                      (json_int_t)sizes->met, "kept", (json_int_t)sizes->kept, "key",
-                     (json_int_t)sizes->key, "window", (json_int_t)sizes->window);
+                     (json_int_t)sizes->key, "window", (json_int_t)sizes->window, "chunks",
+                     sizes->chunks ? json_true() : NULL);
 }
 
 // NULL: no memory.

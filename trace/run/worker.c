@@ -112,7 +112,8 @@ static float *on_boundary(void *user, int64_t boundary, int64_t first, int64_t c
     return tr_measured_boundary(&((struct worker *)user)->measured, boundary, first);
 }
 
-// Reports how far the present item is, about once a second; a checkpoint may take minutes.
+// Reports how far the present item is, at the first slab and about once a second; a checkpoint may
+// take minutes.
 static void tell_progress(struct worker *w, int64_t index) {
     if (tr_now() - w->last_told < 1)
         return;

@@ -277,15 +277,19 @@ static enum tr_status write_work(const struct checkpoint *c, const struct tr_sea
 
 static enum tr_status say_checkpoint(const struct checkpoint *c, struct tr_err *err) {
     struct tr_search_work work;
+    struct tr_search_reading reading = tr_search_engine_reading(c->engine);
     struct tr_string text = {0};
     TR_TRY(total_work(c, &work, err));
-    enum tr_status status =
-        tr_string_format(&text, err,
-                         "searched %s: %lld of %lld rounds by %s%s in %.3f s, %.3f s of them for "
-                         "reading weights",
-                         c->entry->name, (long long)c->standing.rounds,
-                         (long long)c->s->plan->rounds, tr_search_by_names[c->s->plan->by],
-                         c->begun ? ", some of them before," : "", tr_now() - c->start, c->read);
+    enum tr_status status = tr_string_format(
+        &text, err,
+        "searched %s: %lld of %lld rounds by %s%s in %.3f s, %.3f s of them for "
+        "reading weights",
+        c->entry->name, (long long)c->standing.rounds, (long long)c->s->plan->rounds,
+        tr_search_by_names[c->s->plan->by], c->begun ? ", some of them before," : "",
+        tr_now() - c->start, c->read + reading.waited);
+    if (status == TR_OK && reading.passes)
+        status = tr_string_format(&text, err, ", which do not fit and were read for %lld passes",
+                                  (long long)reading.passes);
     if (status == TR_OK)
         status = write_work(c, &work, &text, err);
     if (status == TR_OK)

@@ -23,8 +23,13 @@ double tr_search_bookmarks_bytes(const struct tr_search_plan *plan, const struct
     return streams * tokens * (double)config->hidden * sizeof(float);
 }
 
-static enum tr_status new_owner(struct tr_search_bookmarks *m, int64_t owner, size_t stream,
-                                struct tr_err *err) {
+static bool is_entered(const struct tr_config *config, int64_t layer) {
+    return tr_config_keeps(config, NULL, TR_ATTN, (int)layer) ||
+           tr_config_keeps(config, NULL, TR_MLP, (int)layer);
+}
+
+static enum tr_status new_owner(struct tr_search_bookmarks *m, const struct tr_config *config,
+                                int64_t owner, size_t stream, struct tr_err *err) {
     int64_t first = first_of(m->plan, owner), count = kept(first, m->layers, m->stride);
     TR_TRY(TR_NEW(&m->at[owner], m->layers, "bookmarks", err));
     if (!count)
@@ -34,7 +39,7 @@ static enum tr_status new_owner(struct tr_search_bookmarks *m, int64_t owner, si
         return tr_fail(err, TR_ENOMEM, "out of memory for the streams of a search");
     float *next = m->memory[owner];
     for (int64_t layer = first; layer < m->layers; layer++)
-        if (layer % m->stride == 0) {
+        if (layer % m->stride == 0 && is_entered(config, layer)) {
             m->at[owner][layer] = next;
             next += stream;
         }
@@ -54,7 +59,7 @@ enum tr_status tr_search_bookmarks_new(struct tr_search_bookmarks *m, struct kn_
     TR_TRY(TR_NEW(&m->memory, plan->count + 1, what, err));
     TR_TRY(TR_NEW(&m->limit, plan->count + 1, what, err));
     for (int64_t owner = 0; owner <= plan->count; owner++)
-        TR_TRY(new_owner(m, owner, (size_t)(tokens * config->hidden), err));
+        TR_TRY(new_owner(m, config, owner, (size_t)(tokens * config->hidden), err));
     return TR_OK;
 }
 
@@ -77,8 +82,10 @@ struct tr_bookmarks tr_search_bookmarks_of(const struct tr_search_bookmarks *m, 
         return (struct tr_bookmarks){0};
     int64_t limit = m->limit[owner] < latest ? m->limit[owner] : latest;
     limit = limit < m->layers - 1 ? limit : m->layers - 1;
-    int64_t layer = limit - limit % m->stride;
-    bool holds = layer >= first_of(m->plan, owner);
+    int64_t layer = limit - limit % m->stride, first = first_of(m->plan, owner);
+    while (layer >= first && !m->at[owner][layer])
+        layer -= m->stride;
+    bool holds = layer >= first;
     return (struct tr_bookmarks){.at = m->at[owner], .resume = holds ? layer : 0};
 }
 

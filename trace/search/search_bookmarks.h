@@ -9,8 +9,9 @@
 // Streams that are kept from round to round. The stream of a candidate at the entry of a block does
 // not change by what is left out in that block or behind it: so after a round that left out
 // something of block l, each candidate of an earlier block goes on at l, or at the last block
-// before it whose stream is kept. There is an owner for each candidate of the plan, and one more,
-// number `count`, for the set that is left out so far. Private to this folder.
+// before it whose stream is kept. A block that the whole model lacks is never entered, and its
+// stream is not kept. There is an owner for each candidate of the plan, and one more, number
+// `count`, for the set that is left out so far. Private to this folder.
 struct tr_search_bookmarks {
     struct kn_backend *kn;
     const struct tr_search_plan *plan;

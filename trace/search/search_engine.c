@@ -13,7 +13,8 @@ struct tr_search_engine {
     const struct tr_search_plan *plan;
     struct kn_backend *kn;
     struct tr_wanted wanted;
-    struct tr_resident *weights;
+    struct tr_pass_weights weights;
+    struct tr_drop_set unread; // by passes that have the whole model's streams
     struct tr_forward *forward;
     struct tr_streams *base, *set_streams;
     struct tr_streams **streams; // [at_once]: of candidates
@@ -39,22 +40,30 @@ static struct tr_forward_options options_of(const struct tr_search_engine *e, in
     return options;
 }
 
-// Bytes of all that lives in one memory: the host's, where the backend uses it, else the device's.
-static double bytes_of(const struct tr_search_engine *e, int64_t batches, int64_t at_once) {
-    const struct tr_config *config = &tr_search_engine_loaded(e)->config;
+// Bytes of all that lives in one memory: the host's, where the backend uses it, else the device's;
+// without the weights.
+static double stream_bytes(const struct tr_search_engine *e, int64_t batches, int64_t at_once) {
+    const struct tr_config *config = &e->job->first.config;
     struct tr_forward_options options = options_of(e, batches);
     struct tr_forward_bytes forward = tr_forward_bytes(e->kn, config, &options);
     struct tr_forward_bytes streams = tr_streams_bytes(e->kn, config, &options);
     double each = streams.backend + (e->kn->unified ? streams.host : 0);
-    return tr_resident_bytes(e->weights) + forward.backend + (e->kn->unified ? forward.host : 0) +
-           (double)(2 + at_once) * each;
+    return forward.backend + (e->kn->unified ? forward.host : 0) + (double)(2 + at_once) * each;
+}
+
+static double bytes_of(const struct tr_search_engine *e, int64_t batches, int64_t at_once) {
+    return tr_pass_weights_bytes(&e->weights) + stream_bytes(e, batches, at_once);
+}
+
+static double room_of(const struct tr_search_engine *e, struct tr_rank_bytes memory) {
+    return e->kn->unified ? memory.host : memory.device;
 }
 
 // As many candidates at a time as there is room for, all where that can be, for those that do not
 // go together compute the set anew; then as many micro-batches.
 static enum tr_status fit(struct tr_search_engine *e, struct tr_rank_bytes memory,
                           struct tr_err *err) {
-    double room = e->kn->unified ? memory.host : memory.device;
+    double room = room_of(e, memory);
     char needed[TR_HUMAN_MAX], left[TR_HUMAN_MAX];
     e->at_once = e->plan->count;
     e->batches = e->job->micro_batches;
@@ -66,8 +75,8 @@ static enum tr_status fit(struct tr_search_engine *e, struct tr_rank_bytes memor
         return TR_OK;
     return tr_fail(
         err, TR_ENVIRONMENT,
-        "too little memory for a search: all weights and a candidate take %s, and a rank "
-        "may take %s",
+        "too little memory for a search: the weights that are held and a candidate take %s, and a "
+        "rank may take %s",
         tr_human_bytes(bytes_of(e, 1, 1), needed), tr_human_bytes(room > 0 ? room : 0, left));
 }
 
@@ -80,7 +89,7 @@ static double tokens_at_once(const struct tr_search_engine *e) {
 // The streams of as many blocks as there is room for; none where rows go through in waves.
 static int64_t fit_bookmarks(const struct tr_search_engine *e, struct tr_rank_bytes memory) {
     const struct tr_config *config = &tr_search_engine_loaded(e)->config;
-    double room = e->kn->unified ? memory.host : memory.device;
+    double room = room_of(e, memory);
     double left = room - bytes_of(e, e->batches, e->at_once);
     if (e->batches < e->job->micro_batches)
         return 0;
@@ -114,12 +123,30 @@ static enum tr_status check_shape(const struct tr_search_engine *e, const char *
                    folder, shape, e->job->shape);
 }
 
+// Its weights are not read any more. Of a block one sublayer's always are: at its entry streams are
+// kept.
+static enum tr_status leave_unread(struct tr_search_engine *e, const struct tr_drop *drop,
+                                   struct tr_err *err) {
+    enum tr_module module = drop->module == TR_BLOCK ? TR_MLP : drop->module;
+    enum tr_module other = module == TR_MLP ? TR_ATTN : TR_MLP;
+    const struct tr_config *config = &tr_search_engine_loaded(e)->config;
+    if (!tr_config_keeps(config, &e->unread, other, drop->layer) ||
+        !tr_config_keeps(config, &e->unread, module, drop->layer))
+        return TR_OK;
+    return tr_drop_set_add(&e->unread, module, drop->layer, err);
+}
+
 static enum tr_status open_engine(struct tr_search_engine *e, struct tr_rank_bytes memory,
                                   const char *folder, struct tr_err *err) {
+    for (int64_t i = 0; i < e->job->drop.count; i++)
+        TR_TRY(tr_drop_set_add(&e->unread, e->job->drop.drops[i].module,
+                               e->job->drop.drops[i].layer, err));
     TR_TRY(TR_NEW(&e->dropped, e->plan->count, "the candidates", err));
     TR_TRY(TR_NEW(&e->candidates, e->plan->count, "the candidates", err));
     TR_TRY(TR_NEW(&e->marks, e->plan->count, "the candidates", err));
-    TR_TRY(tr_resident_open(&e->weights, e->kn, folder, &e->wanted, err));
+    // Read for each pass where they do not fit beside a candidate.
+    TR_TRY(tr_pass_weights_open(&e->weights, e->kn, folder, &e->wanted,
+                                room_of(e, memory) - stream_bytes(e, 1, 1), err));
     TR_TRY(check_shape(e, folder, err));
     TR_TRY(fit(e, memory, err));
     TR_TRY(make_streams(e, err));
@@ -161,21 +188,27 @@ void tr_search_engine_close(struct tr_search_engine *e) {
     tr_streams_free(e->set_streams);
     tr_streams_free(e->base);
     tr_forward_free(e->forward);
-    tr_resident_close(e->weights);
+    tr_pass_weights_close(&e->weights);
     forget_candidates(e);
     free(e->candidates);
     free(e->marks);
     free(e->dropped);
     tr_drop_set_free(&e->set);
+    tr_drop_set_free(&e->unread);
     free(e);
 }
 
 const struct tr_loaded *tr_search_engine_loaded(const struct tr_search_engine *e) {
-    return tr_resident_loaded(e->weights);
+    return &e->weights.loaded;
 }
 
 struct tr_search_work tr_search_engine_work(const struct tr_search_engine *e) {
     return e->work;
+}
+
+struct tr_search_reading tr_search_engine_reading(const struct tr_search_engine *e) {
+    return (struct tr_search_reading){.passes = e->weights.resident ? 0 : e->weights.passes,
+                                      .waited = e->weights.waited};
 }
 
 enum tr_status tr_search_engine_drop(struct tr_search_engine *e, int64_t candidate,
@@ -183,6 +216,7 @@ enum tr_status tr_search_engine_drop(struct tr_search_engine *e, int64_t candida
     const struct tr_drop *drop = &e->plan->candidates[candidate];
     e->dropped[candidate] = true;
     tr_search_bookmarks_drop(&e->bookmarks, candidate);
+    TR_TRY(leave_unread(e, drop, err));
     return tr_drop_set_add(&e->set, drop->module, drop->layer, err);
 }
 
@@ -203,19 +237,14 @@ static enum tr_status add_candidate(struct tr_search_engine *e, int64_t index, s
     return tr_drop_set_add(&candidate->drop, drop->module, drop->layer, err);
 }
 
-// First and last ones in turn, so that any stretch of them has its share of those that fork early
-// and late.
-static enum tr_status list_candidates(struct tr_search_engine *e, struct tr_err *err) {
-    int64_t low = 0, high = e->plan->count - 1;
+// Those that are left, every ranks-th one beside the other: so that the stretch of each rank has
+// its share of those that fork early and late, and mostly those whose streams it kept.
+static enum tr_status list_candidates(struct tr_search_engine *e, int ranks, struct tr_err *err) {
     forget_candidates(e);
-    for (bool from_low = true; low <= high; from_low = !from_low) {
-        int64_t step = from_low ? 1 : -1, *at = from_low ? &low : &high;
-        while (low <= high && e->dropped[*at])
-            *at += step;
-        if (low <= high)
-            TR_TRY(add_candidate(e, *at, err));
-        *at += step;
-    }
+    for (int64_t offset = 0; offset < ranks; offset++)
+        for (int64_t i = 0, left = 0; i < e->plan->count; i++)
+            if (!e->dropped[i] && left++ % ranks == offset)
+                TR_TRY(add_candidate(e, i, err));
     return TR_OK;
 }
 
@@ -321,7 +350,7 @@ static void begin_rows(struct tr_search_engine *e, const struct tr_cost_block *b
 static enum tr_status run_pass(struct tr_search_engine *e, const struct tr_cost_block *block,
                                struct tr_err *err) {
     const struct tr_calibration *c = &e->job->calibration;
-    struct tr_weight_source source = tr_resident_source(e->weights);
+    struct tr_weight_source source;
     struct tr_rows rows = {.ids = c->ids, .sequences = c->sequences, .seq_len = c->seq_len};
     int64_t micro = e->job->micro_batch, end = block->last_batch * micro;
     begin_rows(e, block);
@@ -343,7 +372,11 @@ static enum tr_status run_pass(struct tr_search_engine *e, const struct tr_cost_
     set_bookmarks(e, &pass);
     count_work(e, &pass, (end < c->sequences ? end : c->sequences) - block->first_batch * micro);
     e->first = e->last = 0;
-    TR_TRY(tr_cost_pass_run(&pass, &source, err));
+    TR_TRY(tr_pass_weights_begin_without(&e->weights, pass.base_at_head ? &e->unread : NULL,
+                                         &source, err));
+    enum tr_status status = tr_cost_pass_run(&pass, &source, err);
+    tr_pass_weights_end(&e->weights);
+    TR_TRY(status);
     e->first = block->first_batch;
     e->last = block->last_batch;
     fill_bookmarks(e, &pass);
@@ -371,7 +404,7 @@ enum tr_status tr_search_engine_round(struct tr_search_engine *e, int rank, int 
                                       double *values, struct tr_err *err) {
     struct tr_cost_block blocks[TR_COST_BLOCKS];
     e->values = values;
-    TR_TRY(list_candidates(e, err));
+    TR_TRY(list_candidates(e, ranks, err));
     struct tr_cost_plan all = {
         .candidates = e->candidates, .count = e->count, .batches = e->job->micro_batches};
     int64_t units = all.count * all.batches;

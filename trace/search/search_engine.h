@@ -2,7 +2,7 @@
 #ifndef TR_SEARCH_ENGINE_H
 #define TR_SEARCH_ENGINE_H
 
-#include "model/weight_source.h"
+#include "model/pass_weights.h"
 #include "run/cost_pass.h"
 #include "run/fit.h"
 
@@ -18,7 +18,8 @@ struct tr_search_work {
 
 struct tr_search_engine;
 
-// Reads all weights. `memory`: what the rank may take.
+// Reads all weights where they fit beside a candidate; else every pass reads them, but for what is
+// dropped. `memory`: what the rank may take.
 enum tr_status tr_search_engine_open(struct tr_search_engine **engine_p, const struct tr_job *job,
                                      struct kn_backend *kn, struct tr_rank_bytes memory,
                                      const char *folder, struct tr_err *err);
@@ -36,5 +37,12 @@ enum tr_status tr_search_engine_round(struct tr_search_engine *engine, int rank,
                                       double *values, struct tr_err *err);
 
 struct tr_search_work tr_search_engine_work(const struct tr_search_engine *engine);
+
+// How often weights that did not fit were read, and the seconds that passes waited for them.
+struct tr_search_reading {
+    int64_t passes;
+    double waited;
+};
+struct tr_search_reading tr_search_engine_reading(const struct tr_search_engine *engine);
 
 #endif

@@ -3,6 +3,7 @@ from dataclasses import replace
 
 from families.apertus import apertus_old_style
 from families.llama import FAMILY as LLAMA, llama_config, window_types
+from mxfp4 import pack_experts
 
 CLASS_ROPE = {"rope_type": "yarn", "rope_theta": 150000.0, "factor": 32.0, "beta_fast": 32.0,
               "beta_slow": 1.0, "truncate": False, "original_max_position_embeddings": 4096}
@@ -23,9 +24,11 @@ def gpt_oss_config(deck, shape):
     del config["mlp_bias"]
     if deck.deal("class_rope", [True, False, False]):
         config["rope_parameters"] = dict(CLASS_ROPE)
+    inner = 32 if shape[0] % 32 == 0 and deck.deal("whole_blocks", [True, False]) else min(
+        shape[-1], deck.deal("inner", [20, 7, 33]))
     return config | {
         "num_hidden_layers": layers,
-        "intermediate_size": min(shape[-1], deck.deal("inner", [20, 7, 33])),
+        "intermediate_size": inner,
         "hidden_act": "silu",
         "attention_bias": deck.deal("biased", [True, True, False]),
         "num_local_experts": experts,
@@ -41,7 +44,7 @@ FAMILY = replace(
     LLAMA,
     model_type="gpt_oss",
     config=gpt_oss_config,
-    small_shapes=((16, 4, 2, 6, 5), (20, 5, 1, 12, 7), (12, 3, 3, 8, 9), (16, 2, 1, 16, 6)),
+    small_shapes=((16, 4, 2, 6, 5), (20, 5, 1, 12, 7), (12, 3, 3, 8, 9), (32, 2, 1, 16, 32)),
     old_style=apertus_old_style,
     defaults={
         "rms_norm_eps": 1e-5,
@@ -61,4 +64,6 @@ FAMILY = replace(
             for i in range(config["num_hidden_layers"])],
     },
     router="mlp.router",
+    packs=lambda config: config["hidden_size"] % 32 == config["intermediate_size"] % 32 == 0,
+    pack=pack_experts,
 )

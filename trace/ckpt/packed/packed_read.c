@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "float_blocks.h"
 #include "packed_tensors.h"
 
 // Values of a block of rows, about; rows begin at multiples of a word's values.
@@ -187,6 +188,8 @@ static void *part_to(void *bytes, uint64_t begin, uint64_t at) {
 enum tr_status tr_packed_read(struct tr_checkpoint *checkpoint, const struct tr_tensor *tensor,
                               uint64_t begin, void *bytes, size_t size, struct tr_err *err) {
     const struct tr_codes *form = &tensor->packed->form;
+    if (tensor->packed->scheme.floats)
+        return tr_float_blocks_read(checkpoint, tensor, begin, bytes, size, err);
     uint64_t row_bytes = (uint64_t)form->in * sizeof(float), end = begin + size;
     int64_t each = block_rows(form), most = each < form->out ? each : form->out;
     int64_t row = (int64_t)(begin / row_bytes) / ALIGNMENT * ALIGNMENT;

@@ -204,12 +204,23 @@ static enum tr_status read_compressed(const struct reading *r) {
     return read_groups(r, groups);
 }
 
+// ---- MXFP4 -------------------------------------------------------------------------------------
+
+// Names alone say which weights are in few bits.
+static enum tr_status read_floats(const struct reading *r) {
+    r->scheme->floats = true;
+    return TR_OK;
+}
+
 // ---- methods -----------------------------------------------------------------------------------
 
 static const struct {
     const char *name;
     enum tr_status (*read)(const struct reading *reading);
-} methods[] = {{"gptq", read_gptq}, {"awq", read_awq}, {"compressed-tensors", read_compressed}};
+} methods[] = {{"gptq", read_gptq},
+               {"awq", read_awq},
+               {"compressed-tensors", read_compressed},
+               {"mxfp4", read_floats}};
 
 enum tr_status tr_packed_scheme_read(struct tr_packed_scheme *scheme, const json_t *root,
                                      const char *path, struct tr_err *err) {
@@ -229,6 +240,6 @@ enum tr_status tr_packed_scheme_read(struct tr_packed_scheme *scheme, const json
         }
     return tr_fail(err, TR_EUNSUPPORTED,
                    "%s: weights quantized by %.64s (\"quantization_config\") are not supported: "
-                   "gptq, awq and compressed-tensors' pack-quantized are read",
+                   "gptq, awq, compressed-tensors' pack-quantized and mxfp4 are read",
                    path, method);
 }

@@ -14,6 +14,7 @@ struct tr_packed_scheme {
     int64_t group_size; // -1: one group a row
     bool symmetric;     // false where that is not said
     bool ordered;       // groups are not in the order of inputs: each weight has a map of them
+    bool floats;        // MXFP4, see float_blocks.h; the rest is 0
 };
 
 // Reads it from config.json's object. TR_EUNSUPPORTED, naming the method, for what is not one of

@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "base/json.h"
+#include "float_blocks.h"
 
 struct joining {
     struct tr_checkpoint *checkpoint;
@@ -250,6 +251,8 @@ static enum tr_status make_weight(struct joining *j, int64_t at, struct tr_tenso
 }
 
 static bool is_codes(const struct joining *j, const struct tr_tensor *tensor) {
+    if (j->scheme.floats)
+        return tr_is_float_blocks(tensor);
     const char *ending = j->scheme.layout->endings[TR_PART_CODES];
     size_t size = strlen(tensor->name), tail = strlen(ending);
     return size > tail && !strcmp(tensor->name + size - tail, ending);
@@ -272,7 +275,9 @@ static enum tr_status join_all(struct joining *j, struct tr_tensor *weights) {
     int64_t count = 0;
     for (int64_t i = 0; i < c->tensor_count && status == TR_OK; i++)
         if (is_codes(j, &c->tensors[i])) {
-            status = make_weight(j, i, &weights[count]);
+            status = j->scheme.floats
+                         ? tr_float_blocks_join(c, i, j->joined, &weights[count], j->err)
+                         : make_weight(j, i, &weights[count]);
             count += status == TR_OK;
         }
     if (status == TR_OK)
@@ -306,7 +311,7 @@ enum tr_status tr_checkpoint_join_packed(struct tr_checkpoint *checkpoint, struc
     enum tr_status status = tr_packed_scheme_read(&j.scheme, root, checkpoint->config_path, err);
     json_decref(root);
     TR_TRY(status);
-    return j.scheme.layout ? join_by_scheme(&j) : TR_OK;
+    return j.scheme.layout || j.scheme.floats ? join_by_scheme(&j) : TR_OK;
 }
 
 const struct tr_tensor *tr_tensor_stored(const struct tr_tensor *tensor, int *count_p) {

@@ -47,9 +47,17 @@ static const struct {
     {"b", 1000000000}, {"bt", 1000000000}, {"t", 1000000000000},
 };
 
+// "1e9": the number is written with an exponent, which the parser of numbers reads.
+static char *after_exponent(char *text) {
+    char *digits = text + 1 + (text[0] && text[1] == '+');
+    return (*text == 'e' || *text == 'E') && *digits >= '0' && *digits <= '9'
+               ? digits + strspn(digits, "0123456789")
+               : text;
+}
+
 // Cuts the suffix off; 0 when it is none.
 static int64_t take_factor(char *text) {
-    char *suffix = text + strspn(text, "0123456789.");
+    char *suffix = after_exponent(text + strspn(text, "0123456789."));
     for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++)
         if (!strcasecmp(suffix, suffixes[i].text)) {
             *suffix = 0;

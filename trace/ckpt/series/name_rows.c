@@ -13,7 +13,7 @@
 #define ALONE "(?![-_](?!" DATE "(?![0-9]))[0-9]+(?![a-z0-9.]))"
 #define DECIMAL "[0-9]+(?:\\.[0-9]+)?"
 #define COUNT DECIMAL "[km]?"
-#define SIZE DECIMAL "(?:k|m|mt|b|bt|t)"
+#define SIZE DECIMAL "(?:k|m|mt|b|bt|t|e[+]?[0-9]{1,2})"
 #define SEP "[-_=. ]?"
 #define STEPPING "(?:global[-_]?)?(?:steps?|iter|checkpoint|ckpt|ba|epoch|tokens?)[-_=]?[0-9]"
 // What is planned is not reached.
@@ -22,6 +22,8 @@
 // "lc-4k-to-32k"
 #define LENGTHS "(?:[-_][0-9]+k(?:[-_]to[-_][0-9]+k)?)?"
 #define LONG "(?:lc|long|longctx|long[-_]?context|ext|extension|context[-_]?extension)"
+// A schedule of warm-up, stable rate and decay; its stages follow.
+#define SCHEDULE "(?:wsd[-_])?"
 #define DATE "(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])"
 #define FILE_END "(?:\\.(?:ckpt|pt|pth|bin|safetensors))?$"
 // Words before a step that are no stage.
@@ -37,14 +39,15 @@ const char *const tr_name_rows[TR_NAME_ROWS] = {
           "0-9]+)?)" END,
     "^(?<stage>mid_[0-9]+)(?:[-_](?:(?<step>[0-9]+k?)|final))?$",
     "^(?<word>" LONG "[-_]?[0-9]+k)$", // a length, not a step
-    "^(?!it[-_]?[0-9]|" LONG "[-_]?[0-9]+k$)(?<word>[a-z]+" SECOND
+    "^" SCHEDULE "(?!it[-_]?[0-9]|" LONG "[-_]?[0-9]+k$)(?<word>[a-z]+" SECOND
     ")[-_]?(?<step>[0-9]{2,}k?|[0-9]+k|0)$",
-    "^(?!base|chat|instruct|it)(?<word>[a-z]+" SECOND ")[-_](?<tokens>" DECIMAL "[mbt])$",
-    "^(?!warm[-_]?up[-_]steps)(?<word>[a-z]+" SECOND LENGTHS ")[-_]" STEPPING,
+    "^" SCHEDULE "(?!base|chat|instruct|it)(?<word>[a-z]+" SECOND ")[-_](?<tokens>" DECIMAL
+    "[mbt])$",
+    "^" SCHEDULE "(?!warm[-_]?up[-_]steps)(?<word>[a-z]+" SECOND LENGTHS ")[-_]" STEPPING,
     "(?<=[-_])(?<!weight[-_])(?<!lr[-_])(?!base|stable|constant|chat|instruct|it[-_])"
     "(?<word>[a-z]+" SECOND LENGTHS ")[-_]" STEPPING,
     "^(?<word>[a-z]+" SECOND ")[-_](?:final|latest|last|hf|" SIZE "[-_]?tokens?)$",
-    "^(?<word>it(?:[-_][a-z]+)+|(?!base[-_]|stable[-_])[a-z]+" SECOND ")$",
+    "^" SCHEDULE "(?<word>it(?:[-_][a-z]+)+|(?!base[-_]|stable[-_])[a-z]+" SECOND ")$",
     "[-_](?<word>sft|dpo|apo|kto|orpo|simpo|rlvr[0-9]*|rlhf|grpo|ppo|instruct|chat)$",
     "^(?!" PLAIN "[-_])(?<other>[a-z]{2,})[-_](?:global[-_]?)?(?:step|iter)s?[-_=]?[0-9]",
     "(?<![a-z0-9])(?!(?:e|ep|epoch|seed|rank|shard|gpu|node|tp|pp|dp|gbs|bs|mbs|lr|v)[0-9])"
@@ -67,11 +70,12 @@ const char *const tr_name_rows[TR_NAME_ROWS] = {
     "^checkpoint_[0-9]+_(?<step>[0-9]+)" END "(?!_[0-9])", // fairseq: epoch, updates
     BEGIN "(?:checkpoints?|ckpts?|snapshot)[-_=. ](?<step>" DECIMAL "k?)" END ALONE,
     BEGIN "(?:ba|batch(?:es)?)[-_=]?(?<step>[0-9]+)" END ALONE,
+    BEGIN "gs[-_]?(?<step>" COUNT ")" END ALONE, // global step
     BEGIN "(?:num_)?updates?[-_=]?(?<step>" COUNT ")" END ALONE,
     NUMBER_BEGIN "(?<step>" COUNT ")(?:steps?|[-_]steps|[-_]step$)" END,
     NUMBER_BEGIN "(?<step>" COUNT ")[-_]?it(?:er(?:ation)?)?s?" END,
     "^(?!" DATE "$)(?<step>" DECIMAL "k?)" FILE_END,
-    "^(?:model|state|params|streaming_params)[-_](?<step>[0-9]{3,}k?)" FILE_END,
+    "^(?:model|state|params|streaming_params|save)[-_@](?<step>[0-9]{3,}k?)" FILE_END,
     // what one would like to know
     BEGIN "(?<unclear>(?:steps?|iter|it|ckpt|checkpoint)[-_=]?[0-9]+[-_][0-9]+)",
     "^(?<unclear>(?:ckpt|checkpoint)[0-9]+)",

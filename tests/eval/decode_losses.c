@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+// decode_losses FOLDER cpu|cuda TYPE SEQUENCES LENGTH: reads ids and targets, int32 [SEQUENCES, LENGTH]
+// each, from stdin and writes f64 [LENGTH, SEQUENCES] to stdout: the loss of each target behind the
+// ids so far, each token a step of decoding by itself, with keys and values in a cache.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/pass_weights.h"
+#include "model/forward.h"
+
+static struct tr_err err;
+
+static void require(bool holds, const char *what) {
+    if (holds)
+        return;
+    fprintf(stderr, "%s: %s\n", what, err.text);
+    exit(1);
+}
+
+static void on_loss(void *user, const struct tr_loss_tap *tap) {
+    memcpy((double *)user + tap->first_sequence, tap->loss,
+           (size_t)tap->sequences * sizeof *tap->loss);
+}
+
+static void on_tap(void *user, const struct tr_tap *tap) {
+    (void)user;
+    (void)tap;
+}
+
+static void on_slab(void *user, int64_t index) {
+    (void)user;
+    (void)index;
+}
+
+struct decoding {
+    struct kn_backend *kn;
+    struct tr_pass_weights weights;
+    struct tr_forward *forward;
+    struct tr_streams *streams;
+    struct tr_cache *cache;
+    int64_t sequences, length;
+    int32_t *ids, *targets; // [sequences, length]
+};
+
+static void open_decoding(struct decoding *d, int64_t sequences, int64_t length) {
+    const struct tr_config *config = &d->weights.loaded.config;
+    struct tr_forward_options options = {.seq_len = 1,
+                                         .max_sequences = sequences,
+                                         .micro_batch = sequences,
+                                         .head = true,
+                                         .losses_only = true,
+                                         .best = true,
+                                         .cached = true,
+                                         .positions = length};
+    size_t count = (size_t)(sequences * length);
+    d->sequences = sequences;
+    d->length = length;
+    d->ids = malloc(2 * count * sizeof *d->ids);
+    require(d->ids && fread(d->ids, sizeof *d->ids, 2 * count, stdin) == 2 * count, "stdin");
+    d->targets = d->ids + count;
+    require(tr_cache_new(&d->cache, d->kn, config, NULL, sequences, length, &err) == TR_OK &&
+                tr_streams_new(&d->streams, d->kn, config, &options, &err) == TR_OK &&
+                tr_forward_new(&d->forward, d->kn, config, &options, &err) == TR_OK,
+            "memory");
+}
+
+// Where every sequence is at position t.
+struct place {
+    int32_t *ids, *targets, *sequences, *positions; // [sequences]
+    int64_t *ones;
+};
+
+static void run_step(struct decoding *d, const struct place *p, double *losses) {
+    struct tr_taps taps = {.user = losses, .tap = on_tap, .loss = on_loss, .slab = on_slab};
+    struct tr_candidate candidate = {.streams = d->streams, .taps = &taps};
+    struct tr_cached_rows cached = {d->cache, p->sequences, p->positions, p->ones};
+    struct tr_rows rows = {p->ids, d->sequences, 1, p->targets};
+    struct tr_pass pass = {.rows = &rows, .end = d->sequences, .cached = &cached};
+    struct tr_weight_source source;
+    require(tr_pass_weights_begin(&d->weights, &source, &err) == TR_OK &&
+                tr_forward_run(d->forward, &source, &candidate, 1, &pass, &err) == TR_OK,
+            "a step");
+    tr_pass_weights_end(&d->weights);
+}
+
+static void run_steps(struct decoding *d) {
+    size_t count = (size_t)d->sequences;
+    int32_t *row = malloc(4 * count * sizeof *row);
+    int64_t *ones = malloc(count * sizeof *ones);
+    double *losses = malloc(count * sizeof *losses);
+    require(row && ones && losses, "memory");
+    struct place p = {row, row + count, row + 2 * count, row + 3 * count, ones};
+    for (int64_t t = 0; t < d->length; t++) {
+        for (int64_t i = 0; i < d->sequences; i++) {
+            p.ids[i] = d->ids[i * d->length + t];
+            p.targets[i] = d->targets[i * d->length + t];
+            p.sequences[i] = (int32_t)i;
+            p.positions[i] = (int32_t)t;
+            ones[i] = 1;
+        }
+        run_step(d, &p, losses);
+        require(fwrite(losses, sizeof *losses, count, stdout) == count, "stdout");
+    }
+    free(row);
+    free(ones);
+    free(losses);
+}
+
+static void close_decoding(struct decoding *d) {
+    tr_forward_free(d->forward);
+    tr_streams_free(d->streams);
+    tr_cache_free(d->cache);
+    tr_pass_weights_close(&d->weights);
+    d->kn->ops->close(d->kn);
+    free(d->ids);
+}
+
+static enum kn_type type_of(const char *name) {
+    int type = KN_F32;
+    while (type < KN_BF16 && strcmp(name, kn_type_name((enum kn_type)type)) != 0)
+        type++;
+    return (enum kn_type)type;
+}
+
+int main(int argc, char **argv) {
+    static const struct tr_wanted wanted = {.head = true};
+    struct decoding d = {0};
+    require(argc == 6, "decode_losses FOLDER cpu|cuda TYPE SEQUENCES LENGTH");
+    struct kn_options options = {.type = type_of(argv[3]), .error = err.text};
+    enum kn_kind kind = strcmp(argv[2], "cuda") == 0 ? KN_CUDA : KN_CPU;
+    require(kn_open(&d.kn, kind, &options) == KN_OK, "opening the device");
+    require(tr_pass_weights_open(&d.weights, d.kn, argv[1], &wanted, 1e12, &err) == TR_OK, argv[1]);
+    open_decoding(&d, strtoll(argv[4], NULL, 10), strtoll(argv[5], NULL, 10));
+    run_steps(&d);
+    close_decoding(&d);
+    return fflush(stdout) != 0;
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "common.h"
+
+// Attention in chunks, but for every fourth layer, which does not rotate and whose queries grow
+// with their position. Experts read what their sigmoid weighs; beside them is a shared one.
+const struct tr_family tr_family_llama4_text = {
+    .model_type = "llama4_text",
+    .series = "Llama 4 (text only)",
+    .norm = KN_RMS_NORM,
+    .qk_kind = KN_RMS_NORM,
+    .qk_norm = TR_QK_PER_HEAD,
+    .qk_norm_turned = true,
+    .qk_norm_where_turned = true,
+    .qkv = TR_QKV_SEPARATE,
+    .rope = KN_ROPE_INTERLEAVED,
+    .window_is_chunk = true,
+    .window_where_turned = true,
+    .gated = true,
+    .sigmoid_router = true,
+    .weighs_input = true,
+    .experts_halved = true,
+    .sparse_phase = 1,
+    .activation_key = "hidden_act",
+    .activation = "silu",
+    .keys =
+        {
+            TR_SIZES_AS_LLAMA,
+            [TR_K_FFN] = {"intermediate_size_mlp", 16384},
+            [TR_K_POSITIONS] = {"max_position_embeddings", 131072},
+            [TR_K_KV_HEADS] = {"num_key_value_heads", 8},
+            [TR_K_HEAD_DIM] = {"head_dim", 128},
+            [TR_K_EPSILON] = {"rms_norm_eps", 1e-5},
+            [TR_K_ROPE_THETA] = {"rope_theta", 500000},
+            [TR_K_QKV_BIAS] = {"attention_bias", false},
+            [TR_K_OUT_BIAS] = {"attention_bias", false},
+            [TR_K_QK_NORM] = {"use_qk_norm", true},
+            [TR_K_WINDOW] = {"attention_chunk_size", 8192},
+            [TR_K_NOPE_PERIOD] = {"no_rope_layer_interval", 4},
+            [TR_K_GROWS] = {"attn_temperature_tuning", true},
+            [TR_K_GROWTH] = {"attn_scale", 0.1},
+            [TR_K_GROWTH_LENGTH] = {"floor_scale", 8192},
+            [TR_K_EXPERTS] = {"num_local_experts", 16},
+            [TR_K_EXPERTS_USED] = {"num_experts_per_tok", 1},
+            [TR_K_EXPERT_FFN] = {"intermediate_size", 8192},
+            [TR_K_SHARED_FFN] = {"intermediate_size", 8192},
+            [TR_K_SPARSE_STEP] = {"interleave_moe_layer_step", 1},
+            [TR_K_TIED] = {"tie_word_embeddings", false},
+        },
+    .weights =
+        {
+            TR_ATTENTION_AS_LLAMA,
+            [TR_W_GATE] = "model.layers.{layer}.feed_forward.gate_proj.weight",
+            [TR_W_UP] = "model.layers.{layer}.feed_forward.up_proj.weight",
+            [TR_W_DOWN] = "model.layers.{layer}.feed_forward.down_proj.weight",
+            [TR_W_ROUTER] = "model.layers.{layer}.feed_forward.router.weight",
+            [TR_W_EXPERTS_IN] = "model.layers.{layer}.feed_forward.experts.gate_up_proj",
+            [TR_W_EXPERTS_OUT] = "model.layers.{layer}.feed_forward.experts.down_proj",
+            [TR_W_SHARED_GATE] = "model.layers.{layer}.feed_forward.shared_expert.gate_proj.weight",
+            [TR_W_SHARED_UP] = "model.layers.{layer}.feed_forward.shared_expert.up_proj.weight",
+            [TR_W_SHARED_DOWN] = "model.layers.{layer}.feed_forward.shared_expert.down_proj.weight",
+        },
+};
