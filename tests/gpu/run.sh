@@ -7,6 +7,8 @@
 # bench_decode.py has them) and then profile-SHAPE (its kernels, by ncu) and speed-SHAPE (half of
 # the attention left out; prefill of 16,384 tokens beside the trace of as many);
 # floor-SHAPE peers-SHAPE trace-SHAPE bench-SHAPE costs-SHAPE (SHAPE 160m, 1.4b, 7b, olmoe);
+# quant-SHAPE (7b; trace-quant beside a PyTorch loop of GPTQ; QUANT_FLAGS as bench_quant.py has
+# them);
 # search-SHAPE (8b; SEARCH_FLAGS, as --every 4), two-search-SHAPE (and on two GPUs); eight; 70b;
 # qwen3-30b; two-JOB-SHAPE (JOB series, rows, costs): two GPUs against one (TWO_RANKS: more;
 # TWO_ROWS: 256). Builds into build/cuda when asked or when nothing is there.
@@ -14,7 +16,7 @@
 # from tests/oracle/make_gpu_fixtures.py), BENCH_FLAGS (--quick), COST_ROWS (32).
 set -uo pipefail
 
-(($#)) || { sed -n '3,15s/^# \{0,1\}//p' "$0"; exit 2; }
+(($#)) || { sed -n '3,16s/^# \{0,1\}//p' "$0"; exit 2; }
 mkdir -p "$1"
 out=$(realpath "$1")
 shift
@@ -177,6 +179,8 @@ run_stage() {
       --shape "${shape#search-}" --out "$out" --stages make,loop,search,ranks --ranks 2 \
       --same $bin/same_store "${search_flags[@]}" ;;
     two-*) two "${shape%%-*}" "${shape#*-}" ;;
+    quant-*) limited 420 "$python" tests/bench/bench_quant.py --trace-quant $bin/trace-quant \
+      --shape "$shape" --out "$out" ${QUANT_FLAGS:-} ;;
     search-*) limited 480 "$python" tests/bench/bench_search.py --trace-drop $bin/trace-drop \
       --shape "$shape" --out "$out" "${search_flags[@]}" ;;
     qwen3-30b) bench 300 qwen3-30b make,floor,limited --rows 1024 ;;

@@ -29,6 +29,9 @@ struct tr_codes tr_packing_form(const struct tr_packing *packing, const struct t
     return form;
 }
 
+// Values from which on several threads look at them.
+enum { MANY = 1 << 20 };
+
 static bool ends_with(const char *text, const char *end) {
     size_t size = strlen(text), tail = strlen(end);
     return size >= tail && !strcmp(text + size - tail, end);
@@ -64,9 +67,12 @@ static bool holds(enum tr_dtype dtype, float scale) {
 
 static bool in_range(const struct tr_codes *codes) {
     int most = (1 << codes->bits) - 1, half = 1 << (codes->bits - 1);
-    bool good = true;
-    for (int64_t i = 0; i < codes->out * codes->in; i++)
-        good = good && codes->code[i] <= most;
+    int64_t values = codes->out * codes->in;
+    int beyond = 0;
+#pragma omp parallel for schedule(static) reduction(| : beyond) if (values > MANY)
+    for (int64_t i = 0; i < values; i++)
+        beyond |= codes->code[i] > most;
+    bool good = !beyond;
     for (int64_t i = 0; i < codes->out * codes->groups; i++)
         good = good && codes->zero[i] <= most && holds(codes->scale_dtype, codes->scale[i]) &&
                (!codes->symmetric || codes->zero[i] == half);

@@ -9,7 +9,7 @@
 #include "base/alloc.h"
 
 enum { PIECE_BYTES = 8 << 20 }; // one pread
-enum { MAX_READERS = 8 };
+enum { MAX_READERS = 8, LONG_STRETCH = 1 << 18 };
 enum { TILE = 32 }; // rows and columns transposed at once
 
 // The digest of one tensor on its way: its bytes come in order, but pieces of several tensors may
@@ -102,6 +102,17 @@ static void convert(void *to, enum kn_type to_type, const void *from, enum tr_dt
     }
 }
 
+// A long stretch by several threads, a part each.
+static void convert_by_many(int threads, char *to, enum kn_type to_type, const char *from,
+                            enum tr_dtype from_type, int64_t count) {
+    size_t to_size = kn_type_size(to_type), from_size = tr_dtype_size(from_type);
+    int64_t each = count < LONG_STRETCH ? count : (count + threads - 1) / threads;
+#pragma omp parallel for num_threads(threads) schedule(static, 1) if (each < count)
+    for (int64_t at = 0; at < count; at += each)
+        convert(to + (size_t)at * to_size, to_type, from + (size_t)at * from_size, from_type,
+                count - at < each ? count - at : each);
+}
+
 // Where row `row` of the tensor goes, and how many rows after it go to the following ones.
 static int64_t destination(const struct tr_placement *p, int64_t row, int64_t *run_p) {
     int64_t group = row / p->group_rows, within = row % p->group_rows;
@@ -141,14 +152,14 @@ static void transform(enum tr_transform transform, char *values, int64_t rows, i
 
 // Puts rows [row, row + rows) of the placement, which lie in `bytes`, into the slot.
 static void scatter(const struct tr_placement *p, const struct tr_slot_plan *slot, char *memory,
-                    int64_t row, int64_t rows, const char *bytes) {
+                    int64_t row, int64_t rows, const char *bytes, int threads) {
     size_t from_size = tr_dtype_size(p->tensor->dtype), to_size = kn_type_size(slot->type);
     while (rows > 0) {
         int64_t run;
         char *to =
             memory + slot->offset + (size_t)(destination(p, row, &run) * slot->cols) * to_size;
         run = run < rows ? run : rows;
-        convert(to, slot->type, bytes, p->tensor->dtype, run * slot->cols);
+        convert_by_many(threads, to, slot->type, bytes, p->tensor->dtype, run * slot->cols);
         transform(p->transform, to, run, slot->cols);
         bytes += (size_t)(run * slot->cols) * from_size;
         row += run;
@@ -167,7 +178,9 @@ static void copy_column(char *to, const char *from, int64_t count, size_t size) 
 // The same for a tensor stored [cols, rows]: bytes hold its stored rows [row, row + rows), each a
 // column of the slot. By square tiles, so that neither side's cache lines are used once and lost.
 static void scatter_transposed(const struct tr_placement *p, const struct tr_slot_plan *slot,
-                               char *memory, int64_t row, int64_t rows, const char *bytes) {
+                               char *memory, int64_t row, int64_t rows, const char *bytes,
+                               int threads) {
+    (void)threads;
     size_t from_size = tr_dtype_size(p->tensor->dtype), to_size = kn_type_size(slot->type);
     _Alignas(float) char tile[TILE * TILE * sizeof(float)];
     for (int64_t j = 0; j < p->rows; j += TILE)
@@ -241,7 +254,7 @@ static enum tr_status fill_slot(struct tr_filler *filler, int readers,
     int64_t rows = transposed ? slot->cols : p->rows, cols = transposed ? p->rows : slot->cols;
     size_t row_bytes = (size_t)cols * tr_dtype_size(p->tensor->dtype);
     bool direct = is_direct(p, slot);
-    int64_t pieces = direct ? readers : 1;
+    int64_t pieces = transposed ? 1 : readers;
     int64_t each = pieces * PIECE_BYTES / (int64_t)row_bytes;
     each = each < 1 ? 1 : each > rows ? rows : each;
     if (!direct)
@@ -259,7 +272,7 @@ static enum tr_status fill_slot(struct tr_filler *filler, int readers,
             TR_TRY(tr_checkpoint_read(checkpoint, p->tensor, begin, bytes, size, err));
         TR_TRY(digest_piece(filler, p->tensor, begin, bytes, size, err));
         if (!direct)
-            (transposed ? scatter_transposed : scatter)(p, slot, memory, row, here, bytes);
+            (transposed ? scatter_transposed : scatter)(p, slot, memory, row, here, bytes, readers);
     }
     return TR_OK;
 }

@@ -61,27 +61,6 @@ static struct matrix matrix_of(const struct tr_quantizer *q, int64_t slab, enum 
     return m;
 }
 
-// The codes of a tensor, whose rows lie apart in the matrix.
-static enum tr_status gather(struct tr_codes *to, const struct tr_codes *from,
-                             const struct matrix *m, const struct tr_placement *p,
-                             struct tr_err *err) {
-    int64_t in = from->in, groups = from->groups;
-    TR_TRY(tr_codes_new(to, p->rows, in, from->bits, from->group_size, from->group_of != NULL,
-                        p->tensor->name, err));
-    to->symmetric = from->symmetric;
-    to->scale_dtype = from->scale_dtype;
-    if (from->group_of)
-        memcpy(to->group_of, from->group_of, (size_t)in * sizeof *to->group_of);
-    for (int64_t r = 0; r < p->rows; r++) {
-        int64_t row = tr_placement_row(p, r) - m->index * m->out;
-        memcpy(to->code + r * in, from->code + row * in, (size_t)in);
-        memcpy(to->scale + r * groups, from->scale + row * groups,
-               (size_t)groups * sizeof *to->scale);
-        memcpy(to->zero + r * groups, from->zero + row * groups, (size_t)groups);
-    }
-    return TR_OK;
-}
-
 // What a matrix becomes, and the squares of its rows' outputs: of what is wrong, and of all.
 struct outcome {
     struct tr_codes codes;
@@ -125,21 +104,39 @@ static double error_of(const struct matrix *m, const struct tr_placement *p,
     return all > 0 ? fmax(wrong, 0) / all : 0;
 }
 
-// The tensor's rows of the matrix become what its codes mean.
+// The codes of a tensor, whose rows may lie apart in the matrix; the rows become what they mean.
+static enum tr_status gather(struct tr_codes *to, const struct outcome *outcome,
+                             const struct matrix *m, const struct tr_placement *p, int threads,
+                             struct tr_err *err) {
+    const struct tr_codes *from = &outcome->codes;
+    int64_t in = from->in, groups = from->groups;
+    TR_TRY(tr_codes_new(to, p->rows, in, from->bits, from->group_size, from->group_of != NULL,
+                        p->tensor->name, err));
+    to->symmetric = from->symmetric;
+    to->scale_dtype = from->scale_dtype;
+    if (from->group_of)
+        memcpy(to->group_of, from->group_of, (size_t)in * sizeof *to->group_of);
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int64_t r = 0; r < p->rows; r++) {
+        int64_t row = tr_placement_row(p, r) - m->index * m->out;
+        memcpy(to->code + r * in, from->code + row * in, (size_t)in);
+        memcpy(to->scale + r * groups, from->scale + row * groups,
+               (size_t)groups * sizeof *to->scale);
+        memcpy(to->zero + r * groups, from->zero + row * groups, (size_t)groups);
+        memcpy(m->w + row * in, outcome->values + row * in, (size_t)in * sizeof *m->w);
+    }
+    return TR_OK;
+}
+
 static enum tr_status keep_tensor(struct tr_part *part, const struct matrix *m,
                                   const struct tr_placement *p, const struct outcome *outcome,
-                                  struct tr_err *err) {
+                                  int threads, struct tr_err *err) {
     struct tr_quantized *tensor;
     TR_TRY(tr_part_add(&tensor, part, p->tensor->name, err));
     tensor->error = error_of(m, p, outcome);
     tensor->damping = outcome->damping;
     tensor->rows = outcome->rows;
-    for (int64_t r = 0; r < p->rows; r++) {
-        int64_t row = tr_placement_row(p, r) - m->index * m->out;
-        memcpy(m->w + row * m->in, outcome->values + row * m->in,
-               (size_t)m->in * sizeof *outcome->values);
-    }
-    return gather(&tensor->codes, &outcome->codes, m, p, err);
+    return gather(&tensor->codes, outcome, m, p, threads, err);
 }
 
 // ---- into few bits -----------------------------------------------------------------------------
@@ -177,7 +174,7 @@ static enum tr_status quantize_matrix(struct tr_quantizer *q, struct tr_part *pa
         status = find_values(q, m, moment, &outcome, err);
     for (uint64_t i = 0; i < plan->placement_count && status == TR_OK; i++)
         if (has_rows(q, m, &plan->placements[i]))
-            status = keep_tensor(part, m, &plan->placements[i], &outcome, err);
+            status = keep_tensor(part, m, &plan->placements[i], &outcome, q->threads, err);
     forget(&outcome);
     return status;
 }

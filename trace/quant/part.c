@@ -92,20 +92,23 @@ static enum tr_status append(struct tr_string *bytes, const struct tr_quantized 
 
 enum tr_status tr_part_write(const struct tr_part *part, const char *path, const char *identity,
                              struct tr_err *err) {
-    struct tr_string body = {0}, file = {0};
+    static const char unknown[TR_DIGEST_MAX - 1] = "";
+    struct tr_string file = {0};
     char digest[TR_DIGEST_MAX];
-    enum tr_status status = tr_string_append(&body, "", 0, err);
+    enum tr_status status = tr_string_format(&file, err, "%s\n%s\n", magic, identity);
+    size_t at = file.size;
+    if (status == TR_OK)
+        status = tr_string_append(&file, unknown, sizeof unknown, err);
+    if (status == TR_OK)
+        status = tr_string_append(&file, "\n", 1, err);
+    size_t body = file.size;
     for (int64_t i = 0; i < part->count && status == TR_OK; i++)
-        status = append(&body, &part->tensors[i], err);
+        status = append(&file, &part->tensors[i], err);
     if (status == TR_OK) {
-        tr_digest_bytes(body.data, body.size, digest);
-        status = tr_string_format(&file, err, "%s\n%s\n%s\n", magic, identity, digest);
-    }
-    if (status == TR_OK)
-        status = tr_string_append(&file, body.data, body.size, err);
-    if (status == TR_OK)
+        tr_digest_bytes(file.data + body, file.size - body, digest);
+        memcpy(file.data + at, digest, sizeof unknown);
         status = tr_file_replace(path, file.data, file.size, err);
-    tr_string_free(&body);
+    }
     tr_string_free(&file);
     return status;
 }

@@ -6,6 +6,9 @@
 #include "kernels/convert.h"
 #include "packed_layout.h"
 
+// Values from which on several threads pack them.
+enum { MANY = 1 << 20 };
+
 // ---- words -------------------------------------------------------------------------------------
 
 // A matrix [out, n] of values and the words that hold it.
@@ -64,6 +67,7 @@ static int64_t index_of(const struct words *w, int64_t o, int64_t x) {
 
 // `less` is taken from each word, as one number.
 static void pack_words(const struct words *w, uint32_t less, const uint8_t *values, void *bytes) {
+#pragma omp parallel for schedule(static) if (w->out * w->n > MANY)
     for (int64_t o = 0; o < w->out_words; o++)
         for (int64_t x = 0; x < w->words; x++) {
             struct run run = run_of(w, o, x);
@@ -76,6 +80,7 @@ static void pack_words(const struct words *w, uint32_t less, const uint8_t *valu
 
 static void unpack_words(const struct words *w, uint32_t less, const void *bytes, uint8_t *values) {
     const uint32_t mask = (1u << w->bits) - 1;
+#pragma omp parallel for schedule(static) if (w->out * w->n > MANY)
     for (int64_t o = 0; o < w->out_words; o++)
         for (int64_t x = 0; x < w->words; x++) {
             struct run run = run_of(w, o, x);

@@ -221,7 +221,7 @@ enum tr_status tr_gptq(struct tr_codes *codes, const struct kn_grid *grid,
     bool ordered = options->order == KN_ORDER_GROUPS;
     if (!factor->factored)
         return tr_round_to_nearest(codes, grid, w, out, factor->in, threads, name, err);
-    TR_TRY(tr_weights_finite(w, out * factor->in, name, err));
+    TR_TRY(tr_weights_finite(w, out * factor->in, threads, name, err));
     TR_TRY(tr_codes_begin(codes, grid, out, factor->in, ordered, name, err));
     if (ordered)
         note_groups(codes, factor->order);

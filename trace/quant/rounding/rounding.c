@@ -18,12 +18,13 @@ enum tr_status tr_codes_begin(struct tr_codes *codes, const struct kn_grid *grid
     return TR_OK;
 }
 
-enum tr_status tr_weights_finite(const float *w, int64_t count, const char *name,
+enum tr_status tr_weights_finite(const float *w, int64_t count, int threads, const char *name,
                                  struct tr_err *err) {
+    int wrong = 0;
+#pragma omp parallel for num_threads(threads) schedule(static) reduction(| : wrong)
     for (int64_t i = 0; i < count; i++)
-        if (!isfinite(w[i]))
-            return tr_fail(err, TR_EUNSUPPORTED, "%s has a value that is not finite", name);
-    return TR_OK;
+        wrong |= !isfinite(w[i]);
+    return wrong ? tr_fail(err, TR_EUNSUPPORTED, "%s has a value that is not finite", name) : TR_OK;
 }
 
 enum tr_status tr_scales_finite(const struct tr_codes *codes, const char *name,
@@ -55,7 +56,7 @@ enum tr_status tr_round_to_nearest(struct tr_codes *codes, const struct kn_grid 
                                    const float *w, int64_t out, int64_t in, int threads,
                                    const char *name, struct tr_err *err) {
     double *values;
-    TR_TRY(tr_weights_finite(w, out * in, name, err));
+    TR_TRY(tr_weights_finite(w, out * in, threads, name, err));
     TR_TRY(TR_NEW(&values, threads * in, "a row of weights", err));
     enum tr_status status = tr_codes_begin(codes, grid, out, in, false, name, err);
     if (status == TR_OK) {

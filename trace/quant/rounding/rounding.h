@@ -26,7 +26,7 @@ enum tr_status tr_codes_begin(struct tr_codes *codes, const struct kn_grid *grid
                               int64_t in, bool ordered, const char *name, struct tr_err *err);
 
 // TR_EUNSUPPORTED where a weight is not finite.
-enum tr_status tr_weights_finite(const float *w, int64_t count, const char *name,
+enum tr_status tr_weights_finite(const float *w, int64_t count, int threads, const char *name,
                                  struct tr_err *err);
 
 // TR_EUNSUPPORTED where a scale is beyond its type.
