@@ -67,8 +67,8 @@ static inline float *cpu_head(const struct kn_heads *h, int64_t row, int64_t hea
 // Does every dimension of m fit the BLAS's integers?
 bool cpu_fits_blas(const struct kn_matrix *m);
 
-// y[rows, w_rows] = x[rows, k] * w[first_row + (0 ... w_rows - 1), k]^T by one BLAS call, or, of few
-// rows, without one. w is widened into `wide` [w_rows, k] unless it is f32.
+// y[rows, w_rows] = x[rows, k] * w[first_row + (0 ... w_rows - 1), k]^T by one BLAS call, or, of
+// few rows, without one. w is widened into `wide` [w_rows, k] unless it is f32.
 void cpu_tile_product(float *y, int64_t y_stride, const float *x, int64_t x_stride, int64_t rows,
                       const struct kn_matrix *w, int64_t first_row, int64_t w_rows, float *wide);
 
