@@ -156,6 +156,9 @@ enum tr_status tr_prompts_add(struct tr_prompts *prompts, const struct tr_prompt
         : task->kind == TR_TASK_GENERATE ? add_generate(prompts, rules, document, &ids, err)
                                          : add_pair(prompts, rules, document, index, &ids, err);
     free(ids.ids);
+    // A text that cannot be cut into words, because that would take too long.
+    if (status == TR_EUNSUPPORTED)
+        status = tr_document_fault(document, err, "%.200s", err->text);
     return status;
 }
 
