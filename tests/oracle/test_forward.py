@@ -90,8 +90,10 @@ def describe(case):
 def random_drops(case, layers):
     """Some sublayers of a model, at least one, never all: as (module, layer), sorted."""
     generator = np.random.default_rng(case.seed)
-    all_of_them = [(module, layer) for module in ("attn", "mlp") for layer in range(layers)]
-    count = generator.integers(1, len(all_of_them))
+    absent = case.family.absent(case.config)
+    all_of_them = [(module, layer) for module in ("attn", "mlp") for layer in range(layers)
+                   if (module, layer) not in absent]
+    count = generator.integers(1, max(2, len(all_of_them)))
     return sorted(all_of_them[i] for i in generator.permutation(len(all_of_them))[:count])
 
 
@@ -117,7 +119,9 @@ def check(case, program, folder, singles):
 def costs_agree(case, program, model, store, tokens, layers, count):
     """Whether leaving out `count` random sublayers, each alone, costs what it does in truth."""
     generator = np.random.default_rng(case.seed + 1)
-    all_of_them = [(module, layer) for module in removal.MODULES for layer in range(layers)]
+    absent = case.family.absent(case.config)
+    all_of_them = [(module, layer) for module in removal.MODULES for layer in range(layers)
+                   if (module, layer) not in absent]
     singles = [all_of_them[i] for i in generator.permutation(len(all_of_them))[:count]]
     try:
         trace(program, model, store, "--cost", "attn,mlp", "--cost-samples", len(tokens))
