@@ -211,8 +211,8 @@ class Cases:
         check(max(all_cores, more) < 1.8 * one, told)
         return told
 
-    def stop(self, launcher, number):
-        """A signal in mid-series ends the run with 75; the same command goes on."""
+    def stop(self, launcher, number, goes_on=False):
+        """A signal in mid-series ends the run with 75; the same command then goes on."""
         out, count = f"{self.root}/stop-{number}-{len(launcher)}.h5", len(self.many)
         command = [*launcher, self.programs["trace-ckpts"], "--ckpts", *self.many, "-o", out,
                    "--tokens", self.long_tokens(), "-v"]
@@ -234,8 +234,9 @@ class Cases:
         has(ran, ran.err, rf"^traced {traced} checkpoints? in .*, {count - traced} of {count} left for the same command")
         info = harness.run(self.programs["trace-info"], out).expect(0)
         has(info, info.out, rf"^  progress +{traced} of {count} complete, 0 failed$")
-        again = harness.run(*command).expect(0)
-        check(harness.summary(again) == (count - traced, 0, traced), again)
+        if goes_on:
+            again = harness.run(*command).expect(0)
+            check(harness.summary(again) == (count - traced, 0, traced), again)
 
     def stop_launcher(self, number):
         """Open MPI's mpirun ends its ranks soon and exits with 1: what is committed stays."""
@@ -273,6 +274,22 @@ class Cases:
             harness.run(*command, *words, env=env).expect(2)
         ran = harness.run(*command, "--time-limit", "1:00:00", env=env).expect(0)
         check(harness.summary(ran) == (count, 0, 0), ran)
+        self.time_limit_of_waiting()
+
+    def time_limit_of_waiting(self):
+        """A followed run that waits for a checkpoint ends in time, too, and keeps what it has."""
+        folder, out = f"{self.root}/followed", f"{self.root}/followed.h5"
+        os.mkdir(folder)
+        os.symlink(self.many[0], f"{folder}/{os.path.basename(self.many[0])}")
+        command = [self.programs["trace-ckpts"], "--follow", "--ckpts", folder, "-o", out, "--tokens",
+                   self.long_tokens()]
+        begin = time.monotonic()
+        ran = harness.run(*command, "--time-limit", "0:05").expect(STOPPED)
+        check(time.monotonic() - begin < 60, "it waited longer than its limit:", ran)
+        check(harness.summary(ran) == (1, 0, 0), ran)
+        has(ran, ran.err, r"^stopping: the job's time ends in ",
+            r"^1 of 1 checkpoints are done and kept; the same command goes on with the rest")
+        check(len(harness.Store(self.programs["store_json"], out).rows) == 1, ran)
 
     def silence(self):
         """A rank that is stopped: it is told, the job ends, and loses what was in flight."""
@@ -299,10 +316,12 @@ class Cases:
         return None
 
     def signals(self):
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+        """What schedulers, terminals and limits send."""
+        self.stop([], signal.SIGTERM, goes_on=True)
+        for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP, signal.SIGXCPU):
             self.stop([], number)
         if "mpirun" in self.programs:
-            self.stop([self.programs["mpirun"], "-n", "2"], signal.SIGUSR1)
+            self.stop([self.programs["mpirun"], "-n", "2"], signal.SIGUSR1, goes_on=True)
             for number in (signal.SIGTERM, signal.SIGINT):
                 self.stop_launcher(number)
 

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "fuzz.h"
+#include "fuzz_folder.h"
 #include "reader.h"
 #include "torch/torch_pickle.h"
 
@@ -56,12 +57,7 @@ static void layout_remove(void) {
 static void layout_make(const struct layout *layout) {
     char path[256];
     layout_now = layout;
-    strcpy(layout_folder, "/dev/shm/fuzz-XXXXXX");
-    if (!mkdtemp(layout_folder)) {
-        strcpy(layout_folder, "/tmp/fuzz-XXXXXX");
-        if (!mkdtemp(layout_folder))
-            abort();
-    }
+    fuzz_folder_make(layout_folder);
     for (int i = 0; i < LAYOUT_FILES && layout->files[i]; i++) {
         layout_path(path, layout->files[i]);
         *strrchr(path, '/') = 0;

@@ -9,6 +9,7 @@
 
 #include "ckpt/checkpoint.h"
 #include "fuzz.h"
+#include "fuzz_folder.h"
 
 enum { LARGEST = 1 << 22 };
 static char folder[64], config_path[96], weights_path[96];
@@ -20,12 +21,7 @@ static void remove_all(void) {
 }
 
 static void make_folder(void) {
-    strcpy(folder, "/dev/shm/fuzz-XXXXXX");
-    if (!mkdtemp(folder)) {
-        strcpy(folder, "/tmp/fuzz-XXXXXX");
-        if (!mkdtemp(folder))
-            abort();
-    }
+    fuzz_folder_make(folder);
     snprintf(config_path, sizeof config_path, "%s/config.json", folder);
     snprintf(weights_path, sizeof weights_path, "%s/model.safetensors", folder);
     atexit(remove_all);
