@@ -80,8 +80,8 @@ struct kn_grouped_product {
 // y[n,f] = activation(x[n, 0:f]) * x[n, f:2f]  (GLU variants, Shazeer 2020), activations. y may be
 // x's first half in place. KN_EUNSUPPORTED for KN_XIELU. With a limit above 0 (gpt-oss, arXiv
 // 2508.10925, section 2) the activation is not used, and
-//   y = g / (1 + exp(-slope * g)) * (1 + min(max(x[n, f:2f], -limit), limit)), g = min(x[n, 0:f],
-//   limit)
+//   g = min(x[n, 0:f], limit)
+//   y = g / (1 + exp(-slope * g)) * (1 + min(max(x[n, f:2f], -limit), limit))
 struct kn_gate {
     struct kn_matrix y, x;
     enum kn_activation activation;
@@ -236,14 +236,14 @@ struct kn_range {
 };
 
 // Which experts the rows go to, and the rows in the experts' order.
-//   p = softmax(logits[r,:]), or with `sigmoid` p[e] = 1 / (1 + exp(-logits[r,e])); s = p +
-//   correction groups > 1: the experts are so many groups side by side, of which the groups_used
-//   best are
-//     eligible: by the highest p of a group, or with `sigmoid` by the sum of its two highest s. The
-//     others' p is 0, with `sigmoid` their s is -infinity (DeepSeek-V2 and V3, arXiv 2405.04434,
-//     2412.19437)
-//   the row's experts are the `used` highest s, NaN being highest and of equals the lower index
-//   first; ascending they are e(r,0), e(r,1), ...
+//   p = softmax(logits[r,:]), or with `sigmoid` p[e] = 1 / (1 + exp(-logits[r,e]))
+//   s = p + correction
+// With groups > 1 the experts are so many groups side by side. Only those of the groups_used best
+// groups are eligible: best by the highest p of a group, or with `sigmoid` by the sum of its two
+// highest s. The others' p is 0, with `sigmoid` their s is -infinity (DeepSeek-V2 and V3, arXiv
+// 2405.04434, 2412.19437).
+// The row's experts are the `used` highest s, NaN being highest and of equals the lower index
+// first; ascending they are e(r,0), e(r,1), ...
 //   weights[r,k] = scale * p[e(r,k)], over the sum of the row's p where `normalise`
 //   rows: all r by (e(r,k), r); positions[r,k] says where r stands there because of e(r,k), and
 //   first[e] where the rows of expert e begin, first[experts] where they end

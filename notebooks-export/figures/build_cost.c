@@ -62,7 +62,23 @@ static void widen(struct nx_scale *scale, const double *values, int64_t count) {
     }
 }
 
-// Of a cost, the same for all modules, with 0 and all intervals on it.
+// Whether two fifths of the costs are within a twentieth of the scale, which would draw them in one
+// line. The Python package asks the same.
+static bool is_crowded(const struct nx_data *data, int cost, const struct nx_scale *scale) {
+    double most = fmax(-scale->low, scale->high);
+    int64_t near = 0, measured = 0;
+    for (int module = 0; module < TR_MODULES; module++) {
+        const double *costs = data->trial[module].cost[cost];
+        for (int64_t i = 0; costs && i < data->layers * data->checkpoints; i++) {
+            measured += isfinite(costs[i]);
+            near += fabs(costs[i]) < most / 20;
+        }
+    }
+    return 5 * near > 2 * measured;
+}
+
+// Of a cost, the same for all modules, with 0 and all intervals on it; logarithmic away from 0
+// where costs span decades.
 static struct nx_scale cost_scale(const struct nx_data *data, int cost) {
     struct nx_scale scale = {NX_LINEAR, 0, 0};
     for (int module = 0; module < TR_MODULES; module++) {
@@ -72,8 +88,12 @@ static struct nx_scale cost_scale(const struct nx_data *data, int cost) {
         widen(&scale, trial->low[cost], count);
         widen(&scale, trial->high[cost], count);
     }
+    bool crowded = is_crowded(data, cost, &scale);
     const double ends[] = {scale.low, scale.high};
-    return nx_scale_round(nx_scale_of(NX_LINEAR, ends, 2));
+    scale = nx_scale_of(NX_LINEAR, ends, 2);
+    if (crowded)
+        scale.kind = NX_SIGNED_LOG;
+    return nx_scale_round(scale);
 }
 
 // The last checkpoint at which something costs anything.

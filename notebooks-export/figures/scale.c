@@ -31,6 +31,17 @@ struct nx_scale nx_scale_of(enum nx_scale_kind kind, const double *values, int64
     return scale;
 }
 
+double nx_scale_linear(const struct nx_scale *scale) {
+    return pow(10, ceil(log10(fmax(fabs(scale->low), fabs(scale->high))) - 1e-9) - 3);
+}
+
+// A place before it is set between the ends: equal steps are decades, and the linear part is one,
+// too.
+static double signed_log(double value, double linear) {
+    double decades = fabs(value) / linear;
+    return copysign(decades <= 1 ? decades : 1 + log10(decades), value);
+}
+
 // The round step (1, 2 or 5 times a power of ten) that takes at most `room` steps.
 static double round_step(double span, int room) {
     double step = pow(10, floor(log10(span / room)));
@@ -41,11 +52,23 @@ static double round_step(double span, int room) {
     return step * 10;
 }
 
+// The next of 1, 2 and 5 times powers of ten away from 0; within the linear part its end.
+static double round_out(double value, double linear) {
+    double size = fabs(value);
+    if (size == 0)
+        return 0;
+    return copysign(size <= linear ? linear : round_step(size * (1 - 1e-9), 1), value);
+}
+
 struct nx_scale nx_scale_round(struct nx_scale scale) {
+    double linear = nx_scale_linear(&scale);
     if (scale.kind == NX_LINEAR) {
         double step = round_step(scale.high - scale.low, 5);
         scale.low = step * floor(scale.low / step + 1e-9);
         scale.high = step * ceil(scale.high / step - 1e-9);
+    } else if (scale.kind == NX_SIGNED_LOG) {
+        scale.low = round_out(scale.low, linear);
+        scale.high = round_out(scale.high, linear);
     } else if (scale.kind == NX_LOG) {
         scale.low = pow(10, floor(log10(scale.low) + 1e-9));
         scale.high = pow(10, ceil(log10(scale.high) - 1e-9));
@@ -56,6 +79,10 @@ struct nx_scale nx_scale_round(struct nx_scale scale) {
 double nx_scale_place(const struct nx_scale *scale, double value) {
     if (isnan(value))
         return NAN;
+    if (scale->kind == NX_SIGNED_LOG) {
+        double linear = nx_scale_linear(scale), low = signed_log(scale->low, linear);
+        return (signed_log(value, linear) - low) / (signed_log(scale->high, linear) - low);
+    }
     if (!logarithmic(scale->kind))
         return (value - scale->low) / (scale->high - scale->low);
     double gap = scale->kind == NX_LOG_ZERO ? NX_GAP_PERCENT / 100.0 : 0;
@@ -177,6 +204,33 @@ static int fine_log_ticks(double low, double high, enum nx_number style, struct 
     return count;
 }
 
+// How many decades from the end of the linear part on are on the axis up to `end`.
+static int decades_to(double end, double linear) {
+    return end == 0 ? 0 : (int)floor(log10(fabs(end) / linear) + 1e-9) + 1;
+}
+
+// Decades on both sides of 0, named as far as there is room; their multiples are small ticks.
+static int signed_log_ticks(const struct nx_scale *scale, enum nx_number style, int room,
+                            struct nx_tick *ticks) {
+    char text[NX_NUMBER_MAX];
+    double linear = nx_scale_linear(scale), slack = 1 + 1e-9;
+    int below = decades_to(fmin(scale->low, 0), linear),
+        above = decades_to(fmax(scale->high, 0), linear);
+    int stride = (below + above) / room + 1, last = below > above ? below : above;
+    int count = add(ticks, 0, 0, "0");
+    for (int sign = -1; sign <= 1; sign += 2)
+        for (int decade = 0; decade < last; decade++)
+            for (int factor = 1; factor < 10; factor++) {
+                double value = sign * factor * linear * pow(10, decade);
+                if (value < scale->low * slack || value > scale->high * slack)
+                    continue;
+                bool named = factor == 1 && (last - 1 - decade) % stride == 0;
+                count =
+                    add(ticks, count, value, named ? nx_number_text(style, value, 3, text) : "");
+            }
+    return count;
+}
+
 static int rank_ticks(double high, int room, struct nx_tick *ticks) {
     char text[NX_NUMBER_MAX];
     int64_t last = (int64_t)high, stride = nx_band_stride(last, room);
@@ -194,6 +248,8 @@ int nx_scale_ticks(const struct nx_scale *scale, enum nx_number style, int room,
         return rank_ticks(high, room, ticks);
     if (scale->kind == NX_LINEAR)
         return linear_ticks(low, high, style, room, ticks, 0);
+    if (scale->kind == NX_SIGNED_LOG)
+        return signed_log_ticks(scale, style, room, ticks);
     if (scale->kind == NX_LOG_ZERO)
         count = add(ticks, 0, 0, "0");
     bool roomy = style == NX_COUNT && 3 * log10(high / low) + 1 <= room;

@@ -9,8 +9,9 @@
 enum nx_scale_kind {
     NX_LINEAR,
     NX_LOG,
-    NX_LOG_ZERO, // logarithmic from `low` on, and a place of its own for 0, before a gap
-    NX_BANDS     // item i of `high` fills [i, i + 1); `low` is 0
+    NX_SIGNED_LOG, // logarithmic away from 0 on both sides, and linear within nx_scale_linear
+    NX_LOG_ZERO,   // logarithmic from `low` on, and a place of its own for 0, before a gap
+    NX_BANDS       // item i of `high` fills [i, i + 1); `low` is 0
 };
 
 struct nx_scale {
@@ -21,6 +22,10 @@ struct nx_scale {
 // The scale from the lowest to the highest finite value (positive ones where it is logarithmic),
 // widened to a tenth of a decade or of the value when they are equal. `kind` is not NX_BANDS.
 struct nx_scale nx_scale_of(enum nx_scale_kind kind, const double *values, int64_t count);
+
+// NX_SIGNED_LOG: up to which distance from 0 it is linear, by its own ends; that part of each side
+// is as long as a decade. It ends three decades below the larger end's own.
+double nx_scale_linear(const struct nx_scale *scale);
 
 // Widens to whole decades or round numbers, so that the axis ends at ticks.
 struct nx_scale nx_scale_round(struct nx_scale scale);

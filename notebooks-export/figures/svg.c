@@ -95,7 +95,8 @@ static enum tr_status put_pen(struct tr_string *out, const struct pen *pen, stru
 static enum tr_status zero_line(struct tr_string *out, const struct nx_panel *panel,
                                 const struct nx_box *box, struct tr_err *err) {
     double y = nx_down(&panel->y, 0, box->height);
-    if (panel->marks == NX_CELLS || panel->y.scale.kind != NX_LINEAR || !(y > 0 && y < box->height))
+    bool has_zero = panel->y.scale.kind == NX_LINEAR || panel->y.scale.kind == NX_SIGNED_LOG;
+    if (panel->marks == NX_CELLS || !has_zero || !(y > 0 && y < box->height))
         return TR_OK;
     return tr_string_format(out, err,
                             "<path class=\"faint\" fill=\"none\" stroke=\"#bbb\" "

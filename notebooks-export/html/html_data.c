@@ -163,9 +163,11 @@ static enum tr_status put_places(struct tr_string *out, const struct nx_panel *p
 
 static enum tr_status put_scale(struct tr_string *out, const char *name, const struct nx_axis *axis,
                                 struct tr_err *err) {
-    return tr_string_format(out, err, ",\"%s\":{\"low\":%.9g,\"high\":%.9g,\"log\":%s}", name,
-                            axis->scale.low, axis->scale.high,
-                            axis->scale.kind == NX_LOG ? "true" : "false");
+    const struct nx_scale *scale = &axis->scale;
+    return tr_string_format(out, err,
+                            ",\"%s\":{\"low\":%.9g,\"high\":%.9g,\"log\":%s,\"linear\":%g}", name,
+                            scale->low, scale->high, scale->kind == NX_LOG ? "true" : "false",
+                            scale->kind == NX_SIGNED_LOG ? nx_scale_linear(scale) : 0);
 }
 
 // What else a panel of points needs: where its rows are across, and their intervals.

@@ -40,8 +40,17 @@
   // The middle of a column; `at` holds shares of the width where columns are not of equal width.
   const columnX = (panel, column) =>
     panel.x + panel.width * (panel.at ? panel.at[column] : (column + 0.5) / panel.columns);
-  const shareOf = ({ low, high, log }, value) =>
-    log ? Math.log(value / low) / Math.log(high / low) : (value - low) / (high - low);
+  // A place before it is set between the ends, as figures/scale.c has it.
+  const stretched = ({ log, linear }, value) => {
+    if (log) return Math.log(value);
+    if (!linear) return value;
+    const decades = Math.abs(value) / linear;
+    return Math.sign(value) * (decades <= 1 ? decades : 1 + Math.log10(decades));
+  };
+  const shareOf = (scale, value) => {
+    const low = stretched(scale, scale.low);
+    return (stretched(scale, value) - low) / (stretched(scale, scale.high) - low);
+  };
   // Where a value is on the scale of a panel of lines or points.
   const lineY = (panel, value) => panel.y + panel.height * (1 - shareOf(panel.scale, value));
   const cellY = (panel, row) => panel.y + panel.height * (row + 0.5) / panel.rows.length;

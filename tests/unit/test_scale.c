@@ -43,6 +43,13 @@ static void test_places(void **state) {
     const struct nx_scale decades = {NX_LOG, 1e-6, 1e-2};
     near(nx_scale_place(&decades, 1e-3), 0.75);
     assert_true(isnan(nx_scale_place(&decades, 0)) && isnan(nx_scale_place(&decades, -1)));
+    const struct nx_scale signs = {NX_SIGNED_LOG, -1, 10}; // linear up to 0.01
+    near(nx_scale_linear(&signs), 0.01);
+    near(nx_scale_place(&signs, 0), 3 / 7.0);
+    near(nx_scale_place(&signs, 0.005), 3.5 / 7);
+    near(nx_scale_place(&signs, 1), 6 / 7.0);
+    near(nx_scale_place(&signs, -0.1), 1 / 7.0);
+    near(nx_scale_place(&signs, -1), 0);
     const struct nx_scale from_zero = {NX_LOG_ZERO, 1, 100};
     near(nx_scale_place(&from_zero, 0), 0);
     near(nx_scale_place(&from_zero, 1), NX_GAP_PERCENT / 100.0);
@@ -69,6 +76,8 @@ static void expect_ticks(struct nx_scale scale, enum nx_number style, int room,
 
 static void test_ticks(void **state) {
     (void)state;
+    expect_ticks((struct nx_scale){NX_SIGNED_LOG, 0, 2}, NX_PLAIN, 6, "0 0.01 0.1 1 ");
+    expect_ticks((struct nx_scale){NX_SIGNED_LOG, -0.02, 5}, NX_PLAIN, 2, "0 1 ");
     expect_ticks((struct nx_scale){NX_LINEAR, 0, 1}, NX_PLAIN, 6, "0 0.2 0.4 0.6 0.8 1 ");
     expect_ticks((struct nx_scale){NX_LINEAR, -0.1, 0.1}, NX_PLAIN, 4,
                  "\xe2\x88\x92"

@@ -46,15 +46,23 @@ def cost_map(trace: xr.Dataset, module: str, bar: bool = True, ax: Axes | None =
     return heat_map(trace, module, "cost-nll", bar, ax)
 
 
-def _cost_limits(trace: xr.Dataset, cost: str, prices: pd.DataFrame | None) -> tuple[float, float]:
-    """Of the axis of a cost, the same for all modules: 0 and all intervals are on it."""
-    found = [values(trace, module, cost).values.ravel() for module in modules_with_costs(trace)]
+def _scale_cost(ax: Axes, trace: xr.Dataset, cost: str, prices: pd.DataFrame | None) -> None:
+    """The axis of a cost, the same for all modules: 0 and all intervals are on it. It is logarithmic
+    away from 0 where two fifths of the costs are within a twentieth of it, as in trace-export."""
+    costs = np.concatenate([values(trace, module, cost).values.ravel()
+                            for module in modules_with_costs(trace)])
+    ends = [np.zeros(1), costs]
     if prices is not None:
         part = prices[prices["cost"] == cost]
-        found += [part["low"].to_numpy(float), part["high"].to_numpy(float)]
-    every = np.concatenate([np.zeros(1), *found])
-    low, high = float(np.nanmin(every)), float(np.nanmax(every))
-    return low - 0.05 * (high - low), high + 0.05 * (high - low)
+        ends += [part["low"].to_numpy(float), part["high"].to_numpy(float)]
+    low, high = float(np.nanmin(np.concatenate(ends))), float(np.nanmax(np.concatenate(ends)))
+    most = max(-low, high)
+    if 5 * np.sum(np.abs(costs) < most / 20) > 2 * np.sum(np.isfinite(costs)):
+        linear = 10 ** (np.ceil(np.log10(most) - 1e-9) - 3)
+        ax.set_yscale("symlog", linthresh=linear, linscale=0.9)
+        ax.set_ylim(1.3 * low, 1.3 * high)
+    else:
+        ax.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
 
 
 def _interval(prices: pd.DataFrame | None, module: str, cost: str, name: str,
@@ -89,7 +97,7 @@ def cost_scatter(trace: xr.Dataset, module: str, cost: str = "cost-nll", checkpo
     norm = norm_of(np.concatenate(every), "log")
     ax.set_xscale("log")
     ax.set_xlim(norm.vmin / 1.2, norm.vmax * 1.2)
-    ax.set_ylim(*_cost_limits(trace, cost, prices))
+    _scale_cost(ax, trace, cost, prices)
     for layer in sorted(colours, key=lambda layer: layer in chosen):
         x, y = float(across.sel(layer=layer)), float(costs.sel(layer=layer))
         if not np.isfinite([x, y]).all() or x <= 0:
