@@ -106,16 +106,20 @@ class Cases:
             harness.run(self.mpirun, "--oversubscribe", "-n", "2", *command).expect(0)
             check(self.bytes_of("one") == self.bytes_of("ranks"), "ranks show in the bytes")
 
-    def case_goes_on(self):
-        """Stopped behind a block, it goes on; another job's blocks are refused; damaged ones, too."""
-        last, options = self.demo + "/step_6418", ("--group", "32", "--samples", "1", "-v")
-        self.make(last, "whole", *options)
-        with subprocess.Popen(self.command(last, "again", *options), stderr=subprocess.PIPE, text=True,
+    def ended(self, how, where, source, target, *options):
+        """The status of a job that gets a signal when it says that line."""
+        with subprocess.Popen(self.command(source, target, *options), stderr=subprocess.PIPE, text=True,
                               env=harness.environment(1)) as job:
             for line in job.stderr:
-                if line.startswith("block 2:"):
-                    job.send_signal(signal.SIGTERM)
-            check(job.wait() == 75, "stopped with", job.returncode)
+                if line.startswith(where):
+                    job.send_signal(how)
+            return job.wait()
+
+    def case_goes_on(self):
+        """Stopped or killed behind a block, it goes on; another job's blocks are refused; damaged ones, too."""
+        last, options = self.demo + "/step_6418", ("--group", "32", "--samples", "1", "-v")
+        self.make(last, "whole", *options)
+        check(self.ended(signal.SIGTERM, "block 2:", last, "again", *options) == 75, "stopped")
         parts = sorted(os.listdir(self.root + "/again.parts"))
         check(parts[:3] == [f"block-0000{i}.part" for i in range(3)] and len(parts) < 10, parts)
         refused = self.make(last, "again", *options, "--asymmetric", code=3).err
@@ -126,8 +130,10 @@ class Cases:
         refused = self.make(last, "again", *options, code=1).err
         check("block-00001.part is damaged" in refused, refused)
         os.remove(self.root + "/again.parts/block-00001.part")
+        check(self.ended(signal.SIGKILL, "block 5:", last, "again", *options) == -signal.SIGKILL, "killed")
+        check(not os.path.exists(self.root + "/again"), "a folder that is not whole")
         told = self.make(last, "again", *options).err
-        check("block 0:" not in told and "block 1:" in told and "block 2:" not in told, told)
+        check(not any(f"block {done}:" in told for done in range(6)) and "block 9:" in told, told)
         check(self.bytes_of("whole") == self.bytes_of("again"), "going on shows in the bytes")
         check(not os.path.exists(self.root + "/again.parts"), "parts are left")
 
