@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/pass_weights.h"
 #include "model/forward.h"
+#include "model/pass_weights.h"
 
 static struct tr_err err;
 

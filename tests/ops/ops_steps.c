@@ -72,6 +72,10 @@ static void test_few_rows(void **state) {
             check_few(rows[r], shapes[s][0], shapes[s][1], y_type, activations[(r + s) % 4], s % 2);
             buffers_free(state);
         }
+    for (int64_t n = 1; n <= 16; n += 15) { // as many columns as a vocabulary has
+        check_few(n, 16401, 72, KN_F32, KN_IDENTITY, false);
+        buffers_free(state);
+    }
 }
 
 // A row's bits do not depend on the others: what a text is does not depend on its batch.
