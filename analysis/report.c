@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "analysis/noise_floor.h"
+#include "analysis/search_result.h"
 #include "base/alloc.h"
 #include "writer.h"
 
@@ -13,7 +14,8 @@ const char *const an_section_names[AN_SECTIONS] = {
     [AN_SECTION_SETS] = "sets",       [AN_SECTION_STABILITY] = "stability",
     [AN_SECTION_HISTORY] = "history", [AN_SECTION_CHANCE] = "chance",
     [AN_SECTION_COSTS] = "costs",     [AN_SECTION_TEXTS] = "texts",
-    [AN_SECTION_SPANS] = "spans",     [AN_SECTION_RUNS] = "runs"};
+    [AN_SECTION_SPANS] = "spans",     [AN_SECTION_SEARCH] = "search",
+    [AN_SECTION_RUNS] = "runs"};
 
 const char *const an_format_names[AN_FORMATS] = {"text", "markdown", "latex", "csv"};
 
@@ -105,14 +107,16 @@ static enum tr_status write_floor(struct an_writer *w, struct tr_err *err) {
 
 // Whether there is anything to say in a section.
 static bool has(const struct an_writer *w, int section) {
+    const struct an_search *search = w->result->search;
     bool costs = w->result->sets > 0;
     for (int group = 0; group < AN_GROUPS; group++)
         costs |= w->result->group[group] && w->result->group[group]->trial;
-    return section == AN_SECTION_COSTS   ? costs
-           : section == AN_SECTION_TEXTS ? w->result->series.texts > 1
-           : section == AN_SECTION_SPANS ? w->result->spans != NULL
-           : section == AN_SECTION_RUNS  ? w->comparison != NULL
-                                         : true;
+    return section == AN_SECTION_COSTS    ? costs
+           : section == AN_SECTION_TEXTS  ? w->result->series.texts > 1
+           : section == AN_SECTION_SPANS  ? w->result->spans != NULL
+           : section == AN_SECTION_SEARCH ? search && search->checkpoints
+           : section == AN_SECTION_RUNS   ? w->comparison != NULL
+                                          : true;
 }
 
 static enum tr_status write_more(struct an_writer *w, struct tr_err *err) {
@@ -147,6 +151,8 @@ static enum tr_status write_all(struct an_writer *w, struct tr_err *err) {
         TR_TRY(an_write_set_costs(w, err));
     if (w->result->spans && an_is_wanted(w, AN_SECTION_SPANS))
         TR_TRY(an_write_spans(w, err));
+    if (has(w, AN_SECTION_SEARCH) && an_is_wanted(w, AN_SECTION_SEARCH))
+        TR_TRY(an_write_search(w, err));
     if (w->comparison && an_is_wanted(w, AN_SECTION_RUNS))
         TR_TRY(an_write_runs(w, err));
     TR_TRY(write_legend(w, err));

@@ -24,6 +24,7 @@ enum an_section {
     AN_SECTION_COSTS,
     AN_SECTION_TEXTS,
     AN_SECTION_SPANS,
+    AN_SECTION_SEARCH,
     AN_SECTION_RUNS,
     AN_SECTIONS
 };

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 
 #include "analysis/prices.h"
+#include "analysis/search_result.h"
+#include "base/alloc.h"
 #include "budget.h"
 #include "computation.h"
 #include "cost_rows.h"
@@ -44,6 +46,14 @@ static enum tr_status try_proxies(struct an_result *result, const struct tr_trac
     return status;
 }
 
+static enum tr_status take_search(struct an_result *result, const struct tr_trace *trace,
+                                  struct tr_err *err) {
+    if (!tr_trace_info(trace)->layout.rounds)
+        return TR_OK;
+    TR_TRY(TR_NEW(&result->search, 1, "the search", err));
+    return an_search_load(result->search, trace, result->series.path, err);
+}
+
 static enum tr_status compute(struct an_result *result, struct an_work *work,
                               const struct tr_trace *trace, struct tr_err *err) {
     TR_TRY(an_faults_find(result, err));
@@ -55,6 +65,7 @@ static enum tr_status compute(struct an_result *result, struct an_work *work,
     TR_TRY(an_set_costs_make(result, trace, err));
     TR_TRY(an_budget_make(result, trace, err));
     TR_TRY(an_prices_make(result, trace, err));
+    TR_TRY(take_search(result, trace, err));
     int64_t samples = result->series.sampled;
     result->method = samples < AN_INTERVAL_LEAST ? AN_NO_INTERVAL
                      : samples < AN_BCA_LEAST    ? AN_BOOTSTRAP_T
@@ -90,5 +101,8 @@ void an_result_free(struct an_result *result) {
     an_set_costs_free(result);
     an_budget_free(result->budget);
     an_prices_free(result);
+    if (result->search)
+        an_search_free(result->search);
+    free(result->search);
     an_series_free(&result->series);
 }

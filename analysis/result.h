@@ -336,6 +336,8 @@ struct an_set_costs {
     struct an_set_cost *at; // [checkpoints]
 };
 
+struct an_search; // search_result.h
+
 struct an_result {
     struct an_settings settings;
     struct an_series series; // what was read
@@ -350,6 +352,7 @@ struct an_result {
     struct an_budget *budget;                 // NULL: not asked
     int64_t prices;                           // 0: the store does not say what sublayers take
     struct an_price *price;                   // [prices]
+    struct an_search *search;                 // NULL: the store has no greedy search
 };
 
 // Reads and computes. `path` names the store in sentences. TR_EUSAGE: settings that the store

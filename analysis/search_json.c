@@ -50,8 +50,9 @@ static json_t *checkpoint_json(const struct an_search *search, const struct an_s
     json_t *rounds = json_array();
     for (int64_t i = 0; i < at->rounds; i++)
         json_array_append_new(rounds, round_json(search, &at->round[i]));
-    return json_pack("{s:s, s:I, s:I, s:o}", "name", at->name, "step", (json_int_t)at->step,
-                     "shared_with_last", (json_int_t)at->shared, "rounds", rounds);
+    return json_pack("{s:s, s:I, s:I, s:o, s:o}", "name", at->name, "step", (json_int_t)at->step,
+                     "shared_with_last", (json_int_t)at->shared, "rank_correlation_with_last",
+                     an_json_number(at->alike), "rounds", rounds);
 }
 
 static enum tr_status made(json_t *value, json_t **value_p, struct tr_err *err) {

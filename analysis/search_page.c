@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "analysis/search_result.h"
-#include "page.h"
+#include "writer.h"
 
 static enum tr_status cell(struct an_page *page, struct tr_err *err, const char *format,
                            double value) {
@@ -57,8 +57,11 @@ static enum tr_status write_orders(struct an_page *page, const struct an_search 
     TR_TRY(an_page_gap(page, err));
     for (int64_t c = 0; c < search->checkpoints; c++) {
         const struct an_searched *at = &search->at[c];
-        TR_TRY(tr_string_format(&page->text, err, "%s (%lld of %lld as the last):", at->name,
+        TR_TRY(tr_string_format(&page->text, err, "%s (%lld of %lld as the last", at->name,
                                 (long long)at->shared, (long long)at->rounds));
+        if (isfinite(at->alike))
+            TR_TRY(tr_string_format(&page->text, err, ", rank correlation %.2f", at->alike));
+        TR_TRY(tr_string_format(&page->text, err, "):"));
         for (int64_t i = 0; i < at->rounds; i++)
             TR_TRY(tr_string_format(&page->text, err, "%s %s", i ? "," : "",
                                     text_of(&search->candidate[at->round[i].candidate], text)));
@@ -67,34 +70,45 @@ static enum tr_status write_orders(struct an_page *page, const struct an_search 
     return TR_OK;
 }
 
-static enum tr_status write_legend(struct an_page *page, const struct an_search *search,
-                                   struct tr_err *err) {
-    TR_TRY(an_page_gap(page, err));
-    TR_TRY(tr_string_format(
-        &page->text, err,
+static enum tr_status add_legend(struct tr_string *text, const struct an_search *search,
+                                 struct tr_err *err) {
+    return tr_string_format(
+        text, err,
         "Each round leaves out one more of %lld candidates, the one without which %s is lowest. "
         "loss: added next-token loss, and KL from the whole model, of all that is left out so far, "
         "in nats, on the very rows that chose it: others pay more (trace-eval). attn: share of "
         "attention among "
         "what is left out; depth: its mean layer, 0 the first and 1 the last; runs: stretches of "
         "neighbouring layers that lack the same module, and the longest of them.",
-        (long long)search->candidates, search->by));
-    return an_page_paragraph(page, 0, err);
+        (long long)search->candidates, search->by);
 }
 
-static enum tr_status write_all(struct an_page *page, const struct an_search *search,
-                                struct tr_err *err) {
-    if (!search->checkpoints)
-        return TR_OK;
+static enum tr_status write_tables(struct an_page *page, const struct an_search *search,
+                                   struct tr_err *err) {
     const struct an_searched *last = &search->at[search->checkpoints - 1];
     TR_TRY(tr_string_format(&page->text, err, "%s, %s: %lld of %lld rounds", last->name,
                             search->settings, (long long)last->rounds, (long long)search->rounds));
     TR_TRY(an_page_paragraph(page, 0, err));
     TR_TRY(an_page_gap(page, err));
     TR_TRY(write_rounds(page, search, err));
-    if (search->checkpoints > 1)
-        TR_TRY(write_orders(page, search, err));
-    return write_legend(page, search, err);
+    return search->checkpoints > 1 ? write_orders(page, search, err) : TR_OK;
+}
+
+static enum tr_status write_all(struct an_page *page, const struct an_search *search,
+                                struct tr_err *err) {
+    if (!search->checkpoints)
+        return TR_OK;
+    TR_TRY(write_tables(page, search, err));
+    TR_TRY(an_page_gap(page, err));
+    TR_TRY(add_legend(&page->text, search, err));
+    return an_page_paragraph(page, 0, err);
+}
+
+enum tr_status an_write_search(struct an_writer *w, struct tr_err *err) {
+    TR_TRY(an_page_heading(&w->page, 1, "Greedy search", err));
+    TR_TRY(write_tables(&w->page, w->result->search, err));
+    TR_TRY(add_legend(w->text, w->result->search, err));
+    return an_end_legend(w, err);
 }
 
 enum tr_status an_search_write(const struct an_search *search, enum an_format format, int width,

@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "base/drop_set.h"
+#include "statistics/correlation.h"
 
 // ---- what is read ------------------------------------------------------------------------------
 
@@ -122,6 +123,7 @@ static enum tr_status add_checkpoint(struct reading *r, int64_t row, struct tr_e
         return TR_OK;
     TR_TRY(check_rounds(r, rounds, name, err));
     struct an_searched *at = &search->at[search->checkpoints++];
+    at->row = row;
     TR_TRY(tr_strdup(&at->name, name, err));
     TR_TRY(tr_trace_read(r->trace, TR_V_STEP, row, 1, &at->step, err));
     TR_TRY(TR_NEW(&at->round, rounds, "the rounds", err));
@@ -130,16 +132,29 @@ static enum tr_status add_checkpoint(struct reading *r, int64_t row, struct tr_e
     return TR_OK;
 }
 
-// How many of a checkpoint's rounds left out what as many of the last one's did.
-static void find_shared(struct an_search *search) {
+// How many of a checkpoint's rounds left out what as many of the last one's did, and how alike
+// their orders are. own, others: room for as many rounds.
+static enum tr_status find_shared(struct an_searched *at, const struct an_searched *last,
+                                  double *own, double *others, struct tr_err *err) {
+    int64_t count = at->rounds < last->rounds ? at->rounds : last->rounds;
+    for (int64_t i = 0; i < count; i++)
+        for (int64_t j = 0; j < count; j++)
+            if (at->round[i].candidate == last->round[j].candidate) {
+                own[at->shared] = (double)i;
+                others[at->shared++] = (double)j;
+            }
+    at->alike = NAN;
+    return at->shared < 3 ? TR_OK : an_spearman(&at->alike, own, others, at->shared, err);
+}
+
+static enum tr_status compare_orders(struct an_search *search, struct tr_err *err) {
     const struct an_searched *last = &search->at[search->checkpoints - 1];
-    for (int64_t c = 0; c < search->checkpoints; c++) {
-        struct an_searched *at = &search->at[c];
-        int64_t count = at->rounds < last->rounds ? at->rounds : last->rounds;
-        for (int64_t i = 0; i < count; i++)
-            for (int64_t j = 0; j < count; j++)
-                at->shared += at->round[i].candidate == last->round[j].candidate;
-    }
+    double *rounds;
+    enum tr_status status = TR_NEW(&rounds, 2 * search->rounds, "the rounds", err);
+    for (int64_t c = 0; c < search->checkpoints && status == TR_OK; c++)
+        status = find_shared(&search->at[c], last, rounds, rounds + search->rounds, err);
+    free(rounds);
+    return status;
 }
 
 static enum tr_status read_all(struct reading *r, struct tr_err *err) {
@@ -154,9 +169,7 @@ static enum tr_status read_all(struct reading *r, struct tr_err *err) {
     TR_TRY(TR_NEW(&r->search->at, tr_trace_rows(r->trace), what, err));
     for (int64_t row = 0; row < tr_trace_rows(r->trace); row++)
         TR_TRY(add_checkpoint(r, row, err));
-    if (r->search->checkpoints)
-        find_shared(r->search);
-    return TR_OK;
+    return r->search->checkpoints ? compare_orders(r->search, err) : TR_OK;
 }
 
 // "js" of "by=js over=attn,mlp".

@@ -23,11 +23,13 @@ struct an_round {
 };
 
 struct an_searched {
-    char *name; // of the checkpoint
-    int64_t step;
+    char *name;             // of the checkpoint
+    int64_t row, step;      // row: of the store
     struct an_round *round; // [rounds]
     int64_t rounds;         // that are over
     int64_t shared;         // of them, left out of the last checkpoint in as many rounds, too
+    double alike; // Spearman's correlation of the rounds in which both left out what both did; NaN:
+                  // of fewer than three
 };
 
 struct an_search {

@@ -45,6 +45,7 @@ enum tr_status an_write_forecast(struct an_writer *w, struct tr_err *err);
 
 enum tr_status an_write_set_costs(struct an_writer *w, struct tr_err *err); // of the whole store
 enum tr_status an_write_spans(struct an_writer *w, struct tr_err *err);
+enum tr_status an_write_search(struct an_writer *w, struct tr_err *err);
 enum tr_status an_write_runs(struct an_writer *w, struct tr_err *err);
 
 // The layers of all groups as CSV.

@@ -203,6 +203,15 @@ void nx_data_free(struct nx_data *data) {
     free_texts(data->prices.name, NX_PRICE_STEPS);
     for (int resource = 0; resource < AN_RESOURCES; resource++)
         free(data->prices.sum[resource]);
+    free(data->search.place);
+    free(data->search.at);
+    free_texts(data->search.name, data->search.rounds);
+    free(data->search.attention);
+    free(data->search.depth);
+    free(data->search.longest);
+    for (int module = 0; module < TR_MODULES; module++)
+        free(data->search.round[module]);
+    free(data->search.by);
     free(data->store_row);
     free(data->nll);
     free(data->nll_low);

@@ -35,6 +35,18 @@ struct nx_prices {
     enum an_aggregate over; // what is summed, of each layer
 };
 
+// What greedy searches left out of the checkpoints that are shown and searched.
+struct nx_search {
+    int64_t rounds;                      // 0: nothing is known
+    int64_t searched;                    // checkpoints
+    int64_t *place;                      // [searched] which of the shown ones
+    double *at;                          // [rounds] 1, 2, 3 ...: so many are left out
+    char **name;                         // [rounds] "3 left out"
+    double *attention, *depth, *longest; // [searched, rounds] struct an_round's, in percent, too
+    double *round[TR_MODULES]; // [layers, checkpoints] in which round each layer went; NaN: in none
+    char *by;
+};
+
 struct nx_data {
     int64_t checkpoints, layers;
     int64_t *store_row; // [checkpoints]
@@ -68,6 +80,7 @@ struct nx_data {
     double level;                      // of intervals
     struct nx_trial trial[TR_MODULES]; // nx_data_choose, too
     struct nx_prices prices;           // and these
+    struct nx_search search;           // and these
 };
 
 enum tr_status nx_data_load(struct nx_data *data, const struct tr_trace *trace,

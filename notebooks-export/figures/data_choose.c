@@ -6,6 +6,7 @@
 
 #include "analysis/prices.h"
 #include "analysis/rule.h"
+#include "analysis/search_result.h"
 #include "base/alloc.h"
 #include "base/strings.h"
 #include "figures/data.h"
@@ -131,6 +132,61 @@ static enum tr_status take_prices(struct nx_data *data, const struct an_result *
     return TR_OK;
 }
 
+// ---- searches --------------------------------------------------------------------------------
+
+static enum tr_status begin_search(struct nx_data *data, const struct an_search *from,
+                                   struct tr_err *err) {
+    struct nx_search *to = &data->search;
+    int64_t values = from->checkpoints * from->rounds;
+    TR_TRY(tr_strdup(&to->by, from->by, err));
+    TR_TRY(TR_NEW(&to->place, from->checkpoints, "searches", err));
+    TR_TRY(TR_NEW(&to->at, from->rounds, "searches", err));
+    TR_TRY(TR_NEW(&to->name, from->rounds, "searches", err));
+    to->rounds = from->rounds;
+    for (int64_t i = 0; i < from->rounds; i++) {
+        char text[32];
+        to->at[i] = (double)(i + 1);
+        snprintf(text, sizeof text, "%lld left out", (long long)(i + 1));
+        TR_TRY(tr_strdup(&to->name[i], text, err));
+    }
+    TR_TRY(new_values(&to->attention, values, err));
+    TR_TRY(new_values(&to->depth, values, err));
+    TR_TRY(new_values(&to->longest, values, err));
+    for (int64_t i = 0; i < from->candidates; i++)
+        if (!to->round[from->candidate[i].module])
+            TR_TRY(new_values(&to->round[from->candidate[i].module],
+                              data->layers * data->checkpoints, err));
+    return TR_OK;
+}
+
+static void copy_rounds(struct nx_data *data, const struct an_search *from,
+                        const struct an_searched *at, int64_t place) {
+    struct nx_search *to = &data->search;
+    int64_t first = to->searched * to->rounds;
+    to->place[to->searched++] = place;
+    for (int64_t i = 0; i < at->rounds; i++) {
+        const struct tr_drop *drop = &from->candidate[at->round[i].candidate];
+        int64_t row = shown_row(data, drop->layer);
+        to->attention[first + i] = 100 * at->round[i].attention;
+        to->depth[first + i] = at->round[i].depth;
+        to->longest[first + i] = (double)at->round[i].longest;
+        if (row >= 0)
+            to->round[drop->module][row * data->checkpoints + place] = (double)(i + 1);
+    }
+}
+
+static enum tr_status take_search(struct nx_data *data, const struct an_search *from,
+                                  struct tr_err *err) {
+    if (!from)
+        return TR_OK;
+    TR_TRY(begin_search(data, from, err));
+    for (int64_t place = 0; place < data->checkpoints; place++)
+        for (int64_t c = 0; c < from->checkpoints; c++)
+            if (from->at[c].row == data->store_row[place])
+                copy_rounds(data, from, &from->at[c], place);
+    return TR_OK;
+}
+
 // ---- the sets --------------------------------------------------------------------------------
 
 static enum tr_status copy_set(struct nx_data *data, int module,
@@ -195,6 +251,7 @@ enum tr_status nx_data_choose(struct nx_data *data, const struct an_result *resu
         if (data->shown[module] && result->group[module] && result->group[module]->trial)
             TR_TRY(take_trial(data, module, result->group[module], result->series.checkpoint, err));
     TR_TRY(take_prices(data, result, err));
+    TR_TRY(take_search(data, result->search, err));
     enum tr_status status = an_rule_text(&rule, result, err);
     data->rule = rule.data;
     data->level = result->settings.level;

@@ -28,6 +28,10 @@ static bool has_prices(const struct nx_data *data) {
     return data->prices.share != NULL;
 }
 
+static bool has_search(const struct nx_data *data) {
+    return data->search.searched > 0;
+}
+
 #define NEEDS_LAYERS "has one layer, and that is in no order"
 #define NEEDS_SPANS "was traced without spans; trace-ckpts with --spans measures them"
 #define NEEDS_LOSS "was traced with --no-nll; trace-ckpts without it measures the loss"
@@ -37,6 +41,9 @@ static bool has_prices(const struct nx_data *data) {
 
 #define NEEDS_SIZES                                                                                \
     "does not say what sublayers take; the same trace-ckpts command of this version adds that"
+
+#define NEEDS_SEARCH                                                                               \
+    "has no greedy search; trace-drop search with the same checkpoints and text adds it"
 
 const struct nx_figure_row nx_figures[] = {
     {"heat-map", "Importance of every layer over training", NULL, NULL, false, nx_build_heat_map},
@@ -57,6 +64,10 @@ const struct nx_figure_row nx_figures[] = {
     {"told", "How early the cheapest at the end are told", has_trial, NEEDS_COSTS, true,
      nx_build_told},
     {"prices", "What a smaller model costs", has_prices, NEEDS_SIZES, true, nx_build_prices},
+    {"search", "What a greedy search leaves out, round by round", has_search, NEEDS_SEARCH, true,
+     nx_build_search},
+    {"search-order", "When a greedy search leaves each layer out", has_search, NEEDS_SEARCH, true,
+     nx_build_search_order},
 };
 _Static_assert(sizeof nx_figures / sizeof *nx_figures <= NX_FIGURES_MAX, "too many figures");
 const int nx_figure_count = sizeof nx_figures / sizeof *nx_figures;

@@ -52,5 +52,9 @@ enum tr_status nx_build_told(struct nx_figure *figure, const struct nx_data *dat
                              struct tr_err *err);
 enum tr_status nx_build_prices(struct nx_figure *figure, const struct nx_data *data,
                                struct tr_err *err);
+enum tr_status nx_build_search(struct nx_figure *figure, const struct nx_data *data,
+                               struct tr_err *err);
+enum tr_status nx_build_search_order(struct nx_figure *figure, const struct nx_data *data,
+                                     struct tr_err *err);
 
 #endif

@@ -25,7 +25,8 @@ export OMPI_MCA_btl=self,vader,tcp OMPI_MCA_pml=ob1 CUDA_VISIBLE_DEVICES=
 # A line of words is one task; the first names its log.
 tasks() {
   local programs=() program form family
-  for program in trace-drop fake_trace_drop trace-ckpts trace-info trace-analyze store_json same_store; do
+  for program in trace-drop fake_trace_drop trace-ckpts trace-info trace-analyze trace-export \
+    store_json same_store; do
     programs+=("$program=$bin/$program")
   done
   local search=("$python" tests/search/test_search.py "${programs[@]}" series=tests/series

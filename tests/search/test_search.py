@@ -2,7 +2,7 @@
 """Greedy searches: the golden orders, one engine with drop sets, the same bytes whatever happens.
 
 test_search.py NAME=PATH... kills=K seed=S [whole=1] [only=WORD]: trace-drop, fake_trace_drop, trace-ckpts, trace-info,
-trace-analyze, store_json, same_store, mpirun, series (the folder of the trained series). whole: all
+trace-analyze, trace-export, store_json, same_store, mpirun, series (the folder of the trained series). whole: all
 rounds of every golden search, which takes minutes."""
 
 import json
@@ -267,7 +267,21 @@ class Cases:
         old = harness.Store(self.programs["store_json"], clean, *VARIABLES).rows[0]
         check(row["drop_kl"][0] is not None, "no costs")
         check(all(row[name] == old[name] for name in VARIABLES), "the search changed")
-        harness.run(self.programs["trace-analyze"], out).expect(0)
+        self.shown(out)
+
+    def shown(self, out):
+        """The report has a chapter with each round and the orders of both checkpoints, and says so where
+        it is not asked for; the figures are there."""
+        said = harness.run(self.programs["trace-analyze"], out, "--sections", "search").expect(0).out
+        check("== Greedy search ==" in said and said.count(" as the last") == 2, said)
+        check(len(re.findall(r"^ +[123]  (?:attn|mlp) [0-2] ", said, re.M)) == 3, said)
+        usual = harness.run(self.programs["trace-analyze"], out).expect(0).out
+        check(re.search(r"--sections\s[a-z,\s]*search", usual), "not told:", usual)
+        folder = self.path("figures")
+        harness.run(self.programs["trace-export"], out, "--to", "svg", "-o", folder).expect(0)
+        check({"search.svg", "search-order.svg"} <= set(os.listdir(folder)), os.listdir(folder))
+        drawn = tiny.read(folder + "/search-order.svg").decode()
+        check("Attention" in drawn and "MLP" in drawn and "Round in which" in drawn, drawn)
 
     def stopped(self):
         """A signal ends a search behind the round that it is in, with its own exit code."""
