@@ -50,6 +50,8 @@ def randomise(model, family, vocabulary, generator):
             elif parameter.dim() in (2, 3):  # 3: experts in one tensor
                 gain = log_uniform(-0.2, 0.2) / parameter.shape[-1] ** 0.5
                 value = gain * normal(parameter.shape)
+            elif name.endswith("_alpha") and parameter.numel() == 1:  # a multiplier
+                value = 10 ** (0.3 * normal(parameter.shape))
             elif name.endswith("dt_bias"):  # steps of time, long and short
                 value = 2 * normal(parameter.shape) - 2
             elif parameter.dim() == 1 and name.endswith("weight"):  # of a norm

@@ -276,6 +276,10 @@ static enum tr_status check_one(const struct tr_drop_job *job, const struct tr_t
                        "%s cannot be stored in few bits: the weights of %s lie transposed, which "
                        "readers of quantized ones take for the other way",
                        tensor->name, job->config.family->model_type);
+    if (job->config.multipliers)
+        return tr_fail(err, TR_EUNSUPPORTED,
+                       "%s cannot be stored in few bits: it has a learned multiplier beside it",
+                       tensor->name);
     return tr_packing_check(job->options->packing, tensor, err);
 }
 

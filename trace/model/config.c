@@ -399,10 +399,13 @@ static enum tr_status read_growth(struct tr_config *c, const struct tr_config_so
 }
 
 static enum tr_status read_scales(struct tr_config *c, const struct tr_config_source *from) {
-    float scalar = 0, width, divisor, epsilon;
+    float scalar = 0, base = 0, width, divisor, epsilon;
     double dim = (double)c->qk_dim;
     TR_TRY(real(c, TR_K_QUERY_SCALAR, c->family->score_per_dim ? dim * dim : dim, &scalar, from));
     TR_TRY(real(c, TR_K_SCORE_SCALE, 1 / sqrt((double)scalar), &c->score_scale, from));
+    TR_TRY(real(c, TR_K_SCORE_BASE, dim, &base, from));
+    if (c->family->keys[TR_K_SCORE_BASE].json)
+        c->score_scale = (float)(sqrt((double)base) / dim);
     if (c->family->scores_follow_rope)
         c->score_scale *= (float)c->rope[0].score_scale;
     TR_TRY(bound(c, TR_K_SCORE_SOFTCAP, &c->score_softcap, from));
@@ -410,7 +413,8 @@ static enum tr_status read_scales(struct tr_config *c, const struct tr_config_so
     TR_TRY(read_growth(c, from));
     TR_TRY(real(c, TR_K_EMBED_SCALE, 1, &c->embed_scale, from));
     TR_TRY(real(c, TR_K_RESIDUAL_SCALE, 1, &c->residual_scale, from));
-    TR_TRY(real(c, TR_K_LOGIT_SCALE, 1, &c->logit_scale, from));
+    TR_TRY(real(c, TR_K_LOGIT_SCALE, c->family->logits_by_width ? (double)c->hidden : 1,
+                &c->logit_scale, from));
     TR_TRY(real(c, TR_K_LOGIT_WIDTH, 1, &width, from));
     TR_TRY(real(c, TR_K_LOGIT_DIVISOR, 1, &divisor, from));
     TR_TRY(bound(c, TR_K_LOGIT_SOFTCAP, &c->logit_softcap, from));
@@ -421,6 +425,8 @@ static enum tr_status read_scales(struct tr_config *c, const struct tr_config_so
     c->logit_scale *= width / divisor;
     if (c->family->logits_by_width)
         c->logit_scale /= (float)c->hidden;
+    if (c->family->residual_shrinks && !(c->residual_scale >= 0 && c->residual_scale < 1))
+        c->residual_scale = 1;
     if (c->family->residual_by_depth)
         c->residual_scale /= (float)sqrt((double)c->layers);
     if (c->family->embed_scale_sqrt)
@@ -441,6 +447,9 @@ static enum tr_status read_flags(struct tr_config *c, const struct tr_config_sou
     TR_TRY(flag(c, TR_K_HEAD_DENSE_BIAS, false, &c->head_dense_bias, from));
     TR_TRY(flag(c, TR_K_PARALLEL, false, &c->parallel, from));
     TR_TRY(flag(c, TR_K_QK_NORM, false, &c->qk_norm, from));
+    TR_TRY(flag(c, TR_K_MULTIPLIERS, false, &c->multipliers, from));
+    TR_TRY(flag(c, TR_K_NORM_MULTIPLIERS, false, &c->norm_multipliers, from));
+    c->norm_multipliers = c->norm_multipliers && c->multipliers;
     if (c->family->unit_head.key)
         TR_TRY(tr_condition_holds(&c->family->unit_head, &c->unit_head, from));
     return flag(c, TR_K_TIED, false, &c->tied, from);

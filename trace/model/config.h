@@ -43,8 +43,9 @@ struct tr_config {
     int64_t qk_dim, v_dim; // entries of a query or key head, and of a value head
     float epsilon;
     bool qkv_bias, out_bias, mlp_bias, head_bias, head_dense_bias, parallel, tied, qk_norm;
-    bool unit_head; // the head's rows are scaled to length 1
-    float clip_qkv; // 0: none
+    bool multipliers, norm_multipliers; // learned ones are there
+    bool unit_head;                     // the head's rows are scaled to length 1
+    float clip_qkv;                     // 0: none
     int64_t window;
     bool chunks; // the window is as long as chunks, see kn_attention
     float score_scale, score_softcap;

@@ -43,7 +43,6 @@ static const struct {
      "its blocks keep several residual streams (AltUp), so a sublayer adds to none alone"},
     {"gemma3n_text", "its blocks keep several residual streams (AltUp), so a sublayer adds to none "
                      "alone"},
-    {"yulanmini", "learned multipliers beside its matrices"},
 };
 
 static enum tr_status refuse_by_name(const char *type, const struct tr_config_source *from) {

@@ -15,43 +15,46 @@
 // rotary parameters and the kinds of layers are read apart.
 enum tr_key {
     TR_K_LAYERS,
-    TR_K_HIDDEN,          // d, width of the residual stream
-    TR_K_EMBED_DIM,       // width of the embedding's rows, refused unless it is hidden; absent: is
-    TR_K_HEADS,           // query heads
-    TR_K_KV_HEADS,        // key and value heads; absent: as many as query heads
-    TR_K_HEAD_DIM,        // absent: hidden / heads
-    TR_K_FFN,             // inner width of the MLP; absent: its ratio * hidden
-    TR_K_FFN_RATIO,       // absent: 4
-    TR_K_VOCABULARY,      // rows of the embedding
-    TR_K_POSITIONS,       // maximum sequence length
-    TR_K_EPSILON,         // of the norms
-    TR_K_ROPE_THETA,      // rotary base
-    TR_K_LOCAL_THETA,     // rotary base of windowed layers; absent: the same
-    TR_K_ROTARY_FRACTION, // share of head_dim that turns
-    TR_K_TURNING,         // entries of a head that turn: says the same as the fraction
-    TR_K_ORIGINAL_LENGTH, // positions before rope scaling; absent: the rope object says
-    TR_K_ROTARY_DIM,      // entries of a head that may turn; absent: head_dim
-    TR_K_QKV_BIAS,        // q, k and v have biases
-    TR_K_OUT_BIAS,        // the attention's output product has a bias
-    TR_K_MLP_BIAS,        // the MLP's products have biases
-    TR_K_HEAD_BIAS,       // the head has a bias
-    TR_K_HEAD_DENSE_BIAS, // and the product before it
-    TR_K_PARALLEL,        // attention and MLP share one input
-    TR_K_TIED,            // the head is the embedding
-    TR_K_QK_NORM,         // queries and keys are normed, as the family's qk_norm says
-    TR_K_CLIP_QKV,        // (normed) queries, keys and values are clamped to +-this; 0: not
-    TR_K_WINDOW,          // attention window in tokens, where a layer has one; 0: none
-    TR_K_USE_WINDOW,      // false: the window is ignored
-    TR_K_WINDOW_PERIOD,   // layer i sees everything where (i + 1 + window_phase) % period == 0;
-                          // 0: none does
-    TR_K_WINDOW_START,    // first layer that may have a window
-    TR_K_WINDOW_END,      // first layer behind those that may; absent: the number of layers
-    TR_K_NOPE_PERIOD,     // layer i has no rotation where (i + 1) % period == 0; 0: all rotate
-    TR_K_QUERY_SCALAR,    // scores are scaled by this^-1/2; absent: head_dim
-    TR_K_SCORE_SCALE,     // scores are scaled by this; absent: query scalar^-1/2
-    TR_K_SCORE_SOFTCAP,   // tanh cap of the scores; 0: none
-    TR_K_LAYER_SCALE,     // scores of layer i are also divided by i + 1
-    TR_K_GROWS,           // queries that do not turn grow with the position, see tr_config's growth
+    TR_K_HIDDEN,           // d, width of the residual stream
+    TR_K_EMBED_DIM,        // width of the embedding's rows, refused unless it is hidden; absent: is
+    TR_K_HEADS,            // query heads
+    TR_K_KV_HEADS,         // key and value heads; absent: as many as query heads
+    TR_K_HEAD_DIM,         // absent: hidden / heads
+    TR_K_FFN,              // inner width of the MLP; absent: its ratio * hidden
+    TR_K_FFN_RATIO,        // absent: 4
+    TR_K_VOCABULARY,       // rows of the embedding
+    TR_K_POSITIONS,        // maximum sequence length
+    TR_K_EPSILON,          // of the norms
+    TR_K_ROPE_THETA,       // rotary base
+    TR_K_LOCAL_THETA,      // rotary base of windowed layers; absent: the same
+    TR_K_ROTARY_FRACTION,  // share of head_dim that turns
+    TR_K_TURNING,          // entries of a head that turn: says the same as the fraction
+    TR_K_ORIGINAL_LENGTH,  // positions before rope scaling; absent: the rope object says
+    TR_K_ROTARY_DIM,       // entries of a head that may turn; absent: head_dim
+    TR_K_QKV_BIAS,         // q, k and v have biases
+    TR_K_OUT_BIAS,         // the attention's output product has a bias
+    TR_K_MLP_BIAS,         // the MLP's products have biases
+    TR_K_HEAD_BIAS,        // the head has a bias
+    TR_K_HEAD_DENSE_BIAS,  // and the product before it
+    TR_K_PARALLEL,         // attention and MLP share one input
+    TR_K_TIED,             // the head is the embedding
+    TR_K_QK_NORM,          // queries and keys are normed, as the family's qk_norm says
+    TR_K_MULTIPLIERS,      // the learned multipliers that the row names are there
+    TR_K_NORM_MULTIPLIERS, // and those of norms
+    TR_K_CLIP_QKV,         // (normed) queries, keys and values are clamped to +-this; 0: not
+    TR_K_WINDOW,           // attention window in tokens, where a layer has one; 0: none
+    TR_K_USE_WINDOW,       // false: the window is ignored
+    TR_K_WINDOW_PERIOD,    // layer i sees everything where (i + 1 + window_phase) % period == 0;
+                           // 0: none does
+    TR_K_WINDOW_START,     // first layer that may have a window
+    TR_K_WINDOW_END,       // first layer behind those that may; absent: the number of layers
+    TR_K_NOPE_PERIOD,      // layer i has no rotation where (i + 1) % period == 0; 0: all rotate
+    TR_K_QUERY_SCALAR,     // scores are scaled by this^-1/2; absent: head_dim
+    TR_K_SCORE_SCALE,      // scores are scaled by this; absent: query scalar^-1/2
+    TR_K_SCORE_BASE,       // scores are scaled by this^1/2 / head_dim; absent: they are not
+    TR_K_SCORE_SOFTCAP,    // tanh cap of the scores; 0: none
+    TR_K_LAYER_SCALE,      // scores of layer i are also divided by i + 1
+    TR_K_GROWS, // queries that do not turn grow with the position, see tr_config's growth
     TR_K_GROWTH,
     TR_K_GROWTH_LENGTH,
     TR_K_EMBED_SCALE,    // the embedding is multiplied by this
@@ -149,6 +152,12 @@ enum tr_weight {
     TR_W_SCAN_NORM, // [width]
     TR_W_SCAN_OUT,  // [hidden, width]
     TR_W_SCAN_OUT_BIAS,
+    // Learned multipliers of what norms and products give, [1] or []: folded into their weights.
+    TR_W_ATTN_NORM_TIMES,
+    TR_W_Q_TIMES,
+    TR_W_K_TIMES,
+    TR_W_V_TIMES,
+    TR_W_O_TIMES,
     TR_W_ATTN_POST_NORM, // of what attention adds
     TR_W_MLP_NORM,
     TR_W_MLP_NORM_BIAS,
@@ -178,6 +187,9 @@ enum tr_weight {
     TR_W_SHARED_UP,
     TR_W_SHARED_DOWN,
     TR_W_SHARED_SWITCH, // [1, hidden]: the shared expert's output is multiplied by its sigmoid
+    TR_W_MLP_NORM_TIMES,
+    TR_W_GATE_UP_TIMES, // of what the MLP reads
+    TR_W_DOWN_TIMES,
     TR_W_MLP_POST_NORM, // of what the MLP adds
     TR_W_FINAL_NORM,
     TR_W_FINAL_NORM_BIAS,
@@ -186,6 +198,8 @@ enum tr_weight {
     TR_W_HEAD_NORM,
     TR_W_HEAD, // [vocabulary, hidden], unless tied
     TR_W_HEAD_BIAS,
+    TR_W_FINAL_NORM_TIMES, // as above
+    TR_W_HEAD_TIMES,
     TR_WEIGHTS
 };
 
@@ -288,6 +302,7 @@ struct tr_family {
     bool scores_follow_rope;       // scores are multiplied by rope's score_scale (DeepSeek's YaRN)
     bool score_per_dim;            // scores are divided by the head size, not by its root (muP)
     bool embed_scale_sqrt;         // the embedding is multiplied by sqrt(hidden)
+    bool residual_shrinks;         // TR_K_RESIDUAL_SCALE counts below 1 only
     bool residual_by_depth;        // TR_K_RESIDUAL_SCALE is divided by sqrt(layers)
     bool logits_by_width;          // logits are divided by hidden
     int sparse_phase;              // see TR_K_SPARSE_STEP

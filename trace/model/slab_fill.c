@@ -139,9 +139,14 @@ static void scale_to_unit(float *row, int64_t cols) {
         row[i] = (float)((double)row[i] / length);
 }
 
-// What the transform makes of `rows` rows that were converted; they are f32 unless it is none.
-static void transform(enum tr_transform transform, char *values, int64_t rows, int64_t cols) {
+// What the transform and the factor make of `rows` rows that were converted; they are f32 unless
+// there is none of both.
+static void transform(enum tr_transform transform, float factor, char *values, int64_t rows,
+                      int64_t cols) {
     float *f32 = (float *)(void *)values;
+    if (factor != 1)
+        for (int64_t i = 0; i < rows * cols; i++)
+            f32[i] *= factor;
     if (transform == TR_PLUS_ONE)
         for (int64_t i = 0; i < rows * cols; i++)
             f32[i] += 1;
@@ -152,7 +157,7 @@ static void transform(enum tr_transform transform, char *values, int64_t rows, i
 
 // Puts rows [row, row + rows) of the placement, which lie in `bytes`, into the slot.
 static void scatter(const struct tr_placement *p, const struct tr_slot_plan *slot, char *memory,
-                    int64_t row, int64_t rows, const char *bytes, int threads) {
+                    int64_t row, int64_t rows, const char *bytes, float factor, int threads) {
     size_t from_size = tr_dtype_size(p->tensor->dtype), to_size = kn_type_size(slot->type);
     while (rows > 0) {
         int64_t run;
@@ -160,7 +165,7 @@ static void scatter(const struct tr_placement *p, const struct tr_slot_plan *slo
             memory + slot->offset + (size_t)(destination(p, row, &run) * slot->cols) * to_size;
         run = run < rows ? run : rows;
         convert_by_many(threads, to, slot->type, bytes, p->tensor->dtype, run * slot->cols);
-        transform(p->transform, to, run, slot->cols);
+        transform(p->transform, factor, to, run, slot->cols);
         bytes += (size_t)(run * slot->cols) * from_size;
         row += run;
         rows -= run;
@@ -178,9 +183,7 @@ static void copy_column(char *to, const char *from, int64_t count, size_t size) 
 // The same for a tensor stored [cols, rows]: bytes hold its stored rows [row, row + rows), each a
 // column of the slot. By square tiles, so that neither side's cache lines are used once and lost.
 static void scatter_transposed(const struct tr_placement *p, const struct tr_slot_plan *slot,
-                               char *memory, int64_t row, int64_t rows, const char *bytes,
-                               int threads) {
-    (void)threads;
+                               char *memory, int64_t row, int64_t rows, const char *bytes) {
     size_t from_size = tr_dtype_size(p->tensor->dtype), to_size = kn_type_size(slot->type);
     _Alignas(float) char tile[TILE * TILE * sizeof(float)];
     for (int64_t j = 0; j < p->rows; j += TILE)
@@ -202,7 +205,7 @@ static void scatter_transposed(const struct tr_placement *p, const struct tr_slo
 // Whether the tensor's bytes can be read straight into the slot.
 static bool is_direct(const struct tr_placement *p, const struct tr_slot_plan *slot) {
     static const enum tr_dtype same[] = {[KN_F32] = TR_F32, [KN_F16] = TR_F16, [KN_BF16] = TR_BF16};
-    return p->segment_count == 1 && p->transform == TR_AS_STORED &&
+    return p->segment_count == 1 && p->transform == TR_AS_STORED && !p->times &&
            same[slot->type] == p->tensor->dtype;
 }
 
@@ -245,6 +248,26 @@ static enum tr_status enter_all(struct tr_filler *filler, const struct tr_slab_p
     return TR_OK;
 }
 
+static enum tr_status read_factor(struct tr_filler *filler, struct tr_checkpoint *checkpoint,
+                                  const struct tr_tensor *times, float *factor_p,
+                                  struct tr_err *err) {
+    char bytes[8];
+    *factor_p = 1;
+    if (!times)
+        return TR_OK;
+    TR_TRY(tr_checkpoint_read(checkpoint, times, 0, bytes, (size_t)times->bytes, err));
+    convert(factor_p, KN_F32, bytes, times->dtype, 1);
+    return digest_piece(filler, times, 0, bytes, (size_t)times->bytes, err);
+}
+
+static void scatter_any(const struct tr_placement *p, const struct tr_slot_plan *slot, char *memory,
+                        int64_t row, int64_t rows, const char *bytes, float factor, int threads) {
+    if (p->transform == TR_TRANSPOSED)
+        scatter_transposed(p, slot, memory, row, rows, bytes);
+    else
+        scatter(p, slot, memory, row, rows, bytes, factor, threads);
+}
+
 // `readers` threads share each piece of a tensor.
 static enum tr_status fill_slot(struct tr_filler *filler, int readers,
                                 struct tr_checkpoint *checkpoint, const struct tr_placement *p,
@@ -254,6 +277,8 @@ static enum tr_status fill_slot(struct tr_filler *filler, int readers,
     int64_t rows = transposed ? slot->cols : p->rows, cols = transposed ? p->rows : slot->cols;
     size_t row_bytes = (size_t)cols * tr_dtype_size(p->tensor->dtype);
     bool direct = is_direct(p, slot);
+    float factor;
+    TR_TRY(read_factor(filler, checkpoint, p->times, &factor, err));
     int64_t pieces = transposed ? 1 : readers;
     int64_t each = pieces * PIECE_BYTES / (int64_t)row_bytes;
     each = each < 1 ? 1 : each > rows ? rows : each;
@@ -272,7 +297,7 @@ static enum tr_status fill_slot(struct tr_filler *filler, int readers,
             TR_TRY(tr_checkpoint_read(checkpoint, p->tensor, begin, bytes, size, err));
         TR_TRY(digest_piece(filler, p->tensor, begin, bytes, size, err));
         if (!direct)
-            (transposed ? scatter_transposed : scatter)(p, slot, memory, row, here, bytes, readers);
+            scatter_any(p, slot, memory, row, here, bytes, factor, readers);
     }
     return TR_OK;
 }

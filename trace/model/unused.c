@@ -148,7 +148,10 @@ static void mark_used(bool *used, const struct tr_weight_plan *plan,
     const struct tr_tensor *first = tr_checkpoint_tensor(checkpoint, 0);
     for (int64_t s = 0; s < plan->count; s++)
         for (uint64_t p = 0; p < plan->slabs[s].placement_count; p++) {
-            used[plan->slabs[s].placements[p].tensor - first] = true;
+            const struct tr_placement *placement = &plan->slabs[s].placements[p];
+            used[placement->tensor - first] = true;
+            if (placement->times)
+                used[placement->times - first] = true;
         }
 }
 

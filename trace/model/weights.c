@@ -177,6 +177,41 @@ static enum tr_status place(struct tr_slab_plan *slab, enum tr_slot slot,
     return TR_OK;
 }
 
+// The role of the learned multiplier of a role; 0, which is no multiplier, where it has none.
+static const enum tr_weight times_of[TR_WEIGHTS] = {
+    [TR_W_ATTN_NORM] = TR_W_ATTN_NORM_TIMES,
+    [TR_W_Q] = TR_W_Q_TIMES,
+    [TR_W_Q_BIAS] = TR_W_Q_TIMES,
+    [TR_W_K] = TR_W_K_TIMES,
+    [TR_W_K_BIAS] = TR_W_K_TIMES,
+    [TR_W_V] = TR_W_V_TIMES,
+    [TR_W_V_BIAS] = TR_W_V_TIMES,
+    [TR_W_O] = TR_W_O_TIMES,
+    [TR_W_MLP_NORM] = TR_W_MLP_NORM_TIMES,
+    [TR_W_GATE] = TR_W_GATE_UP_TIMES,
+    [TR_W_UP] = TR_W_GATE_UP_TIMES,
+    [TR_W_DOWN] = TR_W_DOWN_TIMES,
+    [TR_W_FINAL_NORM] = TR_W_FINAL_NORM_TIMES,
+    [TR_W_HEAD] = TR_W_HEAD_TIMES,
+};
+
+static bool is_of_norm(enum tr_weight times) {
+    return times == TR_W_ATTN_NORM_TIMES || times == TR_W_MLP_NORM_TIMES ||
+           times == TR_W_FINAL_NORM_TIMES;
+}
+
+// Multiplies what the placement gives, which is f32 then, as the family says.
+static enum tr_status bind_times(const struct tr_binder *b, struct tr_slab_plan *slab,
+                                 enum tr_weight weight, struct tr_placement *p) {
+    enum tr_weight times = times_of[weight];
+    bool there = is_of_norm(times) ? b->config->norm_multipliers : b->config->multipliers;
+    if (!times || !b->config->family->weights[times] || !there)
+        return TR_OK;
+    TR_TRY(find_tensor(b, times, slab->layer, 0, 1, 1, &p->times));
+    slab->slots[p->slot].type = KN_F32;
+    return TR_OK;
+}
+
 // Binds one role as rows [to, to + rows) of a slot. Roles the family lacks are skipped.
 static enum tr_status bind_index(const struct tr_binder *b, struct tr_slab_plan *slab,
                                  enum tr_slot slot, enum tr_weight weight, int64_t index,
@@ -193,7 +228,7 @@ static enum tr_status bind_index(const struct tr_binder *b, struct tr_slab_plan 
     TR_TRY(place(slab, slot, tensor, rows, cols, to, placement_p, b->err));
     if (transposed)
         (*placement_p)->transform = TR_TRANSPOSED;
-    return TR_OK;
+    return bind_times(b, slab, weight, *placement_p);
 }
 
 static enum tr_status bind(const struct tr_binder *b, struct tr_slab_plan *slab, enum tr_slot slot,
@@ -565,6 +600,8 @@ static enum tr_status plan_panel(const struct tr_binder *b, struct tr_slab_plan 
     TR_TRY(find_table(b, head, &table));
     TR_TRY(place(slab, TR_SLOT_IN, table, rows, c->hidden, 0, &p, b->err));
     p->first_row = slab->first_id;
+    if (head)
+        TR_TRY(bind_times(b, slab, TR_W_HEAD, p));
     if (head && c->unit_head) {
         p->transform = TR_UNIT_ROWS;
         slab->slots[TR_SLOT_IN].type = KN_F32;

@@ -98,6 +98,7 @@ enum tr_transform {
 enum { TR_MAX_SEGMENTS = 3 };
 struct tr_placement {
     const struct tr_tensor *tensor;
+    const struct tr_tensor *times; // one number that all values are multiplied by, or NULL
     enum tr_slot slot;
     enum tr_transform transform;
     int64_t first_row, rows; // of the slot's rows that this tensor gives

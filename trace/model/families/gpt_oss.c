@@ -6,6 +6,7 @@
 const struct tr_family tr_family_gpt_oss = {
     .model_type = "gpt_oss",
     .series = "gpt-oss",
+    .tokenizer_read = true,
     .norm = KN_RMS_NORM,
     .qkv = TR_QKV_SEPARATE,
     .rope_fallback =

@@ -3,8 +3,8 @@
 
 const struct tr_family tr_family_llama = {
     .model_type = "llama",
-    .series = "Amber, K2, TinyLlama, SmolLM2, MAP-Neo, DeepSeek-LLM, Lucie, OpenCoder, Yi",
-    .training = "Amber, K2, TinyLlama, SmolLM2, DeepSeek-LLM, Lucie, OpenCoder",
+    .series = "Amber, K2, TinyLlama, SmolLM2, MAP-Neo, DeepSeek-LLM, Lucie, OpenCoder, Tri, Yi",
+    .training = "Amber, K2, TinyLlama, SmolLM2, DeepSeek-LLM, Lucie, OpenCoder, Tri",
     .tokenizer_read = true,
     .norm = KN_RMS_NORM,
     .qkv = TR_QKV_SEPARATE,
