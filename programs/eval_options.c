@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "ckpts_options.h"
+#include "text_rows.h"
 
 static const double LARGEST = (double)(INT64_C(1) << 53);
 
@@ -114,17 +114,8 @@ static const struct option_row rows[] = {
 
     {.kind = OPTION_HEADING,
      .help = "On a text (default: a built-in one, unless there are tasks):"},
-    {"text", 0, "FILE",
-     "Plain text or .jsonl with \"text\", as it is or packed as .gz or .zst; - is stdin; several "
-     "give "
-     "each its share of the rows",
-     OPTION_WORD, .read = tr_read_text},
-    {"tokens", 0, "FILE", "Token ids: .npy, .jsonl with \"input_ids\", raw .u16, .bin or .u32",
-     OPTION_TEXT, SETS(run.tokens)},
-    {"samples", 0, "N", "Rows of tokens (default: as many as there are, at most 256)", OPTION_WHOLE,
-     SETS(run.samples), 1, LARGEST},
-    {"seq-len", 0, "N", "Tokens per row (default: the model's maximum, at most 2048)", OPTION_WHOLE,
-     SETS(run.seq_len), 1, LARGEST},
+    TEXT_ROW,
+    TOKENS_ROWS,
     {"stride", 0, "N",
      "Also the perplexity of the text in windows of a row's length that begin every N tokens, each "
      "predicting what those before did not",

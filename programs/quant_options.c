@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ckpts_options.h"
 #include "drop/write.h"
+#include "text_rows.h"
 
 static const double LARGEST = (double)(INT64_C(1) << 53);
 
@@ -100,20 +100,9 @@ static const struct option_row rows[] = {
      "How the set is written (default: smaller)", OPTION_TEXT, SETS(drop_as)},
 
     {.kind = OPTION_HEADING, .help = "On which text (default: a built-in one):"},
-    {"text", 0, "FILE",
-     "Plain text or .jsonl with \"text\", as it is or packed as .gz or .zst; - is stdin; several "
-     "give each its share of the rows",
-     OPTION_WORD, .read = tr_read_text},
-    {"tokenizer", 0, "PATH", "The tokenizer, or a folder with one (default: the checkpoint's own)",
-     OPTION_TEXT, SETS(run.tokenizer)},
-    {"bos", 0, NULL, "Begin each document with the token that the tokenizer puts before a text",
-     OPTION_FLAG, SETS(run.bos)},
-    {"tokens", 0, "FILE", "Token ids: .npy, .jsonl with \"input_ids\", raw .u16, .bin or .u32",
-     OPTION_TEXT, SETS(run.tokens)},
-    {"samples", 0, "N", "Rows of tokens (default: as many as there are, at most 256)", OPTION_WHOLE,
-     SETS(run.samples), 1, LARGEST},
-    {"seq-len", 0, "N", "Tokens per row (default: the model's maximum, at most 2048)", OPTION_WHOLE,
-     SETS(run.seq_len), 1, LARGEST},
+    TEXT_ROW,
+    TOKENIZER_ROWS("the checkpoint's"),
+    TOKENS_ROWS,
 
     {.kind = OPTION_HEADING, .help = "Where to, and what is said of it:"},
     {"layout", 0, "NAME",
@@ -180,9 +169,8 @@ const struct program trace_quant_program = {
     .details =
         "Block by block a text goes through the model as it is so far, and what meets each weight "
         "decides how it is rounded. Under MPI the ranks share the text's rows. A block that is "
-        "done "
-        "is kept in NEWDIR.parts; running the same command again continues behind it. NEWDIR gets "
-        "its name when it is whole and has been read again.",
+        "done is kept in NEWDIR.parts; running the same command again continues behind it. NEWDIR "
+        "gets its name when it is whole and has been read again.",
     .exit_status = "0 all well, 1 DIR cannot be read or a weight not be stored so, 2 usage, "
                    "3 environment, 75 stopped by a signal with work left.",
     .options = rows,

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ckpts_options.h"
+#include "text_rows.h"
 
 static const double LARGEST = (double)(INT64_C(1) << 53);
 
@@ -48,20 +48,9 @@ static const struct option_row rows[] = {
      OPTION_TEXT, SETS(wishes.order)},
 
     {.kind = OPTION_HEADING, .help = "On which text (default: a built-in one):"},
-    {"text", 0, "FILE",
-     "Plain text or .jsonl with \"text\", as it is or packed as .gz or .zst; - is stdin; several "
-     "give each its share of the rows",
-     OPTION_WORD, .read = tr_read_text},
-    {"tokenizer", 0, "PATH", "The tokenizer, or a folder with one (default: the checkpoints' own)",
-     OPTION_TEXT, SETS(run.tokenizer)},
-    {"bos", 0, NULL, "Begin each document with the token that the tokenizer puts before a text",
-     OPTION_FLAG, SETS(run.bos)},
-    {"tokens", 0, "FILE", "Token ids: .npy, .jsonl with \"input_ids\", raw .u16, .bin or .u32",
-     OPTION_TEXT, SETS(run.tokens)},
-    {"samples", 0, "N", "Rows of tokens (default: as many as there are, at most 256)", OPTION_WHOLE,
-     SETS(run.samples), 1, LARGEST},
-    {"seq-len", 0, "N", "Tokens per row (default: the model's maximum, at most 2048)", OPTION_WHOLE,
-     SETS(run.seq_len), 1, LARGEST},
+    TEXT_ROW,
+    TOKENIZER_ROWS("the checkpoints'"),
+    TOKENS_ROWS,
 
     {.kind = OPTION_HEADING, .help = "Which checkpoints, and how:"},
     {"input", 'i', "CSV", "A manifest instead of folders: columns path, step, tokens, stage",

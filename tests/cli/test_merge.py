@@ -37,9 +37,9 @@ class Cases:
         return f"{self.root}/{name}.h5"
 
     def trace(self, name, folders, *options, code=0, tokens="ids"):
+        text = ("--tokens", f"{self.root}/{tokens}.jsonl") if tokens else ()
         harness.run(self.programs["trace-ckpts"], "--ckpts", *folders, "-o", self.path(name), "-q",
-                    *(("--tokens", f"{self.root}/{tokens}.jsonl") if tokens else ()),
-                    *options).expect(code)
+                    *text, *options).expect(code)
         return self.path(name)
 
     def merge(self, name, *files, code=0):

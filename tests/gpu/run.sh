@@ -2,21 +2,22 @@
 # SPDX-License-Identifier: Apache-2.0
 # Runs GPU tests and benches by stages, each within a time limit; OUT/run.log keeps what they say:
 #   tests/gpu/run.sh OUT [STAGE...]
-# Stages: build; ops sanitize golden oracle bytes generate, the default; low (trace-eval in bf16 and
-# f16); stages (a table of ops); products (rates of products); decode-SHAPE (generation beside transformers', DECODE_FLAGS as
-# bench_decode.py has them) and then profile-SHAPE (its kernels, by ncu) and speed-SHAPE (half of
-# the attention left out; prefill of 16,384 tokens beside the trace of as many);
+# Stages: build; ops sanitize golden oracle bytes generate, the default;
+# low (trace-eval in bf16 and f16); stages (a table of ops); products (rates of products);
+# decode-SHAPE (generation beside transformers', DECODE_FLAGS as bench_decode.py has them) and then
+# profile-SHAPE (its kernels, by ncu) and speed-SHAPE (half of the attention left out; prefill of
+# 16,384 tokens beside the trace of as many);
 # floor-SHAPE peers-SHAPE trace-SHAPE bench-SHAPE costs-SHAPE (SHAPE 160m, 1.4b, 7b, olmoe);
-# quant-SHAPE (7b; trace-quant beside a PyTorch loop of GPTQ; QUANT_FLAGS as bench_quant.py has
-# them);
-# search-SHAPE (8b; SEARCH_FLAGS, as --every 4), two-search-SHAPE (and on two GPUs); eight; 70b;
-# qwen3-30b; two-JOB-SHAPE (JOB series, rows, costs): two GPUs against one (TWO_RANKS: more;
-# TWO_ROWS: 256). Builds into build/cuda when asked or when nothing is there.
+# quant-SHAPE (7b; trace-quant beside a PyTorch loop of GPTQ, QUANT_FLAGS as bench_quant.py has them);
+# search-SHAPE (8b; SEARCH_FLAGS, as --every 4), two-search-SHAPE (and on two GPUs);
+# eight; 70b; qwen3-30b;
+# two-JOB-SHAPE (JOB series, rows, costs): two GPUs against one (TWO_RANKS: more; TWO_ROWS: 256).
+# Builds into build/cuda when asked or when nothing is there.
 # Environment: PYTHON (python3, with numpy, torch and transformers), FIXTURES (.fixtures,
 # from tests/oracle/make_gpu_fixtures.py), BENCH_FLAGS (--quick), COST_ROWS (32).
 set -uo pipefail
 
-(($#)) || { sed -n '3,16s/^# \{0,1\}//p' "$0"; exit 2; }
+(($#)) || { sed -n '3,18s/^# \{0,1\}//p' "$0"; exit 2; }
 mkdir -p "$1"
 out=$(realpath "$1")
 shift
