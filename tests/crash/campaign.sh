@@ -13,6 +13,7 @@ lanes=${2:-$(nproc)}
 cd "$(dirname "$0")" || exit 2
 
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 PYTHONDONTWRITEBYTECODE=1
+export CUDA_VISIBLE_DEVICES= # the undisturbed run is one on the CPU
 export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=none
 export OMPI_MCA_btl=self,vader,tcp OMPI_MCA_pml=ob1
 
