@@ -99,6 +99,11 @@ static enum tr_status ask(struct an_budget *budget, struct work *work, const str
             "%s does not say what sublayers take; trace it with this version, or run the "
             "same command again, which adds that",
             series->path);
+    if (wish->resource == AN_MILLISECONDS && !wish->speeds)
+        return tr_fail(err, TR_EUSAGE,
+                       "a budget of ms needs --speeds, the speed.json of trace-eval");
+    if (wish->resource == AN_MILLISECONDS)
+        TR_TRY(an_sizes_time(&work->sizes, wish->speeds, wish->context, err));
     question->result = work->result;
     question->sizes = &work->sizes;
     question->resource = wish->resource;

@@ -59,7 +59,7 @@ static enum tr_status add_all(struct an_result *result, const struct an_sizes *s
                                                   .context = context > 0 ? context
                                                                          : result->series.seq_len,
                                                   .most = MOST_STATES};
-            if (resource != AN_BYTES)
+            if (resource != AN_BYTES && resource != AN_MILLISECONDS)
                 TR_TRY(add(result, &question, err));
         }
     return TR_OK;

@@ -49,6 +49,7 @@ struct an_allowance {
     double amount; // of the resource, or as a share of what the whole model takes
     bool is_share;
     int64_t context; // tokens of the text that caches and operations are counted for; 0: the rows'
+    const char *speeds; // of milliseconds: a speed.json of trace-eval, borrowed
 };
 
 // With fewer rows of text intervals are wide and what they cover is not what they promise

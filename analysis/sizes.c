@@ -10,7 +10,7 @@
 #include "base/json.h"
 #include "base/strings.h"
 
-const char *const an_resource_names[AN_RESOURCES] = {"params", "bytes", "kv", "flops"};
+const char *const an_resource_names[AN_RESOURCES] = {"params", "bytes", "kv", "flops", "ms"};
 
 enum { CACHE_VALUE_BYTES = 2 };
 static const double largest = 9007199254740992.0; // 2^53: sums of sizes stay exact
@@ -127,6 +127,8 @@ static double one_size(const struct an_sizes *sizes, const struct an_size *size,
         if (size->window > 0)
             kept = fmin(kept, (double)size->window);
         return CACHE_VALUE_BYTES * size->kept * kept;
+    case AN_MILLISECONDS:
+        return size->milliseconds;
     case AN_FLOPS:
         return 2 * size->met + size->key * keys_seen(size, context);
     default:
@@ -146,7 +148,8 @@ double an_size_of(const struct an_sizes *sizes, enum an_resource resource, int64
 double an_size_whole(const struct an_sizes *sizes, enum an_resource resource, int64_t context) {
     const double elsewhere[AN_RESOURCES] = {[AN_PARAMETERS] = sizes->elsewhere,
                                             [AN_BYTES] = sizes->elsewhere * sizes->weight_bytes,
-                                            [AN_FLOPS] = sizes->head};
+                                            [AN_FLOPS] = sizes->head,
+                                            [AN_MILLISECONDS] = sizes->elsewhere_milliseconds};
     double total = elsewhere[resource];
     for (int64_t layer = 0; layer < sizes->layers; layer++)
         total += an_size_of(sizes, resource, context, TR_BLOCK, layer);
@@ -161,6 +164,10 @@ char *an_amount_text(enum an_resource resource, double amount, char out[AN_AMOUN
                              [AN_CACHE] = {"B", "of keys and values"},
                              [AN_FLOPS] = {"FLOP", "a token"}};
     char number[TR_HUMAN_MAX];
+    if (resource == AN_MILLISECONDS) {
+        snprintf(out, AN_AMOUNT_MAX, "%.4g ms a step", amount);
+        return out;
+    }
     if (*words[resource].unit)
         tr_human_unit(amount, words[resource].unit, number);
     else

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What is installed beside what the rooms install themselves (programs, man pages, completions, the HDF5
 # filter, the library with its headers): the packages that find_package and pkg-config read, schemas,
-# licence. And what CPack makes of all of it.
+# what clusters need, licence. And what CPack makes of all of it.
 include(CMakePackageConfigHelpers)
 
 set(trace_package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/trace-ckpts)
@@ -20,6 +20,13 @@ install(FILES ${PROJECT_BINARY_DIR}/trace-ckpts.pc DESTINATION ${CMAKE_INSTALL_L
 
 install(FILES analysis/result.schema.json notebooks-export/export.schema.json
   DESTINATION ${CMAKE_INSTALL_DATADIR}/trace-ckpts)
+
+# For clusters: a module file, and the recipes of jobs.
+set(trace_module_file ${PROJECT_BINARY_DIR}/modulefiles/${PROJECT_VERSION})
+configure_file(${PROJECT_SOURCE_DIR}/mpi/slurm/modulefile.in ${trace_module_file} @ONLY)
+install(FILES ${trace_module_file} DESTINATION ${CMAKE_INSTALL_DATADIR}/modulefiles/trace-ckpts)
+install(DIRECTORY mpi/slurm DESTINATION ${CMAKE_INSTALL_DATADIR}/trace-ckpts
+  FILES_MATCHING PATTERN "*.sbatch")
 install(FILES LICENSE CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 set(CPACK_PACKAGE_VENDOR "The trace-ckpts authors")

@@ -33,7 +33,7 @@ endif()
 if(TRACE_HAS_CUDA)
   set(cuda ${CMAKE_CUDA_COMPILER_VERSION})
   if(TRACE_CUDA_FAST_COMPILE)
-    string(APPEND cuda " (kernels compiled fast, and slow)")
+    string(APPEND cuda ", kernels not optimized")
   endif()
 endif()
 

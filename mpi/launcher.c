@@ -25,7 +25,15 @@ static const struct {
                  {NULL, "ALPS_APP_PE"},
                  {NULL, "TRACE_MPI"}};
 
+// Said by whoever starts jobs by a launcher that have nothing to do with each other.
+static bool is_alone(void) {
+    const char *text = getenv("TRACE_MPI");
+    return text && strcmp(text, "0") == 0;
+}
+
 struct dist_launch dist_launch(void) {
+    if (is_alone())
+        return (struct dist_launch){.first = true};
     for (size_t i = 0; i < sizeof launchers / sizeof launchers[0]; i++) {
         const char *name = launchers[i].count ? launchers[i].count : launchers[i].rank;
         const char *text = getenv(name), *rank = getenv(launchers[i].rank);
@@ -42,7 +50,9 @@ struct dist_launch dist_launch(void) {
 int64_t dist_tasks(void) {
     const char *text = getenv("SLURM_NTASKS");
     int64_t tasks;
-    return text && getenv("SLURM_JOB_ID") && tr_parse_i64(text, 1, INT64_MAX, &tasks) ? tasks : 0;
+    return text && !is_alone() && getenv("SLURM_JOB_ID") && tr_parse_i64(text, 1, INT64_MAX, &tasks)
+               ? tasks
+               : 0;
 }
 
 double dist_seconds_left(void) {

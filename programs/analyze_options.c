@@ -71,9 +71,10 @@ static bool read_amount(struct an_allowance *budget, const char *word) {
 
 static bool read_budget(void *settings, const char *word, char why[OPTION_WHY]) {
     struct an_allowance *budget = &((struct analyze_options *)settings)->settings.budget;
-    snprintf(why, OPTION_WHY,
-             "takes what may be left: params=, bytes=, kv= or flops= and a number or a share, such "
-             "as params=80%%");
+    snprintf(
+        why, OPTION_WHY,
+        "takes what may be left: params=, bytes=, kv=, flops= or ms= and a number or a share, such "
+        "as params=80%%");
     for (int resource = 0; resource < AN_RESOURCES; resource++) {
         size_t size = strlen(an_resource_names[resource]);
         if (strncmp(word, an_resource_names[resource], size) || word[size] != '=')
@@ -148,13 +149,18 @@ static const struct option_row rows[] = {
      OPTION_WHOLE, SETS(settings.from), 0, LARGEST},
 
     {.kind = OPTION_HEADING, .help = "What a plan may drop:"},
-    {"budget", 0, "params|bytes|kv|flops=AMOUNT",
+    {"budget", 0, "params|bytes|kv|flops|ms=AMOUNT",
      "The cheapest set of the --module whose model takes no more than this: parameters, bytes of "
-     "weights as stored, bytes of a 16-bit cache of keys and values, or operations of a token; a "
-     "number, or a share of the whole model's such as params=80% (default: no budget)",
+     "weights as stored, bytes of a 16-bit cache of keys and values, operations of a token, or "
+     "measured milliseconds of a step of decoding (--speeds); a number, or a share of the whole "
+     "model's such as params=80% (default: no budget)",
      OPTION_WORD, .read = read_budget},
     {"context", 0, "N", "Tokens of the text that kv and flops are counted for (default: the rows')",
      OPTION_WHOLE, SETS(settings.budget.context), 1, LARGEST},
+    {"speeds", 0, "FILE",
+     "For a budget of ms: the speed.json that trace-eval --speed --speed-sublayers wrote, with "
+     "prompts of --context tokens (default: its first ones)",
+     OPTION_TEXT, SETS(settings.budget.speeds)},
     {"over", 0, "mean|worst|last",
      "Which value of a layer a plan goes by: its mean over training, its highest, or that of the "
      "last checkpoint (default: mean)",

@@ -137,6 +137,11 @@ static const struct option_row rows[] = {
      "The I-th of N equal parts of the series alone, I from 1: N such jobs trace all of it, into "
      "one FILE that they share, or each into its own, for trace-merge",
      OPTION_WORD, .read = read_shard},
+    {"take-over", 0, NULL,
+     "With --shard, for jobs that start together: behind its own shard a job waits for those of "
+     "the "
+     "others, and traces what one that died has left",
+     OPTION_FLAG, SETS(take_over)},
     {"follow", 0, NULL,
      "DIR is the folder of a run that is training: take what is there, wait for further "
      "checkpoints, and trace each once it is whole",
@@ -275,6 +280,8 @@ static const char *contradiction(const struct tr_run_settings *s) {
     if (s->shards && s->fresh)
         return "--fresh would forget what other shards have traced; remove the output and its "
                ".parts by hand before they all begin";
+    if (s->take_over && !s->shards)
+        return "--take-over needs --shard";
     if (!s->dry_run && s->ranks)
         return "--ranks is thought on by --dry-run; mpirun or srun starts ranks";
     if (!s->ranks && (s->nodes || s->rank_rate > 0 || s->read_rate))

@@ -171,6 +171,9 @@ static const struct option_row rows[] = {
      OPTION_WHOLE, SETS(speed.generated), 1, 1 << 20},
     {"speed-batch", 0, "N", "Texts at a time (default: 1)", OPTION_WHOLE, SETS(speed.batch), 1,
      4096},
+    {"speed-sublayers", 0, NULL,
+     "Also measure the milliseconds of each kind of sublayer, for trace-analyze --budget ms=",
+     OPTION_FLAG, SETS(speed.sublayers)},
     {"rounds", 0, "N", "Rounds that are measured, after one that is not (default: 5)", OPTION_WHOLE,
      SETS(speed.rounds), 1, 1000},
 

@@ -9,12 +9,12 @@
 #include "interrupt.h"
 #include "mpi/dist.h"
 #include "ranks.h"
-#include "run/run.h"
+#include "run/shards.h"
 
 static int run(const struct tr_run_settings *settings, struct dist *dist) {
     struct tr_run_outcome outcome;
     struct tr_err err = {0};
-    enum tr_status status = tr_run(settings, dist, &outcome, &err);
+    enum tr_status status = tr_run_shards(settings, dist, &outcome, &err);
     if (status != TR_OK)
         return tr_complain_of_job("trace-ckpts", &err, status);
     return outcome.stopped ? EXIT_STOPPED : outcome.failed ? EXIT_SOME_FAILED : 0;

@@ -30,8 +30,7 @@ static int measure_text(const struct eval_options *options, struct dist *dist,
     return outcome.stopped ? EXIT_STOPPED : outcome.failed ? EXIT_SOME_FAILED : 0;
 }
 
-static int evaluate(const struct eval_options *options, struct dist *dist,
-                    struct tr_string *page) {
+static int evaluate(const struct eval_options *options, struct dist *dist, struct tr_string *page) {
     struct tr_evaluation_outcome outcome;
     struct tr_err err = {0};
     enum tr_status status = TR_OK;

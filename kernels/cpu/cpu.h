@@ -67,10 +67,16 @@ static inline float *cpu_head(const struct kn_heads *h, int64_t row, int64_t hea
 // Does every dimension of m fit the BLAS's integers?
 bool cpu_fits_blas(const struct kn_matrix *m);
 
-// y[rows, w_rows] = x[rows, k] * w[first_row + (0 ... w_rows - 1), k]^T by one BLAS call. w is
-// widened into `wide` [w_rows, k] unless it is f32.
+// y[rows, w_rows] = x[rows, k] * w[first_row + (0 ... w_rows - 1), k]^T by one BLAS call, or, of
+// few rows, without one. w is widened into `wide` [w_rows, k] unless it is f32.
 void cpu_tile_product(float *y, int64_t y_stride, const float *x, int64_t x_stride, int64_t rows,
                       const struct kn_matrix *w, int64_t first_row, int64_t w_rows, float *wide);
+
+// The same for no more than CPU_FEW_ROWS rows and weights of a type that it reads as they are.
+enum { CPU_FEW_ROWS = 4 };
+bool cpu_few_rows_take(int64_t rows, const struct kn_matrix *w);
+void cpu_few_rows(float *y, int64_t y_stride, const float *x, int64_t x_stride, int64_t rows,
+                  const struct kn_matrix *w, int64_t first_row, int64_t w_rows);
 
 // to[count] = from[first ...], any type to f32.
 void cpu_widen(float *to, const void *from, enum kn_type type, int64_t first, int64_t count);

@@ -7,7 +7,7 @@
 #include "cpu.h"
 #include "kernels/convert.h"
 
-enum { TILE_ROWS = 512, TILE_COLS = 384 };
+enum { TILE_ROWS = 512, TILE_COLS = 384, FEW_ROWS_COLS = 64 };
 
 KN_CLONES static void widen_bf16(float *to, const uint16_t *from, int64_t count) {
 #pragma omp simd
@@ -39,6 +39,10 @@ void cpu_tile_product(float *y, int64_t y_stride, const float *x, int64_t x_stri
                       const struct kn_matrix *w, int64_t first_row, int64_t w_rows, float *wide) {
     const float *panel = (const float *)w->data + first_row * w->stride;
     int64_t stride = w->stride;
+    if (cpu_few_rows_take(rows, w)) {
+        cpu_few_rows(y, y_stride, x, x_stride, rows, w, first_row, w_rows);
+        return;
+    }
     if (w->type != KN_F32) {
         for (int64_t r = 0; r < w_rows; r++)
             cpu_widen(wide + r * w->cols, w->data, w->type, (first_row + r) * stride, w->cols);
@@ -57,16 +61,17 @@ enum kn_status cpu_product(struct kn_backend *self, const struct kn_product *op)
         return KN_EUNSUPPORTED;
     size_t wide = is_wide ? 0 : TILE_COLS * (size_t)op->w.cols * sizeof(float);
     KN_TRY(cpu_reserve(self, &scratch, 0, wide));
+    int64_t tile_cols = cpu_few_rows_take(op->y.rows, &op->w) ? FEW_ROWS_COLS : TILE_COLS;
     int64_t row_tiles = cpu_divide_up(op->y.rows, TILE_ROWS);
-    int64_t col_tiles = cpu_divide_up(op->y.cols, TILE_COLS);
+    int64_t col_tiles = cpu_divide_up(op->y.cols, tile_cols);
     int64_t tiles = row_tiles * col_tiles;
     int64_t work = op->y.rows * op->y.cols / CPU_MULTIPLICATIONS * op->w.cols;
     int threads = tiles > 1 ? cpu_threads(self, work) : 1;
 #pragma omp parallel for schedule(dynamic) num_threads(threads)
     for (int64_t tile = 0; tile < tiles; tile++) {
-        int64_t row = tile % row_tiles * TILE_ROWS, col = tile / row_tiles * TILE_COLS;
+        int64_t row = tile % row_tiles * TILE_ROWS, col = tile / row_tiles * tile_cols;
         int64_t rows = cpu_min(TILE_ROWS, op->y.rows - row);
-        int64_t cols = cpu_min(TILE_COLS, op->y.cols - col);
+        int64_t cols = cpu_min(tile_cols, op->y.cols - col);
         float *y = cpu_row(&op->y, row) + col;
         cpu_tile_product(y, op->y.stride, cpu_row(&op->x, row), op->x.stride, rows, &op->w, col,
                          cols, is_wide ? NULL : cpu_thread_scratch(&scratch));

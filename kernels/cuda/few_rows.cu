@@ -65,23 +65,34 @@ __device__ static void read_slice(struct weight_slice<TILES> *slice,
             }
 }
 
-// sum += the slice's weights times columns [at, at + SLICE) of x's rows.
+// What a warp reads of x's rows beside a slice of weights.
+template <int COLUMNS> struct row_slice {
+    uint4 v[2][COLUMNS]; // [columns 8 t.., 32 + 8 t..][eight rows]
+};
+
+template <typename T, int COLUMNS>
+__device__ static void read_rows(struct row_slice<COLUMNS> *slice, const struct few_task &task,
+                                 int at) {
+    int lane = (int)threadIdx.x % WARP;
+#pragma unroll
+    for (int chunk = 0; chunk < 2; chunk++)
+#pragma unroll
+        for (int c = 0; c < COLUMNS; c++) {
+            int row = 8 * c + lane / 4, column = at + 32 * chunk + 8 * (lane % 4);
+            const T *from = static_cast<const T *>(task.x) + row * task.x_stride + column;
+            slice->v[chunk][c] = row < task.n && column < task.k
+                                     ? *reinterpret_cast<const uint4 *>(from)
+                                     : make_uint4(0, 0, 0, 0);
+        }
+}
+
+// sum += the slice's weights times the same columns of x's rows.
 template <typename T, int TILES, int COLUMNS>
 __device__ static void multiply_slice(float (&sum)[TILES][COLUMNS][4],
                                       const struct weight_slice<TILES> &slice,
-                                      const struct few_task &task, int at) {
-    int lane = (int)threadIdx.x % WARP;
+                                      const struct row_slice<COLUMNS> &rows) {
 #pragma unroll
-    for (int chunk = 0; chunk < 2; chunk++) {
-        int column = at + 32 * chunk + 8 * (lane % 4);
-        uint4 x[COLUMNS];
-#pragma unroll
-        for (int c = 0; c < COLUMNS; c++) {
-            int row = 8 * c + lane / 4;
-            const T *from = static_cast<const T *>(task.x) + row * task.x_stride + column;
-            x[c] = row < task.n && column < task.k ? *reinterpret_cast<const uint4 *>(from)
-                                                   : make_uint4(0, 0, 0, 0);
-        }
+    for (int chunk = 0; chunk < 2; chunk++)
 #pragma unroll
         for (int tile = 0; tile < TILES; tile++) {
             uint4 low = slice.v[tile][0][chunk], high = slice.v[tile][1][chunk];
@@ -89,11 +100,11 @@ __device__ static void multiply_slice(float (&sum)[TILES][COLUMNS][4],
             const unsigned second[4] = {low.z, high.z, low.w, high.w};
 #pragma unroll
             for (int c = 0; c < COLUMNS; c++) {
-                mma_multiply<T>(sum[tile][c], first, x[c].x, x[c].y);
-                mma_multiply<T>(sum[tile][c], second, x[c].z, x[c].w);
+                uint4 x = rows.v[chunk][c];
+                mma_multiply<T>(sum[tile][c], first, x.x, x.y);
+                mma_multiply<T>(sum[tile][c], second, x.z, x.w);
             }
         }
-    }
 }
 
 // Each warp's sums, [FEW_WARPS][16 TILES][8 COLUMNS].
@@ -151,11 +162,12 @@ __device__ static void write_outputs(const struct few_task &task, const float *s
     }
 }
 
-// COLUMNS: eights of rows of x. AHEAD: slices that are on their way. Sixteen rows are not read
-// ahead of their use, so more blocks have to be there that read meanwhile.
-template <typename T, typename Y, int TILES, int COLUMNS, int AHEAD, bool GATED>
-__global__ void __launch_bounds__(FEW_THREADS, COLUMNS > 1 ? 3 : 2)
+// COLUMNS: eights of rows of x. AHEAD: slices of weights that are on their way. BLOCKS: those of a
+// multiprocessor. Two eights of rows are asked for a slice ahead, too.
+template <typename T, typename Y, int TILES, int COLUMNS, int AHEAD, int BLOCKS, bool GATED>
+__global__ void __launch_bounds__(FEW_THREADS, BLOCKS)
     few_rows(const __grid_constant__ struct few_task task) {
+    constexpr bool ROWS_AHEAD = COLUMNS > 1 && AHEAD % 2 == 0;
     __shared__ float shared[FEW_WARPS * 16 * TILES * 8 * COLUMNS];
     int first = (int)threadIdx.x / WARP * SLICE;
     const T *rows[TILES][2];
@@ -174,10 +186,15 @@ __global__ void __launch_bounds__(FEW_THREADS, COLUMNS > 1 ? 3 : 2)
     await_previous();
     let_next_begin();
     float sum[TILES][COLUMNS][4] = {};
+    struct row_slice<COLUMNS> x[ROWS_AHEAD ? 2 : 1];
+    if (ROWS_AHEAD)
+        read_rows<T, COLUMNS>(&x[0], task, first);
     for (int at = first; at < task.k; at += AHEAD * STEP) {
 #pragma unroll
         for (int i = 0; i < AHEAD; i++) {
-            multiply_slice<T, TILES, COLUMNS>(sum, slices[i], task, at + i * STEP);
+            int own = ROWS_AHEAD ? i % 2 : 0, ahead = ROWS_AHEAD ? 1 : 0;
+            read_rows<T, COLUMNS>(&x[(own + ahead) % 2], task, at + (i + ahead) * STEP);
+            multiply_slice<T, TILES, COLUMNS>(sum, slices[i], x[own]);
             read_slice<T, TILES>(&slices[i], rows, at + (AHEAD + i) * STEP, task.k);
         }
     }
@@ -195,20 +212,24 @@ bool few_rows_take(const struct cuda_backend *cuda, const struct kn_matrix *x,
            w->rows <= INT32_MAX / 2 && is_packable(x, 8) && is_packable(w, 8);
 }
 
-template <typename T, typename Y, int TILES, int COLUMNS, int AHEAD, bool GATED>
+template <typename T, typename Y, int COLUMNS, bool GATED>
 static void launch(const struct cuda_backend *cuda, cudaStream_t stream,
                    const struct few_task &task) {
-    launch_dependent(cuda, stream, few_rows<T, Y, TILES, COLUMNS, AHEAD, GATED>,
-                     dim3(blocks_of(task.m, (GATED ? 8 : 16) * TILES)), FEW_THREADS, 0, task);
+    // Of many blocks more fit side by side that have less under way each. The sums are the same.
+    constexpr int64_t MANY = 1024;
+    int64_t blocks = blocks_of(task.m, GATED ? 8 : 16);
+    auto kernel = blocks > MANY ? few_rows<T, Y, 1, COLUMNS, 1, 4, GATED>
+                                : few_rows<T, Y, 1, COLUMNS, 2, 2, GATED>;
+    launch_dependent(cuda, stream, kernel, dim3((unsigned)blocks), FEW_THREADS, 0, task);
 }
 
 template <typename T, typename Y, bool GATED>
 static void launch_by_rows(const struct cuda_backend *cuda, cudaStream_t stream,
                            const struct few_task &task) {
     if (task.n <= 8)
-        launch<T, Y, 1, 1, 4, GATED>(cuda, stream, task);
+        launch<T, Y, 1, GATED>(cuda, stream, task);
     else
-        launch<T, Y, 1, 2, 2, GATED>(cuda, stream, task);
+        launch<T, Y, 2, GATED>(cuda, stream, task);
 }
 
 static struct few_task task_of(const struct few_product *op) {

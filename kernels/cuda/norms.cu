@@ -25,20 +25,28 @@ template <int THREADS> __device__ static float sum_over_row(float value, float *
     return value;
 }
 
-// y's group from x's: (v - mean) * scale * weight + bias.
-template <typename T, bool PACKED>
-__device__ static pack<T, ROW_GROUP> finished(const pack<float, ROW_GROUP> &v,
-                                              const struct row_norm &op, int c, float mean,
-                                              float scale) {
-    pack<float, ROW_GROUP> weight = {{1, 1, 1, 1}}, bias = {};
-    float out[ROW_GROUP];
+struct norm_weights {
+    pack<float, ROW_GROUP> weight, bias;
+};
+
+template <bool PACKED>
+__device__ static struct norm_weights read_weights(const struct row_norm &op, int c) {
+    struct norm_weights own = {{{1, 1, 1, 1}}, {}};
     if (op.weight)
-        weight = read_group<PACKED>(op.weight, c, op.cols);
+        own.weight = read_group<PACKED>(op.weight, c, op.cols);
     if (op.bias)
-        bias = read_group<PACKED>(op.bias, c, op.cols);
+        own.bias = read_group<PACKED>(op.bias, c, op.cols);
+    return own;
+}
+
+// y's group from x's: (v - mean) * scale * weight + bias.
+template <typename T>
+__device__ static pack<T, ROW_GROUP>
+finished(const pack<float, ROW_GROUP> &v, const struct norm_weights &own, float mean, float scale) {
+    float out[ROW_GROUP];
 #pragma unroll
     for (int i = 0; i < ROW_GROUP; i++)
-        out[i] = (v.v[i] - mean) * scale * weight.v[i] + bias.v[i];
+        out[i] = (v.v[i] - mean) * scale * own.weight.v[i] + own.bias.v[i];
     return rounded<T>(out);
 }
 
@@ -55,16 +63,22 @@ __device__ static void prefetch_weights(const struct row_norm &op, int c) {
 }
 
 // A row is THREADS * GROUPS * ROW_GROUP elements at most; what lies beyond its columns is zero.
+// Where a thread has few groups, it has their weights before there is anything to norm.
 template <typename T, int THREADS, int GROUPS, bool PACKED>
 __global__ void __launch_bounds__(THREADS == WARP ? 4 * WARP : THREADS)
     norm_rows(T *y, struct row_norm op) {
     __shared__ float shared[WARP];
     constexpr int ROWS = THREADS == WARP ? 4 : 1; // of a block
     int64_t row = (int64_t)blockIdx.x * ROWS + threadIdx.x / THREADS;
+    constexpr bool EARLY = GROUPS <= 2 && THREADS > WARP;
     int first = (int)(threadIdx.x % THREADS) * ROW_GROUP;
+    struct norm_weights early[EARLY ? GROUPS : 1];
 #pragma unroll
     for (int g = 0; g < GROUPS; g++)
-        prefetch_weights(op, first + g * THREADS * ROW_GROUP);
+        if constexpr (EARLY)
+            early[g] = read_weights<PACKED>(op, first + g * THREADS * ROW_GROUP);
+        else
+            prefetch_weights(op, first + g * THREADS * ROW_GROUP);
     await_previous();
     let_next_begin();
     if (row >= op.rows)
@@ -108,8 +122,13 @@ __global__ void __launch_bounds__(THREADS == WARP ? 4 * WARP : THREADS)
 #pragma unroll
     for (int g = 0; g < GROUPS; g++) {
         int c = first + g * THREADS * ROW_GROUP;
+        struct norm_weights own;
+        if constexpr (EARLY)
+            own = early[g];
+        else
+            own = read_weights<PACKED>(op, c);
         write_group<T, PACKED>(y + row * op.y_stride, c, op.cols,
-                               finished<T, PACKED>(v[g], op, c, mean, scale));
+                               finished<T>(v[g], own, mean, scale));
     }
 }
 
@@ -120,6 +139,20 @@ template <typename T, bool PACKED> struct norm_choice {
     int cols, threads;
     norm_kernel<T, PACKED> kernel;
 };
+
+// The first kernel that takes rows so long, NULL: none.
+template <typename T, bool PACKED, size_t COUNT>
+static const struct norm_choice<T, PACKED> *
+choose(const struct norm_choice<T, PACKED> (&choices)[COUNT], int64_t cols) {
+    for (const struct norm_choice<T, PACKED> &choice : choices)
+        if (cols <= choice.cols)
+            return &choice;
+    return NULL;
+}
+
+// Of few rows, as steps of decoding have them, each is a block's that has nothing else to do.
+constexpr int64_t FEW_ROWS = 16,
+                  SHORT_ROW = 1024;
 
 template <typename T, bool PACKED>
 static enum kn_status launch_norm(struct kn_backend *self, const struct kn_norm *op) {
@@ -134,13 +167,19 @@ static enum kn_status launch_norm(struct kn_backend *self, const struct kn_norm 
         {16384, 512, norm_rows<T, 512, 8, PACKED>},
         {65536, 1024, norm_rows<T, 1024, 16, PACKED>},
     };
+    static const struct norm_choice<T, PACKED> few[] = {
+        {2048, 256, norm_rows<T, 256, 2, PACKED>},
+        {4096, 512, norm_rows<T, 512, 2, PACKED>},
+        {8192, 1024, norm_rows<T, 1024, 2, PACKED>},
+    };
     // clang-format on
-    constexpr size_t COUNT = sizeof choices / sizeof *choices;
     bool normed = op->kind != KN_NO_NORM;
-    size_t i = 0;
-    while (i < COUNT && op->x.cols > choices[i].cols)
-        i++;
-    if (i == COUNT)
+    const struct norm_choice<T, PACKED> *choice = NULL;
+    if (op->x.rows <= FEW_ROWS && op->x.cols > SHORT_ROW)
+        choice = choose(few, op->x.cols);
+    if (!choice)
+        choice = choose(choices, op->x.cols);
+    if (!choice)
         return KN_EUNSUPPORTED;
     struct row_norm row = {(const float *)op->x.data,
                            (const float *)op->addend.data,
@@ -153,10 +192,10 @@ static enum kn_status launch_norm(struct kn_backend *self, const struct kn_norm 
                            (int)op->x.cols,
                            op->kind,
                            op->epsilon};
-    unsigned rows = choices[i].threads == WARP ? 4 : 1;
+    unsigned rows = choice->threads == WARP ? 4 : 1;
     const struct cuda_backend *cuda = cuda_of(self);
-    launch_dependent(cuda, cuda->ops, choices[i].kernel, dim3(blocks_of(op->x.rows, rows)),
-                     rows * (unsigned)choices[i].threads, 0, (T *)op->y.data, row);
+    launch_dependent(cuda, cuda->ops, choice->kernel, dim3(blocks_of(op->x.rows, rows)),
+                     rows * (unsigned)choice->threads, 0, (T *)op->y.data, row);
     return cuda_launched(self, "a norm");
 }
 

@@ -59,7 +59,10 @@ int main(int argc, char **argv) {
     struct kn_backend *kn;
     struct tr_pass_weights weights;
     require(argc > 7, "bench_decode FOLDER cpu|cuda TYPE PROMPT GENERATED ROUNDS BATCH...");
-    struct kn_options options = {.type = type_of(argv[3]), .error = why};
+    const char *threads = getenv("OMP_NUM_THREADS"); // else as many as there are processors
+    struct kn_options options = {.threads = threads ? (int)strtol(threads, NULL, 10) : 0,
+                                 .type = type_of(argv[3]),
+                                 .error = why};
     enum kn_kind kind = strcmp(argv[2], "cuda") == 0 ? KN_CUDA : KN_CPU;
     require(kn_open(&kn, kind, &options) == KN_OK, "opening the device");
     double memory = kn->unified ? 1e12 : 0.9 * (double)kn->memory_free;

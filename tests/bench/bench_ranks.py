@@ -13,13 +13,15 @@ that computes to the last commit, `first_slab` what passes between the start of 
 slab, `process` the wall time of the command; `forecast` is what --dry-run says of that many ranks
 for times_one. Weights come from the page cache (or shared memory, the same), of which `read` GB are
 what the ranks take in all and `stored` what the checkpoints have: links cost the memory bus what files of
-their own would, as a checkpoint is larger than a processor's caches. Stores must be equal.
---tiny --device cpu tries it anywhere.
+their own would, as a checkpoint is larger than a processor's caches. With --evict the page cache forgets the
+files before each run; `fetched` is then what came from the disk for all ranks together. Stores must
+be equal. --tiny --device cpu tries it anywhere.
 """
 import argparse
 import csv
 import os
 import re
+import resource
 import shutil
 import subprocess
 import time
@@ -30,7 +32,7 @@ import gpu_models
 from bench_gpu import default_work, machine_name
 
 COLUMNS = ("shape", "job", "ranks", "checkpoints", "rows", "seconds", "first_slab", "process", "times_one",
-           "times_one_process", "forecast", "read", "stored", "detail")
+           "times_one_process", "forecast", "read", "stored", "fetched", "detail")
 UNITS = {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
 
 
@@ -42,6 +44,7 @@ class Timed:
     store: Path
     said: str
     process: float
+    fetched: float
 
     def found(self, pattern):
         found = re.search(pattern, self.said)
@@ -83,12 +86,27 @@ def call(command):
     return done.stdout + done.stderr
 
 
+def evict(folders):
+    for file in {file.resolve() for folder in folders for file in folder.iterdir()}:
+        with open(file, "rb") as opened:
+            os.fsync(opened.fileno())
+            os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def fetched():
+    """GB that commands, and what they started, have taken from disks so far."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_inblock * 512 / 1e9
+
+
 def timed(options, ranks, folders):
+    if options.evict:
+        evict(folders)
+    before = fetched()
     launcher = ["mpirun", "-n", str(ranks)] if ranks > 1 else []
     store = options.work / f"ranks-{ranks}.h5"
     began = time.perf_counter()
     said = call([*launcher, *words_of(options, folders, "-v", "--fresh", "-o", store)])
-    run = Timed(ranks, store, said, time.perf_counter() - began)
+    run = Timed(ranks, store, said, time.perf_counter() - began, fetched() - before)
     print(said, f"process: {run.process:.2f} s", flush=True)
     return run
 
@@ -115,6 +133,7 @@ def row(options, run, one, folders, told, detail):
     return (options.shape, options.job, run.ranks, len(folders), options.rows, f"{run.seconds:.3f}",
             f"{run.first_slab:.3f}", f"{run.process:.2f}", f"{one.seconds / run.seconds:.3f}",
             f"{one.process / run.process:.3f}", f"{told:.3f}", f"{run.read:.3g}", f"{stored:.3g}",
+            f"{run.fetched:.3g}",
             f"{run.waiting} % waiting{detail}")
 
 
@@ -156,6 +175,7 @@ def main():
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--out", type=Path, default=Path("."))
     parser.add_argument("--work", type=Path, default=default_work())
+    parser.add_argument("--evict", action="store_true")
     parser.add_argument("--tiny", action="store_true")
     options = parser.parse_args()
     os.environ.setdefault("OMPI_MCA_rmaps_base_oversubscribe", "1")

@@ -358,8 +358,8 @@ class Cases:
              "known", self.source(my_scales=[1, 2, 3, 4]), "block:1", "smaller"),
             (1, config + '"deep" has an entry for each of the 4 layers, and how it is cut is not '
              "known", self.source(own={"deep": [1, 2, 3, 4]}), "block:1", "smaller"),
-            (1, config + '"moe_layers" has 3 entries for 4 layers: how it is cut is not known',
-             self.source(moe_layers=[1, 2, 3]), "block:1", "smaller"),
+            (1, config + '"block_types" has 3 entries for 4 layers: how it is cut is not known',
+             self.source(block_types=[1, 2, 3]), "block:1", "smaller"),
             (1, config + 'mergekit cuts no lists, and "layer_types" has one for the layers: write it '
              "as smaller", self.source(layer_types=["full_attention"] * 4), "block:1", "mergekit"),
             (1, config + "LLM-Drop has model code for llama, mistral, gemma2, baichuan and deepseek, "

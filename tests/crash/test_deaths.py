@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A checkpoint over which ranks keep dying is left out once, recorded as failed, and tried again by
-the command after that.
+the command after that; of jobs that share OUT, those that live do the work of one that died.
 
 test_deaths.py NAME=PATH...: trace-ckpts, store_json, same_store."""
 
@@ -69,13 +69,34 @@ def told_before(series):
     series.check_finished()
 
 
+def taken_over(series):
+    """Of three jobs that share OUT one is killed for good: the others do its work, with the same file
+    at the end, and a fourth that comes for that shard finds nothing to do."""
+    series.start_anew()
+    jobs = [subprocess.Popen([*series.command(series.out), "--shard", f"{i}/3", "--take-over"],
+                             env=harness.environment(), stderr=subprocess.PIPE, text=True)
+            for i in (1, 2, 3)]
+    while not at(series, jobs[1].pid):
+        check(jobs[1].poll() is None, "it ended before it could be killed")
+        time.sleep(0.001)
+    jobs[1].kill()
+    said = [job.communicate()[1] for job in jobs]
+    check([job.returncode for job in jobs] == [0, -signal.SIGKILL, 0], *said)
+    took = [index for index in (0, 2) if "shard 2 of 3 was left by a job that is no more" in said[index]]
+    check(len(took) == 1, "taken over by", took, *said)
+    series.check_finished()
+    ran = harness.run(*series.command(series.out), "--shard", "2/3", "--take-over").expect(0)
+    check(harness.summary(ran)[0] == 0, ran)
+    series.check_finished()
+
+
 def main():
     programs = harness.programs(sys.argv[1:])
     with harness.scratch() as root:
         series = Series(programs, root, 4, 96, 32, num_hidden_layers=2, hidden_size=64,
                         intermediate_size=256)
         return harness.run_cases([(case.__name__.replace("_", " "), lambda case=case: case(series))
-                                  for case in (killed_twice, told_before)])
+                                  for case in (killed_twice, told_before, taken_over)])
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ these kinds is killed or told to end, J series at a time, each in a folder of it
 
     trace    costs included, on two ranks
     shards   three jobs that share one OUT
+    together the same where those that live take over what one that died has left
     search   greedy searches, on two ranks
 
 Whenever all checkpoints are through, the store is compared with an undisturbed one, nothing may be
@@ -32,12 +33,13 @@ ENDS_WITHIN = 300  # seconds that a job may take
 AIMED = 0.4  # of the kills, the share that waits for a file that is half written
 KILLS = 5  # of a series, then it is left in peace
 
-Kind = collections.namedtuple("Kind", "begins options ranks jobs traces")
+Kind = collections.namedtuple("Kind", "begins options ranks jobs traces sharing", defaults=[()])
 COSTS = ("--cost", "attn,mlp", "--give-up", "0")
 KINDS = {
     "trace": Kind(TRACE, COSTS, ranks=2, jobs=1, traces=True),
     "shards": Kind(TRACE, COSTS, ranks=0, jobs=3, traces=True),
-    "search": Kind(("trace-drop", "search"), ("--count", "3"), ranks=2, jobs=1, traces=False),
+    "together": Kind(TRACE, COSTS, ranks=0, jobs=3, traces=True, sharing=("--take-over",)),
+    "search": Kind(("trace-drop", "search"), ("--count", "2"), ranks=2, jobs=1, traces=False),
 }
 
 
@@ -109,12 +111,14 @@ class Job:
             return
         except subprocess.TimeoutExpired:
             pass
-        self.ranks = children(self.process.pid)
-        pid = draw.choice([self.process.pid, *self.ranks])
         self.half_written = self.wait_for_half_written(series)
-        if self.process.poll() is None:
-            kill(pid, self.number)
-            self.victim = pid
+        if self.process.poll() is not None:
+            return
+        kill(self.process.pid, signal.SIGSTOP)  # no rank begins now, unseen
+        self.ranks = children(self.process.pid)
+        self.victim = draw.choice([self.process.pid, *self.ranks])
+        kill(self.victim, self.number)
+        kill(self.process.pid, signal.SIGCONT)
 
     def wait_for_half_written(self, series):
         """Whether a part or a publication is being written; an aimed kill waits for that."""
@@ -163,7 +167,7 @@ class Fire:
         launcher = [self.programs["mpirun"], "-n", str(self.kind.ranks)] if self.kind.ranks else []
         for job in range(self.kind.jobs):
             shard = ["--shard", f"{job + 1}/{self.kind.jobs}"] if self.kind.jobs > 1 else []
-            yield [*launcher, *self.series.command(self.series.out), *shard]
+            yield [*launcher, *self.series.command(self.series.out), *shard, *self.kind.sharing]
 
     def undisturbed(self, done=frozenset()):
         """How long it took; computes what was not committed, and nothing else."""

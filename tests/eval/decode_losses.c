@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// decode_losses FOLDER cpu|cuda TYPE SEQUENCES LENGTH: reads ids and targets, int32 [SEQUENCES, LENGTH]
-// each, from stdin and writes f64 [LENGTH, SEQUENCES] to stdout: the loss of each target behind the
-// ids so far, each token a step of decoding by itself, with keys and values in a cache.
+// decode_losses FOLDER cpu|cuda TYPE SEQUENCES LENGTH: reads ids and targets, int32 [SEQUENCES,
+// LENGTH] each, from stdin and writes f64 [LENGTH, SEQUENCES] to stdout: the loss of each target
+// behind the ids so far, each token a step of decoding by itself, with keys and values in a cache.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

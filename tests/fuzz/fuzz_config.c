@@ -13,9 +13,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (tr_config_parse(&config, (const char *)data, size, "config.json", &err) != TR_OK)
         return 0;
     bool sane = config.layers >= 1 && config.layers <= TR_MAX_LAYERS && config.hidden >= 1 &&
-                config.heads % config.kv_heads == 0 && tr_config_qkv_rows(&config) > 0 &&
-                config.rope[0].pairs >= 0 && config.rope[0].pairs <= TR_MAX_PAIRS &&
-                2 * config.rope[0].pairs <= config.qk_dim && tr_config_parameters(&config) > 0;
+                config.heads % config.kv_heads == 0 &&
+                tr_config_qkv_rows(&config, config.kv_heads) > 0 && config.rope[0].pairs >= 0 &&
+                config.rope[0].pairs <= TR_MAX_PAIRS && 2 * config.rope[0].pairs <= config.qk_dim &&
+                tr_config_parameters(&config) > 0;
     if (!sane)
         abort();
     float cos_table[4 * TR_MAX_PAIRS], sin_table[4 * TR_MAX_PAIRS];

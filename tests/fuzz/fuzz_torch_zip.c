@@ -23,13 +23,15 @@ static void check(const struct tr_zip *zip, uint64_t size) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static int fd = -1;
+    struct tr_ends file;
     struct tr_zip zip;
     struct tr_err err;
     if (fd < 0)
         fd = memfd_create("zip", 0);
     if (fd < 0 || ftruncate(fd, 0) || pwrite(fd, data, size, 0) != (ssize_t)size)
         abort();
-    if (tr_zip_open(&zip, fd, 0, size, "file", &err) != TR_OK)
+    if (tr_ends_open(&file, fd, 0, size, "file", &err) != TR_OK ||
+        tr_zip_open(&zip, &file, &err) != TR_OK)
         return 0;
     check(&zip, size);
     tr_zip_close(&zip);

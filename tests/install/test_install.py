@@ -207,6 +207,20 @@ class Installation:
         for path in self.prefix.rglob("*"):
             check(path.owner() == self.user, path, "is not the user's")
 
+    def module_loads(self):
+        """The module file, read by a Tcl that knows its words: every folder that it names is there."""
+        if not shutil.which("tclsh"):
+            return "no tclsh here"
+        file, = (self.prefix / "share/modulefiles/trace-ckpts").iterdir()
+        words = ("proc module-whatis args {}; proc conflict args {}; proc say {name path} {puts $path}\n"
+                 "interp alias {} prepend-path {} say; interp alias {} setenv {} say\n"
+                 f"set ModulesCurrentModulefile {file}; source {file}\n")
+        (self.folder / "load.tcl").write_text(words)
+        told = self.run("tclsh", self.folder / "load.tcl").expect(0).out.split()
+        check(len(told) == 6 and all(pathlib.Path(path).is_dir() for path in told), told)
+        check(sorted(pathlib.Path(told[-1]).iterdir()), "no recipes in", told[-1])
+        return None
+
     def names(self, program):
         said = self.run(program, self.store).expect(0)
         check(said.out == "step_0\nstep_1024\n", "the names are others:", said)
@@ -240,7 +254,7 @@ class Installation:
 
 
 CASES = ("programs_run", "libraries_are_found", "manuals_open", "completions_load", "plugin_serves",
-         "papers_are_there", "pkg_config_builds", "find_package_builds",
+         "papers_are_there", "module_loads", "pkg_config_builds", "find_package_builds",
          "promises_are_kept")
 
 

@@ -55,6 +55,7 @@ class Cases:
             ran = self.run(SLURM_STEP_NUM_TASKS="2", SLURM_PROCID=rank).expect(3)
             told = "trace-ckpts: a launcher started this program 2 times (SLURM_STEP_NUM_TASKS), but"
             check(told in ran.err if rank == "0" else not ran.err, ran)
+        self.run(SLURM_STEP_NUM_TASKS="2", SLURM_PROCID="1", TRACE_MPI="0").expect(0)
 
     def by_hand(self):
         """An MPI that cannot start is not missed, unless it is asked for."""

@@ -75,11 +75,12 @@ def draw_case(family, seed, size):
 # ---- requests ----------------------------------------------------------------------------------
 
 
-def draw_requests(rng, added, count):
+def draw_requests(rng, added, lm, count):
+    """Requests and what the harness makes of them: `count` of them are scored, the others refused."""
     strings = Strings(rng, [END, *added])
     long = strings.fixed()
-    requests = []
-    while len(requests) < count:
+    requests, tokens = [], []
+    while sum(each is not None for each in tokens) < count:
         context = "".join(strings.piece() for _ in range(rng.choice([0, 1, 3, 9, 40])))
         continuation = "".join(strings.piece() for _ in range(rng.choice([1, 1, 2, 5])))
         if rng.random() < 0.03:
@@ -88,7 +89,8 @@ def draw_requests(rng, added, count):
             context += rng.choice([" ", "  ", "\n", "\t ", "\u3000"])
         if continuation.replace("\0", ""):  # a file with NUL is refused
             requests.append((context.replace("\0", ""), continuation.replace("\0", "")))
-    return requests
+            tokens.append(harness_tokens(lm, *requests[-1]))
+    return requests, tokens
 
 
 def harness_tokens(lm, context, continuation):
@@ -133,8 +135,7 @@ class Check:
         self.model = load_model(case.family, folder / "model", torch.float32)
         self.lm = HFLM(pretrained=self.model, tokenizer=AutoTokenizer.from_pretrained(folder / "model"),
                        batch_size=8, logits_cache=False)
-        self.requests = draw_requests(rng, added, options.requests)
-        self.tokens = [harness_tokens(self.lm, *request) for request in self.requests]
+        self.requests, self.tokens = draw_requests(rng, added, self.lm, options.requests)
         strings = Strings(rng, [END, *added])
         self.texts = ["a" + "".join(strings.piece() for _ in range(n)).replace("\0", "")
                       for n in (0, 20, 60, 200, 400)]
@@ -201,7 +202,7 @@ class Check:
         for mine, ll, text in zip(scores["texts"]["likelihoods"][0], rolled, self.texts):
             if not abs(mine - ll) <= max(NATS, RELATIVE * abs(ll)):
                 raise ValueError(f"{text!r} rolled: {mine} for {ll}")
-        return len(kept), worst, ties
+        return len(kept), worst, ties, len(self.requests) - len(kept)
 
 
 def main():
@@ -224,9 +225,9 @@ def main():
             continue
         with tempfile.TemporaryDirectory() as folder:
             try:
-                count, worst, ties = Check(options, family, index, Path(folder)).compare()
+                count, worst, ties, refused = Check(options, family, index, Path(folder)).compare()
                 print(f"{family}, tokenizer {TOKENIZERS[family]}: {count} requests with the same tokens, "
-                      f"likelihoods within {worst:.1e}, {ties} near ties, {options.requests - count} "
+                      f"likelihoods within {worst:.1e}, {ties} near ties, {refused} more "
                       "refused by both", flush=True)
             except (ValueError, subprocess.CalledProcessError) as problem:
                 failed += 1

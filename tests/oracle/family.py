@@ -53,6 +53,8 @@ class Family:
     scaled: bool = True  # whether its rotations may be scaled in any way
     twice: bool = True  # whether its files may spell the rotation in both ways at once
     ahead: bool = False  # whether files may hold a layer more, which predicts further tokens
+    # of the config: the sublayers that it leaves out, as (module, layer)
+    absent: Callable = lambda config: frozenset()
     # of the config: whether its files may be packed, and how they are
     packs: Callable = lambda config: False
     pack: Callable = None
@@ -76,7 +78,7 @@ def rename(config, **names):
 
 
 # Keys whose value is a list with an entry for each layer.
-PER_LAYER = ("layer_types", "no_rope_layers", "moe_topk")
+PER_LAYER = ("layer_types", "no_rope_layers", "moe_topk", "block_configs")
 # Keys whose value is a list of layers.
 LAYER_NUMBERS = ("attn_layer_indices", "moe_layers")
 

@@ -332,6 +332,7 @@ def check_config(case, folder, model):
 
 def compute_truth(case, folder, tokens, drop=()):
     """`drop`: (module, layer) of the sublayers that are left out; their importance is NaN."""
+    drop = set(drop) | set(case.family.absent(case.config))
     model, taps, logits = run_model(case.family, folder, tokens, torch.float64, drop=drop)
     check_config(case, folder, model)
     ids = torch.as_tensor(tokens, dtype=torch.int64)

@@ -5,7 +5,8 @@
 
 The last configuration of each family is traced once more without random sublayers (--drop) and
 compared with a model in which those add nothing; what is left out must be NaN. Some random
-sublayers of it (--singles) are left out alone, too, and what that costs (--cost) is compared.
+sublayers of it (--singles, of every so many families: --every) are left out alone, too, and what
+that costs (--cost) is compared. Families after --more are drawn once more from the next seed.
 
 Per-token importance of attn, mlp and block must agree within 2e-5 relative + 1e-9, the loss of each
 sequence within 1e-5 nats.
@@ -90,25 +91,28 @@ def describe(case):
 def random_drops(case, layers):
     """Some sublayers of a model, at least one, never all: as (module, layer), sorted."""
     generator = np.random.default_rng(case.seed)
-    all_of_them = [(module, layer) for module in ("attn", "mlp") for layer in range(layers)]
-    count = generator.integers(1, len(all_of_them))
+    absent = case.family.absent(case.config)
+    all_of_them = [(module, layer) for module in ("attn", "mlp") for layer in range(layers)
+                   if (module, layer) not in absent]
+    count = generator.integers(1, max(2, len(all_of_them)))
     return sorted(all_of_them[i] for i in generator.permutation(len(all_of_them))[:count])
 
 
-def check(case, program, folder, singles):
-    """Whether the case agrees, and without random sublayers and each of `singles` if that is not 0;
-    says how well."""
+def check(case, program, folder, drops, singles):
+    """Whether the case agrees, with `drops` without random sublayers, too, and without each of
+    `singles`; says how well."""
     print(describe(case), flush=True)
     model = folder / "model"
     tokens = make_model(case, model)
     truth = compute_truth(case, model, tokens)
     ok = agree(program, model, folder / "trace.h5", truth)
-    if singles:
+    if drops:
         drop = random_drops(case, len(truth.importance))
         text = " ".join(f"{module}:{layer}" for module, layer in drop)
         print(f"    without {text}", flush=True)
         truth = compute_truth(case, model, tokens, drop)
         ok &= agree(program, model, folder / "drop.h5", truth, "--drop", text)
+    if singles:
         ok &= costs_agree(case, program, model, folder / "costs.h5", tokens, len(truth.importance),
                           singles)
     return ok
@@ -117,7 +121,9 @@ def check(case, program, folder, singles):
 def costs_agree(case, program, model, store, tokens, layers, count):
     """Whether leaving out `count` random sublayers, each alone, costs what it does in truth."""
     generator = np.random.default_rng(case.seed + 1)
-    all_of_them = [(module, layer) for module in removal.MODULES for layer in range(layers)]
+    absent = case.family.absent(case.config)
+    all_of_them = [(module, layer) for module in removal.MODULES for layer in range(layers)
+                   if (module, layer) not in absent]
     singles = [all_of_them[i] for i in generator.permutation(len(all_of_them))[:count]]
     try:
         trace(program, model, store, "--cost", "attn,mlp", "--cost-samples", len(tokens))
@@ -150,7 +156,10 @@ def main():
     parser.add_argument("--count", type=int, default=12, help="configurations a family (12)")
     parser.add_argument("--seed", type=int, default=1, help="of the random configurations (1)")
     parser.add_argument("--singles", type=int, default=3, help="sublayers left out alone (3)")
-    parser.add_argument("--family", choices=sorted(row.model_type for row in FAMILIES.values()), help="only this family")
+    parser.add_argument("--every", type=int, default=1, help="families, of which one has --singles (1)")
+    names = sorted(row.model_type for row in FAMILIES.values())
+    parser.add_argument("--family", choices=names, help="only this family")
+    parser.add_argument("--more", choices=names, nargs="+", default=[], help="families with twice as many")
     options = parser.parse_args()
     torch.set_num_threads(1)  # models are tiny: threads would wait for each other
     logging.set_verbosity_error()
@@ -158,14 +167,17 @@ def main():
     print(f"seed {options.seed}, {options.count} configurations a family, torch {torch.__version__}")
 
     failed, total = 0, 0
-    for family in FAMILIES.values():
-        if options.family in (None, family.model_type):
-            cases = list(draw_cases(family, options.count, options.seed))
-            for case in cases:
-                with tempfile.TemporaryDirectory() as folder:
-                    failed += not check(case, options.trace, Path(folder),
-                                        options.singles if case is cases[-1] else 0)
-                total += 1
+    chosen = [family for family in FAMILIES.values() if options.family in (None, family.model_type)]
+    draws = [(family, options.seed) for family in chosen]
+    draws += [(family, options.seed + 1) for family in chosen if family.model_type in options.more]
+    for index, (family, seed) in enumerate(draws):
+        cases = list(draw_cases(family, options.count, seed))
+        for case in cases:
+            last, alone = case is cases[-1], (index + options.seed) % options.every == 0
+            with tempfile.TemporaryDirectory() as folder:
+                failed += not check(case, options.trace, Path(folder), last,
+                                    options.singles if last and alone else 0)
+            total += 1
     print(f"{total - failed} of {total} configurations agree")
     sys.exit(1 if failed or not total else 0)
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# A Slurm of two nodes on this machine, in a folder, for tests; needs root, slurm-wlm and munge.
+# A Slurm of two nodes with two seeming GPUs each on this machine, in a folder, for tests; needs root, slurm-wlm and munge.
 #   tests/slurm/cluster.sh start FOLDER     then SLURM_CONF=FOLDER/slurm.conf sbatch ...
 #   tests/slurm/cluster.sh stop FOLDER
 set -euo pipefail
@@ -33,12 +33,16 @@ SlurmdSpoolDir=$folder/spool.%n
 StateSaveLocation=$folder/state
 SlurmctldLogFile=$folder/slurmctld.log
 SlurmdLogFile=$folder/slurmd.%n.log
-NodeName=n1 NodeHostname=$host NodeAddr=127.0.0.1 Port=17001 CPUs=2 RealMemory=2000 State=UNKNOWN
-NodeName=n2 NodeHostname=$host NodeAddr=127.0.0.1 Port=17002 CPUs=2 RealMemory=2000 State=UNKNOWN
+GresTypes=gpu
+NodeName=n1 NodeHostname=$host NodeAddr=127.0.0.1 Port=17001 CPUs=2 RealMemory=2000 Gres=gpu:2 State=UNKNOWN
+NodeName=n2 NodeHostname=$host NodeAddr=127.0.0.1 Port=17002 CPUs=2 RealMemory=2000 Gres=gpu:2 State=UNKNOWN
 PartitionName=low Nodes=n1,n2 Default=YES State=UP PriorityTier=1 PreemptMode=REQUEUE GraceTime=20
 PartitionName=high Nodes=n1,n2 State=UP PriorityTier=10 PreemptMode=OFF
 CONF
   echo "PMIxCliTmpDirBase=$folder/pmix" >"$folder/mpi.conf"
+  mknod "$folder/gpu0" c 1 3 # what stands for a device has to be one: null and zero
+  mknod "$folder/gpu1" c 1 5
+  echo "Name=gpu File=$folder/gpu[0-1]" >"$folder/gres.conf"
 }
 
 # Each slurmd sees a PMIx folder of its own, as on a host of its own.

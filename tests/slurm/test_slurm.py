@@ -2,11 +2,12 @@
 """The recipes of mpi/slurm on a real Slurm of two nodes on this machine: whatever ends the job, it
 queues again until all is traced, and the store is the one of an undisturbed run.
 
-test_slurm.py NAME=PATH... series=FOLDER recipes=mpi/slurm: trace-ckpts, same_store. Exits with 77
+test_slurm.py NAME=PATH... recipes=mpi/slurm: trace-ckpts, fake_trace_ckpts, same_store. Exits with 77
 where there is no Slurm, or not root."""
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -26,6 +27,8 @@ class Cluster:
         self.programs, self.root = programs, root
         self.env = {**os.environ, "SLURM_CONF": root + "/slurm/slurm.conf",
                     "PATH": os.path.dirname(programs["trace-ckpts"]) + ":" + os.environ["PATH"],
+                    # Two nodes of one host would take each other's shared memory for their own.
+                    "OMPI_MCA_btl": "self,tcp",
                     **{name: "1" for name in ("OMPI_ALLOW_RUN_AS_ROOT",
                                               "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "OMP_NUM_THREADS")}}
         tiny.write(root + "/ids.u16",
@@ -40,12 +43,12 @@ class Cluster:
         return subprocess.run([str(word) for word in words], env=self.env, check=True, text=True,
                               capture_output=True).stdout.strip()
 
-    def submit(self, name, *flags, recipe="cpu"):
+    def submit(self, name, *flags, recipe="cpu", options=()):
         """(job, store, log) of a recipe that is told of nodes of one slot each."""
         out, log = f"{self.root}/{name}.h5", f"{self.root}/{name}.log"
         job = self.call("sbatch", "--parsable", "-o", log, "--ntasks-per-node=1", "--cpus-per-task=1",
                         "--time=10", *flags, f"{self.programs['recipes']}/{recipe}.sbatch", out,
-                        *self.folders, *self.options)
+                        *self.folders, *self.options, *options)
         return job, out, log
 
     def state(self, job):
@@ -58,7 +61,8 @@ class Cluster:
             if os.path.exists(log) and text in open(log, encoding="utf-8").read():
                 return
             time.sleep(0.05)
-        raise harness.Failure(f"job {job} never said {text!r}")
+        said = open(log, encoding="utf-8").read() if os.path.exists(log) else "no log"
+        raise harness.Failure(f"job {job} is {self.state(job)} and never said {text!r}: {said[-3000:]}")
 
     def end_of(self, job, log, seconds=240):
         end = time.time() + seconds
@@ -132,6 +136,59 @@ class Cluster:
         said = self.finish(job, out, log)
         check("were already there" in said and self.state(other) == "COMPLETED", said)
 
+    def gpus(self):
+        """A rank on each of four seeming GPUs (tests/tools/fake_visible.c), two on a node: Slurm says
+        which a task sees, USR1 has the job queue again, and the store is that of one rank."""
+        out = self.root + "/gpu-whole.h5"
+        options = [*self.options, "--device", "cuda", "--dtype", "f32"]
+        harness.run(self.programs["fake_trace_ckpts"], "-o", out, "--ckpts", *self.folders, *options,
+                    env=harness.environment(1, FAKE_DEVICES="a")).expect(0)
+        job, store, log = self.submit("gpus", "--ntasks-per-node=2", "--gpus-per-node=2",
+                                      "--export=ALL,PATH=" + self.with_devices(), recipe="gpu",
+                                      options=("--dtype", "f32"))
+        self.wait_for(job, log, "step_300 traced")
+        self.call("scancel", "--batch", "--signal=USR1", job)
+        self.wait_for(job, log, "stopping: finishing what is in flight")
+        self.requeue_now(job)
+        said = self.end_of(job, log)
+        for node in ("n1", "n2"):
+            check(said.count(f"task on {node} sees 0,1") == 4, said)
+        check("on 4 ranks" in said and "1 rank on fake" in said and "2 ranks on fake" not in said, said)
+        harness.run(self.programs["same_store"], store, out).expect(0)
+
+    def with_devices(self):
+        """A PATH on which trace-ckpts sees the devices of its node that Slurm lets its task see."""
+        folder = self.root + "/gpu-bin"
+        os.mkdir(folder)
+        tiny.write(folder + "/trace-ckpts",
+                   '#!/bin/bash\necho "task on $SLURMD_NODENAME sees $CUDA_VISIBLE_DEVICES" >&2\n'
+                   'letters=abcd; first=$((${SLURMD_NODENAME#n} * 2 - 2)); FAKE_DEVICES=\n'
+                   'for index in ${CUDA_VISIBLE_DEVICES//,/ }; do\n'
+                   '  FAKE_DEVICES+=${letters:first + index:1}\ndone\nexport FAKE_DEVICES\n'
+                   f'exec {self.programs["fake_trace_ckpts"]} "$@"\n')
+        os.chmod(folder + "/trace-ckpts", 0o755)
+        return folder + ":" + self.env["PATH"]
+
+    def tasks(self):
+        """Tasks that are jobs of their own: one is killed for good, the others do its work."""
+        job, out, log = self.submit("tasks", recipe="tasks")
+        self.wait_for(job, log, "step_300 traced")
+        os.kill(self.task_of(job, 1), signal.SIGKILL)
+        said = self.finish(job, out, log)
+        check("shard 2 of 2 was left by a job that is no more" in said, said)
+
+    def task_of(self, job, rank):
+        """The process of a job's task."""
+        wanted = {f"SLURM_JOB_ID={job}".encode(), f"SLURM_PROCID={rank}".encode()}
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                if (os.readlink(f"/proc/{pid}/exe") == os.path.realpath(self.programs["trace-ckpts"])
+                        and wanted <= set(tiny.read(f"/proc/{pid}/environ").split(b"\0"))):
+                    return int(pid)
+            except OSError:  # it is over, or no process of ours
+                pass
+        raise harness.Failure(f"job {job} has no task {rank}")
+
     def killed_rank(self):
         """SIGKILL to a task: the step ends, the job fails, and the same command goes on."""
         job, out, log = self.submit("killed")
@@ -153,7 +210,7 @@ def main():
     if missing or os.geteuid():
         print("skipped:", ", ".join(missing) + " is missing" if missing else "this needs root")
         return 77
-    names = ("to_its_end", "usr1", "time_limit", "preemption", "killed_rank")
+    names = ("to_its_end", "usr1", "time_limit", "preemption", "killed_rank", "gpus", "tasks")
     with harness.scratch() as root:
         subprocess.run([CLUSTER, "start", root + "/slurm"], check=True)
         try:

@@ -39,6 +39,8 @@
 #define CLASS(type)                                                                                \
     "\"model_type\": \"" type "\", " LLAMA_SIZES                                                   \
     ", \"n_layers\": 2, \"d_model\": 16, \"n_heads\": 4"
+#define BLOCKS(attention, ffn)                                                                     \
+    ", \"block_configs\": [{\"attention\": {" attention "}, \"ffn\": {" ffn "}}, {}]}"
 #define BAILING                                                                                    \
     CLASS("bailing_moe")                                                                           \
     ", \"num_key_value_heads\": 4, \"head_dim\": 4, \"n_group\": 1, \"topk_group\": 1, "           \
@@ -182,8 +184,14 @@ static const struct {
     {"{" CLASS("llama4_text") ", \"num_key_value_heads\": 4, \"layer_types\": "
                               "[\"sliding_attention\", \"chunked_attention\"]}",
      "layer type \"sliding_attention\" is not supported"},
-    {"{" CLASS("nemotron-nas") "}",
-     "model_type \"nemotron-nas\" is known but not run: layers whose widths differ"},
+    {"{" CLASS("nemotron-nas") BLOCKS("\"n_heads_in_group\": 3", "\"ffn_mult\": 2.0"),
+     "\"block_configs\" says no \"n_heads_in_group\" of layer 0 that can be"},
+    {"{" CLASS("nemotron-nas") BLOCKS("\"n_heads_in_group\": 2", "\"ffn_mult\": -1"),
+     "\"block_configs\" says no \"ffn_mult\" of layer 0 that can be"},
+    {"{" CLASS("nemotron-nas") BLOCKS("\"n_heads_in_group\": 2", "\"intermediate_size\": 0"),
+     "\"block_configs\" says no \"intermediate_size\" of layer 0 that can be"},
+    {"{" CLASS("nemotron-nas") BLOCKS("\"replace_with_linear\": true", "\"ffn_mult\": 2.0"),
+     "\"block_configs\" changes \"replace_with_linear\" in a layer"},
     {"{" CLASS("internlm") ", \"tie_word_embeddings\": true}",
      "this internlm is not supported: a head that is the embedding"},
     {"{" CLASS("internlm") ", \"rotary\": {\"base\": \"10000\"}}",

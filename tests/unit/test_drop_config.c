@@ -16,7 +16,7 @@ enum { LAYERS = 4 };
 static enum tr_status read_text(struct tr_drop_lists *lists, const char *json, struct tr_err *err) {
     json_t *root;
     assert_int_equal(tr_json_parse(&root, json, strlen(json), "c", err), TR_OK);
-    enum tr_status status = tr_drop_lists_read(lists, root, LAYERS, "c", err);
+    enum tr_status status = tr_drop_lists_read(lists, root, LAYERS, false, "c", err);
     json_decref(root);
     return status;
 }

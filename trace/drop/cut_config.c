@@ -95,7 +95,8 @@ static enum tr_status cut_lists(const struct tr_drop_job *job, json_t *root, str
         const json_t *list = json_object_get(job->root, row->key);
         if (!json_is_array(list) || is_no_layers_list(row->key))
             continue;
-        if (row->kind == TR_LAYER_ENTRIES && strcmp(row->key, "block_configs"))
+        bool forgotten = !strcmp(row->key, "block_configs") && !job->config.family->block_sizes;
+        if (row->kind == TR_LAYER_ENTRIES && !forgotten)
             TR_TRY(cut_entries(job, root, row->key, list, err));
         else if (row->kind == TR_LAYER_NUMBERS)
             TR_TRY(cut_numbers(job, root, row->key, list, err));
@@ -234,6 +235,20 @@ static enum tr_status keep_depth_scale(const struct tr_drop_job *job, json_t *ro
 
 // ---- whether it says the same ------------------------------------------------------------------
 
+// Of blocks that may have sizes of their own, or all have the model's.
+static enum tr_status compare_sizes(const struct tr_drop_job *job, const struct tr_config *cut,
+                                    struct tr_err *err) {
+    for (int64_t i = 0; i < job->kept_count; i++) {
+        int layer = (int)job->kept[i];
+        if (tr_config_ffn(cut, (int)i) != tr_config_ffn(&job->config, layer) ||
+            tr_config_kv_heads(cut, (int)i) != tr_config_kv_heads(&job->config, layer))
+            return tr_fail(err, TR_EUNSUPPORTED,
+                           "%s: block %d would have other sizes as block %lld", job->config_path,
+                           layer, (long long)i);
+    }
+    return TR_OK;
+}
+
 static enum tr_status compare_layers(const struct tr_drop_job *job, const struct tr_config *cut,
                                      struct tr_err *err) {
     static const struct {
@@ -251,7 +266,7 @@ static enum tr_status compare_layers(const struct tr_drop_job *job, const struct
                                "that one what this one's number says: %s",
                                job->config_path, (long long)job->kept[i], (long long)i,
                                flags[f].what);
-    return TR_OK;
+    return compare_sizes(job, cut, err);
 }
 
 static bool is_close(float a, float b) {
@@ -267,6 +282,10 @@ static enum tr_status compare(const struct tr_drop_job *job, const struct tr_con
     as_before.layers = job->config.layers;
     as_before.remarks = job->config.remarks;
     memcpy(as_before.layer, job->config.layer, sizeof as_before.layer);
+    memcpy(as_before.layer_ffn, job->config.layer_ffn, sizeof as_before.layer_ffn);
+    memcpy(as_before.layer_kv_heads, job->config.layer_kv_heads, sizeof as_before.layer_kv_heads);
+    as_before.ffn = job->config.ffn; // of layers, which are compared one by one
+    as_before.kv_heads = job->config.kv_heads;
     if (cut->layers != job->kept_count || memcmp(&as_before, &job->config, sizeof as_before))
         return tr_fail(err, TR_EUNSUPPORTED,
                        "%s: with %lld layers it would say something else of all of them",

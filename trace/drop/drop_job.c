@@ -24,7 +24,8 @@ static enum tr_status read_config(struct tr_drop_job *job, struct tr_err *err) {
     job->config_path = tr_checkpoint_config_path(job->checkpoint);
     TR_TRY(tr_config_parse(&job->config, json, size, job->config_path, err));
     TR_TRY(tr_json_parse(&job->root, json, size, job->config_path, err));
-    return tr_drop_lists_read(&job->dropped, job->root, job->config.layers, job->config_path, err);
+    return tr_drop_lists_read(&job->dropped, job->root, job->config.layers,
+                              job->config.family->block_sizes, job->config_path, err);
 }
 
 static enum tr_status read_set(struct tr_drop_job *job, struct tr_err *err) {

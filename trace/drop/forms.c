@@ -37,8 +37,10 @@ enum tr_status tr_drop_form_names(struct tr_string *text, struct tr_err *err) {
 enum tr_status tr_forget_drops(const struct tr_drop_job *job, json_t *root, struct tr_err *err) {
     static const char *const keys[] = {"drop_attn_list", "drop_mlp_list", "per_layer_config",
                                        "block_configs"};
-    (void)job, (void)err;
+    bool keeps_sizes = job->config.family->block_sizes;
+    (void)err;
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-        json_object_del(root, keys[i]); // -1: it is not there
+        if (!keeps_sizes || strcmp(keys[i], "block_configs"))
+            json_object_del(root, keys[i]); // -1: it is not there
     return TR_OK;
 }

@@ -16,6 +16,7 @@ struct tr_speed_settings {
     int64_t prompts[TR_SPEED_PROMPTS]; // [prompt_count], tokens
     int64_t prompt_count;              // 0: none are
     int64_t generated, batch, rounds;
+    bool sublayers; // each kind's by itself, too
 };
 
 struct tr_evaluation_settings {

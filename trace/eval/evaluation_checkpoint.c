@@ -9,6 +9,7 @@
 #include "run/node_memory.h"
 #include "score_file.h"
 #include "speed_rows.h"
+#include "speed_sublayers.h"
 
 // All that a task's likelihoods depend on.
 static enum tr_status identify(const struct tr_evaluated *c, const struct tr_task_plan *plan,
@@ -123,8 +124,8 @@ static enum tr_status generate(struct tr_evaluated *c, int64_t t, struct tr_err 
     return tr_generate_task(&task, e->now[t], &c->stopped, err);
 }
 
-static enum tr_status score(struct tr_evaluated *c, int64_t t, const char *path, const char *identity,
-                            struct tr_err *err) {
+static enum tr_status score(struct tr_evaluated *c, int64_t t, const char *path,
+                            const char *identity, struct tr_err *err) {
     struct evaluation *e = c->e;
     const struct tr_task_plan *plan = &e->plans[t];
     TR_TRY(open_weights(c, err));
@@ -232,14 +233,21 @@ static enum tr_status measure_speeds(struct tr_evaluated *c, struct tr_err *err)
                                  .rounds = s->rounds,
                                  .copy_rate = e->copy_rate,
                                  .is_resident = e->weights.resident != NULL};
+    struct tr_sublayer_speeds sublayers[TR_SPEED_PROMPTS];
     enum tr_status status = TR_OK;
+    rows.sublayers = sublayers;
     for (int64_t i = 0; i < s->prompt_count && status == TR_OK; i++) {
         struct tr_speed_shape shape = {
             .prompt = s->prompts[i], .generated = s->generated, .batch = s->batch};
         status = tr_speed_rows_measure(&rows, &e->weights, &shape, err);
+        if (status == TR_OK && s->sublayers)
+            status = tr_sublayer_speeds_measure(&sublayers[i], &e->weights, &shape, s->rounds, err);
+        rows.sublayer_count += status == TR_OK && s->sublayers;
     }
     if (status == TR_OK)
         status = save_speeds(c, &rows, err);
+    for (int64_t i = 0; i < rows.sublayer_count; i++)
+        tr_sublayer_speeds_free(&sublayers[i]);
     tr_speed_rows_free(&rows);
     return status;
 }

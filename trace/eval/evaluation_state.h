@@ -31,9 +31,9 @@ struct evaluation {
     int64_t shared;                     // those that the ranks scored before (task_share.c)
     struct tr_device compute;           // that of this rank
     int node_ranks;
-    bool is_over; // rank 0 has said why
-    double copy_rate;                   // see tr_speed_copy
-    struct tr_string speeds;            // the checkpoints' tables
+    bool is_over;            // rank 0 has said why
+    double copy_rate;        // see tr_speed_copy
+    struct tr_string speeds; // the checkpoints' tables
 };
 
 // A checkpoint whose tasks are scored: its weights are read when the first one needs them.

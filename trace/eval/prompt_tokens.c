@@ -84,9 +84,6 @@ static enum tr_status add_pair(struct tr_prompts *prompts, const struct tr_promp
     size_t size = strlen(request->context);
     size_t context_size = size - tr_python_trailing_space(request->context, size);
     int64_t first = 0;
-    if (size && !context_size)
-        return tr_document_fault(document, err, "the context of request %lld is white space only",
-                                 (long long)index);
     if (size)
         TR_TRY(encode_pair(rules, request->context, context_size, request->continuation, ids,
                            &first, err));
@@ -94,8 +91,9 @@ static enum tr_status add_pair(struct tr_prompts *prompts, const struct tr_promp
         TR_TRY(encode_alone(rules, request->continuation, ids, &first, err));
     if (first < 1 || ids->count == first)
         return tr_document_fault(document, err,
-                                 first < 1 ? "the context of request %lld has no tokens"
-                                           : "the continuation of request %lld has no tokens",
+                                 first > 0       ? "the continuation of request %lld has no tokens"
+                                 : !context_size ? "the context of request %lld is white space only"
+                                                 : "the context of request %lld has no tokens",
                                  (long long)index);
     if (ids->count - first > rules->max_length)
         return tr_document_fault(
@@ -158,6 +156,9 @@ enum tr_status tr_prompts_add(struct tr_prompts *prompts, const struct tr_prompt
         : task->kind == TR_TASK_GENERATE ? add_generate(prompts, rules, document, &ids, err)
                                          : add_pair(prompts, rules, document, index, &ids, err);
     free(ids.ids);
+    // A text that cannot be cut into words, because that would take too long.
+    if (status == TR_EUNSUPPORTED)
+        status = tr_document_fault(document, err, "%.200s", err->text);
     return status;
 }
 

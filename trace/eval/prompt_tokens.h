@@ -58,8 +58,8 @@ struct tr_prompts {
 // context and continuation: white space at the context's end belongs to the continuation; tokens of
 // both together, of which as many are context as the context alone has. An empty context is the
 // prefix token, unless the continuation begins with it. Longer than max_length + 1 tokens: the
-// first ones go.
-// generate: the context's tokens, none of which is predicted, of too many the last ones.
+// first ones go. A context of white space alone is what the tokenizer puts before a text, if
+// anything. generate: the context's tokens, none of which is predicted, of too many the last ones.
 // rolling: windows of max_length tokens; the first sees the prefix token, later ones the token
 // before them, and the last is moved back so that it is full.
 enum tr_status tr_prompts_add(struct tr_prompts *prompts, const struct tr_prompt_rules *rules,

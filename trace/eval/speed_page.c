@@ -3,6 +3,7 @@
 #include "base/strings.h"
 #include "page_table.h"
 #include "speed_rows.h"
+#include "speed_sublayers.h"
 
 static const char *set_name(const struct tr_speed_rows *rows, const struct tr_speed_row *row) {
     return row->set ? rows->sets->sets[row->set - 1].name : "nothing";
@@ -91,6 +92,10 @@ enum tr_status tr_speed_table(const struct tr_speed_rows *rows, struct tr_string
     TR_TRY(write_table(rows, speeds, COUNT(speeds), add_speeds, page, err));
     TR_TRY(tr_string_format(page, err, "\n"));
     TR_TRY(write_table(rows, counts, COUNT(counts), add_counts, page, err));
+    if (rows->sublayer_count)
+        TR_TRY(tr_string_format(page, err, "\n"));
+    TR_TRY(tr_sublayer_speeds_table(rows->sublayers, rows->sublayer_count, rows->checkpoint, page,
+                                    err));
     return tr_string_format(
         page, err,
         "\n%s, %s, %s, weights %s.\n"
@@ -144,8 +149,12 @@ json_t *tr_speed_json(const struct tr_speed_rows *rows) {
     json_t *list = json_array();
     for (int64_t i = 0; i < rows->count; i++)
         json_array_append_new(list, row_json(rows, &rows->rows[i]));
-    return json_pack("{s:s, s:s, s:s, s:s, s:b, s:I, s:f, s:o}", "checkpoint", rows->checkpoint,
-                     "device", rows->device, "description", rows->description, "dtype", rows->type,
-                     "weights_in_memory", rows->is_resident, "rounds", (json_int_t)rows->rounds,
-                     "copy_bytes_per_s", rows->copy_rate, "speeds", list);
+    json_t *sublayers = json_array();
+    for (int64_t i = 0; i < rows->sublayer_count; i++)
+        json_array_append_new(sublayers, tr_sublayer_speeds_json(&rows->sublayers[i]));
+    return json_pack("{s:s, s:s, s:s, s:s, s:b, s:I, s:f, s:o, s:o}", "checkpoint",
+                     rows->checkpoint, "device", rows->device, "description", rows->description,
+                     "dtype", rows->type, "weights_in_memory", rows->is_resident, "rounds",
+                     (json_int_t)rows->rounds, "copy_bytes_per_s", rows->copy_rate, "speeds", list,
+                     "sublayers", sublayers);
 }

@@ -8,6 +8,8 @@
 #include "base/strings.h"
 #include "speed.h"
 
+struct tr_sublayer_speeds;
+
 // What was measured of speed beside what can be counted, as a table and as JSON. Private to this
 // folder.
 
@@ -43,6 +45,8 @@ struct tr_speed_rows {
     int64_t rounds;
     double copy_rate;
     bool is_resident;
+    const struct tr_sublayer_speeds *sublayers; // [sublayer_count] of shapes; borrowed
+    int64_t sublayer_count;
 };
 
 // Measures one shape, whole and without each set, and adds its rows. TR_EUSAGE where the model has

@@ -95,8 +95,7 @@ static void score_share(struct evaluation *e, struct dist *dist) {
 
 enum tr_status tr_task_share(struct evaluation *e, struct dist *dist, struct tr_err *err) {
     struct hand_out h = {e->job.series.count, e->tasks.count, NULL, 0};
-    const struct dist_service service = {
-        .user = &h, .answer = answer, .tick = tick};
+    const struct dist_service service = {.user = &h, .answer = answer, .tick = tick};
     bool computes = true;
     enum tr_status status = TR_NEW(&h.next, h.checkpoints, "the checkpoints", err);
     if (!dist_all_ok(dist, status == TR_OK))

@@ -18,12 +18,12 @@ static struct kn_heads heads_of(struct kn_matrix x, int64_t first_col, int64_t c
 static enum tr_status project(struct tr_forward *f, const struct tr_batch *b,
                               struct kn_matrix normed, struct heads *heads, struct tr_err *err) {
     const struct tr_config *c = &f->config;
-    int64_t dim = c->qk_dim;
-    struct kn_matrix qkv = tr_scratch(f, b, f->wide, tr_config_qkv_rows(c));
+    int64_t dim = c->qk_dim, kv_heads = tr_config_kv_heads(c, b->step->layer);
+    struct kn_matrix qkv = tr_scratch(f, b, f->wide, tr_config_qkv_rows(c, kv_heads));
     TR_TRY(tr_multiply(f, b, qkv, normed, TR_SLOT_IN, TR_SLOT_IN_BIAS, err));
     heads->q = heads_of(qkv, 0, c->heads, dim, dim);
-    heads->k = heads_of(qkv, c->heads * dim, c->kv_heads, dim, dim);
-    heads->v = heads_of(qkv, (c->heads + c->kv_heads) * dim, c->kv_heads, dim, dim);
+    heads->k = heads_of(qkv, c->heads * dim, kv_heads, dim, dim);
+    heads->v = heads_of(qkv, (c->heads + kv_heads) * dim, kv_heads, dim, dim);
     return TR_OK;
 }
 

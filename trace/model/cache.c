@@ -23,9 +23,10 @@ static int64_t slots_of(const struct tr_config *config, int windowed, int64_t po
 }
 
 // Bytes of a layer's keys, or of its values.
-static double layer_bytes(const struct kn_backend *kn, const struct tr_config *config, int64_t dim,
-                          double tokens) {
-    return tokens * (double)(config->kv_heads * dim) * (double)kn_type_size(kn->activation_type);
+static double layer_bytes(const struct kn_backend *kn, const struct tr_config *config, int layer,
+                          int64_t dim, double tokens) {
+    return tokens * (double)(tr_config_kv_heads(config, layer) * dim) *
+           (double)kn_type_size(kn->activation_type);
 }
 
 double tr_cache_bytes(const struct kn_backend *kn, const struct tr_config *config,
@@ -34,7 +35,7 @@ double tr_cache_bytes(const struct kn_backend *kn, const struct tr_config *confi
     for (int layer = 0; layer < config->layers; layer++) {
         int64_t slots = slots_of(config, is_windowed(config, layer), positions);
         if (tr_config_keeps(config, drop, TR_ATTN, layer))
-            bytes += layer_bytes(kn, config, config->qk_dim + config->v_dim,
+            bytes += layer_bytes(kn, config, layer, config->qk_dim + config->v_dim,
                                  (double)sequences * (double)slots);
     }
     return bytes;
@@ -43,8 +44,8 @@ double tr_cache_bytes(const struct kn_backend *kn, const struct tr_config *confi
 static enum tr_status take_layer(struct tr_cache *cache, int layer, struct tr_err *err) {
     const struct tr_config *c = &cache->config;
     double tokens = (double)cache->sequences * (double)cache->slots[is_windowed(c, layer)];
-    double keys = layer_bytes(cache->kn, c, c->qk_dim, tokens);
-    double values = layer_bytes(cache->kn, c, c->v_dim, tokens);
+    double keys = layer_bytes(cache->kn, c, layer, c->qk_dim, tokens);
+    double values = layer_bytes(cache->kn, c, layer, c->v_dim, tokens);
     if (tokens > INT32_MAX || keys > 0x1p60 || values > 0x1p60)
         return tr_fail(err, TR_ENOMEM, "a cache of %g tokens is too large", tokens);
     KN_TRY_ON(cache->kn, cache->kn->ops->alloc(cache->kn, &cache->k[layer], (size_t)keys),
@@ -125,11 +126,11 @@ static struct kn_heads cached_heads(const struct tr_cache *cache, void *data, in
                                     int64_t dim) {
     const struct tr_config *c = &cache->config;
     int64_t rows = cache->sequences * cache->slots[is_windowed(c, layer)];
-    return (struct kn_heads){
-        .x = kn_matrix(data, cache->kn->activation_type, rows, c->kv_heads * dim),
-        .count = c->kv_heads,
-        .pitch = dim,
-        .dim = dim};
+    int64_t heads = tr_config_kv_heads(c, layer);
+    return (struct kn_heads){.x = kn_matrix(data, cache->kn->activation_type, rows, heads * dim),
+                             .count = heads,
+                             .pitch = dim,
+                             .dim = dim};
 }
 
 // Copies `heads` to where the layer's cache has those of the micro-batch's tokens.

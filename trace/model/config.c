@@ -179,7 +179,7 @@ static enum tr_status read_sizes(struct tr_config *c, const struct tr_config_sou
         return tr_fail(from->err, TR_EFORMAT,
                        "%s: %lld attention heads cannot share %lld key-value heads evenly",
                        from->path, (long long)c->heads, (long long)c->kv_heads);
-    if (tr_config_qkv_rows(c) > MAX_SIZE)
+    if (tr_config_qkv_rows(c, c->heads) > MAX_SIZE)
         return tr_fail(from->err, TR_EFORMAT, "%s: %lld heads of size %lld are too many",
                        from->path, (long long)c->heads, (long long)c->qk_dim);
     return TR_OK;
@@ -485,7 +485,8 @@ static enum tr_status read_activation(struct tr_config *c, const struct tr_confi
 // Sublayers that config.json drops are absent.
 static enum tr_status mark_dropped(struct tr_config *c, const struct tr_config_source *from) {
     struct tr_drop_lists dropped;
-    TR_TRY(tr_drop_lists_read(&dropped, from->root, c->layers, from->path, from->err));
+    TR_TRY(tr_drop_lists_read(&dropped, from->root, c->layers, c->family->block_sizes, from->path,
+                              from->err));
     for (int layer = 0; layer < c->layers; layer++) {
         tr_config_mark(c, layer, TR_LAYER_NO_ATTN, dropped.attention[layer]);
         tr_config_mark(c, layer, TR_LAYER_NO_MLP, dropped.mlp[layer]);
@@ -516,6 +517,8 @@ static enum tr_status parse_root(struct tr_config *c, const struct tr_config_sou
     TR_TRY(tr_config_find_family(&c->family, from));
     TR_TRY(read_sizes(c, from));
     TR_TRY(mark_dropped(c, from));
+    if (c->family->block_sizes)
+        TR_TRY(tr_block_sizes_read(c, from->root, from->path, from->err));
     TR_TRY(read_experts(c, from));
     TR_TRY(read_scan(c, from));
     TR_TRY(mark_layers(c, from));

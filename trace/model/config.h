@@ -72,6 +72,8 @@ struct tr_config {
     uint32_t remarks;        // enum tr_remark
     int32_t end_of_sequence; // the first eos_token_id, -1 when the file has none
     uint8_t layer[TR_MAX_LAYERS];
+    // Where a layer's are others than the model's, which then are the largest; 0: they are not.
+    int32_t layer_ffn[TR_MAX_LAYERS], layer_kv_heads[TR_MAX_LAYERS];
 };
 
 // Parses config.json's bytes; `path` opens each sentence. TR_EUNSUPPORTED names what is not run
@@ -87,9 +89,16 @@ void tr_config_note_head(struct tr_config *config, bool own);
 enum tr_status tr_config_remarks(const struct tr_config *config, struct tr_string *text,
                                  struct tr_err *err);
 
-// Columns of the query, key and value heads side by side, and of the attention's mixed values.
-static inline int64_t tr_config_qkv_rows(const struct tr_config *c) {
-    return (c->heads + c->kv_heads) * c->qk_dim + c->kv_heads * c->v_dim;
+static inline int64_t tr_config_ffn(const struct tr_config *c, int layer) {
+    return c->layer_ffn[layer] ? c->layer_ffn[layer] : c->ffn;
+}
+static inline int64_t tr_config_kv_heads(const struct tr_config *c, int layer) {
+    return c->layer_kv_heads[layer] ? c->layer_kv_heads[layer] : c->kv_heads;
+}
+// Columns of the query heads and of so many key and value heads side by side, and of the
+// attention's mixed values.
+static inline int64_t tr_config_qkv_rows(const struct tr_config *c, int64_t kv_heads) {
+    return (c->heads + kv_heads) * c->qk_dim + kv_heads * c->v_dim;
 }
 static inline int64_t tr_config_mixed_cols(const struct tr_config *c) {
     return c->heads * c->v_dim;

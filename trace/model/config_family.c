@@ -43,7 +43,6 @@ static const struct {
      "its blocks keep several residual streams (AltUp), so a sublayer adds to none alone"},
     {"gemma3n_text", "its blocks keep several residual streams (AltUp), so a sublayer adds to none "
                      "alone"},
-    {"nemotron-nas", "layers whose widths differ"},
     {"yulanmini", "learned multipliers beside its matrices"},
 };
 

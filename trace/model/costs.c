@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/costs.h"
 
-static double attention_parameters(const struct tr_config *c) {
+static double attention_parameters(const struct tr_config *c, int layer) {
     double hidden = (double)c->hidden, out = (double)tr_config_mixed_cols(c) * hidden;
     if (!c->kv_rank)
-        return (double)tr_config_qkv_rows(c) * hidden + out;
+        return (double)tr_config_qkv_rows(c, tr_config_kv_heads(c, layer)) * hidden + out;
     double queries = (double)(c->heads * c->qk_dim);
     double query = c->query_rank ? (double)c->query_rank * (hidden + queries) : hidden * queries;
     return query + (double)(c->kv_rank + c->rope_dim) * hidden +
@@ -31,11 +31,12 @@ double tr_sublayer_parameters(const struct tr_config *c, enum tr_module module, 
                               bool used) {
     double total = 0;
     if (module != TR_MLP)
-        total +=
-            tr_config_has(c, layer, TR_LAYER_SCAN) ? scan_parameters(c) : attention_parameters(c);
+        total += tr_config_has(c, layer, TR_LAYER_SCAN) ? scan_parameters(c)
+                                                        : attention_parameters(c, layer);
     if (module != TR_ATTN)
-        total += tr_config_has(c, layer, TR_LAYER_EXPERTS) ? experts_parameters(c, used)
-                                                           : mlp_parameters(c, c->ffn);
+        total += tr_config_has(c, layer, TR_LAYER_EXPERTS)
+                     ? experts_parameters(c, used)
+                     : mlp_parameters(c, tr_config_ffn(c, layer));
     return total;
 }
 

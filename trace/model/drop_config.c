@@ -10,6 +10,7 @@
 struct source {
     const json_t *root;
     int64_t layers;
+    bool sizes; // of blocks are read elsewhere
     const char *path;
     struct tr_err *err;
 };
@@ -119,13 +120,21 @@ static enum tr_status not_supported(const char *key, const struct source *from) 
                    from->path, key);
 }
 
+static bool is_size(const char *key) {
+    static const char *const keys[] = {"n_heads_in_group", "ffn_mult", "intermediate_size"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (strcmp(keys[i], key) == 0)
+            return true;
+    return false;
+}
+
 // A part of a block that stays may say what the whole model has, or nothing; anything else is
 // refused.
 static enum tr_status check_part(const json_t *part, const struct source *from) {
     const char *key;
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)part, key, value) {
-        if (!json_is_null(value) && !json_is_false(value) &&
+        if (!json_is_null(value) && !json_is_false(value) && !(from->sizes && is_size(key)) &&
             !json_equal(value, json_object_get(from->root, key)))
             return not_supported(key, from);
     }
@@ -163,8 +172,8 @@ static enum tr_status read_blocks(struct tr_drop_lists *lists, const struct sour
 }
 
 enum tr_status tr_drop_lists_read(struct tr_drop_lists *lists_p, const json_t *root, int64_t layers,
-                                  const char *path, struct tr_err *err) {
-    struct source from = {root, layers, path, err};
+                                  bool sizes, const char *path, struct tr_err *err) {
+    struct source from = {root, layers, sizes, path, err};
     struct tr_drop_lists lists = {0};
     TR_TRY(read_list(lists.attention, "drop_attn_list", &from));
     TR_TRY(read_list(lists.mlp, "drop_mlp_list", &from));
@@ -173,5 +182,77 @@ enum tr_status tr_drop_lists_read(struct tr_drop_lists *lists_p, const json_t *r
     for (int64_t i = 0; i < layers; i++)
         lists.count += lists.attention[i] + lists.mlp[i];
     *lists_p = lists;
+    return TR_OK;
+}
+
+// ---- sizes of blocks ---------------------------------------------------------------------------
+
+enum { WIDTH_MULTIPLE = 256, LARGEST_WIDTH = 1 << 24 };
+
+static enum tr_status wrong_size(const char *key, int64_t layer, const char *path,
+                                 struct tr_err *err) {
+    return tr_fail(err, TR_EFORMAT,
+                   "%s: \"block_configs\" says no \"%s\" of layer %lld that can be", path, key,
+                   (long long)layer);
+}
+
+static enum tr_status read_heads(struct tr_config *c, int64_t layer, const json_t *block,
+                                 const char *path, struct tr_err *err) {
+    int64_t group = c->heads / c->kv_heads;
+    TR_TRY(tr_json_i64(json_object_get(block, "attention"), "n_heads_in_group", &group, path, err));
+    if (group < 1 || group > c->heads || c->heads % group)
+        return wrong_size("n_heads_in_group", layer, path, err);
+    c->layer_kv_heads[layer] = (int32_t)(c->heads / group);
+    return TR_OK;
+}
+
+static enum tr_status read_width(struct tr_config *c, int64_t layer, const json_t *block,
+                                 const char *path, struct tr_err *err) {
+    const json_t *ffn = json_object_get(block, "ffn");
+    const json_t *multiplier = json_object_get(ffn, "ffn_mult");
+    int64_t width = c->ffn;
+    TR_TRY(tr_json_i64(ffn, "intermediate_size", &width, path, err));
+    if (multiplier && !json_is_null(multiplier)) {
+        double exact = 2 * json_number_value(multiplier) * (double)c->hidden / 3;
+        if (!json_is_number(multiplier) || !(exact >= 1 && exact <= LARGEST_WIDTH - WIDTH_MULTIPLE))
+            return wrong_size("ffn_mult", layer, path, err);
+        width = ((int64_t)exact + WIDTH_MULTIPLE - 1) / WIDTH_MULTIPLE * WIDTH_MULTIPLE;
+    }
+    if (width < 1 || width > LARGEST_WIDTH)
+        return wrong_size("intermediate_size", layer, path, err);
+    c->layer_ffn[layer] = (int32_t)width;
+    return TR_OK;
+}
+
+// The largest of the layers that have one, 0 where none has.
+static int64_t largest(const int32_t *sizes, int64_t layers) {
+    int64_t most = 0;
+    for (int64_t i = 0; i < layers; i++)
+        most = sizes[i] > most ? sizes[i] : most;
+    return most;
+}
+
+// Layers that have the model's size say nothing of their own.
+static void forget(int32_t *sizes, int64_t layers, int64_t size) {
+    for (int64_t i = 0; i < layers; i++)
+        sizes[i] = sizes[i] == size ? 0 : sizes[i];
+}
+
+enum tr_status tr_block_sizes_read(struct tr_config *c, const json_t *root, const char *path,
+                                   struct tr_err *err) {
+    const json_t *blocks = json_object_get(root, "block_configs"), *block;
+    for (int64_t i = 0; i < c->layers; i++) {
+        block = json_array_get(blocks, (size_t)i);
+        if (!tr_config_has(c, (int)i, TR_LAYER_NO_ATTN))
+            TR_TRY(read_heads(c, i, block, path, err));
+        if (!tr_config_has(c, (int)i, TR_LAYER_NO_MLP))
+            TR_TRY(read_width(c, i, block, path, err));
+    }
+    int64_t kv_heads = largest(c->layer_kv_heads, c->layers),
+            ffn = largest(c->layer_ffn, c->layers);
+    c->kv_heads = kv_heads ? kv_heads : c->kv_heads;
+    c->ffn = ffn ? ffn : c->ffn;
+    forget(c->layer_kv_heads, c->layers, c->kv_heads);
+    forget(c->layer_ffn, c->layers, c->ffn);
     return TR_OK;
 }

@@ -19,9 +19,17 @@ struct tr_drop_lists {
     int64_t count; // of sublayers dropped
 };
 
-// Reads the lists of a model of `layers` layers. TR_EFORMAT, naming the key, for what is no such
+// Reads the lists of a model of `layers` layers; `sizes`: block_configs may also say sizes, which
+// tr_block_sizes_read reads. TR_EFORMAT, naming the key, for what is no such
 // list or names a layer that is not there; TR_EUNSUPPORTED for layers that differ otherwise.
 enum tr_status tr_drop_lists_read(struct tr_drop_lists *lists, const json_t *root, int64_t layers,
-                                  const char *path, struct tr_err *err);
+                                  bool sizes, const char *path, struct tr_err *err);
+
+// What block_configs says of the sizes of the sublayers that are there: query heads that share a
+// key head ("n_heads_in_group"), and the MLP's width, as such ("intermediate_size") or by
+// "ffn_mult": 2/3 of it times the hidden size, down to an integer, then up to a multiple of 256.
+// The largest become the model's. TR_EFORMAT for sizes that cannot be.
+enum tr_status tr_block_sizes_read(struct tr_config *config, const json_t *root, const char *path,
+                                   struct tr_err *err);
 
 #endif

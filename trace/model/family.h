@@ -296,6 +296,7 @@ struct tr_family {
     // experts; without it they weigh.
     bool sigmoid_router;
     bool correction_is_row; // it is stored as [1, experts]
+    bool block_sizes;       // config.json's "block_configs" says sizes of single layers
     bool weighs_input;      // an expert's weight multiplies what it reads, not what it adds
     bool experts_halved;    // TR_W_EXPERTS_IN is [gate | up], not gate and up in turn
     const char *activation_key;

@@ -16,7 +16,7 @@ static int64_t larger(int64_t a, int64_t b) {
 // Columns of the first product of a sublayer. Latent attention keeps q, k, the keys and values from
 // the latent, and the latent itself side by side.
 static int64_t wide_cols(const struct tr_config *c) {
-    int64_t attention = tr_config_qkv_rows(c);
+    int64_t attention = tr_config_qkv_rows(c, c->kv_heads);
     if (c->kv_rank)
         attention = 2 * c->heads * c->qk_dim + c->heads * (c->nope_dim + c->v_dim) +
                     larger(c->query_rank, c->kv_rank + c->rope_dim);

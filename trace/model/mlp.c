@@ -32,7 +32,7 @@ enum tr_status tr_activate(struct tr_forward *f, const struct tr_batch *b, struc
 enum tr_status tr_step_mlp(struct tr_forward *f, const struct tr_batch *b, struct tr_err *err) {
     const struct tr_config *c = &f->config;
     struct kn_matrix normed = tr_scratch(f, b, f->normed, c->hidden);
-    struct kn_matrix inner = tr_scratch(f, b, f->inner, c->ffn);
+    struct kn_matrix inner = tr_scratch(f, b, f->inner, tr_config_ffn(c, b->step->layer));
     struct kn_matrix delta = tr_mlp_delta(f, b);
     bool post = tr_has_post_norm(f, TR_W_MLP_POST_NORM);
     struct kn_matrix branch = post ? kn_matrix(f->branch, KN_F32, b->rows, c->hidden) : delta;

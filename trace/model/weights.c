@@ -235,7 +235,8 @@ static enum tr_status bind_fused_qkv(const struct tr_binder *b, struct tr_slab_p
 static enum tr_status bind_qkv(const struct tr_binder *b, struct tr_slab_plan *slab,
                                enum tr_slot slot, bool bias) {
     const struct tr_config *c = b->config;
-    int64_t q_rows = c->heads * c->qk_dim, kv_rows = c->kv_heads * c->qk_dim;
+    int64_t q_rows = c->heads * c->qk_dim;
+    int64_t kv_rows = tr_config_kv_heads(c, slab->layer) * c->qk_dim;
     int64_t cols = bias ? 1 : c->hidden;
     if (c->family->qkv != TR_QKV_SEPARATE)
         return bind_fused_qkv(b, slab, slot, bias ? TR_W_QKV_BIAS : TR_W_QKV, cols);
@@ -350,28 +351,30 @@ static enum tr_status plan_scan(const struct tr_binder *b, struct tr_slab_plan *
 // The fused tensor of gate and up, as [gate | up] whichever comes first in the file.
 static enum tr_status bind_gate_up(const struct tr_binder *b, struct tr_slab_plan *slab) {
     const struct tr_config *c = b->config;
+    int64_t ffn = tr_config_ffn(c, slab->layer);
     struct tr_placement *p;
-    TR_TRY(bind_index(b, slab, TR_SLOT_IN, TR_W_GATE_UP, 0, 2 * c->ffn, c->hidden, 0, &p));
+    TR_TRY(bind_index(b, slab, TR_SLOT_IN, TR_W_GATE_UP, 0, 2 * ffn, c->hidden, 0, &p));
     if (!p || !c->family->up_first)
         return TR_OK;
     p->segment_count = 2;
-    p->segments[0].rows = p->segments[1].rows = c->ffn;
-    p->segments[0].to = c->ffn;
+    p->segments[0].rows = p->segments[1].rows = ffn;
+    p->segments[0].to = ffn;
     p->segments[1].to = 0;
     return TR_OK;
 }
 
 static enum tr_status plan_mlp(const struct tr_binder *b, struct tr_slab_plan *slab) {
     const struct tr_config *c = b->config;
-    int64_t up = c->family->gated ? c->ffn : 0; // the up rows follow the gate's
+    int64_t ffn = tr_config_ffn(c, slab->layer);
+    int64_t up = c->family->gated ? ffn : 0; // the up rows follow the gate's
     bool shared = c->parallel && c->family->parallel_shares_norm;
     TR_TRY(bind_norm(b, slab, TR_SLOT_NORM, shared ? TR_W_ATTN_NORM : TR_W_MLP_NORM, c->hidden));
     TR_TRY(bind(b, slab, TR_SLOT_NORM_BIAS, shared ? TR_W_ATTN_NORM_BIAS : TR_W_MLP_NORM_BIAS,
                 c->hidden, 1, 0));
     TR_TRY(bind_gate_up(b, slab));
-    TR_TRY(bind(b, slab, TR_SLOT_IN, TR_W_GATE, c->ffn, c->hidden, 0));
-    TR_TRY(bind(b, slab, TR_SLOT_IN, TR_W_UP, c->ffn, c->hidden, up));
-    TR_TRY(bind(b, slab, TR_SLOT_OUT, TR_W_DOWN, c->hidden, c->ffn, 0));
+    TR_TRY(bind(b, slab, TR_SLOT_IN, TR_W_GATE, ffn, c->hidden, 0));
+    TR_TRY(bind(b, slab, TR_SLOT_IN, TR_W_UP, ffn, c->hidden, up));
+    TR_TRY(bind(b, slab, TR_SLOT_OUT, TR_W_DOWN, c->hidden, ffn, 0));
     if (c->activation == KN_XIELU) {
         TR_TRY(bind(b, slab, TR_SLOT_ALPHAS, TR_W_ALPHA_P, 1, 1, 0));
         TR_TRY(bind(b, slab, TR_SLOT_ALPHAS, TR_W_ALPHA_N, 1, 1, 1));
@@ -379,9 +382,9 @@ static enum tr_status plan_mlp(const struct tr_binder *b, struct tr_slab_plan *s
     TR_TRY(bind_norm(b, slab, TR_SLOT_POST_NORM, TR_W_MLP_POST_NORM, c->hidden));
     if (!c->mlp_bias)
         return TR_OK;
-    TR_TRY(bind(b, slab, TR_SLOT_IN_BIAS, TR_W_GATE_UP_BIAS, 2 * c->ffn, 1, 0));
-    TR_TRY(bind(b, slab, TR_SLOT_IN_BIAS, TR_W_GATE_BIAS, c->ffn, 1, 0));
-    TR_TRY(bind(b, slab, TR_SLOT_IN_BIAS, TR_W_UP_BIAS, c->ffn, 1, up));
+    TR_TRY(bind(b, slab, TR_SLOT_IN_BIAS, TR_W_GATE_UP_BIAS, 2 * ffn, 1, 0));
+    TR_TRY(bind(b, slab, TR_SLOT_IN_BIAS, TR_W_GATE_BIAS, ffn, 1, 0));
+    TR_TRY(bind(b, slab, TR_SLOT_IN_BIAS, TR_W_UP_BIAS, ffn, 1, up));
     return bind(b, slab, TR_SLOT_OUT_BIAS, TR_W_DOWN_BIAS, c->hidden, 1, 0);
 }
 

@@ -41,9 +41,9 @@ static bool has_own_norm(const struct tr_quantizer *q, const struct tr_slab_plan
 }
 
 // The rows of values go through attention to the columns of its output one by one.
-static bool has_own_values(const struct tr_quantizer *q) {
+static bool has_own_values(const struct tr_quantizer *q, int layer) {
     const struct tr_config *c = config_of(q);
-    return !c->kv_rank && c->heads == c->kv_heads && c->clip_qkv <= 0;
+    return !c->kv_rank && c->heads == tr_config_kv_heads(c, layer) && c->clip_qkv <= 0;
 }
 
 enum tr_awq_source tr_awq_source_of(const struct tr_quantizer *q, int64_t slab, int stage) {
@@ -56,7 +56,7 @@ enum tr_awq_source tr_awq_source_of(const struct tr_quantizer *q, int64_t slab, 
         !takes_all(q, plan, 0))
         return TR_AWQ_NOTHING;
     if (plan->kind == TR_SLAB_ATTN)
-        return has_own_values(q) ? TR_AWQ_ROWS : TR_AWQ_NOTHING;
+        return has_own_values(q, plan->layer) ? TR_AWQ_ROWS : TR_AWQ_NOTHING;
     return config_of(q)->family->gated ? TR_AWQ_ROWS : TR_AWQ_NOTHING;
 }
 
@@ -65,7 +65,8 @@ static int64_t divided_row(const struct tr_quantizer *q, const struct tr_slab_pl
                            int64_t matrix) {
     const struct tr_config *c = config_of(q);
     int64_t in = plan->slots[TR_SLOT_OUT].cols;
-    return plan->kind == TR_SLAB_ATTN ? (c->heads + c->kv_heads) * c->qk_dim : matrix * 2 * in + in;
+    int64_t kv_heads = tr_config_kv_heads(c, plan->layer);
+    return plan->kind == TR_SLAB_ATTN ? (c->heads + kv_heads) * c->qk_dim : matrix * 2 * in + in;
 }
 
 bool tr_awq_changes(const struct tr_quantizer *q, int64_t slab, const struct tr_placement *p) {

@@ -36,6 +36,7 @@ struct tr_run_settings {
     int64_t span_tokens, drift_tokens;         // 0: not given
     bool separate, spans, per_token, no_nll, fresh, verify, dry_run;
     int64_t shard, shards; // of the series the shard-th of so many parts, from 1; 0: all of it
+    bool take_over;        // with it: then those whose jobs died (shards.h)
     // Of a dry run: the machine that the job is thought on; 0: not given. rank_rate: in TFLOP/s.
     int64_t ranks, nodes;
     double rank_rate;

@@ -15,7 +15,8 @@ static void attention_sizes(struct sizes *sizes, const struct tr_config *c, int 
     bool windowed = tr_config_has(c, layer, TR_LAYER_WINDOWED);
     if (tr_config_has(c, layer, TR_LAYER_SCAN)) // keeps its state, however long the text
         return;
-    sizes->kept = c->kv_rank ? c->kv_rank + c->rope_dim : c->kv_heads * (c->qk_dim + c->v_dim);
+    sizes->kept = c->kv_rank ? c->kv_rank + c->rope_dim
+                             : tr_config_kv_heads(c, layer) * (c->qk_dim + c->v_dim);
     sizes->key = 2 * c->heads * (c->qk_dim + c->v_dim);
     sizes->window = windowed ? c->window : 0;
     sizes->chunks = sizes->window && c->chunks;

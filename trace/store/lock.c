@@ -153,7 +153,8 @@ static enum tr_status lock_mine(struct tr_lock *lock, const char *folder, const 
     return tr_fail(err, TR_ECONFLICT, "another job has this shard of %s: %s", out_path, holder);
 }
 
-// A shard's file: one that nobody holds is left of a job that is no more, and goes.
+// A shard's file. One that nobody holds is left of a job that is no more: of as many shards as here
+// it says that this one is not over, of another number it goes.
 static enum tr_status look_at(const struct tr_lock *lock, const char *path, const char *out_path,
                               struct tr_err *err) {
     char holder[160], of[32];
@@ -162,12 +163,13 @@ static enum tr_status look_at(const struct tr_lock *lock, const char *path, cons
         return TR_OK;
     enum outcome outcome = try_flock(fd, LOCK_EX);
     read_holder(fd, holder);
-    if (outcome == HELD)
-        unlink(path);
-    close(fd);
     snprintf(of, sizeof of, "-of-%lld", (long long)lock->shard.count);
     size_t size = strlen(path), tail = strlen(of);
-    if (outcome != BUSY || (size > tail && !strcmp(path + size - tail, of)))
+    bool alike = size > tail && !strcmp(path + size - tail, of);
+    if (outcome == HELD && !alike)
+        unlink(path);
+    close(fd);
+    if (outcome != BUSY || alike)
         return TR_OK;
     return tr_fail(err, TR_ECONFLICT, "another job has a shard of another number of them of %s: %s",
                    out_path, holder);
@@ -210,7 +212,10 @@ static enum tr_status take(struct tr_lock *lock, const char *folder, const char 
         return TR_OK;
     }
     TR_TRY(lock_mine(lock, folder, out_path, err));
-    return look_at_others(lock, folder, out_path, err);
+    enum tr_status status = look_at_others(lock, folder, out_path, err);
+    if (status != TR_OK)
+        unlink(lock->mine_path);
+    return status;
 }
 
 enum tr_status tr_lock_take(struct tr_lock *lock, const char *folder, const char *out_path,
@@ -237,6 +242,28 @@ enum tr_status tr_lock_share(struct tr_lock *lock, const char *out_path, struct 
     return TR_OK;
 }
 
+enum tr_status tr_lock_look(struct tr_shards_seen *seen, const char *folder, int64_t count,
+                            struct tr_err *err) {
+    struct tr_part_list files;
+    *seen = (struct tr_shards_seen){0};
+    TR_TRY(tr_parts_list_shards(&files, folder, err));
+    for (int64_t i = 0; i < files.count; i++) {
+        long long index, of;
+        const char *name = strrchr(files.paths[i], '/') + 1;
+        int fd = open(files.paths[i], O_RDWR | O_CLOEXEC);
+        if (fd < 0) // it has just ended
+            continue;
+        bool ours = sscanf(name, ".shard-%lld-of-%lld", &index, &of) == 2 && of == count;
+        if (ours && try_flock(fd, LOCK_SH) == BUSY)
+            seen->held++;
+        else if (ours && !seen->left)
+            seen->left = index;
+        close(fd);
+    }
+    tr_part_list_free(&files);
+    return TR_OK;
+}
+
 // ---- the end -----------------------------------------------------------------------------------
 
 static void remove_file(const char *folder, const char *name) {
@@ -247,22 +274,26 @@ static void remove_file(const char *folder, const char *name) {
     free(path);
 }
 
-// Whether there is something to be kept: parts, and deaths over what is not traced yet.
-static bool holds_something(const char *folder) {
-    struct tr_part_list parts = {0}, deaths = {0};
+// Whether there is something to be kept: parts, deaths over what is not traced yet, and shards that
+// are not over.
+static bool holds_something(const struct tr_lock *lock, const char *folder) {
+    struct tr_part_list parts = {0}, deaths = {0}, shards = {0};
     bool known = tr_parts_list(&parts, folder, NULL) == TR_OK &&
-                 tr_parts_list_deaths(&deaths, folder, NULL) == TR_OK;
-    bool empty = known && !parts.count && !deaths.count;
+                 tr_parts_list_deaths(&deaths, folder, NULL) == TR_OK &&
+                 look_at_others(lock, folder, "", NULL) == TR_OK &&
+                 tr_parts_list_shards(&shards, folder, NULL) == TR_OK;
+    bool empty = known && !parts.count && !deaths.count && !shards.count;
     tr_part_list_free(&parts);
     tr_part_list_free(&deaths);
+    tr_part_list_free(&shards);
     return !empty;
 }
 
 static void remove_empty(const struct tr_lock *lock, const char *folder) {
-    if (holds_something(folder))
+    if (holds_something(lock, folder))
         return;
     tr_parts_unsupersede(folder, NULL);
-    look_at_others(lock, folder, "", NULL);
+    tr_parts_clean(folder, false, NULL);
     remove_file(folder, publishing_name);
     remove_file(folder, lock_name);
     rmdir(folder);

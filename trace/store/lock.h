@@ -28,8 +28,13 @@ extern const struct tr_lock tr_lock_none;
 enum tr_status tr_lock_take(struct tr_lock *lock, const char *folder, const char *out_path,
                             struct tr_shard shard, struct tr_err *err);
 enum tr_status tr_lock_share(struct tr_lock *lock, const char *out_path, struct tr_err *err);
-// Unlocks; the last one removes the folder and its mark when there are no parts.
+// Unlocks; the last one removes the folder and its mark when there are no parts, and no shard whose
+// job died.
 void tr_lock_release(struct tr_lock *lock, const char *folder);
+
+// As tr_store_look_at_shards.
+enum tr_status tr_lock_look(struct tr_shards_seen *seen, const char *folder, int64_t count,
+                            struct tr_err *err);
 
 // The right to publish, which shards have one after the other: waits for it for some minutes, then
 // TR_EIO. A job that has the series to itself has it already: *fd_p < 0.

@@ -92,7 +92,7 @@ static enum tr_status write_out(const struct tr_records *records, const struct t
 
 static enum tr_status publish_out(const struct tr_records *records, const struct tr_run_info *info,
                                   const char *temporary, const char *out_path, struct tr_err *err) {
-    const char **digests;
+    const char **digests = NULL;
     enum tr_status status = TR_NEW(&digests, records->count, "the rows of a store", err);
     for (int64_t i = 0; i < records->count && status == TR_OK; i++)
         digests[i] = records->rows[i].digest;

@@ -240,6 +240,15 @@ enum tr_status tr_store_open_shard(struct tr_store **store_p, const char *out_pa
     return open_new(store_p, out_path, info, false, shard, warnings_p, err);
 }
 
+enum tr_status tr_store_look_at_shards(struct tr_shards_seen *seen, const char *out_path,
+                                       int64_t count, struct tr_err *err) {
+    char *folder;
+    TR_TRY(tr_parts_path(&folder, out_path, err));
+    enum tr_status status = tr_lock_look(seen, folder, count, err);
+    free(folder);
+    return status;
+}
+
 bool tr_store_is_busy(const struct tr_store *store) {
     return tr_lock_is_publishing(&store->lock, store->folder);
 }

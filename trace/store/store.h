@@ -66,6 +66,13 @@ enum tr_status tr_store_open(struct tr_store **store_p, const char *out_path,
 enum tr_status tr_store_open_shard(struct tr_store **store_p, const char *out_path,
                                    const struct tr_run_info *info, struct tr_shard shard,
                                    char **warnings_p, struct tr_err *err);
+// The shards of so many that have begun and are not over: how many of them a job has in hand, and
+// one whose job is no more, however it ended; 0: none.
+struct tr_shards_seen {
+    int64_t held, left;
+};
+enum tr_status tr_store_look_at_shards(struct tr_shards_seen *seen, const char *out_path,
+                                       int64_t count, struct tr_err *err);
 // Whether another job is publishing OUT, so that this one would wait.
 bool tr_store_is_busy(const struct tr_store *store);
 

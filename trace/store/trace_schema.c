@@ -13,20 +13,21 @@
 #include "trace_writer.h"
 #include "zstd_filter.h"
 
-enum { SCALAR_CHUNK = 256, GZIP_LEVEL = 1 }; // checkpoints per chunk of a 1-D variable
+enum { SCALAR_CHUNK = 256, GZIP_LEVEL = 1 }; // values per chunk of a 1-D dataset
 
 static const uint64_t chunk_limit = (uint64_t)1 << 31; // bytes; HDF5 stops at 4 GiB
 
-// A dataset over `rank` dimensions, the first growing where `unlimited`; `chunk` may be NULL.
-// Without times, so that equal content makes equal files. Closes the properties.
+// A dataset over `rank` dimensions; `chunk` may be NULL, and is made to fit in them. None grows: a
+// file is written whole, and where a dimension has no limit h5netcdf looks at all that lies over it
+// whenever it is asked for a size. Without times, so that equal content makes equal files. Closes
+// the properties.
 static enum tr_status create(struct tr_writer *writer, const char *name, hid_t type, int rank,
-                             const hsize_t *size, const hsize_t *chunk, bool unlimited,
-                             hid_t properties, hid_t *dataset_p, struct tr_err *err) {
-    hsize_t limit[TR_VARIABLE_DIMS];
-    memcpy(limit, size, (size_t)rank * sizeof *size);
-    if (unlimited)
-        limit[0] = H5S_UNLIMITED;
-    hid_t space = H5Screate_simple(rank, size, limit), dataset = H5I_INVALID_HID;
+                             const hsize_t *size, hsize_t *chunk, hid_t properties,
+                             hid_t *dataset_p, struct tr_err *err) {
+    for (int i = 0; chunk && i < rank; i++)
+        if (size[i] > 0 && chunk[i] > size[i])
+            chunk[i] = size[i];
+    hid_t space = H5Screate_simple(rank, size, NULL), dataset = H5I_INVALID_HID;
     if (space >= 0 && properties >= 0 && H5Pset_obj_track_times(properties, false) >= 0 &&
         (!chunk || H5Pset_chunk(properties, rank, chunk) >= 0))
         dataset = H5Dcreate2(writer->file, name, type, space, H5P_DEFAULT, properties, H5P_DEFAULT);
@@ -90,11 +91,10 @@ static hid_t scale_properties(bool checksum) {
 static enum tr_status create_scale(struct tr_writer *writer, enum tr_dim dim, struct tr_err *err) {
     if (!tr_dim_present(dim, &writer->layout))
         return TR_OK;
-    bool grows = dim == TR_DIM_CHECKPOINT, checksum = has_checksum(writer, tr_scale_type(dim));
-    hsize_t size = (hsize_t)tr_writer_size(writer, dim), chunk = grows ? SCALAR_CHUNK : size;
+    bool checksum = has_checksum(writer, tr_scale_type(dim));
+    hsize_t size = (hsize_t)tr_writer_size(writer, dim), chunk = SCALAR_CHUNK;
     TR_TRY(create(writer, tr_dim_name(dim), tr_hdf5_file_type(tr_scale_type(dim)), 1, &size,
-                  grows || checksum ? &chunk : NULL, grows, scale_properties(checksum),
-                  &writer->scale[dim], err));
+                  checksum ? &chunk : NULL, scale_properties(checksum), &writer->scale[dim], err));
     return fill_scale(writer, dim, err);
 }
 
@@ -207,7 +207,7 @@ static enum tr_status create_variable(struct tr_writer *writer, enum tr_variable
         size[i] = (hsize_t)tr_writer_size(writer, variable->dims[i]);
     chunk_shape(writer, id, chunk);
     TR_TRY(create(writer, variable->name, tr_hdf5_file_type(variable->type), rank, size, chunk,
-                  true, variable_properties(writer, id), dataset_p, err));
+                  variable_properties(writer, id), dataset_p, err));
     TR_TRY(describe(writer, id, *dataset_p, err));
     return attach(writer, variable->name, *dataset_p, variable->dims, rank, err);
 }
@@ -216,10 +216,9 @@ static enum tr_status create_variable(struct tr_writer *writer, enum tr_variable
 static enum tr_status write_strings(struct tr_writer *writer, const char *name, enum tr_dim dim,
                                     const char *long_name, char *const *strings,
                                     struct tr_err *err) {
-    bool grows = dim == TR_DIM_CHECKPOINT;
-    hsize_t size = (hsize_t)tr_writer_size(writer, dim), chunk = SCALAR_CHUNK;
+    hsize_t size = (hsize_t)tr_writer_size(writer, dim);
     hid_t dataset = H5I_INVALID_HID;
-    TR_TRY(create(writer, name, tr_hdf5_string_type(), 1, &size, grows ? &chunk : NULL, grows,
+    TR_TRY(create(writer, name, tr_hdf5_string_type(), 1, &size, NULL,
                   H5Pcreate(H5P_DATASET_CREATE), &dataset, err));
     TR_TRY(write_all(writer, name, dataset, TR_VALUE_STRING, strings, err));
     TR_TRY(tr_hdf5_put_text(dataset, writer->path, "long_name", long_name, err));

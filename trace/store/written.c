@@ -11,6 +11,14 @@ static enum tr_status differs(const char *path, const char *what, struct tr_err 
                    what);
 }
 
+// What a comparison ended with: a difference, or what kept it from being made.
+static enum tr_status compared(enum tr_status status, const struct tr_err *cause, const char *path,
+                               const char *what, struct tr_err *err) {
+    if (status == TR_EFORMAT)
+        return differs(path, what, err);
+    return status == TR_OK ? TR_OK : tr_fail(err, status, "%s", cause->text);
+}
+
 static enum tr_status check_row(const struct tr_trace *trace, const char *path, int64_t index,
                                 const char *digest, struct tr_err *err) {
     const char *name = tr_trace_string(trace, TR_V_NAME, index);
@@ -18,9 +26,7 @@ static enum tr_status check_row(const struct tr_trace *trace, const char *path, 
         return differs(path, name, err);
     struct tr_err cause;
     enum tr_status status = tr_trace_check_row(trace, index, &cause);
-    if (status == TR_EFORMAT)
-        return differs(path, name, err);
-    return status == TR_OK ? TR_OK : tr_fail(err, status, "%s", cause.text);
+    return compared(status, &cause, path, name, err);
 }
 
 static enum tr_status check(const struct tr_trace *trace, const char *path,
@@ -31,11 +37,11 @@ static enum tr_status check(const struct tr_trace *trace, const char *path,
         return differs(path, what, err);
     if (tr_trace_rows(trace) != count)
         return differs(path, "the number of rows", err);
+    struct tr_err cause;
     tr_hdf5_enter();
-    enum tr_status status = tr_trace_check_scale(trace, TR_DIM_CHECKPOINT, NULL);
+    enum tr_status status = tr_trace_check_scale(trace, TR_DIM_CHECKPOINT, &cause);
     tr_hdf5_leave();
-    if (status != TR_OK)
-        return differs(path, tr_dim_name(TR_DIM_CHECKPOINT), err);
+    TR_TRY(compared(status, &cause, path, tr_dim_name(TR_DIM_CHECKPOINT), err));
     for (enum tr_variable_id id = 0; id < TR_VARIABLES; id++)
         if (tr_variable_present(id, &info->layout) && !tr_trace_has(trace, id))
             return differs(path, tr_variables[id].name, err);

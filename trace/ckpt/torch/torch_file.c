@@ -14,16 +14,15 @@
 
 enum { ENTRY_NAME_MAX = 512 };
 
-static enum tr_status check_start(struct tr_torch *torch, uint64_t offset, uint64_t size,
-                                  struct tr_err *err) {
+static enum tr_status check_start(struct tr_torch *torch, struct tr_err *err) {
     char start[64] = {0};
-    size_t got = size < sizeof start ? (size_t)size : sizeof start;
-    TR_TRY(tr_file_read_at(torch->fd, torch->path, offset, start, got, err));
+    size_t got = torch->file.size < sizeof start ? (size_t)torch->file.size : sizeof start;
+    TR_TRY(tr_ends_read(&torch->file, 0, start, got, err));
     TR_TRY(tr_refuse_placeholder(torch->path, start, got, err));
     if (got > 10 && !memcmp(start + 5, "\0\0\0{\"", 5))
         return tr_fail(err, TR_EFORMAT, "%s is a safetensors file: call it model.safetensors",
                        torch->path);
-    torch->is_legacy = tr_is_legacy(start, got) && !offset;
+    torch->is_legacy = tr_is_legacy(start, got) && !torch->file.start;
     if (!torch->is_legacy && memcmp(start, "PK\3\4", 4))
         return tr_fail(err, TR_EFORMAT, "%s does not begin as a file of torch.save", torch->path);
     return TR_OK;
@@ -58,6 +57,12 @@ static const struct tr_zip_entry *find_entry(const struct tr_torch *torch, const
     return size < (int)sizeof full ? tr_zip_find(&torch->zip, full) : NULL;
 }
 
+// The first bytes of an entry, whose place counts from the start of the file.
+static enum tr_status read_entry(const struct tr_torch *torch, const struct tr_zip_entry *entry,
+                                 void *bytes, size_t size, struct tr_err *err) {
+    return tr_ends_read(&torch->file, entry->offset - torch->file.start, bytes, size, err);
+}
+
 // Files written before torch 2.1 do not name their byte order; all known ones are little-endian.
 static enum tr_status check_byte_order(const struct tr_torch *torch, struct tr_err *err) {
     char order[8] = {0};
@@ -66,7 +71,7 @@ static enum tr_status check_byte_order(const struct tr_torch *torch, struct tr_e
     if (!entry)
         return TR_OK;
     size_t size = entry->size < sizeof order ? (size_t)entry->size : sizeof order - 1;
-    TR_TRY(tr_file_read_at(torch->fd, torch->path, entry->offset, order, size, err));
+    TR_TRY(read_entry(torch, entry, order, size, err));
     if (strcmp(order, "little"))
         return tr_fail(err, TR_EUNSUPPORTED, "%s has the byte order \"%s\"; known: \"little\"",
                        torch->path, order);
@@ -141,33 +146,31 @@ static enum tr_status read_pickle(struct tr_torch *torch, struct tr_err *err) {
                        torch->entry->size, TR_PICKLE_LIMIT);
     torch->size = (size_t)torch->entry->size;
     TR_TRY(TR_NEW(&torch->bytes, torch->size, "a pickle", err));
-    TR_TRY(tr_file_read_at(torch->fd, torch->path, torch->entry->offset, torch->bytes, torch->size,
-                           err));
+    TR_TRY(read_entry(torch, torch->entry, torch->bytes, torch->size, err));
     TR_TRY(tr_pickle_read(&torch->pickle, torch->bytes, torch->size, torch->path, err));
     torch->root = torch->pickle.root;
     return TR_OK;
 }
 
-static enum tr_status open_torch(struct tr_torch *torch, uint64_t offset, uint64_t size,
-                                 struct tr_err *err) {
-    TR_TRY(check_start(torch, offset, size, err));
+static enum tr_status open_torch(struct tr_torch *torch, struct tr_err *err) {
+    TR_TRY(check_start(torch, err));
     if (!torch->is_legacy) {
-        TR_TRY(tr_zip_open(&torch->zip, torch->fd, offset, size, torch->path, err));
+        TR_TRY(tr_zip_open(&torch->zip, &torch->file, err));
         return read_pickle(torch, err);
     }
-    TR_TRY(tr_legacy_open(&torch->legacy, torch->fd, size, torch->path, err));
+    TR_TRY(tr_legacy_open(&torch->legacy, torch->file.fd, torch->file.size, torch->path, err));
     torch->root = torch->legacy.root;
     return TR_OK;
 }
 
 enum tr_status tr_torch_open(struct tr_torch *torch, int fd, uint64_t offset, uint64_t size,
                              const char *path, struct tr_err *err) {
-    struct tr_torch opened = {.path = path, .fd = fd};
-    enum tr_status status = open_torch(&opened, offset, size, err);
+    *torch = (struct tr_torch){.path = path};
+    enum tr_status status = tr_ends_open(&torch->file, fd, offset, size, path, err);
     if (status == TR_OK)
-        *torch = opened;
-    else
-        tr_torch_close(&opened);
+        status = open_torch(torch, err);
+    if (status != TR_OK)
+        tr_torch_close(torch);
     return status;
 }
 
@@ -176,7 +179,7 @@ void tr_torch_close(struct tr_torch *torch) {
     tr_zip_close(&torch->zip);
     tr_legacy_close(&torch->legacy);
     free(torch->bytes);
-    *torch = (struct tr_torch){.fd = -1};
+    *torch = (struct tr_torch){.file = {.fd = -1}};
 }
 
 enum tr_status tr_torch_load(struct tr_torch *torch, const char *path, struct tr_err *err) {

@@ -9,8 +9,8 @@
 // each storage, STEM/data/KEY; before 1.6 a stream of pickles. Internal.
 
 struct tr_torch {
-    const char *path; // borrowed
-    int fd;           // borrowed, needed while it is opened only
+    const char *path;    // borrowed
+    struct tr_ends file; // needed while it is opened only
     struct tr_zip zip;
     const struct tr_zip_entry *entry; // STEM/data.pkl
     int stem_size;

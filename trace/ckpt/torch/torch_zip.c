@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "base/file.h"
 
 enum {
     LOCAL_MAGIC = 0x04034b50,
@@ -30,14 +29,6 @@ enum {
     ALL_16 = 0xffff, // "see the ZIP64 record"
 };
 #define ALL_32 UINT32_C(0xffffffff)
-
-// Offsets count from the archive's start until all is read.
-struct file {
-    int fd;
-    uint64_t start; // of the archive in the file
-    uint64_t size;  // of the archive
-    const char *path;
-};
 
 // Where the central directory lies, and how many entries it claims.
 struct directory {
@@ -64,20 +55,16 @@ static uint64_t u64(const unsigned char *bytes) {
     return get(bytes, 8);
 }
 
-static enum tr_status read_at(const struct file *file, uint64_t offset, void *bytes, size_t size,
-                              struct tr_err *err) {
-    return tr_file_read_at(file->fd, file->path, file->start + offset, bytes, size, err);
-}
-
 // The ZIP64 record, which lies right before its locator at `at`. What the plain record says too
 // must be the same.
-static enum tr_status read_end64(const struct file *file, uint64_t at, const unsigned char *locator,
-                                 struct directory *directory, struct tr_err *err) {
+static enum tr_status read_end64(const struct tr_ends *file, uint64_t at,
+                                 const unsigned char *locator, struct directory *directory,
+                                 struct tr_err *err) {
     unsigned char end[END64_SIZE];
     if (at < END64_SIZE || u64(locator + 8) != at - END64_SIZE)
         return tr_fail(err, TR_EFORMAT, "%s: its ZIP64 record is not right before its locator",
                        file->path);
-    TR_TRY(read_at(file, at - END64_SIZE, end, sizeof end, err));
+    TR_TRY(tr_ends_read(file, at - END64_SIZE, end, sizeof end, err));
     if (u32(end) != END64_MAGIC || u64(end + 4) != END64_SIZE - 12)
         return tr_fail(err, TR_EFORMAT, "%s: its locator does not lead to a ZIP64 record",
                        file->path);
@@ -97,7 +84,7 @@ static enum tr_status read_end64(const struct file *file, uint64_t at, const uns
     return TR_OK;
 }
 
-static enum tr_status check_directory(const struct file *file, const struct directory *directory,
+static enum tr_status check_directory(const struct tr_ends *file, const struct directory *directory,
                                       struct tr_err *err) {
     uint64_t end;
     if (!tr_add(directory->offset, directory->size, &end) || end != directory->end)
@@ -117,11 +104,11 @@ static enum tr_status check_directory(const struct file *file, const struct dire
 }
 
 // The file must end with the record, without a comment: only then is there one way to find it.
-static enum tr_status find_directory(const struct file *file, struct directory *directory,
+static enum tr_status find_directory(const struct tr_ends *file, struct directory *directory,
                                      struct tr_err *err) {
     unsigned char tail[LOCATOR64_SIZE + END_SIZE] = {0}, *end = tail + LOCATOR64_SIZE;
     size_t size = file->size < sizeof tail ? (size_t)file->size : sizeof tail;
-    TR_TRY(read_at(file, file->size - size, tail + sizeof tail - size, size, err));
+    TR_TRY(tr_ends_read(file, file->size - size, tail + sizeof tail - size, size, err));
     if (size < END_SIZE || u32(end) != END_MAGIC || u16(end + 20))
         return tr_fail(err, TR_EFORMAT,
                        "%s does not end with the directory of a ZIP archive: it is truncated, or "
@@ -163,7 +150,7 @@ static bool apply_zip64(const unsigned char *extra, size_t size, uint64_t *const
     return !wanted;
 }
 
-static enum tr_status check_entry(const struct file *file, const unsigned char *central,
+static enum tr_status check_entry(const struct tr_ends *file, const unsigned char *central,
                                   const struct tr_zip_entry *entry, uint64_t packed,
                                   struct tr_err *err) {
     uint64_t flags = u16(central + 8), method = u16(central + 10);
@@ -186,7 +173,7 @@ static enum tr_status check_entry(const struct file *file, const unsigned char *
 }
 
 // Copies the name to *to_p, which has room for it, and moves *to_p behind it.
-static enum tr_status copy_name(const struct file *file, const unsigned char *name, size_t size,
+static enum tr_status copy_name(const struct tr_ends *file, const unsigned char *name, size_t size,
                                 char **to_p, struct tr_err *err) {
     if (!size || memchr(name, 0, size))
         return tr_fail(err, TR_EFORMAT, "%s: an entry's name is empty or has a 0 in it",
@@ -198,7 +185,7 @@ static enum tr_status copy_name(const struct file *file, const unsigned char *na
 }
 
 // The entry at *at_p of the directory, moving *at_p behind it.
-static enum tr_status read_entry(const struct file *file, const struct tr_zip *zip, size_t *at_p,
+static enum tr_status read_entry(const struct tr_ends *file, const struct tr_zip *zip, size_t *at_p,
                                  struct tr_zip_entry *entry, char **names_p, struct tr_err *err) {
     const unsigned char *central = (const unsigned char *)zip->directory + *at_p;
     size_t left = zip->directory_size - *at_p;
@@ -223,7 +210,7 @@ static enum tr_status read_entry(const struct file *file, const struct tr_zip *z
     return TR_OK;
 }
 
-static enum tr_status read_entries(const struct file *file, struct tr_zip *zip,
+static enum tr_status read_entries(const struct tr_ends *file, struct tr_zip *zip,
                                    struct tr_err *err) {
     char *names = zip->names;
     size_t at = 0;
@@ -240,7 +227,7 @@ static bool same_size(uint64_t local, uint64_t size, uint64_t flags) {
     return local == size || local == ALL_32 || (!local && flags & FLAG_SIZES_FOLLOW);
 }
 
-static enum tr_status read_local(const struct file *file, uint64_t limit,
+static enum tr_status read_local(const struct tr_ends *file, uint64_t limit,
                                  struct tr_zip_entry *entry, struct tr_err *err) {
     unsigned char bytes[LOCAL_SIZE + 256];
     size_t name_size = strlen(entry->name), size = LOCAL_SIZE + name_size;
@@ -250,7 +237,7 @@ static enum tr_status read_local(const struct file *file, uint64_t limit,
     if (entry->header > limit || size > limit - entry->header)
         return tr_fail(err, TR_EFORMAT, "%s: its entry %s begins at %" PRIu64 ", outside the file",
                        file->path, entry->name, entry->header);
-    TR_TRY(read_at(file, entry->header, bytes, size, err));
+    TR_TRY(tr_ends_read(file, entry->header, bytes, size, err));
     uint64_t flags = u16(bytes + 6);
     if (u32(bytes) != LOCAL_MAGIC || u16(bytes + 8) || flags & FLAG_ENCRYPTED ||
         !same_size(u32(bytes + 18), entry->size, flags) ||
@@ -277,7 +264,7 @@ static int compare_names(const void *a, const void *b) {
     return strcmp(((const struct tr_zip_entry *)a)->name, ((const struct tr_zip_entry *)b)->name);
 }
 
-static enum tr_status check_entries(const struct file *file, struct tr_zip *zip, uint64_t limit,
+static enum tr_status check_entries(const struct tr_ends *file, struct tr_zip *zip, uint64_t limit,
                                     struct tr_err *err) {
     struct tr_zip_entry *entries = zip->entries;
     qsort(entries, (size_t)zip->count, sizeof *entries, compare_headers);
@@ -294,25 +281,25 @@ static enum tr_status check_entries(const struct file *file, struct tr_zip *zip,
     return TR_OK;
 }
 
-enum tr_status tr_zip_open(struct tr_zip *zip, int fd, uint64_t offset, uint64_t size,
-                           const char *path, struct tr_err *err) {
-    const struct file file = {.fd = fd, .start = offset, .size = size, .path = path};
+// Offsets count from the archive's start until all is read.
+enum tr_status tr_zip_open(struct tr_zip *zip, const struct tr_ends *file, struct tr_err *err) {
     struct directory directory = {0};
     struct tr_zip made = {0};
     enum tr_status status;
-    TR_TRY(find_directory(&file, &directory, err));
+    TR_TRY(find_directory(file, &directory, err));
     made.directory_size = (size_t)directory.size;
     made.count = (int64_t)directory.count;
     TR_GO(status, TR_NEW(&made.directory, directory.size, "the directory of a ZIP archive", err),
           out);
     TR_GO(status, TR_NEW(&made.entries, directory.count, "the entries of a ZIP archive", err), out);
     TR_GO(status, TR_NEW(&made.names, directory.size, "the names of entries", err), out);
-    TR_GO(status, read_at(&file, directory.offset, made.directory, made.directory_size, err), out);
-    TR_GO(status, read_entries(&file, &made, err), out);
-    TR_GO(status, check_entries(&file, &made, directory.offset, err), out);
+    TR_GO(status, tr_ends_read(file, directory.offset, made.directory, made.directory_size, err),
+          out);
+    TR_GO(status, read_entries(file, &made, err), out);
+    TR_GO(status, check_entries(file, &made, directory.offset, err), out);
     for (int64_t i = 0; i < made.count; i++) {
-        made.entries[i].header += offset;
-        made.entries[i].offset += offset;
+        made.entries[i].header += file->start;
+        made.entries[i].offset += file->start;
     }
     *zip = made;
     return TR_OK;

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/status.h"
+#include "archive_ends.h"
 
 // The ZIP archive that torch.save writes: every entry stored as it is, sizes in the central
 // directory only, ZIP64 where something needs it. Stricter than a general reader: the directory
@@ -28,12 +28,10 @@ struct tr_zip {
     char *names; // what the entries' names point into
 };
 
-// Reads the directory and every local header of the archive that is bytes [offset, offset + size)
-// of an open file: a whole file, or one of several in it. These bytes must be in the file; `path`
-// opens each sentence, whose own offsets count from the archive's start. TR_EFORMAT for damage,
-// TR_EUNSUPPORTED for what torch.save does not write.
-enum tr_status tr_zip_open(struct tr_zip *zip, int fd, uint64_t offset, uint64_t size,
-                           const char *path, struct tr_err *err);
+// Reads the directory and every local header of an archive: a whole file, or one of several in it.
+// The path opens each sentence, whose own offsets count from the archive's start. TR_EFORMAT for
+// damage, TR_EUNSUPPORTED for what torch.save does not write.
+enum tr_status tr_zip_open(struct tr_zip *zip, const struct tr_ends *file, struct tr_err *err);
 void tr_zip_close(struct tr_zip *zip);
 
 // The entry of that exact name, NULL when there is none. Borrowed.

@@ -49,6 +49,7 @@ TR_FAMILY(modernbert_decoder)
 TR_FAMILY(mpt)
 TR_FAMILY(nanochat)
 TR_FAMILY(nemotron)
+TR_FAMILY(nemotron_nas)
 TR_FAMILY(olmo)
 TR_FAMILY(hf_olmo_plain) // behind the class that has the name now
 TR_FAMILY(hf_olmo)
