@@ -141,6 +141,17 @@ class Bench:
               f"{memory / 1e9:.2f} GB of the device; {detail}", flush=True)
 
 
+def follow(command):
+    """(exit status, seconds, what it said), each line shown as it comes, with the seconds so far."""
+    start, said = time.monotonic(), []
+    with subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True) as job:
+        for line in job.stdout:
+            said.append(line)
+            print(f"{time.monotonic() - start:7.1f} s  {line}", end="", flush=True)
+    return job.returncode, time.monotonic() - start, "".join(said)
+
+
 def stage_make(bench):
     gpu_models.make(bench.shape, bench.checkpoint, bench.options.device)
 
@@ -155,13 +166,10 @@ def stage_trace(bench):
     if options.device == "cuda":
         command += ["--dtype", "bf16"]
     with memory_watch(options.device) as memory:
-        start = time.monotonic()
-        done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
-        seconds = time.monotonic() - start
-    print(done.stderr + done.stdout, flush=True)
-    if done.returncode:
-        raise SystemExit(f"trace-quant ended with {done.returncode}")
-    each = [float(found) for found in re.findall(r"weights in ([\d.]+) s", done.stderr)]
+        code, seconds, said = follow(command)
+    if code:
+        raise SystemExit(f"trace-quant ended with {code}")
+    each = [float(found) for found in re.findall(r"weights in ([\d.]+) s", said)]
     bench.record("trace-quant", bench.shape.layers, seconds, memory[0],
                  f"blocks {sum(each):.1f} s, {seconds - sum(each):.1f} s before and behind them {options.flags}".rstrip())
     shutil.rmtree(target)

@@ -37,7 +37,7 @@ ROOMS = {
     "trace/search": ["base", "kernels", "mpi", "store", "model", "measure", "run"],
     "trace/drop": ["base", "kernels", "ckpt", "model"],
     "trace/eval": ["base", "statistics", "kernels", "mpi", "text", "store", "model", "run"],
-    "trace/quant/rounding": ["base", "kernels", "ckpt"],
+    "trace/quant/rounding": ["base", "kernels", "ckpt", "model"],
     "trace/quant": ["base", "statistics", "kernels", "mpi", "ckpt", "model", "run", "drop", "rounding"],
     "analysis": ["base", "statistics", "store"],
     "notebooks-export/figures": ["base", "statistics", "store", "analysis"],
