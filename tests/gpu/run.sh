@@ -17,7 +17,7 @@
 # from tests/oracle/make_gpu_fixtures.py), BENCH_FLAGS (--quick), COST_ROWS (32).
 set -uo pipefail
 
-(($#)) || { sed -n '3,18s/^# \{0,1\}//p' "$0"; exit 2; }
+(($#)) || { sed -n '3,/^set /s/^# \{0,1\}//p' "$0"; exit 2; }
 mkdir -p "$1"
 out=$(realpath "$1")
 shift
@@ -116,7 +116,7 @@ generate() {
 
 # Log-likelihoods of tasks and of steps of decoding in bf16 and f16 beside transformers'.
 low() {
-  limited 150 "$python" tests/oracle/check_gpu_eval.py decode_losses=$bin/decode_losses \
+  limited 300 "$python" tests/oracle/check_gpu_eval.py decode_losses=$bin/decode_losses \
     trace-eval=$bin/trace-eval series=tests/series out="$out/eval-low.csv"
 }
 
@@ -126,9 +126,12 @@ decode() {
 }
 
 # What leaving out every other attention makes of prefill and decode, beside what is counted; and
-# prefill of 16,384 tokens, then a trace of rows as long. After decode-SHAPE, which makes the model.
+# prefill of 16,384 tokens, then a trace of rows as long.
 speed() {
   local layers model="${WORK:-/dev/shm/trace-bench}/$1"
+  [[ -e $model/config.json ]] ||
+    limited 60 "$python" tests/bench/bench_gpu.py --trace $bin/trace-ckpts --shape "$1" \
+      --stages make --out "$out" || return
   layers=$("$python" -c "import json, sys; print(json.load(open(sys.argv[1]))['num_hidden_layers'])" \
     "$model/config.json")
   limited 150 $bin/trace-eval "$model" --device cuda --speed 512,2048,8192 --fresh -q \
