@@ -22,7 +22,8 @@ from harness import check
 
 SVG = "{http://www.w3.org/2000/svg}"
 ALWAYS = ["agreement.svg", "heat-map.svg", "lines.svg", "ranks.svg"]
-FIGURES = "heat-map, lines, ranks, agreement, spans, loss, cost, cost-map, proxies, told, prices"
+FIGURES = ("heat-map, lines, ranks, agreement, spans, loss, cost, cost-map, proxies, told, prices, "
+           "search, search-order")
 
 
 def texts(root):
@@ -48,7 +49,8 @@ class Cases:
         folder = self.root + "/sample-figures"
         check(ran.err == "wrote sample-figures\n" and not ran.out, ran)
         found = sorted(os.listdir(folder))
-        more = ["cost-map.svg", "cost.svg", "loss.svg", "proxies.svg", "spans.svg", "told.svg"]
+        more = ["cost-map.svg", "cost.svg", "loss.svg", "proxies.svg", "search-order.svg",
+                "search.svg", "spans.svg", "told.svg"]
         check(found == sorted(ALWAYS + more), found)
         for name in found:
             root = ElementTree.parse(f"{folder}/{name}").getroot()
@@ -109,12 +111,16 @@ class Cases:
             check(ran.err == f"trace-export: --figure {name}: {sentence}\n", ran)
         sizes = (f"{without} does not say what sublayers take; the same trace-ckpts command of this "
                  "version adds that")
+        search = (f"{without} has no greedy search; trace-drop search with the same checkpoints and "
+                  "text adds it")
+        ran = self.export("--figure", "search-order", "-o", "-", store=without).expect(2)
+        check(ran.err == f"trace-export: --figure search-order: {search}\n", ran)
         ran = self.export("--figure", "prices", "-o", "-", store=without).expect(2)
         check(ran.err == f"trace-export: --figure prices: {sizes}\n", ran)
         page = harness.run(self.programs["trace-export"], without, "--to", "html", "-o",
                            "-").expect(0).out
-        check(page.count(sentence) == page.count(sizes) == 1, "not said once")
-        check(page.count('class="missing"') == 3, "more or less is missing")
+        check(page.count(sentence) == page.count(sizes) == page.count(search) == 1, "not said once")
+        check(page.count('class="missing"') == 4, "more or less is missing")
         ran = harness.run(self.programs["trace-export"], self.store, "--to", "csv", "--figure",
                           "loss").expect(2)
         check(ran.err == "trace-export: --figure means nothing to --to csv\n", ran)

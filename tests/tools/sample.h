@@ -73,7 +73,8 @@ static inline void sample_numbers(struct tr_row *row, int64_t checkpoint, int id
             tr_row_u32(row, id)[i] = (uint32_t)value;
             break;
         case TR_VALUE_I64:
-            tr_row_i64(row, id)[i] = (int64_t)value;
+            tr_row_i64(row, id)[i] =
+                id == TR_V_SEARCH_DROP ? (checkpoint + i) % layout->candidates : (int64_t)value;
             break;
         default:
             break;
