@@ -9,7 +9,7 @@
 #include "interrupt.h"
 #include "mpi/dist.h"
 #include "ranks.h"
-#include "run/shards.h"
+#include "run/job_shards.h"
 
 static int run(const struct tr_run_settings *settings, struct dist *dist) {
     struct tr_run_outcome outcome;

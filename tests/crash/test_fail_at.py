@@ -147,6 +147,7 @@ def followed(programs, root):
     follow = [programs["trace-ckpts"], "--follow", "--until", "6418", "--ckpts", series, "-o", "OUT",
               "--config", root + "/series/config.json", "--tokens", root + "/series/short.jsonl"]
     run = Command(programs, "followed", root, follow)
+    run.seconds = 3 * run.seconds  # what cannot be opened at first is waited for a minute
     run.undisturbed("files")
     calls = Command(programs, "looked at", root, [*follow, "--dry-run"]).calls("files")
     for at in range(calls * 6 // 10, calls * 9 // 10, calls // 12):

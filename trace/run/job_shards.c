@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "run/shards.h"
+#include "run/job_shards.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#ifndef TR_SHARDS_H
-#define TR_SHARDS_H
+#ifndef TR_JOB_SHARDS_H
+#define TR_JOB_SHARDS_H
 
 #include "run/run.h"
 
