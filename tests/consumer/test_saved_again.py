@@ -42,6 +42,10 @@ def main():
             other.to_netcdf(again, engine=engine)
             code, said = told(program, again)
             assert code == 3 and "importance of step1000 is not what was written" in said, said
+        trace_ckpts.open_trace(store).load().isel(layer=slice(0, 1)).to_netcdf(again)
+        code, said = told(program, again)
+        assert code == 3 and "was changed by another program" in said, said
+        assert "does not fit the file's dimensions" in said, said
     print("what xarray saved is read, or said to have changed")
 
 

@@ -144,7 +144,9 @@ static void test_wrong_shape(void **state) {
     assert_true(H5Dset_extent(dataset, &size) >= 0);
     H5Dclose(dataset);
     H5Fclose(file);
-    snprintf(expected, sizeof expected, "%s is damaged: step does not fit the file's dimensions",
+    snprintf(expected, sizeof expected,
+             "%s was changed by another program since it was traced: step does not fit the file's "
+             "dimensions; the file that trace-ckpts wrote is needed",
              out);
     assert_int_equal(open_and_read(out), TR_EFORMAT);
     assert_string_equal(err.text, expected);

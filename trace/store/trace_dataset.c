@@ -81,7 +81,7 @@ static enum tr_status check_shape(const struct tr_trace *trace, const char *name
         status = tr_trace_changed(trace, name, how, err);
     } else if (H5Sget_simple_extent_ndims(space) != rank ||
                H5Sget_simple_extent_dims(space, size, NULL) != rank)
-        status = tr_trace_damaged(trace, name, "has another rank", err);
+        status = tr_trace_changed(trace, name, "has another rank", err);
     status = tr_hdf5_close(status, H5Sclose, space, name, trace->path, err);
     return tr_hdf5_close(status, H5Tclose, found, name, trace->path, err);
 }

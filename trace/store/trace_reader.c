@@ -129,7 +129,7 @@ static enum tr_status open_variable(struct tr_trace *trace, enum tr_variable_id 
     for (int i = 0; i < rank; i++) {
         int64_t expected = i ? tr_dim_size(variable->dims[i], &trace->info.layout) : trace->rows;
         if (size[i] != (hsize_t)expected)
-            return tr_trace_damaged(trace, variable->name, "does not fit the file's dimensions",
+            return tr_trace_changed(trace, variable->name, "does not fit the file's dimensions",
                                     err);
     }
     return TR_OK;
@@ -146,7 +146,7 @@ static enum tr_status read_labels(struct tr_trace *trace, const char *name, enum
     enum tr_status status =
         size == (hsize_t)tr_dim_size(dim, &trace->info.layout)
             ? tr_trace_read_strings(trace, name, dataset, (int64_t)size, strings_p, err)
-            : tr_trace_damaged(trace, name, "does not fit the file's dimensions", err);
+            : tr_trace_changed(trace, name, "does not fit the file's dimensions", err);
     return tr_hdf5_close(status, H5Dclose, dataset, name, trace->path, err);
 }
 
@@ -168,12 +168,12 @@ static enum tr_status read_digests(struct tr_trace *trace, struct tr_err *err) {
     hsize_t size;
     hid_t dataset = H5I_INVALID_HID;
     if (H5Lexists(trace->file, name, H5P_DEFAULT) <= 0)
-        return trace->minor ? tr_trace_damaged(trace, name, "is missing", err) : TR_OK;
+        return trace->minor ? tr_trace_changed(trace, name, "is missing", err) : TR_OK;
     TR_TRY(tr_trace_dataset(trace, name, TR_VALUE_STRING, 1, &size, &dataset, err));
     enum tr_status status =
         size == (hsize_t)trace->rows
             ? tr_trace_read_strings(trace, name, dataset, trace->rows, &trace->digest, err)
-            : tr_trace_damaged(trace, name, "does not fit the file's dimensions", err);
+            : tr_trace_changed(trace, name, "does not fit the file's dimensions", err);
     return tr_hdf5_close(status, H5Dclose, dataset, name, trace->path, err);
 }
 
@@ -191,7 +191,7 @@ static enum tr_status open_trace(struct tr_trace *trace, struct tr_err *err) {
                                          trace->rows, &trace->strings[id], err));
     }
     if (!trace->strings[TR_V_NAME])
-        return tr_trace_damaged(trace, "name", "is missing", err);
+        return tr_trace_changed(trace, "name", "is missing", err);
     TR_TRY(read_digests(trace, err));
     TR_TRY(tr_trace_check_scales(trace, err));
     return tr_trace_check_rows(trace, err);
