@@ -126,7 +126,7 @@ class Cases:
         check(self.chosen().startswith("step 2000,"), self.chosen())
         check(self.mark() > first, "the mark did not move")
         marks = self.browser.value("document.querySelectorAll('.now').length")
-        check(marks == 3 + 3 + 3 + 3 + 1 + 3 + 6 + 6, marks, "marks")  # points have none
+        check(marks == 3 + 3 + 3 + 3 + 1 + 3 + 6 + 6 + 2, marks, "marks")  # points have none
         self.browser.click(*self.place("lines-1", 1, 0.5))
         check(self.chosen().startswith("step 20000,"), self.chosen())
 
