@@ -21,7 +21,7 @@ struct an_size {
     bool present;
     double parameters, met, kept, key; // as the attribute names them
     int64_t window;
-    bool chunks; // the window is as long as chunks, which no token sees beyond
+    bool chunks;         // the window is as long as chunks, which no token sees beyond
     double milliseconds; // of a step of decoding, see an_sizes_time
 };
 

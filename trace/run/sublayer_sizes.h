@@ -13,8 +13,8 @@
 //   "sublayers"     [{"module", "first", "last", "parameters", "met", "kept", "key", "window"}...],
 // one entry for neighbouring layers that are alike: parameters of its matrices, those of them that
 // one token meets (experts), values that a token keeps in the cache, operations of a token with one
-// key, and how many keys it sees at most (0: all), with "chunks": true where it sees none before its
-// chunk of so many. Absent sublayers have no entry. Latent attention keeps its compressed form.
+// key, and how many keys it sees at most (0: all), with "chunks": true where it sees none before
+// its chunk of so many. Absent sublayers have no entry. Latent attention keeps its compressed form.
 // Appends to `out`.
 enum tr_status tr_sublayer_sizes_text(const struct tr_config *config,
                                       const struct tr_drop_set *drop, int64_t weight_bytes,
