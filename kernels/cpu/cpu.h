@@ -72,9 +72,8 @@ bool cpu_fits_blas(const struct kn_matrix *m);
 void cpu_tile_product(float *y, int64_t y_stride, const float *x, int64_t x_stride, int64_t rows,
                       const struct kn_matrix *w, int64_t first_row, int64_t w_rows, float *wide);
 
-// The same for no more than CPU_FEW_ROWS rows and weights of a type that it reads as they are.
+// The same for no more than CPU_FEW_ROWS rows.
 enum { CPU_FEW_ROWS = 4 };
-bool cpu_few_rows_take(int64_t rows, const struct kn_matrix *w);
 void cpu_few_rows(float *y, int64_t y_stride, const float *x, int64_t x_stride, int64_t rows,
                   const struct kn_matrix *w, int64_t first_row, int64_t w_rows);
 

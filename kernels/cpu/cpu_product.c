@@ -39,7 +39,7 @@ void cpu_tile_product(float *y, int64_t y_stride, const float *x, int64_t x_stri
                       const struct kn_matrix *w, int64_t first_row, int64_t w_rows, float *wide) {
     const float *panel = (const float *)w->data + first_row * w->stride;
     int64_t stride = w->stride;
-    if (cpu_few_rows_take(rows, w)) {
+    if (rows <= CPU_FEW_ROWS) {
         cpu_few_rows(y, y_stride, x, x_stride, rows, w, first_row, w_rows);
         return;
     }
@@ -61,7 +61,7 @@ enum kn_status cpu_product(struct kn_backend *self, const struct kn_product *op)
         return KN_EUNSUPPORTED;
     size_t wide = is_wide ? 0 : TILE_COLS * (size_t)op->w.cols * sizeof(float);
     KN_TRY(cpu_reserve(self, &scratch, 0, wide));
-    int64_t tile_cols = cpu_few_rows_take(op->y.rows, &op->w) ? FEW_ROWS_COLS : TILE_COLS;
+    int64_t tile_cols = op->y.rows <= CPU_FEW_ROWS ? FEW_ROWS_COLS : TILE_COLS;
     int64_t row_tiles = cpu_divide_up(op->y.rows, TILE_ROWS);
     int64_t col_tiles = cpu_divide_up(op->y.cols, tile_cols);
     int64_t tiles = row_tiles * col_tiles;

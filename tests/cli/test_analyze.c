@@ -424,7 +424,7 @@ static void test_refusals(void **state) {
     refuse(
         "demo.h5 --sections sets,all", 2,
         "--sections takes a list of answer, data, layers, map, sets, stability, history, chance, "
-        "costs, texts, spans, runs, not \"sets,all\"");
+        "costs, texts, spans, search, runs, not \"sets,all\"");
     refuse("demo.h5 --full --brief", 2, "one of --brief, --full and --sections, please");
     refuse("demo.h5 --brief --format csv", 2,
            "--format csv prints the table of layers, and no sections");
