@@ -430,10 +430,13 @@ FAULTS = [
      'arcee, baichuan, bailing_moe, bamba, bloom, cohere, cohere2, crystalcoder, deepseek, '
      'deepseek_v2, deepseek_v3, dots1, ernie4_5, ernie4_5_moe, exaone4, falcon, gemma, gemma2, '
      'gemma3_text, glm, glm4, glm4_moe, gpt2, gpt_bigcode, gpt_neo, gpt_neox, gpt_oss, gptj, granite, '
-     'hunyuan_v1_dense, hunyuan_v1_moe, internlm, internlm2, llama, minicpm, mistral, mixtral, '
-     'modernbert-decoder, mpt, nanochat, nemotron, olmo, hf_olmo, olmo2, olmo3, olmoe, opt, phi, phi3, '
+     'hunyuan_v1_dense, hunyuan_v1_moe, internlm, internlm2, llama, llama4_text, '
+     'minicpm, mistral, mixtral, '
+     'modernbert-decoder, mpt, nanochat, nemotron, nemotron-nas, '
+     'olmo, hf_olmo, olmo2, olmo3, olmoe, opt, phi, phi3, '
      'pico_decoder, qwen, qwen2, qwen2_moe, qwen3, qwen3_moe, seed_oss, skywork, smollm3, stablelm, '
-     'starcoder2, Yi (a new one needs a row in trace/model/families, see docs/adding-a-family.md)'),
+     'starcoder2, Yi, yulanmini (a new one needs a row in trace/model/families, see '
+     'docs/adding-a-family.md)'),
     ("family no string", config(model_type=7),
      CONFIG + ': "model_type" must be a string, it is an integer'),
     ("rope type unknown", config(rope_scaling={"rope_type": "spiral", "factor": 4.0}),
@@ -447,8 +450,8 @@ FAULTS = [
     ("activation unknown", config(hidden_act="mish"),
      CONFIG + ': activation "mish" is not supported'),
     ("weights quantized", config(quantization_config={"quant_method": "fp8"}),
-     CONFIG + ': weights quantized by fp8 ("quantization_config") are not supported: gptq, awq and '
-     "compressed-tensors' pack-quantized are read"),
+     CONFIG + ': weights quantized by fp8 ("quantization_config") are not supported: gptq, awq, '
+     "compressed-tensors' pack-quantized and mxfp4 are read"),
     ("a size missing", config(hidden_size=None), CONFIG + ': "hidden_size" is missing'),
     ("a size of zero", config(num_hidden_layers=0),
      CONFIG + ': "num_hidden_layers" is 0, expected an integer from 1 to 1024'),

@@ -234,14 +234,16 @@ def listed(entries):
             for layer, entry in enumerate(entries or []) if entry is not False}
 
 
-def left_out_by(config):
+def left_out_by(family, folder):
     """The sublayers that config.json leaves out, as (module, layer)."""
+    config = json.loads((folder / "config.json").read_text())
     attn, mlp = (listed(config.get(f"drop_{part}_list")) for part in ("attn", "mlp"))
     for layer, values in (config.get("per_layer_config") or {}).items():
         attn |= {int(layer)} if "attention" in values.get("skip", []) else set()
     for layer, block in enumerate(config.get("block_configs") or []):
         mlp |= {layer} if block.get("ffn", {}).get("no_op") else set()
-    return sorted({("attn", layer) for layer in attn} | {("mlp", layer) for layer in mlp})
+    named = {("attn", layer) for layer in attn} | {("mlp", layer) for layer in mlp}
+    return sorted(named | set(family.absent(config)))
 
 
 def load(family, folder):
@@ -257,7 +259,7 @@ def load(family, folder):
 
 def truth_of(family, folder, tokens):
     """What transformers makes of the folder; Refused when it does not run it."""
-    drop = left_out_by(json.loads((folder / "config.json").read_text()))
+    drop = left_out_by(family, folder)
     try:
         model = load(family, folder)
         taps = Taps(model, family, drop)
@@ -279,7 +281,7 @@ def truth_of(family, folder, tokens):
 
 def truth_in_float32(family, folder, tokens):
     """The same numbers by transformers in float32: how far rounding alone goes."""
-    drop = left_out_by(json.loads((folder / "config.json").read_text()))
+    drop = left_out_by(family, folder)
     narrow = load(family, folder).float()
     taps = Taps(narrow, family, drop)
     ids = torch.as_tensor(tokens, dtype=torch.int64)

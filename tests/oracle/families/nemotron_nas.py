@@ -44,8 +44,9 @@ def nas_config(deck, shape):
 
 def absent(config):
     """What the blocks lack, as (module, layer)."""
-    return {(module, layer) for layer, block in enumerate(config["block_configs"])
-            for module, part in (("attn", "attention"), ("mlp", "ffn")) if block[part].get("no_op")}
+    return {(module, layer) for layer, block in enumerate(config.get("block_configs") or [])
+            for module, part in (("attn", "attention"), ("mlp", "ffn"))
+            if block.get(part, {}).get("no_op")}
 
 
 FAMILY = Family(
