@@ -5,35 +5,8 @@
 
 #include "check.h"
 #include "cpu.h"
-#include "kernels/convert.h"
 
 enum { TILE_ROWS = 512, TILE_COLS = 384, FEW_ROWS_COLS = 64 };
-
-KN_CLONES static void widen_bf16(float *to, const uint16_t *from, int64_t count) {
-#pragma omp simd
-    for (int64_t i = 0; i < count; i++)
-        to[i] = kn_float_of_bf16(from[i]);
-}
-
-KN_CLONES static void widen_f16(float *to, const uint16_t *from, int64_t count) {
-#pragma omp simd
-    for (int64_t i = 0; i < count; i++)
-        to[i] = kn_float_of_f16(from[i]);
-}
-
-void cpu_widen(float *to, const void *from, enum kn_type type, int64_t first, int64_t count) {
-    switch (type) {
-    case KN_F32:
-        memcpy(to, (const float *)from + first, (size_t)count * sizeof *to);
-        return;
-    case KN_F16:
-        widen_f16(to, (const uint16_t *)from + first, count);
-        return;
-    case KN_BF16:
-        widen_bf16(to, (const uint16_t *)from + first, count);
-        return;
-    }
-}
 
 void cpu_tile_product(float *y, int64_t y_stride, const float *x, int64_t x_stride, int64_t rows,
                       const struct kn_matrix *w, int64_t first_row, int64_t w_rows, float *wide) {
