@@ -3,6 +3,7 @@
 #include "cuda_backend.h"
 
 #include "lt.h"
+#include "page_locked.h"
 
 extern "C" {
 #include "reference.h"
@@ -121,21 +122,21 @@ static enum kn_status cuda_host_alloc(struct kn_backend *self, void **memory_p, 
     void *memory = NULL;
     cudaError_t code = cudaSetDevice(cuda_of(self)->device);
     if (code == cudaSuccess)
-        code = cudaHostAlloc(&memory, bytes ? bytes : 1, cudaHostAllocPortable);
+        code = page_locked_alloc(&memory, bytes);
     if (code == cudaErrorMemoryAllocation) {
         cudaGetLastError();
         snprintf(self->error, sizeof self->error, "%.2f GB of page-locked host memory",
                  (double)bytes / 1e9);
         return KN_ENOMEM;
     }
-    KN_TRY(cuda_check(self, code, "cudaHostAlloc"));
+    KN_TRY(cuda_check(self, code, "cudaHostRegister"));
     *memory_p = memory;
     return KN_OK;
 }
 
 static void cuda_host_free(struct kn_backend *self, void *memory) {
     cudaSetDevice(cuda_of(self)->device);
-    cudaFreeHost(memory);
+    page_locked_free(memory);
 }
 
 static cudaStream_t stream_of(const struct cuda_backend *cuda, enum kn_lane lane) {
