@@ -176,6 +176,13 @@ enum kn_status kn_open(struct kn_backend **kn_p, enum kn_kind kind,
 // Devices that this build and this machine offer; 0 without CUDA or without a driver.
 int kn_device_count(void);
 
+// Begins, in a thread of its own, what opening a backend of a kind takes whatever its options are:
+// driver and libraries, and the context where there is one device. Meanwhile the program does other
+// things. A hint: what fails there fails in kn_open again, which says why. Before a program ends,
+// kn_prepare_end waits for it. Both from one thread.
+void kn_prepare(enum kn_kind kind);
+void kn_prepare_end(void);
+
 // One of them. `identity` is its UUID (of a part of a divided device, the part's), the same in
 // every process that sees it, whatever its index there.
 struct kn_device {

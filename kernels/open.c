@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <math.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "check.h"
 #include "kernels/convert.h"
 #include "kernels/measure.h"
 #include "reference.h"
@@ -28,6 +32,43 @@ enum kn_status kn_device_describe(struct kn_device *device, int index) {
     return KN_EUNSUPPORTED;
 #endif
 }
+
+#ifdef KN_HAS_CUDA
+static struct {
+    pthread_t thread;
+    bool runs;
+} preparation;
+
+static void *prepare_cuda(void *nothing) {
+    (void)nothing;
+    kn_cuda_prepare();
+    return NULL;
+}
+
+// Signals are for the threads that know what to do with them.
+void kn_prepare(enum kn_kind kind) {
+    sigset_t all, before;
+    if (kind != KN_CUDA || preparation.runs)
+        return;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    preparation.runs = pthread_create(&preparation.thread, NULL, prepare_cuda, NULL) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+void kn_prepare_end(void) {
+    if (preparation.runs)
+        pthread_join(preparation.thread, NULL);
+    preparation.runs = false;
+}
+#else
+void kn_prepare(enum kn_kind kind) {
+    (void)kind;
+}
+
+void kn_prepare_end(void) {
+}
+#endif
 
 static enum kn_status open_cuda(struct kn_backend **kn_p, const struct kn_options *options) {
 #ifdef KN_HAS_CUDA
@@ -75,26 +116,24 @@ void kn_convert(void *to, enum kn_type to_type, const void *from, enum kn_type f
         kn_store(to, to_type, i, kn_load(from, from_type, i));
 }
 
-// A matrix of the backend with values in [-1, 1): zeros would multiply faster than data does.
+// A matrix of the backend with values in [-1, 1), a block of them again and again: zeros would
+// multiply faster than data does, and so many numbers take longer to make than to multiply.
 static enum kn_status random_matrix(struct kn_backend *kn, struct kn_matrix *m, enum kn_type type,
                                     int64_t rows, int64_t cols) {
-    size_t count = (size_t)rows * (size_t)cols, bytes = count * kn_type_size(type);
-    char *host = malloc(bytes ? bytes : 1);
+    enum { BLOCK = 1 << 14 };
+    uint32_t block[BLOCK], state = 1; // room for the widest type
+    size_t size = kn_type_size(type), bytes = (size_t)rows * (size_t)cols * size;
     void *memory = NULL;
-    enum kn_status status = host ? kn->ops->alloc(kn, &memory, bytes) : KN_ENOMEM;
-    uint32_t state = 1;
-    for (size_t i = 0; status == KN_OK && i < count; i++) {
+    KN_TRY(kn->ops->alloc(kn, &memory, bytes));
+    *m = kn_matrix(memory, type, rows, cols);
+    for (int i = 0; i < BLOCK; i++) {
         state = state * 1664525 + 1013904223; // Numerical Recipes' generator
-        kn_store(host, type, (int64_t)i, (float)(state >> 8) * 0x1p-23F - 1);
+        kn_store(block, type, i, (float)(state >> 8) * 0x1p-23F - 1);
     }
-    if (status == KN_OK) {
-        *m = kn_matrix(memory, type, rows, cols);
-        status = kn->ops->upload(kn, memory, host, bytes);
-    }
-    if (status == KN_OK)
-        status = kn->ops->sync(kn);
-    free(host);
-    return status;
+    for (size_t at = 0; at < bytes; at += BLOCK * size)
+        KN_TRY(kn->ops->upload(kn, (char *)memory + at, block,
+                               bytes - at < BLOCK * size ? bytes - at : BLOCK * size));
+    return kn->ops->sync(kn);
 }
 
 static double seconds_now(void) {

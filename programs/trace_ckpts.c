@@ -28,6 +28,8 @@ int main(int argc, char **argv) {
     char *command = tr_command_line(argc, argv); // before getopt sorts it
     program_parse(&trace_ckpts_program, &settings, argc, argv, tr_is_first_rank());
     settings.command = command ? command : "trace-ckpts";
+    if (settings.any_device || settings.device == KN_CUDA)
+        kn_prepare(KN_CUDA); // while ranks meet and the series is looked at
     settings.stop = tr_interrupt_flag();
     settings.remove_on_stop = tr_interrupt_removes;
     enum tr_status status = tr_file_target(&out, settings.out, &err);
@@ -35,6 +37,7 @@ int main(int argc, char **argv) {
         status = dist_open(&dist, &err);
     if (status != TR_OK) {
         tr_complain_of_job("trace-ckpts", &err, status);
+        kn_prepare_end();
         return EXIT_ENVIRONMENT;
     }
     settings.out = out;
@@ -42,6 +45,7 @@ int main(int argc, char **argv) {
     double code = run(&settings, dist);
     dist_max(dist, &code, 1);
     dist_close(dist);
+    kn_prepare_end();
     free(command);
     free(out);
     free(settings.paths);

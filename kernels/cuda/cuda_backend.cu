@@ -363,6 +363,12 @@ int kn_cuda_device_count(void) {
     return cudaGetDeviceCount(&count) == cudaSuccess ? count : 0;
 }
 
+void kn_cuda_prepare(void) {
+    if (kn_cuda_device_count() == 1 && cudaSetDevice(0) == cudaSuccess)
+        cudaFree(NULL); // makes the context
+    lt_map();
+}
+
 enum kn_status kn_cuda_device_describe(struct kn_device *device, int index) {
     struct cudaDeviceProp properties;
     if (cudaGetDeviceProperties(&properties, index) != cudaSuccess)

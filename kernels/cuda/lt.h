@@ -38,6 +38,9 @@ struct lt_functions {
 
 extern const struct lt_functions *lt; // filled by lt_load
 
+// Maps the library, so that lt_load finds it mapped. From any thread.
+void lt_map(void);
+
 // Opens the library, once. KN_EDEVICE and a sentence when it is not there.
 enum kn_status lt_load(struct kn_backend *self);
 
