@@ -119,6 +119,7 @@ enum kn_status kn_cpu_open(struct kn_backend **kn_p, const struct kn_options *op
     cpu->table.free = cpu_free;
     cpu->table.host_alloc = cpu_host_alloc;
     cpu->table.product = cpu_product;
+    cpu->table.grouped_product = cpu_grouped_product;
     cpu->table.norm = cpu_norm;
     cpu->table.rope = cpu_rope;
     cpu->table.attention = cpu_attention;

@@ -88,6 +88,7 @@ void cpu_activate(float *y, const float *bias, int64_t count, enum kn_activation
 void cpu_add_row(float *x, const float *delta, const float *addend, int64_t count);
 
 enum kn_status cpu_product(struct kn_backend *self, const struct kn_product *op);
+enum kn_status cpu_grouped_product(struct kn_backend *self, const struct kn_grouped_product *op);
 enum kn_status cpu_norm(struct kn_backend *self, const struct kn_norm *op);
 enum kn_status cpu_head_norm(struct kn_backend *self, const struct kn_head_norm *op);
 enum kn_status cpu_copy_heads(struct kn_backend *self, const struct kn_copy_heads *op);

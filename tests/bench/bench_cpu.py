@@ -3,8 +3,8 @@
 
     bench_cpu.py --trace build/release/bin/trace-ckpts [--threads 2] [--rounds 5] [--only speed]
 
-Both run the same random Pythia-160m over the same 8 x 512 tokens, in turns, so that a busy machine
-hurts both. See README.md here for what each row of the CSV means.
+Both run the same random Pythia-160m, and a small model of OLMoE's kind, over the same 8 x 512
+tokens, in turns, so that a busy machine hurts both. See README.md here for what each row of the CSV means.
 """
 import argparse
 import csv
@@ -133,6 +133,37 @@ class PyTorch:
         return self.time(run)
 
 
+class PyTorchExperts:
+    """OLMoE with as many experts as the published one in 4 narrow layers, by transformers' loop over
+    experts and its grouped product."""
+
+    SIZES = {"num_hidden_layers": 4, "hidden_size": 512, "intermediate_size": 256,
+             "num_attention_heads": 8, "num_key_value_heads": 8, "num_experts": 64,
+             "num_experts_per_tok": 8, "vocab_size": 8192, "max_position_embeddings": 2048,
+             "tie_word_embeddings": False, "eos_token_id": 0}
+    KINDS = ("eager", "grouped_mm")
+
+    def __init__(self, folder, threads):
+        import torch
+        from transformers import OlmoeConfig, OlmoeForCausalLM
+        torch.set_num_threads(threads)
+        self.torch = torch
+        if not (folder / "config.json").exists():
+            torch.manual_seed(1)
+            OlmoeForCausalLM(OlmoeConfig(**self.SIZES)).save_pretrained(folder)
+        self.models = {
+            kind: OlmoeForCausalLM.from_pretrained(folder, dtype=torch.float32,
+                                                   experts_implementation=kind).eval().model
+            for kind in self.KINDS
+        }
+
+    def seconds(self, kind, ids):
+        with self.torch.inference_mode():
+            start = time.monotonic()
+            self.models[kind](self.torch.as_tensor(ids, dtype=self.torch.int64), use_cache=False)
+            return time.monotonic() - start
+
+
 # ---- the machine's sgemm -----------------------------------------------------------------------
 
 
@@ -237,6 +268,25 @@ def bench_speed(options, work):
                   times["sgemm", mode], 0.75)
 
 
+def bench_experts(options, work):
+    name, folder = "olmoe-small", options.cache / "olmoe-small"
+    peer = PyTorchExperts(folder, options.threads)
+    tokens = write_tokens(work / "tokens.npy", 8, 512, peer.SIZES["vocab_size"])
+    folders = link_series(folder, work / "series")
+    times = {key: [] for key in ("ours", *peer.KINDS)}
+    for kind in peer.KINDS:  # warm up
+        peer.seconds(kind, tokens)
+    for turn in range(options.rounds):
+        times["ours"].append(seconds_per_checkpoint(options, folders, work, MODES["no-nll"]))
+        for kind in peer.KINDS:
+            times[kind].append(peer.seconds(kind, tokens))
+        print(f"round {turn} experts: " + ", ".join(f"{key} {value[-1]:.2f} s"
+                                                    for key, value in times.items()), flush=True)
+    for kind in peer.KINDS:
+        yield row("experts", name, "F32", tokens.size, options, "s", times["ours"],
+                  f"PyTorch {peer.torch.__version__} base model {kind}", times[kind], 1.5)
+
+
 def bench_memory(options, work):
     name, limit = "pythia-1.4b", 1.2e9
     checkpoint = make(name, options.cache / f"{name}-BF16", "BF16")
@@ -283,14 +333,15 @@ def main():
     parser.add_argument("--blas", type=Path, help="its CBLAS (from the build folder)")
     parser.add_argument("--threads", type=int, default=2, help="2")
     parser.add_argument("--rounds", type=int, default=5, help="5")
-    parser.add_argument("--only", choices=("speed", "memory", "spans"))
+    parser.add_argument("--only", choices=("speed", "experts", "memory", "spans"))
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "trace-bench",
                         help="where the random checkpoints are kept (3.5 GB)")
     parser.add_argument("--out", type=Path, help="the CSV (results/MACHINE.csv)")
     options = parser.parse_args()
     options.blas = options.blas or find_blas(options.trace)
     options.cache.mkdir(parents=True, exist_ok=True)
-    benches = {"speed": bench_speed, "memory": bench_memory, "spans": bench_spans}
+    benches = {"speed": bench_speed, "experts": bench_experts, "memory": bench_memory,
+               "spans": bench_spans}
     rows = []
     for bench, run in benches.items():
         if options.only in (None, bench):
