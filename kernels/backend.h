@@ -50,6 +50,7 @@ struct kn_rope;
 struct kn_attention;
 struct kn_decode_attention;
 struct kn_keep;
+struct kn_head_product;
 struct kn_convolution;
 struct kn_scan;
 struct kn_copy_heads;
@@ -117,6 +118,7 @@ struct kn_ops {
     enum kn_status (*decode_attention)(struct kn_backend *self,
                                        const struct kn_decode_attention *op);
     enum kn_status (*keep)(struct kn_backend *self, const struct kn_keep *op);
+    enum kn_status (*head_product)(struct kn_backend *self, const struct kn_head_product *op);
     enum kn_status (*convolution)(struct kn_backend *self, const struct kn_convolution *op);
     enum kn_status (*scan)(struct kn_backend *self, const struct kn_scan *op);
     enum kn_status (*copy_heads)(struct kn_backend *self, const struct kn_copy_heads *op);

@@ -153,6 +153,17 @@ enum kn_status kn_check_decode_attention(const struct kn_decode_attention *op, e
                      (a->y.rows == 0 || (op->positions && op->sequences)));
 }
 
+enum kn_status kn_check_head_product(const struct kn_head_product *op, enum kn_type type) {
+    const struct kn_heads *y = &op->y, *x = &op->x;
+    int64_t rows = op->transposed ? y->dim : x->dim, cols = op->transposed ? x->dim : y->dim;
+    int64_t room = op->w.rows - op->first_row - rows, count = y->count;
+    return status_of(is_apart(y) && is_heads(x) && y->x.type == type && x->x.type == type &&
+                     y->x.rows == x->x.rows && count == x->count && is_matrix(&op->w) &&
+                     op->w.cols == cols && op->first_row >= 0 && op->row_pitch >= 0 &&
+                     (count == 0 || room >= 0) &&
+                     (count <= 1 || op->row_pitch == 0 || count - 1 <= room / op->row_pitch));
+}
+
 enum kn_status kn_check_convolution(const struct kn_convolution *op, enum kn_type type) {
     if (op->activation == KN_XIELU)
         return KN_EUNSUPPORTED;

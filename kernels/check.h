@@ -26,6 +26,7 @@ enum kn_status kn_check_attention(const struct kn_attention *op, enum kn_type ty
 enum kn_status kn_check_decode_attention(const struct kn_decode_attention *op, enum kn_type type);
 enum kn_status kn_check_keep(const struct kn_keep *op, enum kn_type type);
 enum kn_status kn_check_head_norm(const struct kn_head_norm *op, enum kn_type type);
+enum kn_status kn_check_head_product(const struct kn_head_product *op, enum kn_type type);
 enum kn_status kn_check_copy_heads(const struct kn_copy_heads *op);
 enum kn_status kn_check_scale(const struct kn_scale *op, enum kn_type type);
 enum kn_status kn_check_route(const struct kn_route *op);

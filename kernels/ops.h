@@ -200,6 +200,19 @@ struct kn_decode_attention {
     const int32_t *positions, *sequences; // [y.rows]
 };
 
+// y[r,h] = x[r,h] w_h or, with `transposed`, x[r,h] w_h^T: each head of x meets a matrix of its
+// own, as where attention is over latents and heads' keys and values are not made (DeepSeek-AI
+// 2024, arXiv 2405.04434, section 2.1.2). w_h is the rows of w from first_row + h * row_pitch on:
+//   y[r,h,j] = sum_i x[r,h,i] w[first_row + h * row_pitch + i, j]     x.dim rows, y.dim == w.cols
+//   y[r,h,j] = sum_i x[r,h,i] w[first_row + h * row_pitch + j, i]     y.dim rows, x.dim == w.cols
+// in f32. Activations, w any type, of another than x rounded as a product's is.
+struct kn_head_product {
+    struct kn_heads y, x;
+    struct kn_matrix w;
+    int64_t first_row, row_pitch;
+    bool transposed;
+};
+
 // ---- state spaces ------------------------------------------------------------------------------
 
 // y[r,c] = activation(bias[c] + sum_t weight[c,t] * x[r - taps + 1 + t, c]), t < taps: each column

@@ -104,6 +104,7 @@ const struct kn_ops kn_reference_ops = {
     .attention = kn_reference_attention,
     .decode_attention = kn_reference_decode_attention,
     .keep = kn_reference_keep,
+    .head_product = kn_reference_head_product,
     .copy_heads = kn_reference_copy_heads,
     .convolution = kn_reference_convolution,
     .scan = kn_reference_scan,

@@ -42,6 +42,7 @@ enum kn_status kn_reference_rope(struct kn_backend *self, const struct kn_rope *
 enum kn_status kn_reference_attention(struct kn_backend *self, const struct kn_attention *op);
 enum kn_status kn_reference_decode_attention(struct kn_backend *self,
                                              const struct kn_decode_attention *op);
+enum kn_status kn_reference_head_product(struct kn_backend *self, const struct kn_head_product *op);
 enum kn_status kn_reference_convolution(struct kn_backend *self, const struct kn_convolution *op);
 enum kn_status kn_reference_scan(struct kn_backend *self, const struct kn_scan *op);
 enum kn_status kn_reference_copy_heads(struct kn_backend *self, const struct kn_copy_heads *op);

@@ -91,6 +91,28 @@ enum kn_status kn_reference_grouped_product(struct kn_backend *self,
     return kn_gate_groups(self, op, kn_rows_of_groups(op));
 }
 
+static double head_sum(const struct kn_head_product *op, int64_t row, int64_t head, int64_t col) {
+    const float *x = kn_reference_head(&op->x, row, head);
+    int64_t first = op->first_row + head * op->row_pitch;
+    if (op->transposed)
+        return kn_reference_dot(x, &op->w, first + col);
+    double sum = 0;
+    for (int64_t i = 0; i < op->x.dim; i++)
+        sum += (double)x[i] *
+               (double)kn_load(op->w.data, op->w.type, (first + i) * op->w.stride + col);
+    return sum;
+}
+
+enum kn_status kn_reference_head_product(struct kn_backend *self,
+                                         const struct kn_head_product *op) {
+    KN_TRY(kn_check_head_product(op, self->activation_type));
+    for (int64_t r = 0; r < op->y.x.rows; r++)
+        for (int64_t h = 0; h < op->y.count; h++)
+            for (int64_t c = 0; c < op->y.dim; c++)
+                kn_reference_head(&op->y, r, h)[c] = (float)head_sum(op, r, h, c);
+    return KN_OK;
+}
+
 static double gate_of(const struct kn_gate *op, double v, double up) {
     double limit = (double)op->limit;
     if (!(limit > 0))

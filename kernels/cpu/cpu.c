@@ -124,6 +124,7 @@ enum kn_status kn_cpu_open(struct kn_backend **kn_p, const struct kn_options *op
     cpu->table.rope = cpu_rope;
     cpu->table.attention = cpu_attention;
     cpu->table.decode_attention = cpu_decode_attention;
+    cpu->table.head_product = cpu_head_product;
     cpu->table.head_norm = cpu_head_norm;
     cpu->table.copy_heads = cpu_copy_heads;
     cpu->table.scale = cpu_scale;

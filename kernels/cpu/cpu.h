@@ -99,6 +99,7 @@ enum kn_status cpu_combine(struct kn_backend *self, const struct kn_combine *op)
 enum kn_status cpu_rope(struct kn_backend *self, const struct kn_rope *op);
 enum kn_status cpu_attention(struct kn_backend *self, const struct kn_attention *op);
 enum kn_status cpu_decode_attention(struct kn_backend *self, const struct kn_decode_attention *op);
+enum kn_status cpu_head_product(struct kn_backend *self, const struct kn_head_product *op);
 enum kn_status cpu_convolution(struct kn_backend *self, const struct kn_convolution *op);
 enum kn_status cpu_scan(struct kn_backend *self, const struct kn_scan *op);
 enum kn_status cpu_gate(struct kn_backend *self, const struct kn_gate *op);

@@ -278,6 +278,7 @@ static const struct kn_ops cuda_ops = {
     .attention = cuda_attention,
     .decode_attention = cuda_decode_attention,
     .keep = cuda_keep,
+    .head_product = cuda_head_product,
     .convolution = cuda_convolution,
     .scan = cuda_scan,
     .copy_heads = cuda_copy_heads,

@@ -77,6 +77,8 @@ enum kn_status cuda_advance(struct kn_backend *self, const struct kn_advance *op
 enum kn_status cuda_attention(struct kn_backend *self, const struct kn_attention *op);
 // attention_decode.cu
 enum kn_status cuda_decode_attention(struct kn_backend *self, const struct kn_decode_attention *op);
+// head_product.cu
+enum kn_status cuda_head_product(struct kn_backend *self, const struct kn_head_product *op);
 // norms.cu
 enum kn_status cuda_norm(struct kn_backend *self, const struct kn_norm *op);
 enum kn_status cuda_head_norm(struct kn_backend *self, const struct kn_head_norm *op);

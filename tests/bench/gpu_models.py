@@ -85,7 +85,7 @@ def config(shape):
         "num_attention_heads": shape.heads,
         "intermediate_size": shape.ffn,
         "vocab_size": shape.vocabulary,
-        "max_position_embeddings": 2048,
+        "max_position_embeddings": 32768,  # prompts of any length are timed
         "tie_word_embeddings": False,
         "bos_token_id": 0,
         "eos_token_id": 0,

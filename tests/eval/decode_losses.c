@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// decode_losses FOLDER cpu|cuda TYPE SEQUENCES LENGTH: reads ids and targets, int32 [SEQUENCES,
-// LENGTH] each, from stdin and writes f64 [LENGTH, SEQUENCES] to stdout: the loss of each target
-// behind the ids so far, each token a step of decoding by itself, with keys and values in a cache.
+// decode_losses FOLDER cpu|cuda TYPE SEQUENCES LENGTH TARGETS: reads ids and then TARGETS times
+// targets, int32 [SEQUENCES, LENGTH] each, from stdin, and for each of the targets writes f64
+// [LENGTH, SEQUENCES] to stdout: the loss of each target behind the ids so far, each token a step
+// of decoding by itself, with keys and values in a cache.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,7 +58,7 @@ static void open_decoding(struct decoding *d, int64_t sequences, int64_t length)
     d->sequences = sequences;
     d->length = length;
     d->ids = malloc(2 * count * sizeof *d->ids);
-    require(d->ids && fread(d->ids, sizeof *d->ids, 2 * count, stdin) == 2 * count, "stdin");
+    require(d->ids && fread(d->ids, sizeof *d->ids, count, stdin) == count, "stdin");
     d->targets = d->ids + count;
     require(tr_cache_new(&d->cache, d->kn, config, NULL, sequences, length, &err) == TR_OK &&
                 tr_streams_new(&d->streams, d->kn, config, &options, &err) == TR_OK &&
@@ -85,7 +86,8 @@ static void run_step(struct decoding *d, const struct place *p, double *losses) 
 }
 
 static void run_steps(struct decoding *d) {
-    size_t count = (size_t)d->sequences;
+    size_t count = (size_t)d->sequences, targets = count * (size_t)d->length;
+    require(fread(d->targets, sizeof *d->targets, targets, stdin) == targets, "stdin");
     int32_t *row = malloc(4 * count * sizeof *row);
     int64_t *ones = malloc(count * sizeof *ones);
     double *losses = malloc(count * sizeof *losses);
@@ -126,13 +128,14 @@ static enum kn_type type_of(const char *name) {
 int main(int argc, char **argv) {
     static const struct tr_wanted wanted = {.head = true};
     struct decoding d = {0};
-    require(argc == 6, "decode_losses FOLDER cpu|cuda TYPE SEQUENCES LENGTH");
+    require(argc == 7, "decode_losses FOLDER cpu|cuda TYPE SEQUENCES LENGTH TARGETS");
     struct kn_options options = {.type = type_of(argv[3]), .error = err.text};
     enum kn_kind kind = strcmp(argv[2], "cuda") == 0 ? KN_CUDA : KN_CPU;
     require(kn_open(&d.kn, kind, &options) == KN_OK, "opening the device");
     require(tr_pass_weights_open(&d.weights, d.kn, argv[1], &wanted, 1e12, &err) == TR_OK, argv[1]);
     open_decoding(&d, strtoll(argv[4], NULL, 10), strtoll(argv[5], NULL, 10));
-    run_steps(&d);
+    for (int64_t i = strtoll(argv[6], NULL, 10); i > 0; i--)
+        run_steps(&d);
     close_decoding(&d);
     return fflush(stdout) != 0;
 }

@@ -11,6 +11,7 @@
 // long, now and then). The run without a cache is
 // always the CPU's. Where two tokens' logits are closer than NEAR_TIE both are right: such
 // positions are counted.
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -210,6 +211,31 @@ static int64_t check_way(const char *folder, const struct way *way, const struct
     return g.tokens;
 }
 
+// What a cache takes of memory is what is counted; of latents no more than they and the key that
+// heads share.
+static void check_cache(const char *folder, struct kn_backend *kn) {
+    enum { SEQUENCES = 64 };
+    static const struct tr_wanted wanted = {.head = true};
+    struct tr_pass_weights weights;
+    struct tr_cache *cache;
+    require(tr_pass_weights_open(&weights, kn, folder, &wanted, 1e12, &err) == TR_OK, folder,
+            "opening");
+    const struct tr_config *c = &weights.loaded.config;
+    double token = tr_cache_bytes(kn, c, NULL, 1, 1);
+    int64_t positions = (int64_t)(2e9 / (SEQUENCES * token));
+    double counted = tr_cache_bytes(kn, c, NULL, SEQUENCES, positions);
+    double before = (double)kn->memory_used;
+    require(tr_cache_new(&cache, kn, c, NULL, SEQUENCES, positions, &err) == TR_OK, folder,
+            "the cache");
+    double taken = (double)kn->memory_used - before;
+    double pages = (double)c->layers * 0x1p23; // two blocks, each with up to two large pages more
+    require(fabs(taken - counted) <= pages, folder, "a cache takes what is not counted");
+    double latent = (double)(c->layers * (c->kv_rank + c->rope_dim)) * 4;
+    require(!c->kv_rank || token == latent, folder, "a cache of more than latents");
+    tr_cache_free(cache);
+    tr_pass_weights_close(&weights);
+}
+
 static void check_folder(const char *folder, const struct way *together, const struct way *other,
                          const struct way *judge, int64_t most) {
     int64_t ties = 0, tokens = check_way(folder, together, judge, most, &ties);
@@ -247,6 +273,7 @@ int main(int argc, char **argv) {
     for (int i = first + 1; i < argc; i++) {
         int turn = i % 20 == 0 && !on_cuda ? WAYS - 1 : 1 + i % (on_cuda ? 3 : 4);
         check_folder(argv[i], ways, &ways[turn], &judge, most);
+        check_cache(argv[i], cpu);
     }
     cpu->ops->close(cpu);
     device->ops->close(device);

@@ -158,9 +158,83 @@ static void test_copy_heads_errors(void **state) {
     check_status(kn->ops->copy_heads(kn, &good));
 }
 
+// Heads of `from` entries become heads of `to`, each by `from` or, transposed, `to` rows of w, of
+// which some lie before, between and behind.
+struct head_shape {
+    int64_t rows, heads, from, to;
+    bool transposed;
+};
+
+static void check_head_product(const struct head_shape *s, enum kn_type type) {
+    int64_t own = s->transposed ? s->to : s->from, cols = s->transposed ? s->from : s->to;
+    int64_t pitch = own + 3, first = 2;
+    struct matrix x = matrix_random(kn->activation_type, s->rows, 4 + s->heads * (s->from + 1), 3);
+    struct matrix w = matrix_weights(type, first + s->heads * pitch, cols, 5);
+    struct matrix y = matrix_output(kn->activation_type, s->rows, s->heads * s->to, 2);
+    struct kn_head_product op = {.y = {y.m, 0, s->heads, s->to, s->to},
+                                 .x = {x.m, 4, s->heads, s->from + 1, s->from},
+                                 .w = w.m,
+                                 .first_row = first,
+                                 .row_pitch = pitch,
+                                 .transposed = s->transposed};
+    int64_t count = s->rows * s->heads * s->to;
+    long double *truth = host_new((size_t)count * sizeof *truth);
+    for (int64_t i = 0; i < count; i++) {
+        int64_t r = i / (s->heads * s->to), h = i / s->to % s->heads, j = i % s->to;
+        const float *from = x.values + r * x.m.cols + 4 + h * (s->from + 1);
+        for (int64_t k = 0; k < s->from; k++) {
+            int64_t row = first + h * pitch + (s->transposed ? j : k);
+            truth[i] +=
+                (long double)from[k] * (long double)w.values[row * cols + (s->transposed ? k : j)];
+        }
+    }
+    check_status(kn->ops->head_product(kn, &op));
+    matrix_read(&y);
+    check_close(OP_PRODUCT, y.m.type, y.values, truth, count);
+}
+
+static void test_head_product(void **state) {
+    static const struct head_shape shapes[] = {
+        {1, 1, 1, 1, false},   {1, 1, 1, 1, true},       {7, 3, 24, 130, false},
+        {7, 3, 130, 24, true}, {1, 16, 128, 512, false}, {1, 16, 512, 128, true},
+        {9, 2, 33, 65, false}, {17, 2, 65, 67, true},    {0, 2, 4, 4, false},
+        {3, 0, 4, 4, true},
+    };
+    for (size_t i = 0; i < TEST_ARRAY_SIZE(shapes); i++)
+        for (int type = KN_F32; type <= KN_BF16; type++) {
+            check_head_product(&shapes[i], (enum kn_type)type);
+            buffers_free(state);
+        }
+}
+
+static void test_head_product_errors(void **state) {
+    (void)state;
+    struct matrix x = matrix_random(kn->activation_type, 2, 12, 0);
+    struct matrix y = matrix_output(kn->activation_type, 2, 10, 0);
+    struct matrix w = matrix_weights(KN_F32, 7, 5, 0);
+    const struct kn_head_product good = {
+        .y = {y.m, 0, 2, 5, 5}, .x = {x.m, 0, 2, 6, 3}, .w = w.m, .first_row = 1, .row_pitch = 3};
+    struct kn_head_product bad[8] = {good, good, good, good, good, good, good, good};
+    bad[0].first_row = 2; // the second head's rows would be 5 to 7
+    bad[1].row_pitch = 4;
+    bad[2].transposed = true;
+    bad[3].y.count = 1;
+    bad[4].y.pitch = 0;
+    bad[5].x.x.rows = 1;
+    bad[6].first_row = -1;
+    bad[7].y.dim = 4;
+    for (size_t i = 0; i < TEST_ARRAY_SIZE(bad); i++)
+        assert_int_equal(kn->ops->head_product(kn, &bad[i]), KN_ESHAPE);
+    check_status(kn->ops->head_product(kn, &good));
+}
+
 int test_heads(void) {
-    const struct CMUnitTest tests[] = {OPS_TEST(test_rope), OPS_TEST(test_rope_errors),
-                                       OPS_TEST(test_copy_heads), OPS_TEST(test_copy_heads_rows),
-                                       OPS_TEST(test_copy_heads_errors)};
+    const struct CMUnitTest tests[] = {OPS_TEST(test_rope),
+                                       OPS_TEST(test_rope_errors),
+                                       OPS_TEST(test_copy_heads),
+                                       OPS_TEST(test_copy_heads_rows),
+                                       OPS_TEST(test_copy_heads_errors),
+                                       OPS_TEST(test_head_product),
+                                       OPS_TEST(test_head_product_errors)};
     return cmocka_run_group_tests_name("heads", tests, NULL, NULL);
 }

@@ -25,7 +25,7 @@ from transformers.utils import logging
 
 TYPES = {"bf16": torch.bfloat16, "f16": torch.float16}
 ATTENTIONS = ("eager", "sdpa")
-LENGTH, TARGETS, REQUESTS = 192, 8, 200
+LENGTH, TARGETS, REQUESTS = 128, 8, 200
 COLUMNS = ("model", "what", "dtype", "texts", "rms", "reference_rms", "ratio", "verdict")
 
 
@@ -39,9 +39,9 @@ class Model:
     def __init__(self, folder, device):
         self.folder, self.device = folder, device
 
-    def load(self, dtype, attention="eager", device=None):
+    def load(self, dtype, attention="eager"):
         return AutoModelForCausalLM.from_pretrained(
-            self.folder, dtype=dtype, attn_implementation=attention).to(device or self.device).eval()
+            self.folder, dtype=dtype, attn_implementation=attention).to(self.device).eval()
 
 
 def losses_of(logits, targets):
@@ -61,14 +61,11 @@ def stepped(model, ids, targets):
 
 
 def ours_stepped(program, folder, device, dtype, ids, targets):
-    """The same of ours, a run for each of the targets."""
-    found = []
-    for i in range(TARGETS):
-        data = np.concatenate([ids, targets[:, :, i]]).astype(np.int32).tobytes()
-        done = subprocess.run([program, folder, device, dtype, *map(str, ids.shape)], input=data,
-                              capture_output=True, check=True)
-        found.append(np.frombuffer(done.stdout).reshape(ids.shape[1], ids.shape[0]))
-    return np.stack(found, axis=-1)
+    """The same of ours, each of the targets behind a pass of its own."""
+    data = np.concatenate([ids[None], targets.transpose(2, 0, 1)]).astype(np.int32).tobytes()
+    done = subprocess.run([program, folder, device, dtype, *map(str, ids.shape), str(TARGETS)],
+                          input=data, stdout=subprocess.PIPE, check=True)
+    return np.frombuffer(done.stdout).reshape(TARGETS, *ids.shape[::-1]).transpose(1, 2, 0)
 
 
 class Table:
@@ -94,13 +91,12 @@ def check_decode(table, programs, name, model, tokens, types):
     generator = np.random.default_rng(1)
     for texts in (1, 7):
         ids = tokens[:texts, :LENGTH].astype(np.int64)
-        truth_model = model.load(torch.float64, device="cpu")
+        truth_model = model.load(torch.float64)
         targets = generator.integers(0, truth_model.config.vocab_size, (*ids.shape, TARGETS))
         targets[:, :-1, 0] = ids[:, 1:]
-        with torch.no_grad():
-            truth = losses_of(truth_model(torch.tensor(ids)).logits, torch.tensor(targets))
-        truth = truth.transpose(1, 0, 2)
         there = torch.tensor(ids, device=model.device), torch.tensor(targets, device=model.device)
+        with torch.no_grad():
+            truth = losses_of(truth_model(there[0]).logits, there[1]).transpose(1, 0, 2)
         for dtype, torch_type in types.items():
             ours = ours_stepped(programs["decode_losses"], model.folder, model.device, dtype, ids, targets)
             reference = min(rms(stepped(model.load(torch_type, a), *there) - truth) for a in ATTENTIONS)
@@ -140,7 +136,7 @@ def summed(model, tokenizer, requests, device):
 def check_tasks(table, programs, name, model, tokens, types):
     tokenizer = AutoTokenizer.from_pretrained(model.folder)
     requests = draw_requests(tokenizer, tokens)
-    truth = summed(model.load(torch.float64, device="cpu"), tokenizer, requests, "cpu")
+    truth = summed(model.load(torch.float64), tokenizer, requests, model.device)
     with tempfile.TemporaryDirectory() as work:
         path = Path(work) / "pairs.jsonl"
         path.write_text("".join(

@@ -25,6 +25,7 @@ struct task {
         struct kn_attention attention;
         struct kn_decode_attention decode_attention;
         struct kn_keep keep;
+        struct kn_head_product head_product;
         struct kn_convolution convolution;
         struct kn_scan scan;
         struct kn_head_norm head_norm;
@@ -193,6 +194,7 @@ OP(rope, kn_rope)
 OP(attention, kn_attention)
 OP(decode_attention, kn_decode_attention)
 OP(keep, kn_keep)
+OP(head_product, kn_head_product)
 OP(convolution, kn_convolution)
 OP(scan, kn_scan)
 OP(head_norm, kn_head_norm)
@@ -474,6 +476,7 @@ static const struct kn_ops fake_ops = {
     .attention = fake_attention,
     .decode_attention = fake_decode_attention,
     .keep = fake_keep,
+    .head_product = fake_head_product,
     .convolution = fake_convolution,
     .scan = fake_scan,
     .copy_heads = fake_copy_heads,

@@ -50,8 +50,7 @@ static void count_row(struct tr_speed_row *row, const struct tr_pass_weights *w,
     row->weight_bytes = weight_bytes(w, drop);
     row->token_bytes = tr_cache_bytes(w->kn, c, drop, 1, 1);
     row->cache_bytes = tr_cache_bytes(w->kn, c, drop, s->batch, middle);
-    // A row as long as twice the keys that the token sees has them on average.
-    row->step_flops = tr_kept_flops(c, 1, 2 * middle - 1, &head, drop, 0);
+    row->step_flops = tr_step_flops(c, middle, &head, drop);
     row->prompt_flops = tr_kept_flops(c, 1, s->prompt, &no_head, drop, 0);
     row->planned = tr_decoder_bytes(w->kn, c, &options, s->prompt).all.backend;
     if (w->resident)

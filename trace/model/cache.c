@@ -11,7 +11,8 @@ struct tr_cache {
     struct kn_backend *kn;
     struct tr_config config;
     int64_t sequences, slots[2];               // of full and of windowed layers
-    void *k[TR_MAX_LAYERS], *v[TR_MAX_LAYERS]; // NULL: the layer has no attention
+    void *k[TR_MAX_LAYERS], *v[TR_MAX_LAYERS]; // NULL: the layer has no attention; of latents k has
+                                               // all
 };
 
 static int is_windowed(const struct tr_config *config, int layer) {
@@ -22,11 +23,17 @@ static int64_t slots_of(const struct tr_config *config, int windowed, int64_t po
     return windowed && config->window < positions ? config->window : positions;
 }
 
-// Bytes of a layer's keys, or of its values.
-static double layer_bytes(const struct kn_backend *kn, const struct tr_config *config, int layer,
-                          int64_t dim, double tokens) {
-    return tokens * (double)(tr_config_kv_heads(config, layer) * dim) *
-           (double)kn_type_size(kn->activation_type);
+// Entries of a token's keys in a layer, and of its values: a latent is both.
+static int64_t key_entries(const struct tr_config *c, int layer) {
+    return c->kv_rank ? c->kv_rank + c->rope_dim : tr_config_kv_heads(c, layer) * c->qk_dim;
+}
+
+static int64_t value_entries(const struct tr_config *c, int layer) {
+    return c->kv_rank ? 0 : tr_config_kv_heads(c, layer) * c->v_dim;
+}
+
+static double bytes_of(const struct kn_backend *kn, int64_t entries, double tokens) {
+    return tokens * (double)entries * (double)kn_type_size(kn->activation_type);
 }
 
 double tr_cache_bytes(const struct kn_backend *kn, const struct tr_config *config,
@@ -35,8 +42,8 @@ double tr_cache_bytes(const struct kn_backend *kn, const struct tr_config *confi
     for (int layer = 0; layer < config->layers; layer++) {
         int64_t slots = slots_of(config, is_windowed(config, layer), positions);
         if (tr_config_keeps(config, drop, TR_ATTN, layer))
-            bytes += layer_bytes(kn, config, layer, config->qk_dim + config->v_dim,
-                                 (double)sequences * (double)slots);
+            bytes += bytes_of(kn, key_entries(config, layer) + value_entries(config, layer),
+                              (double)sequences * (double)slots);
     }
     return bytes;
 }
@@ -44,14 +51,15 @@ double tr_cache_bytes(const struct kn_backend *kn, const struct tr_config *confi
 static enum tr_status take_layer(struct tr_cache *cache, int layer, struct tr_err *err) {
     const struct tr_config *c = &cache->config;
     double tokens = (double)cache->sequences * (double)cache->slots[is_windowed(c, layer)];
-    double keys = layer_bytes(cache->kn, c, layer, c->qk_dim, tokens);
-    double values = layer_bytes(cache->kn, c, layer, c->v_dim, tokens);
+    double keys = bytes_of(cache->kn, key_entries(c, layer), tokens);
+    double values = bytes_of(cache->kn, value_entries(c, layer), tokens);
     if (tokens > INT32_MAX || keys > 0x1p60 || values > 0x1p60)
         return tr_fail(err, TR_ENOMEM, "a cache of %g tokens is too large", tokens);
     KN_TRY_ON(cache->kn, cache->kn->ops->alloc(cache->kn, &cache->k[layer], (size_t)keys),
               "allocating the cache");
-    KN_TRY_ON(cache->kn, cache->kn->ops->alloc(cache->kn, &cache->v[layer], (size_t)values),
-              "allocating the cache");
+    if (values > 0)
+        KN_TRY_ON(cache->kn, cache->kn->ops->alloc(cache->kn, &cache->v[layer], (size_t)values),
+                  "allocating the cache");
     return TR_OK;
 }
 
@@ -121,12 +129,11 @@ enum tr_status tr_cache_place(struct tr_forward *f, struct tr_err *err) {
     return TR_OK;
 }
 
-// The cache of a layer as heads of `dim` entries.
+// What a layer's cache has as so many heads of `dim` entries.
 static struct kn_heads cached_heads(const struct tr_cache *cache, void *data, int layer,
-                                    int64_t dim) {
+                                    int64_t heads, int64_t dim) {
     const struct tr_config *c = &cache->config;
     int64_t rows = cache->sequences * cache->slots[is_windowed(c, layer)];
-    int64_t heads = tr_config_kv_heads(c, layer);
     return (struct kn_heads){.x = kn_matrix(data, cache->kn->activation_type, rows, heads * dim),
                              .count = heads,
                              .pitch = dim,
@@ -138,9 +145,10 @@ static struct kn_copy_heads copy_of(const struct tr_forward *f, const struct tr_
                                     void *data, struct kn_heads heads) {
     int layer = b->step->layer;
     TR_ASSERT(data != NULL);
-    return (struct kn_copy_heads){.y = cached_heads(f->cached->cache, data, layer, heads.dim),
-                                  .x = heads,
-                                  .rows = f->cache_rows[is_windowed(&f->config, layer)] + b->row};
+    return (struct kn_copy_heads){
+        .y = cached_heads(f->cached->cache, data, layer, heads.count, heads.dim),
+        .x = heads,
+        .rows = f->cache_rows[is_windowed(&f->config, layer)] + b->row};
 }
 
 enum tr_status tr_cache_turn(struct tr_forward *f, const struct tr_batch *b,
@@ -163,6 +171,13 @@ enum tr_status tr_cache_keep(struct tr_forward *f, const struct tr_batch *b, str
     struct kn_copy_heads values = copy_of(f, b, cache->v[b->step->layer], v);
     KN_TRY(f->kn->ops->copy_heads(f->kn, &keys), "caching keys");
     KN_TRY(f->kn->ops->copy_heads(f->kn, &values), "caching values");
+    return TR_OK;
+}
+
+enum tr_status tr_cache_keep_latent(struct tr_forward *f, const struct tr_batch *b,
+                                    struct kn_heads latent, struct tr_err *err) {
+    struct kn_copy_heads op = copy_of(f, b, f->cached->cache->k[b->step->layer], latent);
+    KN_TRY(f->kn->ops->copy_heads(f->kn, &op), "caching latents");
     return TR_OK;
 }
 
@@ -198,8 +213,13 @@ enum tr_status tr_cache_attend(struct tr_forward *f, const struct tr_batch *b,
         .positions = f->row_positions + b->row,
         .sequences = f->row_sequences + b->row,
     };
-    decode.attention.k = cached_heads(cache, cache->k[layer], layer, op->k.dim);
-    decode.attention.v = cached_heads(cache, cache->v[layer], layer, op->v.dim);
+    decode.attention.k = cached_heads(cache, cache->k[layer], layer, op->k.count, op->k.dim);
+    if (cache->v[layer])
+        decode.attention.v = cached_heads(cache, cache->v[layer], layer, op->v.count, op->v.dim);
+    else { // the first entries of what is kept
+        decode.attention.v = decode.attention.k;
+        decode.attention.v.dim = op->v.dim;
+    }
     KN_TRY(f->kn->ops->decode_attention(f->kn, &decode), "attention over the cache");
     return TR_OK;
 }

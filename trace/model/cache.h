@@ -9,8 +9,10 @@
 // Keys and values of tokens that a model has seen, so that the next token's attention needs no more
 // than its own: of each layer whose attention is kept [sequences, slots, heads of keys] and the
 // same of values, of the activation type, rotated and normed as attention reads them. A layer with
-// a window keeps as many slots as the window is wide, over which positions go round. Latent
-// attention is kept as the keys and values that its heads make of the latent.
+// a window keeps as many slots as the window is wide, over which positions go round. Of latent
+// attention it is [sequences, slots, kv_rank + rope_dim] alone: the normed latent and the rotated
+// key that all heads share, which are keys and values of one head once queries have met what
+// expands them.
 struct tr_cache;
 
 // Room for so many sequences of so many tokens; without the attention that `drop` (NULL: none)

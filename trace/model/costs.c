@@ -94,6 +94,17 @@ double tr_kept_flops(const struct tr_config *c, double tokens, int64_t seq_len,
     return tokens * each;
 }
 
+double tr_step_flops(const struct tr_config *c, int64_t keys, const struct tr_wanted *wanted,
+                     const struct tr_drop_set *removed) {
+    // A row as long as twice the keys that the token sees has them on average.
+    double all = tr_kept_flops(c, 1, 2 * keys - 1, wanted, removed, 0);
+    double more = (double)(2 * c->kv_rank + c->rope_dim - c->qk_dim - c->v_dim) * (double)c->heads;
+    for (int layer = 0; c->kv_rank && layer < c->layers; layer++)
+        if (tr_config_keeps(c, removed, TR_ATTN, layer))
+            all += 2 * more * (double)keys;
+    return all;
+}
+
 double tr_removal_flops(const struct tr_config *c, double tokens, int64_t seq_len,
                         const struct tr_wanted *wanted, const struct tr_drop_set *removed,
                         const struct tr_drop_set *from) {

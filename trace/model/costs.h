@@ -26,6 +26,10 @@ double tr_kept_flops(const struct tr_config *config, double tokens, int64_t seq_
                      const struct tr_wanted *wanted, const struct tr_drop_set *removed,
                      int64_t first);
 
+// Of one token behind a cache of which it sees `keys`: attention over latents is not expanded.
+double tr_step_flops(const struct tr_config *config, int64_t keys, const struct tr_wanted *wanted,
+                     const struct tr_drop_set *removed);
+
 // Of the model without the sublayers of `removed`, from the first of them on that `from` has not
 // (NULL: the whole model): what comes before is known.
 double tr_removal_flops(const struct tr_config *config, double tokens, int64_t seq_len,

@@ -25,6 +25,12 @@ static int64_t wide_cols(const struct tr_config *c) {
     return larger(attention, tr_config_in_rows(c, ffn));
 }
 
+// Latent attention of rows of one token: q, the latent, q as it meets latents, and mixed latents.
+static int64_t latent_cols(const struct tr_config *c) {
+    int64_t latent = larger(c->query_rank, c->kv_rank + c->rope_dim);
+    return c->kv_rank ? c->heads * (c->qk_dim + 2 * c->kv_rank + c->rope_dim) + latent : 0;
+}
+
 // Pairs of entries of a query that grows with its position.
 static int64_t growing_pairs(const struct tr_config *c) {
     return c->growth_length ? c->qk_dim / 2 : 0;
@@ -81,6 +87,7 @@ static int buffers_of(struct tr_forward *f, struct tr_buffer buffers[MAX_BUFFERS
     double spread = c->experts ? (double)c->experts_used : 1;
     double routed = c->experts ? rows : 0;
     double wide = fmax((double)wide_cols(c), spread * (double)expert_in_rows(c));
+    wide = o->positions ? fmax(wide, (double)latent_cols(c)) : wide;
     double inner = fmax((double)inner_cols(c), spread * (double)c->expert_ffn);
     double ahead = o->positions ? TR_FORWARD_AHEAD * tokens : 0;
     bool alibi = c->family->position == TR_ALIBI || c->family->position == TR_ALIBI_SCALED_BF16;

@@ -161,6 +161,10 @@ enum tr_status tr_cache_turn(struct tr_forward *f, const struct tr_batch *b,
                              const struct kn_rope *q, const struct kn_rope *k, struct kn_heads v,
                              struct tr_err *err);
 
+// Leaves the micro-batch's latents and, behind each, its shared key there, as one head.
+enum tr_status tr_cache_keep_latent(struct tr_forward *f, const struct tr_batch *b,
+                                    struct kn_heads latent, struct tr_err *err);
+
 // Makes the rows of a pass that goes on those of the next.
 enum tr_status tr_cache_advance(struct tr_forward *f, const struct tr_streams *streams,
                                 struct tr_err *err);
