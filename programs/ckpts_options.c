@@ -157,9 +157,8 @@ static const struct option_row rows[] = {
              "are 256 rows of 2048 of a text of your own):"},
     {"text", 0, "FILE",
      "Plain text or .jsonl with \"text\", as it is or packed as .gz or .zst, tokenised with the "
-     "series' own tokenizer.json, tokenizer.model or .tiktoken; - is stdin. Several --text give "
-     "each "
-     "its share of the rows, which carry its name",
+     "series' own tokenizer.json, tokenizer.model, .tiktoken or vocab.json; - is stdin. Several "
+     "--text give each its share of the rows, which carry its name",
      OPTION_WORD, .read = tr_read_text},
     {"tokenizer", 0, "PATH",
      "The tokenizer for texts, or a folder with one (default: the first checkpoint's, or of the "

@@ -20,7 +20,7 @@ KINDS = [("json-bpe-llama-prepend", "llama", None), ("json-bpe-llama-metaspace-f
          ("json-bpe-gemma-never", "llama", None), ("json-unigram-t5-metaspace-always", "llama", None),
          ("spm-bpe-llama", "llama", 1), ("spm-bpe-gemma", "llama", 1),
          ("spm-bpe-nfkc-uds", "llama", 1), ("spm-unigram-bytes", "gpt_neox", 1),
-         ("tiktoken-llama3", "llama", None)]
+         ("tiktoken-llama3", "llama", None), ("pair-opt", "llama", 400)]
 END = 7
 ROWS = ["--samples", "8", "--seq-len", "32"]
 

@@ -46,7 +46,7 @@ def corpus():
     rng = random.Random(1)
     scripts = ["абвгдежзиклмнопрст", "αβγδεζηθικλμ", "的一是不了人我在有他这中大来上国", "אבגדהוזחטי",
                "ابتثجحخدذرز", "कखगघङचछजझञ", "ㄱㄴㄷ가나다라마바사", "あいうえおかきく", "éèêëàâçñöü", "0123456789",
-               "😀😁😂🤣😃", "กขฃคฅฆง"]
+               "😀😁😂🤣😃", "กขฃคฅฆง", "²³¹¼½¾amx "]
     lines = (ROOT / "trace/text/calibration.txt").read_text(encoding="utf-8").split("\n")
     for alphabet in scripts:
         for _ in range(150):

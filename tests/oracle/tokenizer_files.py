@@ -5,14 +5,18 @@ import base64
 import functools
 import io
 import json
+import os
+import pathlib
 import random
+import tempfile
 
 import sentencepiece
 import tiktoken
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, trainers
 
-from tokenizer_families import CL100K, O200K, QWEN2, SIZE, corpus, split, train
+from tokenizer_families import CL100K, O200K, QWEN2, SIZE, corpus, merged, split, train
 
+PAIRS_DRAWN = int(os.environ.get("PAIRS", 4))  # of random files beside vocab.json and merges.txt
 MARK = "\u2581"
 SPECIALS = ["<unk>", "<s>", "</s>"]
 
@@ -241,5 +245,80 @@ def json_file(name):
             [token.content for token in ADDED])
 
 
-FILES = {**{name: sentencepiece_file for name in SENTENCEPIECE},
+# vocab.json and merges.txt, and what says which tokens are cut out of the text before.
+
+def flagged(rng, content, plain, **more):
+    """A token as an object; flags that are left out are the library's."""
+    flags = {key: not plain and rng.random() < 0.3 for key in ("lstrip", "rstrip", "single_word")}
+    if rng.random() < 0.7:
+        flags["normalized"] = not plain and rng.random() < 0.5
+    return {"content": content, **flags, **more}
+
+
+def opt_files(rng, size):
+    """As they stand beside OPT's checkpoints."""
+    end, pad = ({"content": text, "single_word": False, "lstrip": False, "rstrip": False,
+                 "normalized": True} for text in ("</s>", "<pad>"))
+    named = {"unk_token": end, "bos_token": end, "eos_token": end, "pad_token": pad}
+    config = {"errors": "replace", "add_prefix_space": False, "add_bos_token": True,
+              "special_tokens_map_file": None, "tokenizer_class": "GPT2Tokenizer"}
+    return {"tokenizer_config.json": config | {key: token | {"__type": "AddedToken"}
+                                               for key, token in named.items()},
+            "special_tokens_map.json": named}, "opt"
+
+
+def bare_files(rng, size):
+    return {}, "gpt2"
+
+
+def random_files(rng, size):
+    """Any of the places that name tokens, in any way that versions of the library read alike: in
+    Qwen2's class special tokens have no flags."""
+    name = rng.choice(["GPT2Tokenizer", "GPT2TokenizerFast", "Qwen2Tokenizer", "Qwen2TokenizerFast"])
+    plain = name.startswith("Qwen2")
+    pool = ["<a>", "<b>", "<ab", "ab>", "word", "<|x|>", "\n\n", "e\u0301", " the"]
+    rng.shuffle(pool)
+    config = {"tokenizer_class": name, "add_prefix_space": rng.random() < 0.3}
+    specials, added = {}, {}
+    for index, key in enumerate(("bos_token", "eos_token", "unk_token", "pad_token", "mask_token")):
+        where = rng.choice([config, specials, {}])
+        typed = {"__type": "AddedToken"} if where is config else {}
+        where[key] = rng.choice([pool[0], pool[1], None, flagged(rng, f"<{index}>", plain, **typed)])
+    if rng.random() < 0.5:
+        rng.choice([config, specials])["additional_special_tokens"] = pool[7:9] if plain else pool[2:5]
+    if rng.random() < 0.5:
+        added = {text: size + i for i, text in enumerate(pool[0:7])}
+    if rng.random() < 0.5:
+        config["added_tokens_decoder"] = {
+            str(size + i): flagged(rng, text, plain and i < 5, special=i < 5 or rng.random() < 0.5)
+            for i, text in enumerate(pool[0:7])} | {
+            "0": {"content": "<|endoftext|>", "normalized": False, "special": True}}
+    return {"tokenizer_config.json": config, "special_tokens_map.json": specials,
+            "added_tokens.json": added}, rng.choice(["gpt2", "qwen2"])
+
+
+def pair_files(name):
+    from transformers.models.gpt2.tokenization_gpt2 import GPT2Tokenizer
+    from transformers.models.qwen2.tokenization_qwen2 import Qwen2Tokenizer
+    model = json.loads(merged())["model"]
+    rng = random.Random(name)
+    beside, model_type = PAIRS[name](rng, len(model["vocab"]))
+    lines = [merge if isinstance(merge, str) else " ".join(merge) for merge in model["merges"]]
+    end = rng.choice(["\n", "\r\n"])
+    made = {"vocab.json": json.dumps(model["vocab"], ensure_ascii=rng.random() < 0.5).encode(),
+            "merges.txt": (end.join(["#version: 0.2", *lines]) + end).encode(),
+            **{file: json.dumps(value).encode() for file, value in beside.items() if value}}
+    named = beside.get("tokenizer_config.json", {}).get("tokenizer_class", "GPT2Tokenizer")
+    with tempfile.TemporaryDirectory() as folder:
+        for file, content in made.items():
+            (pathlib.Path(folder) / file).write_bytes(content)
+        cls = GPT2Tokenizer if named.startswith("GPT2") else Qwen2Tokenizer
+        library = cls.from_pretrained(folder)
+    texts = [str(token) for token in library.added_tokens_decoder.values()]
+    return made, model_type, lambda strings: library(strings, add_special_tokens=False)["input_ids"], texts
+
+
+PAIRS = {"pair-opt": opt_files, "pair-bare": bare_files,
+         **{f"pair-{i}": random_files for i in range(PAIRS_DRAWN)}}
+FILES = {**{name: pair_files for name in PAIRS}, **{name: sentencepiece_file for name in SENTENCEPIECE},
          **{name: tiktoken_file for name in TIKTOKEN}, **{name: json_file for name in JSON}}

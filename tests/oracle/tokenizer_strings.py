@@ -31,7 +31,8 @@ APOSTROPHES = [q + e for q in "'\u2019" for e in
                 "x", "")]
 CASES = list("\u017f\u212a\u0130\u0131ßẞŉǰﬁﬀﬆKkSsİi") + ["ss", "st", "ff"]
 WORDS = ["word", "words", "Hello", "the", "naïve", "e\u0301x", "é", "e\u0301", "checkpoint", "x", "abc",
-         " zzz", "青", "한국어", "가각", "ß", "日本語", "ab", "ac", "Greek αβγ", "AB", "ff"]
+         " zzz", "青", "한국어", "가각", "ß", "日本語", "ab", "ac", "Greek αβγ", "AB", "ff", "m²",
+         "\xb3\xb9a", " \xbc\xbd", "\xbex"]
 
 
 class Strings:

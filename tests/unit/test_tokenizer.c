@@ -104,6 +104,19 @@ static void test_steps(void **state) {
            "1 2 a  12", (int32_t[]){2, 3, 1, 4}, 4);
 }
 
+// A superscript belongs to a word where \w stands alone, and to none within a class.
+static void test_words_of_a_pattern(void **state) {
+    (void)state;
+    encode("{" STEPS("{\"type\":\"Split\",\"pattern\":{\"Regex\":\"1\\\\W\"},\"behavior\":"
+                     "\"Removed\",\"invert\":false}",
+                     "false") SPACED_MODEL("") "}",
+           "1\xc2\xb2x 1 x", (int32_t[]){2, 6, 0, 6}, 4);
+    encode("{" STEPS("{\"type\":\"Split\",\"pattern\":{\"Regex\":\"1[^\\\\w]\"},\"behavior\":"
+                     "\"Removed\",\"invert\":false}",
+                     "false") SPACED_MODEL("") "}",
+           "1\xc2\xb2x 1 x", (int32_t[]){6, 0, 6}, 3);
+}
+
 static void test_ignore_merges(void **state) {
     (void)state;
     encode("{" BYTE_LEVEL SPACED_MODEL("") "}", "xx", (int32_t[]){6, 6}, 2);
@@ -423,6 +436,7 @@ int main(void) {
         cmocka_unit_test(test_added_tokens),
         cmocka_unit_test(test_long_word),
         cmocka_unit_test(test_steps),
+        cmocka_unit_test(test_words_of_a_pattern),
         cmocka_unit_test(test_ignore_merges),
         cmocka_unit_test(test_edges_of_added_tokens),
         cmocka_unit_test(test_stripped_spaces),

@@ -69,6 +69,7 @@ static void test_files(void **state) {
         {"tiktoken-llama3", "tokenizer.model", "llama"},
         {"tiktoken-o200k", "tokenizer.model", "gpt_oss"},
         {"tiktoken-qwen", "qwen.tiktoken", "qwen2"},
+        {"pair-opt", "merges.txt", "opt"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -120,6 +121,7 @@ static void test_begin(void **state) {
     (void)state;
     check_begin("tests/golden/tokenizer/spm-bpe-llama/tokenizer.model", 1, "<s> A");
     check_begin("tests/golden/tokenizer/gpt2.json", -1, "A");
+    check_begin("tests/golden/tokenizer/pair-opt/vocab.json", 400, "</s> A");
     check_begin("tests/golden/tokenizer/tiktoken-llama3/tokenizer.model", -1, "A");
 }
 

@@ -46,6 +46,9 @@ static enum tr_status copy(struct scanner *s, size_t size) {
     "\\x{200b}-\\x{2027}\\x{202a}-\\x{202e}\\x{2030}-\\x{205e}\\x{2060}-\\x{2fff}\\x{3001}-"       \
     "\\x{10ffff}"
 #define WORDS "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}"
+// Below U+0100 Oniguruma looks \w up in a table of ISO 8859-1, where superscripts and fractions are
+// of words, too; within a class it does not.
+#define WORDS_ALONE WORDS "\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}"
 
 static const struct escape {
     char letter;
@@ -55,8 +58,8 @@ static const struct escape {
     {'S', "[^" SPACES "]", NOT_SPACES},
     {'d', "\\p{Nd}", "\\p{Nd}"},
     {'D', "\\P{Nd}", "\\P{Nd}"},
-    {'w', "[" WORDS "]", WORDS},
-    {'W', "[^" WORDS "]", NULL},
+    {'w', "[" WORDS_ALONE "]", WORDS},
+    {'W', "[^" WORDS_ALONE "]", NULL},
     {'h', "[0-9A-Fa-f]", "0-9A-Fa-f"},
     {'H', "[^0-9A-Fa-f]", NULL},
     {'t', "\\t", "\\t"},

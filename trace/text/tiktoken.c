@@ -117,13 +117,18 @@ static enum tr_status rank_tokens(struct tr_model *model, const char *what, stru
     return TR_OK;
 }
 
+const char *tr_tiktoken_words(const char *model_type) {
+    for (size_t i = 0; model_type && i < sizeof splits / sizeof *splits; i++)
+        if (!strcmp(splits[i].model_type, model_type))
+            return splits[i].pattern;
+    return NULL;
+}
+
 static enum tr_status find_split(const char *model_type, const char **pattern_p, const char *what,
                                  struct tr_err *err) {
-    for (size_t i = 0; model_type && i < sizeof splits / sizeof *splits; i++)
-        if (!strcmp(splits[i].model_type, model_type)) {
-            *pattern_p = splits[i].pattern;
-            return TR_OK;
-        }
+    *pattern_p = tr_tiktoken_words(model_type);
+    if (*pattern_p)
+        return TR_OK;
     return tr_fail(err, TR_EUNSUPPORTED,
                    "%s is a file of ranks, which does not say how text is split into words, and "
                    "for a model of type \"%.64s\" we do not know it; a tokenizer.json does (or "

@@ -15,6 +15,9 @@
 // Whether the first line looks like one of such a file.
 bool tr_is_tiktoken(const char *bytes, size_t size);
 
+// The pattern of the words of models of that type, as for Oniguruma; NULL: not known.
+const char *tr_tiktoken_words(const char *model_type);
+
 // Reads the ranks. `model_type` is config.json's; NULL, or one whose split we do not know, is
 // TR_EUNSUPPORTED.
 enum tr_status tr_tiktoken_parse(struct tr_model *model, struct tr_pretokenizer **pretokenizer_p,

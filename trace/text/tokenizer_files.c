@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "bpe_files.h"
 #include "sentencepiece.h"
 #include "tiktoken.h"
 #include "token_file.h"
@@ -145,8 +146,25 @@ static enum tr_status add_specials(struct tr_tokenizer *t, const char *path, str
     return status;
 }
 
+// vocab.json and merges.txt as the tokenizer.json that says the same.
+static enum tr_status open_bpe_files(struct tr_tokenizer **tokenizer_p, const char *path,
+                                     const char *model_type, struct tr_err *err) {
+    json_t *document;
+    TR_TRY(tr_bpe_files_load(&document, path, model_type, err));
+    char *text = json_dumps(document, JSON_COMPACT);
+    json_decref(document);
+    if (!text)
+        return tr_fail(err, TR_ENOMEM, "not enough memory for the tokenizer of %s", path);
+    enum tr_status status =
+        tr_tokenizer_parse(tokenizer_p, text, strlen(text), path, model_type, err);
+    free(text);
+    return status;
+}
+
 enum tr_status tr_tokenizer_open(struct tr_tokenizer **tokenizer_p, const char *path,
                                  const char *model_type, struct tr_err *err) {
+    if (tr_is_bpe_files(path))
+        return open_bpe_files(tokenizer_p, path, model_type, err);
     char *bytes;
     size_t size;
     struct tr_tokenizer *tokenizer;
@@ -163,8 +181,9 @@ enum tr_status tr_tokenizer_open(struct tr_tokenizer **tokenizer_p, const char *
     return status;
 }
 
-// The names of tokenizer files, what says most first.
-static const char *const names[] = {"tokenizer.json", "tokenizer.model", "*.tiktoken"};
+// The names of tokenizer files, what says most first. A merges.txt is none without its vocab.json.
+static const char *const names[] = {"tokenizer.json", "tokenizer.model", "*.tiktoken",
+                                    "merges.txt"};
 enum { NAMES = sizeof names / sizeof *names };
 
 enum tr_status tr_tokenizer_find(char **path_p, const char *folder, struct tr_err *err) {
@@ -183,6 +202,10 @@ enum tr_status tr_tokenizer_find(char **path_p, const char *folder, struct tr_er
                 status = tr_path_join(&best, folder, entry->d_name, err);
             }
     closedir(entries);
+    if (best && rank == NAMES - 1 && !tr_is_bpe_files(best)) {
+        free(best);
+        best = NULL;
+    }
     if (status == TR_OK)
         *path_p = best;
     return status;

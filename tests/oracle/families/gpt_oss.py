@@ -24,6 +24,7 @@ def gpt_oss_config(deck, shape):
     del config["mlp_bias"]
     if deck.deal("class_rope", [True, False, False]):
         config["rope_parameters"] = dict(CLASS_ROPE)
+        config["max_position_embeddings"] = max(256, config["max_position_embeddings"])
     inner = 32 if shape[0] % 32 == 0 and deck.deal("whole_blocks", [True, False]) else min(
         shape[-1], deck.deal("inner", [20, 7, 33]))
     return config | {

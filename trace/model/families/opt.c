@@ -4,6 +4,7 @@
 const struct tr_family tr_family_opt = {
     .model_type = "opt",
     .series = "OPT",
+    .tokenizer_read = true,
     .prefix = "model.",
     .refusals = {{{"do_layer_norm_before", false, true},
                   "its norms come after the residual add and change the stream itself"},
