@@ -18,6 +18,7 @@ import re
 import shutil
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -120,7 +121,8 @@ def clock(device, work):
 class Bench:
     def __init__(self, options):
         shape = gpu_models.SHAPES[options.shape]
-        self.options, self.shape = options, shape.tiny() if options.tiny else shape
+        shape = shape.tiny() if options.tiny else shape
+        self.options, self.shape = options, replace(shape, layers=options.layers or shape.layers)
         self.checkpoint = options.work / options.shape
 
     def tokens(self):
@@ -154,6 +156,7 @@ def follow(command):
 
 def stage_make(bench):
     gpu_models.make(bench.shape, bench.checkpoint, bench.options.device)
+    print(f"{bench.shape.layers} blocks of {bench.options.shape} written", flush=True)
 
 
 def stage_trace(bench):
@@ -193,6 +196,7 @@ def main():
     parser.add_argument("--rows", type=int, default=128)
     parser.add_argument("--seq-len", type=int, default=2048)
     parser.add_argument("--group", type=int, default=128)
+    parser.add_argument("--layers", type=int, default=0, help="of the checkpoint, to measure a part (the shape's)")
     parser.add_argument("--blocks", type=int, default=4, help="of the PyTorch loop (4)")
     parser.add_argument("--batch", type=int, default=8, help="rows that it has at a time (8)")
     parser.add_argument("--stages", default="make,trace,loop")
@@ -210,6 +214,7 @@ def main():
     options.work.mkdir(parents=True, exist_ok=True)
     bench = Bench(options)
     for stage in options.stages.split(","):
+        print(f"-- {stage}, {time.strftime('%T')}", flush=True)
         STAGES[stage](bench)
 
 
