@@ -6,6 +6,7 @@ test_quant.py trace-quant=PATH trace-eval=PATH root=FOLDER [mpirun=PATH]"""
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import sys
 sys.path[:0] = [os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tools")]
 
 import harness
+import packed_words
 from harness import check
 
 
@@ -79,6 +81,38 @@ class Cases:
                            "--device", "cpu", "-o", self.root + "/eval.h5").expect(0).out
         losses = [float(x) for x in re.findall(r"\|nothing *\| *\d+\| *([0-9.]+)\|", page)]
         check(len(losses) == 2 and abs(losses[0] - losses[1]) < 0.01, page)
+
+    def first_block(self):
+        """Demo's first block in f32, as llmcompressor's file was made of it."""
+        source = os.path.join(self.root, "first")
+        os.mkdir(source)
+        shutil.copy(self.demo + "/tokens.npy", source)
+        with open(self.demo + "/step_6418/config.json", encoding="utf-8") as file:
+            config = json.load(file) | {"num_hidden_layers": 1, "dtype": "float32"}
+        with open(source + "/config.json", "w", encoding="utf-8") as file:
+            json.dump(config, file)
+        tensors = packed_words.read_tensors(self.demo + "/step_6418/model.safetensors")
+        packed_words.write_tensors(source + "/model.safetensors", {
+            name: packed_words.tensor_of("F32", tensor[1], packed_words.numbers(tensor))
+            for name, tensor in tensors.items() if "layers." not in name or "layers.0." in name})
+        return source
+
+    def case_awq_of_llmcompressor(self):
+        """The codes of the first block are llmcompressor's, but for values between two codes; what meets its MLP is
+        attention in few bits here, and attention as it was there."""
+        source = self.first_block()
+        self.make(source, "awq", "--method", "awq", "--asymmetric", "--group", "32")
+        theirs = os.path.join(self.golden, "../../formats/fixtures/packed/awq-gemm-repacked/model.safetensors")
+        ours, theirs = (packed_words.read_tensors(path) for path in
+                        (self.root + "/awq/model.safetensors", theirs))
+        modules = packed_words.modules(theirs, "awq")
+        check(len(modules) == 7, modules)
+        for module in modules:
+            found, expected = (packed_words.load(tensors, module, layout, 4, 32)[0] for tensors, layout in
+                               ((ours, "compressed-tensors"), (theirs, "awq")))
+            differ = sum(a != b for x, y in zip(found, expected) for a, b in zip(x, y))
+            most = 0.001 if "self_attn" in module else 0.03 if "down" in module else 0.002
+            check(differ <= most * len(found) * len(found[0]), module, differ, len(found) * len(found[0]))
 
     def case_drop(self):
         """Without a block and without attention of another: what is left is put into few bits."""
