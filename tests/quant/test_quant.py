@@ -67,11 +67,16 @@ class Cases:
         told = self.make(last, "out", "--group", "32", "--samples", "2", "--report", "6", "--drop", "block:9").out
         errors = re.findall(r"^ +\d+  self_attn.q_proj ([0-9.e-]+), .*mlp.down_proj ([0-9.e-]+)$", told, re.M)
         check(len(errors) == 9 and all(0 < float(e) < 0.05 for line in errors for e in line), told)
-        rows = dict(re.findall(r"^(as it is|without the set|in 4 bits \(gptq\)) +(.*)$", told, re.M))
+        rows = dict(re.findall(r"^(as it is|without the set|in 4 bits \(\w+\)) +(.*)$", told, re.M))
         loss, kl = ({name: float(cells.split()[at]) for name, cells in rows.items() if len(cells.split()) > at}
                     for at in (0, 4))
-        check(len(loss) == 3 and loss["as it is"] < loss["without the set"], told)
+        check(len(loss) == 4 and loss["as it is"] < loss["without the set"], told)
         check(0 < kl["without the set"] < kl["in 4 bits (gptq)"], told)
+        gain = re.search(r"^from rounding to nearest +([+-][0-9.]+) \[", told, re.M)
+        check(abs(float(gain[1]) - loss["in 4 bits (gptq)"] + loss["in 4 bits (rtn)"]) < 1.5e-4, told)
+        rounded = self.make(last, "rounded", "--method", "rtn", "--group", "32", "--samples", "2", "--report", "6",
+                            "--drop", "block:9").out
+        check(rows["in 4 bits (rtn)"] in rounded and "from rounding" not in rounded, told, rounded)
 
     def case_awq(self):
         """Scales leave the model what it is: in eight bits nothing is lost, though norms have other values."""
@@ -101,7 +106,7 @@ class Cases:
         """The codes of the first block are llmcompressor's, but for values between two codes; what meets its MLP is
         attention in few bits here, and attention as it was there."""
         source = self.first_block()
-        self.make(source, "awq", "--method", "awq", "--asymmetric", "--group", "32")
+        self.make(source, "awq", "--method", "awq", "--no-clip", "--asymmetric", "--group", "32")
         theirs = os.path.join(self.golden, "../../formats/fixtures/packed/awq-gemm-repacked/model.safetensors")
         ours, theirs = (packed_words.read_tensors(path) for path in
                         (self.root + "/awq/model.safetensors", theirs))
@@ -183,6 +188,7 @@ class Cases:
                 (gpt2, "no", ("--group", "row"), 1, "c_attn.weight is stored [in, out]"),
                 (last, "no", ("--group", "4"), 2, "takes a number of inputs from 8 on, or row"),
                 (last, "no", ("--method", "magic"), 2, "takes rtn, gptq or awq"),
+                (last, "no", ("--clip", "--no-clip"), 2, "--clip and --no-clip exclude each other"),
                 (last, "no", ("--drop-as", "zeroed"), 2, "which --drop SET?"),
                 (last, "no", ("--skip", "proj", "--group", "32"), 2, "nothing is left")):
             refused = self.make(source, target, "--samples", "1", *options, code=code).err

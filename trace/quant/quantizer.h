@@ -53,6 +53,11 @@ enum tr_status tr_quantizer_run(struct tr_quantizer *q, int64_t first, int64_t l
 enum tr_status tr_quantize_block(struct tr_quantizer *q, int layer, struct tr_part *part,
                                  struct tr_err *err);
 
+// Rounds the weights of a layer, each by itself, in the held slabs; of a quantizer whose method is
+// TR_QUANT_NEAREST. *end_p: the step behind the layer, -1 where nothing is left of it.
+enum tr_status tr_round_block(struct tr_quantizer *q, int layer, int64_t *end_p,
+                              struct tr_err *err);
+
 // Lets the text go through the layer as an earlier job left it.
 enum tr_status tr_replay_block(struct tr_quantizer *q, int layer, const struct tr_part *part,
                                struct tr_err *err);
