@@ -3,7 +3,7 @@
 #define TR_QUANTIZER_H
 
 #include "model/forward.h"
-#include "part.h"
+#include "part_commit.h"
 #include "quant/quantize.h"
 #include "run/job.h"
 
@@ -24,6 +24,7 @@ struct tr_quantizer {
     int64_t own_batches;
     char *parts; // the folder of blocks that are done
     char identity[TR_DIGEST_MAX];
+    struct tr_part_commit commit; // of the block before, rank 0's
     bool stopped;
 };
 
