@@ -22,7 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.utils import logging
 
 import gpu_models
@@ -67,9 +67,9 @@ class Loop:
     def __init__(self, bench, ids):
         self.options = bench.options
         self.dtype = torch.bfloat16 if self.options.device == "cuda" else torch.float32
-        self.body = AutoModelForCausalLM.from_pretrained(bench.checkpoint, dtype=self.dtype,
+        few = AutoConfig.from_pretrained(bench.checkpoint, num_hidden_layers=self.options.blocks)
+        self.body = AutoModelForCausalLM.from_pretrained(bench.checkpoint, config=few, dtype=self.dtype,
                                                          attn_implementation="sdpa").model.eval()
-        self.body.layers = self.body.layers[:self.options.blocks]
         self.body.to(self.options.device)
         ids = torch.as_tensor(ids, dtype=torch.int64, device=self.options.device)
         self.streams = list(self.body.embed_tokens(ids).split(self.options.batch))
@@ -101,7 +101,8 @@ class Loop:
 
     @torch.no_grad()
     def run(self):
-        for block in self.body.layers:
+        for index, block in enumerate(self.body.layers):
+            print(f"block {index}, {time.strftime('%T')}", flush=True)
             for names, h in zip(INPUTS, self.moments(block)):
                 for name in names:
                     gptq(block.get_submodule(name), h, self.options.group)
@@ -182,6 +183,7 @@ def stage_loop(bench):
     _, ids = bench.tokens()
     with memory_watch(bench.options.device) as memory:
         loop = Loop(bench, ids)
+        print("its blocks are on the device", flush=True)
         seconds = clock(bench.options.device, loop.run)
     bench.record("PyTorch loop", bench.options.blocks, seconds, memory[0], "its blocks alone")
 
