@@ -81,8 +81,11 @@ static const struct option_row rows[] = {
     {"asymmetric", 0, NULL,
      "Groups have a zero of their own (default: both ends of the range are as far from 0)",
      OPTION_FLAG, SETS(asymmetric)},
-    {"clip", 0, NULL, "Look for the range of a group that rounds best, instead of taking all of it",
+    {"clip", 0, NULL,
+     "Look for the range of a group that rounds best, instead of taking all of it (default with "
+     "awq)",
      OPTION_FLAG, SETS(grid.clip)},
+    {"no-clip", 0, NULL, "awq: take all of a group's range", OPTION_FLAG, SETS(no_clip)},
     {"damping", 0, "X",
      "gptq: added to the second moment, of the mean of its diagonal (default: 0.01)", OPTION_REAL,
      SETS(gptq.damping), 1e-6, 1},
@@ -147,6 +150,8 @@ static const char *contradiction(const struct tr_quant_settings *s) {
         return "--tokenizer and --tokens exclude each other";
     if (s->report && s->run.texts > 1)
         return "--report takes the last rows of one --text";
+    if (s->grid.clip && s->no_clip)
+        return "--clip and --no-clip exclude each other";
     if (s->drop_as && !s->run.drop)
         return "--drop-as says how a set is written; which --drop SET?";
     if (s->drop_as && !tr_drop_form_find(s->drop_as, NULL))

@@ -57,6 +57,7 @@ int main(int argc, char **argv) {
     settings.run.stop = tr_interrupt_flag();
     settings.made_by = made_by();
     settings.grid.symmetric = !settings.asymmetric;
+    settings.grid.clip |= settings.method == TR_QUANT_AWQ && !settings.no_clip;
     int code = run_ranks(&settings);
     free(command);
     free(settings.run.paths);

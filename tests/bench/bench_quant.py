@@ -18,10 +18,11 @@ import re
 import shutil
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.utils import logging
 
 import gpu_models
@@ -66,9 +67,9 @@ class Loop:
     def __init__(self, bench, ids):
         self.options = bench.options
         self.dtype = torch.bfloat16 if self.options.device == "cuda" else torch.float32
-        self.body = AutoModelForCausalLM.from_pretrained(bench.checkpoint, dtype=self.dtype,
+        few = AutoConfig.from_pretrained(bench.checkpoint, num_hidden_layers=self.options.blocks)
+        self.body = AutoModelForCausalLM.from_pretrained(bench.checkpoint, config=few, dtype=self.dtype,
                                                          attn_implementation="sdpa").model.eval()
-        self.body.layers = self.body.layers[:self.options.blocks]
         self.body.to(self.options.device)
         ids = torch.as_tensor(ids, dtype=torch.int64, device=self.options.device)
         self.streams = list(self.body.embed_tokens(ids).split(self.options.batch))
@@ -100,7 +101,8 @@ class Loop:
 
     @torch.no_grad()
     def run(self):
-        for block in self.body.layers:
+        for index, block in enumerate(self.body.layers):
+            print(f"block {index}, {time.strftime('%T')}", flush=True)
             for names, h in zip(INPUTS, self.moments(block)):
                 for name in names:
                     gptq(block.get_submodule(name), h, self.options.group)
@@ -120,7 +122,8 @@ def clock(device, work):
 class Bench:
     def __init__(self, options):
         shape = gpu_models.SHAPES[options.shape]
-        self.options, self.shape = options, shape.tiny() if options.tiny else shape
+        shape = shape.tiny() if options.tiny else shape
+        self.options, self.shape = options, replace(shape, layers=options.layers or shape.layers)
         self.checkpoint = options.work / options.shape
 
     def tokens(self):
@@ -154,6 +157,7 @@ def follow(command):
 
 def stage_make(bench):
     gpu_models.make(bench.shape, bench.checkpoint, bench.options.device)
+    print(f"{bench.shape.layers} blocks of {bench.options.shape} written", flush=True)
 
 
 def stage_trace(bench):
@@ -179,6 +183,7 @@ def stage_loop(bench):
     _, ids = bench.tokens()
     with memory_watch(bench.options.device) as memory:
         loop = Loop(bench, ids)
+        print("its blocks are on the device", flush=True)
         seconds = clock(bench.options.device, loop.run)
     bench.record("PyTorch loop", bench.options.blocks, seconds, memory[0], "its blocks alone")
 
@@ -193,6 +198,7 @@ def main():
     parser.add_argument("--rows", type=int, default=128)
     parser.add_argument("--seq-len", type=int, default=2048)
     parser.add_argument("--group", type=int, default=128)
+    parser.add_argument("--layers", type=int, default=0, help="of the checkpoint, to measure a part (the shape's)")
     parser.add_argument("--blocks", type=int, default=4, help="of the PyTorch loop (4)")
     parser.add_argument("--batch", type=int, default=8, help="rows that it has at a time (8)")
     parser.add_argument("--stages", default="make,trace,loop")
@@ -210,6 +216,7 @@ def main():
     options.work.mkdir(parents=True, exist_ok=True)
     bench = Bench(options)
     for stage in options.stages.split(","):
+        print(f"-- {stage}, {time.strftime('%T')}", flush=True)
         STAGES[stage](bench)
 
 

@@ -6,6 +6,7 @@ test_quant.py trace-quant=PATH trace-eval=PATH root=FOLDER [mpirun=PATH]"""
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import sys
 sys.path[:0] = [os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tools")]
 
 import harness
+import packed_words
 from harness import check
 
 
@@ -65,11 +67,16 @@ class Cases:
         told = self.make(last, "out", "--group", "32", "--samples", "2", "--report", "6", "--drop", "block:9").out
         errors = re.findall(r"^ +\d+  self_attn.q_proj ([0-9.e-]+), .*mlp.down_proj ([0-9.e-]+)$", told, re.M)
         check(len(errors) == 9 and all(0 < float(e) < 0.05 for line in errors for e in line), told)
-        rows = dict(re.findall(r"^(as it is|without the set|in 4 bits \(gptq\)) +(.*)$", told, re.M))
+        rows = dict(re.findall(r"^(as it is|without the set|in 4 bits \(\w+\)) +(.*)$", told, re.M))
         loss, kl = ({name: float(cells.split()[at]) for name, cells in rows.items() if len(cells.split()) > at}
                     for at in (0, 4))
-        check(len(loss) == 3 and loss["as it is"] < loss["without the set"], told)
+        check(len(loss) == 4 and loss["as it is"] < loss["without the set"], told)
         check(0 < kl["without the set"] < kl["in 4 bits (gptq)"], told)
+        gain = re.search(r"^from rounding to nearest +([+-][0-9.]+) \[", told, re.M)
+        check(abs(float(gain[1]) - loss["in 4 bits (gptq)"] + loss["in 4 bits (rtn)"]) < 1.5e-4, told)
+        rounded = self.make(last, "rounded", "--method", "rtn", "--group", "32", "--samples", "2", "--report", "6",
+                            "--drop", "block:9").out
+        check(rows["in 4 bits (rtn)"] in rounded and "from rounding" not in rounded, told, rounded)
 
     def case_awq(self):
         """Scales leave the model what it is: in eight bits nothing is lost, though norms have other values."""
@@ -79,6 +86,38 @@ class Cases:
                            "--device", "cpu", "-o", self.root + "/eval.h5").expect(0).out
         losses = [float(x) for x in re.findall(r"\|nothing *\| *\d+\| *([0-9.]+)\|", page)]
         check(len(losses) == 2 and abs(losses[0] - losses[1]) < 0.01, page)
+
+    def first_block(self):
+        """Demo's first block in f32, as llmcompressor's file was made of it."""
+        source = os.path.join(self.root, "first")
+        os.mkdir(source)
+        shutil.copy(self.demo + "/tokens.npy", source)
+        with open(self.demo + "/step_6418/config.json", encoding="utf-8") as file:
+            config = json.load(file) | {"num_hidden_layers": 1, "dtype": "float32"}
+        with open(source + "/config.json", "w", encoding="utf-8") as file:
+            json.dump(config, file)
+        tensors = packed_words.read_tensors(self.demo + "/step_6418/model.safetensors")
+        packed_words.write_tensors(source + "/model.safetensors", {
+            name: packed_words.tensor_of("F32", tensor[1], packed_words.numbers(tensor))
+            for name, tensor in tensors.items() if "layers." not in name or "layers.0." in name})
+        return source
+
+    def case_awq_of_llmcompressor(self):
+        """The codes of the first block are llmcompressor's, but for values between two codes; what meets its MLP is
+        attention in few bits here, and attention as it was there."""
+        source = self.first_block()
+        self.make(source, "awq", "--method", "awq", "--no-clip", "--asymmetric", "--group", "32")
+        theirs = os.path.join(self.golden, "../../formats/fixtures/packed/awq-gemm-repacked/model.safetensors")
+        ours, theirs = (packed_words.read_tensors(path) for path in
+                        (self.root + "/awq/model.safetensors", theirs))
+        modules = packed_words.modules(theirs, "awq")
+        check(len(modules) == 7, modules)
+        for module in modules:
+            found, expected = (packed_words.load(tensors, module, layout, 4, 32)[0] for tensors, layout in
+                               ((ours, "compressed-tensors"), (theirs, "awq")))
+            differ = sum(a != b for x, y in zip(found, expected) for a, b in zip(x, y))
+            most = 0.001 if "self_attn" in module else 0.03 if "down" in module else 0.002
+            check(differ <= most * len(found) * len(found[0]), module, differ, len(found) * len(found[0]))
 
     def case_drop(self):
         """Without a block and without attention of another: what is left is put into few bits."""
@@ -149,6 +188,7 @@ class Cases:
                 (gpt2, "no", ("--group", "row"), 1, "c_attn.weight is stored [in, out]"),
                 (last, "no", ("--group", "4"), 2, "takes a number of inputs from 8 on, or row"),
                 (last, "no", ("--method", "magic"), 2, "takes rtn, gptq or awq"),
+                (last, "no", ("--clip", "--no-clip"), 2, "--clip and --no-clip exclude each other"),
                 (last, "no", ("--drop-as", "zeroed"), 2, "which --drop SET?"),
                 (last, "no", ("--skip", "proj", "--group", "32"), 2, "nothing is left")):
             refused = self.make(source, target, "--samples", "1", *options, code=code).err

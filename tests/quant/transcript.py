@@ -120,7 +120,9 @@ def awq_weight_sums(w, grid):
 
 
 def awq_scales(x_mean, w_mean, step):
-    ratio = step / 20
+    if step == 0:
+        return np.ones_like(x_mean)
+    ratio = (step - 1) / 18
     with np.errstate(all="ignore"):
         s = np.maximum(x_mean ** ratio / (w_mean ** (1 - ratio) + 1e-4), 1e-4)
         s = s / np.sqrt(s.max() * s.min())

@@ -51,10 +51,13 @@ struct tr_divergence_tap {
 
 // A product that is about to be computed. op->product.x is what meets the weights of `slot`, in the
 // backend's memory. For products of experts op->first is not NULL; it is the backend's memory, too.
+// Who wants nothing of what the product gives sets *computed to false: it is left out, and what
+// stands in op->product.y is of no meaning then, nor what follows of it in this run of the step.
 struct tr_product_tap {
     const struct tr_slab_plan *plan;
     enum tr_slot slot;
     const struct kn_grouped_product *op;
+    bool *computed;
 };
 
 struct tr_taps {

@@ -182,7 +182,7 @@ static enum tr_status search_alone(struct tr_quantizer *q, int64_t slab, enum tr
     for (int64_t i = 0; i < in; i++)
         search->w_mean[i] /= (double)out;
     enum tr_status status = TR_OK;
-    for (int step = 0; step < TR_AWQ_RATIOS && status == TR_OK; step++) {
+    for (int step = 0; step < TR_AWQ_TRIED && status == TR_OK; step++) {
         tr_awq_scales(search->s, search->x_mean, search->w_mean, in, step);
         status = tr_awq_round(values, &q->grid, w, search->s, out, in, q->threads, err);
         if (status == TR_OK)
@@ -346,7 +346,7 @@ static enum tr_status search_together(struct tr_quantizer *q, struct sublayer *l
     TR_TRY(keep(q, l, err));
     means_of(search->x_mean, m);
     add_weight_means(q, l, search);
-    for (int step = 0; step < TR_AWQ_RATIOS; step++) {
+    for (int step = 0; step < TR_AWQ_TRIED; step++) {
         tr_awq_scales(search->s, search->x_mean, search->w_mean, search->in, step);
         TR_TRY(try_scales(q, l, search->s, &found, err));
         if (found < least) {

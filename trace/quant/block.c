@@ -325,6 +325,29 @@ enum tr_status tr_quantize_block(struct tr_quantizer *q, int layer, struct tr_pa
     return quantize_steps(q, part, &span, err);
 }
 
+// ---- nothing but rounding ----------------------------------------------------------------------
+
+static enum tr_status round_slab(struct tr_quantizer *q, struct tr_part *part, int64_t slab,
+                                 struct tr_err *err) {
+    for (int stage = 0; stage < TR_STAGES; stage++)
+        if (has_stage(plan_of(q, slab), stage))
+            TR_TRY(quantize_stage(q, part, slab, stage, NULL, err));
+    return TR_OK;
+}
+
+enum tr_status tr_round_block(struct tr_quantizer *q, int layer, int64_t *end_p,
+                              struct tr_err *err) {
+    struct span span = span_of(q, layer);
+    struct tr_part part = {0};
+    enum tr_status status = take(q, &span, err);
+    for (int64_t slab = span.first_slab; slab >= 0 && slab < span.last_slab; slab++)
+        if (status == TR_OK)
+            status = round_slab(q, &part, slab, err);
+    tr_part_free(&part);
+    *end_p = span.last;
+    return status;
+}
+
 // ---- as an earlier job left it -----------------------------------------------------------------
 
 static enum tr_status put_values(struct tr_quantizer *q, int64_t slab, const struct tr_placement *p,

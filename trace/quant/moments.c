@@ -146,8 +146,11 @@ static enum tr_status add_groups(struct tr_moments *s, struct kn_backend *kn,
 static enum tr_status on_product(void *user, struct kn_backend *kn,
                                  const struct tr_product_tap *tap, struct tr_err *err) {
     struct tr_moments *s = user;
-    if (tap->plan != &s->q->plan->slabs[s->slab] ||
-        tr_target_stage(tap->plan, tap->slot) != s->stage)
+    int stage = tr_target_stage(tap->plan, tap->slot);
+    if (tap->plan != &s->q->plan->slabs[s->slab])
+        return TR_OK;
+    *tap->computed = stage < s->stage; // what comes of others meets no matrix of this stage
+    if (stage != s->stage)
         return TR_OK;
     if (tap->op->first)
         return add_groups(s, kn, tap, err);

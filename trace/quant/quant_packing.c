@@ -195,6 +195,8 @@ static json_t *provenance(const struct tr_quantizer *q) {
                                                "calibration_digest", c->ids_digest));
     if (meta && q->grid.clip)
         json_object_set_new(meta, "mse", json_real(2.4));
+    if (meta && s->method == TR_QUANT_AWQ)
+        json_object_set_new(meta, "clip", json_boolean(s->grid.clip));
     return meta;
 }
 

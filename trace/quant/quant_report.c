@@ -60,7 +60,7 @@ enum tr_status tr_report_errors(const struct tr_quantizer *q, struct tr_string *
 
 // ---- losses ------------------------------------------------------------------------------------
 
-enum { MODELS = 3, MEASURES = 3 };
+enum { MODELS = 4, MEASURES = 3 };
 enum measure { ADDED_LOSS, DIVERGENCE, AGREEMENT };
 
 // One of the models that are compared.
@@ -127,7 +127,7 @@ static int64_t head_step(const struct tr_weight_plan *plan) {
     return step;
 }
 
-static enum tr_status run_blocks(struct comparison *c, struct model *m, const char *folder,
+static enum tr_status open_model(struct comparison *c, struct model *m, const char *folder,
                                  const struct tr_drop_set *drop, struct tr_err *err) {
     const struct tr_wanted wanted = {.head = true, .drop = drop};
     TR_TRY(tr_held_open(&m->held, c->q->kn, folder, &wanted, err));
@@ -139,17 +139,20 @@ static enum tr_status run_blocks(struct comparison *c, struct model *m, const ch
                                                .divergences = true,
                                                .losses_only = true};
     TR_TRY(tr_forward_new(&m->forward, c->q->kn, config, &options, err));
-    TR_TRY(tr_streams_new(&m->streams, c->q->kn, config, &options, err));
+    return tr_streams_new(&m->streams, c->q->kn, config, &options, err);
+}
+
+static enum tr_status run_steps(struct comparison *c, struct model *m, int64_t first, int64_t last,
+                                struct tr_err *err) {
     struct tr_weight_source source = tr_held_source(m->held);
     const struct tr_taps taps = {.tap = pass_over, .slab = go_on};
     const struct tr_candidate one = {.streams = m->streams, .taps = &taps};
     struct tr_pass pass = {
-        .rows = &c->rows, .end = c->rows.sequences, .last_step = head_step(source.plan)};
-    return tr_forward_run(m->forward, &source, &one, 1, &pass, err);
+        .rows = &c->rows, .end = c->rows.sequences, .first_step = first, .last_step = last};
+    return first < last ? tr_forward_run(m->forward, &source, &one, 1, &pass, err) : TR_OK;
 }
 
-static enum tr_status add_model(struct comparison *c, const char *label, const char *folder,
-                                const struct tr_drop_set *drop, struct tr_err *err) {
+static struct model *begin_model(struct comparison *c, const char *label) {
     struct model *m = &c->models[c->count];
     int64_t rows = c->rows.sequences;
     snprintf(m->label, sizeof m->label, "%s", label);
@@ -157,7 +160,38 @@ static enum tr_status add_model(struct comparison *c, const char *label, const c
     for (int k = 0; k < MEASURES; k++)
         m->measure[k] = m->loss + (k + 1) * rows;
     c->count++;
-    return run_blocks(c, m, folder, drop, err);
+    return m;
+}
+
+static enum tr_status add_model(struct comparison *c, const char *label, const char *folder,
+                                const struct tr_drop_set *drop, struct tr_err *err) {
+    struct model *m = begin_model(c, label);
+    TR_TRY(open_model(c, m, folder, drop, err));
+    return run_steps(c, m, 0, head_step(tr_held_source(m->held).plan), err);
+}
+
+// The model with its weights rounded to nearest, block by block in memory.
+static enum tr_status add_rounded(struct comparison *c, const char *folder,
+                                  const struct tr_drop_set *drop, struct tr_err *err) {
+    struct tr_quant_settings plain = *c->q->settings;
+    struct tr_quantizer rounding = *c->q;
+    char label[64];
+    int64_t done = 0, end;
+    snprintf(label, sizeof label, "in %d bits (%s)", plain.grid.bits,
+             tr_quant_method_names[TR_QUANT_NEAREST]);
+    struct model *m = begin_model(c, label);
+    TR_TRY(open_model(c, m, folder, drop, err));
+    plain.method = TR_QUANT_NEAREST;
+    rounding.settings = &plain;
+    rounding.grid.clip = false;
+    rounding.held = m->held;
+    rounding.plan = tr_held_source(m->held).plan;
+    for (int layer = 0; layer < tr_held_loaded(m->held)->config.layers; layer++) {
+        TR_TRY(tr_round_block(&rounding, layer, &end, err));
+        TR_TRY(run_steps(c, m, done, end, err));
+        done = end > done ? end : done;
+    }
+    return run_steps(c, m, done, head_step(rounding.plan), err);
 }
 
 // One head for all: what is compared has the same.
@@ -214,6 +248,20 @@ static enum tr_status tell_model(const struct comparison *c, int index, struct t
     return tr_string_append(told, "\n", 1, err);
 }
 
+// What the method is worth: its loss less that of rounding, which is the model before it.
+static enum tr_status tell_gain(const struct comparison *c, struct tr_string *told,
+                                struct tr_err *err) {
+    const struct model *method = &c->models[c->count - 1], *nearest = method - 1;
+    int64_t rows = c->rows.sequences;
+    if (c->q->settings->method == TR_QUANT_NEAREST)
+        return TR_OK;
+    for (int64_t r = 0; r < rows; r++)
+        method->measure[ADDED_LOSS][r] = method->loss[r] - nearest->loss[r];
+    TR_TRY(tr_string_format(told, err, "%-28s %8s", "from rounding to nearest", ""));
+    TR_TRY(tell_mean(method->measure[ADDED_LOSS], rows, ADDED_LOSS, told, err));
+    return tr_string_append(told, "\n", 1, err);
+}
+
 static enum tr_status tell(const struct comparison *c, struct tr_string *told, struct tr_err *err) {
     TR_TRY(tr_string_format(told, err,
                             "On %lld rows of %lld tokens behind the calibration's, in nats, with "
@@ -223,6 +271,7 @@ static enum tr_status tell(const struct comparison *c, struct tr_string *told, s
                             "", "loss", "added loss", "KL from the whole model", "agreement"));
     for (int i = 0; i < c->count; i++)
         TR_TRY(tell_model(c, i, told, err));
+    TR_TRY(tell_gain(c, told, err));
     return c->rows.sequences >= AN_INTERVAL_LEAST
                ? TR_OK
                : tr_string_format(told, err, "Fewer than %d rows give no intervals.\n",
@@ -239,6 +288,8 @@ static enum tr_status compare(struct comparison *c, struct tr_string *told, stru
         TR_TRY(add_model(c, "without the set", source, &c->q->job.drop, err));
     snprintf(label, sizeof label, "in %d bits (%s)", s->grid.bits,
              tr_quant_method_names[s->method]);
+    if (s->method != TR_QUANT_NEAREST)
+        TR_TRY(add_rounded(c, source, &c->q->job.drop, err));
     TR_TRY(add_model(c, label, s->target, NULL, err));
     TR_TRY(run_head(c, err));
     return tell(c, told, err);

@@ -11,11 +11,12 @@
 enum tr_status tr_report_errors(const struct tr_quantizer *q, struct tr_string *told,
                                 struct tr_err *err);
 
-// Appends a table of the model as it is in DIR, whole, and without the set where there is one, and
-// of the written folder, over the last rows of the text, which nothing was calibrated on: mean
-// loss, and from the whole model, paired by row, the added loss, the KL divergence of the next
-// token's distribution (nats) and the share of positions with the same likeliest token, with
-// two-sided 95 % intervals.
+// Appends a table of the model as it is in DIR, whole, and without the set where there is one, with
+// its weights rounded to nearest, and of the written folder, over the last rows of the text, which
+// nothing was calibrated on: mean loss, and from the whole model, paired by row, the added loss,
+// the KL divergence of the next token's distribution (nats) and the share of positions with the
+// same likeliest token, with two-sided 95 % intervals; and the loss of the folder less that of
+// rounding, paired likewise.
 enum tr_status tr_report_losses(const struct tr_quantizer *q, struct tr_string *told,
                                 struct tr_err *err);
 

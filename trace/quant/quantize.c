@@ -170,16 +170,38 @@ static enum tr_status say_block(const struct tr_quantizer *q, int layer, const s
     return status;
 }
 
+// Rank 0: waits for the part that is being written, and says that its block is done.
+static enum tr_status finish_commit(struct tr_quantizer *q, struct tr_err *err) {
+    struct tr_part_commit *c = &q->commit;
+    enum tr_status status = tr_part_commit_wait(c, err);
+    if (status == TR_OK && c->path)
+        status = say_block(q, c->layer, &c->part, c->seconds, err);
+    tr_part_commit_free(c);
+    return status;
+}
+
+static enum tr_status commit(struct tr_quantizer *q, int layer, const char *path,
+                             struct tr_part *part, double seconds, struct tr_err *err) {
+    TR_TRY(finish_commit(q, err));
+    TR_TRY(tr_part_commit_begin(&q->commit, part, path, q->identity, err));
+    q->commit.layer = layer;
+    q->commit.seconds = seconds;
+    return TR_OK;
+}
+
+static enum tr_status with_all(struct tr_quantizer *q, enum tr_status status, struct tr_err *err) {
+    return dist_all_ok(q->dist, status == TR_OK) || status != TR_OK
+               ? status
+               : tr_fail(err, TR_ENVIRONMENT, "the part could not be written");
+}
+
 // Collective: all ranks read the part that rank 0 wrote, or do the block together.
 static enum tr_status do_block(struct tr_quantizer *q, int layer, const char *path,
                                struct tr_part *part, struct tr_err *err) {
     double start = tr_now();
     TR_TRY(tr_quantize_block(q, layer, part, err));
-    enum tr_status status = is_first(q) ? tr_part_write(part, path, q->identity, err) : TR_OK;
-    if (!dist_all_ok(q->dist, status == TR_OK))
-        return status == TR_OK ? tr_fail(err, TR_ENVIRONMENT, "the part could not be written")
-                               : status;
-    return say_block(q, layer, part, tr_now() - start, err);
+    double seconds = tr_now() - start;
+    return with_all(q, is_first(q) ? commit(q, layer, path, part, seconds, err) : TR_OK, err);
 }
 
 static enum tr_status run_block(struct tr_quantizer *q, int layer, struct tr_err *err) {
@@ -221,7 +243,7 @@ static enum tr_status run_blocks(struct tr_quantizer *q, struct tr_err *err) {
         TR_TRY(tr_quantizer_run(q, 0, first_block_step(q), err));
     for (int layer = 0; layer < tr_held_loaded(q->held)->config.layers && !shall_stop(q); layer++)
         TR_TRY(run_block(q, layer, err));
-    return TR_OK;
+    return with_all(q, is_first(q) ? finish_commit(q, err) : TR_OK, err);
 }
 
 // ---- all of it ---------------------------------------------------------------------------------
@@ -261,6 +283,7 @@ static enum tr_status finish(struct tr_quantizer *q, struct tr_string *told, str
 }
 
 static void close_quantizer(struct tr_quantizer *q) {
+    tr_part_commit_free(&q->commit);
     tr_quantizer_free_streams(q);
     tr_held_close(q->held);
     free(q->parts);

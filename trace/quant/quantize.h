@@ -31,6 +31,7 @@ struct tr_quant_settings {
     const struct tr_packed_layout *layout;
     struct kn_grid grid; // scale_type follows of layout and weights, symmetric of the next
     bool asymmetric;     // groups have zeros of their own
+    bool no_clip;        // said of AWQ, which else looks for ranges
     struct tr_gptq_options gptq;
     const char *skip[TR_SKIPS_MOST]; // words: weights whose names hold one stay as they are
     int64_t skips;

@@ -3,7 +3,7 @@
 #define TR_QUANTIZER_H
 
 #include "model/forward.h"
-#include "part.h"
+#include "part_commit.h"
 #include "quant/quantize.h"
 #include "run/job.h"
 
@@ -24,6 +24,7 @@ struct tr_quantizer {
     int64_t own_batches;
     char *parts; // the folder of blocks that are done
     char identity[TR_DIGEST_MAX];
+    struct tr_part_commit commit; // of the block before, rank 0's
     bool stopped;
 };
 
@@ -52,6 +53,11 @@ enum tr_status tr_quantizer_run(struct tr_quantizer *q, int64_t first, int64_t l
 // they became. Collective.
 enum tr_status tr_quantize_block(struct tr_quantizer *q, int layer, struct tr_part *part,
                                  struct tr_err *err);
+
+// Rounds the weights of a layer, each by itself, in the held slabs; of a quantizer whose method is
+// TR_QUANT_NEAREST. *end_p: the step behind the layer, -1 where nothing is left of it.
+enum tr_status tr_round_block(struct tr_quantizer *q, int layer, int64_t *end_p,
+                              struct tr_err *err);
 
 // Lets the text go through the layer as an earlier job left it.
 enum tr_status tr_replay_block(struct tr_quantizer *q, int layer, const struct tr_part *part,

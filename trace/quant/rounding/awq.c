@@ -33,9 +33,9 @@ void tr_awq_add_weights(double *sums, const struct kn_grid *grid, const float *w
 }
 
 void tr_awq_scales(double *s, const double *x_mean, const double *w_mean, int64_t in, int step) {
-    double ratio = (double)step / TR_AWQ_RATIOS, low = INFINITY, high = 0;
+    double ratio = (double)(step - 1) / (TR_AWQ_TRIED - 2), low = INFINITY, high = 0;
     for (int64_t i = 0; i < in; i++) {
-        s[i] = fmax(pow(x_mean[i], ratio) / (pow(w_mean[i], 1 - ratio) + 1e-4), 1e-4);
+        s[i] = step ? fmax(pow(x_mean[i], ratio) / (pow(w_mean[i], 1 - ratio) + 1e-4), 1e-4) : 1;
         low = fmin(low, s[i]);
         high = fmax(high, s[i]);
     }

@@ -6,15 +6,17 @@
 
 // AWQ (Lin et al. 2023, arXiv 2306.00978): inputs of weights that read one thing are multiplied by
 // scales s before rounding, and what they read is divided by them, so that those which matter lose
-// less. The scales are looked for among 20 powers of how large the inputs are.
+// less. Tried are, as llmcompressor 0.14 has it, none at all and 19 powers of how large the inputs
+// are.
 
-enum { TR_AWQ_RATIOS = 20 };
+enum { TR_AWQ_TRIED = 20 };
 
 // sums[i] += sum over rows of |w[o][i]| / (max |w| of the group of [o][i] + 1e-6); w [out, in].
 void tr_awq_add_weights(double *sums, const struct kn_grid *grid, const float *w, int64_t out,
                         int64_t in);
 
-// The scales s [in] of ratio r = step / 20, from the means of |x| and of the sums above:
+// The scales s [in] of step 0, which are 1, or of the ratio r = (step - 1) / 18, from the means of
+// |x| and of the sums above:
 //   s = max(x^r / (w^(1 - r) + 1e-4), 1e-4);   s /= sqrt(max s * min s)
 // What is not finite is 1.
 void tr_awq_scales(double *s, const double *x_mean, const double *w_mean, int64_t in, int step);
