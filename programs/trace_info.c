@@ -221,7 +221,11 @@ static void print_attributes(const struct tr_run_info *info) {
 
 // What --check found: it reads everything and compares it with what was written.
 static enum tr_status print_check(const struct tr_trace *trace, struct tr_err *err) {
+    struct tr_err part;
     TR_TRY(tr_trace_check(trace, err));
+    enum tr_status whole = tr_trace_check_whole(trace, &part);
+    if (whole != TR_OK && !tr_trace_sealed(trace))
+        return tr_fail(err, whole, "%s", part.text);
     if (!tr_trace_digested(trace))
         print_line("check", "all can be read; schema 1.0 keeps no digests to compare it with");
     else
@@ -229,6 +233,8 @@ static enum tr_status print_check(const struct tr_trace *trace, struct tr_err *e
                    tr_trace_sealed(trace)
                        ? ", and every byte"
                        : "; another program has opened the file for writing since");
+    if (whole != TR_OK)
+        print_line("", "%s", part.text);
     return TR_OK;
 }
 

@@ -34,6 +34,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = 100   # of a campaign whose work can be cut
+PARTS_OF_RANKS = 400  # of which a failure takes seconds of waiting
 SLICE = 30    # seconds of a fuzz target, then the next
 MOST_READ = ("config", "tokenizer")
 
@@ -205,26 +206,27 @@ def preloaded(settings, name):
     return f"{name}={found[0]}"
 
 
-def test_parts(settings, name, script, *arguments):
-    return [Part(name, [sys.executable, f"tests/crash/{script}", *arguments, f"part={i}of{PARTS}"])
-            for i in range(settings.first, PARTS)]
+def test_parts(settings, name, script, *arguments, parts=PARTS):
+    return [Part(name, [sys.executable, f"tests/crash/{script}", *arguments, f"part={i}of{parts}"])
+            for i in range(settings.first, parts)]
 
 
-def inject(settings, name="inject", *more):
+def inject(settings, name="inject", *more, parts=PARTS):
     return test_parts(settings, name, "test_fail_at.py",
                       *named(settings, "trace-ckpts", "trace-export", "same_store"),
-                      preloaded(settings, "fail_at"), "samples=0", "seconds=120", *more)
+                      preloaded(settings, "fail_at"), "samples=0", "seconds=120", *more, parts=parts)
 
 
 def ranks(settings):
-    return inject(settings, "ranks", f"mpirun={shutil.which('mpirun')}", "only=2 ranks")
+    return inject(settings, "ranks", f"mpirun={shutil.which('mpirun')}", "only=2 ranks",
+                  parts=PARTS_OF_RANKS)
 
 
 def writers(settings):
     return [Part("writers", [sys.executable, "tests/crash/test_drop_deaths.py",
                              *named(settings, "trace-drop"), preloaded(settings, "die_at"),
                              preloaded(settings, "fail_at"), "samples=0", f"only={form}"])
-            for form in ("smaller", "zeroed", "mergekit")]
+            for form in ("smaller", "zeroed", "llm-drop", "block-configs", "mergekit")]
 
 
 def damage(settings):

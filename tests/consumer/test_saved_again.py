@@ -14,6 +14,22 @@ import xarray
 warnings.simplefilter("ignore")  # of fill values and coordinates
 
 
+# What is done to a trace, and what trace-info says of it.
+CHANGES = [
+    ("some layers", lambda d: d.isel(layer=slice(0, 1)), "does not fit the file's dimensions"),
+    ("some rows of text", lambda d: d.isel(sequence=slice(0, 1)), "it claims"),
+    ("one checkpoint", lambda d: d.isel(checkpoint=0), "checkpoint has another rank"),
+    ("another order", lambda d: d.isel(checkpoint=slice(None, None, -1)),
+     "is not in the order of training"),
+    ("twice", lambda d: xarray.concat([d, d], "checkpoint", data_vars="minimal"), "is there twice"),
+    ("one variable", lambda d: d[["importance"]], "sequence is missing"),
+    ("all but one", lambda d: d.drop_vars("importance"), "importance is missing"),
+    ("another name", lambda d: d.rename(importance="redundancy"), "importance is missing"),
+    ("other dimensions", lambda d: d.transpose("layer", "checkpoint", ...),
+     "does not fit the file's dimensions"),
+]
+
+
 def told(program, path):
     done = subprocess.run([program, "--check", path], capture_output=True, text=True, check=False)
     return done.returncode, " ".join((done.stdout + done.stderr).split())
@@ -42,10 +58,15 @@ def main():
             other.to_netcdf(again, engine=engine)
             code, said = told(program, again)
             assert code == 3 and "importance of step1000 is not what was written" in said, said
-        trace_ckpts.open_trace(store).load().isel(layer=slice(0, 1)).to_netcdf(again)
+        for what, change, expected in CHANGES:
+            change(trace_ckpts.open_trace(store).load()).to_netcdf(again)
+            code, said = told(program, again)
+            assert code == 3 and "was changed by another program" in said, (what, said)
+            assert expected in said, (what, said)
+        trace_ckpts.open_trace(store).load()[["importance"]].to_netcdf(
+            again, engine="netcdf4", format="NETCDF3_64BIT")
         code, said = told(program, again)
-        assert code == 3 and "was changed by another program" in said, said
-        assert "does not fit the file's dimensions" in said, said
+        assert code == 3 and "is not a trace: it is a netCDF-3 file" in said, said
     print("what xarray saved is read, or said to have changed")
 
 

@@ -110,9 +110,11 @@ static void test_span_tokens(void **state) {
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         char expected[2 * FOLDER_PATH];
         set_number("span_tokens", numbers[i]);
-        snprintf(expected, sizeof expected,
-                 "%s is damaged: it claims %lld span tokens, 4 probes and 5 channels", out,
-                 (long long)numbers[i]);
+        snprintf(
+            expected, sizeof expected,
+            "%s was changed by another program since it was traced: it claims %lld span tokens, 4 "
+            "probes and 5 channels; the file that trace-ckpts wrote is needed",
+            out, (long long)numbers[i]);
         assert_int_equal(open_and_read(out), TR_EFORMAT);
         assert_string_equal(err.text, expected);
     }
@@ -132,7 +134,14 @@ static void test_missing_variable(void **state) {
     assert_int_equal(tr_trace_row(trace, 0, &row, &err), TR_OK);
     assert_true(isnan(tr_row_f64(&row, TR_V_DD_SEQ)[0]));
     tr_row_free(&row);
+    assert_int_equal(tr_trace_check_whole(trace, &err), TR_EFORMAT);
     tr_trace_close(trace);
+
+    struct tr_store *store;
+    char *warnings = NULL;
+    assert_int_equal(tr_store_open(&store, out, &info, false, &warnings, &err), TR_EFORMAT);
+    assert_non_null(strstr(err.text, "since it was traced: dd_seq is missing"));
+    free(warnings);
 }
 
 static void test_wrong_shape(void **state) {

@@ -174,6 +174,11 @@ static void test_no_store(void **state) {
     FAILS(tr_trace_open(&trace, out, &err), TR_EFORMAT,
           said("cannot open %s as an HDF5 file: file signature not found", out));
     assert_int_equal(try_open(), TR_EFORMAT);
+    OK(tr_file_replace(out, "CDF\1\0\0\0\0", 8, &err));
+    FAILS(tr_trace_open(&trace, out, &err), TR_EFORMAT,
+          said("%s is not a trace: it is a netCDF-3 file; xarray writes a trace with "
+               "format=\"NETCDF4\"",
+               out));
     assert_null(trace);
 }
 
@@ -194,11 +199,10 @@ static void test_damaged_part(void **state) {
     OK(sample_commit(out, &info, 1, 1, &err));
     snprintf(path, sizeof path, "%s/step9-x.h5", parts);
     OK(tr_file_replace(path, "", 0, &err));
-    FAILS(
-        try_open(), TR_EFORMAT,
-        said("cannot open %s as an HDF5 file: file signature not found; remove that part to trace "
-             "its checkpoint again, or start again with --fresh",
-             path));
+    FAILS(try_open(), TR_EFORMAT,
+          said("%s is not a trace: it is an empty file; remove that part to trace its checkpoint "
+               "again, or start again with --fresh",
+               path));
 }
 
 // The value of an attribute as bytes in the file: the only 8-byte match is patched.

@@ -105,6 +105,7 @@ static enum tr_status keep_open(struct merge *m, struct tr_trace *trace, struct 
 static enum tr_status add_open(struct merge *m, const struct tr_trace *trace, const char *path,
                                const char *part, struct tr_err *err) {
     int64_t rows = tr_trace_rows(trace);
+    TR_TRY(tr_trace_check_whole(trace, err));
     TR_TRY(tr_merged_info_add(&m->about, tr_trace_info(trace), rows, path, m->notes, err));
     for (int64_t row = 0; row < rows; row++)
         TR_TRY(add_row(m, trace, row, part, err));

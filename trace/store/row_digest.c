@@ -70,6 +70,11 @@ static const char *digits_of(const char *text, const char *name, size_t length) 
     return NULL;
 }
 
+bool tr_row_digest_has(const char *text, enum tr_variable_id id) {
+    const char *name = tr_variables[id].name;
+    return digits_of(text, name, strlen(name)) != NULL;
+}
+
 bool tr_row_digest_values(const char *text, enum tr_variable_id id, const void *values,
                           const struct tr_layout *layout) {
     const char *name = tr_variables[id].name;

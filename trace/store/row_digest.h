@@ -27,6 +27,9 @@ enum tr_status tr_row_digest_scalars(bool *fits_p, const char *text, const struc
 bool tr_row_digest_values(const char *text, enum tr_variable_id id, const void *values,
                           const struct tr_layout *layout);
 
+// Whether the text has a digest of the variable.
+bool tr_row_digest_has(const char *text, enum tr_variable_id id);
+
 // Which variable's digest differs between two texts, NULL for none, of those that both have; its
 // name is not ended by a 0. And how many variables a text has.
 const char *tr_row_digest_difference(const char *a, const char *b, size_t *length_p);

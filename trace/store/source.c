@@ -15,12 +15,47 @@
 #include <H5FDdevelop.h>
 #endif
 
+// What is taken for a trace and is none, by its first bytes.
+static const char *other_kind(const char start[8]) {
+    static const struct {
+        const char *start;
+        size_t length;
+        const char *kind;
+    } kinds[] = {
+        {"CDF\1", 4, "a netCDF-3 file; xarray writes a trace with format=\"NETCDF4\""},
+        {"CDF\2", 4, "a netCDF-3 file; xarray writes a trace with format=\"NETCDF4\""},
+        {"CDF\5", 4, "a netCDF-5 file; xarray writes a trace with format=\"NETCDF4\""},
+        {"\x1f\x8b", 2, "compressed with gzip; unpack it"},
+        {"\x28\xb5\x2f\xfd", 4, "compressed with zstd; unpack it"},
+        {"\xfd"
+         "7zXZ",
+         5, "compressed with xz; unpack it"},
+        {"BZh", 3, "compressed with bzip2; unpack it"},
+        {"PK\3\4", 4, "a ZIP archive"},
+        {"version ", 8, "a placeholder of Git LFS; git lfs pull fetches the file itself"},
+    };
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (!memcmp(start, kinds[i].start, kinds[i].length))
+            return kinds[i].kind;
+    return NULL;
+}
+
+static enum tr_status refuse_other(const struct tr_source *source, uint64_t size,
+                                   struct tr_err *err) {
+    char start[8] = "";
+    TR_TRY(tr_file_read_at(source->fd, source->path, 0, start, size < 8 ? (size_t)size : 8, err));
+    const char *kind = size ? other_kind(start) : "an empty file";
+    return kind ? tr_fail(err, TR_EFORMAT, "%s is not a trace: it is %s", source->path, kind)
+                : TR_OK;
+}
+
 static enum tr_status examine(struct tr_source *source, struct tr_err *err) {
     struct stat about;
     if (fstat(source->fd, &about))
         return tr_fail(err, TR_EIO, "cannot examine %s: %s", source->path, strerror(errno));
     if (!S_ISREG(about.st_mode))
         return tr_fail(err, TR_EFORMAT, "%s is not a regular file", source->path);
+    TR_TRY(refuse_other(source, (uint64_t)about.st_size, err));
     return tr_seal_load(&source->seal, source->fd, source->path, (uint64_t)about.st_size, err);
 }
 

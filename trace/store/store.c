@@ -88,6 +88,7 @@ static enum tr_status scan_out(struct tr_store *store, struct tr_string *warning
     TR_TRY(tr_trace_open(&store->old, store->out_path, err));
     TR_TRY(tr_store_compare(&tr_comparison_run, &store->info, tr_trace_info(store->old),
                             store->out_path, warnings, err));
+    TR_TRY(tr_trace_check_whole(store->old, err));
     TR_TRY(tr_history_add(&store->past, tr_trace_info(store->old), err));
     TR_TRY(tr_records_add(&store->records, store->old, NULL, err));
     for (int64_t i = store->records.count; i-- > 0;)

@@ -48,6 +48,9 @@ const char *tr_trace_digest(const struct tr_trace *trace, int64_t row);
 enum tr_status tr_trace_check(const struct tr_trace *trace, struct tr_err *err);
 // The same of one row's values.
 enum tr_status tr_trace_check_row(const struct tr_trace *trace, int64_t row, struct tr_err *err);
+// TR_EFORMAT when a row once had a variable that the file has not: another program left it out, or
+// trace-export was asked for a part. What is there can be read; a run cannot go on with it.
+enum tr_status tr_trace_check_whole(const struct tr_trace *trace, struct tr_err *err);
 // Whether the file has a seal, and its rows digests: else less can be told.
 bool tr_trace_sealed(const struct tr_trace *trace);
 bool tr_trace_digested(const struct tr_trace *trace);

@@ -45,6 +45,8 @@ static enum tr_status check_place(const struct tr_trace *trace, const char *name
 static enum tr_status check_link(const struct tr_trace *trace, const char *name,
                                  struct tr_err *err) {
     H5L_info_t about;
+    if (!H5Lexists(trace->file, name, H5P_DEFAULT))
+        return tr_trace_changed(trace, name, "is missing", err);
     if (H5Lget_info(trace->file, name, &about, H5P_DEFAULT) < 0)
         return tr_trace_read_failed(trace, name, err);
     if (about.type == H5L_TYPE_HARD)

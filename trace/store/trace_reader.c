@@ -3,6 +3,7 @@
 // before anything is allocated; compressed values carry a checksum that HDF5 checks.
 #include "trace_reader.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +46,18 @@ static bool layout_fits(const struct tr_layout *layout) {
     return true;
 }
 
+// Sizes that no trace has.
+__attribute__((format(printf, 3, 4))) static enum tr_status
+claims(const struct tr_trace *trace, struct tr_err *err, const char *format, ...) {
+    char how[160] = "claims ";
+    size_t length = strlen(how);
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(how + length, sizeof how - length, format, arguments);
+    va_end(arguments);
+    return tr_trace_changed(trace, "it", how, err);
+}
+
 // The sizes that only a store with spans has; a span token is one of the calibration's.
 static enum tr_status read_spans(struct tr_trace *trace, struct tr_err *err) {
     struct tr_layout *layout = &trace->info.layout;
@@ -58,10 +71,9 @@ static enum tr_status read_spans(struct tr_trace *trace, struct tr_err *err) {
     if (layout->probes < 1 || layout->channels < 1 || layout->span_tokens < layout->probes ||
         !tr_mul((uint64_t)layout->sequences, (uint64_t)layout->seq_len, &tokens) ||
         (uint64_t)layout->span_tokens > tokens)
-        return tr_fail(err, TR_EFORMAT,
-                       "%s is damaged: it claims %lld span tokens, %lld probes and %lld channels",
-                       trace->path, (long long)layout->span_tokens, (long long)layout->probes,
-                       (long long)layout->channels);
+        return claims(trace, err, "%lld span tokens, %lld probes and %lld channels",
+                      (long long)layout->span_tokens, (long long)layout->probes,
+                      (long long)layout->channels);
     return TR_OK;
 }
 
@@ -75,11 +87,9 @@ static enum tr_status read_costs(struct tr_trace *trace, struct tr_err *err) {
     TR_TRY(axis_size(trace, TR_DIM_COST_SEQUENCE, &layout->cost_sequences, err));
     if (layout->cost_batch < 1 || layout->cost_batch > layout->sequences ||
         layout->cost_sequences < 1 || layout->cost_sequences > layout->sequences)
-        return tr_fail(
-            err, TR_EFORMAT,
-            "%s is damaged: it claims costs on %lld of its %lld sequences, %lld together",
-            trace->path, (long long)layout->cost_sequences, (long long)layout->sequences,
-            (long long)layout->cost_batch);
+        return claims(trace, err, "costs on %lld of its %lld sequences, %lld together",
+                      (long long)layout->cost_sequences, (long long)layout->sequences,
+                      (long long)layout->cost_batch);
     if (!has(trace, TR_V_SET_NLL))
         return TR_OK;
     layout->set_distances = has(trace, TR_V_SET_JS) && has(trace, TR_V_SET_ANGLE);
@@ -94,9 +104,8 @@ static enum tr_status read_search(struct tr_trace *trace, struct tr_err *err) {
     TR_TRY(axis_size(trace, TR_DIM_ROUND, &layout->rounds, err));
     TR_TRY(axis_size(trace, TR_DIM_CANDIDATE, &layout->candidates, err));
     if (layout->rounds < 1 || layout->rounds > layout->candidates)
-        return tr_fail(err, TR_EFORMAT,
-                       "%s is damaged: it claims a search of %lld rounds among %lld candidates",
-                       trace->path, (long long)layout->rounds, (long long)layout->candidates);
+        return claims(trace, err, "a search of %lld rounds among %lld candidates",
+                      (long long)layout->rounds, (long long)layout->candidates);
     return TR_OK;
 }
 
@@ -112,10 +121,9 @@ static enum tr_status read_layout(struct tr_trace *trace, struct tr_err *err) {
     TR_TRY(read_search(trace, err));
     if (layout->layers < 1 || layout->sequences < 1 || layout->seq_len < 1 ||
         layout->seq_len > INT32_MAX || !layout_fits(layout))
-        return tr_fail(err, TR_EFORMAT,
-                       "%s is damaged: it claims %lld layers and %lld sequences of %lld tokens",
-                       trace->path, (long long)layout->layers, (long long)layout->sequences,
-                       (long long)layout->seq_len);
+        return claims(trace, err, "%lld layers and %lld sequences of %lld tokens",
+                      (long long)layout->layers, (long long)layout->sequences,
+                      (long long)layout->seq_len);
     return TR_OK;
 }
 

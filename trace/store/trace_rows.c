@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/strings.h"
+#include "base/training_order.h"
 #include "hdf5_util.h"
 #include "row_digest.h"
 #include "scales.h"
@@ -76,6 +77,44 @@ static enum tr_status check_row(const struct tr_trace *trace, const struct tr_ro
     return fits ? TR_OK : tr_trace_changed(trace, name, "is not what was written", err);
 }
 
+// Rows that another program has sorted, or of which it has put some there twice: first and last of
+// training would be others. A store is written in the order of training.
+static enum tr_status compare_order(const struct tr_trace *trace, const struct tr_moment *moments,
+                                    struct tr_err *err) {
+    char name[256];
+    for (int64_t i = 0; i < trace->rows; i++) {
+        bool again = i && !strcmp(moments[i].name, moments[i - 1].name);
+        snprintf(name, sizeof name, "row %lld (%.200s)", (long long)moments[i].index,
+                 moments[i].name);
+        if (again || moments[i].index != i)
+            return tr_trace_changed(
+                trace, name, again ? "is there twice" : "is not in the order of training", err);
+    }
+    return TR_OK;
+}
+
+static enum tr_status check_order(const struct tr_trace *trace, const struct scalars *scalars,
+                                  struct tr_err *err) {
+    const struct tr_attribute *rule = tr_run_info_find(&trace->info, "row_order");
+    struct tr_moment *moments;
+    if (tr_trace_sealed(trace) || !trace->digest || !trace->rows)
+        return TR_OK;
+    TR_TRY(TR_NEW(&moments, trace->rows, "the order of rows", err));
+    for (int64_t i = 0; i < trace->rows; i++)
+        moments[i] = (struct tr_moment){tr_trace_string(trace, TR_V_NAME, i),
+                                        tr_trace_string(trace, TR_V_STAGE, i),
+                                        tr_trace_string(trace, TR_V_WEIGHTS_DIGEST, i),
+                                        ((const int64_t *)scalars->values[TR_V_STEP])[i],
+                                        ((const double *)scalars->values[TR_V_TOKENS_SEEN])[i],
+                                        i};
+    enum tr_status status =
+        tr_moments_sort(moments, trace->rows, rule && !rule->is_number ? rule->text : NULL, err);
+    if (status == TR_OK)
+        status = compare_order(trace, moments, err);
+    free(moments);
+    return status;
+}
+
 enum tr_status tr_trace_check_rows(const struct tr_trace *trace, struct tr_err *err) {
     struct scalars scalars = {0};
     const char *empty = "";
@@ -85,6 +124,8 @@ enum tr_status tr_trace_check_rows(const struct tr_trace *trace, struct tr_err *
         view_row(&row, &scalars, trace, i, &empty);
         status = check_row(trace, &row, i, err);
     }
+    if (status == TR_OK)
+        status = check_order(trace, &scalars, err);
     free_scalars(&scalars);
     return status;
 }
@@ -145,6 +186,27 @@ enum tr_status tr_trace_check_row(const struct tr_trace *trace, int64_t index, s
     }
     tr_row_free(&row);
     return status;
+}
+
+// The first variable that a row has a digest of and the file has not; NULL for none.
+static const char *lacks(const struct tr_trace *trace) {
+    for (enum tr_variable_id id = 0; id < TR_VARIABLES; id++)
+        for (int64_t i = 0; i < trace->rows && !tr_trace_has(trace, id); i++)
+            if (tr_row_digest_has(tr_trace_digest(trace, i), id))
+                return tr_variables[id].name;
+    return NULL;
+}
+
+enum tr_status tr_trace_check_whole(const struct tr_trace *trace, struct tr_err *err) {
+    const char *missing = lacks(trace);
+    if (!missing)
+        return TR_OK;
+    if (!tr_trace_sealed(trace))
+        return tr_trace_changed(trace, missing, "is missing", err);
+    return tr_fail(
+        err, TR_EFORMAT,
+        "%s is a part of a trace, without %s; only the whole can be merged or gone on with",
+        trace->path, missing);
 }
 
 enum tr_status tr_trace_check(const struct tr_trace *trace, struct tr_err *err) {
