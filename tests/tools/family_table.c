@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Prints a table of the families as Markdown, from their rows: "block" what a block of each does,
 // "measured" what its attn and mlp mean, "series" who publishes it, "public" those whose training
-// is.
+// is, "keys" what each reads of config.json.
 #include <stdio.h>
 #include <string.h>
 
@@ -115,6 +115,15 @@ static void print_training(const struct tr_family *f) {
     print_tokenizer(f);
 }
 
+// The keys of config.json that say numbers or the activation, each with its second spelling.
+static void print_keys(const struct tr_family *f) {
+    printf(" | %s", f->activation_key ? f->activation_key : "");
+    for (int k = 0; k < TR_KEYS; k++)
+        if (f->keys[k].json)
+            printf(" %s%s%s", f->keys[k].json, f->keys[k].other ? "," : "",
+                   f->keys[k].other ? f->keys[k].other : "");
+}
+
 static bool is_public(const struct tr_family *f) {
     return f->training != NULL;
 }
@@ -134,6 +143,7 @@ static const struct {
      print_series, NULL},
     {"public", "| model_type | training published step by step | tokenizer |\n|---|---|---|",
      print_training, is_public},
+    {"keys", "| model_type | keys |\n|---|---|", print_keys, NULL},
 };
 
 int main(int argc, char **argv) {
@@ -150,6 +160,6 @@ int main(int argc, char **argv) {
         }
         return 0;
     }
-    fprintf(stderr, "usage: family_table block|measured|series|public\n");
+    fprintf(stderr, "usage: family_table block|measured|series|public|keys\n");
     return 2;
 }

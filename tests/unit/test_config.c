@@ -171,6 +171,8 @@ static const struct {
     {"{" CLASS("qwen") "}", "\"seq_length\" is missing"},
     {"{" CLASS("Yi") ", \"num_key_value_heads\": 4, \"rope_scaling\": {\"type\": \"linear\"}}",
      "\"rope_scaling\" is there, but the code of Yi does not read it"},
+    {"{" CLASS("skywork") ", \"num_experts\": [16], \"moe_2layer_gate\": true}",
+     "\"num_experts\" is there, but what it asks for is not supported for skywork"},
     {"{" CLASS("gpt_oss") ", \"num_key_value_heads\": 4, \"hidden_act\": \"gelu\"}",
      "\"hidden_act\" is \"gelu\"; for gpt_oss only \"silu\" is supported"},
     {"{" CLASS("gpt_oss") ", \"num_key_value_heads\": 4, \"swiglu_limit\": -1}",

@@ -35,6 +35,7 @@ const struct tr_family tr_family_skywork = {
     .series = "Skywork-13B",
     .training = "Skywork-13B",
     .tokenizer_read = true,
+    .unread = {"num_experts"}, // Skywork-MoE's, which has routers of two layers
     .keys =
         {
             TR_SIZES_AS_LLAMA,
