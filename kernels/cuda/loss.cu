@@ -14,7 +14,7 @@ extern "C" {
 
 constexpr int LOSS_THREADS = 256;
 constexpr int GROUP = 4; // logits a thread takes at a time; rows are padded to a multiple of it
-constexpr int64_t LOGIT_BYTES = 32 << 20; // stay in the device's cache until they are reduced
+constexpr int64_t LOGIT_BYTES = 256 << 20;
 
 struct loss_panel {
     const float *bias; // [cols] or NULL
@@ -195,7 +195,7 @@ static int64_t logit_stride(const struct kn_loss *op) {
 
 // Rows of logits that are held at a time: a function of the panel's shape alone.
 static int64_t rows_at_once(const struct kn_loss *op) {
-    int64_t rows = (LOGIT_BYTES / 4 / logit_stride(op) + 64) / 128 * 128;
+    int64_t rows = LOGIT_BYTES / 4 / logit_stride(op) / 128 * 128;
     rows = rows < 128 ? 128 : rows;
     return rows < op->x.rows ? rows : op->x.rows;
 }
