@@ -364,9 +364,12 @@ int kn_cuda_device_count(void) {
     return cudaGetDeviceCount(&count) == cudaSuccess ? count : 0;
 }
 
-void kn_cuda_prepare(void) {
+void kn_cuda_prepare_context(void) {
     if (kn_cuda_device_count() == 1 && cudaSetDevice(0) == cudaSuccess)
-        cudaFree(NULL); // makes the context
+        cudaFree(NULL); // makes it
+}
+
+void kn_cuda_prepare_products(void) {
     lt_map();
 }
 
