@@ -338,6 +338,8 @@ def ranks():
                        *(word for path in paths for word in ("--tasks", path))).expect(1)
             check(told.err.count("step_1 failed") == 1, told)
             check(told.err.count(" 0 were already there") == 1, told)
+            together = "4 were scored by several ranks together" in told.err
+            check(together == (count == 3), told)  # for two ranks the nine tasks are many
             files = tree(out + ".tasks")
             check(len(files) == 15, sorted(files))
             seen.add((told.out, tuple(sorted(files.items()))))
@@ -345,6 +347,28 @@ def ranks():
         usage = run(ARGS["mpirun"], "-n", 2, ARGS["trace-eval"], LAST, "--tasks", out, "--device", "cpu",
                     "-o", out)
         check(usage.code != 0 and usage.err.count("trace-eval: ") == 1, usage)
+
+
+def parts():
+    """What a rank left of a task that several shared is taken, and only what nobody has is scored."""
+    with scratch() as folder:
+        long = [choice(number, "The cat " * 60, task="pets") for number in range(9, 12)]
+        task = write(folder, "pets.jsonl", many("pets")[:9] + long)  # rows of two lengths
+        kept = os.path.join(folder, "eval.h5.tasks", LAST.rsplit("/", 1)[1])
+        evaluate(folder, LAST, "--tasks", task, "--drop", "attn:6")
+        whole = scores(folder, "pets")
+        part = dict(whole)
+        part["likelihoods"] = [[None] * 18 + [number - 1 for number in row[18:]]
+                               for row in whole["likelihoods"]]
+        strange = dict(part, identity="0" * 32)
+        strange["likelihoods"] = [[1.0] * len(row) for row in whole["likelihoods"]]
+        os.remove(os.path.join(kept, "pets.scores.json"))
+        write(kept, "pets.part-3.json", [part])
+        write(kept, "pets.part-4.json", [strange])
+        evaluate(folder, LAST, "--tasks", task, "--drop", "attn:6")
+        for found, row in zip(scores(folder, "pets")["likelihoods"], whole["likelihoods"]):
+            check(found == row[:18] + [number - 1 for number in row[18:]], (found, row))
+        check(not [name for name in os.listdir(kept) if ".part-" in name], os.listdir(kept))
 
 
 def series():
@@ -378,7 +402,7 @@ def main():
     return run_cases([("requests that cannot be scored", faults), ("lines that make no sense", nonsense),
                       ("our own lines", lines), ("prompts", prompts), ("what ends a text", endings),
                       ("speed", speed),
-                      ("killed", killed), ("a series", series),
+                      ("killed", killed), ("parts of a task", parts), ("a series", series),
                       *([("ranks", ranks)] if ARGS.get("mpirun") else [])])
 
 

@@ -208,16 +208,26 @@ static enum tr_status evaluate_all(struct evaluation *e, struct tr_evaluation_ou
     return TR_OK;
 }
 
-static enum tr_status say_end(const struct evaluation *e, double seconds, struct tr_err *err) {
-    struct tr_string text = {0};
+static enum tr_status end_text(const struct evaluation *e, double seconds, struct tr_string *text,
+                               struct tr_err *err) {
     char took[TR_HUMAN_MAX];
     TR_TRY(tr_string_format(
-        &text, err, "scored tasks of %lld checkpoint%s in %s, %lld were already there; %s\n",
+        text, err, "scored tasks of %lld checkpoint%s in %s, %lld were already there",
         (long long)e->results.checkpoint_count, e->results.checkpoint_count == 1 ? "" : "s",
-        tr_human_seconds(seconds, took), (long long)(e->kept - e->shared), e->settings->folder));
-    say(e, text.data);
+        tr_human_seconds(seconds, took), (long long)(e->kept - e->shared)));
+    if (e->joined)
+        TR_TRY(tr_string_format(text, err, ", %lld were scored by several ranks together",
+                                (long long)e->joined));
+    return tr_string_format(text, err, "; %s\n", e->settings->folder);
+}
+
+static enum tr_status say_end(const struct evaluation *e, double seconds, struct tr_err *err) {
+    struct tr_string text = {0};
+    enum tr_status status = end_text(e, seconds, &text, err);
+    if (status == TR_OK)
+        say(e, text.data);
     tr_string_free(&text);
-    return TR_OK;
+    return status;
 }
 
 static enum tr_status write_results(struct evaluation *e, struct tr_string *page,

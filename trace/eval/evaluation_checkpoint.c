@@ -10,6 +10,7 @@
 #include "score_file.h"
 #include "speed_rows.h"
 #include "speed_sublayers.h"
+#include "task_parts.h"
 
 // All that a task's likelihoods depend on.
 static enum tr_status identify(const struct tr_evaluated *c, const struct tr_task_plan *plan,
@@ -33,12 +34,12 @@ static enum tr_status identify(const struct tr_evaluated *c, const struct tr_tas
     return status;
 }
 
-static enum tr_status score_path(const struct tr_evaluated *c, const struct tr_task *task,
-                                 char **path_p, struct tr_err *err) {
+enum tr_status tr_task_path(const struct tr_evaluated *c, const struct tr_task *task,
+                            const char *what, char **path_p, struct tr_err *err) {
     struct tr_string path = {0};
     char *name;
     TR_TRY(tr_file_name_of(&name, task->name, err));
-    enum tr_status status = tr_string_format(&path, err, "%s/%s.scores.json", c->folder, name);
+    enum tr_status status = tr_string_format(&path, err, "%s/%s.%s.json", c->folder, name, what);
     free(name);
     *path_p = path.data;
     return status;
@@ -124,36 +125,70 @@ static enum tr_status generate(struct tr_evaluated *c, int64_t t, struct tr_err 
     return tr_generate_task(&task, e->now[t], &c->stopped, err);
 }
 
+static enum tr_status score_task(struct tr_evaluated *c, int64_t t, const char *identity,
+                                 struct tr_err *err) {
+    TR_TRY(open_weights(c, err));
+    if (c->e->plans[t].task->kind == TR_TASK_GENERATE)
+        return generate(c, t, err);
+    return tr_task_parts_join(c, t, identity, err);
+}
+
 static enum tr_status score(struct tr_evaluated *c, int64_t t, const char *path,
                             const char *identity, struct tr_err *err) {
     struct evaluation *e = c->e;
     const struct tr_task_plan *plan = &e->plans[t];
-    TR_TRY(open_weights(c, err));
-    if (plan->task->kind == TR_TASK_GENERATE)
-        TR_TRY(generate(c, t, err));
-    else
-        TR_TRY(tr_task_plan_score(plan, &e->scoring, e->now[t], &c->stopped, err));
-    return c->stopped
-               ? TR_OK
-               : tr_scores_save(path, identity, &e->job.sets, plan->requests, e->now[t], err);
+    TR_TRY(score_task(c, t, identity, err));
+    if (c->stopped)
+        return TR_OK;
+    TR_TRY(tr_scores_save(path, identity, &e->job.sets, plan->requests, e->now[t], err));
+    return plan->task->kind == TR_TASK_GENERATE ? TR_OK : tr_task_parts_remove(c, t, err);
+}
+
+// A task's scores as they may be kept already.
+struct kept {
+    char identity[TR_DIGEST_MAX];
+    char *path;
+    bool found;
+};
+
+static enum tr_status find_kept(struct tr_evaluated *c, int64_t t, struct kept *kept,
+                                struct tr_err *err) {
+    struct evaluation *e = c->e;
+    const struct tr_task_plan *plan = &e->plans[t];
+    TR_TRY(identify(c, plan, kept->identity, err));
+    TR_TRY(TR_NEW(&e->now[t], (1 + e->job.sets.count) * plan->requests, "likelihoods", err));
+    TR_TRY(tr_task_path(c, plan->task, "scores", &kept->path, err));
+    // What is there of a task in parts is of an earlier run: this one's is yet to be put together.
+    bool in_parts = e->parts && plan->task->kind != TR_TASK_GENERATE;
+    bool is_past = e->run.fresh || (e->settings->run.fresh && in_parts);
+    return is_past ? TR_OK
+                   : tr_scores_load(kept->path, kept->identity, &e->job.sets, plan->requests,
+                                    e->now[t], &kept->found, err);
 }
 
 enum tr_status tr_evaluated_take(struct tr_evaluated *c, int64_t t, bool *scored_p,
                                  struct tr_err *err) {
-    struct evaluation *e = c->e;
-    const struct tr_task_plan *plan = &e->plans[t];
-    char identity[TR_DIGEST_MAX], *path = NULL;
-    bool found = false;
-    TR_TRY(identify(c, plan, identity, err));
-    TR_TRY(TR_NEW(&e->now[t], (1 + e->job.sets.count) * plan->requests, "likelihoods", err));
-    TR_TRY(score_path(c, plan->task, &path, err));
-    enum tr_status status = e->run.fresh ? TR_OK
-                                         : tr_scores_load(path, identity, &e->job.sets,
-                                                          plan->requests, e->now[t], &found, err);
-    if (status == TR_OK && !found)
-        status = score(c, t, path, identity, err);
-    *scored_p = !found && status == TR_OK && !c->stopped;
-    free(path);
+    struct kept kept = {.path = NULL};
+    enum tr_status status = find_kept(c, t, &kept, err);
+    if (status == TR_OK && !kept.found)
+        status = score(c, t, kept.path, kept.identity, err);
+    *scored_p = !kept.found && status == TR_OK && !c->stopped;
+    free(kept.path);
+    return status;
+}
+
+enum tr_status tr_evaluated_take_part(struct tr_evaluated *c, int64_t t, int64_t part,
+                                      bool *scored_p, struct tr_err *err) {
+    struct kept kept = {.path = NULL};
+    *scored_p = false;
+    if (c->e->plans[t].task->kind == TR_TASK_GENERATE)
+        return part == 0 ? tr_evaluated_take(c, t, scored_p, err) : TR_OK;
+    enum tr_status status = find_kept(c, t, &kept, err);
+    if (status == TR_OK && !kept.found)
+        status = open_weights(c, err);
+    if (status == TR_OK && !kept.found)
+        status = tr_task_part_score(c, t, part, kept.identity, err);
+    free(kept.path);
     return status;
 }
 

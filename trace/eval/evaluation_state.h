@@ -29,6 +29,8 @@ struct evaluation {
     struct tr_detokenizer *detokenizer; // NULL: texts stay tokens
     int64_t kept;                       // tasks of checkpoints whose scores were there
     int64_t shared;                     // those that the ranks scored before (task_share.c)
+    int64_t joined;                     // those that several of them scored together
+    int64_t parts;                      // into which ranks cut a task, 0: they do not
     struct tr_device compute;           // that of this rank
     int node_ranks;
     bool is_over;            // rank 0 has said why
@@ -53,6 +55,10 @@ enum tr_status tr_evaluated_open(struct tr_evaluated *c, struct evaluation *e, i
 // c->stopped: it was asked to stop, and nothing was kept.
 enum tr_status tr_evaluated_take(struct tr_evaluated *c, int64_t task, bool *scored_p,
                                  struct tr_err *err);
+// Scores one of e->parts of a task into a file of its own, which tr_evaluated_take puts together
+// with the others. Texts are made as a whole, by who takes the first part.
+enum tr_status tr_evaluated_take_part(struct tr_evaluated *c, int64_t task, int64_t part,
+                                      bool *scored_p, struct tr_err *err);
 void tr_evaluated_close(struct tr_evaluated *c);
 
 // Takes all tasks of a checkpoint, adds their cells and writes its results. *stopped_p: it was
@@ -60,8 +66,9 @@ void tr_evaluated_close(struct tr_evaluated *c);
 enum tr_status tr_evaluate_checkpoint(struct evaluation *e, int64_t index, bool *stopped_p,
                                       struct tr_err *err);
 
-// Collective. Ranks score the tasks of all checkpoints, each one task at a time, into the files
-// that tr_evaluated_take looks for. What a rank cannot score is left to whoever takes it next.
+// Collective. Ranks score the tasks of all checkpoints, each one task, or one part of it, at a
+// time, into the files that tr_evaluated_take looks for. What a rank cannot score is left to
+// whoever takes it next.
 enum tr_status tr_task_share(struct evaluation *e, struct dist *dist, struct tr_err *err);
 // Collective. Calls `work` on rank 0 while the others wait without burning a core.
 enum tr_status tr_first_rank_alone(struct dist *dist,

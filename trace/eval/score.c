@@ -24,6 +24,7 @@ struct scorer {
     int32_t *ids, *targets;          // [batch, length]
     int64_t batch, length;
     int64_t first_row; // of the micro-batch under way
+    int64_t spoilt;    // the candidate whose likelihood is no number, -1: none
 };
 
 // Whose losses arrive.
@@ -46,7 +47,7 @@ static struct tr_likelihood likelihood_of(const struct tr_prompt *prompt, const 
 
 static void on_loss(void *user, const struct tr_loss_tap *tap) {
     const struct listener *l = user;
-    const struct scorer *s = l->scorer;
+    struct scorer *s = l->scorer;
     for (int64_t i = 0; i < tap->sequences; i++) {
         const struct tr_score_row *row = &s->rows.rows[s->first_row + tap->first_sequence + i];
         int64_t at = i * tap->seq_len;
@@ -54,6 +55,8 @@ static void on_loss(void *user, const struct tr_loss_tap *tap) {
             int64_t prompt = s->rows.order[r];
             l->likelihoods[prompt] =
                 likelihood_of(&s->prompts->prompts[prompt], tap->loss + at, tap->likeliest + at);
+            if (!isfinite(l->likelihoods[prompt].sum) && s->spoilt < 0)
+                s->spoilt = l - s->listeners;
         }
     }
 }
@@ -136,16 +139,32 @@ static int64_t alike(const struct scorer *s, int64_t first) {
     return end - first;
 }
 
+// Whether a prompt of the next `count` rows is not known yet, of any candidate.
+static bool is_unknown(const struct scorer *s, int64_t count) {
+    for (int64_t r = s->first_row; r < s->first_row + count; r++)
+        for (int64_t i = s->rows.rows[r].first; i < s->rows.rows[r].last; i++)
+            for (int64_t c = 0; c < s->count; c++)
+                if (isnan(s->likelihoods[c * s->prompts->count + s->rows.order[i]].sum))
+                    return true;
+    return false;
+}
+
+// Micro-batches are the same whoever runs them.
 static enum tr_status run_rows(struct scorer *s, bool *stopped_p, struct tr_err *err) {
-    for (s->first_row = 0; s->first_row < s->rows.count;) {
+    const struct tr_scoring *scoring = s->scoring;
+    for (int64_t batch = 0; s->first_row < s->rows.count; batch++) {
         int64_t left = alike(s, s->first_row), length = s->rows.rows[s->first_row].length;
-        *stopped_p = s->scoring->stop && *s->scoring->stop;
+        int64_t most = tr_micro_batch(s->config, length, !scoring->kn->unified);
+        int64_t count = left < most ? left : most;
+        bool is_own = scoring->parts <= 1 || batch % scoring->parts == scoring->part;
+        *stopped_p = scoring->stop && *scoring->stop;
         if (*stopped_p)
             return TR_OK;
-        if (!s->forward || s->length != length)
-            TR_TRY(open_length(s, length, err));
-        int64_t count = left < s->batch ? left : s->batch;
-        TR_TRY(run_batch(s, count, err));
+        if (is_own && is_unknown(s, count)) {
+            if (!s->forward || s->length != length)
+                TR_TRY(open_length(s, length, err));
+            TR_TRY(run_batch(s, count, err));
+        }
         s->first_row += count;
     }
     return TR_OK;
@@ -208,11 +227,10 @@ static bool turns_by_length(const struct tr_config *config) {
 }
 
 static enum tr_status check_numbers(const struct scorer *s, struct tr_err *err) {
-    for (int64_t i = 0; i < s->count * s->prompts->count; i++)
-        if (!isfinite(s->likelihoods[i].sum))
-            return tr_fail(err, TR_EFORMAT, "the model%s gives a likelihood that is no number",
-                           i < s->prompts->count ? "" : " without a drop set");
-    return TR_OK;
+    if (s->spoilt < 0)
+        return TR_OK;
+    return tr_fail(err, TR_EFORMAT, "the model%s gives a likelihood that is no number",
+                   s->spoilt == 0 ? "" : " without a drop set");
 }
 
 enum tr_status tr_score_prompts(struct tr_scoring *scoring, const struct tr_prompts *prompts,
@@ -223,6 +241,7 @@ enum tr_status tr_score_prompts(struct tr_scoring *scoring, const struct tr_prom
                        .config = config,
                        .prompts = prompts,
                        .likelihoods = likelihoods,
+                       .spoilt = -1,
                        .count = 1 + scoring->sets->count};
     enum tr_status status;
     *stopped_p = false;

@@ -67,7 +67,7 @@ static json_t *sets_json(const struct tr_named_sets *sets, struct tr_err *err) {
 }
 
 static json_t *number(const struct tr_likelihood *likelihood) {
-    return json_real(likelihood->sum);
+    return isnan(likelihood->sum) ? json_null() : json_real(likelihood->sum);
 }
 
 static json_t *truth(const struct tr_likelihood *likelihood) {
@@ -99,35 +99,41 @@ enum tr_status tr_scores_save(const char *path, const char *identity,
 
 // ---- loading -----------------------------------------------------------------------------------
 
+struct shape {
+    int64_t candidates, numbers;
+    bool is_part; // null: not known
+};
+
 // Whether the value holds the numbers; what it holds goes into `likelihoods`.
-static bool take(const json_t *value, int64_t candidates, int64_t requests,
+static bool take(const json_t *value, const struct shape *shape,
                  struct tr_likelihood *likelihoods) {
     const json_t *sums = json_object_get(value, "likelihoods");
     const json_t *greedy = json_object_get(value, "greedy");
+    int64_t candidates = shape->candidates, numbers = shape->numbers;
     if (json_array_size(sums) != (size_t)candidates ||
         json_array_size(greedy) != (size_t)candidates)
         return false;
     for (int64_t c = 0; c < candidates; c++) {
         const json_t *row = json_array_get(sums, (size_t)c);
         const json_t *flags = json_array_get(greedy, (size_t)c);
-        if (json_array_size(row) != (size_t)requests || json_array_size(flags) != (size_t)requests)
+        if (json_array_size(row) != (size_t)numbers || json_array_size(flags) != (size_t)numbers)
             return false;
-        for (int64_t r = 0; r < requests; r++) {
+        for (int64_t r = 0; r < numbers; r++) {
             const json_t *sum = json_array_get(row, (size_t)r);
             const json_t *flag = json_array_get(flags, (size_t)r);
+            if (shape->is_part && json_is_null(sum))
+                continue;
             if (!json_is_number(sum) || !json_is_boolean(flag))
                 return false;
-            likelihoods[c * requests + r] =
+            likelihoods[c * numbers + r] =
                 (struct tr_likelihood){json_number_value(sum), json_is_true(flag)};
         }
     }
     return true;
 }
 
-enum tr_status tr_scores_load(const char *path, const char *identity,
-                              const struct tr_named_sets *sets, int64_t requests,
-                              struct tr_likelihood *likelihoods, bool *found_p,
-                              struct tr_err *err) {
+static enum tr_status load(const char *path, const char *identity, const struct shape *shape,
+                           struct tr_likelihood *likelihoods, bool *found_p, struct tr_err *err) {
     static const uint64_t limit = UINT64_C(4) << 30;
     json_t *value;
     *found_p = false;
@@ -137,8 +143,22 @@ enum tr_status tr_scores_load(const char *path, const char *identity,
     if (status != TR_OK)
         return status == TR_EFORMAT ? TR_OK : status;
     const char *written = json_string_value(json_object_get(value, "identity"));
-    *found_p = written && strcmp(written, identity) == 0 &&
-               take(value, 1 + sets->count, requests, likelihoods);
+    *found_p = written && strcmp(written, identity) == 0 && take(value, shape, likelihoods);
     json_decref(value);
     return TR_OK;
+}
+
+enum tr_status tr_scores_load(const char *path, const char *identity,
+                              const struct tr_named_sets *sets, int64_t requests,
+                              struct tr_likelihood *likelihoods, bool *found_p,
+                              struct tr_err *err) {
+    struct shape shape = {1 + sets->count, requests, false};
+    return load(path, identity, &shape, likelihoods, found_p, err);
+}
+
+enum tr_status tr_part_load(const char *path, const char *identity,
+                            const struct tr_named_sets *sets, int64_t prompts,
+                            struct tr_likelihood *likelihoods, bool *found_p, struct tr_err *err) {
+    struct shape shape = {1 + sets->count, prompts, true};
+    return load(path, identity, &shape, likelihoods, found_p, err);
 }

@@ -132,15 +132,8 @@ static void sum_requests(const struct tr_task_plan *plan, const struct tr_likeli
     }
 }
 
-enum tr_status tr_task_plan_score(const struct tr_task_plan *plan, struct tr_scoring *scoring,
-                                  struct tr_likelihood *likelihoods, bool *stopped_p,
-                                  struct tr_err *err) {
-    struct tr_likelihood *of_prompts;
-    int64_t candidates = 1 + scoring->sets->count;
-    TR_TRY(TR_NEW(&of_prompts, candidates * plan->prompts.count, "likelihoods", err));
-    enum tr_status status = tr_score_prompts(scoring, &plan->prompts, of_prompts, stopped_p, err);
-    for (int64_t c = 0; c < candidates && status == TR_OK; c++)
-        sum_requests(plan, of_prompts + c * plan->prompts.count, likelihoods + c * plan->requests);
-    free(of_prompts);
-    return status;
+void tr_task_plan_sum(const struct tr_task_plan *plan, int64_t candidates,
+                      const struct tr_likelihood *of_prompts, struct tr_likelihood *of_requests) {
+    for (int64_t c = 0; c < candidates; c++)
+        sum_requests(plan, of_prompts + c * plan->prompts.count, of_requests + c * plan->requests);
 }

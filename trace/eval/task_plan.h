@@ -27,10 +27,9 @@ enum tr_status tr_task_plan_strided(struct tr_task_plan *plan, struct tr_task *t
                                     int64_t stride, struct tr_err *err);
 void tr_task_plan_free(struct tr_task_plan *plan);
 
-// likelihoods[1 + sets, plan->requests]: a request of several prompts has their sum. *stopped_p as
-// for tr_score_prompts.
-enum tr_status tr_task_plan_score(const struct tr_task_plan *plan, struct tr_scoring *scoring,
-                                  struct tr_likelihood *likelihoods, bool *stopped_p,
-                                  struct tr_err *err);
+// of_requests[candidates, plan->requests] of of_prompts[candidates, plan->prompts.count]: a request
+// of several prompts has their sum.
+void tr_task_plan_sum(const struct tr_task_plan *plan, int64_t candidates,
+                      const struct tr_likelihood *of_prompts, struct tr_likelihood *of_requests);
 
 #endif

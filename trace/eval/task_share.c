@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tasks of all checkpoints among ranks. A rank goes on with the checkpoint whose weights it holds
-// while that has tasks left, then takes one that nobody has begun, then helps others. Scores are
-// kept in files, so nothing but which task is next goes between ranks.
+// Tasks of all checkpoints among ranks, cut into parts where there are few. A rank goes on with the
+// checkpoint whose weights it holds while that has tasks left, then takes one that nobody has
+// begun, then helps others. Scores are kept in files, so nothing but which task is next goes
+// between ranks.
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "evaluation_state.h"
+#include "task_parts.h"
 
 // What rank 0 knows of the work.
 struct hand_out {
-    int64_t checkpoints, tasks;
-    int64_t *next; // [checkpoints] the first task that nobody has
+    int64_t checkpoints, shares; // a share: a task, or one of its parts
+    int64_t *next;               // [checkpoints] the first share that nobody has
     int64_t scored;
 };
 
@@ -21,15 +23,15 @@ struct question {
 };
 
 struct answer {
-    int64_t checkpoint, task; // -1: nothing is left
+    int64_t checkpoint, share; // -1: nothing is left
 };
 
 static int64_t choose(const struct hand_out *h, int64_t held) {
     int64_t best = -1;
-    if (held >= 0 && held < h->checkpoints && h->next[held] < h->tasks)
+    if (held >= 0 && held < h->checkpoints && h->next[held] < h->shares)
         return held;
     for (int64_t i = 0; i < h->checkpoints; i++)
-        if (h->next[i] < h->tasks && (best < 0 || h->next[i] < h->next[best]))
+        if (h->next[i] < h->shares && (best < 0 || h->next[i] < h->next[best]))
             best = i;
     return best;
 }
@@ -44,7 +46,7 @@ static enum tr_status answer(void *user, int from, const void *request, size_t s
     memcpy(&question, request, size);
     TR_TRY(TR_NEW(&given, 1, "an answer", err));
     given->checkpoint = choose(h, question.held);
-    given->task = given->checkpoint < 0 ? -1 : h->next[given->checkpoint]++;
+    given->share = given->checkpoint < 0 ? -1 : h->next[given->checkpoint]++;
     h->scored += question.scored;
     *answer_p = given;
     *answer_size_p = sizeof *given;
@@ -68,6 +70,15 @@ static enum tr_status ask(struct dist *dist, int64_t held, bool scored, struct a
     return is_answer ? TR_OK : tr_fail(err, TR_EFORMAT, "rank 0 runs another program");
 }
 
+// Tasks follow each other, of each its parts.
+static enum tr_status take_share(struct tr_evaluated *c, int64_t share, bool *scored_p,
+                                 struct tr_err *err) {
+    int64_t parts = c->e->parts;
+    if (!parts)
+        return tr_evaluated_take(c, share, scored_p, err);
+    return tr_evaluated_take_part(c, share / parts, share % parts, scored_p, err);
+}
+
 // What goes wrong is found again, and said, where the results are written.
 static void score_share(struct evaluation *e, struct dist *dist) {
     struct tr_evaluated c = {0};
@@ -86,15 +97,25 @@ static void score_share(struct evaluation *e, struct dist *dist) {
             tr_evaluated_close(&c);
             status = tr_evaluated_open(&c, e, given.checkpoint, &unsaid);
         }
-        if (status == TR_OK && tr_evaluated_take(&c, given.task, &scored, &unsaid) != TR_OK)
+        if (status == TR_OK && take_share(&c, given.share, &scored, &unsaid) != TR_OK)
             scored = false;
         tr_forget_scores(e->now, e->tasks.count);
     }
     tr_evaluated_close(&c);
 }
 
+// Tasks that are many for so many ranks stay whole.
+static int64_t parts_of(const struct evaluation *e, int64_t ranks) {
+    enum { MANY = 4 };
+    if (e->job.series.count * e->tasks.count >= MANY * ranks)
+        return 0;
+    return ranks < TR_TASK_MOST_PARTS ? ranks : TR_TASK_MOST_PARTS;
+}
+
 enum tr_status tr_task_share(struct evaluation *e, struct dist *dist, struct tr_err *err) {
-    struct hand_out h = {e->job.series.count, e->tasks.count, NULL, 0};
+    e->parts = parts_of(e, dist_size(dist));
+    struct hand_out h = {.checkpoints = e->job.series.count,
+                         .shares = e->tasks.count * (e->parts ? e->parts : 1)};
     const struct dist_service service = {.user = &h, .answer = answer, .tick = tick};
     bool computes = true;
     enum tr_status status = TR_NEW(&h.next, h.checkpoints, "the checkpoints", err);
