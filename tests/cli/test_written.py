@@ -235,6 +235,26 @@ class Cases:
             "AutoModelForCausalLM": "modeling_dropped_llama.LlamaForCausalLM"}, config)
         check(tensors_of(target) == tensors_of(source), "tensors have changed")
 
+    def spelled(self):
+        """What LLM-Drop's code reads otherwise than transformers does today: windows, and heads of
+        their own beside a tie."""
+        source = self.source("mistral", sliding_window=8, tie_word_embeddings=True)
+        tensors, _ = tensors_of(source)
+        dtype, shape, values = tensors["model.embed_tokens.weight"]
+        tensors["lm_head.weight"] = dtype, shape, values[::-1]
+        tiny.write(source + "/model.safetensors", tiny.safetensors(tensors))
+        target = self.written(source, "attn:1", "llm-drop")
+        config = load(target, "config.json")
+        check((config["sliding_window"], config["tie_word_embeddings"]) == (7, False), config)
+        target = self.written(source, "attn:1", "zeroed")
+        check(load(target, "config.json") == load(source, "config.json"), "config.json has changed")
+        heads = load(source, "config.json")["num_attention_heads"]
+        source = self.source("mistral", num_key_value_heads=heads)
+        tiny.write(source + "/config.json", json.dumps(
+            dict(load(source, "config.json"), num_key_value_heads=None)))
+        config = load(self.written(source, "attn:1", "llm-drop"), "config.json")
+        check((config["num_key_value_heads"], config["sliding_window"]) == (heads, 4095), config)
+
     def gone(self, source, target, attn, mlp):
         """Exactly the tensors of those sublayers are gone, their norms included."""
         before, after = tensors_of(source)[0], tensors_of(target)[0]
@@ -371,6 +391,8 @@ class Cases:
             (1, config + "LLM-Drop's model code for mistral does not know this scaling of positions",
              self.source("mistral", rope_scaling={"rope_type": "linear", "factor": 4.0}), "attn:1",
              "llm-drop"),
+            (1, config + "LLM-Drop's model code for mistral knows no window of one token",
+             self.source("mistral", sliding_window=1), "attn:1", "llm-drop"),
             (1, config + "LLM-Drop's model code for llama knows no biases in the MLP",
              self.biased(), "attn:1", "llm-drop"),
             (1, config + 'LLM-Drop\'s model code for gemma2 has a window in every second layer, '
@@ -438,7 +460,7 @@ class Cases:
 
 
 NAMES = ("single", "tied", "biases", "shards", "untouched", "links", "carried", "dropped_before",
-         "zeroed", "zeroed_shards", "says_that_nothing_is_saved", "per_layer_config", "llm_drop",
+         "zeroed", "zeroed_shards", "says_that_nothing_is_saved", "per_layer_config", "llm_drop", "spelled",
          "anymodel", "nemotron_nas", "mergekit", "card", "unchecked", "refusals", "usage")
 
 

@@ -60,6 +60,8 @@ def llm_drop(source, target, scratch):
     read = {key: value for key, value in config.items() if key not in later}
     if config["model_type"] != "gemma2":
         read.pop("head_dim", None)
+    if config["model_type"] == "mistral" and config["sliding_window"]:
+        read["sliding_window"] += 1  # tokens beside the one that sees
     return linked(target, scratch, read), drop
 
 

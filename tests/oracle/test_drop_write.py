@@ -45,6 +45,10 @@ REFUSALS = {
         lambda case, drop: len([m for m, _ in drop if m == "attn"]) == case.config["num_hidden_layers"],
     "turns queries and keys, and knows no ALiBi":
         lambda case, drop: case.family.model_type == "baichuan",
+    "scales the head's rows to length 1": lambda case, drop: case.config["vocab_size"] != 125696,
+    "fails with a cache where attention is left out":
+        lambda case, drop: case.family.model_type == "baichuan" and "attn" in dict(drop),
+    "knows no window of one token": lambda case, drop: case.config["sliding_window"] == 1,
     "does not know this scaling of positions": lambda case, drop: True,
     "turns whole heads, not a part of them":
         lambda case, drop: case.config["rope_parameters"].get("partial_rotary_factor", 1) != 1,

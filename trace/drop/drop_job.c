@@ -49,10 +49,12 @@ static enum tr_status read_set(struct tr_drop_job *job, struct tr_err *err) {
 }
 
 // A source that could not be run is refused before anything is written.
-static enum tr_status examine(const struct tr_drop_job *job, struct tr_err *err) {
+static enum tr_status examine(struct tr_drop_job *job, struct tr_err *err) {
     struct tr_loaded loaded;
     const struct tr_wanted wanted = {.head = true, .drop = &job->drop};
-    return tr_loaded_examine(&loaded, job->options->source, &wanted, err);
+    TR_TRY(tr_loaded_examine(&loaded, job->options->source, &wanted, err));
+    tr_config_note_head(&job->config, !loaded.config.tied);
+    return TR_OK;
 }
 
 enum tr_status tr_drop_job_open(struct tr_drop_job *job,

@@ -36,4 +36,8 @@ extern const struct tr_drop_form tr_form_smaller, tr_form_zeroed, tr_form_llm_dr
 // What a reader that knows no drops reads: no key that says them. Also what every form begins with.
 enum tr_status tr_forget_drops(const struct tr_drop_job *job, json_t *root, struct tr_err *err);
 
+// Says that the files hold a head of their own, for readers who believe config.json where that ties
+// it to the embedding.
+enum tr_status tr_spell_head(const struct tr_drop_job *job, json_t *root, struct tr_err *err);
+
 #endif

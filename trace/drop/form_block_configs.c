@@ -99,6 +99,7 @@ static enum tr_status configure_anymodel(const struct tr_drop_job *job, json_t *
                                          struct tr_err *err) {
     const char *base = bases[base_of(job)].class;
     TR_TRY(tr_forget_drops(job, root, err));
+    TR_TRY(tr_spell_head(job, root, err));
     TR_TRY(set_names(root, "anymodel", "AnyModel", err));
     TR_TRY(set_sizes(job, root, err));
     if (json_object_set_new(root, "base_architecture", json_string(base)))
@@ -174,6 +175,7 @@ static json_t *deci_ffn(const struct tr_drop_job *job, bool dropped) {
 static enum tr_status configure_deci(const struct tr_drop_job *job, json_t *root,
                                      struct tr_err *err) {
     TR_TRY(tr_forget_drops(job, root, err));
+    TR_TRY(tr_spell_head(job, root, err));
     TR_TRY(set_names(root, "nemotron-nas", "DeciLMForCausalLM", err));
     TR_TRY(set_sizes(job, root, err));
     // The entries are read as attributes: a class has to make objects of them.

@@ -10,17 +10,31 @@ static const struct {
     const char *model_type, *config_class, *model_class;
     bool scales_rope; // it reads "rope_scaling", linear or dynamic
     bool head_dim;    // it reads "head_dim"; else a head's share of the hidden size
+    bool wide_window; // its windows see the token itself beside "sliding_window" others
+    bool unit_head;   // the head's rows always have length 1
+    bool all_cached;  // its cache fails where attention is left out
 } code[] = {
-    {"llama", "configuration_dropped_llama.LlamaConfig", "modeling_dropped_llama.LlamaForCausalLM",
-     true, false},
-    {"mistral", "configuration_dropped_mistral.MistralConfig",
-     "modeling_dropped_mistral.MistralForCausalLM", false, false},
-    {"gemma2", "configuration_dropped_gemma2.Gemma2Config",
-     "modeling_dropped_gemma2.Gemma2ForCausalLM", false, true},
-    {"baichuan", "configuration_dropped_baichuan.BaichuanConfig",
-     "modeling_dropped_baichuan.BaichuanForCausalLM", false, false},
-    {"deepseek", "configuration_deepseek.DeepseekConfig",
-     "modeling_dropped_deepseek.DeepseekForCausalLM", true, false},
+    {.model_type = "llama",
+     .config_class = "configuration_dropped_llama.LlamaConfig",
+     .model_class = "modeling_dropped_llama.LlamaForCausalLM",
+     .scales_rope = true},
+    {.model_type = "mistral",
+     .config_class = "configuration_dropped_mistral.MistralConfig",
+     .model_class = "modeling_dropped_mistral.MistralForCausalLM",
+     .wide_window = true},
+    {.model_type = "gemma2",
+     .config_class = "configuration_dropped_gemma2.Gemma2Config",
+     .model_class = "modeling_dropped_gemma2.Gemma2ForCausalLM",
+     .head_dim = true},
+    {.model_type = "baichuan",
+     .config_class = "configuration_dropped_baichuan.BaichuanConfig",
+     .model_class = "modeling_dropped_baichuan.BaichuanForCausalLM",
+     .unit_head = true,
+     .all_cached = true},
+    {.model_type = "deepseek",
+     .config_class = "configuration_deepseek.DeepseekConfig",
+     .model_class = "modeling_dropped_deepseek.DeepseekForCausalLM",
+     .scales_rope = true},
 };
 enum { MODELS = sizeof code / sizeof *code };
 
@@ -53,11 +67,22 @@ static enum tr_status check_model(const struct tr_drop_job *job, struct tr_err *
         return refuse(job, "divides the hidden size by the heads and reads no \"head_dim\"", err);
     if (config->mlp_bias)
         return refuse(job, "knows no biases in the MLP", err);
+    if (code[model].unit_head && !config->unit_head)
+        return refuse(job, "scales the head's rows to length 1, as those of Baichuan 2 are", err);
+    if (code[model].wide_window && config->window == 1)
+        return refuse(job, "knows no window of one token", err);
     for (int layer = 0; layer < config->layers && config->family->keys[TR_K_WINDOW_PERIOD].fallback;
          layer++)
         if (config->window && tr_config_has(config, layer, TR_LAYER_WINDOWED) != (layer % 2 == 0))
             return refuse(job, "has a window in every second layer, whatever \"layer_types\" says",
                           err);
+    return TR_OK;
+}
+
+static enum tr_status check_cache(const struct tr_drop_job *job, struct tr_err *err) {
+    for (int64_t layer = 0; layer < job->config.layers && code[code_of(job)].all_cached; layer++)
+        if (tr_job_drops(job, TR_ATTN, layer))
+            return refuse(job, "fails with a cache where attention is left out", err);
     return TR_OK;
 }
 
@@ -75,7 +100,7 @@ static enum tr_status check(const struct tr_drop_job *job, struct tr_err *err) {
         return tr_fail(
             err, TR_EUSAGE,
             "without any attention LLM-Drop's models have no cache, and cannot generate");
-    return TR_OK;
+    return check_cache(job, err);
 }
 
 static enum tr_fate fate(const struct tr_drop_job *job, int64_t layer, enum tr_weight role) {
@@ -117,11 +142,36 @@ static int spell_rotation(const struct tr_drop_job *job, json_t *root) {
            json_object_set_new(root, "rope_scaling", scaling);
 }
 
+// Its classes have other defaults than today's: what config.json leaves out is written.
+static int spell_sizes(const struct tr_drop_job *job, json_t *root) {
+    const struct tr_key_row *keys = job->config.family->keys;
+    const struct {
+        const char *key;
+        json_int_t value;
+    } sizes[] = {{keys[TR_K_KV_HEADS].json, job->config.kv_heads},
+                 {keys[TR_K_QUERY_SCALAR].json, (json_int_t)keys[TR_K_QUERY_SCALAR].fallback}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        if (sizes[i].key && !json_is_number(json_object_get(root, sizes[i].key)) &&
+            json_object_set_new(root, sizes[i].key, json_integer(sizes[i].value)))
+            return -1;
+    return 0;
+}
+
+// As many tokens as are seen today.
+static int spell_window(const struct tr_drop_job *job, json_t *root) {
+    bool windows = code[code_of(job)].wide_window && job->config.window;
+    return windows ? json_object_set_new(root, "sliding_window",
+                                         json_integer((json_int_t)job->config.window - 1))
+                   : 0;
+}
+
 static enum tr_status configure(const struct tr_drop_job *job, json_t *root, struct tr_err *err) {
     TR_TRY(tr_forget_drops(job, root, err));
+    TR_TRY(tr_spell_head(job, root, err));
     if (json_object_set_new(root, "drop_attn_list", layers_without(job, TR_ATTN)) ||
         json_object_set_new(root, "drop_mlp_list", layers_without(job, TR_MLP)) ||
-        spell_rotation(job, root) || map_classes(job, root))
+        spell_rotation(job, root) || spell_sizes(job, root) || spell_window(job, root) ||
+        map_classes(job, root))
         return tr_fail(err, TR_ENOMEM, "out of memory for config.json");
     return TR_OK;
 }
@@ -130,11 +180,14 @@ static enum tr_status configure(const struct tr_drop_job *job, json_t *root, str
 static enum tr_status as_read(const struct tr_drop_job *job, json_t *root, struct tr_err *err) {
     static const char *const later[] = {"per_layer_config", "block_configs", "rope_parameters",
                                         "layer_types", "mlp_bias"};
-    (void)err;
+    json_int_t window = json_integer_value(json_object_get(root, "sliding_window"));
     for (size_t i = 0; i < sizeof later / sizeof *later; i++)
         json_object_del(root, later[i]);
     if (!code[code_of(job)].head_dim)
         json_object_del(root, "head_dim");
+    if (code[code_of(job)].wide_window && window &&
+        json_object_set_new(root, "sliding_window", json_integer(window + 1)))
+        return tr_fail(err, TR_ENOMEM, "out of memory for config.json");
     return TR_OK;
 }
 
@@ -142,8 +195,8 @@ const struct tr_drop_form tr_form_llm_drop = {
     .name = "llm-drop",
     .saves = "Dropped sublayers take no memory, cache or time once loaded; the files keep their "
              "weights.",
-    .loads = "LLM-Drop's model code alone, with trust_remote_code and the version of transformers "
-             "that it pins (4.37): put its configuration_*.py and modeling_*.py that \"auto_map\" "
+    .loads = "LLM-Drop's model code alone, with trust_remote_code and transformers of its time "
+             "(tried: 4.44): put its configuration_*.py and modeling_*.py that \"auto_map\" "
              "names into this folder. Anything else loads the whole model without a word.",
     .check = check,
     .fate = fate,

@@ -44,3 +44,11 @@ enum tr_status tr_forget_drops(const struct tr_drop_job *job, json_t *root, stru
             json_object_del(root, keys[i]); // -1: it is not there
     return TR_OK;
 }
+
+enum tr_status tr_spell_head(const struct tr_drop_job *job, json_t *root, struct tr_err *err) {
+    const char *key = job->config.family->keys[TR_K_TIED].json;
+    bool own = job->config.remarks & TR_REMARK_OWN_HEAD;
+    if (own && key && json_object_set_new(root, key, json_false()))
+        return tr_fail(err, TR_ENOMEM, "out of memory for config.json");
+    return TR_OK;
+}
