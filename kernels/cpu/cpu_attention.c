@@ -12,7 +12,26 @@
 #include "reference.h"
 #include "vector_math.h"
 
+typedef float kn_float8 __attribute__((vector_size(32)));
 typedef float kn_float16 __attribute__((vector_size(64)));
+
+// What most of the time goes into is compiled by the width of vectors: those that are wider than a
+// register are kept in memory. Results do not depend on it.
+#ifdef KN_HAS_TARGET_CLONES
+#define WIDE __attribute__((target("arch=x86-64-v4")))
+#define NARROW __attribute__((target_clones("default", "arch=x86-64-v3")))
+static bool has_wide_vectors(void) {
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512cd");
+}
+#else
+#define WIDE
+#define NARROW
+static bool has_wide_vectors(void) {
+    return false;
+}
+#endif
 
 enum { LANES = 16, GROUP = 6, QUERIES = 96, KEYS = 288, QUERY_COLUMNS = QUERIES / LANES };
 
@@ -24,28 +43,60 @@ struct block {
     int64_t dim, v_dim, columns; // of queries and keys, of values; vectors of v_dim
     int64_t first, queries, window;
     bool chunks;                     // see kn_attention
-    kn_float16 *q_packed;            // [QUERY_COLUMNS][dim], times the scale
-    kn_float16 *v_packed;            // [columns][KEYS], zeros beyond v_dim
-    kn_float16 *sums;                // [columns][QUERIES]
+    float *q_packed;                 // [QUERY_COLUMNS][dim][LANES], times the scale
+    float *v_packed;                 // [columns][KEYS][LANES], zeros beyond v_dim
+    float *sums;                     // [columns][QUERIES][LANES]
     float *scores;                   // [KEYS][QUERIES]
     float *maximum, *total, *factor; // [QUERIES]
 };
 
-// out[r] += sum_i scalars[i * step + r * row_step] * vectors[i], r < rows.
-KN_INLINE void multiply(kn_float16 *out, int64_t out_step, const float *scalars, int64_t step,
-                        int64_t row_step, const kn_float16 *vectors, int64_t count, int rows) {
-    kn_float16 sum[GROUP];
+// out[r] += sum_i scalars[i * step + r * row_step] * vectors[i], r < rows; of LANES elements each.
+KN_INLINE void multiply_wide(float *out, int64_t out_step, const float *scalars, int64_t step,
+                             int64_t row_step, const float *vectors, int64_t count, int rows) {
+    const kn_float16 *v = (const kn_float16 *)(const void *)vectors;
+    kn_float16 *to = (kn_float16 *)(void *)out, sum[GROUP];
     for (int r = 0; r < rows; r++)
-        sum[r] = out[r * out_step];
+        sum[r] = to[r * out_step];
     for (int64_t i = 0; i < count; i++)
         for (int r = 0; r < rows; r++)
-            sum[r] += scalars[i * step + r * row_step] * vectors[i];
+            sum[r] += scalars[i * step + r * row_step] * v[i];
     for (int r = 0; r < rows; r++)
-        out[r * out_step] = sum[r];
+        to[r * out_step] = sum[r];
+}
+
+// The same by halves.
+KN_INLINE void multiply_narrow(float *out, int64_t out_step, const float *scalars, int64_t step,
+                               int64_t row_step, const float *vectors, int64_t count, int rows) {
+    const kn_float8 *v = (const kn_float8 *)(const void *)vectors;
+    kn_float8 *to = (kn_float8 *)(void *)out, low[GROUP], high[GROUP];
+    for (int r = 0; r < rows; r++) {
+        low[r] = to[2 * r * out_step];
+        high[r] = to[2 * r * out_step + 1];
+    }
+    for (int64_t i = 0; i < count; i++) {
+        kn_float8 v_low = v[2 * i], v_high = v[2 * i + 1];
+        for (int r = 0; r < rows; r++) {
+            low[r] += scalars[i * step + r * row_step] * v_low;
+            high[r] += scalars[i * step + r * row_step] * v_high;
+        }
+    }
+    for (int r = 0; r < rows; r++) {
+        to[2 * r * out_step] = low[r];
+        to[2 * r * out_step + 1] = high[r];
+    }
+}
+
+KN_INLINE void multiply(float *out, int64_t out_step, const float *scalars, int64_t step,
+                        int64_t row_step, const float *vectors, int64_t count, int rows,
+                        bool wide) {
+    if (wide)
+        multiply_wide(out, out_step, scalars, step, row_step, vectors, count, rows);
+    else
+        multiply_narrow(out, out_step, scalars, step, row_step, vectors, count, rows);
 }
 
 KN_CLONES static void pack_queries(const struct block *b, float scale) {
-    float *to = (float *)b->q_packed;
+    float *to = b->q_packed;
     memset(to, 0, (size_t)(QUERIES * b->dim) * sizeof *to);
     for (int64_t query = 0; query < b->queries; query++) {
         float *column = to + query / LANES * LANES * b->dim + query % LANES;
@@ -58,13 +109,13 @@ KN_CLONES static void pack_values(const struct block *b, int64_t first_key, int6
     int64_t whole = b->v_dim / LANES, rest = b->v_dim % LANES;
     for (int64_t key = 0; key < keys; key++) {
         const float *from = b->v + (first_key + key) * b->v_stride;
-        kn_float16 *to = b->v_packed + key;
+        float *to = b->v_packed + key * LANES;
         for (int64_t c = 0; c < whole; c++)
-            memcpy(&to[c * KEYS], from + c * LANES, sizeof *to);
+            memcpy(to + c * KEYS * LANES, from + c * LANES, LANES * sizeof *to);
         if (rest) {
-            kn_float16 v = {0};
-            memcpy(&v, from + whole * LANES, (size_t)rest * sizeof *from);
-            to[whole * KEYS] = v;
+            float v[LANES] = {0};
+            memcpy(v, from + whole * LANES, (size_t)rest * sizeof *from);
+            memcpy(to + whole * KEYS * LANES, v, sizeof v);
         }
     }
 }
@@ -91,22 +142,30 @@ static int64_t end_column(const struct block *b, int64_t last_key) {
     return cpu_divide_up(queries, LANES);
 }
 
-KN_CLONES static void compute_scores(const struct block *b, int64_t first_key, int64_t keys) {
+KN_INLINE void scores_of(const struct block *b, int64_t first_key, int64_t keys, bool wide) {
     memset(b->scores, 0, (size_t)(keys * QUERIES) * sizeof(float));
     for (int64_t key = 0; key < keys; key += GROUP) {
         const float *k = b->k + (first_key + key) * b->k_stride;
         int64_t end = end_column(b, first_key + key + GROUP - 1);
         for (int64_t c = first_column(b, first_key + key); c < end; c++) {
-            kn_float16 *out = (kn_float16 *)(void *)(b->scores + key * QUERIES) + c;
-            const kn_float16 *q = b->q_packed + c * b->dim;
+            float *out = b->scores + key * QUERIES + c * LANES;
+            const float *q = b->q_packed + c * b->dim * LANES;
             if (keys - key >= GROUP) {
-                multiply(out, QUERY_COLUMNS, k, 1, b->k_stride, q, b->dim, GROUP);
+                multiply(out, QUERY_COLUMNS, k, 1, b->k_stride, q, b->dim, GROUP, wide);
                 continue;
             }
             for (int64_t r = 0; r < keys - key; r++)
-                multiply(out + r * QUERY_COLUMNS, 0, k + r * b->k_stride, 1, 0, q, b->dim, 1);
+                multiply(out + r * QUERIES, 0, k + r * b->k_stride, 1, 0, q, b->dim, 1, wide);
         }
     }
+}
+
+WIDE static void scores_wide(const struct block *b, int64_t first_key, int64_t keys) {
+    scores_of(b, first_key, keys, true);
+}
+
+NARROW static void scores_narrow(const struct block *b, int64_t first_key, int64_t keys) {
+    scores_of(b, first_key, keys, false);
 }
 
 // ALiBi: the farther a key lies behind the query, the less it counts.
@@ -183,33 +242,43 @@ KN_CLONES static void exponentiate(const struct block *b, int64_t keys) {
         b->total[i] = b->total[i] * b->factor[i] + sum[i];
 }
 
-KN_CLONES static void add_values(const struct block *b, int64_t first_key, int64_t keys) {
+KN_INLINE void values_of(const struct block *b, int64_t first_key, int64_t keys, bool wide) {
     for (int64_t query = 0; query < b->queries; query += GROUP) {
         int64_t end = cpu_min(keys, b->first + query + GROUP - first_key);
         int64_t begin = first_seen(b, b->first + query) - first_key;
         begin = begin > 0 ? cpu_min(begin, end) : 0;
         for (int64_t c = 0; c < b->columns; c++) {
-            kn_float16 *out = b->sums + c * QUERIES + query;
+            float *out = b->sums + (c * QUERIES + query) * LANES;
             for (int r = 0; r < GROUP; r++)
-                out[r] *= b->factor[query + r];
+                for (int l = 0; l < LANES; l++)
+                    out[r * LANES + l] *= b->factor[query + r];
             multiply(out, 1, b->scores + begin * QUERIES + query, QUERIES, 1,
-                     b->v_packed + c * KEYS + begin, end - begin, GROUP);
+                     b->v_packed + (c * KEYS + begin) * LANES, end - begin, GROUP, wide);
         }
     }
 }
 
+WIDE static void values_wide(const struct block *b, int64_t first_key, int64_t keys) {
+    values_of(b, first_key, keys, true);
+}
+
+NARROW static void values_narrow(const struct block *b, int64_t first_key, int64_t keys) {
+    values_of(b, first_key, keys, false);
+}
+
 static void attend_block(const struct block *b, const struct kn_attention *op, float slope) {
     int64_t begin = first_seen(b, b->first), end = b->first + b->queries;
+    bool wide = has_wide_vectors();
     for (int i = 0; i < QUERIES; i++) {
         b->maximum[i] = -INFINITY;
         b->total[i] = 0;
     }
-    memset(b->sums, 0, (size_t)(b->columns * QUERIES) * sizeof *b->sums);
+    memset(b->sums, 0, (size_t)(b->columns * QUERIES * LANES) * sizeof *b->sums);
     pack_queries(b, op->scale);
     for (int64_t key = begin; key < end; key += KEYS) {
         int64_t keys = cpu_min(KEYS, end - key);
         pack_values(b, key, keys);
-        compute_scores(b, key, keys);
+        (wide ? scores_wide : scores_narrow)(b, key, keys);
         if (slope != 0 && op->slopes_bf16)
             add_slope_bf16(b, slope, op->scale, key, keys);
         else if (slope != 0)
@@ -218,7 +287,7 @@ static void attend_block(const struct block *b, const struct kn_attention *op, f
             cap_scores(b, op->softcap, keys);
         mask_scores(b, key, keys);
         exponentiate(b, keys);
-        add_values(b, key, keys);
+        (wide ? values_wide : values_narrow)(b, key, keys);
     }
 }
 
@@ -233,9 +302,10 @@ KN_CLONES static void write_block(const struct block *b, float *y, int64_t strid
     for (int64_t query = 0; query < b->queries; query++) {
         float scale = 1 / b->total[query];
         for (int64_t c = 0; c < b->columns; c++) {
-            kn_float16 v = b->sums[c * QUERIES + query] * scale;
-            size_t count = (size_t)cpu_min(LANES, b->v_dim - c * LANES);
-            memcpy(y + query * stride + c * LANES, &v, count * sizeof(float));
+            const float *sum = b->sums + (c * QUERIES + query) * LANES;
+            int64_t count = cpu_min(LANES, b->v_dim - c * LANES);
+            for (int64_t i = 0; i < count; i++)
+                y[query * stride + c * LANES + i] = sum[i] * scale;
         }
     }
 }
@@ -261,7 +331,7 @@ static bool is_partly_seen_finite(const struct block *b) {
 
 // The queries of a sequence from its row `begin` on.
 static void attend(const struct kn_attention *op, int64_t sequence, int64_t head, int64_t begin,
-                   kn_float16 *scratch) {
+                   float *scratch) {
     const struct kn_sequences *s = &op->sequences;
     int64_t row = sequence * s->queries + begin, key_row = sequence * s->keys;
     int64_t group = head / (op->q.count / op->k.count), all = s->first + s->queries;
@@ -281,9 +351,9 @@ static void attend(const struct kn_attention *op, int64_t sequence, int64_t head
         .chunks = op->chunks,
         .q_packed = scratch,
     };
-    b.v_packed = b.q_packed + QUERY_COLUMNS * b.dim;
-    b.sums = b.v_packed + KEYS * b.columns;
-    b.scores = (float *)(b.sums + QUERIES * b.columns);
+    b.v_packed = b.q_packed + QUERY_COLUMNS * b.dim * LANES;
+    b.sums = b.v_packed + KEYS * b.columns * LANES;
+    b.scores = b.sums + QUERIES * b.columns * LANES;
     b.maximum = b.scores + KEYS * QUERIES;
     b.total = b.maximum + QUERIES;
     b.factor = b.total + QUERIES;

@@ -11,13 +11,12 @@ KN_INLINE double sum_row(const float *y, int64_t count) {
     struct kn_sum sum = {0};
     double rest = 0;
     int64_t c = 0;
-    for (; c + KN_SUM_STEP <= count; c += KN_SUM_STEP) {
-        kn_float8 even, odd;
-        kn_load8(&even, y + c);
-        kn_load8(&odd, y + c + 8);
-        sum.even += __builtin_convertvector(even, kn_double8);
-        sum.odd += __builtin_convertvector(odd, kn_double8);
-    }
+    for (; c + KN_SUM_STEP <= count; c += KN_SUM_STEP)
+        for (int i = 0; i < KN_SUM_VECTORS; i++) {
+            kn_float4 v;
+            kn_load4(&v, y + c + 4 * i);
+            sum.lanes[i] += __builtin_convertvector(v, kn_double4);
+        }
     for (; c < count; c++)
         rest += (double)y[c];
     return kn_sum_total(&sum, rest);
@@ -28,15 +27,13 @@ KN_INLINE double sum_squares(const float *y, float mean, int64_t count) {
     struct kn_sum sum = {0};
     double rest = 0;
     int64_t c = 0;
-    for (; c + KN_SUM_STEP <= count; c += KN_SUM_STEP) {
-        kn_float8 even, odd;
-        kn_load8(&even, y + c);
-        kn_load8(&odd, y + c + 8);
-        kn_double8 a = __builtin_convertvector(even - mean, kn_double8);
-        kn_double8 b = __builtin_convertvector(odd - mean, kn_double8);
-        sum.even += a * a;
-        sum.odd += b * b;
-    }
+    for (; c + KN_SUM_STEP <= count; c += KN_SUM_STEP)
+        for (int i = 0; i < KN_SUM_VECTORS; i++) {
+            kn_float4 v;
+            kn_load4(&v, y + c + 4 * i);
+            kn_double4 d = __builtin_convertvector(v - mean, kn_double4);
+            sum.lanes[i] += d * d;
+        }
     for (; c < count; c++) {
         double v = (double)(y[c] - mean);
         rest += v * v;

@@ -16,15 +16,15 @@ struct statistics_sums {
     struct kn_sum xx, xd, dd;
 };
 
-// The f64 value of eight elements of a row plus its addend, the sum rounded to f32.
-KN_INLINE void load_sum(kn_double8 *to, const float *row, const float *addend, int64_t i) {
-    kn_float8 v, a;
-    kn_load8(&v, row + i);
+// The f64 value of four elements of a row plus its addend, the sum rounded to f32.
+KN_INLINE void load_sum(kn_double4 *to, const float *row, const float *addend, int64_t i) {
+    kn_float4 v, a;
+    kn_load4(&v, row + i);
     if (addend) {
-        kn_load8(&a, addend + i);
+        kn_load4(&a, addend + i);
         v += a;
     }
-    *to = __builtin_convertvector(v, kn_double8);
+    *to = __builtin_convertvector(v, kn_double4);
 }
 
 KN_CLONES static struct statistics row_statistics(const float *x, const float *x_addend,
@@ -32,20 +32,16 @@ KN_CLONES static struct statistics row_statistics(const float *x, const float *x
                                                   int64_t count) {
     struct statistics_sums sums = {0};
     double xx = 0, xd = 0, dd = 0;
-    kn_double8 v, e;
+    kn_double4 v, e;
     int64_t i = 0;
-    for (; i + KN_SUM_STEP <= count; i += KN_SUM_STEP) {
-        load_sum(&v, x, x_addend, i);
-        load_sum(&e, delta, delta_addend, i);
-        sums.xx.even += v * v;
-        sums.xd.even += v * e;
-        sums.dd.even += e * e;
-        load_sum(&v, x, x_addend, i + 8);
-        load_sum(&e, delta, delta_addend, i + 8);
-        sums.xx.odd += v * v;
-        sums.xd.odd += v * e;
-        sums.dd.odd += e * e;
-    }
+    for (; i + KN_SUM_STEP <= count; i += KN_SUM_STEP)
+        for (int l = 0; l < KN_SUM_VECTORS; l++) {
+            load_sum(&v, x, x_addend, i + 4 * l);
+            load_sum(&e, delta, delta_addend, i + 4 * l);
+            sums.xx.lanes[l] += v * v;
+            sums.xd.lanes[l] += v * e;
+            sums.dd.lanes[l] += e * e;
+        }
     for (; i < count; i++) {
         double value = (double)(x_addend ? x[i] + x_addend[i] : x[i]);
         double change = (double)(delta_addend ? delta[i] + delta_addend[i] : delta[i]);
