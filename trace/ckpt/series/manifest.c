@@ -139,6 +139,8 @@ static enum tr_status convert_row(const struct csv *csv, const int field_of[COLU
         return bad_field(csv, PATH, "", "a folder", err);
     if (strchr(row->name, '/'))
         return bad_field(csv, NAME, row->name, "without slashes", err);
+    if (strpbrk(row->name, "\r\n"))
+        return bad_field(csv, NAME, row->name, "one line", err);
     if (strlen(row->stage) >= TR_STAGE_MAX)
         return bad_field(csv, STAGE, row->stage, "shorter than 64 bytes", err);
     if (strpbrk(row->stage, "\r\n"))
