@@ -102,7 +102,10 @@ static enum tr_status find_columns(const struct csv *csv, int field_of[COLUMNS],
         }
     }
     if (field_of[PATH] < 0)
-        return tr_fail(err, TR_EFORMAT, "%s: the first line names no column \"path\"", csv->what);
+        return tr_fail(err, TR_EFORMAT, "%s: the first line names no column \"path\"%s", csv->what,
+                       csv->count == 1 && strpbrk(csv->fields[0], ";\t")
+                           ? "; between columns stand commas"
+                           : "");
     return TR_OK;
 }
 
