@@ -76,6 +76,11 @@ enum tr_status tr_json_parse(json_t **value_p, const char *bytes, size_t size, c
         value = json_loadb(copy, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
         free(copy);
     }
+    if (!value && size >= 3 && (!memcmp(bytes, "\xef\xbb\xbf", 3) || !memcmp(bytes, "\xff\xfe", 2)))
+        return tr_fail(err, TR_EFORMAT,
+                       "%s is not valid JSON: it begins with a byte order mark; save it as UTF-8 "
+                       "without one",
+                       what);
     if (!value)
         return tr_fail(err, TR_EFORMAT, "%s is not valid JSON: line %d column %d: %s", what,
                        error.line, error.column, error.text);

@@ -35,15 +35,22 @@ static void catch_with(const int *numbers, size_t count, void (*handler)(int), i
     }
 }
 
+// A file above the shell's limit: the write fails, which is told as any other is.
+static void let_large_files_fail(void) {
+    signal(SIGXFSZ, SIG_IGN);
+}
+
 void tr_interrupt_catch(void) {
-    static const int numbers[] = {SIGHUP, SIGINT, SIGTERM, SIGPIPE, SIGXFSZ};
+    static const int numbers[] = {SIGHUP, SIGINT, SIGTERM, SIGPIPE};
     catch_with(numbers, sizeof numbers / sizeof numbers[0], abandon, (int)SA_RESETHAND);
+    let_large_files_fail();
 }
 
 // SIGUSR1 and 2 announce a time limit (Slurm, LSF, SGE), SIGXCPU is one, SIGHUP a lost terminal.
 const volatile sig_atomic_t *tr_interrupt_flag(void) {
     static const int numbers[] = {SIGTERM, SIGINT, SIGUSR1, SIGUSR2, SIGHUP, SIGXCPU};
     catch_with(numbers, sizeof numbers / sizeof numbers[0], count_request, SA_RESTART);
+    let_large_files_fail();
     return &requests;
 }
 

@@ -4,7 +4,8 @@
 
 #include <signal.h>
 
-// What signals do to a program.
+// What signals do to a program. After either of the first two a file that gets too large for the
+// shell's limit is a write that fails.
 
 // From now on a signal that ends this program first removes the file it has not finished.
 void tr_interrupt_catch(void);

@@ -9,14 +9,24 @@
 #include <unistd.h>
 
 #include "base/printable.h"
-#include "base/strings.h"
 #include "exit.h"
 
+// At most `most` bytes, without cutting a character that UTF-8 writes as several.
+static size_t whole_characters(const char *text, size_t most) {
+    size_t size = strnlen(text, most), whole = size;
+    while (text[whole] && whole && ((unsigned char)text[whole] & 0xc0) == 0x80)
+        whole--;
+    return whole ? whole : size;
+}
+
+// Piece by piece, since what there is to say may be that there is no memory.
 void tr_tell(FILE *stream, const char *text) {
-    struct tr_string copy = {0};
-    if (tr_string_append(&copy, text, strlen(text), NULL) == TR_OK)
-        fwrite(copy.data, 1, tr_printable(copy.data, copy.size, "\n"), stream);
-    tr_string_free(&copy);
+    char piece[1024];
+    for (size_t size; (size = whole_characters(text, sizeof piece - 1)); text += size) {
+        memcpy(piece, text, size);
+        piece[size] = 0;
+        fwrite(piece, 1, tr_printable(piece, size, "\n"), stream);
+    }
 }
 
 static const char *leaving; // whose end is looked at

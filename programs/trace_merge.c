@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "exit.h"
+#include "interrupt.h"
 #include "leave.h"
 #include "merge_options.h"
 #include "option.h"
@@ -24,6 +25,7 @@ int main(int argc, char **argv) {
     struct tr_err err;
     int64_t rows;
     program_parse(&trace_merge_program, &options, argc, argv, true);
+    tr_interrupt_catch();
     enum tr_status status = tr_store_merge(&options.merging, &rows, &notes, &err);
     if (notes.data)
         tr_tell(stderr, notes.data);

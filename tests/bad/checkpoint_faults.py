@@ -417,6 +417,8 @@ FAULTS = [
     ("config a device", linked("config.json", "/dev/zero"), CONFIG + " is not a regular file"),
     ("config empty", file_is("config.json", b""), CONFIG + EMPTY),
     ("config an LFS pointer", file_is("config.json", POINTER), CONFIG + LFS),
+    ("config with a byte order mark", bytes_of("config.json", lambda b: b"\xef\xbb\xbf" + b),
+     CONFIG + " is not valid JSON: it begins with a byte order mark; save it as UTF-8 without one"),
     ("config garbage", file_is("config.json", b"\x00\x01garbage"),
      CONFIG + " is not valid JSON: line 1 column 1: '[' or '{' expected near end of file"),
     ("config cut short", bytes_of("config.json", lambda b: b[:-10]),

@@ -316,7 +316,7 @@ def small_files_only(programs, root):
     job = Job(programs, root)
 
     def limit():
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # which Python ignores
         resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
     # Open MPI would share memory through larger files.
     env = harness.environment(PMIX_MCA_gds="hash")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""trace-drop write dies at its n-th call that changes a file, or that call fails.
+"""trace-drop write dies at its n-th call that changes a file, or a call or an allocation fails.
 
 test_drop_deaths.py trace-drop=PATH die_at=LIBRARY fail_at=LIBRARY [samples=N] [only=TEXT]: of all
 calls, N spread evenly (0, the default: every one). After each, the source is what it was, and under the final
@@ -16,7 +16,10 @@ import harness
 import tiny_checkpoint as tiny
 from harness import check
 
-KILLED, NO_SPACE, IO_ERROR = -9, 28, 5
+KILLED, NO_SPACE, IO_ERROR, ONCE, EVER = -9, 28, 5, "1", "0"
+WAYS = [{"FAIL_WHAT": "files", "FAIL_COUNT": count, "FAIL_ERRNO": str(error)}
+        for count in (ONCE, EVER) for error in (NO_SPACE, IO_ERROR)]
+WAYS += [{"FAIL_WHAT": "memory", "FAIL_COUNT": count} for count in (ONCE, EVER)]
 FORMS = (("smaller", "block:1"), ("zeroed", "attn:1 mlp:2"), ("llm-drop", "attn:1"),
          ("block-configs", "mlp:0"), ("mergekit", "block:0"))
 
@@ -81,23 +84,28 @@ class Writing:
         check(whole < calls, "it never died before the name was given")
         return f"{calls} calls, {whole} deaths when the folder was whole"
 
+    def failure(self, at, way):
+        """Whether it was told."""
+        ran = self.run({"LD_PRELOAD": self.programs["fail_at"], "FAIL_AT": str(at), **way})
+        there = self.look(ran, at)
+        check(ran.code in (0, 1, 2, 3), f"call {at} {way}:", ran)
+        check(ran.code == 0 or re.match(r"trace-drop write: .+\n$", ran.err),
+              f"call {at} {way}: no sentence:", ran)
+        check(there or ran.code, f"call {at} {way}: nothing is there and nobody says so:", ran)
+        self.clear()
+        return ran.code != 0
+
     def failures(self, samples):
-        below = {"FAIL_BELOW": self.work, "FAIL_WHAT": "files", "FAIL_COUNT": "1"}
-        calls = self.count("fail_at", below | {"FAIL_AT": "0"}, "FAIL_CALLS")
-        failed = 0
-        for number in (NO_SPACE, IO_ERROR):
-            for at in spread(calls, samples):
-                ran = self.run({"LD_PRELOAD": self.programs["fail_at"], "FAIL_AT": str(at),
-                                "FAIL_ERRNO": str(number), **below})
-                there = self.look(ran, at)
-                check(ran.code in (0, 1, 2, 3), f"call {at}:", ran)
-                check(ran.code == 0 or re.match(r"trace-drop write: .+\n$", ran.err),
-                      f"call {at}: no sentence:", ran)
-                check(there or ran.code, f"call {at}: nothing is there and nobody says so:", ran)
-                failed += ran.code != 0
-                self.clear()
+        """Calls on files and allocations, once and from then on; of samples a share for each way."""
+        tried = failed = 0
+        for way in WAYS:
+            way = way | {"FAIL_BELOW": self.work}
+            calls = self.count("fail_at", way | {"FAIL_AT": "0"}, "FAIL_CALLS")
+            for at in spread(calls, samples and max(samples // 3, 2)):
+                failed += self.failure(at, way)
+                tried += 1
         check(failed, "no failure was seen")
-        return f"{calls} calls, {failed} failures told"
+        return f"{tried} calls, {failed} failures told"
 
 
 def spread(calls, samples):

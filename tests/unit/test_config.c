@@ -224,6 +224,9 @@ static const struct {
     {"{" LLAMA ", \"hidden_act\": \"xielu\"}", "activation \"xielu\" is not supported"},
     {"{" LLAMA ", \"rope_scaling\": {\"rope_type\": \"linear\"}}",
      "the rope scaling makes no sense (factor 0)"},
+    {"{" LLAMA ", \"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 8.0, "
+     "\"high_freq_factor\": 4.0}}",
+     "the rope scaling llama3 lacks \"low_freq_factor\""},
     {"{\"model_type\": \"gemma2\", " LLAMA_SIZES ", \"use_bidirectional_attention\": true}",
      "this gemma2 is not supported: attention is causal here, not bidirectional"},
     {"{\"model_type\": \"smollm3\", " LLAMA_SIZES ", \"no_rope_layers\": [1]}",

@@ -319,11 +319,13 @@ static void test_the_cache_of_the_hub(void **state) {
     struct tr_err err = {.text = ""};
     char names[TEXT], text[3][TEXT], *paths[3];
     start_run();
-    make_all("models--o--m/refs/pr");
+    make_all("models--o--m/refs/v");
     write_ref("main", commits[0]);
-    write_ref("step1000", commits[0]);
+    write_ref("v/step1000", commits[0]);
     write_ref("step500", commits[1]);
     write_ref("broken", "bbbb");
+    make_all("models--o--m/refs/refs/pr"); // requests to change something, no branches
+    write_ref("refs/pr/1", commits[2]);
     for (int i = 0; i < 3; i++) {
         char folder[TEXT];
         snprintf(folder, sizeof folder, "models--o--m/snapshots/%s", commits[i]);
@@ -333,7 +335,32 @@ static void test_the_cache_of_the_hub(void **state) {
     }
     assert_int_equal(tr_series_from_paths(&series, paths, 3, &none, &err), TR_OK);
     join_names(&series, names);
-    assert_string_equal(names, "step500 step1000 cccccccccccccccccccccccccccccccccccccccc");
+    assert_string_equal(names, "step500 v-step1000 cccccccccccccccccccccccccccccccccccccccc");
+    tr_series_free(&series);
+}
+
+// Repositories that are a checkpoint each, with the branch main or with none.
+static void test_repositories_of_the_hub(void **state) {
+    (void)state;
+    static const struct tr_series_options none;
+    static const char *const folders[] = {
+        "models--o--m/snapshots/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+        "models--o--m-1T/snapshots/cccccccccccccccccccccccccccccccccccccccc",
+        "models--o--m-0.5T/snapshots/dddddddddddddddddddddddddddddddddddddddd"};
+    struct tr_series series = {0};
+    struct tr_err err = {.text = ""};
+    char names[TEXT], text[3][TEXT], *paths[3];
+    start_run();
+    make_all("models--o--m/refs");
+    write_ref("main", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
+    for (int i = 0; i < 3; i++) {
+        make_all(folders[i]);
+        snprintf(text[i], sizeof text[i], "%s/%s/%s", test_folder, run_folder, folders[i]);
+        paths[i] = text[i];
+    }
+    assert_int_equal(tr_series_from_paths(&series, paths, 3, &none, &err), TR_OK);
+    join_names(&series, names);
+    assert_string_equal(names, "m-0.5T m-1T m");
     tr_series_free(&series);
 }
 
@@ -344,6 +371,7 @@ int main(void) {
         cmocka_unit_test(test_trainer_state),
         cmocka_unit_test(test_the_end_by_its_trainer_state),
         cmocka_unit_test(test_the_cache_of_the_hub),
+        cmocka_unit_test(test_repositories_of_the_hub),
     };
     return cmocka_run_group_tests(tests, folder_create, folder_remove);
 }

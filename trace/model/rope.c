@@ -79,6 +79,16 @@ static double default_factor(const struct tr_rope *rope) {
                : 0;
 }
 
+// Both say where angles begin and end to be stretched; there is no usual value.
+static enum tr_status require_bounds(const json_t *object, const char *path, struct tr_err *err) {
+    static const char *const keys[] = {"low_freq_factor", "high_freq_factor"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (!json_is_number(json_object_get(object, keys[i])))
+            return tr_fail(err, TR_EFORMAT, "%s: the rope scaling llama3 lacks \"%s\"", path,
+                           keys[i]);
+    return TR_OK;
+}
+
 static enum tr_status read_scaling(struct tr_rope *rope, const json_t *object,
                                    const struct tr_rope_defaults *defaults, const char *path,
                                    struct tr_err *err) {
@@ -100,6 +110,8 @@ static enum tr_status read_scaling(struct tr_rope *rope, const json_t *object,
         TR_TRY(read_factors(rope->short_factors, rope->pairs, object, "short_factor", path, err));
         TR_TRY(read_factors(rope->long_factors, rope->pairs, object, "long_factor", path, err));
     }
+    if (rope->type == TR_ROPE_LLAMA3)
+        TR_TRY(require_bounds(object, path, err));
     if (rope->original_positions >= 1 && rope->factor == 0)
         rope->factor = default_factor(rope);
     if (!(rope->factor > 0) || rope->original_positions < 1 ||

@@ -12,7 +12,7 @@
 #include "base/strings.h"
 #include "base/training_order.h"
 
-enum { COMMIT = 40, REF_LIMIT = 4096 };
+enum { COMMIT = 40, REF_LIMIT = 4096, DEEPEST = 4 };
 
 struct tr_hub_ref {
     char commit[COMMIT + 1];
@@ -67,21 +67,36 @@ static enum tr_status add_ref(struct tr_hub_refs *refs, const char *path, const 
     return status;
 }
 
-static enum tr_status read_refs(struct tr_hub_refs *refs, struct tr_err *err) {
-    DIR *folder = opendir(refs->folder);
+static enum tr_status read_refs(struct tr_hub_refs *refs, const char *folder, const char *before,
+                                int depth, struct tr_err *err);
+
+// A branch, or a folder of those with a slash in their names, which becomes a '-'.
+static enum tr_status read_entry(struct tr_hub_refs *refs, const char *folder, const char *before,
+                                 const char *name, int depth, struct tr_err *err) {
+    struct tr_string path = {0}, branch = {0};
+    struct stat info;
+    enum tr_status status = tr_string_format(&path, err, "%s/%s", folder, name);
+    if (status == TR_OK)
+        status = tr_string_format(&branch, err, "%s%s%s", before, *before ? "-" : "", name);
+    if (status == TR_OK && !stat(path.data, &info) && S_ISDIR(info.st_mode) && depth < DEEPEST)
+        status = read_refs(refs, path.data, branch.data, depth + 1, err);
+    else if (status == TR_OK)
+        status = add_ref(refs, path.data, branch.data, err);
+    tr_string_free(&path);
+    tr_string_free(&branch);
+    return status;
+}
+
+// In refs/refs are those who ask for a change; they are no branches.
+static enum tr_status read_refs(struct tr_hub_refs *refs, const char *path, const char *before,
+                                int depth, struct tr_err *err) {
+    DIR *folder = opendir(path);
     enum tr_status status = TR_OK;
     if (!folder)
         return TR_OK;
-    for (struct dirent *entry; status == TR_OK && (entry = readdir(folder));) {
-        char *path;
-        if (*entry->d_name == '.')
-            continue;
-        status = tr_path_join(&path, refs->folder, entry->d_name, err);
-        if (status == TR_OK) {
-            status = add_ref(refs, path, entry->d_name, err);
-            free(path);
-        }
-    }
+    for (struct dirent *entry; status == TR_OK && (entry = readdir(folder));)
+        if (*entry->d_name != '.' && (depth || strcmp(entry->d_name, "refs")))
+            status = read_entry(refs, path, before, entry->d_name, depth, err);
     closedir(folder);
     return status;
 }
@@ -97,7 +112,7 @@ static enum tr_status turn_to(struct tr_hub_refs *refs, const char *path, size_t
     }
     forget(refs);
     refs->folder = folder.data;
-    return read_refs(refs, err);
+    return read_refs(refs, refs->folder, "", 0, err);
 }
 
 static bool is_better(const char *branch, const char *than) {
@@ -120,4 +135,20 @@ enum tr_status tr_hub_branch(struct tr_hub_refs *refs, const char *path, const c
             *branch_p = ref->branch;
     }
     return TR_OK;
+}
+
+const char *tr_hub_repository(const char *path, size_t *length_p) {
+    static const char between[] = "/snapshots/", models[] = "models--";
+    const char *commit = commit_of(path), *name;
+    if (!commit || (size_t)(commit - path) < sizeof between)
+        return NULL;
+    const char *end = commit - (sizeof between - 1);
+    for (name = end; name > path && name[-1] != '/';)
+        name--;
+    if (*end != '/' || strncmp(name, models, sizeof models - 1))
+        return NULL;
+    for (const char *at = name; (at = strstr(at, "--")) && at < end; at += 2)
+        name = at + 2;
+    *length_p = (size_t)(end - name);
+    return *length_p ? name : NULL;
 }

@@ -102,7 +102,10 @@ static enum tr_status find_columns(const struct csv *csv, int field_of[COLUMNS],
         }
     }
     if (field_of[PATH] < 0)
-        return tr_fail(err, TR_EFORMAT, "%s: the first line names no column \"path\"", csv->what);
+        return tr_fail(err, TR_EFORMAT, "%s: the first line names no column \"path\"%s", csv->what,
+                       csv->count == 1 && strpbrk(csv->fields[0], ";\t")
+                           ? "; between columns stand commas"
+                           : "");
     return TR_OK;
 }
 
@@ -139,6 +142,8 @@ static enum tr_status convert_row(const struct csv *csv, const int field_of[COLU
         return bad_field(csv, PATH, "", "a folder", err);
     if (strchr(row->name, '/'))
         return bad_field(csv, NAME, row->name, "without slashes", err);
+    if (strpbrk(row->name, "\r\n"))
+        return bad_field(csv, NAME, row->name, "one line", err);
     if (strlen(row->stage) >= TR_STAGE_MAX)
         return bad_field(csv, STAGE, row->stage, "shorter than 64 bytes", err);
     if (strpbrk(row->stage, "\r\n"))

@@ -4,7 +4,7 @@
 
 // The expressions that names are read by (PCRE2, case does not matter), the first ones first. Each
 // gives what its named groups hold; name_rows.c says which groups there are. Internal.
-enum { TR_NAME_ROWS = 37 };
+enum { TR_NAME_ROWS = 38 };
 extern const char *const tr_name_rows[TR_NAME_ROWS];
 
 #endif

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What each folder of a series is called.
+#include <ctype.h>
 #include <errno.h>
 #include <limits.h>
 #include <math.h>
@@ -8,19 +9,29 @@
 #include <strings.h>
 
 #include "base/alloc.h"
+#include "base/training_order.h"
 #include "hub_refs.h"
 #include "series_steps.h"
 
 // Folders that trainers and converters put below a checkpoint's own.
 static bool is_layout(const char *name) {
     static const char *const words[] = {
-        "hf",         "hf_model",  "hf-model",     "hf_ckpt", "hf-ckpt",      "hf_checkpoint",
-        "hf_weights", "hf_format", "huggingface",  "actor",   "consolidated", "model",
-        "weights",    "policy",    "checkpoint",   "ckpt",    "export",       "exported",
-        "converted",  "default",   "transformers", "params",  "safetensors",  "pytorch_model",
-        "items",      "critic",    "policy_model", "merged",  "hf_model_bf16"};
+        "hf",         "hf_model",  "hf-model",     "hf_ckpt", "hf-ckpt",       "hf_checkpoint",
+        "hf_weights", "hf_format", "huggingface",  "actor",   "consolidated",  "model",
+        "weights",    "policy",    "checkpoint",   "ckpt",    "export",        "exported",
+        "converted",  "default",   "transformers", "params",  "safetensors",   "pytorch_model",
+        "items",      "critic",    "policy_model", "merged",  "hf_model_bf16", "fp32",
+        "fp16",       "bf16",      "float32",      "float16", "bfloat16"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (!strcasecmp(name, words[i]))
+            return true;
+    return false;
+}
+
+// A name with one would be several lines where names are printed.
+static bool has_control(const char *name) {
+    for (; *name; name++)
+        if (iscntrl((unsigned char)*name))
             return true;
     return false;
 }
@@ -39,6 +50,11 @@ static enum tr_status last_component(char **name_p, const char *path, struct tr_
     if (!*name || !tr_utf8_valid(name, strlen(name)))
         status = tr_fail(err, TR_EUSAGE, "the name of the folder %s is %s", path,
                          *name ? "not valid UTF-8" : "empty");
+    else if (has_control(name))
+        status = tr_fail(err, TR_EUSAGE,
+                         "the name of the folder %s has a control character, such as the end of a "
+                         "line: give it a \"name\" in a manifest",
+                         path);
     if (status == TR_OK)
         *name_p = name;
     else
@@ -233,6 +249,38 @@ static enum tr_status name_alone(struct tr_series_entry *entry, struct tr_hub_re
                   : last_component(&entry->name, entry->path, err);
 }
 
+static int compare_paths(const void *a, const void *b) {
+    return strcmp((*(struct tr_series_entry *const *)a)->path,
+                  (*(struct tr_series_entry *const *)b)->path);
+}
+
+static bool lies_in(const struct tr_series_entry *entry, const char *folder, size_t size) {
+    return !strncmp(entry->path, folder, size) && entry->path[size] == '/';
+}
+
+// Where each checkpoint is a repository of the Hub, all are of a branch called main: the
+// repository's name tells them apart.
+static enum tr_status name_by_repository(struct tr_series_entry **list, int64_t count,
+                                         struct tr_err *err) {
+    qsort(list, (size_t)count, sizeof *list, compare_paths);
+    for (int64_t i = 0; i < count && count > 1; i++) {
+        size_t length;
+        const char *path = list[i]->path, *found = tr_hub_repository(path, &length);
+        size_t folder = found ? (size_t)(found - path) + length : 0;
+        if (!found || (i && lies_in(list[i - 1], path, folder)) ||
+            (i + 1 < count && lies_in(list[i + 1], path, folder)) ||
+            (!tr_names_the_end(list[i]->name) &&
+             strcmp(list[i]->name, path + folder + strlen("/snapshots/"))))
+            continue;
+        char *name = strndup(found, length);
+        if (!name)
+            return tr_fail(err, TR_ENOMEM, "no memory for the name of %s", path);
+        free(list[i]->name);
+        list[i]->name = name;
+    }
+    return TR_OK;
+}
+
 enum tr_status tr_series_name(struct tr_series *series, const struct tr_name_rules *rules,
                               struct tr_err *err) {
     struct tr_series_entry **list;
@@ -248,6 +296,8 @@ enum tr_status tr_series_name(struct tr_series *series, const struct tr_name_rul
         status = name_alone(entry, &refs, err);
     }
     tr_hub_refs_free(&refs);
+    if (status == TR_OK)
+        status = name_by_repository(list, unnamed, err);
     if (status == TR_OK)
         status = name_groups(list, unnamed, rules, err);
     for (int64_t i = 0; i < series->count; i++)
