@@ -20,7 +20,10 @@ KINDS = [("json-bpe-llama-prepend", "llama", None), ("json-bpe-llama-metaspace-f
          ("json-bpe-gemma-never", "llama", None), ("json-unigram-t5-metaspace-always", "llama", None),
          ("spm-bpe-llama", "llama", 1), ("spm-bpe-gemma", "llama", 1),
          ("spm-bpe-nfkc-uds", "llama", 1), ("spm-unigram-bytes", "gpt_neox", 1),
-         ("tiktoken-llama3", "llama", None), ("pair-opt", "llama", 400)]
+         ("tiktoken-llama3", "llama", None), ("pair-opt", "llama", 400),
+         ("gpt2", "llama", None), ("gpt2_prefix", "llama", None), ("gpt_neox", "gpt_neox", None),
+         ("llama3", "llama", None), ("dolma2", "llama", None), ("qwen2", "llama", None),
+         ("smollm2", "llama", None), ("bloom", "llama", None)]
 END = 7
 ROWS = ["--samples", "8", "--seq-len", "32"]
 
@@ -37,10 +40,13 @@ class Cases:
             os.makedirs(f"{self.root}/{name}/{part}")
         tiny.write_checkpoint(folder, family=family, tokenizer=False, vocab_size=1300,
                               eos_token_id=END)
-        for file in os.listdir(golden):
-            if file != "cases.json":
+        if os.path.isdir(golden):
+            for file in set(os.listdir(golden)) - {"cases.json"}:
                 shutil.copyfile(f"{golden}/{file}", f"{folder}/{file}")
-        with open(f"{golden}/cases.json", encoding="utf-8") as file:
+        else:
+            shutil.copyfile(f"{golden}.json", f"{folder}/tokenizer.json")
+        with open(f"{golden}/cases.json" if os.path.isdir(golden) else f"{golden}.cases.json",
+                  encoding="utf-8") as file:
             cases = json.load(file)
         pairs = [pair for pair in zip(cases["strings"], cases["ids"]) if pair[0]]
         text = "".join(json.dumps({"text": string}) + "\n" for string, _ in pairs)

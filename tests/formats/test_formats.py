@@ -13,6 +13,7 @@ tensors it has (sha256 of their little-endian row-major bytes), see README.md.""
 import hashlib
 import json
 import os
+import re
 import struct
 import sys
 
@@ -90,6 +91,13 @@ def tensors_of(path, masters=False):
     return found
 
 
+# A process of its own, for a child counts the memory of what it was forked from.
+WATCH = """import os, resource, sys
+code = os.spawnv(os.P_WAIT, sys.argv[1], sys.argv[1:])
+print("peak of", resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024, file=sys.stderr)
+sys.exit(code)"""
+
+
 class Fixture:
     def __init__(self, programs, root, name, work):
         self.programs, self.name = programs, name
@@ -118,6 +126,7 @@ class Fixture:
         harness.check(not more, self.name, "has tensors that nobody expects:", sorted(more))
 
     def trace(self, path, out, ranks, *options):
+        """What the program and each rank's memory say."""
         launch = [self.programs["mpirun"], "-n", ranks] if ranks > 1 else []
         env = harness.environment(OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
                                   OMPI_MCA_rmaps_base_oversubscribe="1",
@@ -126,9 +135,18 @@ class Fixture:
         tokens = os.path.join(self.work, "tokens.u16")
         with open(tokens, "wb") as file:
             file.write(bytes(part for i in range(512) for part in (i * 7 % 37, 0)))
-        harness.run(*launch, self.programs["trace-ckpts"], "-q", "--ckpts", path, "-o", out,
-                    "--tokens", tokens, "--seq-len", 32, "--samples", 16, *options,
-                    env=env).expect(0)
+        return harness.run(*launch, sys.executable, "-ISc", WATCH, self.programs["trace-ckpts"], "-q",
+                           "--ckpts", path, "-o", out, "--tokens", tokens, "--seq-len", 32,
+                           "--samples", 16, *options, env=env).expect(0)
+
+    def check_memory(self, ran, out, ranks, *options):
+        """No rank takes more than the plan says."""
+        planned = self.trace(self.path, out, ranks, "--dry-run", *options).out
+        number, unit = re.search(r"peak memory +([\d.]+) ([kMG])B", planned).groups()
+        allowed = float(number) * 1000 ** " kMG".index(unit)
+        taken = [int(word) for word in re.findall(r"peak of (\d+)", ran.err)]
+        harness.check(len(taken) == ranks and max(taken) <= allowed, self.name, "planned", allowed,
+                      "and took", taken)
 
     def ranks(self, arguments):
         """Of how many ranks stores are compared: one after the other."""
@@ -141,7 +159,9 @@ class Fixture:
         theirs = os.path.join(self.work, f"{self.name}-hf.h5")
         if not os.path.exists(theirs):
             self.trace(self.same, theirs, 1)
-        self.trace(self.path, ours, ranks, *(["--config", self.config] if self.needs_config else []))
+        given = ["--config", self.config] if self.needs_config else []
+        ran = self.trace(self.path, ours, ranks, *given)
+        self.check_memory(ran, ours, ranks, *given)
         told = harness.run(self.programs["same_store"], ours, theirs)
         differing = {line.split(" differs")[0] for line in told.out.splitlines()
                      + told.err.splitlines()}

@@ -2,6 +2,7 @@
 #include "run/following.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,7 +19,7 @@ struct tr_follow {
     struct tr_watch *watch; // the thread's while it runs
     pthread_t thread;
     bool runs;
-    volatile sig_atomic_t stop;    // the thread
+    atomic_bool stop;              // the thread
     pthread_mutex_t mutex;         // of what follows
     struct tr_series_entry *found; // [count], of which [taken, count) are not taken
     int64_t count, taken;
@@ -54,7 +55,7 @@ enum tr_status tr_follow_new(struct tr_follow **follow_p, const struct tr_run_se
 }
 
 static void end_thread(struct tr_follow *follow) {
-    follow->stop = 1;
+    atomic_store(&follow->stop, true);
     if (follow->runs)
         pthread_join(follow->thread, NULL);
     follow->runs = false;
@@ -162,13 +163,19 @@ static enum tr_status gather(struct tr_follow *follow, struct paths *paths, stru
     return TR_OK;
 }
 
+// Whether the run is to stop; a signal may say so.
+static bool run_is_stopped(const void *user) {
+    const struct tr_run_settings *settings = user;
+    return settings->stop && *settings->stop;
+}
+
 // Whether waiting for the first checkpoint is over without one.
 static enum tr_status check_patience(const struct tr_follow *follow, double begin,
                                      struct tr_err *err) {
     enum { DRY = 5 }; // seconds; rest is seen by then
     const struct tr_run_settings *o = follow->settings;
     double now = tr_now(), changed = tr_watch_changed(follow->watch);
-    if (o->stop && *o->stop)
+    if (run_is_stopped(o))
         return tr_fail(err, TR_ENVIRONMENT, "stopped before a checkpoint in %s was whole",
                        o->paths[0]);
     if (o->until_idle && now - changed >= (double)o->until_idle)
@@ -201,7 +208,7 @@ static enum tr_status wait_for_paths(struct tr_follow *follow, struct paths *pat
     for (bool first = true; !paths->count; first = false) {
         TR_TRY(say_waiting(follow, first, err));
         TR_TRY(check_patience(follow, begin, err));
-        tr_watch_wait(follow->watch, follow->settings->stop);
+        tr_watch_wait(follow->watch, run_is_stopped, follow->settings);
         TR_TRY(gather(follow, paths, err));
     }
     return TR_OK;
@@ -268,12 +275,17 @@ static enum tr_status keep_found(struct tr_follow *follow, struct tr_err *err) {
     return status;
 }
 
+static bool is_stopped(const void *user) {
+    const struct tr_follow *follow = user;
+    return atomic_load(&follow->stop);
+}
+
 static void *watch(void *user) {
     struct tr_follow *follow = user;
     struct tr_err err = {0};
-    while (!follow->stop && err.code == TR_OK) {
-        tr_watch_wait(follow->watch, &follow->stop);
-        if (follow->stop)
+    while (!is_stopped(follow) && err.code == TR_OK) {
+        tr_watch_wait(follow->watch, is_stopped, follow);
+        if (is_stopped(follow))
             break;
         err.code = tr_watch_look(follow->watch, &err);
         if (err.code == TR_OK)

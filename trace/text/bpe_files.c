@@ -119,9 +119,9 @@ static enum tr_status check_lines(const struct tr_bpe_joiner *j) {
 static enum tr_status append_line(const struct tr_bpe_joiner *j, json_t *merges, const char *line,
                                   size_t size) {
     size -= size && line[size - 1] == '\r';
-    if (!tr_utf8_valid(line, size))
-        return tr_fail(j->err, TR_EFORMAT, "%s: line %zu of merges.txt is not UTF-8", j->what,
-                       json_array_size(merges) + 1);
+    if (!size || !tr_utf8_valid(line, size))
+        return tr_fail(j->err, TR_EFORMAT, "%s: line %zu of merges.txt is %s", j->what,
+                       json_array_size(merges) + 1, size ? "not UTF-8" : "empty");
     return json_array_append_new(merges, json_stringn(line, size)) ? tr_bpe_no_memory(j) : TR_OK;
 }
 

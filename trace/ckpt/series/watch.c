@@ -305,11 +305,11 @@ static bool is_told(const struct tr_watch *watch, double seconds) {
     return told;
 }
 
-void tr_watch_wait(struct tr_watch *watch, const volatile sig_atomic_t *stop) {
+void tr_watch_wait(struct tr_watch *watch, bool (*stopped)(const void *user), const void *user) {
     static const double slice = 0.2;
     double longest = looks * watch->cost > pause_seconds ? looks * watch->cost : pause_seconds;
     double end = watch->looked + longest;
-    while (tr_now() < end && !(stop && *stop)) {
+    while (tr_now() < end && !stopped(user)) {
         double left = end - tr_now();
         if (is_told(watch, left < slice ? left : slice))
             end = watch->looked + looks * watch->cost; // at once, but not without end

@@ -2,7 +2,6 @@
 #ifndef TR_WATCH_H
 #define TR_WATCH_H
 
-#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -31,8 +30,8 @@ void tr_watch_free(struct tr_watch *watch); // accepts NULL
 enum tr_status tr_watch_look(struct tr_watch *watch, struct tr_err *err);
 
 // Sleeps until something happens in the folder, as far as the system tells, or until it is time for
-// the next look; `stop` (may be NULL) not 0 ends the sleep.
-void tr_watch_wait(struct tr_watch *watch, const volatile sig_atomic_t *stop);
+// the next look, or until stopped(user).
+void tr_watch_wait(struct tr_watch *watch, bool (*stopped)(const void *user), const void *user);
 
 // The next checkpoint that is whole, in natural order of the names: its path, borrowed until the
 // next look; NULL when there is none. One is given once, and again when it was written anew.

@@ -2,6 +2,7 @@
 // Opens a checkpoint of torch.distributed.checkpoint: .metadata says in which chunks each tensor
 // was cut, and each chunk is an archive of torch.save within a file.
 #include <inttypes.h>
+#include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include "torch/torch_file.h"
 
 enum { PATH_LIMIT = 1024, NAME_LIMIT = 1024 };
+enum { MAX_OPENERS = 8, FEW = 64 }; // threads; chunks that one thread opens as fast
 
 struct distributed {
     struct tr_checkpoint *checkpoint;
@@ -70,25 +72,25 @@ static enum tr_status add_file(struct distributed *d, struct tr_slice path) {
 
 // ---- chunks ------------------------------------------------------------------------------------
 
-static enum tr_status refuse(const struct distributed *d, const struct part *part,
-                             const char *what) {
+static enum tr_status refuse(const struct distributed *d, const struct part *part, const char *what,
+                             struct tr_err *err) {
     char begin[TR_INDEX_MAX];
     const struct tr_slice name = part->tensor->name;
-    return tr_fail(d->err, TR_EFORMAT, "%s: the chunk at %s of tensor %.*s %s",
+    return tr_fail(err, TR_EFORMAT, "%s: the chunk at %s of tensor %.*s %s",
                    d->checkpoint->files[part->piece.file].path,
                    tr_index_text(part->tensor->dims, part->chunk->begin, begin), (int)name.size,
                    name.bytes, what);
 }
 
-static enum tr_status take_tensor(struct distributed *d, struct part *part,
-                                  const struct tr_torch *torch) {
+static enum tr_status take_tensor(const struct distributed *d, struct part *part,
+                                  const struct tr_torch *torch, struct tr_err *err) {
     struct tr_tensor found = {.name = "of a chunk"};
     if (torch->root->kind != TR_VALUE_TENSOR)
-        return refuse(d, part, "is no tensor");
-    TR_TRY(tr_torch_tensor(torch, torch->root, &found, d->err));
+        return refuse(d, part, "is no tensor", err);
+    TR_TRY(tr_torch_tensor(torch, torch->root, &found, err));
     if (found.dims != part->tensor->dims ||
         memcmp(found.shape, part->chunk->shape, (size_t)found.dims * sizeof *found.shape))
-        return refuse(d, part, "has another shape than .metadata says");
+        return refuse(d, part, "has another shape than .metadata says", err);
     part->dtype = found.dtype;
     memcpy(part->dtype_text, found.dtype_text, sizeof part->dtype_text);
     part->piece.offset = found.piece.offset;
@@ -98,37 +100,59 @@ static enum tr_status take_tensor(struct distributed *d, struct part *part,
     return TR_OK;
 }
 
-static enum tr_status open_chunk(struct distributed *d, struct part *part) {
+static enum tr_status open_chunk(const struct distributed *d, struct part *part,
+                                 struct tr_err *err) {
     const struct tr_dcp_place *place = &part->chunk->place;
     const struct tr_weight_file *file = &d->checkpoint->files[part->piece.file];
     struct tr_torch torch;
     int fd = -1;
     if (place->offset > file->size || place->length > file->size - place->offset)
-        return refuse(d, part, "reaches beyond the file: it is truncated");
-    TR_TRY(tr_checkpoint_take_file(d->checkpoint, part->piece.file, &fd, d->err));
+        return refuse(d, part, "reaches beyond the file: it is truncated", err);
+    TR_TRY(tr_checkpoint_take_file(d->checkpoint, part->piece.file, &fd, err));
     enum tr_status status =
-        tr_torch_open(&torch, fd, place->offset, place->length, file->path, d->err);
+        tr_torch_open(&torch, fd, place->offset, place->length, file->path, err);
     if (status == TR_OK) {
-        status = take_tensor(d, part, &torch);
+        status = take_tensor(d, part, &torch, err);
         tr_torch_close(&torch);
     }
     tr_checkpoint_give_file(d->checkpoint, part->piece.file);
     return status;
 }
 
-// Opens the chunks in the order in which they lie in files, each of which is added once.
-static enum tr_status open_chunks(struct distributed *d) {
+// Adds each file once, in the order of the chunks.
+static enum tr_status add_files(struct distributed *d) {
     if (d->part_count)
         qsort(d->parts, (size_t)d->part_count, sizeof *d->parts, compare_parts);
     for (int64_t i = 0; i < d->part_count; i++) {
-        struct part *part = &d->parts[i];
-        struct tr_slice path = part->chunk->place.path;
-        if (!i || compare_paths(part[-1].chunk->place.path, path))
+        struct tr_slice path = d->parts[i].chunk->place.path;
+        if (!i || compare_paths(d->parts[i - 1].chunk->place.path, path))
             TR_TRY(add_file(d, path));
-        part->piece.file = d->checkpoint->file_count - 1;
-        TR_TRY(open_chunk(d, part));
+        d->parts[i].piece.file = d->checkpoint->file_count - 1;
     }
     return TR_OK;
+}
+
+// Several threads open chunks, for a large model has thousands, each of which is waited for. Of
+// several that are wrong the first in the order of files is told.
+static enum tr_status open_chunks(struct distributed *d) {
+    int64_t first = d->part_count;
+    enum tr_status status = TR_OK;
+    int threads = omp_get_max_threads() < MAX_OPENERS ? omp_get_max_threads() : MAX_OPENERS;
+    TR_TRY(add_files(d));
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 8) if (d->part_count > FEW)
+    for (int64_t i = 0; i < d->part_count; i++) {
+        struct tr_err own = {0};
+        if (open_chunk(d, &d->parts[i], &own) == TR_OK)
+            continue;
+#pragma omp critical(tr_chunk_failed)
+        if (i < first) {
+            first = i;
+            status = own.code;
+            if (d->err)
+                *d->err = own;
+        }
+    }
+    return status;
 }
 
 // ---- tensors -----------------------------------------------------------------------------------
@@ -168,7 +192,7 @@ static enum tr_status add_tensor(struct distributed *d, const struct part *parts
                        name);
     for (int64_t i = 0; i < count; i++) {
         if (strcmp(parts[i].dtype_text, parts->dtype_text))
-            return refuse(d, &parts[i], "has another type than the first");
+            return refuse(d, &parts[i], "has another type than the first", d->err);
         d->pieces[i] = parts[i].piece;
     }
     return tr_checkpoint_add_pieces(d->checkpoint, &tensor, d->pieces, count, d->err);
