@@ -178,7 +178,7 @@ enum kn_status kn_open(struct kn_backend **kn_p, enum kn_kind kind,
 // Devices that this build and this machine offer; 0 without CUDA or without a driver.
 int kn_device_count(void);
 
-// Begins, in threads of their own, what opening a backend of a kind takes whatever its options are:
+// Begins, in a thread of its own, what opening a backend of a kind takes whatever its options are:
 // driver and libraries, and the context where there is one device. Meanwhile the program does other
 // things. A hint: what fails there fails in kn_open again, which says why. Before a program ends,
 // kn_prepare_end waits for it. Both from one thread.

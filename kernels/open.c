@@ -34,37 +34,32 @@ enum kn_status kn_device_describe(struct kn_device *device, int index) {
 }
 
 #ifdef KN_HAS_CUDA
-// What takes long and does not wait for each other.
-static void (*const preparations[])(void) = {kn_cuda_prepare_context, kn_cuda_prepare_products};
-enum { PREPARATIONS = sizeof preparations / sizeof *preparations };
-
 static struct {
-    pthread_t threads[PREPARATIONS];
-    int count; // that run
-} preparing;
+    pthread_t thread;
+    bool runs;
+} preparation;
 
-static void *prepare(void *preparation) {
-    (*(void (*const *)(void))preparation)();
+static void *prepare_cuda(void *nothing) {
+    (void)nothing;
+    kn_cuda_prepare();
     return NULL;
 }
 
 // Signals are for the threads that know what to do with them.
 void kn_prepare(enum kn_kind kind) {
     sigset_t all, before;
-    if (kind != KN_CUDA || preparing.count)
+    if (kind != KN_CUDA || preparation.runs)
         return;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    for (int i = 0; i < PREPARATIONS; i++)
-        if (pthread_create(&preparing.threads[preparing.count], NULL, prepare,
-                           (void *)&preparations[i]) == 0)
-            preparing.count++;
+    preparation.runs = pthread_create(&preparation.thread, NULL, prepare_cuda, NULL) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 void kn_prepare_end(void) {
-    while (preparing.count)
-        pthread_join(preparing.threads[--preparing.count], NULL);
+    if (preparation.runs)
+        pthread_join(preparation.thread, NULL);
+    preparation.runs = false;
 }
 #else
 void kn_prepare(enum kn_kind kind) {

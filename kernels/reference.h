@@ -13,8 +13,7 @@ enum kn_status kn_reference_open(struct kn_backend **kn_p, const struct kn_optio
 enum kn_status kn_cpu_open(struct kn_backend **kn_p, const struct kn_options *options);
 enum kn_status kn_cuda_open(struct kn_backend **kn_p, const struct kn_options *options);
 int kn_cuda_device_count(void);
-void kn_cuda_prepare_context(void);
-void kn_cuda_prepare_products(void);
+void kn_cuda_prepare(void);
 enum kn_status kn_cuda_device_describe(struct kn_device *device, int index);
 
 // activation(v) in f64; parameters as in struct kn_product.

@@ -364,12 +364,9 @@ int kn_cuda_device_count(void) {
     return cudaGetDeviceCount(&count) == cudaSuccess ? count : 0;
 }
 
-void kn_cuda_prepare_context(void) {
+void kn_cuda_prepare(void) {
     if (kn_cuda_device_count() == 1 && cudaSetDevice(0) == cudaSuccess)
-        cudaFree(NULL); // makes it
-}
-
-void kn_cuda_prepare_products(void) {
+        cudaFree(NULL); // makes the context
     lt_map();
 }
 
