@@ -147,7 +147,7 @@ static enum tr_status pack_part(struct tr_packer *packer, const struct tr_tensor
     struct tr_part_form form;
     TR_TRY(take_codes(packer, tensor, err));
     tr_layout_part(layout, &packer->codes, part, &form);
-    TR_TRY(TR_NEW(&packer->bytes, form.bytes, tensor->name, err));
+    TR_TRY(TR_NEW_UNSET(&packer->bytes, form.bytes, tensor->name, err));
     packer->size = form.bytes;
     tr_layout_pack(layout, &packer->codes, part, packer->bytes);
     return compare(packer, part, err);
