@@ -80,6 +80,14 @@ class Cases:
         check("Importance" not in told, "a folder with fewer blocks has other layers")
         check(rows["in 4 bits (rtn)"] in rounded and "from rounding" not in rounded, told, rounded)
 
+    def case_every_weight_is_met(self):
+        """By text, in steps with several products of a stage: latent attention, a scan, one product for all."""
+        for source in ("deepseek_v2-2", "bamba-3", "phi3-1"):
+            told = self.make(f"{self.golden}/{source}", source, "--group", "row", "--samples", "1", "--report", "1").out
+            weights = int(re.search(r"^(\d+) weights in 4 bits", told, re.M)[1])
+            lines = re.findall(r"^ +\d+  ([a-z].*)$", told, re.M)
+            check(weights == sum(len(line.split(", ")) for line in lines) > 0, source, told)
+
     def case_importance(self):
         """What each layer does before and after, on the held-out rows: before, it is what trace-ckpts measures."""
         last, rows = self.demo + "/step_6418", (2, 8)
