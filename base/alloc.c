@@ -20,8 +20,8 @@ static enum tr_status no_memory(uint64_t count, size_t size, const char *what, s
                    (unsigned long long)count, size);
 }
 
-enum tr_status tr_alloc(void **memory_p, uint64_t count, size_t size, const char *what,
-                        struct tr_err *err) {
+enum tr_status tr_alloc_unset(void **memory_p, uint64_t count, size_t size, const char *what,
+                              struct tr_err *err) {
     uint64_t bytes, padded;
     if (!tr_mul(count ? count : 1, size, &bytes))
         return no_memory(count, size, what, err);
@@ -33,7 +33,15 @@ enum tr_status tr_alloc(void **memory_p, uint64_t count, size_t size, const char
         return no_memory(count, size, what, err);
     if (alignment == HUGE_PAGE) // a fifth of the time to zero it
         madvise(memory, (size_t)bytes, MADV_HUGEPAGE);
-    memset(memory, 0, (size_t)bytes);
+    *memory_p = memory;
+    return TR_OK;
+}
+
+enum tr_status tr_alloc(void **memory_p, uint64_t count, size_t size, const char *what,
+                        struct tr_err *err) {
+    void *memory;
+    TR_TRY(tr_alloc_unset(&memory, count, size, what, err));
+    memset(memory, 0, (size_t)((count ? count : 1) * size));
     *memory_p = memory;
     return TR_OK;
 }

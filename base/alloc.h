@@ -21,6 +21,13 @@ enum tr_status tr_alloc(void **memory_p, uint64_t count, size_t size, const char
 #define TR_NEW(pointer_p, count, what, err)                                                        \
     tr_alloc((void **)(pointer_p), (uint64_t)(count), sizeof **(pointer_p), (what), (err))
 
+// The same without the zeros, for what is written whole before anything of it is read: to zero
+// gigabytes takes one thread long.
+enum tr_status tr_alloc_unset(void **memory_p, uint64_t count, size_t size, const char *what,
+                              struct tr_err *err);
+#define TR_NEW_UNSET(pointer_p, count, what, err)                                                  \
+    tr_alloc_unset((void **)(pointer_p), (uint64_t)(count), sizeof **(pointer_p), (what), (err))
+
 // Makes room for at least `wanted` elements in a growing array: doubles *capacity_p as needed.
 enum tr_status tr_grow(void **memory_p, uint64_t *capacity_p, uint64_t wanted, size_t size,
                        const char *what, struct tr_err *err);

@@ -87,7 +87,8 @@ static enum tr_status load_open(int fd, const char *path, uint64_t size, uint64_
         return tr_fail(err, TR_EFORMAT, "%s has %llu bytes, more than the %llu accepted", path,
                        (unsigned long long)size, (unsigned long long)limit);
     char *bytes;
-    TR_TRY(TR_NEW(&bytes, size + 1, path, err));
+    TR_TRY(TR_NEW_UNSET(&bytes, size + 1, path, err));
+    bytes[size] = '\0';
     enum tr_status status = tr_file_read_at(fd, path, 0, bytes, (size_t)size, err);
     if (status == TR_OK)
         status = tr_refuse_lfs_pointer(path, bytes, (size_t)size, err);

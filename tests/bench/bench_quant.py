@@ -198,7 +198,8 @@ def main():
     parser.add_argument("--rows", type=int, default=128)
     parser.add_argument("--seq-len", type=int, default=2048)
     parser.add_argument("--group", type=int, default=128)
-    parser.add_argument("--layers", type=int, default=0, help="of the checkpoint, to measure a part (the shape's)")
+    parser.add_argument("--layers", type=int, default=0,
+                        help="of the checkpoint, to measure a part (the shape's)")
     parser.add_argument("--blocks", type=int, default=4, help="of the PyTorch loop (4)")
     parser.add_argument("--batch", type=int, default=8, help="rows that it has at a time (8)")
     parser.add_argument("--stages", default="make,trace,loop")

@@ -2,7 +2,7 @@
 """Checkpoints in few bits that we write, read by the package that people read them with.
 
     check_packed.py --pack build/release/bin/pack_checkpoint --copy build/release/bin/copy_tensors
-        [--source FOLDER] [--count N]
+        [--source FOLDER] [--count N] [--layout NAME ...]
 
 By hand: it needs compressed-tensors beside transformers, and gptqmodel for the other layouts, which
 are passed by without it. transformers loads each folder of the first and decompresses it; of the
@@ -37,7 +37,8 @@ KINDS = [("compressed-tensors", bits, group, kind, dtype)
          for bits, group, kind, dtype in itertools.product(
              (4, 8), (32, 16, -1), ("symmetric", "asymmetric"), ("F32", "BF16", "F16"))]
 OTHERS = [("gptq", 4, 32, "symmetric"), ("gptq", 8, 32, "symmetric"), ("gptq", 4, 32, "ordered"),
-          ("gptq", 4, -1, "symmetric"), ("gptq-v2", 4, 32, "asymmetric"), ("gptq-v2", 4, 32, "symmetric"),
+          ("gptq", 4, -1, "symmetric"), ("gptq", 4, 64, "symmetric"),  # demo's down has 160 inputs: an odd end
+          ("gptq-v2", 4, 64, "asymmetric"), ("gptq-v2", 4, 32, "asymmetric"), ("gptq-v2", 4, 32, "symmetric"),
           ("gptq-v2", 8, -1, "asymmetric"), ("awq", 4, 32, "asymmetric"), ("awq", 4, 16, "symmetric")]
 
 
@@ -104,6 +105,7 @@ def main():
         parser.add_argument("--" + name, type=Path, required=True)
     parser.add_argument("--source", type=Path, default=ROOT / "tests/series/demo/step_6418")
     parser.add_argument("--count", type=int, default=0, help="of the kinds; 0: all")
+    parser.add_argument("--layout", nargs="*", help="of these alone")
     args = parser.parse_args()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
@@ -112,6 +114,8 @@ def main():
     failed = 0
     others = OTHERS if HAS_GPTQMODEL else []
     for kind in KINDS[:args.count or None] + [(*kind, "F16") for kind in others]:
+        if args.layout and kind[0] not in args.layout:
+            continue
         with tempfile.TemporaryDirectory() as work:
             work = Path(work)
             subprocess.run([args.pack, args.source, work / "packed", *map(str, kind)], check=True,

@@ -2,7 +2,7 @@
 """trace-quant as its user meets it: what it makes of checkpoints, how it goes on, that bits depend on neither
 ranks nor threads, and what it refuses.
 
-test_quant.py trace-quant=PATH trace-eval=PATH root=FOLDER [mpirun=PATH]"""
+test_quant.py trace-quant=PATH trace-eval=PATH trace-ckpts=PATH store_json=PATH root=FOLDER [mpirun=PATH]"""
 import json
 import os
 import re
@@ -21,6 +21,7 @@ from harness import check
 class Cases:
     def __init__(self, programs, root):
         self.quant, self.eval, self.mpirun = programs["trace-quant"], programs["trace-eval"], programs.get("mpirun")
+        self.ckpts, self.json = programs["trace-ckpts"], programs["store_json"]
         self.demo = os.path.join(programs["root"], "tests/series/demo")
         self.golden = os.path.join(programs["root"], "tests/golden/forward")
         self.root = root
@@ -76,7 +77,34 @@ class Cases:
         check(abs(float(gain[1]) - loss["in 4 bits (gptq)"] + loss["in 4 bits (rtn)"]) < 1.5e-4, told)
         rounded = self.make(last, "rounded", "--method", "rtn", "--group", "32", "--samples", "2", "--report", "6",
                             "--drop", "block:9").out
+        check("Importance" not in told, "a folder with fewer blocks has other layers")
         check(rows["in 4 bits (rtn)"] in rounded and "from rounding" not in rounded, told, rounded)
+
+    def case_every_weight_is_met(self):
+        """By text, in steps with several products of a stage: latent attention, a scan, one product for all."""
+        for source in ("deepseek_v2-2", "bamba-3", "phi3-1"):
+            told = self.make(f"{self.golden}/{source}", source, "--group", "row", "--samples", "1", "--report", "1").out
+            weights = int(re.search(r"^(\d+) weights in 4 bits", told, re.M)[1])
+            lines = re.findall(r"^ +\d+  ([a-z].*)$", told, re.M)
+            check(weights == sum(len(line.split(", ")) for line in lines) > 0, source, told)
+
+    def case_importance(self):
+        """What each layer does before and after, on the held-out rows: before, it is what trace-ckpts measures."""
+        last, rows = self.demo + "/step_6418", (2, 8)
+        told = self.make(last, "out", "--method", "rtn", "--bits", "8", "--group", "32", "--samples", "2",
+                         "--report", "6").out
+        lines = re.findall(r"^ +\d+((?: +\d\.\d{4}){6})$", told, re.M)
+        check(len(lines) == 10, told)
+        harness.run(self.ckpts, "--ckpts", last, "--tokens", self.demo + "/tokens.npy", "--device", "cpu", "-q", "-o",
+                    self.root + "/trace.h5").expect(0)
+        said = json.loads(harness.run(self.json, self.root + "/trace.h5", "-v", "importance_seq").expect(0).out)
+        every = said[0]["rows"][0]["importance_seq"]
+        for number, line in enumerate(lines):
+            found = [float(cell) for cell in line.split()]
+            for module in range(3):
+                values = every[16 * (3 * number + module):][slice(*rows)]
+                check(abs(found[2 * module] - sum(values) / len(values)) < 1e-4, number, module, line, values)
+                check(abs(found[2 * module + 1] - found[2 * module]) < 1e-3 + 0.02 * found[2 * module], line)
 
     def case_awq(self):
         """Scales leave the model what it is: in eight bits nothing is lost, though norms have other values."""

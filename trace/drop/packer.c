@@ -10,7 +10,10 @@
 
 void tr_packer_free(struct tr_packer *packer) {
     tr_codes_free(&packer->codes);
-    free(packer->bytes);
+    free(packer->now.bytes);
+    for (int64_t i = 0; i < packer->kept_count; i++)
+        free(packer->kept[i].bytes);
+    free(packer->kept);
     *packer = (struct tr_packer){.packing = packer->packing};
 }
 
@@ -124,33 +127,84 @@ static bool is_same(const struct tr_codes *a, const struct tr_codes *b, enum tr_
     }
 }
 
-static enum tr_status compare(const struct tr_packer *packer, enum tr_packed_part part,
-                              struct tr_err *err) {
-    const struct tr_codes *codes = &packer->codes;
-    const char *name = packer->weight->name;
+static enum tr_status compare(const struct tr_packed_layout *layout, const struct tr_codes *codes,
+                              const struct tr_packed_bytes *packed, struct tr_err *err) {
+    const char *name = packed->tensor->name;
     struct tr_codes again;
     TR_TRY(tr_codes_new(&again, codes->out, codes->in, codes->bits, codes->group_size, true, name,
                         err));
     again.scale_dtype = codes->scale_dtype;
-    tr_layout_unpack(packer->packing->layout, &again, part, packer->bytes);
-    bool same = is_same(codes, &again, part);
+    tr_layout_unpack(layout, &again, packed->part, packed->bytes);
+    bool same = is_same(codes, &again, packed->part);
     tr_codes_free(&again);
     return same ? TR_OK
                 : tr_fail(err, TR_EUNSUPPORTED,
                           "%s does not come back as it was from what %s holds of it", name,
-                          packer->packing->layout->name);
+                          layout->name);
+}
+
+// A part of codes, or of a form for a part that has no array; *packed_p is the caller's.
+static enum tr_status pack(struct tr_packed_bytes *packed_p, const struct tr_packed_layout *layout,
+                           const struct tr_codes *codes, const struct tr_tensor *tensor,
+                           enum tr_packed_part part, struct tr_err *err) {
+    struct tr_packed_bytes packed = {.tensor = tensor, .part = part};
+    struct tr_part_form form;
+    tr_layout_part(layout, codes, part, &form);
+    packed.size = form.bytes;
+    TR_TRY(TR_NEW_UNSET(&packed.bytes, form.bytes, tensor->name, err));
+    tr_layout_pack(layout, codes, part, packed.bytes);
+    enum tr_status status = compare(layout, codes, &packed, err);
+    if (status == TR_OK)
+        *packed_p = packed;
+    else
+        free(packed.bytes);
+    return status;
+}
+
+static struct tr_packed_bytes *find_kept(const struct tr_packer *packer,
+                                         const struct tr_tensor *tensor, enum tr_packed_part part) {
+    for (int64_t i = packer->kept_count; i-- > 0;)
+        if (packer->kept[i].tensor == tensor && packer->kept[i].part == part)
+            return &packer->kept[i];
+    return NULL;
+}
+
+// Packs what a weight has beside its codes but for the part that is asked for, and keeps it.
+static enum tr_status keep_small(struct tr_packer *packer, const struct tr_tensor *tensor,
+                                 enum tr_packed_part asked, struct tr_err *err) {
+    static const enum tr_packed_part small[] = {TR_PART_ZEROS, TR_PART_SCALES, TR_PART_GROUPS};
+    const struct tr_packed_layout *layout = packer->packing->layout;
+    struct tr_part_form form;
+    for (size_t i = 0; i < sizeof small / sizeof *small; i++) {
+        if (small[i] == asked || !tr_layout_part(layout, &packer->codes, small[i], &form))
+            continue;
+        TR_TRY(tr_grow((void **)&packer->kept, &packer->kept_capacity,
+                       (uint64_t)packer->kept_count + 1, sizeof *packer->kept, tensor->name, err));
+        TR_TRY(
+            pack(&packer->kept[packer->kept_count], layout, &packer->codes, tensor, small[i], err));
+        packer->kept_count++;
+    }
+    return TR_OK;
 }
 
 static enum tr_status pack_part(struct tr_packer *packer, const struct tr_tensor *tensor,
                                 enum tr_packed_part part, struct tr_err *err) {
     const struct tr_packed_layout *layout = packer->packing->layout;
-    struct tr_part_form form;
+    struct tr_packed_bytes *kept = find_kept(packer, tensor, part);
+    if (kept) {
+        packer->now = *kept;
+        *kept = packer->kept[--packer->kept_count];
+        return TR_OK;
+    }
+    if (part == TR_PART_SHAPE) {
+        const struct tr_codes form = tr_packing_form(packer->packing, tensor);
+        return pack(&packer->now, layout, &form, tensor, part, err);
+    }
+    bool known = packer->weight == tensor;
     TR_TRY(take_codes(packer, tensor, err));
-    tr_layout_part(layout, &packer->codes, part, &form);
-    TR_TRY(TR_NEW(&packer->bytes, form.bytes, tensor->name, err));
-    packer->size = form.bytes;
-    tr_layout_pack(layout, &packer->codes, part, packer->bytes);
-    return compare(packer, part, err);
+    if (!known)
+        TR_TRY(keep_small(packer, tensor, part, err));
+    return pack(&packer->now, layout, &packer->codes, tensor, part, err);
 }
 
 // ---- values ------------------------------------------------------------------------------------
@@ -171,7 +225,7 @@ static enum tr_status round_values(struct tr_packer *packer, const struct tr_ten
         if (!isfinite(values[i]) ||
             (tensor->dtype == TR_F16 && !isfinite(kn_float_of_f16(kn_f16_of_float(values[i])))))
             return tr_fail(err, TR_EUSAGE, "the new values of %s are not finite", tensor->name);
-        put_value(packer->bytes, i, values[i], tensor->dtype);
+        put_value(packer->now.bytes, i, values[i], tensor->dtype);
     }
     return TR_OK;
 }
@@ -180,8 +234,8 @@ static enum tr_status take_values(struct tr_packer *packer, const struct tr_tens
                                   struct tr_err *err) {
     uint64_t count = tensor->bytes / tr_dtype_size(tensor->dtype);
     float *values;
-    TR_TRY(TR_NEW(&packer->bytes, tensor->bytes, tensor->name, err));
-    packer->size = tensor->bytes;
+    TR_TRY(TR_NEW(&packer->now.bytes, tensor->bytes, tensor->name, err));
+    packer->now.size = tensor->bytes;
     TR_TRY(TR_NEW(&values, count, tensor->name, err));
     enum tr_status status = packer->packing->values(packer->packing->user, tensor, values, err);
     if (status == TR_OK)
@@ -194,15 +248,14 @@ static enum tr_status take_values(struct tr_packer *packer, const struct tr_tens
 
 static enum tr_status fill(struct tr_packer *packer, const struct tr_tensor *tensor,
                            enum tr_packed_part part, struct tr_err *err) {
-    if (packer->tensor == tensor && packer->part == part)
+    if (packer->now.tensor == tensor && packer->now.part == part)
         return TR_OK;
-    free(packer->bytes);
-    packer->bytes = NULL;
-    packer->tensor = NULL;
+    free(packer->now.bytes);
+    packer->now = (struct tr_packed_bytes){0};
     TR_TRY(part == TR_PACKED_PARTS ? take_values(packer, tensor, err)
                                    : pack_part(packer, tensor, part, err));
-    packer->tensor = tensor;
-    packer->part = part;
+    packer->now.tensor = tensor;
+    packer->now.part = part;
     return TR_OK;
 }
 
@@ -210,8 +263,8 @@ enum tr_status tr_packer_read(struct tr_packer *packer, const struct tr_tensor *
                               enum tr_packed_part part, uint64_t begin, void *bytes, size_t size,
                               struct tr_err *err) {
     TR_TRY(fill(packer, tensor, part, err));
-    if (begin > packer->size || size > packer->size - begin)
+    if (begin > packer->now.size || size > packer->now.size - begin)
         return tr_fail(err, TR_EUSAGE, "%s: bytes behind its end were asked for", tensor->name);
-    memcpy(bytes, packer->bytes + begin, size);
+    memcpy(bytes, packer->now.bytes + begin, size);
     return TR_OK;
 }

@@ -4,16 +4,25 @@
 
 #include "drop/packing.h"
 
-// Bytes of tensors that are packed or have other values. Holds one weight at a time. Private to
-// this folder.
+// One of the parts in which a weight is stored, or with TR_PACKED_PARTS all of a tensor's values.
+struct tr_packed_bytes {
+    const struct tr_tensor *tensor; // NULL: none
+    enum tr_packed_part part;
+    char *bytes; // [size]
+    uint64_t size;
+};
+
+// Bytes of tensors that are packed or have other values. Holds the codes of one weight at a time.
+// A file has all weights' codes, and behind them all weights' scales: what is small beside the
+// codes is packed with them and kept until it is asked for. Private to this folder.
 struct tr_packer {
     const struct tr_packing *packing;
     const struct tr_tensor *weight; // whose codes are there; NULL: none
     struct tr_codes codes;
-    const struct tr_tensor *tensor; // of which `bytes` is a part
-    enum tr_packed_part part;       // TR_PACKED_PARTS: all of its values
-    char *bytes;                    // [size]
-    uint64_t size;
+    struct tr_packed_bytes now;   // what was asked for last
+    struct tr_packed_bytes *kept; // [kept_count]
+    int64_t kept_count;
+    uint64_t kept_capacity;
 };
 
 void tr_packer_free(struct tr_packer *packer); // accepts one that is zero

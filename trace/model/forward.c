@@ -113,7 +113,8 @@ static enum tr_status run_step(const struct run *r, int c, const struct tr_weigh
     struct tr_batch b = batch_of(r, c, weights, step, first);
     if (step_rows[step->kind].item)
         return step_rows[step->kind].item(r->f, &b, err);
-    return step_rows[step->kind].batch(r->f, &b, err);
+    enum tr_status status = step_rows[step->kind].batch(r->f, &b, err);
+    return status == tr_enough ? TR_OK : status;
 }
 
 // Runs a step that takes all candidates at once.

@@ -120,8 +120,12 @@ struct kn_matrix tr_mlp_entering(const struct tr_forward *f, const struct tr_bat
 enum tr_status tr_normalise(struct tr_forward *f, const struct tr_batch *b, struct kn_matrix y,
                             struct kn_matrix addend, bool pre_norm, struct tr_err *err);
 
+// What a step returns of which nobody wants what is left: that is well.
+static const enum tr_status tr_enough = (enum tr_status)1;
+
 // The one way to a product of activations with weights: that of `op`, which is grouped where
-// op->groups is not 0, with the weights of `slot`. A tap on products sees its input.
+// op->groups is not 0, with the weights of `slot`. A tap on products sees its input, and may leave
+// it out.
 enum tr_status tr_product(struct tr_forward *f, const struct tr_batch *b,
                           const struct kn_grouped_product *op, enum tr_slot slot,
                           struct tr_err *err);

@@ -40,13 +40,12 @@ enum tr_status tr_product(struct tr_forward *f, const struct tr_batch *b,
                           const struct kn_grouped_product *op, enum tr_slot slot,
                           struct tr_err *err) {
     const struct kn_ops *ops = f->kn->ops;
-    bool computed = true;
-    struct tr_product_tap tap = {
-        .plan = b->weights->plan, .slot = slot, .op = op, .computed = &computed};
+    enum tr_product_use use = TR_PRODUCT_COMPUTED;
+    struct tr_product_tap tap = {.plan = b->weights->plan, .slot = slot, .op = op, .use = &use};
     if (b->taps->product)
         TR_TRY(b->taps->product(b->taps->user, f->kn, &tap, err));
-    if (!computed)
-        return TR_OK;
+    if (use != TR_PRODUCT_COMPUTED)
+        return use == TR_PRODUCT_LAST ? tr_enough : TR_OK;
     KN_TRY(op->groups ? ops->grouped_product(f->kn, op) : ops->product(f->kn, &op->product),
            "a product");
     return TR_OK;

@@ -51,13 +51,17 @@ struct tr_divergence_tap {
 
 // A product that is about to be computed. op->product.x is what meets the weights of `slot`, in the
 // backend's memory. For products of experts op->first is not NULL; it is the backend's memory, too.
-// Who wants nothing of what the product gives sets *computed to false: it is left out, and what
-// stands in op->product.y is of no meaning then, nor what follows of it in this run of the step.
+// Who wants nothing of what the product gives says so in *use.
+enum tr_product_use {
+    TR_PRODUCT_COMPUTED,
+    TR_PRODUCT_LEFT_OUT, // what stands in op->product.y is of no meaning then
+    TR_PRODUCT_LAST      // the same, and all that the step would do behind it is left out
+};
 struct tr_product_tap {
     const struct tr_slab_plan *plan;
     enum tr_slot slot;
     const struct kn_grouped_product *op;
-    bool *computed;
+    enum tr_product_use *use;
 };
 
 struct tr_taps {

@@ -73,7 +73,7 @@ struct outcome {
 static enum tr_status find_values(const struct tr_quantizer *q, const struct matrix *m,
                                   const struct tr_moment *moment, struct outcome *outcome,
                                   struct tr_err *err) {
-    TR_TRY(TR_NEW(&outcome->values, m->out * m->in, "a weight", err));
+    TR_TRY(TR_NEW_UNSET(&outcome->values, m->out * m->in, "a weight", err));
     tr_rounded_values(&outcome->codes, outcome->values, q->threads);
     if (!moment || moment->all_rows <= 0)
         return TR_OK;

@@ -63,7 +63,7 @@ static enum tr_status make_all(struct tr_moments *s, struct tr_err *err) {
     int64_t matrices = tr_target_matrices(slab);
     TR_TRY(TR_NEW(&s->moments, TR_SLOTS * matrices, "second moments", err));
     for (int slot = 0; slot < TR_SLOTS; slot++)
-        if (tr_target_stage(slab, (enum tr_slot)slot) == s->stage)
+        if (tr_target_stage(slab, (enum tr_slot)slot) == s->stage && ++s->slots)
             for (int64_t m = 0; m < matrices; m++)
                 TR_TRY(make(s, (enum tr_slot)slot, m, err));
     return TR_OK;
@@ -149,12 +149,22 @@ static enum tr_status on_product(void *user, struct kn_backend *kn,
     int stage = tr_target_stage(tap->plan, tap->slot);
     if (tap->plan != &s->q->plan->slabs[s->slab])
         return TR_OK;
-    *tap->computed = stage < s->stage; // what comes of others meets no matrix of this stage
+    if (stage < s->stage)
+        return TR_OK;
+    // What comes of the others meets no matrix of this stage.
+    s->seen += stage == s->stage;
+    *tap->use = s->seen == s->slots ? TR_PRODUCT_LAST : TR_PRODUCT_LEFT_OUT;
     if (stage != s->stage)
         return TR_OK;
     if (tap->op->first)
         return add_groups(s, kn, tap, err);
     return add(s, find(s, tap->slot, 0), kn, tap->op->product.x, err);
+}
+
+static enum tr_status run_batch(struct tr_moments *s, int64_t index, int64_t first, int64_t last,
+                                struct tr_err *err) {
+    s->seen = 0;
+    return tr_quantizer_run_batch(s->q, index, first, last, on_product, s, err);
 }
 
 // ---- all of them -------------------------------------------------------------------------------
@@ -233,7 +243,7 @@ static enum tr_status measure_waves(struct tr_moments *s, int64_t first, int64_t
     for (int64_t wave = 0; wave * q->ranks < q->batches; wave++) {
         s->batch = wave;
         if (status == TR_OK && wave < q->own_batches)
-            status = tr_quantizer_run_batch(q, wave, first, last, on_product, s, err);
+            status = run_batch(s, wave, first, last, err);
         status = join_wave(s, own, all, status, err);
     }
     free(own);
@@ -245,7 +255,7 @@ static enum tr_status measure_alone(struct tr_moments *s, int64_t first, int64_t
                                     struct tr_err *err) {
     struct tr_quantizer *q = s->q;
     for (s->batch = 0; s->batch < q->own_batches; s->batch++)
-        TR_TRY(tr_quantizer_run_batch(q, s->batch, first, last, on_product, s, err));
+        TR_TRY(run_batch(s, s->batch, first, last, err));
     for (int64_t k = 0; k < s->count; k++)
         if (s->moments[k].sum && s->moments[k].device != s->moments[k].sum)
             TR_TRY(download(q, &s->moments[k], s->moments[k].sum, err));

@@ -26,6 +26,7 @@ struct tr_moments {
     int64_t batch;             // of this rank's, under way
     struct tr_moment *moments; // [count], by slot and matrix
     int64_t count;
+    int slots, seen; // of the stage; products of this micro-batch
 };
 
 // Runs steps [first, last) of the plan and sums, with the magnitudes that AWQ wants. Collective.

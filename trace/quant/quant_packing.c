@@ -18,14 +18,22 @@ struct entry {
     enum tr_packing_fate fate;
 };
 
+// Files end within blocks, so the parts of two are kept in memory.
+enum { PARTS = 2 };
+
 struct packing {
     const struct tr_quantizer *q;
     struct entry *entries; // [count] by name
     int64_t count;
     uint64_t capacity;
-    int layer; // whose part is in memory; -1: none
-    struct tr_part part;
+    int layers[PARTS]; // whose parts are in memory; -1: none
+    struct tr_part parts[PARTS];
+    int last; // which of them was asked for last
 };
+
+static struct packing packing_of(const struct tr_quantizer *q) {
+    return (struct packing){.q = q, .layers = {-1, -1}};
+}
 
 static int by_name(const void *a, const void *b) {
     return strcmp(((const struct entry *)a)->name, ((const struct entry *)b)->name);
@@ -70,17 +78,21 @@ static enum tr_packing_fate fate(void *user, const struct tr_tensor *tensor) {
 static enum tr_status load(struct packing *p, int layer, struct tr_err *err) {
     char *path;
     bool found;
-    if (p->layer == layer)
-        return TR_OK;
-    tr_part_free(&p->part);
-    p->layer = -1;
+    for (int i = 0; i < PARTS; i++)
+        if (p->layers[i] == layer) {
+            p->last = i;
+            return TR_OK;
+        }
+    p->last = (p->last + 1) % PARTS;
+    tr_part_free(&p->parts[p->last]);
+    p->layers[p->last] = -1;
     TR_TRY(tr_quantizer_part_path(p->q, layer, &path, err));
-    enum tr_status status = tr_part_read(&p->part, path, p->q->identity, &found, err);
+    enum tr_status status = tr_part_read(&p->parts[p->last], path, p->q->identity, &found, err);
     if (status == TR_OK && !found)
         status = tr_fail(err, TR_EIO, "%s vanished", path);
     free(path);
     TR_TRY(status);
-    p->layer = layer;
+    p->layers[p->last] = layer;
     return TR_OK;
 }
 
@@ -90,7 +102,7 @@ static enum tr_status take(struct packing *p, const char *name,
     if (!entry)
         return tr_fail(err, TR_EFORMAT, "nothing is known of %s", name);
     TR_TRY(load(p, entry->layer, err));
-    *tensor_p = tr_part_find(&p->part, name);
+    *tensor_p = tr_part_find(&p->parts[p->last], name);
     return *tensor_p ? TR_OK : tr_fail(err, TR_EFORMAT, "%s is in no part", name);
 }
 
@@ -162,12 +174,13 @@ static enum tr_status check_all(struct packing *p, struct tr_err *err) {
 }
 
 static void close_packing(struct packing *p) {
-    tr_part_free(&p->part);
+    for (int i = 0; i < PARTS; i++)
+        tr_part_free(&p->parts[i]);
     free(p->entries);
 }
 
 enum tr_status tr_quantizer_check(const struct tr_quantizer *q, struct tr_err *err) {
-    struct packing p = {.q = q, .layer = -1};
+    struct packing p = packing_of(q);
     enum tr_status status = check_all(&p, err);
     close_packing(&p);
     return status;
@@ -221,7 +234,7 @@ static enum tr_status write_folder(struct packing *p, json_t *meta, struct tr_st
 
 enum tr_status tr_quantizer_write(const struct tr_quantizer *q, struct tr_string *told,
                                   struct tr_err *err) {
-    struct packing p = {.q = q, .layer = -1};
+    struct packing p = packing_of(q);
     json_t *meta = provenance(q);
     enum tr_status status = meta ? write_folder(&p, meta, told, err)
                                  : tr_fail(err, TR_ENOMEM, "out of memory for the provenance");

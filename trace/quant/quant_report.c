@@ -27,17 +27,18 @@ static void short_name(char out[64], const char *name) {
 static enum tr_status tell_errors(const struct tr_part *part, int layer, struct tr_string *told,
                                   struct tr_err *err) {
     const char *comma = "";
-    TR_TRY(tr_string_format(told, err, "%5d  ", layer));
     for (int64_t i = 0; i < part->count; i++) {
         const struct tr_quantized *t = &part->tensors[i];
         char name[64];
         if (!isfinite(t->error))
             continue;
         short_name(name, t->name);
+        if (!*comma)
+            TR_TRY(tr_string_format(told, err, "%5d  ", layer));
         TR_TRY(tr_string_format(told, err, "%s%s %.2e", comma, name, t->error));
         comma = ", ";
     }
-    return tr_string_append(told, "\n", 1, err);
+    return *comma ? tr_string_append(told, "\n", 1, err) : TR_OK;
 }
 
 enum tr_status tr_report_errors(const struct tr_quantizer *q, struct tr_string *told,
@@ -63,9 +64,16 @@ enum tr_status tr_report_errors(const struct tr_quantizer *q, struct tr_string *
 enum { MODELS = 4, MEASURES = 3 };
 enum measure { ADDED_LOSS, DIVERGENCE, AGREEMENT };
 
+// What a sublayer or block does to the stream, over all tokens: the sum of 1 - cos, and how many.
+struct importance {
+    double sum, count;
+};
+
 // One of the models that are compared.
 struct model {
     char label[128];
+    struct importance (*importance)[TR_MODULES]; // [layers]
+    int64_t layers;
     struct tr_held *held;
     struct tr_forward *forward;
     struct tr_streams *streams;
@@ -88,6 +96,18 @@ static void pass_over(void *user, const struct tr_tap *tap) {
 
 static void go_on(void *user, int64_t index) {
     (void)user, (void)index;
+}
+
+static void on_layer(void *user, const struct tr_tap *tap) {
+    struct model *m = user;
+    int64_t bins = tr_position_bins(tap->seq_len);
+    for (int module = 0; module < TR_MODULES; module++)
+        for (int64_t s = 0; s < tap->sequences && tap->has[module]; s++) {
+            int64_t at = module * tap->sequences + s;
+            struct importance *importance = &m->importance[tap->layer][module];
+            importance->sum += tap->sums[at * (KN_SUMS + bins) + KN_SUM_IMPORTANCE];
+            importance->count += tap->counts[at * (KN_COUNTS + TR_BINS + bins) + KN_COUNT_FINITE];
+        }
 }
 
 static double mean_of_finite(const double *values, int64_t count) {
@@ -136,8 +156,9 @@ static enum tr_status open_model(struct comparison *c, struct model *m, const ch
                                                .max_sequences = c->rows.sequences,
                                                .micro_batch = c->q->micro_batch,
                                                .head = true,
-                                               .divergences = true,
-                                               .losses_only = true};
+                                               .divergences = true};
+    m->layers = config->layers;
+    TR_TRY(TR_NEW(&m->importance, m->layers, "the layers' importance", err));
     TR_TRY(tr_forward_new(&m->forward, c->q->kn, config, &options, err));
     return tr_streams_new(&m->streams, c->q->kn, config, &options, err);
 }
@@ -145,7 +166,7 @@ static enum tr_status open_model(struct comparison *c, struct model *m, const ch
 static enum tr_status run_steps(struct comparison *c, struct model *m, int64_t first, int64_t last,
                                 struct tr_err *err) {
     struct tr_weight_source source = tr_held_source(m->held);
-    const struct tr_taps taps = {.tap = pass_over, .slab = go_on};
+    const struct tr_taps taps = {.user = m, .tap = on_layer, .slab = go_on};
     const struct tr_candidate one = {.streams = m->streams, .taps = &taps};
     struct tr_pass pass = {
         .rows = &c->rows, .end = c->rows.sequences, .first_step = first, .last_step = last};
@@ -278,6 +299,40 @@ static enum tr_status tell(const struct comparison *c, struct tr_string *told, s
                                   AN_INTERVAL_LEAST);
 }
 
+// ---- importance --------------------------------------------------------------------------------
+
+static enum tr_status tell_importance(const struct importance *importance, struct tr_string *told,
+                                      struct tr_err *err) {
+    return importance->count > 0
+               ? tr_string_format(told, err, "  %9.4f", importance->sum / importance->count)
+               : tr_string_format(told, err, "  %9s", "-");
+}
+
+// Of the model, without the set where there is one, and of the folder. A folder with fewer blocks
+// has other layers.
+static enum tr_status tell_importances(const struct comparison *c, struct tr_string *told,
+                                       struct tr_err *err) {
+    const struct model *before = &c->models[c->q->job.drop.count ? 1 : 0];
+    const struct model *after = &c->models[c->count - 1];
+    int bits = c->q->settings->grid.bits;
+    if (before->layers != after->layers)
+        return TR_OK;
+    TR_TRY(tr_string_format(told, err,
+                            "Importance, 1 - cos of the stream before and behind, on these rows:\n"
+                            "layer       attn  in %d bits        mlp  in %d bits      block  in %d "
+                            "bits\n",
+                            bits, bits, bits));
+    for (int64_t layer = 0; layer < after->layers; layer++) {
+        TR_TRY(tr_string_format(told, err, "%5lld", (long long)layer));
+        for (int module = 0; module < TR_MODULES; module++) {
+            TR_TRY(tell_importance(&before->importance[layer][module], told, err));
+            TR_TRY(tell_importance(&after->importance[layer][module], told, err));
+        }
+        TR_TRY(tr_string_append(told, "\n", 1, err));
+    }
+    return TR_OK;
+}
+
 static enum tr_status compare(struct comparison *c, struct tr_string *told, struct tr_err *err) {
     const struct tr_quant_settings *s = c->q->settings;
     const char *source = s->run.paths[0];
@@ -292,7 +347,8 @@ static enum tr_status compare(struct comparison *c, struct tr_string *told, stru
         TR_TRY(add_rounded(c, source, &c->q->job.drop, err));
     TR_TRY(add_model(c, label, s->target, NULL, err));
     TR_TRY(run_head(c, err));
-    return tell(c, told, err);
+    TR_TRY(tell(c, told, err));
+    return tell_importances(c, told, err);
 }
 
 enum tr_status tr_report_losses(const struct tr_quantizer *q, struct tr_string *told,
@@ -307,6 +363,7 @@ enum tr_status tr_report_losses(const struct tr_quantizer *q, struct tr_string *
         tr_streams_free(c.models[i].streams);
         tr_forward_free(c.models[i].forward);
         tr_held_close(c.models[i].held);
+        free(c.models[i].importance);
     }
     free(c.memory);
     return status;

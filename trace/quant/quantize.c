@@ -271,6 +271,8 @@ static enum tr_status finish(struct tr_quantizer *q, struct tr_string *told, str
     tr_quantizer_free_streams(q);
     if (!is_first(q))
         return TR_OK;
+    if (q->settings->run.verbose)
+        say(q, "all blocks are done: writing the folder\n");
     TR_TRY(tr_quantizer_write(q, told, err));
     if (q->settings->report) {
         TR_TRY(tr_report_errors(q, told, err));

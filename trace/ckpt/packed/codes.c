@@ -11,7 +11,7 @@ static enum tr_status fill(struct tr_codes *codes, bool ordered, const char *wha
     if (!tr_mul((uint64_t)codes->out, (uint64_t)codes->in, &values) ||
         !tr_mul((uint64_t)codes->out, (uint64_t)codes->groups, &scales))
         return tr_fail(err, TR_ENOMEM, "no memory for %s: its shape overflows", what);
-    TR_TRY(TR_NEW(&codes->code, values, what, err));
+    TR_TRY(TR_NEW_UNSET(&codes->code, values, what, err));
     TR_TRY(TR_NEW(&codes->scale, scales, what, err));
     TR_TRY(TR_NEW(&codes->zero, scales, what, err));
     if (ordered)

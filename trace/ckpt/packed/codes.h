@@ -26,7 +26,8 @@ struct tr_codes {
     enum tr_dtype scale_dtype; // TR_F16, TR_BF16 or TR_F32
 };
 
-// Makes a weight of that shape whose arrays are zero, zeros included; `ordered`: with group_of.
+// Makes a weight of that shape whose arrays are zero but for the codes, which are for the caller to
+// write, all of them; `ordered`: with group_of.
 // `what` names it in the sentence of TR_ENOMEM. group_size is at least 1 and at most `in`.
 enum tr_status tr_codes_new(struct tr_codes *codes, int64_t out, int64_t in, int bits,
                             int64_t group_size, bool ordered, const char *what, struct tr_err *err);
