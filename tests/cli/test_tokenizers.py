@@ -21,9 +21,8 @@ KINDS = [("json-bpe-llama-prepend", "llama", None), ("json-bpe-llama-metaspace-f
          ("spm-bpe-llama", "llama", 1), ("spm-bpe-gemma", "llama", 1),
          ("spm-bpe-nfkc-uds", "llama", 1), ("spm-unigram-bytes", "gpt_neox", 1),
          ("tiktoken-llama3", "llama", None), ("pair-opt", "llama", 400),
-         ("gpt2", "llama", None), ("gpt2_prefix", "llama", None), ("gpt_neox", "gpt_neox", None),
-         ("llama3", "llama", None), ("dolma2", "llama", None), ("qwen2", "llama", None),
-         ("smollm2", "llama", None), ("bloom", "llama", None)]
+         ("gpt2", "llama", None), ("gpt_neox", "gpt_neox", None), ("llama3", "llama", None),
+         ("dolma2", "llama", None), ("qwen2", "llama", None), ("bloom", "llama", None)]
 END = 7
 ROWS = ["--samples", "8", "--seq-len", "32"]
 

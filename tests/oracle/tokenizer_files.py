@@ -16,7 +16,7 @@ from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, trainers
 
 from tokenizer_families import CL100K, O200K, QWEN2, SIZE, corpus, merged, split, train
 
-PAIRS_DRAWN = int(os.environ.get("PAIRS", 4))  # of random files beside vocab.json and merges.txt
+PAIRS_DRAWN = int(os.environ.get("PAIRS", 2))  # of random files beside vocab.json and merges.txt
 MARK = "\u2581"
 SPECIALS = ["<unk>", "<s>", "</s>"]
 
