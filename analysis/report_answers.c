@@ -34,9 +34,9 @@ static enum tr_status add_common(struct an_writer *w, enum an_aggregate which, s
 static enum tr_status add_agreement(struct an_writer *w, struct tr_err *err) {
     if (an_list_others(w, AN_WORST, AN_MEAN) == 0 && an_list_others(w, AN_LAST, AN_MEAN) == 0)
         return tr_string_format(w->text, err, "; all agree");
-    TR_TRY(tr_string_format(w->text, err, "; worst has "));
+    TR_TRY(tr_string_format(w->text, err, "; worst "));
     TR_TRY(add_common(w, AN_WORST, err));
-    TR_TRY(tr_string_format(w->text, err, ", last "));
+    TR_TRY(tr_string_format(w->text, err, " of %lld, last ", (long long)w->group->count));
     return add_common(w, AN_LAST, err);
 }
 

@@ -12,8 +12,11 @@ enum tr_status an_result_json(json_t **value_p, const struct an_result *result,
     enum tr_status status;
     TR_GO(status, tr_utf8_copy(&path, result->series.path, err), out);
     TR_GO(status, tr_utf8_copy(&other, comparison ? comparison->path : "", err), out);
-    const struct an_json_context context = {
-        .result = result, .comparison = comparison, .path = path, .other = other};
+    const struct an_json_context context = {.result = result,
+                                            .comparison = comparison,
+                                            .search = result->search,
+                                            .path = path,
+                                            .other = other};
     json_t *value = an_json_object(&an_json_result, result, &context);
     if (value)
         *value_p = value;

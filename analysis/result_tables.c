@@ -238,6 +238,11 @@ static json_t *make_budget(const void *result, const void *context) {
     return made ? an_json_object(&budget, made, context) : json_null();
 }
 
+static json_t *make_search(const void *result, const void *context) {
+    const struct an_search *found = ((const struct an_result *)result)->search;
+    return found ? an_json_object(&an_json_search, found, context) : json_null();
+}
+
 static json_t *make_shares(const void *item, const void *context) {
     const struct an_price *price = item;
     (void)context;
@@ -272,6 +277,7 @@ static const struct an_json_field result_fields[] = {
     AN_MADE_OF("budget", make_budget, "object|null", &budget),
     AN_LIST("prices", struct an_result, price, prices, &price),
     AN_MADE_OF("spans", make_spans, "object|null", &spans),
+    AN_MADE_OF("search", make_search, "object|null", &an_json_search),
     AN_MADE_OF("comparison", make_comparison, "object|null", &an_json_comparison),
 };
 const struct an_json_table an_json_result = AN_TABLE(struct an_result, result_fields);

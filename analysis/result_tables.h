@@ -12,6 +12,7 @@
 struct an_json_context {
     const struct an_result *result;
     const struct an_comparison *comparison; // NULL: none
+    const struct an_search *search;         // NULL: none
     const char *path, *other;               // of the two stores, as UTF-8
     const struct an_group_result *group;
     const struct an_set *set;
@@ -20,6 +21,7 @@ struct an_json_context {
 extern const struct an_json_table an_json_result; // of struct an_result, from which all are reached
 extern const struct an_json_table an_json_group;  // of struct an_group_result
 extern const struct an_json_table an_json_trial;  // of struct an_trial
+extern const struct an_json_table an_json_search; // of struct an_search
 extern const struct an_json_table an_json_comparison; // of struct an_comparison
 extern const struct an_json_table an_json_estimate;   // of struct an_estimate
 

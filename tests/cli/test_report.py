@@ -227,7 +227,7 @@ class Cases:
         mean, worst, last, sure, share = self.facts(group)
         often = "all" if share > 1 - 1e-9 else f"{math.floor(100 * share)} %"
         agree = ("all agree" if worst == last == mean else
-                 f"worst has {len(worst & mean) or 'none'}, last {len(last & mean) or 'none'}")
+                 f"worst {len(worst & mean) or 'none'} of {len(mean)}, last {len(last & mean) or 'none'}")
         layers = self.said(mean)
         return (f": {layers if len(mean) == 1 else layers.split(' ', 1)[1]}: {sure} (", f"), {often} of training",
                 f"; {agree}.")

@@ -268,6 +268,25 @@ class Cases:
         check(row["drop_kl"][0] is not None, "no costs")
         check(all(row[name] == old[name] for name in VARIABLES), "the search changed")
         self.shown(out)
+        self.told(out, *options)
+
+    def told(self, out, *options):
+        """trace-analyze's JSON says of a search what trace-drop's says, and has none of a trace; its
+        tables come in Markdown and LaTeX, and its numbers as CSV."""
+        path, analyze = self.path("json"), self.programs["trace-analyze"]
+        harness.run(*self.command(out, *options, "--json", path)).expect(0)
+        own = json.loads(tiny.read(path))
+        said = json.loads(harness.run(analyze, out, "--json", "-").expect(0).out)["search"]
+        check(said == {key: value for key, value in own.items() if key in said}, said, own)
+        check([len(one["rounds"]) for one in said["checkpoints"]] == [3, 3], said)
+        for form, first in (("markdown", "| 1 | "), ("latex", "1 & ")):
+            page = harness.run(analyze, out, "--sections", "search", "--format", form).expect(0).out
+            check(first in page, form, page)
+        path = self.path("csv")
+        harness.run(self.programs["trace-export"], out, "--to", "csv", "--variables", "search_value", "-o",
+                    path).expect(0)
+        numbers = re.findall(r",search_value,[\d.]+,", tiny.read(path).decode())
+        check(len(numbers) == 2 * (6 + 5 + 4), numbers)
 
     def shown(self, out):
         """The report has a chapter with each round and the orders of both checkpoints, and says so where
