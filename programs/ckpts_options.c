@@ -323,7 +323,8 @@ const struct program trace_ckpts_program = {
     .details = "Under MPI the checkpoints are shared among the ranks: mpirun -n 4 trace-ckpts "
                "--ckpts dir/*. Running the same command again continues where it stopped.",
     .exit_status = "0 all well, 1 some checkpoints failed (named), 2 usage, 3 environment, 75 "
-                   "stopped by a signal or the time limit with work left.",
+                   "stopped by a signal or the time limit with work left. (mpirun that gets Ctrl-C "
+                   "or SIGTERM itself ends with 1; with 75 on SIGUSR1.)",
     .options = rows,
     .option_count = sizeof rows / sizeof rows[0],
     .argument = tr_add_path,

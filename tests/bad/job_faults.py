@@ -285,6 +285,14 @@ FAULTS = [
      "ROOT/step_0/tokenizer.json does not exist, so no text can be tokenised; give token ids "
      "with --tokens, or name a tokenizer with --tokenizer (nor has the folder above or another "
      "checkpoint one)"),
+    ("tokenizer of Mistral's own alone", both(
+        removed("step_0/tokenizer.json", "step_100/tokenizer.json"),
+        file_is("step_0/tekken.json", "{}")), f"CKPTS {OUT}", USAGE,
+     "ROOT/step_0/tokenizer.json does not exist (tekken.json alone is not read: transformers' "
+     "save_pretrained writes one), so no text can be tokenised; give token ids with --tokens, or "
+     "name a tokenizer with --tokenizer (nor has the folder above or another checkpoint one)"),
+    ("tokenizer empty", file_is("step_0/tokenizer.json", b""), f"CKPTS {OUT}", USAGE,
+     "ROOT/step_0/tokenizer.json is empty: its download did not finish"),
     ("tokenizer named and not there", nothing, f"CKPTS --tokenizer ROOT/nowhere.json {OUT}",
      ENVIRONMENT, "cannot open ROOT/nowhere.json: No such file or directory"),
     ("tokenizer named a folder without one", folder_is("empty"),

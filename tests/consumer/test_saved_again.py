@@ -41,30 +41,30 @@ def main():
     import trace_ckpts
     with tempfile.TemporaryDirectory() as folder:
         again = folder + "/again.nc"
+        trace = trace_ckpts.open_trace(store).load()
+        plain = xarray.open_dataset(store, engine="h5netcdf").load().drop_encoding()
         for engine in ("h5netcdf", "netcdf4"):
-            trace_ckpts.open_trace(store).load().to_netcdf(again, engine=engine)
+            trace.to_netcdf(again, engine=engine)
             code, said = told(program, again)
             assert code == 0 and "every value is what was written; another program" in said, said
 
-            plain = xarray.open_dataset(store, engine="h5netcdf").load().drop_encoding()
             plain.to_netcdf(again, engine=engine)
             code, said = told(program, again)
             assert code == 3 and "damaged" not in said, said
             assert "was changed by another program since it was traced: step has another type: f64, " \
                 "not i64" in said, said
 
-            other = trace_ckpts.open_trace(store).load()
+            other = trace.copy(deep=True)
             other.importance[0, 0, 0] += 1
             other.to_netcdf(again, engine=engine)
             code, said = told(program, again)
             assert code == 3 and "importance of step1000 is not what was written" in said, said
         for what, change, expected in CHANGES:
-            change(trace_ckpts.open_trace(store).load()).to_netcdf(again)
+            change(trace).to_netcdf(again)
             code, said = told(program, again)
             assert code == 3 and "was changed by another program" in said, (what, said)
             assert expected in said, (what, said)
-        trace_ckpts.open_trace(store).load()[["importance"]].to_netcdf(
-            again, engine="netcdf4", format="NETCDF3_64BIT")
+        trace[["importance"]].to_netcdf(again, engine="netcdf4", format="NETCDF3_64BIT")
         code, said = told(program, again)
         assert code == 3 and "is not a trace: it is a netCDF-3 file" in said, said
     print("what xarray saved is read, or said to have changed")

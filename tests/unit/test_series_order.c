@@ -95,6 +95,7 @@ static const struct {
      "step3 step20 other",
      "no step or tokens known: other; last of the stage",
      {0}},
+    {"10B step_1000 20B", "step_1000 10B 20B", "tokens without a step: ", {0}},
     {"v10 v9", "v9 v10", "", {0}},
     // two numbers
     {"ckpt_2_500 ckpt_1_300",

@@ -169,6 +169,10 @@ enum tr_status tr_tokenizer_open(struct tr_tokenizer **tokenizer_p, const char *
     size_t size;
     struct tr_tokenizer *tokenizer;
     TR_TRY(tr_file_load(path, file_limit, &bytes, &size, err));
+    if (!size) {
+        free(bytes);
+        return tr_fail(err, TR_EFORMAT, "%s is empty: its download did not finish", path);
+    }
     enum tr_status status = tr_tokenizer_parse(&tokenizer, bytes, size, path, model_type, err);
     free(bytes);
     TR_TRY(status);

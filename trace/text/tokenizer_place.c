@@ -34,6 +34,22 @@ static enum tr_status find_above(char **path_p, const char *folder, struct tr_er
     return TR_OK;
 }
 
+// What of a tokenizer lies in the folder in a form that is not read; NULL for nothing.
+static const char *other_form(const char *folder) {
+    static const char *const names[] = {"tekken.json", "spiece.model", "sentencepiece.bpe.model",
+                                        "vocab.json",  "merges.txt",   "vocab.txt"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char *path;
+        if (tr_path_join(&path, folder, names[i], NULL) != TR_OK)
+            return NULL;
+        bool there = tr_file_exists(path);
+        free(path);
+        if (there)
+            return names[i];
+    }
+    return NULL;
+}
+
 enum tr_status tr_tokenizer_place(char **path_p, const char *const *folders, int64_t count,
                                   int64_t first, struct tr_err *err) {
     TR_TRY(tr_tokenizer_find(path_p, folders[first], err));
@@ -43,12 +59,14 @@ enum tr_status tr_tokenizer_place(char **path_p, const char *const *folders, int
         TR_TRY(tr_tokenizer_find(path_p, folders[i], err));
     if (*path_p)
         return TR_OK;
+    const char *other = other_form(folders[first]);
     return tr_fail(
         err, TR_EUSAGE,
-        "%s/tokenizer.json does not exist, so no text can be tokenised; give token ids with "
+        "%s/tokenizer.json does not exist%s%s%s, so no text can be tokenised; give token ids with "
         "--tokens, or name a tokenizer with --tokenizer (nor has the folder above or "
         "another checkpoint one)",
-        folders[first]);
+        folders[first], other ? " (" : "", other ? other : "",
+        other ? " alone is not read: transformers' save_pretrained writes one)" : "");
 }
 
 enum tr_status tr_tokenizer_given(char **path_p, const char *given, struct tr_err *err) {

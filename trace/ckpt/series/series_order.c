@@ -154,6 +154,26 @@ static enum tr_status say_unknown(struct tr_series *series, struct tr_err *err) 
     return TR_OK;
 }
 
+// Steps and tokens that cannot be compared: each stands for itself in its stage.
+static enum tr_status say_tokens_alone(struct tr_series *series, bool tokens_first,
+                                       struct tr_err *err) {
+    struct tr_told told = {0};
+    bool steps_alone = false;
+    char names[320];
+    for (int64_t i = 0; i < series->count; i++) {
+        const struct tr_name *parsed = &series->entries[i].parsed;
+        steps_alone = steps_alone || (parsed->step >= 0 && isnan(parsed->tokens));
+        if (parsed->step < 0 && !isnan(parsed->tokens))
+            tr_told_add(&told, &series->entries[i]);
+    }
+    if (!told.count || !steps_alone || tokens_first)
+        return TR_OK;
+    return tr_string_format(&series->notes, err,
+                            "tokens without a step: %s; behind the steps of the same stage, which "
+                            "have no tokens\n",
+                            tr_told_names(&told, names));
+}
+
 // ---- sorting -----------------------------------------------------------------------------------
 
 static enum tr_status sort(struct tr_series *series, struct tr_moment *moments,
@@ -200,6 +220,7 @@ static enum tr_status decide(struct tr_series *series, struct tr_stages *stages,
     int64_t kept = manifest ? count_kept(series) : 0;
     series->order = order_text(series, stages, tokens_first, kept > 0);
     TR_TRY(say_unknown(series, err));
+    TR_TRY(say_tokens_alone(series, tokens_first, err));
     return write_rule(series, stages, tokens_first, kept, err);
 }
 
