@@ -243,7 +243,9 @@ def speed():
                         "3", "--rounds", "2", "--drop", "attn:2-6")
         with open(os.path.join(folder, "eval.h5.tasks", "step_6418", "speed.json"),
                   encoding="utf-8") as file:
-            rows = json.load(file)["speeds"]
+            told_json = json.load(file)
+        rows, copied = told_json["speeds"], told_json["copy_bytes_per_s"]
+        multiplied = told_json["product_flops_per_s"]
         check(not os.path.exists(os.path.join(folder, "eval.h5")), "a text was measured")
         check([(r["left_out"], r["prompt"]) for r in rows] == [
             ("nothing", 24), ("attn 2-6", 24), ("nothing", 90), ("attn 2-6", 90)], rows)
@@ -268,6 +270,16 @@ def speed():
                 whole = rows[rows.index(row) - 1][f"{what}_tokens_per_s"]
                 apart = own["low"] > whole["high"] or own["high"] < whole["low"]
                 check((row[f"{what}_ratio"] is not None) == apart, what, row)
+                step, other = count, rows[rows.index(row) - 1]["counted"]
+                if what == "decode":
+                    read = [c["weight_bytes_of_a_step"] + c["cache_bytes_of_a_step"] for c in (step, other)]
+                    work, texts = [c["flops_of_a_step_and_text"] for c in (step, other)], 3
+                else:
+                    read = [c["weight_bytes_of_a_step"] for c in (step, other)]
+                    work, texts = [c["flops_of_a_prompt_token"] for c in (step, other)], 3 * row["prompt"]
+                fastest = texts / max(read[0] / copied, texts * work[0] / multiplied)
+                most = max(read[1] / read[0], work[1] / work[0], fastest / whole["median"])
+                check(abs(row[f"{what}_ratio_at_most"] / most - 1) < 1e-9, what, most, row)
         check("Of a copy" in told.out and "models in turns" in told.out, told.out)
         check(max(map(len, told.out.splitlines())) <= 100, "a line is too wide", told.out)
         speed_of_sublayers(folder, layers)

@@ -286,8 +286,10 @@ struct finish {
 static enum tr_status finish(void *user, struct tr_err *err) {
     struct finish *f = user;
     struct evaluation *e = f->e;
-    if (e->settings->speed.prompt_count)
+    if (e->settings->speed.prompt_count) {
         TR_TRY(tr_speed_copy(e->kn, &e->copy_rate, err));
+        TR_TRY(tr_speed_product(e->kn, &e->product_rate, err));
+    }
     TR_TRY(evaluate_all(e, f->outcome, err));
     if (e->tasks.count)
         TR_TRY(say_end(e, tr_now() - f->start, err));

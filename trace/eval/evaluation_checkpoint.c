@@ -267,6 +267,7 @@ static enum tr_status measure_speeds(struct tr_evaluated *c, struct tr_err *err)
                                  .type = kn_type_name(e->job.type),
                                  .rounds = s->rounds,
                                  .copy_rate = e->copy_rate,
+                                 .product_rate = e->product_rate,
                                  .is_resident = e->weights.resident != NULL};
     struct tr_sublayer_speeds sublayers[TR_SPEED_PROMPTS];
     enum tr_status status = TR_OK;

@@ -35,6 +35,7 @@ struct evaluation {
     int node_ranks;
     bool is_over;            // rank 0 has said why
     double copy_rate;        // see tr_speed_copy
+    double product_rate;     // see tr_speed_product
     struct tr_string speeds; // the checkpoints' tables
 };
 

@@ -165,3 +165,12 @@ enum tr_status tr_speed_copy(struct kn_backend *kn, double *rate_p, struct tr_er
                            : tr_fail(err, TR_ENVIRONMENT, "timing a copy on %s failed: %s",
                                      kn->ops->name, kn_status_text(status));
 }
+
+enum tr_status tr_speed_product(struct kn_backend *kn, double *rate_p, struct tr_err *err) {
+    int64_t side = kn->unified ? 512 : 4096;
+    double seconds = kn_product_seconds(kn, side, side, side);
+    if (!(seconds > 0))
+        return tr_fail(err, TR_ENVIRONMENT, "timing a product on %s failed", kn->ops->name);
+    *rate_p = 2 * (double)side * (double)side * (double)side / seconds;
+    return TR_OK;
+}

@@ -33,4 +33,7 @@ enum tr_status tr_speed_measure(struct tr_pass_weights *weights, const struct tr
 // weights cannot be read faster than, or hardly.
 enum tr_status tr_speed_copy(struct kn_backend *kn, double *rate_p, struct tr_err *err);
 
+// Operations a second of a large product: what a model cannot be run faster than.
+enum tr_status tr_speed_product(struct kn_backend *kn, double *rate_p, struct tr_err *err);
+
 #endif

@@ -102,10 +102,9 @@ enum tr_status tr_speed_table(const struct tr_speed_rows *rows, struct tr_string
         "Tokens a second, median and range of %lld rounds, models in turns. Prefill: prompts up to "
         "their\nfirst token; decode: each further token, at positions [prompt, prompt + new). A "
         "ratio is of\nmedians, with the range of those of single rounds; it is left out where "
-        "ranges overlap, and has a\n! where bytes and operations do not allow it. Weights, KV: "
-        "bytes "
-        "that a step reads. Of a copy:\nthose a second over the %s/s of a copy, reads and writes "
-        "counted.\n",
+        "ranges overlap, and has a\n! where bytes and operations at this machine's rates do not "
+        "allow it. Weights, KV: bytes that\na step reads. Of a copy: those a second over the %s/s "
+        "of a copy, reads and writes counted.\n",
         rows->device, rows->description, rows->type,
         rows->is_resident ? "in memory" : "read from disk for each token", (long long)rows->rounds,
         tr_human_bytes(rows->copy_rate, rate));
@@ -152,9 +151,10 @@ json_t *tr_speed_json(const struct tr_speed_rows *rows) {
     json_t *sublayers = json_array();
     for (int64_t i = 0; i < rows->sublayer_count; i++)
         json_array_append_new(sublayers, tr_sublayer_speeds_json(&rows->sublayers[i]));
-    return json_pack("{s:s, s:s, s:s, s:s, s:b, s:I, s:f, s:o, s:o}", "checkpoint",
+    return json_pack("{s:s, s:s, s:s, s:s, s:b, s:I, s:f, s:f, s:o, s:o}", "checkpoint",
                      rows->checkpoint, "device", rows->device, "description", rows->description,
                      "dtype", rows->type, "weights_in_memory", rows->is_resident, "rounds",
-                     (json_int_t)rows->rounds, "copy_bytes_per_s", rows->copy_rate, "speeds", list,
-                     "sublayers", sublayers);
+                     (json_int_t)rows->rounds, "copy_bytes_per_s", rows->copy_rate,
+                     "product_flops_per_s", rows->product_rate, "speeds", list, "sublayers",
+                     sublayers);
 }

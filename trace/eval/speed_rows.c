@@ -61,10 +61,22 @@ static double bytes_of(const struct tr_speed_row *row) {
     return row->weight_bytes + row->cache_bytes;
 }
 
-static void compare_counts(struct tr_speed_row *row, const struct tr_speed_row *whole) {
-    row->decode_most = larger(bytes_of(whole) / bytes_of(row), whole->step_flops / row->step_flops);
-    row->prefill_most =
-        larger(whole->weight_bytes / row->weight_bytes, whole->prompt_flops / row->prompt_flops);
+// Seconds that so much takes at least at the machine's rates.
+static double least(const struct tr_speed_rows *all, double bytes, double flops) {
+    return larger(bytes / all->copy_rate, flops / all->product_rate);
+}
+
+static void compare_counts(struct tr_speed_row *row, const struct tr_speed_row *whole,
+                           const struct tr_speed_rows *all) {
+    double texts = (double)row->shape.batch, prompts = texts * (double)row->shape.prompt;
+    double step = least(all, bytes_of(row), texts * row->step_flops);
+    double prompt = least(all, row->weight_bytes, prompts * row->prompt_flops);
+    double bytes = bytes_of(whole) / bytes_of(row);
+    double prompt_bytes = whole->weight_bytes / row->weight_bytes;
+    row->decode_most = larger(larger(bytes, whole->step_flops / row->step_flops),
+                              texts / step / whole->decode.median);
+    row->prefill_most = larger(larger(prompt_bytes, whole->prompt_flops / row->prompt_flops),
+                               prompts / prompt / whole->prefill.median);
 }
 
 // ---- what is measured --------------------------------------------------------------------------
@@ -106,7 +118,7 @@ static void fill_row(struct tr_speed_row *row, const struct tr_speed_model *mode
         ratio_of(own->prefill, models->prefill, rounds, &row->prefill, &whole->prefill, scratch);
     row->decode_ratio =
         ratio_of(own->decode, models->decode, rounds, &row->decode, &whole->decode, scratch);
-    compare_counts(row, whole);
+    compare_counts(row, whole, all);
 }
 
 static enum tr_status add_rows(struct tr_speed_rows *rows, const struct tr_pass_weights *weights,

@@ -30,7 +30,9 @@ struct tr_speed_row {
     // generated text, bytes that a token leaves in the cache, operations of a token's step and of a
     // prompt's token.
     double weight_bytes, cache_bytes, token_bytes, step_flops, prompt_flops;
-    // The most that counted bytes or operations, whichever are the more, allow of a ratio.
+    // The most that counts allow of a ratio: those of bytes and of operations, and what it would be
+    // if what is kept took no longer than the machine's rates. A sublayer may well be slower than
+    // its share of bytes, as attention over few rows is, so the former alone are no bound.
     double prefill_most, decode_most;
     double peak, planned;      // bytes: measured, and by formula
     double share_of_bandwidth; // bytes read a second over what a copy moves
@@ -43,7 +45,7 @@ struct tr_speed_rows {
     const struct tr_named_sets *sets;
     const char *checkpoint, *device, *description, *type;
     int64_t rounds;
-    double copy_rate;
+    double copy_rate, product_rate; // the machine's, see speed.h
     bool is_resident;
     const struct tr_sublayer_speeds *sublayers; // [sublayer_count] of shapes; borrowed
     int64_t sublayer_count;
