@@ -183,12 +183,25 @@ __global__ void copy_head_elements(E *y, const E *x, struct kn_copy_heads op, in
         x[row * op.x.x.stride + op.x.first_col + from * op.x.pitch + i];
 }
 
+// Whether the heads are all that their matrix has, one behind the other.
+static bool is_whole(const struct kn_heads *h) {
+    return (h->count == 1 || h->pitch == h->dim) && h->x.stride == h->count * h->dim;
+}
+
 enum kn_status cuda_copy_heads(struct kn_backend *self, const struct kn_copy_heads *op) {
     KN_TRY(kn_check_copy_heads(op));
     int64_t count = op->x.x.rows * op->y.count * op->y.dim;
     cudaStream_t stream = cuda_of(self)->ops;
     if (!count)
         return KN_OK;
+    // A block of memory, at the memory's speed. A graph keeps to kernels, which may overlap.
+    if (!op->rows && op->x.count == op->y.count && is_whole(&op->x) && is_whole(&op->y) &&
+        !cuda_of(self)->makes_graph)
+        return cuda_check(self,
+                          cudaMemcpyAsync(op->y.x.data, op->x.x.data,
+                                          (size_t)count * kn_type_size(op->y.x.type),
+                                          cudaMemcpyDeviceToDevice, stream),
+                          "copying heads");
     if (op->y.x.type == KN_F32)
         copy_head_elements<<<blocks_for(count), THREADS, 0, stream>>>(
             (uint32_t *)op->y.x.data, (const uint32_t *)op->x.x.data, *op, count);

@@ -89,10 +89,11 @@ static void test_rope_errors(void **state) {
 }
 
 // y_heads: first column, count, pitch, dim; x_heads the same.
-static void check_copy_heads(enum kn_type type, const int64_t y_heads[4],
-                             const int64_t x_heads[4]) {
-    const int64_t rows = 5, cols = 70;
-    struct matrix x = matrix_random(type, rows, cols, 3), y = matrix_random(type, rows, cols, 2);
+static void check_copy_heads(enum kn_type type, const int64_t y_heads[4], const int64_t x_heads[4],
+                             int64_t cols, int64_t pad) {
+    const int64_t rows = 5;
+    struct matrix x = matrix_random(type, rows, cols, pad + pad / 2);
+    struct matrix y = matrix_random(type, rows, cols, pad);
     struct kn_copy_heads op = {.y = {y.m, y_heads[0], y_heads[1], y_heads[2], y_heads[3]},
                                .x = {x.m, x_heads[0], x_heads[1], x_heads[2], x_heads[3]}};
     long double *truth = host_new((size_t)(rows * cols) * sizeof *truth);
@@ -137,10 +138,20 @@ static void test_copy_heads(void **state) {
         {{69, 1, 0, 1}, {0, 1, 1, 1}},    {{0, 0, 8, 8}, {0, 1, 8, 8}},
     };
     for (size_t i = 0; i < TEST_ARRAY_SIZE(heads); i++) {
-        check_copy_heads(kn->activation_type, heads[i][0], heads[i][1]);
-        check_copy_heads(KN_F32, heads[i][0], heads[i][1]);
+        check_copy_heads(kn->activation_type, heads[i][0], heads[i][1], 70, 2);
+        check_copy_heads(KN_F32, heads[i][0], heads[i][1], 70, 2);
         buffers_free(state);
     }
+    // Multiples of 16 bytes, and all of a matrix at once.
+    static const int64_t packs[][2][4] = {{{8, 3, 24, 16}, {16, 3, 16, 16}},
+                                          {{0, 4, 24, 24}, {8, 1, 24, 24}},
+                                          {{0, 4, 24, 24}, {0, 4, 24, 24}}};
+    for (size_t i = 0; i < TEST_ARRAY_SIZE(packs); i++)
+        for (int64_t pad = 0; pad <= 16; pad += 16) {
+            check_copy_heads(kn->activation_type, packs[i][0], packs[i][1], 96, pad);
+            check_copy_heads(KN_F32, packs[i][0], packs[i][1], 96, pad);
+            buffers_free(state);
+        }
 }
 
 static void test_copy_heads_errors(void **state) {
