@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // What each folder of a series is called.
-#include <ctype.h>
 #include <errno.h>
 #include <limits.h>
 #include <math.h>
@@ -28,14 +27,6 @@ static bool is_layout(const char *name) {
     return false;
 }
 
-// A name with one would be several lines where names are printed.
-static bool has_control(const char *name) {
-    for (; *name; name++)
-        if (iscntrl((unsigned char)*name))
-            return true;
-    return false;
-}
-
 // The last component, of the resolved path where the given one ends in none ("." or "..").
 static enum tr_status last_component(char **name_p, const char *path, struct tr_err *err) {
     char resolved[PATH_MAX], *name;
@@ -50,11 +41,6 @@ static enum tr_status last_component(char **name_p, const char *path, struct tr_
     if (!*name || !tr_utf8_valid(name, strlen(name)))
         status = tr_fail(err, TR_EUSAGE, "the name of the folder %s is %s", path,
                          *name ? "not valid UTF-8" : "empty");
-    else if (has_control(name))
-        status = tr_fail(err, TR_EUSAGE,
-                         "the name of the folder %s has a control character, such as the end of a "
-                         "line: give it a \"name\" in a manifest",
-                         path);
     if (status == TR_OK)
         *name_p = name;
     else
