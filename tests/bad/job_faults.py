@@ -357,7 +357,7 @@ FAULTS = [
     ("output a folder", folder_is("out.h5"), ALL, USAGE,
      "ROOT/out.h5 is a folder, not a file to write"),
     ("output no HDF5 file", file_is("out.h5", "something of mine"), ALL, ENVIRONMENT,
-     "ROOT/out.h5 is not a trace: it is an empty file"),
+     "cannot open ROOT/out.h5 as an HDF5 file: file signature not found"),
     ("output an empty file", file_is("out.h5", ""), ALL, ENVIRONMENT,
      "ROOT/out.h5 is not a trace: it is an empty file"),
 ]
