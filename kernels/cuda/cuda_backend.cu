@@ -365,9 +365,11 @@ int kn_cuda_device_count(void) {
 }
 
 void kn_cuda_prepare(void) {
-    if (kn_cuda_device_count() == 1 && cudaSetDevice(0) == cudaSuccess)
+    int count = kn_cuda_device_count();
+    if (count == 1 && cudaSetDevice(0) == cudaSuccess)
         cudaFree(NULL); // makes the context
-    lt_map();
+    if (count > 0)
+        lt_map();
 }
 
 enum kn_status kn_cuda_device_describe(struct kn_device *device, int index) {

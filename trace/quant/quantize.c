@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "quant/quantize.h"
 
+#include <dirent.h>
+#include <errno.h>
+#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -124,16 +127,36 @@ static enum tr_status find_identity(struct tr_quantizer *q, struct tr_err *err) 
     return status;
 }
 
+// A block's part, or what was left of one by a process that was killed over it.
+static bool is_part(const char *name) {
+    return fnmatch("block-?????.part", name, 0) == 0 ||
+           fnmatch("block-?????.part.tmp*", name, 0) == 0;
+}
+
+static enum tr_status remove_part(const struct tr_quantizer *q, const char *name,
+                                  struct tr_err *err) {
+    char *path;
+    TR_TRY(tr_path_join(&path, q->parts, name, err));
+    enum tr_status status =
+        unlink(path) == 0 || errno == ENOENT
+            ? TR_OK
+            : tr_fail(err, TR_EIO, "%s cannot be removed: %s", path, strerror(errno));
+    free(path);
+    return status;
+}
+
 static enum tr_status remove_parts(const struct tr_quantizer *q, struct tr_err *err) {
-    for (int layer = 0; layer < tr_held_loaded(q->held)->config.layers; layer++) {
-        char *path;
-        TR_TRY(tr_quantizer_part_path(q, layer, &path, err));
-        bool gone = unlink(path) == 0 || !tr_file_exists(path);
-        enum tr_status status = gone ? TR_OK : tr_fail(err, TR_EIO, "%s cannot be removed", path);
-        free(path);
-        TR_TRY(status);
-    }
-    return TR_OK;
+    enum tr_status status = TR_OK;
+    DIR *folder = opendir(q->parts);
+    if (!folder)
+        return tr_fail(err, TR_EIO, "cannot read the folder %s: %s", q->parts, strerror(errno));
+    for (struct dirent *entry; errno = 0, status == TR_OK && (entry = readdir(folder));)
+        if (is_part(entry->d_name))
+            status = remove_part(q, entry->d_name, err);
+    if (status == TR_OK && errno)
+        status = tr_fail(err, TR_EIO, "cannot read the folder %s: %s", q->parts, strerror(errno));
+    closedir(folder);
+    return status;
 }
 
 static enum tr_status open_parts(struct tr_quantizer *q, struct tr_err *err) {
