@@ -281,6 +281,7 @@ static enum tr_status compare(const struct tr_drop_job *job, const struct tr_con
         as_before.residual_scale = job->config.residual_scale;
     as_before.layers = job->config.layers;
     as_before.remarks = job->config.remarks;
+    as_before.tied = job->config.tied; // by the files' head, which is carried as it is
     memcpy(as_before.layer, job->config.layer, sizeof as_before.layer);
     memcpy(as_before.layer_ffn, job->config.layer_ffn, sizeof as_before.layer_ffn);
     memcpy(as_before.layer_kv_heads, job->config.layer_kv_heads, sizeof as_before.layer_kv_heads);
