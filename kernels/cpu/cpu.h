@@ -84,6 +84,10 @@ void cpu_widen(float *to, const void *from, enum kn_type type, int64_t first, in
 void cpu_activate(float *y, const float *bias, int64_t count, enum kn_activation activation,
                   const float *parameters);
 
+// The sum of a[i] b[i], in lanes; and y[count] += weight * x.
+float cpu_dot(const float *a, const float *b, int64_t count);
+void cpu_add_weighted(float *y, const float *x, float weight, int64_t count);
+
 // x[count] += delta + addend, the deltas summed first; addend may be NULL.
 void cpu_add_row(float *x, const float *delta, const float *addend, int64_t count);
 

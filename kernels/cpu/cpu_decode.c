@@ -24,23 +24,9 @@ static const float *cached(const struct task *t, const struct kn_heads *heads, i
     return cpu_head(heads, t->first_row + key % t->keys, t->group);
 }
 
-KN_CLONES static float dot(const float *a, const float *b, int64_t count) {
-    float sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t i = 0; i < count; i++)
-        sum += a[i] * b[i];
-    return sum;
-}
-
-KN_CLONES static void add_weighted(float *y, const float *x, float weight, int64_t count) {
-#pragma omp simd
-    for (int64_t i = 0; i < count; i++)
-        y[i] += weight * x[i];
-}
-
 static float score(const struct task *t, int64_t head, int64_t key, const float *k) {
     const struct kn_attention *op = t->op;
-    float s = op->scale * dot(cpu_head(&op->q, t->row, head), k, op->q.dim);
+    float s = op->scale * cpu_dot(cpu_head(&op->q, t->row, head), k, op->q.dim);
     if (op->slopes && op->slopes_bf16)
         s += op->scale *
              (kn_slope_bf16(op->slopes[head], key) - kn_slope_bf16(op->slopes[head], t->position));
@@ -76,7 +62,7 @@ static void attend_head(const struct task *t, int64_t head) {
     float total = exponentiate(scores, count, op->sinks ? op->sinks[head] : -INFINITY);
     memset(t->sums, 0, (size_t)dim * sizeof *t->sums);
     for (int64_t i = 0; i < count; i++)
-        add_weighted(t->sums, cached(t, &op->v, t->begin + i), scores[i], dim);
+        cpu_add_weighted(t->sums, cached(t, &op->v, t->begin + i), scores[i], dim);
     write_sums(cpu_row(&op->y, t->row) + head * dim, t->sums, total, dim);
 }
 

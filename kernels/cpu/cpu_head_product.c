@@ -7,20 +7,6 @@
 #include "check.h"
 #include "cpu.h"
 
-KN_CLONES static void add_weighted(float *y, const float *x, float weight, int64_t count) {
-#pragma omp simd
-    for (int64_t i = 0; i < count; i++)
-        y[i] += weight * x[i];
-}
-
-KN_CLONES static float dot(const float *a, const float *b, int64_t count) {
-    float sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t i = 0; i < count; i++)
-        sum += a[i] * b[i];
-    return sum;
-}
-
 // Row `row` of w in f32: in `wide`, unless it is so already.
 static const float *weights_of(const struct kn_matrix *w, int64_t row, float *wide) {
     if (w->type == KN_F32)
@@ -39,9 +25,9 @@ static void multiply_head(const struct kn_head_product *op, int64_t head, float 
             float *y = cpu_head(&op->y, r, head);
             const float *x = cpu_head(&op->x, r, head);
             if (op->transposed)
-                y[i] = dot(x, w, op->x.dim);
+                y[i] = cpu_dot(x, w, op->x.dim);
             else
-                add_weighted(y, w, x[i], op->y.dim);
+                cpu_add_weighted(y, w, x[i], op->y.dim);
         }
     }
 }

@@ -70,12 +70,6 @@ enum kn_status cpu_gather(struct kn_backend *self, const struct kn_gather *op) {
     return KN_OK;
 }
 
-KN_CLONES static void add_weighted(float *y, const float *x, float weight, int64_t count) {
-#pragma omp simd
-    for (int64_t c = 0; c < count; c++)
-        y[c] += weight * x[c];
-}
-
 enum kn_status cpu_combine(struct kn_backend *self, const struct kn_combine *op) {
     KN_TRY(kn_check_combine(op));
     int64_t begin = kn_range_begin(&op->range), end = kn_range_end(&op->range, op->x.rows);
@@ -87,7 +81,7 @@ enum kn_status cpu_combine(struct kn_backend *self, const struct kn_combine *op)
             int64_t row = op->positions[i] - begin;
             float weight = op->weights ? op->weights[i] : 1;
             if (row >= 0 && row < rows)
-                add_weighted(cpu_row(&op->y, r), cpu_row(&op->x, row), weight, op->x.cols);
+                cpu_add_weighted(cpu_row(&op->y, r), cpu_row(&op->x, row), weight, op->x.cols);
         }
     }
     return KN_OK;
