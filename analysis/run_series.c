@@ -117,11 +117,11 @@ static bool all_equal(const uint32_t *values, int64_t count) {
     return true;
 }
 
-// A store that holds no sequence's own values has one sample: the mean.
+// A store that holds means and no sequence's own values has one sample: the mean.
 static void find_samples(struct an_series *series) {
     int64_t cells = series->checkpoints * series->layers * TR_MODULES;
     double *ranked = series->by_sequence[AN_RANKED];
-    bool known = any_finite(ranked, cells * series->sampled);
+    bool known = any_finite(ranked, cells * series->sampled) || !any_finite(series->value, cells);
     for (int64_t i = 0; i < cells && !known; i++) {
         ranked[i] = series->value[i];
         series->by_sequence[AN_UPDATE_RATIO][i] = series->by_sequence[AN_ALIGNMENT][i] = NAN;
