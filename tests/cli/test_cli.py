@@ -161,8 +161,9 @@ class Cases:
         """The shipped series through all three programs, with a line of progress every second."""
         series, out = self.programs["series"], self.root + "/demo.h5"
         folders = [os.path.join(series, name) for name in os.listdir(series)]
-        ran = harness.run(self.programs["trace-ckpts"], "--ckpts", *folders, "-o", out,
-                          "--samples", "6", "--seq-len", "256", "--progress", "1").expect(0)
+        ran = harness.held([self.programs["trace-ckpts"], "--ckpts", *folders, "-o", out, "--samples",
+                            "6", "--seq-len", "256", "--progress", "1", "-v"],
+                           r"^step_\d+ traced in ", 1.2).expect(0)
         has(ran, ran.err,
             r"^\[\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\] \d of 8 checkpoints, "
             r"[\d.]+ k? ?tokens/s, .+ left$")

@@ -5,6 +5,7 @@ queues again until all is traced, and the store is the one of an undisturbed run
 test_slurm.py NAME=PATH... recipes=mpi/slurm: trace-ckpts, fake_trace_ckpts, same_store. Exits with 77
 where there is no Slurm, or not root."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -19,7 +20,7 @@ import tiny_checkpoint as tiny
 from harness import check
 
 CLUSTER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "cluster.sh")
-CHECKPOINTS, ROWS, LENGTH = 120, 256, 32
+CHECKPOINTS, ROWS, LENGTH = 120, 512, 32
 
 
 class Cluster:
@@ -54,6 +55,26 @@ class Cluster:
     def state(self, job):
         return self.call("scontrol", "show", "job", job).split("JobState=")[1].split()[0]
 
+    @contextlib.contextmanager
+    def held(self, job):
+        """The job's tasks stand still meanwhile, so that it is not over sooner on a fast machine."""
+        tasks = self.tasks_of(job)
+        for task in tasks:
+            os.kill(task, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for task in tasks:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(task, signal.SIGCONT)
+
+    @staticmethod
+    def wait_until(condition, told, seconds=60):
+        end = time.time() + seconds
+        while not condition():
+            check(time.time() < end, *told())
+            time.sleep(0.2)
+
     def wait_for(self, job, log, text, seconds=90):
         """Until the log has the text that often, or the job is over."""
         end = time.time() + seconds
@@ -65,10 +86,9 @@ class Cluster:
         raise harness.Failure(f"job {job} is {self.state(job)} and never said {text!r}: {said[-3000:]}")
 
     def end_of(self, job, log, seconds=240):
-        end = time.time() + seconds
-        while self.state(job) not in ("COMPLETED", "FAILED", "TIMEOUT", "CANCELLED", "NODE_FAIL"):
-            check(time.time() < end, "job", job, "is", self.state(job))
-            time.sleep(0.3)
+        ends = "COMPLETED", "FAILED", "TIMEOUT", "CANCELLED", "NODE_FAIL"
+        self.wait_until(lambda: self.state(job) in ends,
+                        lambda: ["job", job, "is", self.state(job)], seconds)
         said = open(log, encoding="utf-8").read()
         check(self.state(job) == "COMPLETED", self.state(job), said[-3000:])
         return said
@@ -82,10 +102,8 @@ class Cluster:
     def requeue_now(self, *jobs):
         """A job that queues again waits two minutes before it begins; an operator may hurry it, but
         not so much that Slurm's PMIx still has the first run's folder of the same name."""
-        end = time.time() + 60
-        while any(self.state(job) != "PENDING" for job in jobs):
-            check(time.time() < end, *jobs, "were not queued again:", *map(self.state, jobs))
-            time.sleep(0.2)
+        self.wait_until(lambda: all(self.state(job) == "PENDING" for job in jobs),
+                        lambda: [*jobs, "were not queued again:", *map(self.state, jobs)])
         time.sleep(4)
         for job in jobs:
             self.call("scontrol", "update", f"JobId={job}", "StartTime=now")
@@ -130,8 +148,11 @@ class Cluster:
     def preemption(self):
         job, out, log = self.submit("preempted")
         self.wait_for(job, log, "step_300 traced")
-        other = self.call("sbatch", "--parsable", "-p", "high", "-N2", "--exclusive", "--time=1",
-                          "-o", "/dev/null", "--wrap", "sleep 2")
+        with self.held(job):
+            other = self.call("sbatch", "--parsable", "-p", "high", "-N2", "--exclusive", "--time=1",
+                              "-o", "/dev/null", "--wrap", "sleep 2")
+            self.wait_until(lambda: "PreemptTime=None" not in self.call("scontrol", "show", "job", job),
+                            lambda: ["job", job, "is not preempted:", self.state(job)])
         self.requeue_now(job)
         said = self.finish(job, out, log)
         check("were already there" in said and self.state(other) == "COMPLETED", said)
@@ -173,31 +194,31 @@ class Cluster:
         """Tasks that are jobs of their own: one is killed for good, the others do its work."""
         job, out, log = self.submit("tasks", recipe="tasks")
         self.wait_for(job, log, "step_300 traced")
-        os.kill(self.task_of(job, 1), signal.SIGKILL)
+        os.kill(self.tasks_of(job, 1)[0], signal.SIGKILL)
         said = self.finish(job, out, log)
         check("shard 2 of 2 was left by a job that is no more" in said, said)
 
-    def task_of(self, job, rank):
-        """The process of a job's task."""
-        wanted = {f"SLURM_JOB_ID={job}".encode(), f"SLURM_PROCID={rank}".encode()}
+    def tasks_of(self, job, rank=None):
+        """The processes of a job's tasks, or of one of them."""
+        wanted = {f"SLURM_JOB_ID={job}".encode()}
+        if rank is not None:
+            wanted.add(f"SLURM_PROCID={rank}".encode())
+        found = []
         for pid in filter(str.isdigit, os.listdir("/proc")):
-            try:
+            with contextlib.suppress(OSError):  # it is over, or no process of ours
                 if (os.readlink(f"/proc/{pid}/exe") == os.path.realpath(self.programs["trace-ckpts"])
                         and wanted <= set(tiny.read(f"/proc/{pid}/environ").split(b"\0"))):
-                    return int(pid)
-            except OSError:  # it is over, or no process of ours
-                pass
-        raise harness.Failure(f"job {job} has no task {rank}")
+                    found.append(int(pid))
+        check(found, "job", job, "has no task", "" if rank is None else rank)
+        return found
 
     def killed_rank(self):
         """SIGKILL to a task: the step ends, the job fails, and the same command goes on."""
         job, out, log = self.submit("killed")
         self.wait_for(job, log, "step_300 traced")
         self.call("scancel", "--signal=KILL", job + ".0")
-        end = time.time() + 60
-        while self.state(job) not in ("FAILED", "COMPLETED", "CANCELLED"):
-            check(time.time() < end, "job", job, "is", self.state(job))
-            time.sleep(0.3)
+        self.wait_until(lambda: self.state(job) in ("FAILED", "COMPLETED", "CANCELLED"),
+                        lambda: ["job", job, "is", self.state(job)])
         said = self.finish(*self.submit("killed"))
         check("were already there" in said, said)
 

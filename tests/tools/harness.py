@@ -10,6 +10,7 @@ import os
 import queue
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -58,6 +59,23 @@ def run(*command, env=None, cwd=None, timeout=240):
                           stdin=subprocess.DEVNULL, capture_output=True, errors="replace",
                           check=False)
     return Result(command, done.returncode, done.stdout, done.stderr)
+
+
+def held(command, at, seconds):
+    """Runs a command and holds its process for so long after the first line of stderr that matches
+    `at`: then it takes that long on any machine."""
+    command = [str(part) for part in command]
+    with subprocess.Popen(command, env={**environment(), "CUDA_VISIBLE_DEVICES": ""},
+                          stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                          stderr=subprocess.PIPE, text=True) as job:
+        seen = []
+        for line in job.stderr:
+            if re.search(at, line) and not any(re.search(at, one) for one in seen):
+                job.send_signal(signal.SIGSTOP)
+                time.sleep(seconds)
+                job.send_signal(signal.SIGCONT)
+            seen.append(line)
+    return Result(command, job.returncode, "", "".join(seen))
 
 
 class Store:
