@@ -31,6 +31,18 @@ from reference import add_nothing, load_model, make_model, part_of
 
 TOLERANCE = 1e-5
 NEW_TOKENS = 32
+
+
+def first_kept(case, drop):
+    """The sublayers of the first block that keeps one; blocks may lack some before."""
+    gone = {*drop, *case.family.absent(case.config)}
+    for layer in range(case.config["num_hidden_layers"]):
+        kept = [module for module in ("attn", "mlp") if (module, layer) not in gone]
+        if kept:
+            return kept
+    return []
+
+
 # Sentences with which a form refuses a set, by what has to be true of the case.
 REFUSALS = {
     "the first block's attention has no norm before it":
@@ -40,7 +52,9 @@ REFUSALS = {
     "what this one's number says: experts":
         lambda case, drop: case.config.get("moe_layer_freq", 1) > 1,
     "fails where the first layer has an MLP and no attention":
-        lambda case, drop: ("attn", 0) in drop and ("mlp", 0) not in drop,
+        lambda case, drop: first_kept(case, drop) == ["mlp"],
+    "the drop set leaves out every sublayer of the model":
+        lambda case, drop: not first_kept(case, drop),
     "without any attention LLM-Drop's models have no cache":
         lambda case, drop: len([m for m, _ in drop if m == "attn"]) == case.config["num_hidden_layers"],
     "turns queries and keys, and knows no ALiBi":
@@ -77,8 +91,9 @@ def some(generator, members):
     return [members[i] for i in sorted(generator.permutation(len(members))[:count])]
 
 
-def draw_drop(form, layers, generator):
-    if form in ("smaller", "mergekit"):
+def draw_drop(form, family, layers, generator):
+    says_absent = form == "smaller" and family.model_type == "nemotron-nas"
+    if form in ("smaller", "mergekit") and not says_absent:
         blocks = some(generator, range(layers)) if layers > 1 else []
         return [(module, layer) for layer in blocks for module in ("attn", "mlp")]
     return some(generator, [(m, layer) for m in ("attn", "mlp") for layer in range(layers)])
@@ -210,7 +225,7 @@ def check_case(case, program, forms):
                 models[key] = source, make_model(dataclasses.replace(case, config=config), source)
             source, tokens = models[key]
             layers = layers_of(case, source)
-            drop = draw_drop(form, layers, generator)
+            drop = draw_drop(form, case.family, layers, generator)
             if not drop:
                 continue
             words, ok = check(case, program, source, form, drop, tokens)

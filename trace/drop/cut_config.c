@@ -104,6 +104,36 @@ static enum tr_status cut_lists(const struct tr_drop_job *job, json_t *root, str
     return TR_OK;
 }
 
+// ---- sublayers that blocks lack ----------------------------------------------------------------
+
+// A part of a block that is no_op has no size.
+static enum tr_status say_absent(json_t *block, const char *part, struct tr_err *err) {
+    json_t *entry = json_object_get(block, part);
+    static const char *const sizes[] = {"n_heads_in_group", "ffn_mult", "intermediate_size"};
+    int failed = entry ? 0 : json_object_set_new(block, part, entry = json_object());
+    failed |= json_object_set_new(entry, "no_op", json_true());
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        if (json_object_get(entry, sizes[i]))
+            failed |= json_object_set_new(entry, sizes[i], json_null());
+    return failed ? tr_fail(err, TR_ENOMEM, "out of memory for block_configs") : TR_OK;
+}
+
+// "block_configs" says which of a block's parts are left out, where the family's config has it.
+static enum tr_status say_absents(const struct tr_drop_job *job, json_t *root, struct tr_err *err) {
+    if (!job->config.family->block_sizes || !json_object_get(root, "block_configs"))
+        return TR_OK;
+    json_t *blocks = json_deep_copy(json_object_get(root, "block_configs"));
+    TR_TRY(set(root, "block_configs", blocks, err));
+    for (int64_t i = 0; i < job->kept_count; i++) {
+        json_t *block = json_array_get(blocks, (size_t)i);
+        if (tr_job_drops(job, TR_ATTN, job->kept[i]))
+            TR_TRY(say_absent(block, "attention", err));
+        if (tr_job_drops(job, TR_MLP, job->kept[i]))
+            TR_TRY(say_absent(block, "ffn", err));
+    }
+    return TR_OK;
+}
+
 // ---- what a layer's number decides, spelled out ------------------------------------------------
 
 // A list of what `flag` says of each layer that stays: `on` where it is set, else `off`.
@@ -235,18 +265,35 @@ static enum tr_status keep_depth_scale(const struct tr_drop_job *job, json_t *ro
 
 // ---- whether it says the same ------------------------------------------------------------------
 
-// Of blocks that may have sizes of their own, or all have the model's.
+// Of blocks that may have sizes of their own, or all have the model's; what a block lacks has none.
+static bool has_sizes(const struct tr_drop_job *job, const struct tr_config *cut, int now,
+                      int before) {
+    bool attn = !tr_job_drops(job, TR_ATTN, before), mlp = !tr_job_drops(job, TR_MLP, before);
+    return (!mlp || tr_config_ffn(cut, now) == tr_config_ffn(&job->config, before)) &&
+           (!attn || tr_config_kv_heads(cut, now) == tr_config_kv_heads(&job->config, before));
+}
+
 static enum tr_status compare_sizes(const struct tr_drop_job *job, const struct tr_config *cut,
                                     struct tr_err *err) {
-    for (int64_t i = 0; i < job->kept_count; i++) {
-        int layer = (int)job->kept[i];
-        if (tr_config_ffn(cut, (int)i) != tr_config_ffn(&job->config, layer) ||
-            tr_config_kv_heads(cut, (int)i) != tr_config_kv_heads(&job->config, layer))
+    for (int64_t i = 0; i < job->kept_count; i++)
+        if (!has_sizes(job, cut, (int)i, (int)job->kept[i]))
             return tr_fail(err, TR_EUNSUPPORTED,
-                           "%s: block %d would have other sizes as block %lld", job->config_path,
-                           layer, (long long)i);
-    }
+                           "%s: block %lld would have other sizes as block %lld", job->config_path,
+                           (long long)job->kept[i], (long long)i);
     return TR_OK;
+}
+
+// With "block_configs" alone config.json can say of a block that it lacks a sublayer.
+static enum tr_status compare_absents(const struct tr_drop_job *job, const struct tr_config *cut,
+                                      struct tr_err *err) {
+    for (int64_t i = 0; i < job->kept_count; i++)
+        if (tr_config_has(cut, (int)i, TR_LAYER_NO_ATTN) !=
+                tr_job_drops(job, TR_ATTN, job->kept[i]) ||
+            tr_config_has(cut, (int)i, TR_LAYER_NO_MLP) != tr_job_drops(job, TR_MLP, job->kept[i]))
+            return tr_fail(err, TR_EUNSUPPORTED,
+                           "%s: config.json cannot say of block %lld which sublayer it lacks",
+                           job->config_path, (long long)i);
+    return compare_sizes(job, cut, err);
 }
 
 static enum tr_status compare_layers(const struct tr_drop_job *job, const struct tr_config *cut,
@@ -266,7 +313,7 @@ static enum tr_status compare_layers(const struct tr_drop_job *job, const struct
                                "that one what this one's number says: %s",
                                job->config_path, (long long)job->kept[i], (long long)i,
                                flags[f].what);
-    return compare_sizes(job, cut, err);
+    return compare_absents(job, cut, err);
 }
 
 static bool is_close(float a, float b) {
@@ -305,6 +352,7 @@ enum tr_status tr_cut_config(const struct tr_drop_job *job, json_t *root, struct
     TR_TRY(tr_forget_drops(job, root, err));
     TR_TRY(refuse_unknown(job, root, true, err));
     TR_TRY(cut_lists(job, root, err));
+    TR_TRY(say_absents(job, root, err));
     TR_TRY(spell_rules(job, root, err));
     TR_TRY(tr_renumber_quantized(job, root, err));
     TR_TRY(tr_set_layers(job, root, err));

@@ -33,6 +33,13 @@ extern const struct tr_drop_form tr_form_whole; // of a job without a set
 extern const struct tr_drop_form tr_form_smaller, tr_form_zeroed, tr_form_llm_drop,
     tr_form_anymodel, tr_form_nemotron_nas, tr_form_mergekit;
 
+// Gone: what belongs to a sublayer that is left out, its norms included.
+enum tr_fate tr_fate_by_sublayer(const struct tr_drop_job *job, int64_t layer, enum tr_weight role);
+
+// Refuses a first block, number `first` of the source, that vLLM's nemotron_nas.py fails on.
+enum tr_status tr_check_deci_first(const struct tr_drop_job *job, int64_t first,
+                                   struct tr_err *err);
+
 // What a reader that knows no drops reads: no key that says them. Also what every form begins with.
 enum tr_status tr_forget_drops(const struct tr_drop_job *job, json_t *root, struct tr_err *err);
 

@@ -15,14 +15,6 @@ static enum tr_status no_memory(struct tr_err *err) {
 
 // ---- both --------------------------------------------------------------------------------------
 
-static enum tr_fate fate(const struct tr_drop_job *job, int64_t layer, enum tr_weight role) {
-    bool attn = role >= TR_W_ATTN_NORM && role <= TR_W_ATTN_POST_NORM;
-    bool mlp = role >= TR_W_MLP_NORM && role <= TR_W_MLP_POST_NORM;
-    bool gone =
-        (attn && tr_job_drops(job, TR_ATTN, layer)) || (mlp && tr_job_drops(job, TR_MLP, layer));
-    return gone ? TR_TENSOR_GONE : TR_TENSOR_STAYS;
-}
-
 // Sets "block_configs", each entry of what `attention` and `ffn` make of its layer.
 static enum tr_status set_blocks(const struct tr_drop_job *job, json_t *root,
                                  json_t *(*attention)(const struct tr_drop_job *job, bool dropped),
@@ -125,7 +117,7 @@ const struct tr_drop_form tr_form_anymodel = {
     .loads =
         "vLLM where it has AnyModel, and ModelOpt's tools. transformers refuses the model_type.",
     .check = check_anymodel,
-    .fate = fate,
+    .fate = tr_fate_by_sublayer,
     .configure = configure_anymodel,
     .as_read = read_anymodel,
 };
@@ -138,9 +130,21 @@ static enum tr_status refuse_deci(const struct tr_drop_job *job, const char *wha
                    job->config_path, what);
 }
 
+enum tr_status tr_check_deci_first(const struct tr_drop_job *job, int64_t first,
+                                   struct tr_err *err) {
+    if (!tr_job_drops(job, TR_ATTN, first) || tr_job_drops(job, TR_MLP, first))
+        return TR_OK;
+    return tr_fail(err, TR_EUNSUPPORTED,
+                   "vLLM's nemotron_nas fails where the first layer has an MLP and no attention: "
+                   "keep attn:%lld, or drop block:%lld",
+                   (long long)first, (long long)first);
+}
+
 static enum tr_status check_deci(const struct tr_drop_job *job, struct tr_err *err) {
     const struct tr_config *config = &job->config;
     const char *model_type = config->family->model_type;
+    if (config->family->block_sizes)
+        return refuse_deci(job, "this one is one already: as smaller it stays one", err);
     if (strcmp(model_type, "llama") && strcmp(model_type, "mistral"))
         return refuse_deci(job, "only llama, and mistral without a window, can be written so", err);
     if (config->window)
@@ -152,11 +156,7 @@ static enum tr_status check_deci(const struct tr_drop_job *job, struct tr_err *e
                        "%s: nemotron-nas says an MLP's width as a multiple of %d, which %lld is "
                        "not: write it in the dialect anymodel, or as zeroed",
                        job->config_path, FFN_MULTIPLE, (long long)config->ffn);
-    if (tr_job_drops(job, TR_ATTN, 0) && !tr_job_drops(job, TR_MLP, 0))
-        return tr_fail(err, TR_EUNSUPPORTED,
-                       "vLLM's nemotron_nas fails where the first layer has an MLP and no "
-                       "attention: keep attn:0, or drop block:0");
-    return TR_OK;
+    return tr_check_deci_first(job, 0, err);
 }
 
 static json_t *deci_attention(const struct tr_drop_job *job, bool dropped) {
@@ -225,7 +225,7 @@ const struct tr_drop_form tr_form_nemotron_nas = {
              "configuration_decilm.py, block_config.py and modeling_decilm.py of a published "
              "Nemotron-NAS model into this folder.",
     .check = check_deci,
-    .fate = fate,
+    .fate = tr_fate_by_sublayer,
     .configure = configure_deci,
     .as_read = read_deci,
 };

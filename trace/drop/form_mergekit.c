@@ -26,10 +26,10 @@ static enum tr_status check(const struct tr_drop_job *job, struct tr_err *err) {
                        "%s: mergekit reads no quantized weights: write it as smaller",
                        job->config_path);
     json_t *root = json_deep_copy(job->root);
-    enum tr_status status = root ? tr_form_smaller.check(job, err)
-                                 : tr_fail(err, TR_ENOMEM, "out of memory for config.json");
+    enum tr_status status =
+        root ? check_lists(job, err) : tr_fail(err, TR_ENOMEM, "out of memory for config.json");
     if (status == TR_OK)
-        status = check_lists(job, err);
+        status = tr_form_smaller.check(job, err);
     if (status == TR_OK)
         status = tr_set_layers(job, root, err);
     if (status == TR_OK)

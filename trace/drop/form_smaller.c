@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whole blocks are gone, and those that stay are numbered from 0 on: an ordinary checkpoint.
+// Whole blocks are gone, and those that stay are numbered from 0 on: an ordinary checkpoint. Of a
+// model whose "block_configs" says what each block lacks, single sublayers may be gone, too.
 #include "cut_config.h"
 #include "form.h"
 
@@ -13,6 +14,13 @@ static enum tr_status check_blocks(const struct tr_drop_job *job, struct tr_err 
                            (long long)layer, attn ? "attention" : "the MLP");
     }
     return TR_OK;
+}
+
+// What may not become the first block is read well where it is the first already.
+static enum tr_status check_first(const struct tr_drop_job *job, struct tr_err *err) {
+    int64_t first = job->kept[0];
+    bool before = first == 0 && tr_config_has(&job->config, 0, TR_LAYER_NO_ATTN);
+    return before ? TR_OK : tr_check_deci_first(job, first, err);
 }
 
 // What a layer computes may depend on its number.
@@ -32,13 +40,13 @@ static enum tr_status check_numbers(const struct tr_drop_job *job, struct tr_err
 }
 
 static enum tr_status check(const struct tr_drop_job *job, struct tr_err *err) {
-    TR_TRY(check_blocks(job, err));
+    TR_TRY(job->config.family->block_sizes ? check_first(job, err) : check_blocks(job, err));
     return check_numbers(job, err);
 }
 
 static enum tr_fate fate(const struct tr_drop_job *job, int64_t layer, enum tr_weight role) {
-    (void)role;
-    return tr_job_drops(job, TR_BLOCK, layer) ? TR_TENSOR_GONE : TR_TENSOR_STAYS;
+    return tr_job_drops(job, TR_BLOCK, layer) ? TR_TENSOR_GONE
+                                              : tr_fate_by_sublayer(job, layer, role);
 }
 
 const struct tr_drop_form tr_form_smaller = {

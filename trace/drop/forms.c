@@ -34,6 +34,15 @@ enum tr_status tr_drop_form_names(struct tr_string *text, struct tr_err *err) {
     return TR_OK;
 }
 
+enum tr_fate tr_fate_by_sublayer(const struct tr_drop_job *job, int64_t layer,
+                                 enum tr_weight role) {
+    bool attn = role >= TR_W_ATTN_NORM && role <= TR_W_ATTN_POST_NORM;
+    bool mlp = role >= TR_W_MLP_NORM && role <= TR_W_MLP_POST_NORM;
+    bool gone =
+        (attn && tr_job_drops(job, TR_ATTN, layer)) || (mlp && tr_job_drops(job, TR_MLP, layer));
+    return gone ? TR_TENSOR_GONE : TR_TENSOR_STAYS;
+}
+
 enum tr_status tr_forget_drops(const struct tr_drop_job *job, json_t *root, struct tr_err *err) {
     static const char *const keys[] = {"drop_attn_list", "drop_mlp_list", "per_layer_config",
                                        "block_configs"};
