@@ -13,6 +13,8 @@ ROPES = ('config.json has "rope_scaling" beside another "rope_parameters": "rope
          "in transformers")
 HEAD = ("config.json ties the head to the embedding, but the files hold a tensor for it: that one "
         "counts, as in transformers 5")
+OTHERS = ("the files also hold tensors of something else than this model (averaged copies of its "
+          "weights, a vision tower ...): they are not read")
 
 
 def configured(job, **changes):
@@ -46,6 +48,25 @@ def a_head_beside_a_tied_one(programs, root):
     tied, said = configured(job, tie_word_embeddings=True)
     check(f"{HEAD}\n" in said, said)
     check(tied == own, "the head is not the files'")
+
+
+def averaged_copies(programs, root):
+    """A trainer's averages beside the weights are not read, and that is said; a head that nobody
+    asks for is none of them."""
+    job = Job(programs, root, 1)
+    for options in ([], ["--no-nll"]):
+        ran = job.run("--fresh", *options).expect(0)
+        check(OTHERS not in ran.err, ran)
+    alone = job.store("importance").rows[0]["importance"]
+    config = tiny.config_of("llama")
+    tensors = tiny.random_tensors(config, 0)
+    averages = {"ema." + name: entry for name, entry in tiny.random_tensors(config, 1).items()}
+    path = job.folders[0] + "/model.safetensors"
+    for mixed, said in ((tensors, False), (tensors | averages, True)):
+        tiny.write(path, tiny.safetensors(mixed))
+        ran = job.run("--fresh").expect(0)
+        check((f"{OTHERS}\n" in ran.err) == said, ran)
+        check(job.store("importance").rows[0]["importance"] == alone, "the values are others")
 
 
 def a_head_of_another_name(programs, root):
@@ -118,5 +139,6 @@ def sizes_of_one(programs, root):
                 "--tokens", root + "/ids.jsonl").expect(0)
 
 
-CASES = [sizes_of_one, two_ropes, a_head_beside_a_tied_one, a_head_of_another_name,
+CASES = [sizes_of_one, two_ropes, a_head_beside_a_tied_one, averaged_copies,
+         a_head_of_another_name,
          a_zero_row_of_the_embedding]

@@ -32,7 +32,8 @@ enum tr_layer_flag {
 enum tr_remark {
     TR_REMARK_TWO_ROPES = 1, // rope_scaling beside another rope_parameters
     TR_REMARK_OWN_HEAD = 2,  // a head beside tie_word_embeddings
-    TR_REMARK_DROPPED = 4    // sublayers that are left out
+    TR_REMARK_DROPPED = 4,   // sublayers that are left out
+    TR_REMARK_OTHERS = 8     // tensors of something else
 };
 
 struct tr_config {

@@ -40,6 +40,7 @@ enum tr_status tr_opened_open(struct tr_opened *opened, const char *folder,
         config->vocabulary = wanted->vocabulary;
     TR_TRY(tr_weight_plan_new(plan, &loaded->config, checkpoint, folder, wanted, err));
     tr_config_note_head(&loaded->config, plan->own_head);
+    config->remarks |= plan->others ? TR_REMARK_OTHERS : 0;
     tr_checkpoint_identity(checkpoint, loaded->identity);
     strcpy(loaded->config_digest, tr_checkpoint_config_digest(checkpoint));
     loaded->slabs = plan->count;

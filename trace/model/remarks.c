@@ -11,6 +11,9 @@ static const struct {
     {TR_REMARK_OWN_HEAD, "config.json ties the head to the embedding, but the files hold a tensor "
                          "for it: that one counts, as in transformers 5"},
     {TR_REMARK_DROPPED, "config.json leaves out sublayers: they are absent here, too"},
+    {TR_REMARK_OTHERS,
+     "the files also hold tensors of something else than this model (averaged copies "
+     "of its weights, a vision tower ...): they are not read"},
 };
 
 void tr_config_note_head(struct tr_config *config, bool own) {

@@ -8,6 +8,14 @@
 #include "base/alloc.h"
 #include "layer_names.h"
 
+struct inspection {
+    struct tr_weight_plan *plan;
+    const struct tr_config *config;
+    struct tr_checkpoint *checkpoint;
+    const struct tr_wanted *wanted;
+    struct tr_err *err;
+};
+
 // ---- names -------------------------------------------------------------------------------------
 
 static bool ends_with(const char *text, const char *end) {
@@ -81,29 +89,28 @@ static enum tr_status is_zero_bias(struct tr_checkpoint *checkpoint, const struc
 
 // ---- verdicts ----------------------------------------------------------------------------------
 
-static enum tr_status refuse(const struct tr_tensor *tensor, const struct tr_config *c,
-                             const struct tr_checkpoint *checkpoint, struct tr_err *err) {
-    return tr_fail(err, TR_EUNSUPPORTED,
+static enum tr_status refuse(const struct inspection *in, const struct tr_tensor *tensor) {
+    return tr_fail(in->err, TR_EUNSUPPORTED,
                    "%s: tensor %s would not be used: %s has none there with what config.json says",
-                   tr_checkpoint_file(checkpoint, tensor), tensor->name, c->family->model_type);
+                   tr_checkpoint_file(in->checkpoint, tensor), tensor->name,
+                   in->config->family->model_type);
 }
 
 // Where a sublayer of a layer is left out, its tensors may be there unused.
-static enum tr_status check_in_block(const struct tr_tensor *tensor, const char *number,
-                                     const struct tr_config *c,
-                                     const struct tr_checkpoint *checkpoint,
-                                     const struct tr_wanted *wanted, struct tr_err *err) {
+static enum tr_status check_in_block(const struct inspection *in, const struct tr_tensor *tensor,
+                                     const char *number) {
+    const struct tr_config *c = in->config;
     long long layer = strtoll(number, NULL, 10);
-    if (layer < c->layers && (!tr_config_keeps(c, wanted->drop, TR_ATTN, (int)layer) ||
-                              !tr_config_keeps(c, wanted->drop, TR_MLP, (int)layer)))
+    if (layer < c->layers && (!tr_config_keeps(c, in->wanted->drop, TR_ATTN, (int)layer) ||
+                              !tr_config_keeps(c, in->wanted->drop, TR_MLP, (int)layer)))
         return TR_OK;
     if (layer < c->layers)
-        return refuse(tensor, c, checkpoint, err);
+        return refuse(in, tensor);
     if (layer - c->layers < c->ahead)
         return TR_OK;
-    return tr_fail(err, TR_EFORMAT,
+    return tr_fail(in->err, TR_EFORMAT,
                    "%s: tensor %s is of layer %lld, but config.json says \"%s\" is %lld",
-                   tr_checkpoint_file(checkpoint, tensor), tensor->name, layer,
+                   tr_checkpoint_file(in->checkpoint, tensor), tensor->name, layer,
                    c->family->keys[TR_K_LAYERS].json, (long long)c->layers);
 }
 
@@ -113,32 +120,31 @@ static bool is_head(const char *name) {
 }
 
 // Beside a role's tensor: of its module, and no role's itself (a head that is not asked for).
-static enum tr_status check_outside(const struct tr_tensor *tensor, const struct tr_config *c,
-                                    const struct tr_checkpoint *checkpoint, struct tr_err *err) {
+// Anything else is of another model, which the plan remembers.
+static enum tr_status check_outside(const struct inspection *in, const struct tr_tensor *tensor) {
+    const struct tr_family *family = in->config->family;
     const char *name = tr_bare_name(tensor->name);
-    bool beside = is_head(name) || is_in_trunk(c->family, tensor->name);
+    bool beside = is_head(name) || is_in_trunk(family, tensor->name);
     for (int w = 0; w < TR_WEIGHTS; w++) {
-        const char *role = c->family->weights[w] ? tr_bare_name(c->family->weights[w]) : "{";
+        const char *role = family->weights[w] ? tr_bare_name(family->weights[w]) : "{";
         if (strchr(role, '{'))
             continue;
         if (strcmp(role, name) == 0)
             return TR_OK;
         beside = beside || same_module(role, name);
     }
-    return beside ? refuse(tensor, c, checkpoint, err) : TR_OK;
+    in->plan->others |= !beside;
+    return beside ? refuse(in, tensor) : TR_OK;
 }
 
-static enum tr_status check(const struct tr_tensor *tensor, const struct tr_config *c,
-                            struct tr_checkpoint *checkpoint, const struct tr_wanted *wanted,
-                            struct tr_err *err) {
-    const char *number = tr_layer_number(c->family, tensor->name);
-    bool idle = is_buffer(tensor, c->family);
+static enum tr_status check(const struct inspection *in, const struct tr_tensor *tensor) {
+    const char *number = tr_layer_number(in->config->family, tensor->name);
+    bool idle = is_buffer(tensor, in->config->family);
     if (!idle)
-        TR_TRY(is_zero_bias(checkpoint, tensor, &idle, err));
+        TR_TRY(is_zero_bias(in->checkpoint, tensor, &idle, in->err));
     if (idle)
         return TR_OK;
-    return number ? check_in_block(tensor, number, c, checkpoint, wanted, err)
-                  : check_outside(tensor, c, checkpoint, err);
+    return number ? check_in_block(in, tensor, number) : check_outside(in, tensor);
 }
 
 // ---- all tensors -------------------------------------------------------------------------------
@@ -155,9 +161,10 @@ static void mark_used(bool *used, const struct tr_weight_plan *plan,
         }
 }
 
-enum tr_status tr_check_unused(const struct tr_weight_plan *plan, const struct tr_config *config,
+enum tr_status tr_check_unused(struct tr_weight_plan *plan, const struct tr_config *config,
                                struct tr_checkpoint *checkpoint, const struct tr_wanted *wanted,
                                struct tr_err *err) {
+    const struct inspection in = {plan, config, checkpoint, wanted, err};
     int64_t count = tr_checkpoint_tensor_count(checkpoint);
     enum tr_status status = TR_OK;
     bool *used;
@@ -165,7 +172,7 @@ enum tr_status tr_check_unused(const struct tr_weight_plan *plan, const struct t
     mark_used(used, plan, checkpoint);
     for (int64_t i = 0; i < count && status == TR_OK; i++)
         if (!used[i] && !tr_checkpoint_tensor(checkpoint, i)->copy)
-            status = check(tr_checkpoint_tensor(checkpoint, i), config, checkpoint, wanted, err);
+            status = check(&in, tr_checkpoint_tensor(checkpoint, i));
     free(used);
     return status;
 }

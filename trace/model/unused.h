@@ -10,9 +10,10 @@
 // Looks at the tensors that no slab of the plan reads. One that lies in a block, or beside a tensor
 // of a role outside the blocks (the final norm's bias), would change what the model computes if it
 // were used, so it is refused by name; so is one of a layer past the config's last. Buffers that
-// say nothing new (inverse frequencies, causal masks, zero biases of quantized weights) and tensors
-// of other parts (a value head) are passed over, and so are those of sublayers that are not wanted.
-enum tr_status tr_check_unused(const struct tr_weight_plan *plan, const struct tr_config *config,
+// say nothing new (inverse frequencies, causal masks, zero biases of quantized weights) are passed
+// over, and so are those of sublayers that are not wanted. Tensors of something else (a value head,
+// averaged copies of all weights, a vision tower) are passed over, too: plan->others.
+enum tr_status tr_check_unused(struct tr_weight_plan *plan, const struct tr_config *config,
                                struct tr_checkpoint *checkpoint, const struct tr_wanted *wanted,
                                struct tr_err *err);
 

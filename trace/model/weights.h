@@ -145,6 +145,7 @@ struct tr_weight_plan {
     size_t converted[3]; // the most that tr_slab_converted_bytes is, by enum kn_type
     double bytes_read;   // from disk, for all slabs
     bool own_head;       // the head is not the embedding, whatever config.json says
+    bool others;         // tensors of something else than the model are there, see unused.h
 };
 
 // Finds every tensor that the forward pass needs, checks its shape against the config, and plans
