@@ -97,6 +97,8 @@ static const struct {
      {0}},
     {"10B step_1000 20B", "step_1000 10B 20B", "tokens without a step: ", {0}},
     {"v10 v9", "v9 v10", "", {0}},
+    {"9f9f9f1 1a1a1a1 c3c3c3c", "1a1a1a1 9f9f9f1 c3c3c3c", "need not be that of training", {0}},
+    {"c3c3c3c", "c3c3c3c", "", {0}},
     // two numbers
     {"ckpt_2_500 ckpt_1_300",
      "ckpt_1_300 ckpt_2_500",
@@ -148,7 +150,7 @@ static const struct {
      "",
      {0}},
     {"step1000/hf step2000/hf main", "step1000 step2000 main", NULL, {0}},
-    {"b/x/mine a/x/mine", "a b", "", {0}},
+    {"b/x/mine a/x/mine", "a b", "need not be that of training", {0}},
     {"pretrain/step200/hf decay/step100/hf pretrain/step100/hf",
      "pretrain-step100 pretrain-step200 decay-step100",
      "stages: pretrain, decay",

@@ -118,7 +118,26 @@ static const char *order_text(const struct tr_series *series, const struct tr_st
 
 // ---- what is not known -------------------------------------------------------------------------
 
-static enum tr_status say_unknown(struct tr_series *series, struct tr_err *err) {
+// Whether two names are the same but for their digits, as v9 and v10 are.
+static bool differ_by_numbers(const char *a, const char *b) {
+    for (;; a++, b++) {
+        a += strspn(a, "0123456789");
+        b += strspn(b, "0123456789");
+        if (*a != *b || !*a)
+            return *a == *b;
+    }
+}
+
+// Whether the order of the names is no more than that: they are words, or commits of the Hub.
+static bool says_no_order(const struct tr_series *series) {
+    bool counted = true;
+    for (int64_t i = 1; i < series->count; i++)
+        counted =
+            counted && differ_by_numbers(series->entries[i - 1].name, series->entries[i].name);
+    return !counted;
+}
+
+static enum tr_status say_unknown(struct tr_series *series, bool manifest, struct tr_err *err) {
     struct tr_told beginnings = {0}, ends = {0}, unclear = {0}, timeless = {0};
     char names[320];
     for (int64_t i = 0; i < series->count; i++) {
@@ -137,6 +156,10 @@ static enum tr_status say_unknown(struct tr_series *series, struct tr_err *err) 
                                 "which number is the step, or tokens? %s; --name-pattern REGEX "
                                 "says it, as '_(?<step>\\d+)$'\n",
                                 tr_told_names(&unclear, names)));
+    if (timeless.count == series->count && !manifest && says_no_order(series))
+        TR_TRY(tr_string_format(&series->notes, err,
+                                "no step or tokens known of any checkpoint: the order of their "
+                                "names need not be that of training; --manifest FILE says it\n"));
     if (timeless.count && unknown < series->count)
         TR_TRY(tr_string_format(&series->notes, err,
                                 "no step or tokens known: %s; last of the stage, without one "
@@ -219,7 +242,7 @@ static enum tr_status decide(struct tr_series *series, struct tr_stages *stages,
         TR_TRY(compare_axes(&tokens_first, series, err));
     int64_t kept = manifest ? count_kept(series) : 0;
     series->order = order_text(series, stages, tokens_first, kept > 0);
-    TR_TRY(say_unknown(series, err));
+    TR_TRY(say_unknown(series, manifest, err));
     TR_TRY(say_tokens_alone(series, tokens_first, err));
     return write_rule(series, stages, tokens_first, kept, err);
 }
