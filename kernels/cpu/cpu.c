@@ -4,7 +4,6 @@
 #include "cpu.h"
 
 #include <limits.h>
-#include <malloc.h>
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,17 +41,20 @@ static enum kn_status cpu_host_alloc(struct kn_backend *self, void **memory_p, s
 }
 
 static enum kn_status cpu_alloc(struct kn_backend *self, void **memory_p, size_t bytes) {
-    enum kn_status status = cpu_host_alloc(self, memory_p, bytes);
-    if (status == KN_OK)
-        self->memory_used += malloc_usable_size(*memory_p);
-    if (self->memory_used > self->memory_peak)
-        self->memory_peak = self->memory_used;
+    void *memory;
+    enum kn_status status = cpu_host_alloc(self, &memory, bytes);
+    if (status != KN_OK)
+        return status;
+    status = kn_blocks_add(&((struct cpu_backend *)self)->blocks, self, memory, bytes);
+    if (status != KN_OK)
+        free(memory);
+    else
+        *memory_p = memory;
     return status;
 }
 
 static void cpu_free(struct kn_backend *self, void *memory) {
-    if (memory)
-        self->memory_used -= malloc_usable_size(memory);
+    kn_blocks_remove(&((struct cpu_backend *)self)->blocks, self, memory);
     free(memory);
 }
 
@@ -87,6 +89,7 @@ bool cpu_fits_blas(const struct kn_matrix *m) {
 static void cpu_close(struct kn_backend *self) {
     struct cpu_backend *cpu = (struct cpu_backend *)self;
     free(cpu->scratch);
+    kn_blocks_free(&cpu->blocks);
     free(cpu);
 }
 

@@ -4,6 +4,7 @@
 
 #include <cblas.h>
 
+#include "blocks.h"
 #include "kernels/few_bits.h"
 #include "kernels/measure.h"
 
@@ -20,6 +21,7 @@ struct cpu_backend {
     struct kn_ops table;
     void *scratch;
     size_t scratch_size;
+    struct kn_blocks blocks;
 };
 
 // Scratch of an op: `common` bytes for all and `each` bytes a thread, both 64-byte aligned, valid

@@ -33,40 +33,13 @@ static enum kn_status out_of_memory(struct kn_backend *self, size_t bytes) {
     return KN_ENOMEM;
 }
 
-static enum kn_status count_block(struct kn_backend *self, void *memory, size_t bytes) {
-    struct cuda_backend *cuda = cuda_of(self);
-    if (cuda->block_count == cuda->block_capacity) {
-        int capacity = cuda->block_capacity ? 2 * cuda->block_capacity : 256;
-        void *blocks = realloc(cuda->blocks, (size_t)capacity * sizeof *cuda->blocks);
-        if (!blocks)
-            return KN_ENOMEM;
-        cuda->blocks = (struct cuda_block *)blocks;
-        cuda->block_capacity = capacity;
-    }
-    cuda->blocks[cuda->block_count++] = {memory, bytes};
-    self->memory_used += bytes;
-    if (self->memory_used > self->memory_peak)
-        self->memory_peak = self->memory_used;
-    return KN_OK;
-}
-
-static void forget_block(struct kn_backend *self, const void *memory) {
-    struct cuda_backend *cuda = cuda_of(self);
-    for (int i = cuda->block_count - 1; i >= 0; i--)
-        if (cuda->blocks[i].memory == memory) {
-            self->memory_used -= cuda->blocks[i].bytes;
-            cuda->blocks[i] = cuda->blocks[--cuda->block_count];
-            return;
-        }
-}
-
 static enum kn_status cuda_alloc(struct kn_backend *self, void **memory_p, size_t bytes) {
     void *memory = NULL;
     cudaError_t code = cudaMalloc(&memory, bytes ? bytes : 1);
     if (code == cudaErrorMemoryAllocation)
         return out_of_memory(self, bytes);
     KN_TRY(cuda_check(self, code, "cudaMalloc"));
-    if (count_block(self, memory, bytes) != KN_OK) {
+    if (kn_blocks_add(&cuda_of(self)->blocks, self, memory, bytes) != KN_OK) {
         cudaFree(memory);
         return KN_ENOMEM;
     }
@@ -75,7 +48,7 @@ static enum kn_status cuda_alloc(struct kn_backend *self, void **memory_p, size_
 }
 
 static void cuda_free(struct kn_backend *self, void *memory) {
-    forget_block(self, memory);
+    kn_blocks_remove(&cuda_of(self)->blocks, self, memory);
     cudaFree(memory);
 }
 
@@ -241,7 +214,7 @@ static void cuda_close(struct kn_backend *self) {
     cuda_products_close(cuda);
     cudaFree(cuda->scratch);
     cudaFree(cuda->counts);
-    free(cuda->blocks);
+    kn_blocks_free(&cuda->blocks);
     for (int i = 0; i < KN_EVENTS; i++)
         if (cuda->events[i])
             cudaEventDestroy(cuda->events[i]);

@@ -10,6 +10,7 @@
 #include <cuda_runtime.h>
 
 extern "C" {
+#include "blocks.h"
 #include "check.h"
 #include "kernels/few_bits.h"
 #include "kernels/measure.h"
@@ -18,11 +19,6 @@ extern "C" {
 constexpr int CUDA_LANES = 4; // streams on which the products of groups run side by side
 
 struct product_plan; // products.cu: the algorithm chosen for one shape
-
-struct cuda_block {
-    void *memory;
-    size_t bytes;
-};
 
 struct cuda_backend {
     struct kn_backend base; // first, so that a handle is either
@@ -41,10 +37,9 @@ struct cuda_backend {
     int plan_count, plan_capacity;
     void *scratch; // grows on demand, lives until the next op that asks
     size_t scratch_bytes;
-    unsigned *counts;          // [CUDA_COUNTS] for blocks that count each other: 0 between ops
-    bool makes_graph;          // ops become one
-    struct cuda_block *blocks; // what alloc has given, so that it can be counted
-    int block_count, block_capacity;
+    unsigned *counts; // [CUDA_COUNTS] for blocks that count each other: 0 between ops
+    bool makes_graph; // ops become one
+    struct kn_blocks blocks;
 };
 
 constexpr size_t CUDA_WORKSPACE_BYTES = 64 << 20;

@@ -6,6 +6,7 @@ are killed and go on, several checkpoints, stores that the other programs read.
 """
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -236,6 +237,21 @@ def speed_of_sublayers(folder, layers):
     check("--context tokens" in run(*analyze, "ms=90%", "--speeds", path, "--context", "25").expect(2).err, "25")
 
 
+def memory_of_long_prompts():
+    """Memory is what was asked for: what a heap sets aside for large pages is not touched."""
+    with scratch() as folder:
+        model = os.path.join(folder, "model")
+        shutil.copytree(LAST, model)
+        with open(os.path.join(model, "config.json"), encoding="utf-8") as file:
+            config = json.load(file) | {"max_position_embeddings": 4096}
+        with open(os.path.join(model, "config.json"), "w", encoding="utf-8") as file:
+            json.dump(config, file)
+        evaluate(folder, model, "--speed", "4000", "--speed-tokens", "2", "--rounds", "1")
+        with open(os.path.join(folder, "eval.h5.tasks", "model", "speed.json"), encoding="utf-8") as file:
+            row, = json.load(file)["speeds"]
+        check(abs(row["peak_bytes"] / row["planned_bytes"] - 1) < 0.01, row)
+
+
 def speed():
     """Rates in turns, what is counted beside them, and memory as planned."""
     with scratch() as folder:
@@ -413,7 +429,7 @@ def series():
 def main():
     return run_cases([("requests that cannot be scored", faults), ("lines that make no sense", nonsense),
                       ("our own lines", lines), ("prompts", prompts), ("what ends a text", endings),
-                      ("speed", speed),
+                      ("speed", speed), ("memory of long prompts", memory_of_long_prompts),
                       ("killed", killed), ("parts of a task", parts), ("a series", series),
                       *([("ranks", ranks)] if ARGS.get("mpirun") else [])])
 
