@@ -3,7 +3,8 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
-#include "bind.h"
+#include "slabs/bind.h"
+#include "slabs/role.h"
 #include "unused.h"
 
 // Elements of a panel of the embedding or head: 64 MiB in f32. Fixed, because the loss is combined

@@ -4,7 +4,8 @@
 
 #include "model/weights.h"
 
-// How the tensors of a checkpoint are bound to the slots of one slab. Private to this folder.
+// How the tensors of a checkpoint are bound to the slots of one slab. Private to trace/model, as is
+// all of this folder.
 struct tr_binder {
     const struct tr_config *config;
     struct tr_checkpoint *checkpoint;
@@ -22,7 +23,5 @@ enum tr_status tr_bind_slab(const struct tr_binder *binder, struct tr_slab_plan 
 // embedding and the files hold another tensor for it: then that tensor counts, as in transformers
 // 5.
 enum tr_status tr_has_own_head(const struct tr_binder *binder, bool *own_p);
-
-int64_t tr_shape_elements(const int64_t *shape, int dims);
 
 #endif
