@@ -2,28 +2,16 @@
 // What rank 0 finds out before work starts: which checkpoints, over which tokens, into which store.
 #include "run/job.h"
 
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
-#include "base/clock.h"
-#include "base/file.h"
+#include "job_costs.h"
 #include "model/forward.h"
 #include "run/following.h"
-#include "sublayer_sizes.h"
 #include "survey.h"
 #include "tokenize.h"
-
-// What a sublayer is, in the words the store keeps: a residual add.
-static const char definition[] =
-    "x: residual stream entering the sublayer, before any norm; delta: everything the sublayer "
-    "adds to the stream; similarity: mean over tokens of cos(x, x + delta); importance: mean of "
-    "1 - cos; parallel residual: attn and mlp share x; block: delta is what attn and mlp add "
-    "together";
 
 void tr_shape_text(const struct tr_config *c, char out[256]) {
     snprintf(out, 256,
@@ -201,253 +189,6 @@ static enum tr_status choose_device(struct tr_job *job, struct tr_string *notes,
                             kn_type_name(job->type));
 }
 
-// How values are computed, in the words the store keeps.
-static enum tr_status describe_math(struct tr_job *job, struct tr_err *err) {
-    char math[160];
-    snprintf(math, sizeof math,
-             "%s operands, f32 accumulation, f32 residual stream, f64 statistics; no fast-math%s",
-             kn_type_name(job->type), job->device == KN_CUDA ? ", no TF32" : "");
-    TR_TRY(tr_run_info_text(&job->info, TR_IDENTITY, "dtype", kn_type_name(job->type), err));
-    return tr_run_info_text(&job->info, TR_RECORDED, "math", math, err);
-}
-
-// Which modules' removal is measured, in their usual order.
-static enum tr_status describe_costs(struct tr_job *job, struct tr_err *err) {
-    bool wanted[TR_MODULES];
-    struct tr_string text = {0};
-    if (!job->settings->cost)
-        return TR_OK;
-    enum tr_status status = tr_cost_modules(job->settings->cost, wanted, err);
-    for (int module = 0; module < TR_MODULES && status == TR_OK; module++)
-        if (wanted[module])
-            status =
-                tr_string_format(&text, err, "%s%s", text.size ? "," : "", tr_module_names[module]);
-    if (status == TR_OK)
-        status = tr_run_info_text(&job->info, TR_ADDED, "cost", text.data, err);
-    tr_string_free(&text);
-    return status;
-}
-
-static enum tr_status describe_search(struct tr_job *job, struct tr_err *err) {
-    struct tr_string text = {0};
-    if (!job->settings->search)
-        return TR_OK;
-    enum tr_status status = tr_search_text(job->settings->search, &text, err);
-    if (status == TR_OK)
-        status = tr_run_info_text(&job->info, TR_ADDED, "search", text.data, err);
-    tr_string_free(&text);
-    return status;
-}
-
-// Which sublayers were left out; a whole model's file has no such attribute.
-static enum tr_status describe_drop(struct tr_job *job, struct tr_err *err) {
-    struct tr_string text = {0};
-    enum tr_status status = tr_drop_set_text(&job->drop, &text, err);
-    if (status == TR_OK && job->drop.count)
-        status = tr_run_info_text(&job->info, TR_IDENTITY, "drop", text.data, err);
-    tr_string_free(&text);
-    return status;
-}
-
-// In which layers attn is no attention; a file of a model without such layers has no such
-// attribute.
-static enum tr_status describe_scans(struct tr_job *job, struct tr_err *err) {
-    const struct tr_config *c = &job->first.config;
-    struct tr_drop_set scans = {0};
-    struct tr_string text = {0};
-    enum tr_status status = TR_OK;
-    for (int layer = 0; layer < c->layers && status == TR_OK; layer++)
-        if (tr_config_has(c, layer, TR_LAYER_SCAN))
-            status = tr_drop_set_add(&scans, TR_ATTN, layer, err);
-    if (status == TR_OK)
-        status = tr_drop_set_text(&scans, &text, err);
-    if (status == TR_OK && scans.count)
-        status = tr_run_info_text(&job->info, TR_IDENTITY, "scans", text.data, err);
-    tr_drop_set_free(&scans);
-    tr_string_free(&text);
-    return status;
-}
-
-static enum tr_status describe_sizes(struct tr_job *job, struct tr_err *err) {
-    struct tr_string text = {0};
-    enum tr_status status = tr_sublayer_sizes_text(
-        &job->first.config, &job->drop, (int64_t)kn_type_size(job->first.weights), &text, err);
-    if (status == TR_OK)
-        status = tr_run_info_text(&job->info, TR_GAINED, "sizes", text.data, err);
-    tr_string_free(&text);
-    return status;
-}
-
-// Under which number a scheduler runs this, where one says so.
-static enum tr_status describe_scheduler(struct tr_run_info *info, struct tr_err *err) {
-    static const struct {
-        const char *variable, *name;
-    } schedulers[] = {{"SLURM_JOB_ID", "slurm"}, {"PBS_JOBID", "pbs"},
-                      {"LSB_JOBID", "lsf"},      {"FLUX_JOB_ID", "flux"},
-                      {"JOB_ID", "gridengine"},  {"COBALT_JOBID", "cobalt"}};
-    for (size_t s = 0; s < sizeof schedulers / sizeof *schedulers; s++) {
-        const char *id = getenv(schedulers[s].variable);
-        char text[256];
-        if (!id || !*id)
-            continue;
-        snprintf(text, sizeof text, "%s %.200s", schedulers[s].name, id);
-        return tr_run_info_text(info, TR_VOLATILE, "scheduler_job", text, err);
-    }
-    return TR_OK;
-}
-
-// The attributes: what must agree for rows to be comparable, what is worth recording, and what is
-// true only of the moment.
-enum tr_status tr_job_describe(struct tr_job *job, const struct kn_backend *kn,
-                               struct tr_err *err) {
-    struct tr_run_info *i = &job->info;
-    const struct tr_calibration *c = &job->calibration;
-    char host[256] = "", time[TR_TIME_MAX];
-    if (gethostname(host, sizeof host - 1))
-        strcpy(host, "unknown");
-    struct tr_string history = {0};
-    TR_TRY(tr_string_format(&history, err, "%s: %d rank%s of %d thread%s: %s", tr_time_iso(time),
-                            job->ranks, job->ranks == 1 ? "" : "s", job->threads,
-                            job->threads == 1 ? "" : "s", job->settings->command));
-    enum tr_status status;
-    TR_GO(status, tr_run_info_text(i, TR_IDENTITY, "definition", definition, err), out);
-    TR_GO(status, tr_run_info_text(i, TR_IDENTITY, "model", job->shape, err), out);
-    TR_GO(status, tr_run_info_text(i, TR_IDENTITY, "tokens_digest", c->ids_digest, err), out);
-    TR_GO(status, tr_run_info_number(i, TR_IDENTITY, "micro_batch", job->micro_batch, err), out);
-    TR_GO(status, describe_drop(job, err), out);
-    TR_GO(status, describe_scans(job, err), out);
-    TR_GO(status, describe_costs(job, err), out);
-    TR_GO(status, describe_search(job, err), out);
-    TR_GO(status, describe_sizes(job, err), out);
-    TR_GO(status, describe_math(job, err), out);
-    TR_GO(status, tr_run_info_text(i, TR_RECORDED, "device", kn->ops->name, err), out);
-    TR_GO(status, tr_run_info_text(i, TR_RECORDED, "library", kn->description, err), out);
-    TR_GO(status, tr_run_info_text(i, TR_RECORDED, "calibration", c->label, err), out);
-    TR_GO(status, tr_run_info_text(i, TR_RECORDED, "source", job->settings->version, err), out);
-    TR_GO(status, tr_run_info_text(i, TR_VOLATILE, "build", job->settings->build, err), out);
-    if (!job->follow) // nobody knows how many will come
-        TR_GO(status, tr_run_info_number(i, TR_VOLATILE, "planned", job->series.count, err), out);
-    TR_GO(status, tr_run_info_text(i, TR_VOLATILE, "created", time, err), out);
-    if (job->series.rule.data)
-        TR_GO(status, tr_run_info_text(i, TR_VOLATILE, "row_order", job->series.rule.data, err),
-              out);
-    TR_GO(status, tr_run_info_text(i, TR_VOLATILE, "host", host, err), out);
-    TR_GO(status, tr_run_info_text(i, TR_VOLATILE, "history", history.data, err), out);
-    status = describe_scheduler(i, err);
-out:
-    tr_string_free(&history);
-    return status;
-}
-
-// A malformed file that an option names is the option's fault, not a checkpoint's.
-static enum tr_status as_usage(enum tr_status status) {
-    return status == TR_EFORMAT || status == TR_EUNSUPPORTED ? TR_EUSAGE : status;
-}
-
-// ---- costs -------------------------------------------------------------------------------------
-
-// Side by side, so that they are micro-batches of the same rows as in the calibration.
-static enum tr_status gather_cost_rows(struct tr_job *job, struct tr_err *err) {
-    const struct tr_calibration *c = &job->calibration;
-    const struct tr_layout *layout = &job->info.layout;
-    int64_t count;
-    if (__builtin_mul_overflow(layout->cost_sequences, c->seq_len, &count))
-        return tr_fail(err, TR_EUSAGE, "costs on too many tokens");
-    TR_TRY(TR_NEW(&job->cost_ids, count, "the rows of the costs", err));
-    for (int64_t i = 0; i < layout->cost_sequences; i++)
-        memcpy(job->cost_ids + i * c->seq_len, c->ids + tr_cost_sequence(layout, i) * c->seq_len,
-               (size_t)c->seq_len * sizeof *c->ids);
-    return TR_OK;
-}
-
-enum tr_status tr_job_plan_costs(struct tr_job *job, struct tr_err *err) {
-    const struct tr_run_settings *o = job->settings;
-    struct tr_layout *layout = &job->info.layout;
-    if (!o->cost && !job->sets.count)
-        return TR_OK;
-    struct tr_cost_wishes wishes = {.text = o->cost,
-                                    .sets = &job->sets,
-                                    .samples =
-                                        o->cost_samples ? o->cost_samples : layout->cost_sequences,
-                                    .micro_batch = job->micro_batch};
-    TR_TRY(tr_cost_plan_new(&job->cost, &wishes, &job->first.config, &job->drop, layout, err));
-    return gather_cost_rows(job, err);
-}
-
-enum tr_status tr_job_plan_search(struct tr_job *job, struct tr_err *err) {
-    const struct tr_search_wishes *wishes = job->settings->search;
-    return wishes ? tr_search_plan_new(&job->search, wishes, &job->first.config, &job->drop, err)
-                  : TR_OK;
-}
-
-// What the search may leave out, and how many rounds it has, are dimensions of the store.
-static enum tr_status label_candidates(struct tr_job *job, struct tr_err *err) {
-    const struct tr_search_plan *plan = &job->search;
-    struct tr_string text = {0};
-    job->info.layout.rounds = plan->rounds;
-    job->info.layout.candidates = plan->count;
-    enum tr_status status = tr_run_info_candidates(&job->info, err);
-    for (int64_t i = 0; i < plan->count && status == TR_OK; i++) {
-        tr_string_free(&text);
-        status = tr_search_candidate_text(&plan->candidates[i], &text, err);
-        if (status == TR_OK)
-            status = tr_run_info_candidate(&job->info, i, text.data, err);
-    }
-    tr_string_free(&text);
-    return status;
-}
-
-static enum tr_status label_sets(struct tr_job *job, struct tr_err *err) {
-    struct tr_string text = {0};
-    job->info.layout.drop_sets = job->sets.count;
-    job->info.layout.set_distances = job->settings->set_distances;
-    enum tr_status status = tr_run_info_sets(&job->info, err);
-    for (int64_t i = 0; i < job->sets.count && status == TR_OK; i++) {
-        const struct tr_named_set *set = &job->sets.sets[i];
-        tr_string_free(&text);
-        status = tr_string_append(&text, "", 0, err);
-        if (status == TR_OK)
-            status = tr_drop_set_text(&set->drop, &text, err);
-        if (status == TR_OK)
-            status = tr_run_info_set(&job->info, i, set->name, text.data, err);
-    }
-    tr_string_free(&text);
-    return status;
-}
-
-// What a store has already of costs is gone on with, unless the settings say otherwise.
-static enum tr_status meet_costs(struct tr_job *job, struct tr_err *err) {
-    const struct tr_run_settings *o = job->settings;
-    if (o->drop_sets)
-        TR_TRY(as_usage(tr_named_sets_read(&job->sets, o->drop_sets, err)));
-    if (o->drop_sets_text)
-        TR_TRY(as_usage(tr_named_sets_parse(&job->sets, o->drop_sets_text, "--drop", err)));
-    if (job->sets.count)
-        TR_TRY(label_sets(job, err));
-    TR_TRY(as_usage(tr_job_plan_search(job, err)));
-    if (job->search.count)
-        TR_TRY(label_candidates(job, err));
-    if (o->out && !o->fresh)
-        TR_TRY(tr_store_adopt_costs(o->out, &job->info, err));
-    job->wanted.comparisons = job->sets.count && job->info.layout.set_distances;
-    return tr_job_plan_costs(job, err);
-}
-
-int64_t tr_job_units(const struct tr_job *job) {
-    return job->micro_batches + job->cost.batches * job->cost.count;
-}
-
-double tr_job_tokens(const struct tr_job *job, bool traced) {
-    const struct tr_calibration *c = &job->calibration;
-    double seq_len = (double)c->seq_len, tokens = traced ? 0 : (double)c->sequences * seq_len;
-    if (!job->cost.count)
-        return tokens;
-    double rows = (double)job->info.layout.cost_sequences;
-    struct tr_cost_flops flops = tr_cost_plan_flops(&job->cost, &job->first.config, 0,
-                                                    job->cost.count, 1, c->seq_len, &job->wanted);
-    return tokens + rows * seq_len * flops.done * (double)job->cost.count / flops.whole;
-}
-
 static enum tr_status label_sequences(struct tr_job *job, struct tr_err *err) {
     struct tr_run_info *info = &job->info;
     const struct tr_calibration *c = &job->calibration;
@@ -469,15 +210,15 @@ enum tr_status tr_job_prepare(struct tr_job *job, const struct tr_run_settings *
                            .device = settings->device == KN_CUDA || finds_device(settings),
                            .drop = &job->drop,
                            .config = settings->config};
-    TR_TRY(as_usage(find_series(job, notes, err)));
+    TR_TRY(tr_as_usage(find_series(job, notes, err)));
     if (settings->drop)
-        TR_TRY(as_usage(tr_drop_set_read(&job->drop, settings->drop, err)));
+        TR_TRY(tr_as_usage(tr_drop_set_read(&job->drop, settings->drop, err)));
     TR_TRY(find_first_whole(job, &first, err));
     TR_TRY(tr_job_survey(job, first, notes, err));
     tr_shape_text(&job->first.config, job->shape);
     TR_TRY(tr_config_remarks(&job->first.config, notes, err));
     TR_TRY(choose_device(job, notes, err));
-    TR_TRY(as_usage(find_calibration(job, first, notes, err)));
+    TR_TRY(tr_as_usage(find_calibration(job, first, notes, err)));
     const struct tr_calibration *c = &job->calibration;
     job->info.layout = (struct tr_layout){.layers = job->first.config.layers,
                                           .sequences = c->sequences,
@@ -487,7 +228,7 @@ enum tr_status tr_job_prepare(struct tr_job *job, const struct tr_run_settings *
     TR_TRY(size_spans(job, err));
     job->micro_batch = tr_micro_batch(&job->first.config, c->seq_len, job->device == KN_CUDA);
     job->micro_batches = (c->sequences + job->micro_batch - 1) / job->micro_batch;
-    TR_TRY(meet_costs(job, err));
+    TR_TRY(tr_job_meet_costs(job, err));
     return label_sequences(job, err);
 }
 
