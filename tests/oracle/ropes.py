@@ -53,6 +53,9 @@ def scale_some(deck, config):
     if not is_plain(config.get("rope_parameters")) or not deck.deal("scaled", [False, False, True]):
         return
     rope, positions = rope_scaling(deck, rotary_pairs(config))
+    if rope["rope_type"] == "longrope" and config.get("head_dim", 0) is None:
+        # transformers multiplies what it says, null or not, when it checks such a rotation.
+        config["head_dim"] = config["hidden_size"] // config["num_attention_heads"]
     config["rope_parameters"] = config["rope_parameters"] | rope
     if positions:
         config["max_position_embeddings"] = positions
