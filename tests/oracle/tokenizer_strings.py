@@ -101,7 +101,11 @@ class Strings:
                 "'s" * 2000, " a" * 3000, "e\u0301" * 2000, "\u1112\u1161\u11ab" * 1000,
                 "".join(self.rng.choices("abcdefghij", k=20000))]
 
+    def long(self):
+        """So long a text that sums of scores in single precision become coarse."""
+        return "".join(self.piece() for _ in range(12000))
+
     def make(self, count):
         """`count` random strings beside the fixed ones and half as many of code points."""
-        return self.fixed() + self.code_points(count // 2) + [
+        return self.fixed() + self.code_points(count // 2) + [self.long()] + [
             "".join(self.piece() for _ in range(self.rng.randint(1, 9))) for _ in range(count)]

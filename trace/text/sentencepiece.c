@@ -207,31 +207,28 @@ static enum tr_status fill_bpe(struct message *m, struct tr_model *model) {
     return TR_OK;
 }
 
-// The smallest and the largest score of an ordinary piece; the library starts the latter at the
-// least positive float, so that it is never negative.
-static void score_range(const struct message *m, float *low_p, float *high_p) {
-    *low_p = FLT_MAX;
-    *high_p = FLT_MIN;
-    for (uint64_t i = 0; i < m->count; i++) {
-        float score = m->pieces[i].score;
-        if (m->pieces[i].type != NORMAL)
-            continue;
-        *low_p = score < *low_p ? score : *low_p;
-        *high_p = score > *high_p ? score : *high_p;
-    }
+static float smallest_score(const struct message *m) {
+    float low = FLT_MAX;
+    for (uint64_t i = 0; i < m->count; i++)
+        if (m->pieces[i].type == NORMAL && m->pieces[i].score < low)
+            low = m->pieces[i].score;
+    return low;
+}
+
+// A piece of the user's is better than any ordinary one, and a long one better than several: as
+// SentencePiece has it from 0.2.2 on.
+static float score_of(const struct piece *p) {
+    return p->type == USER_DEFINED ? (float)(0.1 * ((double)p->size - 1)) : p->score;
 }
 
 static enum tr_status fill_unigram(struct message *m, struct tr_model *model) {
     struct tr_unigram *u = &model->unigram;
-    float low, high;
-    score_range(m, &low, &high);
     u->single = true;
-    u->unknown_score = low - 10.0f;
+    u->unknown_score = smallest_score(m) - 10.0f;
     TR_TRY(TR_NEW(&u->scores, m->count, "the scores", m->err));
     for (uint64_t i = 0; i < m->count; i++) {
         const struct piece *p = &m->pieces[i];
-        u->scores[i] =
-            p->type == USER_DEFINED ? (double)((float)p->size * high) - 0.1 : (double)p->score;
+        u->scores[i] = score_of(p);
         if (p->type == NORMAL || p->type == USER_DEFINED)
             TR_TRY(tr_prefix_add(&u->pieces, p->text, p->size, (int32_t)i, "a piece", m->what,
                                  m->err));

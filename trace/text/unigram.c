@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "unigram.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,7 @@ struct tr_unigram_node {
 };
 
 static const double unknown_penalty = 10;
+static const float largest_single = 1e5F; // of a sum of scores in single precision
 
 static enum tr_status add_piece(struct tr_model *model, const json_t *value, int32_t id,
                                 const char *what, struct tr_err *err) {
@@ -78,7 +80,7 @@ struct search {
     const struct tr_model *model;
     struct tr_unigram_node *nodes; // [size + 1] by where they end
     const char *word;
-    size_t size;
+    size_t size, frontier; // where the furthest piece that was offered ends
 };
 
 // Offers a piece from `start` to `end`. A later one must be strictly better.
@@ -87,6 +89,7 @@ static void offer(struct search *s, size_t start, size_t end, int32_t id, double
     double sum = s->nodes[start].score + score;
     if (s->model->unigram.single)
         sum = (float)sum;
+    s->frontier = end > s->frontier ? end : s->frontier;
     if (node->start < 0 || sum > node->score)
         *node = (struct tr_unigram_node){sum, (int64_t)start, id};
 }
@@ -112,6 +115,17 @@ static enum tr_status offer_all(struct search *s, size_t start, size_t character
     return TR_OK;
 }
 
+// SentencePiece, whose scores are in single precision, begins anew from 0 where they have become so
+// large that single pieces would be rounded away; ways are compared, so nothing else changes.
+static void rebase(struct search *s, size_t start) {
+    float offset = (float)s->nodes[start].score;
+    if (!s->model->unigram.single || fabsf(offset) <= largest_single)
+        return;
+    for (size_t i = start; i <= s->frontier; i++)
+        if (i == start || s->nodes[i].start >= 0)
+            s->nodes[i].score = (float)s->nodes[i].score - offset;
+}
+
 static enum tr_status find_best(struct search *s, struct tr_err *err) {
     for (size_t i = 0; i <= s->size; i++)
         s->nodes[i] = (struct tr_unigram_node){.start = -1};
@@ -119,6 +133,7 @@ static enum tr_status find_best(struct search *s, struct tr_err *err) {
         int32_t code;
         character = tr_utf8_first(s->word + start, s->size - start, &code);
         character = character ? character : 1;
+        rebase(s, start);
         TR_TRY(offer_all(s, start, character, err));
     }
     return TR_OK;
@@ -178,7 +193,7 @@ enum tr_status tr_unigram_word(const struct tr_model *model, struct tr_unigram_s
                                struct tr_err *err) {
     TR_TRY(tr_grow((void **)&scratch->nodes, &scratch->capacity, (uint64_t)size + 1,
                    sizeof *scratch->nodes, "a word", err));
-    struct search s = {model, scratch->nodes, word, size};
+    struct search s = {model, scratch->nodes, word, size, 0};
     TR_TRY(find_best(&s, err));
     turn_around(&s);
     return emit_all(&s, ids, err);
