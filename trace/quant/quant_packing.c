@@ -60,7 +60,8 @@ static enum tr_status list_entries(struct packing *p, struct tr_err *err) {
             p->entries[p->count++] =
                 (struct entry){placement->tensor->name, plan->slabs[s].layer, what};
         }
-    qsort(p->entries, (size_t)p->count, sizeof *p->entries, by_name);
+    if (p->count)
+        qsort(p->entries, (size_t)p->count, sizeof *p->entries, by_name);
     return TR_OK;
 }
 
