@@ -8,16 +8,9 @@
 #include <string.h>
 
 #include "model/forward.h"
-#include "model/pass_weights.h"
+#include "opened_weights.h"
 
 static struct tr_err err;
-
-static void require(bool holds, const char *what) {
-    if (holds)
-        return;
-    fprintf(stderr, "%s: %s\n", what, err.text);
-    exit(1);
-}
 
 static void on_loss(void *user, const struct tr_loss_tap *tap) {
     memcpy((double *)user + tap->first_sequence, tap->loss,
@@ -35,8 +28,7 @@ static void on_slab(void *user, int64_t index) {
 }
 
 struct decoding {
-    struct kn_backend *kn;
-    struct tr_pass_weights weights;
+    struct opened_weights opened;
     struct tr_forward *forward;
     struct tr_streams *streams;
     struct tr_cache *cache;
@@ -45,7 +37,7 @@ struct decoding {
 };
 
 static void open_decoding(struct decoding *d, int64_t sequences, int64_t length) {
-    const struct tr_config *config = &d->weights.loaded.config;
+    const struct tr_config *config = &d->opened.weights.loaded.config;
     struct tr_forward_options options = {.seq_len = 1,
                                          .max_sequences = sequences,
                                          .micro_batch = sequences,
@@ -58,12 +50,12 @@ static void open_decoding(struct decoding *d, int64_t sequences, int64_t length)
     d->sequences = sequences;
     d->length = length;
     d->ids = malloc(2 * count * sizeof *d->ids);
-    require(d->ids && fread(d->ids, sizeof *d->ids, count, stdin) == count, "stdin");
+    require(d->ids && fread(d->ids, sizeof *d->ids, count, stdin) == count, "stdin", &err);
     d->targets = d->ids + count;
-    require(tr_cache_new(&d->cache, d->kn, config, NULL, sequences, length, &err) == TR_OK &&
-                tr_streams_new(&d->streams, d->kn, config, &options, &err) == TR_OK &&
-                tr_forward_new(&d->forward, d->kn, config, &options, &err) == TR_OK,
-            "memory");
+    require(tr_cache_new(&d->cache, d->opened.kn, config, NULL, sequences, length, &err) == TR_OK &&
+                tr_streams_new(&d->streams, d->opened.kn, config, &options, &err) == TR_OK &&
+                tr_forward_new(&d->forward, d->opened.kn, config, &options, &err) == TR_OK,
+            "memory", &err);
 }
 
 // Where every sequence is at position t.
@@ -79,19 +71,19 @@ static void run_step(struct decoding *d, const struct place *p, double *losses) 
     struct tr_rows rows = {p->ids, d->sequences, 1, p->targets};
     struct tr_pass pass = {.rows = &rows, .end = d->sequences, .cached = &cached};
     struct tr_weight_source source;
-    require(tr_pass_weights_begin(&d->weights, &source, &err) == TR_OK &&
+    require(tr_pass_weights_begin(&d->opened.weights, &source, &err) == TR_OK &&
                 tr_forward_run(d->forward, &source, &candidate, 1, &pass, &err) == TR_OK,
-            "a step");
-    tr_pass_weights_end(&d->weights);
+            "a step", &err);
+    tr_pass_weights_end(&d->opened.weights);
 }
 
 static void run_steps(struct decoding *d) {
     size_t count = (size_t)d->sequences, targets = count * (size_t)d->length;
-    require(fread(d->targets, sizeof *d->targets, targets, stdin) == targets, "stdin");
+    require(fread(d->targets, sizeof *d->targets, targets, stdin) == targets, "stdin", &err);
     int32_t *row = malloc(4 * count * sizeof *row);
     int64_t *ones = malloc(count * sizeof *ones);
     double *losses = malloc(count * sizeof *losses);
-    require(row && ones && losses, "memory");
+    require(row && ones && losses, "memory", &err);
     struct place p = {row, row + count, row + 2 * count, row + 3 * count, ones};
     for (int64_t t = 0; t < d->length; t++) {
         for (int64_t i = 0; i < d->sequences; i++) {
@@ -102,7 +94,7 @@ static void run_steps(struct decoding *d) {
             ones[i] = 1;
         }
         run_step(d, &p, losses);
-        require(fwrite(losses, sizeof *losses, count, stdout) == count, "stdout");
+        require(fwrite(losses, sizeof *losses, count, stdout) == count, "stdout", &err);
     }
     free(row);
     free(ones);
@@ -113,26 +105,14 @@ static void close_decoding(struct decoding *d) {
     tr_forward_free(d->forward);
     tr_streams_free(d->streams);
     tr_cache_free(d->cache);
-    tr_pass_weights_close(&d->weights);
-    d->kn->ops->close(d->kn);
+    opened_weights_close(&d->opened);
     free(d->ids);
 }
 
-static enum kn_type type_of(const char *name) {
-    int type = KN_F32;
-    while (type < KN_BF16 && strcmp(name, kn_type_name((enum kn_type)type)) != 0)
-        type++;
-    return (enum kn_type)type;
-}
-
 int main(int argc, char **argv) {
-    static const struct tr_wanted wanted = {.head = true};
     struct decoding d = {0};
-    require(argc == 7, "decode_losses FOLDER cpu|cuda TYPE SEQUENCES LENGTH TARGETS");
-    struct kn_options options = {.type = type_of(argv[3]), .error = err.text};
-    enum kn_kind kind = strcmp(argv[2], "cuda") == 0 ? KN_CUDA : KN_CPU;
-    require(kn_open(&d.kn, kind, &options) == KN_OK, "opening the device");
-    require(tr_pass_weights_open(&d.weights, d.kn, argv[1], &wanted, 1e12, &err) == TR_OK, argv[1]);
+    require(argc == 7, "decode_losses FOLDER cpu|cuda TYPE SEQUENCES LENGTH TARGETS", &err);
+    opened_weights_open(&d.opened, argv + 1, &err);
     open_decoding(&d, strtoll(argv[4], NULL, 10), strtoll(argv[5], NULL, 10));
     for (int64_t i = strtoll(argv[6], NULL, 10); i > 0; i--)
         run_steps(&d);
