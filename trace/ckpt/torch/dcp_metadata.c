@@ -10,13 +10,14 @@
 #define METADATA "torch.distributed.checkpoint.metadata"
 enum { VALUES_PER_BYTE = 32, NAME_SHOWN = 200 };
 
-static int shown(struct tr_slice name) {
+static int shown_bytes(struct tr_slice name) {
     return name.size < NAME_SHOWN ? (int)name.size : NAME_SHOWN;
 }
 
 static enum tr_status refuse(const struct tr_dcp *dcp, struct tr_slice name, const char *what,
                              struct tr_err *err) {
-    return tr_fail(err, TR_EFORMAT, "%s: %s of %.*s", dcp->what, what, shown(name), name.bytes);
+    return tr_fail(err, TR_EFORMAT, "%s: %s of %.*s", dcp->what, what, shown_bytes(name),
+                   name.bytes);
 }
 
 // ---- the storage's list ------------------------------------------------------------------------
@@ -79,7 +80,7 @@ static enum tr_status read_item(struct tr_dcp *dcp, const struct tr_value *index
         return tr_fail(err, TR_EUNSUPPORTED,
                        "%s: %.*s went through an extension (transform_descriptors) before it was "
                        "stored, such as compression, which is not read",
-                       dcp->what, shown(item->name), item->name.bytes);
+                       dcp->what, shown_bytes(item->name), item->name.bytes);
     item->begin = is_tuple(begin) ? begin : NULL;
     dcp->item_count++;
     return TR_OK;
