@@ -123,13 +123,23 @@ enum tr_status tr_torch_add(struct tr_checkpoint *checkpoint, const struct tr_to
     return TR_OK;
 }
 
-enum tr_status tr_torch_stamp(struct tr_checkpoint *checkpoint, const struct tr_torch *torch,
-                              struct tr_err *err) {
-    const struct tr_weight_file *file = &checkpoint->files[checkpoint->file_count - 1];
+static enum tr_status stamp(struct tr_checkpoint *checkpoint, const struct tr_weight_file *file,
+                            const struct tr_torch *torch, struct tr_err *err) {
     if (torch->is_legacy)
         return tr_checkpoint_stamp(checkpoint, file->name, &file->info, torch->legacy.bytes,
                                    torch->legacy.size, err);
     TR_TRY(tr_checkpoint_stamp(checkpoint, file->name, &file->info, torch->zip.directory,
                                torch->zip.directory_size, err));
     return tr_checkpoint_stamp(checkpoint, file->name, &file->info, torch->bytes, torch->size, err);
+}
+
+enum tr_status tr_torch_add_file(struct tr_torch *torch, struct tr_checkpoint *checkpoint,
+                                 const char *name, struct tr_err *err) {
+    struct tr_weight_file *file = NULL;
+    TR_TRY(tr_checkpoint_add_file(checkpoint, name, &file, err));
+    TR_TRY(tr_torch_open(torch, file->fd, 0, file->size, file->path, err));
+    enum tr_status status = stamp(checkpoint, file, torch, err);
+    if (status != TR_OK)
+        tr_torch_close(torch);
+    return status;
 }

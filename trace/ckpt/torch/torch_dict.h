@@ -38,8 +38,9 @@ const struct tr_value *tr_torch_unwrap(const struct tr_value *value);
 enum tr_status tr_torch_add(struct tr_checkpoint *checkpoint, const struct tr_torch *torch,
                             const struct tr_torch_dict *dict, struct tr_err *err);
 
-// Adds the bytes of the file added last that describe its tensors to the identity.
-enum tr_status tr_torch_stamp(struct tr_checkpoint *checkpoint, const struct tr_torch *torch,
-                              struct tr_err *err);
+// Adds the file `name` to the checkpoint, opens it, and adds the bytes of it that describe its
+// tensors to the identity. To be closed when that succeeds.
+enum tr_status tr_torch_add_file(struct tr_torch *torch, struct tr_checkpoint *checkpoint,
+                                 const char *name, struct tr_err *err);
 
 #endif

@@ -39,13 +39,9 @@ static enum tr_status add_module(struct tr_checkpoint *checkpoint, const struct 
 
 static enum tr_status add_rank(struct tr_checkpoint *checkpoint, const char *name,
                                struct tr_err *err) {
-    struct tr_weight_file *file = NULL;
     struct tr_torch torch;
-    TR_TRY(tr_checkpoint_add_file(checkpoint, name, &file, err));
-    TR_TRY(tr_torch_open(&torch, file->fd, 0, file->size, file->path, err));
-    enum tr_status status = tr_torch_stamp(checkpoint, &torch, err);
-    if (status == TR_OK)
-        status = add_module(checkpoint, &torch, err);
+    TR_TRY(tr_torch_add_file(&torch, checkpoint, name, err));
+    enum tr_status status = add_module(checkpoint, &torch, err);
     tr_torch_close(&torch);
     return status;
 }
@@ -81,7 +77,6 @@ static enum tr_status add_param(struct tr_checkpoint *checkpoint, const struct t
 
 static enum tr_status add_universal(struct tr_checkpoint *checkpoint, const char *param,
                                     struct tr_err *err) {
-    struct tr_weight_file *file = NULL;
     struct tr_torch torch;
     bool there = false;
     char name[512];
@@ -89,11 +84,8 @@ static enum tr_status add_universal(struct tr_checkpoint *checkpoint, const char
     TR_TRY(tr_folder_has(checkpoint->folder, name, &there, err));
     if (!there)
         return TR_OK; // the optimizer's state beside the parameters
-    TR_TRY(tr_checkpoint_add_file(checkpoint, name, &file, err));
-    TR_TRY(tr_torch_open(&torch, file->fd, 0, file->size, file->path, err));
-    enum tr_status status = tr_torch_stamp(checkpoint, &torch, err);
-    if (status == TR_OK)
-        status = add_param(checkpoint, &torch, param, err);
+    TR_TRY(tr_torch_add_file(&torch, checkpoint, name, err));
+    enum tr_status status = add_param(checkpoint, &torch, param, err);
     tr_torch_close(&torch);
     return status;
 }

@@ -205,18 +205,14 @@ static enum tr_status add_models(struct megatron *m, const struct tr_torch *torc
 }
 
 static enum tr_status add_rank(struct megatron *m, int rank) {
-    struct tr_weight_file *file = NULL;
     struct tr_torch torch;
     char name[64];
     if (m->staged)
         snprintf(name, sizeof name, "mp_rank_%02d_%03d/%s", rank, m->stage, m->file);
     else
         snprintf(name, sizeof name, "mp_rank_%02d/%s", rank, m->file);
-    TR_TRY(tr_checkpoint_add_file(m->checkpoint, name, &file, m->err));
-    TR_TRY(tr_torch_open(&torch, file->fd, 0, file->size, file->path, m->err));
-    enum tr_status status = tr_torch_stamp(m->checkpoint, &torch, m->err);
-    if (status == TR_OK)
-        status = add_models(m, &torch);
+    TR_TRY(tr_torch_add_file(&torch, m->checkpoint, name, m->err));
+    enum tr_status status = add_models(m, &torch);
     tr_torch_close(&torch);
     return status;
 }

@@ -39,13 +39,9 @@ static enum tr_status add_layer(struct tr_checkpoint *checkpoint, const struct t
 
 static enum tr_status add_file(struct tr_checkpoint *checkpoint, const char *name, int layer,
                                struct tr_err *err) {
-    struct tr_weight_file *file = NULL;
     struct tr_torch torch;
-    TR_TRY(tr_checkpoint_add_file(checkpoint, name, &file, err));
-    TR_TRY(tr_torch_open(&torch, file->fd, 0, file->size, file->path, err));
-    enum tr_status status = tr_torch_stamp(checkpoint, &torch, err);
-    if (status == TR_OK)
-        status = add_layer(checkpoint, &torch, layer, err);
+    TR_TRY(tr_torch_add_file(&torch, checkpoint, name, err));
+    enum tr_status status = add_layer(checkpoint, &torch, layer, err);
     tr_torch_close(&torch);
     return status;
 }

@@ -70,13 +70,9 @@ static enum tr_status take_vectors(struct zero3 *z, const struct tr_torch *torch
 }
 
 static enum tr_status open_rank(struct zero3 *z, int64_t rank) {
-    struct tr_weight_file *file = NULL;
     struct tr_torch torch;
-    TR_TRY(tr_checkpoint_add_file(z->checkpoint, z->optimizers.names[rank], &file, z->err));
-    TR_TRY(tr_torch_open(&torch, file->fd, 0, file->size, file->path, z->err));
-    enum tr_status status = tr_torch_stamp(z->checkpoint, &torch, z->err);
-    if (status == TR_OK)
-        status = take_vectors(z, &torch, &z->ranks[rank]);
+    TR_TRY(tr_torch_add_file(&torch, z->checkpoint, z->optimizers.names[rank], z->err));
+    enum tr_status status = take_vectors(z, &torch, &z->ranks[rank]);
     tr_torch_close(&torch);
     return status;
 }
@@ -175,13 +171,9 @@ static enum tr_status add_parameters(struct zero3 *z, const struct tr_torch *tor
 // ---- the checkpoint ----------------------------------------------------------------------------
 
 static enum tr_status read_states(struct zero3 *z) {
-    struct tr_weight_file *file = NULL;
     struct tr_torch torch;
-    TR_TRY(tr_checkpoint_add_file(z->checkpoint, z->states.names[0], &file, z->err));
-    TR_TRY(tr_torch_open(&torch, file->fd, 0, file->size, file->path, z->err));
-    enum tr_status status = tr_torch_stamp(z->checkpoint, &torch, z->err);
-    if (status == TR_OK)
-        status = add_parameters(z, &torch);
+    TR_TRY(tr_torch_add_file(&torch, z->checkpoint, z->states.names[0], z->err));
+    enum tr_status status = add_parameters(z, &torch);
     tr_torch_close(&torch);
     return status;
 }
