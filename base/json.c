@@ -187,3 +187,24 @@ enum tr_status tr_json_list(const json_t *object, const char *key, const json_t 
                             const char *what, struct tr_err *err) {
     return container(object, key, JSON_ARRAY, value_p, what, err);
 }
+
+// ---- writing -----------------------------------------------------------------------------------
+
+enum tr_status tr_json_append(json_t *value, size_t flags, const char *what, struct tr_string *out,
+                              struct tr_err *err) {
+    char *text = value ? json_dumps(value, flags | JSON_REAL_PRECISION(17)) : NULL;
+    enum tr_status status = text ? tr_string_format(out, err, "%s\n", text)
+                                 : tr_fail(err, TR_ENOMEM, "out of memory for %s", what);
+    free(text);
+    json_decref(value);
+    return status;
+}
+
+enum tr_status tr_json_save(json_t *value, size_t flags, const char *path, struct tr_err *err) {
+    struct tr_string text = {0};
+    enum tr_status status = tr_json_append(value, flags, path, &text, err);
+    if (status == TR_OK)
+        status = tr_file_replace(path, text.data, text.size, err);
+    tr_string_free(&text);
+    return status;
+}

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/status.h"
+#include "base/strings.h"
 
 // Strict JSON through jansson: duplicate keys, trailing bytes, invalid UTF-8 and nesting deeper
 // than jansson's limit are refused; a byte order mark is not. `what` (a path) opens the sentence.
@@ -40,5 +41,12 @@ enum tr_status tr_json_object(const json_t *object, const char *key, const json_
                               const char *what, struct tr_err *err);
 enum tr_status tr_json_list(const json_t *object, const char *key, const json_t **value_p,
                             const char *what, struct tr_err *err);
+
+// Writing: numbers with as many digits as say them, laid out as jansson's flags say (JSON_COMPACT,
+// JSON_INDENT(1)), with a line end. Both take the value over; NULL is TR_ENOMEM of `what` or
+// `path`.
+enum tr_status tr_json_append(json_t *value, size_t flags, const char *what, struct tr_string *out,
+                              struct tr_err *err);
+enum tr_status tr_json_save(json_t *value, size_t flags, const char *path, struct tr_err *err);
 
 #endif

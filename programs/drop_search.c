@@ -7,6 +7,7 @@
 
 #include "analysis/search_result.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "ckpts_options.h"
 #include "exit.h"
 #include "interrupt.h"
@@ -18,31 +19,17 @@
 
 // ---- what was found ----------------------------------------------------------------------------
 
-// Takes the value over.
-static enum tr_status save(json_t *value, const char *path, struct tr_err *err) {
-    struct tr_string line = {0};
-    char *text = json_dumps(value, JSON_COMPACT | JSON_REAL_PRECISION(17));
-    enum tr_status status = text ? tr_string_format(&line, err, "%s\n", text)
-                                 : tr_fail(err, TR_ENOMEM, "out of memory for %s", path);
-    if (status == TR_OK)
-        status = tr_file_replace(path, line.data, line.size, err);
-    tr_string_free(&line);
-    free(text);
-    json_decref(value);
-    return status;
-}
-
 static enum tr_status write_files(const struct drop_search_settings *settings,
                                   const struct an_search *search, struct tr_err *err) {
     json_t *value;
     if (settings->plan) {
         TR_TRY(an_search_plan(&value, search, err));
-        TR_TRY(save(value, settings->plan, err));
+        TR_TRY(tr_json_save(value, JSON_COMPACT, settings->plan, err));
     }
     if (!settings->json)
         return TR_OK;
     TR_TRY(an_search_json(&value, search, err));
-    return save(value, settings->json, err);
+    return tr_json_save(value, JSON_COMPACT, settings->json, err);
 }
 
 static enum tr_status tell(const struct drop_search_settings *settings, struct tr_err *err) {

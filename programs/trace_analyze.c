@@ -15,6 +15,7 @@
 #include "analysis/result_json.h"
 #include "analyze_options.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/strings.h"
 #include "exit.h"
 #include "interrupt.h"
@@ -73,17 +74,8 @@ static enum tr_status compute(struct work *work, const struct analyze_options *o
 // Takes the value over. "-" goes to `out`, which is for stdout.
 static enum tr_status save(json_t *value, const char *path, struct tr_string *out,
                            struct tr_err *err) {
-    struct tr_string line = {0};
-    bool to_out = strcmp(path, "-") == 0;
-    char *text = json_dumps(value, JSON_COMPACT | JSON_REAL_PRECISION(17));
-    enum tr_status status = text ? tr_string_format(to_out ? out : &line, err, "%s\n", text)
-                                 : tr_fail(err, TR_ENOMEM, "out of memory for %s", path);
-    if (status == TR_OK && !to_out)
-        status = tr_file_replace(path, line.data, line.size, err);
-    tr_string_free(&line);
-    free(text);
-    json_decref(value);
-    return status;
+    return strcmp(path, "-") == 0 ? tr_json_append(value, JSON_COMPACT, path, out, err)
+                                  : tr_json_save(value, JSON_COMPACT, path, err);
 }
 
 static void say_empty(const struct analyze_options *options) {

@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "evaluation_state.h"
 #include "run/affinity.h"
 #include "run/progress.h"
@@ -235,7 +236,8 @@ static enum tr_status write_results(struct evaluation *e, struct tr_string *page
     struct tr_string path = {0};
     TR_TRY(tr_task_results_table(&e->results, page, err));
     TR_TRY(tr_string_format(&path, err, "%s/differences.json", e->settings->folder));
-    enum tr_status status = tr_json_save(tr_task_differences_json(&e->results), path.data, err);
+    enum tr_status status =
+        tr_json_save(tr_task_differences_json(&e->results), JSON_INDENT(1), path.data, err);
     tr_string_free(&path);
     return status;
 }

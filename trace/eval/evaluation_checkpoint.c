@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "evaluation_state.h"
 #include "generate_task.h"
 #include "run/node_memory.h"
@@ -237,7 +238,7 @@ static enum tr_status save_set(const struct tr_evaluated *c, int64_t set, struct
     if (status == TR_OK)
         status =
             tr_json_save(tr_task_results_json(&e->results, e->results.checkpoint_count - 1, set),
-                         path.data, err);
+                         JSON_INDENT(1), path.data, err);
     tr_string_free(&path);
     return status;
 }
@@ -249,7 +250,7 @@ static enum tr_status save_speeds(const struct tr_evaluated *c, const struct tr_
     struct tr_string path = {0};
     enum tr_status status = tr_string_format(&path, err, "%s/speed.json", c->folder);
     if (status == TR_OK)
-        status = tr_json_save(tr_speed_json(rows), path.data, err);
+        status = tr_json_save(tr_speed_json(rows), JSON_INDENT(1), path.data, err);
     tr_string_free(&path);
     if (status == TR_OK && c->e->speeds.size)
         status = tr_string_format(&c->e->speeds, err, "\n");

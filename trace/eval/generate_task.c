@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "generate_task.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/json.h"
 #include "eval/generation.h"
 #include "python_text.h"
 
@@ -92,12 +92,7 @@ static enum tr_status add_line(const struct making *m, const struct tr_document 
         json_object_set_new(value, "text", json_stringn(m->text.data, m->text.size));
     if (document->generate.target_count)
         json_object_set_new(value, "exact_match", json_boolean(match));
-    char *line = value ? json_dumps(value, JSON_COMPACT) : NULL;
-    enum tr_status status = line ? tr_string_format(lines, m->err, "%s\n", line)
-                                 : tr_fail(m->err, TR_ENOMEM, "out of memory for texts");
-    free(line);
-    json_decref(value);
-    return status;
+    return tr_json_append(value, JSON_COMPACT, "texts", lines, m->err);
 }
 
 static enum tr_status read_texts(struct making *m, struct tr_likelihood *likelihoods,

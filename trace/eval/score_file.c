@@ -36,19 +36,6 @@ enum tr_status tr_file_name_of(char **file_name_p, const char *name, struct tr_e
     return TR_OK;
 }
 
-enum tr_status tr_json_save(json_t *value, const char *path, struct tr_err *err) {
-    struct tr_string line = {0};
-    char *text = value ? json_dumps(value, JSON_INDENT(1) | JSON_REAL_PRECISION(17)) : NULL;
-    enum tr_status status = text ? tr_string_format(&line, err, "%s\n", text)
-                                 : tr_fail(err, TR_ENOMEM, "out of memory for %s", path);
-    if (status == TR_OK)
-        status = tr_file_replace(path, line.data, line.size, err);
-    tr_string_free(&line);
-    free(text);
-    json_decref(value);
-    return status;
-}
-
 // ---- saving ------------------------------------------------------------------------------------
 
 static json_t *sets_json(const struct tr_named_sets *sets, struct tr_err *err) {
@@ -94,7 +81,7 @@ enum tr_status tr_scores_save(const char *path, const char *identity,
         json_pack("{s:s, s:o, s:o, s:o}", "identity", identity, "drop_sets", sets_json(sets, err),
                   "likelihoods", table(likelihoods, candidates, requests, number), "greedy",
                   table(likelihoods, candidates, requests, truth));
-    return tr_json_save(value, path, err);
+    return tr_json_save(value, JSON_INDENT(1), path, err);
 }
 
 // ---- loading -----------------------------------------------------------------------------------

@@ -34,7 +34,4 @@ enum tr_status tr_part_load(const char *path, const char *identity,
 // becomes '_', and a digest tells apart what would be the same.
 enum tr_status tr_file_name_of(char **file_name_p, const char *name, struct tr_err *err);
 
-// Takes the value over and writes it as JSON with full precision.
-enum tr_status tr_json_save(json_t *value, const char *path, struct tr_err *err);
-
 #endif
