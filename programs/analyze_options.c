@@ -9,7 +9,6 @@
 #include "base/file.h"
 #include "base/strings.h"
 
-static const double LARGEST = (double)(INT64_C(1) << 53);
 static const double HIGHEST = 1e3; // of --below, where a criterion has no bound of its own
 
 static bool read_module(void *settings, const char *word, char why[OPTION_WHY]) {

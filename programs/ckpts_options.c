@@ -9,9 +9,8 @@
 #include <string.h>
 
 #include "base/strings.h"
+#include "run_rows.h"
 #include "version.h"
-
-static const double LARGEST = (double)(INT64_C(1) << 53);
 
 bool tr_add_path(void *settings, char *path, char why[OPTION_WHY]) {
     struct tr_run_settings *s = settings;
@@ -68,6 +67,7 @@ static bool read_until(void *settings, const char *word, char why[OPTION_WHY]) {
 }
 
 #define SETS(member) OPTION_SETS(struct tr_run_settings, member)
+#define RUN(member) SETS(member)
 
 // As squeue prints what a job has left: [days-]hours:minutes:seconds, minutes:seconds, seconds.
 static double read_clock(const char *word) {
@@ -119,8 +119,7 @@ static const struct option_row rows[] = {
      OPTION_WORD, .read = read_ckpts},
     {"input", 'i', "CSV", "A manifest instead: columns path, step, tokens, stage", OPTION_TEXT,
      SETS(manifest)},
-    {"tokens-per-step", 0, "N", "Tokens per training step, for checkpoints whose names lack tokens",
-     OPTION_WHOLE, SETS(tokens_per_step), 1, LARGEST},
+    STEP_TOKENS_ROW,
     {"name-pattern", 0, "REGEX",
      "How folders' names say step, tokens and stage: groups of these names, as in "
      "'run(?<stage>\\d+)_(?<step>\\d+)' (PCRE2); with a slash in it, how paths do",
@@ -164,10 +163,8 @@ static const struct option_row rows[] = {
      "The tokenizer for texts, or a folder with one (default: the first checkpoint's, or of the "
      "folder above it, or of another checkpoint)",
      OPTION_TEXT, SETS(tokenizer)},
-    {"bos", 0, NULL, "Begin each document with the token that the tokenizer puts before a text",
-     OPTION_FLAG, SETS(bos)},
-    {"tokens", 0, "FILE", "Token ids: .npy, .jsonl with \"input_ids\", raw .u16, .bin or .u32",
-     OPTION_TEXT, SETS(tokens)},
+    BOS_ROW,
+    TOKENS_ROW,
     {"samples", 0, "N",
      "Rows of tokens (default: as many as there are, at most 256); from 32 on intervals are good",
      OPTION_WHOLE, SETS(samples), 1, LARGEST},
@@ -178,13 +175,7 @@ static const struct option_row rows[] = {
      OPTION_WHOLE, SETS(seq_len), 1, LARGEST},
 
     {.kind = OPTION_HEADING, .help = "How:"},
-    {"device", 0, "auto|cpu|cuda",
-     "Where to compute (default: auto: cuda where there is a device, else cpu)", OPTION_WORD,
-     .read = tr_read_device},
-    {"dtype", 0, "auto|f32|bf16|f16",
-     "Operands of products (default: auto: f32 on the CPU; on a device f16 for f16 weights, else "
-     "bf16)",
-     OPTION_WORD, .read = tr_read_type},
+    DEVICE_ROWS,
     {"device-memory", 0, "SIZE",
      "Memory that the ranks on a device take of it together, CUDA's own included, as 16G (default: "
      "90 % of what is free)",
@@ -232,8 +223,7 @@ static const struct option_row rows[] = {
 
     {.kind = OPTION_HEADING, .help = "Where to:"},
     {"output", 'o', "FILE", "The store (default: trace.h5)", OPTION_TEXT, SETS(out)},
-    {"publish", 0, "SEC", "Publish the store at most every SEC seconds (default: 60)", OPTION_WHOLE,
-     SETS(publish_seconds), 0, LARGEST},
+    PUBLISH_ROW,
     {"fresh", 0, NULL, "Forget what the store holds and start anew", OPTION_FLAG, SETS(fresh)},
     {"verify", 0, NULL, "Re-read checkpoints already traced and compare their digests", OPTION_FLAG,
      SETS(verify)},
@@ -258,8 +248,7 @@ static const struct option_row rows[] = {
      SETS(stall_limit), 1, LARGEST},
 
     {.kind = OPTION_HEADING, .help = "Messages:"},
-    {"progress", 0, "SEC", "A line every SEC seconds, 0 for none (default: 30; on a terminal 1)",
-     OPTION_WHOLE, SETS(progress_seconds), 0, LARGEST},
+    PROGRESS_ROW,
     {"quiet", 'q', NULL, "Warnings and errors only", OPTION_FLAG, SETS(quiet)},
     {"verbose", 'v', NULL, "More about each checkpoint", OPTION_FLAG, SETS(verbose)},
 };

@@ -7,9 +7,7 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "text_rows.h"
-
-static const double LARGEST = (double)(INT64_C(1) << 53);
+#include "run_rows.h"
 
 static bool add_file(char ***files_p, int64_t *count_p, const char *word, char why[OPTION_WHY]) {
     size_t count = (size_t)*count_p + 1;
@@ -101,6 +99,7 @@ static bool read_begin(void *settings, const char *word, char why[OPTION_WHY]) {
 }
 
 #define SETS(member) OPTION_SETS(struct eval_options, evaluation.member)
+#define RUN(member) SETS(run.member)
 
 static const struct option_row rows[] = {
     {.kind = OPTION_HEADING, .help = "What to leave out:"},
@@ -169,25 +168,14 @@ static const struct option_row rows[] = {
      SETS(speed.rounds), 1, 1000},
 
     {.kind = OPTION_HEADING, .help = "Which checkpoints, and how:"},
-    {"input", 'i', "CSV", "A manifest instead of folders: columns path, step, tokens, stage",
-     OPTION_TEXT, SETS(run.manifest)},
-    {"tokens-per-step", 0, "N", "Tokens per training step, for checkpoints whose names lack tokens",
-     OPTION_WHOLE, SETS(run.tokens_per_step), 1, LARGEST},
-    {"tokenizer", 0, "PATH", "The tokenizer, or a folder with one (default: the checkpoints' own)",
-     OPTION_TEXT, SETS(run.tokenizer)},
+    SERIES_ROWS,
+    TOKENIZER_ROW("the checkpoints'"),
     {"level", 0, "P", "Of intervals (default: 0.95)", OPTION_REAL, SETS(level), 0.5, 0.9999},
-    {"device", 0, "auto|cpu|cuda",
-     "Where to compute (default: auto: cuda where there is a device, else cpu)", OPTION_WORD,
-     .read = tr_read_device},
-    {"dtype", 0, "auto|f32|bf16|f16",
-     "Operands of products (default: auto: f32 on the CPU; on a device f16 for f16 weights, else "
-     "bf16)",
-     OPTION_WORD, .read = tr_read_type},
+    DEVICE_ROWS,
     {"output", 'o', "FILE", "The store of what is measured on the text (default: eval.h5)",
      OPTION_TEXT, SETS(run.out)},
     {"fresh", 0, NULL, "Forget what is there and start anew", OPTION_FLAG, SETS(run.fresh)},
-    {"progress", 0, "SEC", "A line every SEC seconds, 0 for none (default: 30; on a terminal 1)",
-     OPTION_WHOLE, SETS(run.progress_seconds), 0, LARGEST},
+    PROGRESS_ROW,
     {"quiet", 'q', NULL, "Warnings and errors only, and the tables", OPTION_FLAG, SETS(run.quiet)},
     {"verbose", 'v', NULL, "More about each checkpoint", OPTION_FLAG, SETS(run.verbose)},
 };

@@ -21,6 +21,9 @@ enum option_kind {
 
 enum { OPTION_WHY = 256 };
 
+// The largest whole number that options take, in their low and high.
+static const double LARGEST = (double)(INT64_C(1) << 53);
+
 struct option_row {
     const char *name;     // without --
     int letter;           // 0: none

@@ -6,9 +6,7 @@
 #include <string.h>
 
 #include "drop/write.h"
-#include "text_rows.h"
-
-static const double LARGEST = (double)(INT64_C(1) << 53);
+#include "run_rows.h"
 
 static bool read_method(void *settings, const char *word, char why[OPTION_WHY]) {
     struct tr_quant_settings *s = settings;
@@ -67,6 +65,7 @@ static bool add_skip(void *settings, const char *word, char why[OPTION_WHY]) {
 }
 
 #define SETS(member) OPTION_SETS(struct tr_quant_settings, member)
+#define RUN(member) SETS(run.member)
 
 static const struct option_row rows[] = {
     {.kind = OPTION_HEADING, .help = "How weights are put into few bits:"},
@@ -104,7 +103,8 @@ static const struct option_row rows[] = {
 
     {.kind = OPTION_HEADING, .help = "On which text (default: a built-in one):"},
     TEXT_ROW,
-    TOKENIZER_ROWS("the checkpoint's"),
+    TOKENIZER_ROW("the checkpoint's"),
+    BOS_ROW,
     TOKENS_ROWS,
 
     {.kind = OPTION_HEADING, .help = "Where to, and what is said of it:"},
@@ -121,13 +121,7 @@ static const struct option_row rows[] = {
     {"link", 0, NULL,
      "Hard links instead of copies for files that do not change: who then changes one changes both",
      OPTION_FLAG, SETS(link)},
-    {"device", 0, "auto|cpu|cuda",
-     "Where to compute (default: auto: cuda where there is a device, else cpu)", OPTION_WORD,
-     .read = tr_read_device},
-    {"dtype", 0, "auto|f32|bf16|f16",
-     "Operands of products (default: auto: f32 on the CPU; on a device f16 for f16 weights, else "
-     "bf16)",
-     OPTION_WORD, .read = tr_read_type},
+    DEVICE_ROWS,
     {"fresh", 0, NULL, "Forget the blocks that are done and start anew", OPTION_FLAG,
      SETS(run.fresh)},
     {"quiet", 'q', NULL, "Warnings and errors only, and what was made", OPTION_FLAG,

@@ -5,9 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "text_rows.h"
-
-static const double LARGEST = (double)(INT64_C(1) << 53);
+#include "run_rows.h"
 
 static bool read_by(void *settings, const char *word, char why[OPTION_WHY]) {
     struct drop_search_settings *s = settings;
@@ -28,6 +26,7 @@ static bool read_protect(void *settings, const char *word, char why[OPTION_WHY])
 }
 
 #define SETS(member) OPTION_SETS(struct drop_search_settings, member)
+#define RUN(member) SETS(run.member)
 
 static const struct option_row rows[] = {
     {.kind = OPTION_HEADING, .help = "What to look for:"},
@@ -49,23 +48,15 @@ static const struct option_row rows[] = {
 
     {.kind = OPTION_HEADING, .help = "On which text (default: a built-in one):"},
     TEXT_ROW,
-    TOKENIZER_ROWS("the checkpoints'"),
+    TOKENIZER_ROW("the checkpoints'"),
+    BOS_ROW,
     TOKENS_ROWS,
 
     {.kind = OPTION_HEADING, .help = "Which checkpoints, and how:"},
-    {"input", 'i', "CSV", "A manifest instead of folders: columns path, step, tokens, stage",
-     OPTION_TEXT, SETS(run.manifest)},
-    {"tokens-per-step", 0, "N", "Tokens per training step, for checkpoints whose names lack tokens",
-     OPTION_WHOLE, SETS(run.tokens_per_step), 1, LARGEST},
+    SERIES_ROWS,
     {"config", 0, "FILE", "A config.json in place of the checkpoints' own", OPTION_TEXT,
      SETS(run.config)},
-    {"device", 0, "auto|cpu|cuda",
-     "Where to compute (default: auto: cuda where there is a device, else cpu)", OPTION_WORD,
-     .read = tr_read_device},
-    {"dtype", 0, "auto|f32|bf16|f16",
-     "Operands of products (default: auto: f32 on the CPU; on a device f16 for f16 weights, else "
-     "bf16)",
-     OPTION_WORD, .read = tr_read_type},
+    DEVICE_ROWS,
     {"device-memory", 0, "SIZE",
      "Memory that the ranks on a device take of it together, as 16G (default: 90 % of what is "
      "free)",
@@ -78,11 +69,9 @@ static const struct option_row rows[] = {
      "Write what the rounds left out of the last checkpoint to this file, for --drop @OUT",
      OPTION_TEXT, SETS(plan)},
     {"json", 0, "OUT", "Write what was found to this file", OPTION_TEXT, SETS(json)},
-    {"publish", 0, "SEC", "Publish the store at most every SEC seconds (default: 60)", OPTION_WHOLE,
-     SETS(run.publish_seconds), 0, LARGEST},
+    PUBLISH_ROW,
     {"fresh", 0, NULL, "Forget what the store holds and start anew", OPTION_FLAG, SETS(run.fresh)},
-    {"progress", 0, "SEC", "A line every SEC seconds, 0 for none (default: 30; on a terminal 1)",
-     OPTION_WHOLE, SETS(run.progress_seconds), 0, LARGEST},
+    PROGRESS_ROW,
     {"quiet", 'q', NULL, "Warnings and errors only, and what was found", OPTION_FLAG,
      SETS(run.quiet)},
     {"verbose", 'v', NULL, "A line for every round", OPTION_FLAG, SETS(run.verbose)},
