@@ -5,17 +5,10 @@
 
 #include <limits.h>
 #include <omp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
 #include "reference.h"
-
-// What BLIS and OpenBLAS offer beyond CBLAS; null where another library is linked.
-__attribute__((weak)) void bli_thread_set_num_threads(int64_t threads);
-__attribute__((weak)) const char *bli_info_get_version_str(void);
-__attribute__((weak)) void openblas_set_num_threads(int threads);
-__attribute__((weak)) char *openblas_get_config(void);
 
 enum { HUGE_PAGE = 2 << 20 };
 
@@ -93,25 +86,6 @@ static void cpu_close(struct kn_backend *self) {
     free(cpu);
 }
 
-// Products run on our threads: the BLAS is to start none of its own.
-static void one_blas_thread(void) {
-    if (bli_thread_set_num_threads)
-        bli_thread_set_num_threads(1);
-    else if (openblas_set_num_threads)
-        openblas_set_num_threads(1);
-}
-
-static void describe_blas(struct kn_backend *kn) {
-    const char *blas = "CBLAS", *version = "";
-    if (bli_info_get_version_str) {
-        blas = "BLIS";
-        version = bli_info_get_version_str();
-    } else if (openblas_get_config) {
-        version = openblas_get_config();
-    }
-    snprintf(kn->description, sizeof kn->description, "%s %s", blas, version);
-}
-
 enum kn_status kn_cpu_open(struct kn_backend **kn_p, const struct kn_options *options) {
     struct cpu_backend *cpu = calloc(1, sizeof *cpu);
     if (!cpu)
@@ -155,8 +129,8 @@ enum kn_status kn_cpu_open(struct kn_backend **kn_p, const struct kn_options *op
     cpu->public.activation_type = KN_F32;
     cpu->public.unified = true;
     cpu->public.threads = options->threads > 0 ? options->threads : omp_get_num_procs();
-    one_blas_thread();
-    describe_blas(&cpu->public);
+    cpu_prepare_blas();
+    cpu_describe_blas(&cpu->public);
     *kn_p = &cpu->public;
     return KN_OK;
 }

@@ -24,6 +24,13 @@ struct cpu_backend {
     struct kn_blocks blocks;
 };
 
+// Products run on our threads, and the BLAS is to start none of its own; and where it would take
+// slow kernels for a processor that it misjudges, it is told of better ones. Before any product.
+void cpu_prepare_blas(void);
+
+// Library and version, for what is recorded.
+void cpu_describe_blas(struct kn_backend *kn);
+
 // Scratch of an op: `common` bytes for all and `each` bytes a thread, both 64-byte aligned, valid
 // until the next call. NULL when there is no memory.
 struct cpu_scratch {
