@@ -182,8 +182,8 @@ enum kn_status cuda_decode_attention(struct kn_backend *self,
         using T = decltype(element);
         if (!packed)
             decode_parts<T><<<(unsigned)blocks, DECODE_THREADS, shared, cuda->ops>>>(task);
-        launch_dependent(cuda, cuda->ops, decode_join<T>, dim3((unsigned)(task.rows * task.heads)),
-                         DECODE_THREADS, 0, task);
+        launch_dependent(cuda, cuda->ops, task.rows, decode_join<T>,
+                         dim3((unsigned)(task.rows * task.heads)), DECODE_THREADS, 0, task);
     });
     return cuda_launched(self, "attention over a cache");
 }

@@ -121,30 +121,48 @@ __device__ inline void exponentiate(float *scores, int keys, float *part) {
     }
 }
 
-// A head's parts one after the other, by a block. They come from where all blocks see them.
+// What a part weighs beside the others; 0 where there is none.
+__device__ inline float part_weight(const decode_task &task, int row, int head, int part, int parts,
+                                    float shift) {
+    if (part >= parts)
+        return 0;
+    float maximum = __ldcg(part_of(task, row, head, part));
+    return exp2f((maximum - shift) * ATTENTION_LOG2E);
+}
+
+// A head's parts put together, by a block. They come from where all blocks see them, a lane a part
+// or, for sums of values, several loads on their way: one after the other they would take as
+// long as all else.
 template <typename T>
 __device__ inline void join_parts(const decode_task &task, int row, int head, int position) {
-    int parts = parts_of(task, position);
+    int parts = parts_of(task, position), lane = (int)threadIdx.x % WARP;
     float maximum = -INFINITY, total = 0;
-    for (int s = 0; s < parts; s++)
+    for (int s = lane; s < parts; s += WARP)
         maximum = fmaxf(maximum, __ldcg(part_of(task, row, head, s)));
+    maximum = warp_max(maximum);
     float shift = maximum == -INFINITY ? 0 : maximum;
-    for (int s = 0; s < parts; s++) {
-        const float *part = part_of(task, row, head, s);
-        total = fmaf(__ldcg(part + 1), exp2f((__ldcg(part) - shift) * ATTENTION_LOG2E), total);
-    }
+    for (int s = lane; s < parts; s += WARP)
+        total = fmaf(__ldcg(part_of(task, row, head, s) + 1),
+                     part_weight(task, row, head, s, parts, shift), total);
+    total = warp_sum(total);
     if (task.sinks)
         total += exp2f((task.sinks[head] - shift) * ATTENTION_LOG2E);
     T *y = static_cast<T *>(const_cast<void *>(task.y.data)) + row * task.y.stride +
            head * task.y.pitch;
-    for (int column = (int)threadIdx.x; column < task.v_dim; column += DECODE_THREADS) {
+    for (int first = 0; first < task.v_dim; first += DECODE_THREADS) {
+        int column = min(first + (int)threadIdx.x, task.v_dim - 1);
         float sum = 0;
-        for (int s = 0; s < parts; s++) {
-            const float *part = part_of(task, row, head, s);
-            float weight = exp2f((__ldcg(part) - shift) * ATTENTION_LOG2E);
-            sum = fmaf(__ldcg(part + 2 + column), weight, sum);
+        for (int begin = 0; begin < parts; begin += WARP) {
+            float weight = part_weight(task, row, head, begin + lane, parts, shift);
+            const float *sums = part_of(task, row, head, begin) + 2 + column;
+            int count = min(WARP, parts - begin);
+#pragma unroll 8
+            for (int s = 0; s < count; s++)
+                sum = fmaf(__ldcg(sums + (int64_t)s * (2 + task.v_dim)),
+                           __shfl_sync(0xffffffffu, weight, s), sum);
         }
-        y[column] = from_float<T>(sum / total);
+        if (first + (int)threadIdx.x < task.v_dim)
+            y[column] = from_float<T>(sum / total);
     }
 }
 

@@ -1,20 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
-// A part of attention over a cache by 16 bytes a thread: LANES lanes have a key's entries, 8 each,
+// Parts of attention over a cache by 16 bytes a thread: LANES lanes have a key's entries, 8 each,
 // and the same of its value; a block's other lanes have the next keys. All keys and values of a
 // part are on their way into shared memory before the first is used: in registers they would leave
-// room for so few blocks that the memory waits for the blocks. A thread reads back what it copied
-// itself, so nothing waits for the others' copies. The block that is through last joins the parts.
+// room for so few blocks that the memory waits for the blocks. There are as many blocks as run at
+// the same time, and each has parts that follow each other: once it has read keys, those of its
+// next part are asked for in their place, and values likewise, so that memory never waits for a
+// block. A thread reads back what it copied itself, so nothing waits for the others' copies. The
+// block that is through with a head's parts last joins them.
 #include "attention_decode.cuh"
 #include "dependent.cuh"
 
 enum { PACK = 8 }; // entries of 16 bits
 
-// The sum over the lanes of a key, in each of them.
-template <int LANES> __device__ static float lanes_sum(float value) {
+// The sums of COUNT values over LANES lanes, each in LANES / COUNT of them that follow each other:
+// v[i]'s from lane i * LANES / COUNT on. Half of the values go to the lanes of either half, then a
+// half of those, and so on.
+template <int LANES, int COUNT> __device__ static float spread_sums(float (&v)[COUNT]) {
+    int distance = LANES / 2;
 #pragma unroll
-    for (int distance = LANES / 2; distance > 0; distance /= 2)
-        value += __shfl_xor_sync(0xffffffffu, value, distance);
-    return value;
+    for (int count = COUNT / 2; count > 0; count /= 2, distance /= 2) {
+        bool upper = threadIdx.x & (unsigned)distance;
+#pragma unroll
+        for (int i = 0; i < count; i++) {
+            float away = upper ? v[i] : v[i + count], own = upper ? v[i + count] : v[i];
+            v[i] = own + __shfl_xor_sync(0xffffffffu, away, distance);
+        }
+    }
+#pragma unroll
+    for (; distance > 0; distance /= 2)
+        v[0] += __shfl_xor_sync(0xffffffffu, v[0], distance);
+    return v[0];
 }
 
 // Over the lanes that have the same entries of different keys.
@@ -28,7 +43,7 @@ template <int LANES> __device__ static float keys_sum(float value) {
 template <int HEADS, int LANES> struct packs_shared {
     float scores[HEADS][DECODE_KEYS];
     float sums[DECODE_WARPS][HEADS][LANES * PACK];
-    bool is_last;
+    bool are_last;
 };
 
 // Keys that a block takes at a time, how often it does so for a part, and entries of a part's keys,
@@ -43,22 +58,34 @@ __device__ static int pack_at(int i) {
     return (i * DECODE_THREADS + (int)threadIdx.x) * PACK;
 }
 
-// This thread's packs of a part's keys, or values, zeros where there is none.
+__device__ static void copy_pack(void *to, const void *from, bool is_there) {
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(
+                     (unsigned)__cvta_generic_to_shared(to)),
+                 "l"(from), "r"(is_there ? 16 : 0)
+                 : "memory");
+}
+
+// This thread's packs of a part's keys, or values, zeros where there is none. Rows of a part follow
+// each other but where the cache begins anew.
 template <typename T, int LANES>
 __device__ static void copy_packs(T *tile, const decode_task &task, const attention_heads &heads,
                                   int dim, int sequence, int group, decode_range range) {
-    int entry = (int)threadIdx.x % LANES * PACK;
+    constexpr int KEYS = packs_shape<LANES>::keys;
+    int entry = (int)threadIdx.x % LANES * PACK, first = range.begin + (int)threadIdx.x / LANES;
+    bool in_row = range.end <= task.keys, has_entry = entry < dim;
+    const T *from = cached<T>(task, heads, sequence, first, group) + (has_entry ? entry : 0);
 #pragma unroll
     for (int i = 0; i < packs_shape<LANES>::steps; i++) {
-        int key = range.begin + (int)threadIdx.x / LANES + i * packs_shape<LANES>::keys;
-        bool is_there = key < range.end && entry < dim;
-        const T *from = cached<T>(task, heads, sequence, is_there ? key : range.begin, group);
-        unsigned to = (unsigned)__cvta_generic_to_shared(tile + pack_at(i));
-        asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to),
-                     "l"(from + (is_there ? entry : 0)), "r"(is_there ? 16 : 0)
-                     : "memory");
+        int key = first + i * KEYS;
+        bool is_there = has_entry && key < range.end;
+        if (in_row)
+            copy_pack(tile + pack_at(i), from + (is_there ? i * KEYS * heads.stride : 0), is_there);
+        else
+            copy_pack(tile + pack_at(i),
+                      cached<T>(task, heads, sequence, is_there ? key : range.begin, group) +
+                          (has_entry ? entry : 0),
+                      is_there);
     }
-    asm volatile("cp.async.commit_group;" ::: "memory");
 }
 
 // All groups of this thread's copies but the last PENDING are there.
@@ -66,30 +93,45 @@ template <int PENDING> __device__ static void await_copies() {
     asm volatile("cp.async.wait_group %0;" ::"n"(PENDING) : "memory");
 }
 
+// Scores of COUNT keys of this thread's, from its i-th on: products of its entries with all heads'
+// queries, whose sums over a key's lanes are left to one of them each.
+template <typename T, int HEADS, int LANES, int COUNT>
+__device__ static void score_keys(packs_shared<HEADS, LANES> &shared, const T *tile, int i,
+                                  const float (&q)[HEADS][PACK], const decode_task &task,
+                                  const decode_place &place, decode_range range, int position) {
+    float dots[HEADS][COUNT] = {};
+#pragma unroll
+    for (int n = 0; n < COUNT; n++) {
+        pack<T, PACK> own = load<T, PACK>(tile + pack_at(i + n));
+#pragma unroll
+        for (int j = 0; j < PACK; j++)
+#pragma unroll
+            for (int h = 0; h < HEADS; h++)
+                dots[h][n] = fmaf(q[h][j], to_float(own.v[j]), dots[h][n]);
+    }
+    int lane = (int)threadIdx.x % LANES;
+    int key = range.begin + (int)threadIdx.x / LANES +
+              (i + lane / (LANES / COUNT)) * packs_shape<LANES>::keys;
+    bool is_own = lane % (LANES / COUNT) == 0 && key < range.end;
+#pragma unroll
+    for (int h = 0; h < HEADS; h++) {
+        float dot = spread_sums<LANES, COUNT>(dots[h]);
+        if (is_own && h < place.heads)
+            shared.scores[h][key - range.begin] =
+                finish_score(task, place.first_head + h, dot, position, key);
+    }
+}
+
+// One head has registers for more keys at a time.
 template <typename T, int HEADS, int LANES>
 __device__ static void score_packs(packs_shared<HEADS, LANES> &shared, const T *tile,
                                    const float (&q)[HEADS][PACK], const decode_task &task,
                                    const decode_place &place, decode_range range, int position) {
-#pragma unroll 4
-    for (int i = 0; i < packs_shape<LANES>::steps; i++) {
-        int key = range.begin + (int)threadIdx.x / LANES + i * packs_shape<LANES>::keys;
-        pack<T, PACK> own = load<T, PACK>(tile + pack_at(i));
-        float entries[PACK];
+    constexpr int STEPS = packs_shape<LANES>::steps;
+    constexpr int COUNT = HEADS > 1 || STEPS == 4 ? 4 : 8;
 #pragma unroll
-        for (int j = 0; j < PACK; j++)
-            entries[j] = to_float(own.v[j]);
-#pragma unroll
-        for (int h = 0; h < HEADS; h++) {
-            float dot = 0;
-#pragma unroll
-            for (int j = 0; j < PACK; j++)
-                dot = fmaf(q[h][j], entries[j], dot);
-            dot = lanes_sum<LANES>(dot);
-            if (threadIdx.x % LANES == 0 && key < range.end && h < place.heads)
-                shared.scores[h][key - range.begin] =
-                    finish_score(task, place.first_head + h, dot, position, key);
-        }
-    }
+    for (int i = 0; i < STEPS; i += COUNT)
+        score_keys<T, HEADS, LANES, COUNT>(shared, tile, i, q, task, place, range, position);
 }
 
 template <typename T, int HEADS, int LANES>
@@ -152,52 +194,136 @@ __device__ static void leave_sums(packs_shared<HEADS, LANES> &shared, float (&su
     }
 }
 
-// Whether the row's other parts for these heads are there; then the count is begun anew.
-__device__ static bool is_last_part(const decode_task &task, int position, bool *is_last) {
+// The parts of all rows, one behind the other: row by row, in it heads by heads that share their
+// keys, and of those part by part. A block has some that follow each other.
+struct part_walk {
+    decode_place place;
+    int position, sequence, left; // left: parts of this block from this one on
+};
+
+__device__ static void enter_row(part_walk *walk, const decode_task &task, int row) {
+    walk->place.row = row;
+    walk->position = task.positions[row];
+    walk->sequence = task.sequences[row];
+}
+
+__device__ static void enter_pair(part_walk *walk, const decode_task &task, int pair, int split) {
+    int chunk = pair % task.chunks;
+    walk->place.split = split;
+    walk->place.group = pair / task.chunks;
+    walk->place.first_head = walk->place.group * task.group + chunk * task.chunk;
+    walk->place.heads = min(task.chunk, task.group - chunk * task.chunk);
+}
+
+__device__ static int pairs_of(const decode_task &task) {
+    return task.heads / task.group * task.chunks;
+}
+
+// Which of its row's pairs of a group and a chunk this is.
+__device__ static int pair_of(const decode_task &task, const decode_place &place) {
+    return place.group * task.chunks + (place.first_head - place.group * task.group) / task.chunk;
+}
+
+// The first part of this block. All blocks have as many, or one less.
+__device__ static part_walk first_part(const decode_task &task) {
+    int pairs = pairs_of(task), all = 0, row = 0, parts = 0;
+    for (int i = (int)threadIdx.x % WARP; i < task.rows; i += WARP)
+        all += pairs * parts_of(task, task.positions[i]);
+    all = warp_sum(all);
+    int each = all / (int)gridDim.x, more = all % (int)gridDim.x, block = (int)blockIdx.x;
+    int at = block * each + min(block, more);
+    part_walk walk = {};
+    walk.left = each + (block < more ? 1 : 0);
+    if (!walk.left)
+        return walk;
+    for (; at >= pairs * (parts = parts_of(task, task.positions[row])); row++)
+        at -= pairs * parts;
+    enter_row(&walk, task, row);
+    enter_pair(&walk, task, at / parts, at % parts);
+    return walk;
+}
+
+__device__ static part_walk next_part(part_walk walk, const decode_task &task) {
+    int pair = pair_of(task, walk.place) + 1;
+    if (--walk.left <= 0 || ++walk.place.split < parts_of(task, walk.position))
+        return walk;
+    if (pair == pairs_of(task))
+        enter_row(&walk, task, walk.place.row + 1);
+    enter_pair(&walk, task, pair % pairs_of(task), 0);
+    return walk;
+}
+
+// Whether all parts of these heads are there, of which this block has just left `own`; then the
+// count is begun anew.
+__device__ static bool were_last(const decode_task &task, const part_walk &walk, int own,
+                                 bool *are_last) {
     __threadfence();
     __syncthreads();
     if (threadIdx.x == 0) {
-        unsigned *count = task.counts + blockIdx.x / (unsigned)task.splits;
-        *is_last = atomicAdd(count, 1U) + 1 == (unsigned)parts_of(task, position);
-        if (*is_last)
+        unsigned *count = task.counts + walk.place.row * pairs_of(task) + pair_of(task, walk.place);
+        unsigned all = (unsigned)parts_of(task, walk.position);
+        *are_last = atomicAdd(count, (unsigned)own) + (unsigned)own == all;
+        if (*are_last)
             *count = 0;
     }
     __syncthreads();
     __threadfence();
-    return *is_last;
+    return *are_last;
+}
+
+// Copies of a walk's keys or values; none where it has ended.
+template <typename T, int LANES>
+__device__ static void copy_part(T *tile, const decode_task &task, const attention_heads &heads,
+                                 int dim, const part_walk &walk) {
+    if (walk.left > 0)
+        copy_packs<T, LANES>(tile, task, heads, dim, walk.sequence, walk.place.group,
+                             range_of(task, walk.position, walk.place.split));
+    asm volatile("cp.async.commit_group;" ::: "memory");
 }
 
 template <typename T, int HEADS, int LANES>
-__global__ void __launch_bounds__(DECODE_THREADS, HEADS == 1 ? 6 : 2)
+__global__ void __launch_bounds__(DECODE_THREADS, HEADS == 1   ? 6
+                                                  : HEADS == 4 ? 4
+                                                               : 2)
     decode_packs(const __grid_constant__ decode_task task) {
     extern __shared__ __align__(16) unsigned char tiles[];
     __shared__ packs_shared<HEADS, LANES> shared;
     T *keys = reinterpret_cast<T *>(tiles), *values = keys + packs_shape<LANES>::entries;
-    decode_place place = place_of(task);
     await_previous();
     let_next_begin();
-    int position = task.positions[place.row], sequence = task.sequences[place.row];
-    decode_range range = range_of(task, position, place.split);
-    if (range.begin >= range.end)
+    float q[HEADS][PACK];
+    part_walk walk = first_part(task);
+    if (walk.left <= 0)
         return;
-    float q[HEADS][PACK], sum[HEADS][PACK] = {};
-    copy_packs<T, LANES>(keys, task, task.k, task.dim, sequence, place.group, range);
-    copy_packs<T, LANES>(values, task, task.v, task.v_dim, sequence, place.group, range);
-    read_queries<T, HEADS, LANES>(q, task, place);
-    await_copies<1>();
-    score_packs<T, HEADS, LANES>(shared, keys, q, task, place, range, position);
-    __syncthreads();
-    for (int h = (int)threadIdx.x / WARP; h < place.heads; h += DECODE_WARPS)
-        exponentiate(shared.scores[h], range.end - range.begin,
-                     part_of(task, place.row, place.first_head + h, place.split));
-    await_copies<0>();
-    __syncthreads();
-    add_packs<T, HEADS, LANES>(sum, shared, values, range);
-    leave_sums<HEADS, LANES>(shared, sum, task, place);
-    if (!task.counts || !is_last_part(task, position, &shared.is_last))
-        return;
-    for (int h = 0; h < place.heads; h++)
-        join_parts<T>(task, place.row, place.first_head + h, position);
+    copy_part<T, LANES>(keys, task, task.k, task.dim, walk);
+    copy_part<T, LANES>(values, task, task.v, task.v_dim, walk);
+    for (int own = 0; walk.left > 0;) {
+        const decode_place place = walk.place;
+        const part_walk next = next_part(walk, task);
+        decode_range range = range_of(task, walk.position, place.split);
+        float sum[HEADS][PACK] = {};
+        if (own++ == 0)
+            read_queries<T, HEADS, LANES>(q, task, place);
+        await_copies<1>();
+        score_packs<T, HEADS, LANES>(shared, keys, q, task, place, range, walk.position);
+        copy_part<T, LANES>(keys, task, task.k, task.dim, next);
+        __syncthreads();
+        for (int h = (int)threadIdx.x / WARP; h < place.heads; h += DECODE_WARPS)
+            exponentiate(shared.scores[h], range.end - range.begin,
+                         part_of(task, place.row, place.first_head + h, place.split));
+        await_copies<1>();
+        __syncthreads();
+        add_packs<T, HEADS, LANES>(sum, shared, values, range);
+        copy_part<T, LANES>(values, task, task.v, task.v_dim, next);
+        leave_sums<HEADS, LANES>(shared, sum, task, place);
+        if (next.left <= 0 || next.place.split == 0) {
+            if (task.counts && were_last(task, walk, own, &shared.are_last))
+                for (int h = 0; h < place.heads; h++)
+                    join_parts<T>(task, place.row, place.first_head + h, walk.position);
+            own = 0;
+        }
+        walk = next;
+    }
 }
 
 // ---- the host's side ---------------------------------------------------------------------------
@@ -225,8 +351,12 @@ static void launch_by_lanes(const struct cuda_backend *cuda, const struct decode
                    (packs <= 8    ? 8
                     : packs <= 16 ? 16
                                   : 32); // of keys and of values
+    int fit = 1;                         // on a multiprocessor
     cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)tiles);
-    launch_dependent(cuda, cuda->ops, kernel, dim3(blocks), DECODE_THREADS, tiles, task);
+    cudaOccupancyMaxActiveBlocksPerMultiprocessor(&fit, kernel, DECODE_THREADS, tiles);
+    unsigned most = (unsigned)(fit > 0 ? fit : 1) * (unsigned)cuda->processors;
+    launch_dependent(cuda, cuda->ops, task.rows, kernel, dim3(blocks < most ? blocks : most),
+                     DECODE_THREADS, tiles, task);
 }
 
 template <typename T>

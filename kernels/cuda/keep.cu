@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Rows of one token between their projection and attention: queries and keys are rotated, keys and
-// values go into the cache, a warp a head.
+// values go into the cache. A few lanes of a warp have a head, packs of its entries each.
 #include "dependent.cuh"
 #include "turn.cuh"
 
@@ -8,7 +8,7 @@ extern "C" {
 #include "reference.h"
 }
 
-constexpr int KEEP_WARPS = 4;
+constexpr int KEEP_THREADS = 128;
 
 // Heads: entry i of head h in row r is data[r * stride + h * pitch + i].
 struct keep_heads {
@@ -20,6 +20,7 @@ struct keep_heads {
 struct keep_task {
     struct keep_heads q, k, v, keys, values; // keys and values: the cache's
     int rows, pairs;
+    int lanes; // of a head: a power of two, 32 at most
     const float *cos, *sin;
     const int32_t *positions, *key_rows, *value_rows;
     bool is_interleaved;
@@ -30,35 +31,40 @@ __device__ static T *head_at(const struct keep_heads &heads, int64_t row, int he
     return static_cast<T *>(heads.data) + row * heads.stride + head * heads.pitch;
 }
 
-// Pair i of a head: both entries turned, in place and, where there is one, in the copy.
-template <typename T>
-__device__ static void turn_pair(const struct keep_task &task, T *x, T *copy, int64_t position,
-                                 int i) {
+// Pairs i to i + WIDTH - 1 of a head: both entries turned, in place and, where there is one, in the
+// copy. WIDTH 1: pairs of neighbours, too.
+template <typename T, int WIDTH>
+__device__ static void turn_pairs(const struct keep_task &task, T *x, T *copy, int64_t position,
+                                  int i) {
     int64_t table = position * task.pairs + i;
     int first = task.is_interleaved ? 2 * i : i;
     int second = task.is_interleaved ? first + 1 : i + task.pairs;
-    T a = x[first], b = x[second];
-    turn(&a, &b, task.cos[table], task.sin[table]);
-    x[first] = a;
-    x[second] = b;
+    pack<T, WIDTH> a = load<T, WIDTH>(x + first), b = load<T, WIDTH>(x + second);
+#pragma unroll
+    for (int j = 0; j < WIDTH; j++)
+        turn(&a.v[j], &b.v[j], task.cos[table + j], task.sin[table + j]);
+    store(x + first, a);
+    store(x + second, b);
     if (copy) {
-        copy[first] = a;
-        copy[second] = b;
+        store(copy + first, a);
+        store(copy + second, b);
     }
 }
 
 // What does not turn, and values.
-template <typename T>
-__device__ static void copy_entries(T *to, const T *from, int begin, int end) {
-    for (int i = begin + (int)threadIdx.x % WARP; i < end; i += WARP)
-        to[i] = from[i];
+template <typename T, int WIDTH>
+__device__ static void copy_entries(const struct keep_task &task, T *to, const T *from, int begin,
+                                    int end) {
+    int lane = (int)threadIdx.x % task.lanes;
+    for (int i = begin + lane * WIDTH; i < end; i += task.lanes * WIDTH)
+        store(to + i, load<T, WIDTH>(from + i));
 }
 
-template <typename T>
+template <typename T, int WIDTH>
 __global__ void keep_heads_of_rows(const __grid_constant__ struct keep_task task) {
     int heads = task.q.count + task.k.count + task.v.count;
-    int64_t at = (int64_t)blockIdx.x * KEEP_WARPS + threadIdx.x / WARP, row = at / heads;
-    int head = (int)(at % heads);
+    int at = (int)blockIdx.x * (KEEP_THREADS / task.lanes) + (int)threadIdx.x / task.lanes;
+    int row = at / heads, head = at % heads, lane = (int)threadIdx.x % task.lanes;
     await_previous();
     let_next_begin();
     if (row >= task.rows)
@@ -67,8 +73,8 @@ __global__ void keep_heads_of_rows(const __grid_constant__ struct keep_task task
         int64_t to = task.value_rows[row];
         head -= task.q.count + task.k.count;
         if (to >= 0)
-            copy_entries(head_at<T>(task.values, to, head), head_at<T>(task.v, row, head), 0,
-                         task.v.dim);
+            copy_entries<T, WIDTH>(task, head_at<T>(task.values, to, head),
+                                   head_at<T>(task.v, row, head), 0, task.v.dim);
         return;
     }
     bool is_key = head >= task.q.count;
@@ -76,10 +82,10 @@ __global__ void keep_heads_of_rows(const __grid_constant__ struct keep_task task
     int64_t to = is_key ? task.key_rows[row] : -1, position = task.positions[row];
     T *x = head_at<T>(is_key ? task.k : task.q, row, head);
     T *copy = to >= 0 ? head_at<T>(task.keys, to, head) : NULL;
-    for (int i = (int)threadIdx.x % WARP; i < task.pairs; i += WARP)
-        turn_pair(task, x, copy, position, i);
+    for (int i = lane * WIDTH; i < task.pairs; i += task.lanes * WIDTH)
+        turn_pairs<T, WIDTH>(task, x, copy, position, i);
     if (copy)
-        copy_entries(copy, x, 2 * task.pairs, task.k.dim);
+        copy_entries<T, WIDTH>(task, copy, x, 2 * task.pairs, task.k.dim);
 }
 
 static struct keep_heads heads_of(const struct kn_heads *h) {
@@ -117,19 +123,42 @@ static bool is_taken(const struct kn_keep *op) {
            q->heads.dim < 1 << 16 && op->values.x.dim < 1 << 16;
 }
 
+// Whether heads, and the pairs that are turned of them, can be read in packs of `width`.
+static bool are_packed(const struct keep_heads &h, enum kn_type type, int pairs, int64_t width) {
+    return is_packable(h.data, h.stride, h.dim, type, width) && pairs % width == 0 &&
+           (h.pitch % width == 0 || h.count == 1);
+}
+
+static bool is_packed(const struct keep_task &task, enum kn_type type, int64_t width) {
+    return !task.is_interleaved && are_packed(task.q, type, task.pairs, width) &&
+           are_packed(task.k, type, task.pairs, width) &&
+           are_packed(task.keys, type, task.pairs, width) && are_packed(task.v, type, 0, width) &&
+           are_packed(task.values, type, 0, width);
+}
+
+template <typename T, int WIDTH>
+static void launch(const struct cuda_backend *cuda, struct keep_task task, int64_t heads) {
+    int packs = (task.pairs + WIDTH - 1) / WIDTH;
+    task.lanes = packs <= 4 ? 4 : packs <= 8 ? 8 : packs <= 16 ? 16 : WARP;
+    launch_dependent(cuda, cuda->ops, task.rows, keep_heads_of_rows<T, WIDTH>,
+                     dim3(blocks_of(heads, KEEP_THREADS / task.lanes)), KEEP_THREADS, 0, task);
+}
+
 enum kn_status cuda_keep(struct kn_backend *self, const struct kn_keep *op) {
     KN_TRY(kn_check_keep(op, self->activation_type));
     if (!is_taken(op))
         return kn_reference_keep(self, op);
-    const struct cuda_backend *cuda = cuda_of(self);
     struct keep_task task = task_of(op);
     int64_t heads = (int64_t)task.rows * (task.q.count + task.k.count + task.v.count);
     if (!heads)
         return KN_OK;
     by_type(op->q.heads.x.type, [&](auto zero) {
         using T = decltype(zero);
-        launch_dependent(cuda, cuda->ops, keep_heads_of_rows<T>, dim3(blocks_of(heads, KEEP_WARPS)),
-                         KEEP_WARPS * WARP, 0, task);
+        constexpr int WIDTH = 16 / sizeof(T);
+        if (is_packed(task, op->q.heads.x.type, WIDTH))
+            launch<T, WIDTH>(cuda_of(self), task, heads);
+        else
+            launch<T, 1>(cuda_of(self), task, heads);
     });
     return cuda_launched(self, "rotating and caching");
 }

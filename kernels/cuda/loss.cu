@@ -269,8 +269,8 @@ static enum kn_status pass_rows(struct kn_backend *self, const struct kn_diverge
     auto kernel = i          ? reduce_logits<CANDIDATE>
                   : op->best ? reduce_logits<BASE>
                              : reduce_logits<LOSS>;
-    launch_dependent(cuda_of(self), cuda_of(self)->ops, kernel, dim3((unsigned)count), LOSS_THREADS,
-                     0, panel, at, stream);
+    launch_dependent(cuda_of(self), cuda_of(self)->ops, count, kernel, dim3((unsigned)count),
+                     LOSS_THREADS, 0, panel, at, stream);
     return cuda_launched(self, "the head");
 }
 

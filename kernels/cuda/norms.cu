@@ -194,7 +194,7 @@ static enum kn_status launch_norm(struct kn_backend *self, const struct kn_norm 
                            op->epsilon};
     unsigned rows = choice->threads == WARP ? 4 : 1;
     const struct cuda_backend *cuda = cuda_of(self);
-    launch_dependent(cuda, cuda->ops, choice->kernel, dim3(blocks_of(op->x.rows, rows)),
+    launch_dependent(cuda, cuda->ops, op->x.rows, choice->kernel, dim3(blocks_of(op->x.rows, rows)),
                      rows * (unsigned)choice->threads, 0, (T *)op->y.data, row);
     return cuda_launched(self, "a norm");
 }

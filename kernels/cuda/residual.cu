@@ -99,7 +99,7 @@ enum kn_status cuda_block_end(struct kn_backend *self, const struct kn_block_end
     if (op->xx)
         kernel<<<(unsigned)op->x.rows, row_threads(op->x.cols), 0, cuda->ops>>>(*op);
     else
-        launch_dependent(cuda, cuda->ops, packed ? add_rows<true> : add_rows<false>,
+        launch_dependent(cuda, cuda->ops, op->x.rows, packed ? add_rows<true> : add_rows<false>,
                          dim3((unsigned)op->x.rows), add_threads(op->x.cols), 0, *op);
     return cuda_launched(self, "the end of a block");
 }

@@ -72,8 +72,10 @@ static void test_few_rows(void **state) {
             check_few(rows[r], shapes[s][0], shapes[s][1], y_type, activations[(r + s) % 4], s % 2);
             buffers_free(state);
         }
-    for (int64_t n = 1; n <= 16; n += 15) { // as many columns as a vocabulary has
+    for (int64_t n = 1; n <= 16; n += 15) { // as many columns as a vocabulary, and a block, has
         check_few(n, 16401, 72, KN_F32, KN_IDENTITY, false);
+        buffers_free(state);
+        check_few(n, 5000, 72, kn->activation_type, KN_IDENTITY, true);
         buffers_free(state);
     }
 }
@@ -116,8 +118,9 @@ static void check_gated(int64_t n, int64_t m, int64_t k, int64_t pad) {
 }
 
 static void test_gated(void **state) {
-    static const int64_t shapes[][3] = {{1, 8, 64},   {3, 21, 136}, {8, 40, 1032}, {16, 24, 72},
-                                        {11, 5, 200}, {20, 9, 64},  {2, 7, 9}};
+    static const int64_t shapes[][3] = {{1, 8, 64},   {3, 21, 136},   {8, 40, 1032},
+                                        {16, 24, 72}, {11, 5, 200},   {20, 9, 64},
+                                        {2, 7, 9},    {16, 2200, 72}, {3, 8300, 72}};
     for (size_t i = 0; i < TEST_ARRAY_SIZE(shapes); i++) {
         check_gated(shapes[i][0], shapes[i][1], shapes[i][2], 8);
         buffers_free(state);
