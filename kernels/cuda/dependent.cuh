@@ -7,7 +7,8 @@
 // Small kernels one after the other, as a step of decoding is made of, cost most of their time
 // between them. From capability 9.0 on a kernel may begin while the one before it ends
 // (programmatic dependent launch): it sets itself up, reads weights, and waits before it touches
-// anything that ops write.
+// anything that ops write. What it reads before that it reads without `.nc`: the assembler puts
+// such loads behind the wait, whatever stands first.
 //
 // It is done so within graphs alone: there, weights are where they stay, so nothing has just
 // written them. What a kernel that is launched so has to keep to: every thread calls await_previous

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Products of few rows, as decoding has them: a row a text. They take as long as it takes to read
 // the weights, so each is read once, by 16 bytes a thread, several loads ahead of their use, and
-// meets all rows at once in tensor cores. A block has groups of TILES tiles of 16 rows of
-// weights, one after the other; its warps take slices of 64 columns in turns, and what each has
-// summed is added up in the order of warps, while the next group's weights are on their way. A
-// row's bits do not depend on how many rows there are.
+// meets all rows at once in tensor cores. A block has TILES tiles of 16 rows of
+// weights; its warps take slices of 64 columns in turns, and what each has summed is added
+// up in the order of warps. A row's bits do not depend on how many rows there are.
 //
 // Which column of a slice a lane has in which place of a fragment does not matter, as long as
 // weights and rows agree: lane 4 g + t takes 8 columns from 8 t on, and from 32 + 8 t on, of rows g
@@ -23,7 +22,6 @@ struct few_task {
     const float *bias; // NULL: none
     int64_t y_stride, x_stride, w_stride;
     int n, m, k; // m: columns of y
-    int groups;  // of TILES tiles
     enum kn_activation activation;
     struct activation_parameters p;
 };
@@ -35,35 +33,21 @@ template <int TILES> struct weight_slice {
 
 __device__ static uint4 read_weights(const void *from) {
     uint4 v;
-    asm volatile("ld.global.nc.L1::no_allocate.L2::128B.v4.u32 {%0, %1, %2, %3}, [%4];"
+    asm volatile("ld.global.L1::no_allocate.L2::128B.v4.u32 {%0, %1, %2, %3}, [%4];"
                  : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
                  : "l"(from));
     return v;
 }
 
-// Which row of w is row i of a group of tiles. Gated: a tile is 8 rows of the gate and the 8 rows
-// of w that are m further.
+// Which row of w is row i of a block's tiles. Gated: a tile is 8 rows of the gate and the 8 rows of
+// w that are m further.
 template <int TILES, bool GATED>
-__device__ static int64_t weight_row(const struct few_task &task, int group, int i) {
+__device__ static int64_t weight_row(const struct few_task &task, int i) {
     if constexpr (GATED) {
-        int out = group * 8 * TILES + i / 16 * 8 + i % 8;
+        int out = (int)blockIdx.x * 8 * TILES + i / 16 * 8 + i % 8;
         return (int64_t)min(out, task.m - 1) + (i % 16 < 8 ? 0 : task.m);
     }
-    return min(group * 16 * TILES + i, task.m - 1);
-}
-
-// Where this thread's rows of a group of tiles begin.
-template <typename T, int TILES, bool GATED>
-__device__ static void find_rows(const T *(&rows)[TILES][2], const struct few_task &task,
-                                 int group) {
-    int g = (int)threadIdx.x % WARP / 4;
-#pragma unroll
-    for (int tile = 0; tile < TILES; tile++)
-#pragma unroll
-        for (int half = 0; half < 2; half++)
-            rows[tile][half] =
-                static_cast<const T *>(task.w) +
-                weight_row<TILES, GATED>(task, group, 16 * tile + 8 * half + g) * task.w_stride;
+    return min((int)blockIdx.x * 16 * TILES + i, task.m - 1);
 }
 
 template <typename T, int TILES>
@@ -154,11 +138,11 @@ template <typename Y> __device__ static float with_bias(float sum, const float *
 }
 
 template <typename T, typename Y, int TILES, int COLUMNS, bool GATED>
-__device__ static void write_outputs(const struct few_task &task, const float *shared, int group) {
+__device__ static void write_outputs(const struct few_task &task, const float *shared) {
     constexpr int OUTPUTS = (GATED ? 8 : 16) * TILES;
     for (int i = (int)threadIdx.x; i < OUTPUTS * task.n; i += FEW_THREADS) {
         int at = i % OUTPUTS, row = i / OUTPUTS;
-        int64_t out = (int64_t)group * OUTPUTS + at;
+        int64_t out = (int64_t)blockIdx.x * OUTPUTS + at;
         Y *y = static_cast<Y *>(task.y) + row * task.y_stride + out;
         if (out >= task.m)
             continue;
@@ -187,37 +171,36 @@ __global__ void __launch_bounds__(FEW_THREADS, BLOCKS)
     __shared__ float shared[FEW_WARPS * 16 * TILES * 8 * COLUMNS];
     int first = (int)threadIdx.x / WARP * SLICE;
     const T *rows[TILES][2];
-    struct weight_slice<TILES> slices[AHEAD];
-    auto begin_group = [&](int group) {
-        find_rows<T, TILES, GATED>(rows, task, group);
 #pragma unroll
-        for (int i = 0; i < AHEAD; i++)
-            read_slice<T, TILES>(&slices[i], rows, first + i * STEP, task.k);
-    };
-    begin_group((int)blockIdx.x);
+    for (int tile = 0; tile < TILES; tile++)
+#pragma unroll
+        for (int half = 0; half < 2; half++)
+            rows[tile][half] =
+                static_cast<const T *>(task.w) +
+                weight_row<TILES, GATED>(task, 16 * tile + 8 * half + (int)threadIdx.x % WARP / 4) *
+                    task.w_stride;
+    struct weight_slice<TILES> slices[AHEAD];
+#pragma unroll
+    for (int i = 0; i < AHEAD; i++)
+        read_slice<T, TILES>(&slices[i], rows, first + i * STEP, task.k);
     await_previous();
     let_next_begin();
-    for (int group = (int)blockIdx.x; group < task.groups; group += (int)gridDim.x) {
-        float sum[TILES][COLUMNS][4] = {};
-        struct row_slice<COLUMNS> x[ROWS_AHEAD ? 2 : 1];
-        if (ROWS_AHEAD)
-            read_rows<T, COLUMNS>(&x[0], task, first);
-        for (int at = first; at < task.k; at += AHEAD * STEP) {
+    float sum[TILES][COLUMNS][4] = {};
+    struct row_slice<COLUMNS> x[ROWS_AHEAD ? 2 : 1];
+    if (ROWS_AHEAD)
+        read_rows<T, COLUMNS>(&x[0], task, first);
+    for (int at = first; at < task.k; at += AHEAD * STEP) {
 #pragma unroll
-            for (int i = 0; i < AHEAD; i++) {
-                int own = ROWS_AHEAD ? i % 2 : 0, ahead = ROWS_AHEAD ? 1 : 0;
-                read_rows<T, COLUMNS>(&x[(own + ahead) % 2], task, at + (i + ahead) * STEP);
-                multiply_slice<T, TILES, COLUMNS>(sum, slices[i], x[own]);
-                read_slice<T, TILES>(&slices[i], rows, at + (AHEAD + i) * STEP, task.k);
-            }
+        for (int i = 0; i < AHEAD; i++) {
+            int own = ROWS_AHEAD ? i % 2 : 0, ahead = ROWS_AHEAD ? 1 : 0;
+            read_rows<T, COLUMNS>(&x[(own + ahead) % 2], task, at + (i + ahead) * STEP);
+            multiply_slice<T, TILES, COLUMNS>(sum, slices[i], x[own]);
+            read_slice<T, TILES>(&slices[i], rows, at + (AHEAD + i) * STEP, task.k);
         }
-        if (group + (int)gridDim.x < task.groups)
-            begin_group(group + (int)gridDim.x);
-        share_sums<TILES, COLUMNS>(shared, sum);
-        __syncthreads();
-        write_outputs<T, Y, TILES, COLUMNS, GATED>(task, shared, group);
-        __syncthreads();
     }
+    share_sums<TILES, COLUMNS>(shared, sum);
+    __syncthreads();
+    write_outputs<T, Y, TILES, COLUMNS, GATED>(task, shared);
 }
 
 // ---- the host's side ---------------------------------------------------------------------------
@@ -232,16 +215,12 @@ bool few_rows_take(const struct cuda_backend *cuda, const struct kn_matrix *x,
 template <typename T, typename Y, int COLUMNS, bool GATED>
 static void launch(const struct cuda_backend *cuda, cudaStream_t stream,
                    const struct few_task &task) {
-    // Of many groups more fit side by side that have less under way each. The sums are the same.
-    constexpr int MANY = 1024;
-    struct few_task all = task;
-    all.groups = (int)blocks_of(task.m, GATED ? 8 : 16);
-    // Of eight rows or less a group is a block's, whose end lets the next kernel's blocks begin.
-    int side_by_side = COLUMNS == 1 ? all.groups : (all.groups > MANY ? 4 : 2) * cuda->processors;
-    auto kernel = all.groups > MANY ? few_rows<T, Y, 1, COLUMNS, 1, 4, GATED>
-                                    : few_rows<T, Y, 1, COLUMNS, 2, 2, GATED>;
-    unsigned blocks = (unsigned)(all.groups < side_by_side ? all.groups : side_by_side);
-    launch_dependent(cuda, stream, task.n, kernel, dim3(blocks), FEW_THREADS, 0, all);
+    // Of many blocks more fit side by side that have less under way each. The sums are the same.
+    constexpr int64_t MANY = 1024;
+    int64_t blocks = blocks_of(task.m, GATED ? 8 : 16);
+    auto kernel = blocks > MANY ? few_rows<T, Y, 1, COLUMNS, 1, 4, GATED>
+                                : few_rows<T, Y, 1, COLUMNS, 2, 2, GATED>;
+    launch_dependent(cuda, stream, task.n, kernel, dim3((unsigned)blocks), FEW_THREADS, 0, task);
 }
 
 template <typename T, typename Y, bool GATED>
@@ -254,19 +233,10 @@ static void launch_by_rows(const struct cuda_backend *cuda, cudaStream_t stream,
 }
 
 static struct few_task task_of(const struct few_product *op) {
-    return (struct few_task){op->y.data,
-                             op->x.data,
-                             op->w.data,
-                             op->bias,
-                             op->y.stride,
-                             op->x.stride,
-                             op->w.stride,
-                             (int)op->y.rows,
-                             (int)op->y.cols,
-                             (int)op->x.cols,
-                             0,
-                             op->activation,
-                             activation_parameters(op->parameters)};
+    return (struct few_task){
+        op->y.data,      op->x.data,      op->w.data,     op->bias,
+        op->y.stride,    op->x.stride,    op->w.stride,   (int)op->y.rows,
+        (int)op->y.cols, (int)op->x.cols, op->activation, activation_parameters(op->parameters)};
 }
 
 enum kn_status few_rows_multiply(struct kn_backend *self, cudaStream_t stream,
