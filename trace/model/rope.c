@@ -258,16 +258,27 @@ static float frequency_of(const struct tr_rope *rope, int64_t i, int64_t seq_len
     return 1 / power;
 }
 
-void tr_rope_tables(const struct tr_rope *rope, int64_t seq_len, float *cos_table,
-                    float *sin_table) {
+// The rows of positions [begin, end).
+static void fill_positions(const struct tr_rope *rope, int64_t seq_len, int64_t begin, int64_t end,
+                           float *cos_table, float *sin_table) {
     float scale = (float)rope->scale;
     for (int64_t i = 0; i < rope->pairs; i++) {
         float frequency = frequency_of(rope, i, seq_len);
-        for (int64_t position = 0; position < seq_len; position++) {
+        for (int64_t position = begin; position < end; position++) {
             float angle = (float)position * frequency;
             cos_table[position * rope->pairs + i] = (float)cos((double)angle) * scale;
             sin_table[position * rope->pairs + i] = (float)sin((double)angle) * scale;
         }
+    }
+}
+
+void tr_rope_tables(const struct tr_rope *rope, int64_t seq_len, float *cos_table,
+                    float *sin_table) {
+    enum { POSITIONS = 128 }; // whose rows fit into a cache
+#pragma omp parallel for schedule(static) if (seq_len > POSITIONS)
+    for (int64_t begin = 0; begin < seq_len; begin += POSITIONS) {
+        int64_t end = begin + POSITIONS < seq_len ? begin + POSITIONS : seq_len;
+        fill_positions(rope, seq_len, begin, end, cos_table, sin_table);
     }
 }
 
