@@ -57,7 +57,7 @@ enum kn_status cuda_launched(struct kn_backend *self, const char *kernel);
 // the other, so the next op may have the same memory.
 enum kn_status cuda_reserve(struct kn_backend *self, void **memory_p, size_t bytes);
 
-// products.cu
+// products.cu, grouped_products.cu, moments.cu
 enum kn_status cuda_product(struct kn_backend *self, const struct kn_product *op);
 enum kn_status cuda_grouped_product(struct kn_backend *self, const struct kn_grouped_product *op);
 enum kn_status cuda_products_open(struct cuda_backend *cuda);

@@ -9,6 +9,27 @@ enum kn_status cuda_multiply(struct kn_backend *self, const struct kn_matrix *y,
                              const struct kn_matrix *x, const struct kn_matrix *w,
                              const void *bias);
 
+// Where a product runs, and workspace that no other may use meanwhile.
+struct product_lane {
+    cudaStream_t stream;
+    void *workspace;
+    size_t bytes;
+};
+
+// The same on a lane. (products.cu)
+enum kn_status product_multiply(struct kn_backend *self, const struct product_lane *lane,
+                                const struct kn_matrix *y, const struct kn_matrix *x,
+                                const struct kn_matrix *w, const void *bias);
+// y = activation(y), in place.
+enum kn_status product_activate(struct kn_backend *self, const struct kn_product *op);
+// The op's weights in x's type and its bias in y's, in scratch where they are of another.
+enum kn_status product_convert(struct kn_backend *self, const struct kn_product *op,
+                               struct kn_matrix *w, const void **bias_p);
+
+// Lanes for the products of groups. (grouped_products.cu)
+enum kn_status product_lanes_open(struct cuda_backend *cuda);
+void product_lanes_close(struct cuda_backend *cuda);
+
 // Whether the groups' products run on Hopper in one launch that learns on the device how many rows
 // each group has; w is of x's type. (products_hopper.cu)
 bool grouped_hopper_takes(const struct cuda_backend *cuda, const struct kn_grouped_product *op);
