@@ -24,6 +24,7 @@ struct few_task {
     int n, m, k; // m: columns of y
     enum kn_activation activation;
     struct activation_parameters p;
+    bool fresh; // as of the op, for the host
 };
 
 // What a warp reads of weights at a time: 16 bytes of both halves of TILES tiles, twice.
@@ -220,7 +221,8 @@ static void launch(const struct cuda_backend *cuda, cudaStream_t stream,
     int64_t blocks = blocks_of(task.m, GATED ? 8 : 16);
     auto kernel = blocks > MANY ? few_rows<T, Y, 1, COLUMNS, 1, 4, GATED>
                                 : few_rows<T, Y, 1, COLUMNS, 2, 2, GATED>;
-    launch_dependent(cuda, stream, task.n, kernel, dim3((unsigned)blocks), FEW_THREADS, 0, task);
+    int64_t rows = task.fresh ? INT64_MAX : task.n;
+    launch_dependent(cuda, stream, rows, kernel, dim3((unsigned)blocks), FEW_THREADS, 0, task);
 }
 
 template <typename T, typename Y, bool GATED>
@@ -236,7 +238,8 @@ static struct few_task task_of(const struct few_product *op) {
     return (struct few_task){
         op->y.data,      op->x.data,      op->w.data,     op->bias,
         op->y.stride,    op->x.stride,    op->w.stride,   (int)op->y.rows,
-        (int)op->y.cols, (int)op->x.cols, op->activation, activation_parameters(op->parameters)};
+        (int)op->y.cols, (int)op->x.cols, op->activation, activation_parameters(op->parameters),
+        op->fresh};
 }
 
 enum kn_status few_rows_multiply(struct kn_backend *self, cudaStream_t stream,

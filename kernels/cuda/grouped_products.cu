@@ -155,7 +155,7 @@ enum kn_status cuda_grouped_product(struct kn_backend *self, const struct kn_gro
     const struct kn_product *p = &op->product;
     if (op->groups == 1 && !op->first && op->gated.data &&
         few_rows_take(cuda_of(self), &p->x, &p->w)) {
-        const struct few_product few = {op->gated, p->x, p->w, NULL, op->gate, NULL, true};
+        const struct few_product few = {op->gated, p->x, p->w, NULL, op->gate, NULL, true, false};
         return few_rows_multiply(self, cuda_of(self)->ops, &few);
     }
     struct kn_product unbiased = op->product;

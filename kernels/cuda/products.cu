@@ -102,7 +102,7 @@ enum kn_status product_multiply(struct kn_backend *self, const struct product_la
     struct product_key key = key_of(lane, y, x, w, bias != NULL);
     if (!bias && few_rows_take(cuda, x, w)) {
         struct few_product few = {};
-        few.y = *y, few.x = *x, few.w = *w;
+        few.y = *y, few.x = *x, few.w = *w, few.fresh = true; // perhaps product_convert's
         return few_rows_multiply(self, lane->stream, &few);
     }
     if (!x->cols) // an empty sum is zero
@@ -226,7 +226,7 @@ enum kn_status cuda_product(struct kn_backend *self, const struct kn_product *op
     const void *bias;
     if (few_rows_take(cuda_of(self), &op->x, &op->w)) {
         const struct few_product few = {op->y,          op->x,          op->w, op->bias,
-                                        op->activation, op->parameters, false};
+                                        op->activation, op->parameters, false, false};
         return few_rows_multiply(self, cuda_of(self)->ops, &few);
     }
     KN_TRY(product_convert(self, op, &w, &bias));

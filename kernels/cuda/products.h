@@ -53,6 +53,7 @@ struct few_product {
     enum kn_activation activation;
     const float *parameters;
     bool gated;
+    bool fresh; // an op before may have written w: it is not read ahead of that
 };
 
 // Whether there is a kernel for such operands.

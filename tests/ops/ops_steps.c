@@ -282,15 +282,20 @@ static void test_graph(void **state) {
     struct matrix x = matrix_random(kn->activation_type, 3, 64, 0);
     struct matrix w = matrix_weights(kn->activation_type, 20, 64, 0);
     struct matrix y = matrix_output(kn->activation_type, 3, 20, 0);
+    struct matrix wide = matrix_of(w.values, KN_F32, 20, 64, 0); // which the op makes narrow first
+    struct matrix other = matrix_output(kn->activation_type, 3, 20, 0);
     struct kn_product op = {.y = y.m, .x = x.m, .w = w.m};
+    struct kn_product narrowing = {.y = other.m, .x = x.m, .w = wide.m};
     struct kn_graph *graph = NULL;
     int32_t step;
     check_status(kn->ops->product(kn, &op)); // what it needs is ready then
+    check_status(kn->ops->product(kn, &narrowing));
     enum kn_status status = kn->ops->graph_begin(kn);
     if (status == KN_EUNSUPPORTED)
         return;
     check_status(status);
     check_status(kn->ops->product(kn, &op));
+    check_status(kn->ops->product(kn, &narrowing));
     check_status(kn->ops->advance(kn, &a.op));
     check_status(kn->ops->graph_end(kn, &graph));
     buffer_read(a.step, &step, sizeof step);
@@ -300,7 +305,9 @@ static void test_graph(void **state) {
     buffer_read(a.step, &step, sizeof step);
     assert_int_equal(step, 3);
     matrix_read(&y);
+    matrix_read(&other);
     check_close(OP_PRODUCT, y.m.type, y.values, truth_of(&x, &w, NULL), 3 * 20);
+    check_close(OP_PRODUCT, y.m.type, other.values, truth_of(&x, &w, NULL), 3 * 20);
     kn->ops->graph_free(kn, graph);
 }
 
