@@ -102,8 +102,16 @@ static const struct {
     // two numbers
     {"ckpt_2_500 ckpt_1_300",
      "ckpt_1_300 ckpt_2_500",
-     "which number is the step, or tokens? ckpt_",
+     "which number is the step, or tokens? ckpt_2_500 and 1 other; --name-pattern REGEX says it, "
+     "as "
+     "'_(?<step>\\d+)$'\n",
      {0}},
+    {"50000-100B 100000-200B", "50000-100B 100000-200B", "as '-(?<step>\\d+)B$'\n", {0}},
+    {"checkpoint-1e4 checkpoint-5e3 checkpoint-1.5e3",
+     "checkpoint-1.5e3 checkpoint-5e3 checkpoint-1e4",
+     "",
+     {0}},
+    {"step_1e5 step_20000", "step_20000 step_1e5", "", {0}},
     {"ckpt_2_300 ckpt_1_500", "ckpt_2_300 ckpt_1_500", "", {.name_pattern = "_(?<step>\\d+)$"}},
     {"ckpt_2_300 ckpt_1_500",
      "ckpt_1_500 ckpt_2_300",

@@ -14,8 +14,9 @@
 // "step_2_5000": two numbers, and one does not know which.
 #define ALONE "(?![-_](?!" DATE "(?![0-9]))[0-9]+(?![a-z0-9.]))"
 #define DECIMAL "[0-9]+(?:\\.[0-9]+)?"
-#define COUNT DECIMAL "[km]?"
-#define SIZE DECIMAL "(?:k|m|mt|b|bt|t|e[+]?[0-9]{1,2})"
+#define EXPONENT "e[+]?[0-9]{1,2}"
+#define COUNT DECIMAL "(?:[km]|" EXPONENT ")?"
+#define SIZE DECIMAL "(?:k|m|mt|b|bt|t|" EXPONENT ")"
 #define SEP "[-_=. ]?"
 #define STEPPING "(?:global[-_]?)?(?:steps?|iter|checkpoint|ckpt|ba|epoch|tokens?)[-_=]?[0-9]"
 // What is planned is not reached.
@@ -78,7 +79,7 @@ const char *const tr_name_rows[TR_NAME_ROWS] = {
     BEGIN "(?:iter(?:ation)?s?|it)" SEP "(?<step>" COUNT ")" END ALONE,
     "^checkpoint_[0-9]+_(?<step>[0-9]+)" END "(?!_[0-9])", // fairseq: epoch, updates
     BEGIN "(?:checkpoints?|ckpts?|chkpts?|chkpnts?|snapshot)[-_=. ]" NO_MOMENT "(?<step>" DECIMAL
-          "k?)" END ALONE,
+          "(?:k|" EXPONENT ")?)" END ALONE,
     BEGIN "(?:ba|batch(?:es)?)[-_=]?(?<step>[0-9]+)" END ALONE,
     BEGIN "gs[-_]?(?<step>" COUNT ")" END ALONE, // global step
     BEGIN "(?:num_)?updates?[-_=]?(?<step>" COUNT ")" END ALONE,

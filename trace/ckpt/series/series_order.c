@@ -137,6 +137,23 @@ static bool says_no_order(const struct tr_series *series) {
     return !counted;
 }
 
+// A pattern for a name that is unclear: its last number, with what stands beside it where that
+// means itself in a pattern.
+static enum tr_status say_pattern(struct tr_series *series, const char *name, struct tr_err *err) {
+    static const char digits[] = "0123456789";
+    size_t end = strlen(name), begin;
+    while (end > 0 && !strchr(digits, name[end - 1]))
+        end--;
+    for (begin = end; begin > 0 && strchr(digits, name[begin - 1]);)
+        begin--;
+    const char *behind = name + end;
+    bool is_plain = !strpbrk(behind, ".+*?()[]{}|^$\\'\"\r\n\x1b");
+    bool is_joined = begin > 0 && strchr("-_", name[begin - 1]);
+    return tr_string_format(
+        &series->notes, err, "; --name-pattern REGEX says it, as '%.*s(?<step>\\d+)%s%s'\n",
+        is_joined, name + begin - is_joined, is_plain ? behind : "", is_plain ? "$" : "");
+}
+
 static enum tr_status say_unknown(struct tr_series *series, bool manifest, struct tr_err *err) {
     struct tr_told beginnings = {0}, ends = {0}, unclear = {0}, timeless = {0};
     char names[320];
@@ -151,11 +168,11 @@ static enum tr_status say_unknown(struct tr_series *series, bool manifest, struc
     int64_t unknown = beginnings.count + ends.count + unclear.count + timeless.count;
     if (series->count == 1)
         return TR_OK;
-    if (unclear.count)
-        TR_TRY(tr_string_format(&series->notes, err,
-                                "which number is the step, or tokens? %s; --name-pattern REGEX "
-                                "says it, as '_(?<step>\\d+)$'\n",
+    if (unclear.count) {
+        TR_TRY(tr_string_format(&series->notes, err, "which number is the step, or tokens? %s",
                                 tr_told_names(&unclear, names)));
+        TR_TRY(say_pattern(series, unclear.first->name, err));
+    }
     if (timeless.count == series->count && !manifest && says_no_order(series))
         TR_TRY(tr_string_format(&series->notes, err,
                                 "no step or tokens known of any checkpoint: the order of their "
