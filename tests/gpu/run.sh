@@ -108,11 +108,11 @@ two() {
     --ranks "${TWO_RANKS:-2}" --job "$1" --shape "$2" --rows "$rows" --count "${count[$2]:-8}" --out "$out"
 }
 
-# Texts continued through a cache are those of the run without one, every family, a dozen models a
+# Texts continued through a cache are those of the run without one, every family, a few models a
 # process; GENERATE_TOKENS=256 is the whole of it.
 generate() {
   find tests/golden/forward -mindepth 1 -maxdepth 1 -not -name 'bamba-*' -print0 | sort -z |
-    limited 150 xargs -0 -n 12 -P 8 $bin/test_generation --cuda "${GENERATE_TOKENS:-20}"
+    limited 400 xargs -0 -n 4 -P 10 $bin/test_generation --cuda "${GENERATE_TOKENS:-20}"
 }
 
 # Log-likelihoods of tasks and of steps of decoding in bf16 and f16 beside transformers'.
