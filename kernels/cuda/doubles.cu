@@ -2,14 +2,7 @@
 #include "doubles.h"
 #include "lt.h"
 
-#include <stdio.h>
-
-static enum kn_status check(struct kn_backend *self, cublasStatus_t code) {
-    if (code == CUBLAS_STATUS_SUCCESS)
-        return KN_OK;
-    snprintf(self->error, sizeof self->error, "a product of doubles: %s", lt->status_name(code));
-    return KN_EDEVICE;
-}
+static const char doing[] = "a product of doubles";
 
 // ---- the plain way -----------------------------------------------------------------------------
 
@@ -71,39 +64,23 @@ static uint32_t alignment_of(const double *data) {
 static enum kn_status describe(struct kn_backend *self, struct plan *plan,
                                const struct doubles_product *op) {
     const cublasOperation_t turned = CUBLAS_OP_T;
-    KN_TRY(check(self, lt->desc_create(&plan->desc, CUBLAS_COMPUTE_64F, CUDA_R_64F)));
+    KN_TRY(lt_check(self, lt->desc_create(&plan->desc, CUBLAS_COMPUTE_64F, CUDA_R_64F), doing));
     if (op->turned)
-        KN_TRY(check(
-            self, lt->desc_set(plan->desc, CUBLASLT_MATMUL_DESC_TRANSA, &turned, sizeof turned)));
-    KN_TRY(
-        check(self, lt->layout_create(&plan->b, CUDA_R_64F, (uint64_t)(op->turned ? op->k : op->n),
-                                      (uint64_t)(op->turned ? op->n : op->k), op->b.stride)));
-    KN_TRY(check(self, lt->layout_create(&plan->a, CUDA_R_64F, (uint64_t)op->k, (uint64_t)op->m,
-                                         op->a.stride)));
-    return check(self, lt->layout_create(&plan->c, CUDA_R_64F, (uint64_t)op->n, (uint64_t)op->m,
-                                         op->c.stride));
-}
-
-static enum kn_status wish(struct kn_backend *self, struct plan *plan,
-                           const struct doubles_product *op) {
-    const uint64_t workspace = CUDA_WORKSPACE_BYTES;
-    const uint32_t reductions = CUBLASLT_REDUCTION_SCHEME_NONE, a = alignment_of(op->b.data),
-                   b = alignment_of(op->a.data), c = alignment_of(op->c.data);
-    const struct {
-        cublasLtMatmulPreferenceAttributes_t attribute;
-        const void *value;
-        size_t size;
-    } wishes[] = {{CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace, sizeof workspace},
-                  {CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &reductions, sizeof reductions},
-                  {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, &a, sizeof a},
-                  {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, &b, sizeof b},
-                  {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, &c, sizeof c},
-                  {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, &c, sizeof c}};
-    KN_TRY(check(self, lt->preference_create(&plan->wish)));
-    for (size_t i = 0; i < sizeof wishes / sizeof *wishes; i++)
-        KN_TRY(check(self, lt->preference_set(plan->wish, wishes[i].attribute, wishes[i].value,
-                                              wishes[i].size)));
-    return KN_OK;
+        KN_TRY(lt_check(
+            self, lt->desc_set(plan->desc, CUBLASLT_MATMUL_DESC_TRANSA, &turned, sizeof turned),
+            doing));
+    KN_TRY(lt_check(self,
+                    lt->layout_create(&plan->b, CUDA_R_64F, (uint64_t)(op->turned ? op->k : op->n),
+                                      (uint64_t)(op->turned ? op->n : op->k), op->b.stride),
+                    doing));
+    KN_TRY(lt_check(
+        self,
+        lt->layout_create(&plan->a, CUDA_R_64F, (uint64_t)op->k, (uint64_t)op->m, op->a.stride),
+        doing));
+    return lt_check(
+        self,
+        lt->layout_create(&plan->c, CUDA_R_64F, (uint64_t)op->n, (uint64_t)op->m, op->c.stride),
+        doing);
 }
 
 static enum kn_status run(struct kn_backend *self, const struct plan *plan,
@@ -116,19 +93,23 @@ static enum kn_status run(struct kn_backend *self, const struct plan *plan,
                  count > 0;
     if (!found)
         return plain(self, *op);
-    return check(self,
-                 lt->matmul(cuda->handle, plan->desc, &op->alpha, op->b.data, plan->b, op->a.data,
-                            plan->a, &op->beta, op->c.data, plan->c, op->c.data, plan->c,
-                            &result.algo, cuda->workspace, CUDA_WORKSPACE_BYTES, cuda->ops));
+    return lt_check(self,
+                    lt->matmul(cuda->handle, plan->desc, &op->alpha, op->b.data, plan->b,
+                               op->a.data, plan->a, &op->beta, op->c.data, plan->c, op->c.data,
+                               plan->c, &result.algo, cuda->workspace, CUDA_WORKSPACE_BYTES,
+                               cuda->ops),
+                    doing);
 }
 
 enum kn_status multiply_doubles(struct kn_backend *self, const struct doubles_product *op) {
     struct plan plan = {};
     if (!op->m || !op->n || !op->k)
         return KN_OK;
+    const uint32_t alignment[] = {alignment_of(op->b.data), alignment_of(op->a.data),
+                                  alignment_of(op->c.data)};
     enum kn_status status = describe(self, &plan, op);
     if (status == KN_OK)
-        status = wish(self, &plan, op);
+        status = lt_wish(self, &plan.wish, CUDA_WORKSPACE_BYTES, alignment);
     if (status == KN_OK)
         status = run(self, &plan, op);
     destroy(&plan);

@@ -56,3 +56,33 @@ enum kn_status lt_load(struct kn_backend *self) {
     }
     return KN_OK;
 }
+
+enum kn_status lt_check(struct kn_backend *self, cublasStatus_t code, const char *doing) {
+    if (code == CUBLAS_STATUS_SUCCESS)
+        return KN_OK;
+    snprintf(self->error, sizeof self->error, "%s: %s", doing, lt->status_name(code));
+    return KN_EDEVICE;
+}
+
+enum kn_status lt_wish(struct kn_backend *self, cublasLtMatmulPreference_t *wish_p,
+                       size_t workspace, const uint32_t alignment[3]) {
+    static const char doing[] = "choosing an algorithm";
+    const uint64_t bytes = workspace;
+    const uint32_t reductions = CUBLASLT_REDUCTION_SCHEME_NONE;
+    const struct {
+        cublasLtMatmulPreferenceAttributes_t attribute;
+        const void *value;
+        size_t size;
+    } wishes[] = {{CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &bytes, sizeof bytes},
+                  {CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &reductions, sizeof reductions},
+                  {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, &alignment[0], sizeof *alignment},
+                  {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, &alignment[1], sizeof *alignment},
+                  {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, &alignment[2], sizeof *alignment},
+                  {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, &alignment[2], sizeof *alignment}};
+    KN_TRY(lt_check(self, lt->preference_create(wish_p), doing));
+    for (size_t i = 0; i < sizeof wishes / sizeof *wishes; i++)
+        KN_TRY(lt_check(
+            self, lt->preference_set(*wish_p, wishes[i].attribute, wishes[i].value, wishes[i].size),
+            doing));
+    return KN_OK;
+}

@@ -44,4 +44,13 @@ void lt_map(void);
 // Opens the library, once. KN_EDEVICE and a sentence when it is not there.
 enum kn_status lt_load(struct kn_backend *self);
 
+// KN_OK, or KN_EDEVICE with a sentence in self->error.
+enum kn_status lt_check(struct kn_backend *self, cublasStatus_t code, const char *doing);
+
+// Wishes for an algorithm: no sum split over blocks, so much workspace, and operands a, b and c
+// (the library's) that lie by so many bytes. The caller destroys *wish_p, which may be there after
+// a failure.
+enum kn_status lt_wish(struct kn_backend *self, cublasLtMatmulPreference_t *wish_p,
+                       size_t workspace, const uint32_t alignment[3]);
+
 #endif

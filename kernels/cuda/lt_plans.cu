@@ -4,18 +4,10 @@
 // blocks.
 #include "lt_plans.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static const cudaDataType_t data_types[] = {CUDA_R_32F, CUDA_R_16F, CUDA_R_16BF};
-
-enum kn_status lt_check(struct kn_backend *self, cublasStatus_t code, const char *doing) {
-    if (code == CUBLAS_STATUS_SUCCESS)
-        return KN_OK;
-    snprintf(self->error, sizeof self->error, "%s: %s", doing, lt->status_name(code));
-    return KN_EDEVICE;
-}
 
 static void destroy_plan(struct product_plan *plan) {
     if (plan->desc)
@@ -73,39 +65,19 @@ static enum kn_status describe(struct kn_backend *self, struct product_plan *pla
     return make_layout(self, &plan->y, key->y_type, key->m, key->n, key->y_stride);
 }
 
-static enum kn_status set_preferences(struct kn_backend *self, cublasLtMatmulPreference_t wish,
-                                      const struct product_key *key) {
-    const uint64_t workspace = key->workspace;
-    const uint32_t reductions = CUBLASLT_REDUCTION_SCHEME_NONE;
-    const struct {
-        cublasLtMatmulPreferenceAttributes_t attribute;
-        const void *value;
-        size_t size;
-    } wishes[] = {{CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace, sizeof workspace},
-                  {CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &reductions, sizeof reductions},
-                  {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, &key->alignment, 4},
-                  {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, &key->alignment, 4},
-                  {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, &key->alignment, 4},
-                  {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, &key->alignment, 4}};
-    for (size_t i = 0; i < sizeof wishes / sizeof *wishes; i++)
-        KN_TRY(lt_check(
-            self, lt->preference_set(wish, wishes[i].attribute, wishes[i].value, wishes[i].size),
-            "choosing an algorithm"));
-    return KN_OK;
-}
-
 // plan->found says whether there is an algorithm at all.
 static enum kn_status choose(struct kn_backend *self, struct product_plan *plan) {
     cublasLtMatmulPreference_t wish = NULL;
     cublasLtMatmulHeuristicResult_t result;
+    const uint32_t bytes = plan->key.alignment, alignment[] = {bytes, bytes, bytes};
     int count = 0;
-    KN_TRY(lt_check(self, lt->preference_create(&wish), "choosing an algorithm"));
-    enum kn_status status = set_preferences(self, wish, &plan->key);
+    enum kn_status status = lt_wish(self, &wish, plan->key.workspace, alignment);
     if (status == KN_OK)
         plan->found = lt->heuristic(cuda_of(self)->handle, plan->desc, plan->w, plan->x, plan->y,
                                     plan->y, wish, 1, &result, &count) == CUBLAS_STATUS_SUCCESS &&
                       count > 0;
-    lt->preference_destroy(wish);
+    if (wish)
+        lt->preference_destroy(wish);
     if (plan->found)
         plan->algorithm = result.algo;
     return status;

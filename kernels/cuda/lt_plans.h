@@ -23,9 +23,6 @@ struct product_plan {
     cublasLtMatmulAlgo_t algorithm;
 };
 
-// KN_OK, or KN_EDEVICE with a sentence in self->error.
-enum kn_status lt_check(struct kn_backend *self, cublasStatus_t code, const char *doing);
-
 // The plan of a key, made when it is first asked for; the backend owns it. plan->found says whether
 // the library has an algorithm at all. Keys are compared as bytes, so padding has to be zeros.
 enum kn_status lt_plan_for(struct cuda_backend *cuda, const struct product_key *key,
