@@ -80,19 +80,29 @@ __device__ inline float finish_score(const decode_task &task, int head, float do
 // Where a block stands: one part of the keys of one row, for the query heads [first_head,
 // first_head + heads) that share them.
 struct decode_place {
-    int row, first_head, heads, group, split;
+    int row, pair, first_head, heads, group, split; // pair: of a group and a chunk, of the row's
 };
 
-__device__ inline decode_place place_of(const decode_task &task) {
-    int pair = (int)blockIdx.x / task.splits, chunk = pair % task.chunks;
-    int groups = task.heads / task.group;
+__device__ inline int pairs_of(const decode_task &task) {
+    return task.heads / task.group * task.chunks;
+}
+
+__device__ inline decode_place place_at(const decode_task &task, int row, int pair, int split) {
+    int chunk = pair % task.chunks;
     decode_place place;
-    place.split = (int)blockIdx.x % task.splits;
-    place.group = pair / task.chunks % groups;
-    place.row = pair / task.chunks / groups;
+    place.row = row;
+    place.pair = pair;
+    place.split = split;
+    place.group = pair / task.chunks;
     place.first_head = place.group * task.group + chunk * task.chunk;
     place.heads = min(task.chunk, task.group - chunk * task.chunk);
     return place;
+}
+
+// That of a block of a grid of all places.
+__device__ inline decode_place place_of(const decode_task &task) {
+    int pair = (int)blockIdx.x / task.splits, pairs = pairs_of(task);
+    return place_at(task, pair / pairs, pair % pairs, (int)blockIdx.x % task.splits);
 }
 
 __device__ inline float warp_max(float value) {

@@ -201,27 +201,11 @@ struct part_walk {
     int position, sequence, left; // left: parts of this block from this one on
 };
 
-__device__ static void enter_row(part_walk *walk, const decode_task &task, int row) {
-    walk->place.row = row;
+__device__ static void enter(part_walk *walk, const decode_task &task, int row, int pair,
+                             int split) {
+    walk->place = place_at(task, row, pair, split);
     walk->position = task.positions[row];
     walk->sequence = task.sequences[row];
-}
-
-__device__ static void enter_pair(part_walk *walk, const decode_task &task, int pair, int split) {
-    int chunk = pair % task.chunks;
-    walk->place.split = split;
-    walk->place.group = pair / task.chunks;
-    walk->place.first_head = walk->place.group * task.group + chunk * task.chunk;
-    walk->place.heads = min(task.chunk, task.group - chunk * task.chunk);
-}
-
-__device__ static int pairs_of(const decode_task &task) {
-    return task.heads / task.group * task.chunks;
-}
-
-// Which of its row's pairs of a group and a chunk this is.
-__device__ static int pair_of(const decode_task &task, const decode_place &place) {
-    return place.group * task.chunks + (place.first_head - place.group * task.group) / task.chunk;
 }
 
 // The first part of this block. All blocks have as many, or one less.
@@ -238,18 +222,17 @@ __device__ static part_walk first_part(const decode_task &task) {
         return walk;
     for (; at >= pairs * (parts = parts_of(task, task.positions[row])); row++)
         at -= pairs * parts;
-    enter_row(&walk, task, row);
-    enter_pair(&walk, task, at / parts, at % parts);
+    enter(&walk, task, row, at / parts, at % parts);
     return walk;
 }
 
 __device__ static part_walk next_part(part_walk walk, const decode_task &task) {
-    int pair = pair_of(task, walk.place) + 1;
     if (--walk.left <= 0 || ++walk.place.split < parts_of(task, walk.position))
         return walk;
-    if (pair == pairs_of(task))
-        enter_row(&walk, task, walk.place.row + 1);
-    enter_pair(&walk, task, pair % pairs_of(task), 0);
+    if (walk.place.pair + 1 < pairs_of(task))
+        walk.place = place_at(task, walk.place.row, walk.place.pair + 1, 0);
+    else
+        enter(&walk, task, walk.place.row + 1, 0, 0);
     return walk;
 }
 
@@ -260,7 +243,7 @@ __device__ static bool were_last(const decode_task &task, const part_walk &walk,
     __threadfence();
     __syncthreads();
     if (threadIdx.x == 0) {
-        unsigned *count = task.counts + walk.place.row * pairs_of(task) + pair_of(task, walk.place);
+        unsigned *count = task.counts + walk.place.row * pairs_of(task) + walk.place.pair;
         unsigned all = (unsigned)parts_of(task, walk.position);
         *are_last = atomicAdd(count, (unsigned)own) + (unsigned)own == all;
         if (*are_last)

@@ -15,9 +15,8 @@
 // before it reads or writes memory that ops write, and let_next_begin not before that. Then no more
 // than two kernels are under way, and all before them are done.
 //
-// Of more than DEPENDENT_ROWS rows a step's products keep the memory busy by themselves, and
-// kernels that begin early take the places of their blocks: steps of 16 rows take 14 % longer with
-// them.
+// Ops of more than DEPENDENT_ROWS rows begin in turn. Steps of 16 rows took 14 % longer otherwise,
+// measured while products still asked for their weights behind the wait (tests/bench/README.md).
 constexpr int64_t DEPENDENT_ROWS = 8;
 
 __device__ inline void await_previous(void) {
